@@ -1,0 +1,51 @@
+"""The `abi` command: the table of its verbs."""
+
+from __future__ import annotations
+
+import os
+
+import typer
+
+from commands.bridge_align import bridge_align
+from commands.calibrate import calibrate
+from commands.demo import demo
+from commands.list_ import list_
+from commands.nib import nib
+from commands.rm import rm
+from commands.session import as_command
+from commands.show import show
+from commands.train import train
+from commands.train_reference import train_reference
+from commands.transfer import transfer
+
+MODULES, ALIGNMENT, EVIDENCE, REGISTRY = "Modules", "Alignment", "Evidence", "Registry"
+
+VERBS = (
+    ("train", train, MODULES),
+    ("transfer", transfer, MODULES),
+    ("calibrate", calibrate, MODULES),
+    ("train-reference", train_reference, MODULES),
+    ("bridge-align", bridge_align, ALIGNMENT),
+    ("nib", nib, EVIDENCE),
+    ("demo", demo, EVIDENCE),
+    ("list", list_, REGISTRY),
+    ("show", show, REGISTRY),
+    ("rm", rm, REGISTRY),
+)
+
+app = typer.Typer(
+    name="abi",
+    help="Move a domain module from one frozen language model into another, and prove it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for _name, _verb, _panel in VERBS:
+    app.command(_name, rich_help_panel=_panel)(as_command(_verb))
+
+
+def main() -> None:
+    """Entry point of the script `abi`."""
+    # Other libraries' bars would run into ours.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    app()

@@ -1,0 +1,81 @@
+"""Fit a new interface for a module, so that it works in another backbone.
+
+Example: abi calibrate --module python@ref-gpt2 --to ref-llama --objective closed-form
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from commands.options import (
+    MOVE,
+    DomainData,
+    Excerpts,
+    Method,
+    ModuleOption,
+    NameOption,
+    PairingData,
+    Replace,
+    TargetOption,
+    TargetTaps,
+    parse_taps,
+)
+from commands.output import table
+from commands.session import Session
+from transplant.errors import InputError
+
+OBJECTIVES = ("closed-form",)
+Objective = Annotated[str, typer.Option(help=f"One of: {', '.join(OBJECTIVES)}.")]
+
+
+def calibrate(
+    session: Session,
+    module: ModuleOption,
+    to: TargetOption,
+    objective: Objective = "closed-form",
+    data: PairingData = "prose",
+    domain_data: DomainData = None,
+    method: Method = MOVE.method,
+    excerpts: Excerpts = MOVE.excerpts,
+    taps: TargetTaps = "all",
+    name: NameOption = None,
+    replace: Replace = False,
+) -> None:
+    """Fit a new interface for a module, so that it works in another backbone."""
+    from commands.artifacts import refuse_existing
+    from commands.moving import Move, reuse_bridge
+
+    if objective not in OBJECTIVES:
+        raise InputError("--objective", expected=f"one of {OBJECTIVES}", found=objective)
+    config = dataclasses.replace(
+        MOVE, method=method, excerpts=excerpts, taps=parse_taps(taps), seed=session.seed
+    )
+    move = Move(session, module, to, data, domain_data, config, name)
+    if not replace:
+        d_abi = move.manifest.d_abi or 0
+        refuse_existing(session, ("module",), move.moved_name, to, d_abi)
+    reused = reuse_bridge(move)
+    stored = move.store({}, replace=replace)
+    report = {
+        "name": f"{move.moved_name}@{to}",
+        "donor": module,
+        "target": to,
+        "objective": objective,
+        "bridge": "from the registry" if reused else "fitted now",
+        "gain": move.calibrated.gain,
+        "shared_tokens": len(move.wanted.shared.ids_a),
+        "token_coverage": move.wanted.shared.coverage,
+        "module_sha256": {"donor": move.manifest.sha256, "target": stored.sha256},
+        "seed": session.seed,
+        "split": move.domain_text.fingerprint,
+        "seconds": move.seconds,
+    }
+    shown = table(f"calibrated {report['name']}", "", "")
+    for key in ("bridge", "gain", "shared_tokens", "token_coverage"):
+        value = report[key]
+        shown.add_row(key.replace("_", " "), f"{value:.3g}" if key != "bridge" else str(value))
+    shown.add_row("next", f"abi nib --anchor NATIVE@{to} --candidate {report['name']}")
+    session.out.result(report, shown)

@@ -1,0 +1,185 @@
+"""The evidence of one move: controls, native ceiling, NIB, as a report and as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from commands.corpora import windows_of
+from commands.moving import Move
+from commands.output import table
+from commands.training import TrainJob, run_train_job
+from transplant.errors import CorpusError, NotFoundError
+from transplant.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from transplant.evaluation.likelihood import Corrector
+    from transplant.modules.hosted import Correction
+
+NOTES = {
+    "raw": "the target as it is",
+    "native": "trained on the target: the ceiling",
+    "candidate": "the moved module",
+    "random_module": "donor-free: same maps, random module",
+    "shuffled_pairs": "donor-free: pairs that do not belong together",
+    "linear_surrogate": "module-free: taps straight to the donor's corrections",
+    "random_refitted": "module-free: random module, output refitted",
+    "direct_copy": "the donor's interface as it is",
+}
+
+
+def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[str, Any]:
+    """Everything that a transfer's JSON holds (DESIGN, section 7)."""
+    from transplant.evaluation.controls import build_controls
+    from transplant.evaluation.evidence import weigh
+    from transplant.evaluation.likelihood import score_documents
+
+    move.session.registry  # noqa: B018  fail on a bad root before the long work
+    ceiling = native_correction(move, native)
+    candidate = move.calibrated
+    with move.step("controls"):
+        controls = build_controls(
+            move.pairing, move.bridge.interface, move.wanted, candidate,
+            move.calibration_windows, move.config,
+        )  # fmt: skip
+        controls |= other_domains(move)
+    systems: dict[str, Corrector | None] = {
+        "raw": None,
+        "native": ceiling,
+        "candidate": candidate.correction,
+        **controls,
+    }
+    windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
+    with move.step("evaluate"), move.session.out.progress("evaluating") as progress:
+        likelihoods = score_documents(move.target, windows, systems, progress=progress)
+    with move.step("nib"):
+        nib = nib_of(move, ceiling)
+    return {
+        "donor": move.module,
+        "target": move.to,
+        "name": f"{move.moved_name}@{move.to}",
+        "seed": move.session.seed,
+        **weigh(likelihoods).as_dict(),
+        "nib": nib,
+        "module_sha256": {
+            "donor": move.manifest.sha256,
+            "target": hash_of(candidate.correction),
+        },
+        "gain": candidate.gain,
+        "token_coverage": move.wanted.shared.coverage,
+        "bridge": dataclasses.asdict(move.bridge.quality),
+        "split": move.domain_text.fingerprint,
+        "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
+        "seconds": move.seconds,
+    }
+
+
+def hash_of(correction: Correction) -> str:
+    """The domain module's sha256."""
+    from transplant.backbones.fingerprint import hash_tensors
+
+    return hash_tensors(correction.module.state_dict())
+
+
+def native_correction(move: Move, name: str | None) -> Correction:
+    """The native module on the target; trained by the donor's recipe where it is missing."""
+    from transplant.loading import host
+
+    native = name or move.manifest.domain or move.manifest.name
+    registry = move.session.registry
+    try:
+        registry.find("module", native, move.to, move.manifest.d_abi)
+    except NotFoundError:
+        if name is not None:
+            raise
+        move.session.out.note(f"no {native}@{move.to} yet: training the native ceiling")
+        # The donor's taps are layers of the donor; the native reads the target's last one.
+        recipe = {**(move.manifest.made.get("config") or {}), "taps": TrainConfig.taps}
+        config = TrainConfig(**recipe)
+        job = TrainJob(move.to, native, move.domain_source, native, config, 2_000)
+        with move.step("train_native"):
+            run_train_job(move.session, job)
+    hosted = host(move.target, native, registry, move.manifest.d_abi)
+    assert hosted.correction is not None
+    return hosted.correction
+
+
+def other_domains(move: Move) -> dict[str, Correction]:
+    """Modules of other domains that the registry holds on the donor, under the same maps."""
+    from transplant.evaluation.controls import under_same_maps
+    from transplant.modules.domain import DomainModule
+
+    registry, manifest = move.session.registry, move.manifest
+    others = {
+        entry.manifest.name: DomainModule.from_tensors(registry.read(entry)).eval()
+        for entry in registry.entries("module", manifest.backbone.id)
+        if entry.manifest.d_abi == manifest.d_abi
+        and entry.manifest.domain != manifest.domain
+        and "donor_backbone" not in entry.manifest.parents
+    }
+    return dict(under_same_maps(move.calibrated, others))
+
+
+def nib_of(move: Move, ceiling: Correction) -> dict[str, Any]:
+    """NIB of the candidate against the native; says why where the text is too short for it."""
+    from transplant.evaluation.nib import run_nib
+    from transplant.evaluation.scoring import window_logits
+
+    windows = windows_of(move.target, move.domain_text.eval, 512, 10**9)
+    try:
+        found = run_nib(
+            windows,
+            lambda window: window_logits(move.target, ceiling, window),
+            lambda window: window_logits(move.target, move.calibrated.correction, window),
+        )
+    except CorpusError as error:
+        return {"pass": None, "why": str(error)}
+    return found.as_dict()
+
+
+def transfer_table(report: dict[str, Any]) -> Table:
+    """The report as one table."""
+    shown = table(
+        f"{report['donor']} -> {report['name']}", "", "perplexity", "recovered", "95 %", ""
+    )
+    shown.columns[-1].justify = "left"
+    intervals = report["intervals"]["recovered"]
+    for system, ppl in report["ppl"].items():
+        recovered = report["recovered"].get(system)
+        bounds = intervals.get(system)
+        shown.add_row(
+            f"[bold]{system}[/bold]" if system == "candidate" else system,
+            f"{ppl:.2f}",
+            "" if recovered is None else f"{recovered:.3f}",
+            "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}",
+            f"[dim]{NOTES.get(system, 'another domain under the same maps')}[/dim]",
+        )
+    shown.add_section()
+    for share, best in (("donor", "best_donor_free"), ("module", "best_module_free")):
+        low, high = report["intervals"][f"{share}_attributable"]
+        shown.add_row(
+            f"{share}-attributable",
+            "",
+            f"{report[f'{share}_attributable']:.3f}",
+            f"{low:.3f} .. {high:.3f}",
+            f"[dim]candidate minus {report[best]}[/dim]",
+        )
+    shown.add_row("NIB against native", "", nib_verdict(report["nib"]), "", nib_line(report["nib"]))
+    same = report["module_sha256"]["donor"] == report["module_sha256"]["target"]
+    shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", "", "")
+    return shown
+
+
+def nib_verdict(nib: dict[str, Any]) -> str:
+    """One word."""
+    return "not run" if nib["pass"] is None else str(nib["verdict"])
+
+
+def nib_line(nib: dict[str, Any]) -> str:
+    """The four numbers on one line."""
+    if nib["pass"] is None:
+        return f"[dim]{nib['why']}[/dim]"
+    numbers = ", ".join(f"{name} {nib[name]:.3f}" for name in ("top5", "top1", "js", "entropy"))
+    return f"[dim]{numbers}[/dim]"

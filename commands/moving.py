@@ -1,0 +1,220 @@
+"""The steps of a move, shared by `bridge-align`, `calibrate`, `transfer` and `demo`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from commands.artifacts import store_bridge, store_hosted
+from commands.corpora import read_splits, windows_of
+from commands.options import PAIRING_CHARS
+from commands.session import Session
+from transplant.calibration.config import MoveConfig
+from transplant.errors import InputError
+
+if TYPE_CHECKING:
+    from registry.manifest import Manifest
+    from transplant.backbones.view import Backbone
+    from transplant.calibration.bridge import Bridge
+    from transplant.calibration.move import Calibrated, Pairing, Wanted
+    from transplant.modules.hosted import HostedModel
+    from transplant.text.splits import Splits
+    from transplant.text.windows import Window
+
+
+@dataclass
+class Move:
+    """One module, one donor, one target: what each verb needs of it is computed once.
+
+    Args:
+        session: the run.
+        module: the module's name, as `python@ref-gpt2`.
+        to: the target's name.
+        data: the pairing text.
+        domain_data: the domain's text; None for what the module was trained on.
+        config: how to fit.
+        name: the name in the registry; None for `<module>-from-<donor>`.
+    """
+
+    session: Session
+    module: str
+    to: str
+    data: str
+    domain_data: str | None
+    config: MoveConfig
+    name: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Notes what is being done, and how long it took."""
+        self.session.out.note(f"{name.replace('_', ' ')} ...")
+        began = time.monotonic()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
+
+    @cached_property
+    def donor(self) -> HostedModel:
+        """The donor with its module."""
+        return self.session.load(self.module)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The donor module's manifest."""
+        module, backbone, d_abi = self.session.registry.split_name(self.module)
+        if module is None:
+            raise InputError(
+                f"--module {self.module} names a raw backbone",
+                expected="a hosted module, as in python@ref-gpt2",
+                hint="abi list --kind module",
+            )
+        return self.session.registry.find("module", module, backbone, d_abi).manifest
+
+    @cached_property
+    def target(self) -> Backbone:
+        """The target backbone."""
+        return self.session.load_backbone(self.to)
+
+    @property
+    def moved_name(self) -> str:
+        """The moved module's name in the registry."""
+        return self.name or f"{self.manifest.name}-from-{self.manifest.backbone.id.split('/')[-1]}"
+
+    @cached_property
+    def pairing_text(self) -> Splits:
+        """The pairing text, split."""
+        return read_splits(self.session, self.data, PAIRING_CHARS)
+
+    @property
+    def domain_source(self) -> str:
+        """Where the domain's text comes from."""
+        return self.domain_data or str(self.manifest.made.get("corpus", self.manifest.domain))
+
+    @cached_property
+    def domain_text(self) -> Splits:
+        """The domain's text, split."""
+        return read_splits(self.session, self.domain_source)
+
+    @cached_property
+    def calibration_windows(self) -> list[Window]:
+        """Windows of the domain's calibration split: they choose gains, nothing else."""
+        return windows_of(self.target, self.domain_text.calibration, 512, 12_000)
+
+    @cached_property
+    def pairing(self) -> Pairing:
+        """The paired rows."""
+        from transplant.calibration.move import pair_for_move
+
+        donor, target, text = self.donor, self.target, self.pairing_text
+        with self.step("pair"):
+            return pair_for_move(donor, target, text, self.config)
+
+    @cached_property
+    def bridge(self) -> Bridge:
+        """The fitted input side."""
+        from transplant.calibration.move import align
+
+        pairing = self.pairing
+        with self.step("align"):
+            return align(pairing, self.config)
+
+    @cached_property
+    def wanted(self) -> Wanted:
+        """The donor's corrections, mapped to the target."""
+        from transplant.calibration.move import want
+
+        counts = self.manifest.made.get("token_counts")
+        if not counts:
+            raise InputError(
+                f"the manifest of {self.module} carries no token counts",
+                hint="train the module again with this version of abi",
+            )
+        pairing = self.pairing
+        with self.step("map_outputs"):
+            return want(pairing, counts, self.config)
+
+    @cached_property
+    def calibrated(self) -> Calibrated:
+        """The module at work in the target."""
+        from transplant.calibration.move import calibrate
+
+        windows, bridge, wanted = self.calibration_windows, self.bridge, self.wanted
+        with self.target.frozen(), self.step("calibrate"):
+            return calibrate(self.pairing, bridge.interface, wanted, windows, self.config)
+
+    def facts(self) -> dict[str, Any]:
+        """How it was made, for manifests and JSON."""
+        return self.session.made(
+            config=dataclasses.asdict(self.config),
+            pairing_corpus=self.data,
+            pairing_split=self.pairing_text.fingerprint,
+            token_counts=self.manifest.made.get("token_counts"),
+            corpus=self.domain_source,
+        )
+
+    def parents(self) -> dict[str, str]:
+        """What it was made from."""
+        return {
+            "module": self.manifest.sha256,
+            "donor_backbone": self.donor.backbone.weights_sha256,
+        }
+
+    def store_bridge(self, *, replace: bool) -> str:
+        """Writes the bridge to the registry and returns its path."""
+        return store_bridge(
+            self.session, self.moved_name, self.manifest.domain, self.target, self.bridge,
+            replace=replace, made=self.facts(), parents=self.parents(),
+            results=dataclasses.asdict(self.bridge.quality),
+        )  # fmt: skip
+
+    def store(self, results: dict[str, Any], *, replace: bool) -> Manifest:
+        """Writes the moved module, bit for bit, and its new interface."""
+        facts = {
+            **self.facts(),
+            "gain": self.calibrated.gain,
+            "split": self.domain_text.fingerprint,
+        }
+        stored = store_hosted(
+            self.session, self.moved_name, self.manifest.domain, self.target,
+            self.calibrated.correction,
+            made=facts, results=results, parents=self.parents(), replace=replace,
+        )  # fmt: skip
+        assert stored.sha256 == self.manifest.sha256, "the module's bytes changed in the move"
+        return stored
+
+
+def reuse_bridge(move: Move) -> bool:
+    """Takes the bridge that `bridge-align` has stored, if it was made of the same things.
+
+    Returns:
+        Whether there was one; without it the bridge is fitted when it is first needed.
+    """
+    from transplant.calibration.bridge import Bridge, BridgeQuality
+    from transplant.modules.interface import Interface
+
+    registry = move.session.registry
+    for entry in registry.entries("bridge", move.to):
+        manifest = entry.manifest
+        same = (
+            manifest.name == move.moved_name
+            and manifest.parents == move.parents()
+            and manifest.backbone.weights_sha256 == move.target.weights_sha256
+            and manifest.made.get("pairing_split") == move.pairing_text.fingerprint
+            and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))
+        )
+        if same:
+            interface = Interface.from_tensors(registry.read(entry), manifest.taps)
+            interface.requires_grad_(False).eval()
+            move.bridge = Bridge(interface, BridgeQuality(**manifest.results))
+            return True
+    return False
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))

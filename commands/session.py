@@ -1,0 +1,169 @@
+"""What every verb shares: its options, its exit codes and the road to the registry."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from commands.output import Output
+from transplant.errors import TransplantError
+
+if TYPE_CHECKING:
+    from registry.entry import Entry
+    from registry.store import Registry
+    from transplant.backbones.view import Backbone
+    from transplant.modules.hosted import HostedModel
+
+EXIT_ERROR, EXIT_NOT_PASSED, EXIT_INTERRUPTED = 1, 3, 130
+
+SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "as_json": (Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")], False),
+    "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")], False),
+    "debug": (Annotated[bool, typer.Option("--debug", help="Show tracebacks.")], False),
+    "seed": (Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")], 0),
+    "device": (Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps.")], "cpu"),
+    "registry": (
+        Annotated[
+            Path | None,
+            typer.Option(
+                "--registry", help="Registry folder; default $ABI_REGISTRY or the user data folder."
+            ),
+        ],
+        None,
+    ),
+}
+
+
+class NotPassedError(Exception):
+    """A benchmark ran, was printed, and did not pass: exit code 3."""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One run of one verb: the shared options, and what follows from them."""
+
+    verb: str
+    options: dict[str, Any]
+    out: Output
+    seed: int
+    device: str
+    registry_root: Path | None
+
+    @functools.cached_property
+    def registry(self) -> Registry:
+        """The registry that `--registry` or the environment names."""
+        from registry.store import Registry
+
+        return Registry.open(self.registry_root)
+
+    def load(self, name: str) -> HostedModel:
+        """A backbone, or a module hosted on one, by name."""
+        import transplant
+
+        self.out.note(f"loading {name}")
+        return transplant.load(name, library=self.registry, device=self.device)
+
+    def load_backbone(self, name: str) -> Backbone:
+        """A backbone by name; a module in the name is refused."""
+        hosted = self.load(name)
+        if hosted.correction is not None:
+            from transplant.errors import InputError
+
+            raise InputError(f"{name} is a hosted module", expected="a backbone's name")
+        return hosted.backbone
+
+    def find(self, name: str, kind: str | None = None) -> Entry:
+        """The artifact of a name: a backbone, or the module (or another kind) hosted on one."""
+        module, backbone, d_abi = self.registry.split_name(name)
+        if module is None:
+            return self.registry.find(kind or "backbone", backbone, None, d_abi)
+        return self.registry.find(kind or "module", module, backbone, d_abi)
+
+    def domain_source(self, name: str) -> str | None:
+        """The corpus that a hosted module was trained on; None for a raw backbone."""
+        if "@" not in name:
+            return None
+        manifest = self.find(name).manifest
+        source = manifest.made.get("corpus", manifest.domain)
+        return None if source is None else str(source)
+
+    def made(self, **facts: Any) -> dict[str, Any]:
+        """How an artifact was made, for its manifest and its JSON."""
+        import transplant
+
+        return {
+            "verb": self.verb,
+            "options": self.options,
+            "seed": self.seed,
+            "versions": transplant.versions(),
+            **facts,
+        }
+
+
+def as_command(verb: Callable[..., None]) -> Callable[..., None]:
+    """Gives a verb the shared options and turns what it raises into exit codes.
+
+    The verb takes a `Session` first; Typer sees the other parameters and the shared ones.
+    """
+    hints = typing.get_type_hints(verb, include_extras=True)
+    own = [
+        parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for name, parameter in inspect.signature(verb).parameters.items()
+        if name != "session"
+    ]
+    shared = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
+        )
+        for name, (annotation, default) in SHARED_OPTIONS.items()
+    ]
+
+    @functools.wraps(verb)
+    def command(**values: Any) -> None:
+        common = {name: values.pop(name) for name in SHARED_OPTIONS}
+        out = Output(as_json=common["as_json"], quiet=common["quiet"])
+        session = Session(
+            verb=verb.__name__.strip("_"),
+            options=_plain(values),
+            out=out,
+            seed=common["seed"],
+            device=common["device"],
+            registry_root=common["registry"],
+        )
+        raise typer.Exit(_run(verb, session, values, debug=common["debug"]))
+
+    parameters = [*own, *shared]
+    command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
+    command.__annotations__ = {p.name: p.annotation for p in parameters}
+    return command
+
+
+def _run(verb: Callable[..., None], session: Session, values: dict[str, Any], debug: bool) -> int:
+    try:
+        verb(session, **values)
+    except NotPassedError:
+        return EXIT_NOT_PASSED
+    except KeyboardInterrupt:
+        Output().stderr.print("interrupted; nothing half-written is left behind")
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:  # the reader of our stdout has left, as `| head` does
+        sys.stderr.close()
+        return EXIT_ERROR
+    except TransplantError as error:
+        if debug:
+            raise
+        session.out.error(error)
+        return EXIT_ERROR
+    return 0
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}

@@ -1,0 +1,58 @@
+"""Train a domain module and its interface on a frozen backbone.
+
+Example: abi train --backbone ref-gpt2 --domain python
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from commands.options import EVAL_TOKENS, TRAIN, EvalTokens, Replace, parse_taps
+from commands.output import table
+from commands.session import Session
+
+
+def train(
+    session: Session,
+    backbone: Annotated[str, typer.Option(help="The backbone: a registry name, folder or hub id.")],
+    domain: Annotated[str, typer.Option(help="What the module is about; its default name.")],
+    data: Annotated[
+        str | None, typer.Option(help="The domain's text; default: the corpus named as the domain.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Name in the registry; default: domain.")] = None,
+    d_abi: Annotated[int, typer.Option("--d-abi", help="Width of the shared space.")] = TRAIN.d_abi,
+    taps: Annotated[
+        str, typer.Option(help="Layers to read: all, last, or a list as 1,2,3.")
+    ] = "last",
+    steps: Annotated[int, typer.Option(help="Steps at most.")] = TRAIN.steps,
+    batch: Annotated[int, typer.Option(help="Windows per step.")] = TRAIN.batch,
+    window: Annotated[int, typer.Option(help="Tokens per window.")] = TRAIN.window,
+    tokens: Annotated[int, typer.Option(help="Training tokens used.")] = TRAIN.train_tokens,
+    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = TRAIN.learning_rate,
+    eval_tokens: EvalTokens = EVAL_TOKENS,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    replace: Replace = False,
+) -> None:
+    """Train a domain module and its interface on a frozen backbone."""
+    from commands.training import TrainJob, run_train_job
+
+    config = dataclasses.replace(
+        TRAIN,
+        d_abi=d_abi,
+        taps=parse_taps(taps),
+        steps=steps,
+        batch=batch,
+        window=window,
+        train_tokens=tokens,
+        learning_rate=learning_rate,
+        seed=session.seed,
+    )
+    job = TrainJob(backbone, domain, data or domain, name or domain, config, eval_tokens)
+    report = run_train_job(session, job, resume=resume, replace=replace)
+    shown = table(f"{report['name']}  (held out)", "", "perplexity")
+    for system, value in report["ppl"].items():
+        shown.add_row(system, f"{value:.2f}")
+    session.out.result(report, shown)

@@ -1,0 +1,73 @@
+"""Train one of the reference backbones from scratch, as the shipped ones were.
+
+Example: abi train-reference ref-gpt2 --out my-references
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.output import table
+from commands.session import Session
+from transplant.training.config import PretrainConfig
+
+PRETRAIN = PretrainConfig()
+TOKENIZER_CHARS = 8_000_000  # of the training split: enough for 4,000 entries
+
+
+def train_reference(
+    session: Session,
+    name: Annotated[str, typer.Argument(help="ref-gpt2, ref-gpt2-b, ref-llama or ref-t5.")],
+    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    tokens: Annotated[int, typer.Option(help="Tokens to read.")] = PRETRAIN.tokens,
+    max_chars: Annotated[
+        int | None, typer.Option(help="Characters of `prose` to use; default all.")
+    ] = None,
+) -> None:
+    """Train a reference backbone from scratch on `prose` (about an hour on one core)."""
+    from commands.corpora import read_splits
+    from commands.references import evaluate_reference, first_chars, save_reference
+    from transplant.backbones.load import view_of
+    from transplant.backbones.reference import CONTEXT, REFERENCES
+    from transplant.errors import ExistsError, InputError
+    from transplant.text.windows import pack_tokens
+    from transplant.training.pretrain import pretrain
+
+    if name not in REFERENCES:
+        raise InputError("unknown reference", expected=f"one of {[*REFERENCES]}", found=name)
+    if (out / name).exists():
+        raise ExistsError(f"{out / name} is already there", hint="another --out")
+    began = time.monotonic()
+    spec = REFERENCES[name]
+    splits = read_splits(session, "prose", max_chars)
+    session.out.note("training the tokenizer ...")
+    tokenizer = spec.make_tokenizer(first_chars(splits.train, TOKENIZER_CHARS))
+    rows = pack_tokens(splits.train, tokenizer, CONTEXT)
+    model = spec.make_model(tokenizer)
+    config = dataclasses.replace(PRETRAIN, tokens=tokens, seed=spec.seed)
+    with session.out.progress(f"training {name}") as progress:
+        loss = pretrain(
+            model, rows, config, progress=lambda s, n, loss: progress(s, n, f"loss {loss:.3f}")
+        )
+    backbone = view_of(name, model, tokenizer)
+    report = {
+        "name": name,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "tokens": tokens,
+        "train_loss": loss,
+        "ppl": evaluate_reference(session, backbone, splits),
+        "split": splits.fingerprint,
+        "seconds": time.monotonic() - began,
+    }
+    save_reference(session, backbone, out / name, report)
+    shown = table(f"{name} -> {out / name}", "", "")
+    for key in ("parameters", "tokens", "train_loss"):
+        shown.add_row(key.replace("_", " "), f"{report[key]:,.6g}")
+    for corpus, ppl in report["ppl"].items():
+        shown.add_row(f"held-out perplexity, {corpus}", f"{ppl:.2f}")
+    session.out.result(report, shown)

@@ -1,0 +1,105 @@
+"""One training run of a module, from corpus to registry: for `train`, `transfer` and `demo`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from commands.artifacts import refuse_existing, store_hosted
+from commands.corpora import read_splits, windows_of
+from commands.session import Session
+from transplant.training.config import TrainConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What to train, on what."""
+
+    backbone: str
+    domain: str
+    data: str
+    name: str
+    config: TrainConfig
+    eval_tokens: int
+
+
+def run_train_job(
+    session: Session, job: TrainJob, *, resume: bool = False, replace: bool = False
+) -> dict[str, Any]:
+    """Trains, evaluates on held-out documents, stores, and returns the report.
+
+    Raises:
+        ExistsError: the name is taken and `replace` is off.
+    """
+    from transplant.alignment.tokens import count_tokens
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.training.checkpoint import CheckpointFile
+    from transplant.training.loop import train_module
+
+    config = job.config
+    if not replace:
+        refuse_existing(session, ("module",), job.name, job.backbone, config.d_abi)
+    began = time.monotonic()
+    backbone = session.load_backbone(job.backbone)
+    splits = read_splits(session, job.data)
+    train = windows_of(backbone, splits.train, config.window, config.train_tokens)
+    held = windows_of(backbone, splits.calibration, config.window, config.calibration_tokens)
+    checkpoint = CheckpointFile(
+        _checkpoint_path(session, job),
+        {
+            "config": dataclasses.asdict(config),
+            "backbone": backbone.weights_sha256,
+            "split": splits.fingerprint,
+        },
+    )
+    title = f"training {job.name}@{job.backbone}"
+    try:
+        with backbone.frozen(), session.out.progress(title) as progress:
+            trained = train_module(
+                backbone, train, held, config,
+                checkpoint=checkpoint, resume=resume, progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        if checkpoint.path.is_file():
+            session.out.note(f"stopped; the same command with --resume continues {checkpoint.path}")
+        raise
+    evaluated = windows_of(backbone, splits.eval, config.window, job.eval_tokens)
+    likelihoods = score_documents(backbone, evaluated, {"raw": None, "native": trained.correction})
+    ppl = {system: found.perplexity for system, found in likelihoods.items()}
+    counts = count_tokens((i for window in train for i in window.ids), backbone.tokenizer)
+    made = session.made(
+        corpus=job.data,
+        split=splits.fingerprint,
+        config=dataclasses.asdict(config),
+        token_counts=counts,
+    )
+    manifest = store_hosted(
+        session, job.name, job.domain, backbone, trained.correction,
+        made=made, results={"ppl": ppl}, replace=replace,
+    )  # fmt: skip
+    checkpoint.remove()
+    return {
+        "name": f"{job.name}@{job.backbone}",
+        "backbone": job.backbone,
+        "d_abi": config.d_abi,
+        "module_sha256": manifest.sha256,
+        "ppl": ppl,
+        "steps": trained.course.step,
+        "best_step": trained.course.best_step,
+        "hidden_states": trained.rows,
+        "seed": config.seed,
+        "split": splits.fingerprint,
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _checkpoint_path(session: Session, job: TrainJob) -> Path:
+    from registry.names import backbone_key
+
+    folder = session.registry.root / ".runs"
+    return folder / f"{job.name}@{backbone_key(job.backbone)}-d{job.config.d_abi}.safetensors"

@@ -1,0 +1,27 @@
+"""Where domain modules, interfaces and backbones are kept: manifests beside safetensors.
+
+Importing this package, and listing what a registry holds, loads neither torch nor numpy.
+"""
+
+from registry.entry import Entry
+from registry.manifest import KINDS, SCHEMA_VERSION, BackboneRecord, Manifest, TensorRecord
+from registry.names import HostedName, backbone_key, check_name, parse_hosted
+from registry.store import REFERENCE, Registry
+from registry.tensors import hash_tensors, verify
+
+__all__ = [
+    "KINDS",
+    "REFERENCE",
+    "SCHEMA_VERSION",
+    "BackboneRecord",
+    "Entry",
+    "HostedName",
+    "Manifest",
+    "Registry",
+    "TensorRecord",
+    "backbone_key",
+    "check_name",
+    "hash_tensors",
+    "parse_hosted",
+    "verify",
+]

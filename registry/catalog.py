@@ -1,0 +1,120 @@
+"""Finding artifacts: every entry under the folders of a registry, or the one of a name."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from registry.entry import MANIFEST, Entry, is_place, read_entry
+from registry.manifest import KINDS
+from registry.names import HostedName, backbone_key, check_name
+from registry.staging import final_of
+from transplant.errors import ArtifactError, InputError, NotFoundError, StorageError
+
+Base = tuple[Path, bool]
+"""A root, and whether it ships with the package."""
+
+
+def scan(
+    bases: Sequence[Base], backbone: str | None = None
+) -> Iterator[Entry | ArtifactError | StorageError]:
+    """Every artifact, or the error that reading it gave; an earlier base hides a later one."""
+    key = "*" if backbone is None else backbone_key(backbone)
+    seen: set[Path] = set()
+    for base, shipped in bases:
+        for place in sorted(_places(base, key) - seen):
+            seen.add(place)
+            try:
+                yield read_entry(base, place, shipped=shipped)
+            except NotFoundError:  # removed since it was listed
+                continue
+            except (ArtifactError, StorageError) as error:
+                yield error
+
+
+def find(
+    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
+) -> Entry:
+    """The one artifact of that name.
+
+    Raises:
+        NotFoundError: there is none; the message lists the closest names.
+        InputError: there are several.
+        CorruptError: it is there, with a broken manifest.
+    """
+    check_kind(kind)
+    found: dict[Path, Entry] = {}
+    for base, shipped in bases:
+        for place in _candidates(base, kind, name, backbone, d_abi):
+            if place not in found:
+                try:
+                    found[place] = read_entry(base, place, shipped=shipped)
+                except NotFoundError:
+                    continue
+    if not found:
+        raise _not_found(bases, kind, name, backbone, d_abi)
+    if len(found) > 1:
+        names = sorted(entry.hosted for entry in found.values())
+        raise InputError(
+            f"{kind} {name}@{backbone} is ambiguous",
+            expected=f"one of {', '.join(names)}",
+            hint=f"add /d<d_abi>, as in {names[0]}",
+        )
+    return next(iter(found.values()))
+
+
+def check_kind(kind: str) -> None:
+    """Refuse a kind that no artifact has.
+
+    Raises:
+        InputError: naming those that there are.
+    """
+    if kind not in KINDS:
+        raise InputError("kind", expected=f"one of {', '.join(KINDS)}", found=repr(kind))
+
+
+def _places(base: Path, key: str) -> set[Path]:
+    # glob.glob and not Path.glob: it leaves out hidden folders, and bears folders that vanish.
+    backbones = {Path(text).parent for text in glob.glob(f"{key}/{MANIFEST}", root_dir=base)}
+    folders = {
+        Path(text)
+        for pattern in ("*", ".*.old")
+        for text in glob.glob(f"{key}/d*/*/{pattern}", root_dir=base)
+    }
+    return backbones | {
+        place
+        for place in map(final_of, folders)
+        if is_place(place) and not (base / place).is_file()
+    }
+
+
+def _candidates(
+    base: Path, kind: str, name: str, backbone: str | None, d_abi: int | None
+) -> list[Path]:
+    if kind == "backbone":
+        place = Path(backbone_key(name))
+        return [place] if (base / place / MANIFEST).exists() else []
+    if backbone is None:
+        raise InputError(f"{kind} {name}", expected="the backbone it belongs to", found="none")
+    key = backbone_key(backbone)
+    spaces = glob.glob(f"{key}/d*", root_dir=base) if d_abi is None else [f"{key}/d{d_abi}"]
+    spaces = [space for space in spaces if re.fullmatch(r"d\d+", Path(space).name)]
+    return [Path(space, kind, check_name(name)) for space in sorted(spaces)]
+
+
+def _not_found(
+    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
+) -> NotFoundError:
+    wanted = name if kind == "backbone" else str(HostedName(name, backbone or "", d_abi))
+    entries = [item for item in scan(bases) if isinstance(item, Entry)]
+    names = [entry.hosted for entry in entries if entry.manifest.kind == kind]
+    closest = difflib.get_close_matches(wanted, names, n=3, cutoff=0.0)
+    return NotFoundError(
+        f"no {kind} {wanted}",
+        expected="one that exists",
+        found=f"the closest are {', '.join(closest)}" if closest else f"no {kind} at all",
+        hint="abi list",
+    )

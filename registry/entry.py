@@ -1,0 +1,126 @@
+"""One artifact on the disk: where it stands, and how its folder is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry.manifest import KINDS, Manifest
+from registry.names import backbone_key
+from registry.staging import sibling
+from transplant.errors import CorruptError, NotFoundError, StorageError
+
+MANIFEST = "manifest.json"
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """An artifact that a registry holds."""
+
+    path: Path
+    """Its folder."""
+    manifest: Manifest
+    """What its manifest says."""
+    shipped: bool
+    """Whether it came with the package, and so is never written."""
+
+    @property
+    def hosted(self) -> str:
+        """Its full name: `python@ref-gpt2/d128`, or the backbone's own."""
+        return self.manifest.hosted
+
+    @property
+    def weights(self) -> Path:
+        """Its safetensors file."""
+        backbone = self.manifest.kind == "backbone"
+        return self.path / ("model.safetensors" if backbone else "weights.safetensors")
+
+
+def place_of(manifest: Manifest) -> Path:
+    """The folder of an artifact, relative to the root; `d0` where it has no d_abi."""
+    if manifest.kind == "backbone":
+        return Path(manifest.name)
+    space = f"d{manifest.d_abi or 0}"
+    return Path(backbone_key(manifest.backbone.id), space, manifest.kind, manifest.name)
+
+
+def is_place(place: Path) -> bool:
+    """Whether a relative folder is one where an artifact other than a backbone can be."""
+    parts = place.parts
+    return len(parts) == 4 and bool(re.fullmatch(r"d\d+", parts[1])) and parts[2] in KINDS[1:]
+
+
+def read_entry(base: Path, place: Path, *, shipped: bool) -> Entry:
+    """Read the manifest at `base / place`, or at the folder that stands in while it is replaced.
+
+    Raises:
+        NotFoundError: nothing is there.
+        CorruptError: a folder without a manifest, or with one that is broken or belongs elsewhere.
+        VersionError: a newer version of this tool wrote it.
+    """
+    final = base / place
+    was_there = final.is_dir()
+    for folder in (final, sibling(final, "old")) * _ATTEMPTS:  # a writer may be between its moves
+        file = folder / MANIFEST
+        try:
+            text = file.read_bytes().decode()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except UnicodeDecodeError as error:
+            raise CorruptError(f"{file}: {error}", expected="JSON in UTF-8") from error
+        except OSError as error:
+            raise StorageError(f"cannot read {file}: {error}") from error
+        manifest = Manifest.from_json(text, file)
+        _check_place(manifest, place, file)
+        return Entry(path=folder, manifest=manifest, shipped=shipped)
+    if was_there and final.is_dir():  # and not a first write that has just ended
+        raise CorruptError(str(final / MANIFEST), expected="a manifest", found="no such file")
+    raise NotFoundError(f"nothing at {final}", hint="abi list")
+
+
+@contextmanager
+def unchanged(entry: Entry) -> Iterator[None]:
+    """Check after the block that its files were the entry's throughout.
+
+    Raises:
+        NotFoundError: it was replaced or removed, which a CorruptError of the block may come from.
+    """
+    before = _identity(entry.path)
+    try:
+        yield
+    except CorruptError:
+        _check_current(entry, before)
+        raise
+    _check_current(entry, before)
+
+
+def _check_place(manifest: Manifest, place: Path, file: Path) -> None:
+    # The backbone's folder is not compared: a relative path names another one elsewhere.
+    own = place_of(manifest)
+    if own.parts[1:] != place.parts[1:] or own.name != place.name:
+        raise CorruptError(f"{file} is not this folder's", expected=place, found=own)
+
+
+def _check_current(entry: Entry, before: tuple[int, int] | None) -> None:
+    file = entry.path / MANIFEST
+    try:
+        current = Manifest.from_json(file.read_text(encoding="utf-8"), file)
+    except FileNotFoundError:
+        current = None
+    # A replacement by the same tensors has an equal manifest, in another folder.
+    if current != entry.manifest or before is None or _identity(entry.path) != before:
+        raise NotFoundError(
+            f"{entry.hosted} was replaced or removed while it was read", hint="the command again"
+        )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    try:
+        stat = folder.stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_ino, stat.st_ctime_ns

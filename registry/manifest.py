@@ -1,0 +1,157 @@
+"""The manifest: what a stored artifact is, how it was made, and the hashes that identify it."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+from registry.decode import decode
+from registry.names import HostedName, check_name
+from transplant.errors import CorruptError, InputError, VersionError
+
+SCHEMA_VERSION = 1
+KINDS = ("backbone", "module", "interface", "bridge", "adapter", "basis")
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneRecord:
+    """The frozen language model that an artifact belongs to."""
+
+    id: str
+    """A registry name, a hub id or a folder."""
+    revision: str | None = None
+    """The hub commit; None for a folder or a registry name."""
+    family: str
+    """The architecture, as `config.model_type` names it."""
+    d_model: int
+    """Width of its hidden states."""
+    weights_sha256: str
+    """Fingerprint of its weights."""
+    tokenizer_sha256: str
+    """Fingerprint of its tokenizer."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorRecord:
+    """One tensor, as the safetensors header describes it."""
+
+    shape: tuple[int, ...]
+    """Its dimensions."""
+    dtype: str
+    """The header's word for it, such as `F32`."""
+    sha256: str
+    """Hash of its raw little-endian bytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything known about one artifact.
+
+    Raises:
+        InputError: a kind, a name or a width that cannot be stored.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    """The version of this layout; readers refuse a later one."""
+    name: str
+    """The artifact's name: the domain module's, or the backbone's own."""
+    kind: str
+    """One of KINDS."""
+    domain: str | None = None
+    """The domain of the text it was trained on."""
+    backbone: BackboneRecord
+    """The backbone that it belongs to."""
+    d_abi: int | None = None
+    """Width of the shared space; None where there is none."""
+    taps: tuple[int, ...] = ()
+    """The layers whose hidden states it reads."""
+    tensors: dict[str, TensorRecord] = field(default_factory=dict)
+    """Every tensor; the store fills this in from the bytes that it wrote."""
+    made: dict[str, Any] = field(default_factory=dict)
+    """Verb, options, seed, corpus and split fingerprints, tool version."""
+    results: dict[str, Any] = field(default_factory=dict)
+    """What was measured."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """The sha256 of each artifact that it was made from, by role."""
+    license: str | None = None
+    """The licence it may be passed on under."""
+
+    def __post_init__(self) -> None:
+        """Check what a folder name and a reader will depend on."""
+        check_name(self.name, "artifact name")
+        if self.schema_version != SCHEMA_VERSION:
+            raise InputError("schema_version", expected=SCHEMA_VERSION, found=self.schema_version)
+        if self.kind not in KINDS:
+            raise InputError("kind", expected=f"one of {', '.join(KINDS)}", found=repr(self.kind))
+        if self.d_abi is not None and self.d_abi < 1:
+            raise InputError("d_abi", expected="a width of at least 1", found=self.d_abi)
+
+    @property
+    def hosted(self) -> str:
+        """Its full name: `python@ref-gpt2/d128`, or the backbone's own."""
+        if self.kind == "backbone":
+            return self.name
+        return str(HostedName(self.name, self.backbone.id, self.d_abi or 0))
+
+    @property
+    def sha256(self) -> str:
+        """The identity of the tensors, whatever the file's layout.
+
+        The hash of the lines `name dtype shape sha256` (shape as `4x2`), sorted, each ended by a
+        newline. It stays the same when a module moves.
+        """
+        lines = sorted(
+            f"{name} {tensor.dtype} {'x'.join(map(str, tensor.shape))} {tensor.sha256}\n"
+            for name, tensor in self.tensors.items()
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Stable text: sorted keys, two spaces, a newline at the end.
+
+        Raises:
+            InputError: a value that JSON cannot hold, NaN included.
+        """
+        try:
+            fields = dataclasses.asdict(self)
+            return json.dumps(fields, sort_keys=True, indent=2, allow_nan=False) + "\n"
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"the manifest of {self.name}: {error}",
+                expected="finite numbers, strings, lists and objects in `made` and `results`",
+            ) from error
+
+    @classmethod
+    def from_json(cls, text: str, path: Path) -> Manifest:
+        """Read what `to_json` wrote; `path` is named in every message.
+
+        Raises:
+            VersionError: a newer version of this tool wrote it.
+            CorruptError: no JSON, or a field that is missing, unknown or of another type.
+        """
+        try:
+            data = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise CorruptError(f"{path}: {error}", expected="JSON", hint="abi list") from error
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if type(version) is int and version > SCHEMA_VERSION:
+            raise VersionError(
+                f"{path}: schema_version",
+                expected=f"at most {SCHEMA_VERSION}",
+                found=version,
+                hint="upgrade abi",
+            )
+        try:
+            return decode(cls, data, f"{path}: manifest")
+        except InputError as error:
+            raise CorruptError(
+                f"{path}: {error.what}", expected=error.expected, found=error.found
+            ) from error
+
+
+def _refuse_constant(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

@@ -1,0 +1,187 @@
+"""Changing a folder so that readers see the old one or the new one, never half of either.
+
+A writer holds the registry's lock, fills `.NAME.tmp` beside the folder NAME, flushes it, moves NAME
+to `.NAME.old`, `.NAME.tmp` to NAME, and removes `.NAME.old`. Whatever a crash leaves is settled by
+the next writer; between the two moves a reader takes `.NAME.old`.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from transplant.errors import StorageError
+
+
+@contextmanager
+def locked(root: Path, timeout_s: float) -> Iterator[None]:
+    """Hold the one lock of a registry, which it creates.
+
+    Raises:
+        StorageError: another process kept the lock for `timeout_s` seconds.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(root / ".lock", timeout=timeout_s)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise StorageError(
+            f"the registry lock {root / '.lock'}",
+            expected=f"to get it within {timeout_s:g} s",
+            found="another process that holds it",
+            hint="wait for the other abi command, or use --registry DIR",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def staged(final: Path) -> Iterator[Path]:
+    """An empty folder to fill; it becomes `final` where the block ends without an exception."""
+    temporary = sibling(final, "tmp")
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        flush(temporary)
+        try:
+            if final.exists():
+                os.rename(final, sibling(final, "old"))
+            os.rename(temporary, final)
+        finally:
+            _settle(final)
+        _sync(final.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def merged(final: Path, *, last: str) -> Iterator[Path]:
+    """An empty folder to fill; its files then join those of `final`, the file `last` at the end.
+
+    For a folder that is real once it holds `last`. An exception takes every moved file back out.
+    """
+    temporary = sibling(final, "tmp")
+    moved: list[Path] = []
+    try:
+        temporary.mkdir(parents=True)
+        yield temporary
+        flush(temporary)
+        final.mkdir(exist_ok=True)
+        for file in sorted(temporary.iterdir(), key=lambda file: file.name == last):
+            moved.append(final / file.name)
+            os.replace(file, moved[-1])
+        _sync(final)
+    except BaseException:
+        for file in reversed(moved):
+            file.unlink(missing_ok=True)
+        raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def discard(final: Path, *, first: str, keep: str | None = None) -> int:
+    """Remove a folder, or all in it but what matches `keep`; return the bytes freed.
+
+    To a reader it is gone at once: the whole folder is moved away, or its file `first` before
+    everything else.
+    """
+    temporary = sibling(final, "tmp")
+    if keep is None:
+        os.rename(final, temporary)
+    else:
+        temporary.mkdir()
+        for path in sorted(final.iterdir(), key=lambda path: path.name != first):
+            if not re.fullmatch(keep, path.name):
+                os.rename(path, temporary / path.name)
+    freed = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
+    shutil.rmtree(temporary)
+    return freed
+
+
+@contextmanager
+def storage_errors(root: Path, needed: int = 0) -> Iterator[None]:
+    """Turn what the operating system refuses into StorageError; `needed` is in bytes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"the disk of {root} is full",
+                expected=f"{needed} bytes free",
+                found=f"{_free_bytes(root)} bytes",
+                hint="abi rm NAME, or --registry DIR on another disk",
+            ) from error
+        hint = "--registry DIR with a folder that you may write to"
+        raise StorageError(f"cannot write to {root}: {error}", hint=hint) from error
+
+
+def settle_all(parent: Path) -> None:
+    """Clear away what crashed writers left in a folder. Only under the lock."""
+    for temporary in parent.glob(".*.tmp"):
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in parent.glob(".*.old"):
+        _settle(final_of(old))
+
+
+def sibling(final: Path, role: str) -> Path:
+    """The hidden folder beside `final`: `tmp` while it is filled, `old` while it is replaced."""
+    return final.with_name(f".{final.name}.{role}")
+
+
+def final_of(folder: Path) -> Path:
+    """The folder that `folder` is, or stands in for as its `.NAME.old`."""
+    name = folder.name
+    hidden = name.startswith(".") and name.endswith(".old")
+    return folder.with_name(name[1:-4]) if hidden else folder
+
+
+def flush(folder: Path) -> None:
+    """Force a folder's files, and the folder itself, to the disk."""
+    for file in folder.iterdir():
+        with file.open("rb+") as handle:
+            os.fsync(handle.fileno())
+    _sync(folder)
+
+
+def prune(folder: Path, root: Path) -> None:
+    """Remove `folder` and the folders above it, up to `root`, as far as they are empty."""
+    while folder != root and folder.is_relative_to(root):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        folder = folder.parent
+
+
+def _free_bytes(root: Path) -> int:
+    existing = next(folder for folder in (root, *root.parents) if folder.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _settle(final: Path) -> None:
+    old = sibling(final, "old")
+    if final.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    elif old.exists():
+        os.rename(old, final)
+
+
+def _sync(folder: Path) -> None:
+    if os.name != "posix":  # Windows opens no folders
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,254 @@
+"""The registry: artifacts keyed by backbone, d_abi, kind and name.
+
+<root>/<backbone>/manifest.json, model.safetensors, ...              a backbone
+<root>/<backbone>/d<d_abi>/<kind>/<name>/manifest.json, weights.safetensors
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+
+from registry import catalog, staging, tensors
+from registry.entry import MANIFEST, Entry, is_place, place_of, read_entry, unchanged
+from registry.manifest import KINDS, Manifest
+from registry.names import backbone_key, parse_hosted
+from transplant.errors import (
+    ArtifactError,
+    ExistsError,
+    InputError,
+    StorageError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+REFERENCE = Path(__file__).parent / "reference"
+_PLAIN_FILES = {".json", ".safetensors", ".txt", ".model", ".jinja"}  # nothing that holds pickles
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What hosting a stored module takes."""
+
+    taps: tuple[int, ...]
+    backbone_weights: str
+    tensors: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The artifacts under one root, and under it those that ship with the package."""
+
+    root: Path
+    """Where artifacts are written; created by the first write."""
+    reference: Path = REFERENCE
+    """What ships with the package: readable, never written."""
+    lock_timeout_s: float = 60.0
+    """How long a writer waits for another one, in seconds."""
+
+    @classmethod
+    def open(cls, root: Path | None = None) -> Registry:
+        """The registry at `root`, else at `$ABI_REGISTRY`, else in the user's data folder."""
+        chosen = root or os.environ.get("ABI_REGISTRY") or platformdirs.user_data_dir("abi")
+        return cls(Path(chosen).expanduser().absolute())
+
+    def entries(self, kind: str | None = None, backbone: str | None = None) -> list[Entry]:
+        """Every readable artifact, sorted by backbone, kind, name and d_abi.
+
+        Raises:
+            InputError: an unknown kind, or a backbone that cannot be one.
+        """
+        if kind is not None:
+            catalog.check_kind(kind)
+        items = catalog.scan(self._bases(), backbone)
+        found = [item for item in items if isinstance(item, Entry)]
+        return sorted((e for e in found if kind in (None, e.manifest.kind)), key=_order)
+
+    def problems(self, backbone: str | None = None) -> list[ArtifactError | StorageError]:
+        """What `entries` left out: one error for each folder that it could not read."""
+        items = catalog.scan(self._bases(), backbone)
+        return [item for item in items if not isinstance(item, Entry)]
+
+    def find(
+        self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
+    ) -> Entry:
+        """The one artifact of that name; a backbone needs no `backbone`.
+
+        Raises:
+            NotFoundError: there is none; the message lists the closest names.
+            InputError: there are several: add `/d<d_abi>`.
+            CorruptError: it is there, with a broken manifest.
+        """
+        return catalog.find(self._bases(), kind, name, backbone, d_abi)
+
+    def backbone_path(self, name: str) -> Path | None:
+        """The folder of a backbone that the registry holds, for `from_pretrained`."""
+        folders = (base / backbone_key(name) for base, _ in self._bases())
+        return next((folder for folder in folders if (folder / MANIFEST).is_file()), None)
+
+    def split_name(self, name: str) -> tuple[str | None, str, int | None]:
+        """(module, backbone, d_abi) of a hosted name, for `transplant.load`."""
+        parsed = parse_hosted(name)
+        return parsed.module, parsed.backbone, parsed.d_abi
+
+    def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None = None) -> Fetched:
+        """One artifact with its verified tensors, for `transplant.load`.
+
+        Raises:
+            NotFoundError, InputError, CorruptError: as `find` and `read`.
+        """
+        entry = self.find(kind, name, backbone, d_abi)
+        manifest = entry.manifest
+        return Fetched(manifest.taps, manifest.backbone.weights_sha256, self.read(entry))
+
+    def verify(self, entry: Entry) -> None:
+        """Compare every tensor on the disk with the manifest, without torch.
+
+        Raises:
+            CorruptError: naming the file and the tensor.
+            NotFoundError: it was replaced or removed since it was found.
+        """
+        with unchanged(entry):
+            _verify(entry)
+
+    def read(self, entry: Entry) -> dict[str, Tensor]:
+        """The tensors of an artifact, on the CPU, after every sha256 was verified.
+
+        Raises:
+            CorruptError: naming the file and the tensor.
+            NotFoundError: it was replaced or removed since it was found.
+        """
+        with unchanged(entry):  # what is loaded is what was verified
+            _verify(entry)
+            return tensors.load(entry.weights)
+
+    def write(
+        self, manifest: Manifest, weights: Mapping[str, Tensor], *, replace: bool = False
+    ) -> Entry:
+        """Store an artifact whole or not at all; its tensor records come from the bytes written.
+
+        Raises:
+            ExistsError: one of that name is there, and `replace` is not set.
+            NumericalError: a tensor holds NaN or infinity.
+            StorageError: the disk or the lock refused; what was there is intact.
+            InputError: a backbone (see `write_backbone`), or a root that ships with the package.
+        """
+        if manifest.kind == "backbone":
+            raise InputError("kind", expected="no backbone", found=manifest.name)
+        tensors.check_finite(weights)
+        place = place_of(manifest)
+        final = self.root / place
+        needed = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+        with staging.storage_errors(self.root, needed), self._writing(final):
+            self._check_free(manifest, replace)
+            with staging.staged(final) as folder:
+                file = folder / "weights.safetensors"
+                tensors.save(file, weights)
+                _write_manifest(manifest, file, folder / MANIFEST)
+            return read_entry(self.root, place, shipped=False)
+
+    def write_backbone(self, manifest: Manifest, source: Path) -> Entry:
+        """Store a copy of a `save_pretrained` folder; the manifest comes last and makes it real.
+
+        A stored backbone is frozen, with modules beside it: it is never replaced.
+
+        Raises:
+            ExistsError: one of that name is there.
+            InputError: `source` holds no model.safetensors, or the manifest is no backbone's.
+            StorageError: the disk or the lock refused.
+        """
+        if manifest.kind != "backbone" or not (source / "model.safetensors").is_file():
+            raise InputError(
+                f"{source}", expected="a backbone with a model.safetensors", found=manifest.kind
+            )
+        files = [f for f in source.iterdir() if f.is_file() and f.suffix in _PLAIN_FILES]
+        files = [f for f in files if f.name != MANIFEST]
+        place = place_of(manifest)
+        final = self.root / place
+        needed = sum(f.stat().st_size for f in files)
+        with staging.storage_errors(self.root, needed), self._writing(final):
+            self._check_free(manifest, replace=False)
+            with staging.merged(final, last=MANIFEST) as folder:
+                for file in files:
+                    shutil.copyfile(file, folder / file.name)
+                _write_manifest(manifest, folder / "model.safetensors", folder / MANIFEST)
+            return read_entry(self.root, place, shipped=False)
+
+    def remove(self, entry: Entry) -> int:
+        """Remove an artifact, and the folders that this empties; return the bytes freed.
+
+        A backbone's modules stay: they are artifacts of their own.
+
+        Raises:
+            InputError: it ships with the package, or is not in this registry.
+            StorageError: the disk or the lock refused.
+        """
+        root, path = self.root.resolve(), staging.final_of(entry.path).resolve()
+        place = path.relative_to(root) if path.is_relative_to(root) else Path()
+        is_backbone = entry.manifest.kind == "backbone"
+        inside = len(place.parts) == 1 if is_backbone else is_place(place)
+        if not inside:
+            found = "one that ships with abi" if entry.shipped else str(path)
+            raise InputError(
+                f"cannot remove {entry.hosted}", expected=f"an artifact in {root}", found=found
+            )
+        final = self.root / place
+        with staging.storage_errors(root), self._writing(final):
+            return staging.discard(final, first=MANIFEST, keep=r"d\d+" if is_backbone else None)
+
+    def _bases(self) -> list[catalog.Base]:
+        own = [] if self.root == self.reference else [(self.root, False)]
+        return [*own, (self.reference, True)]
+
+    @contextmanager
+    def _writing(self, final: Path) -> Iterator[None]:
+        """Hold the lock; clear what crashed writers left beside `final`, then emptied folders."""
+        if self.root.resolve().is_relative_to(self.reference.resolve()):
+            raise InputError(
+                "the registry root",
+                expected="a folder of your own",
+                found=f"{self.root}, which ships with abi",
+                hint="--registry DIR",
+            )
+        with staging.locked(self.root, self.lock_timeout_s):
+            try:
+                staging.settle_all(final.parent)
+                yield
+            finally:
+                staging.prune(final, self.root)
+
+    def _check_free(self, manifest: Manifest, replace: bool) -> None:
+        file = place_of(manifest) / MANIFEST
+        what = f"{manifest.kind} {manifest.hosted}"
+        if (self.reference / file).exists():
+            raise ExistsError(f"{what} ships with abi", hint="another name")
+        if (self.root / file).exists() and not replace:
+            hint = f"abi rm {manifest.hosted}, or another name"
+            raise ExistsError(f"{what} is already in {self.root}", hint=hint)
+
+
+def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> None:
+    complete = dataclasses.replace(manifest, tensors=tensors.hash_tensors(weights))
+    file.write_bytes(complete.to_json().encode())
+
+
+def _verify(entry: Entry) -> None:
+    again = "reinstall abi" if entry.shipped else f"abi rm {entry.hosted}, and make it again"
+    tensors.verify(entry.weights, entry.manifest.tensors, hint=again)
+
+
+def _order(entry: Entry) -> tuple[str, int, str, int]:
+    manifest = entry.manifest
+    kind = KINDS.index(manifest.kind)
+    return manifest.backbone.id, kind, manifest.name, manifest.d_abi or 0

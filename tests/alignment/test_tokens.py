@@ -1,0 +1,62 @@
+"""Tokens as the bytes they stand for."""
+
+from __future__ import annotations
+
+import pytest
+
+from transplant.alignment.tokens import canonical_tokens, count_tokens, shared_tokens, token_bytes
+from transplant.text.tokenizers import train_tokenizer
+
+TEXT = "def café(x):\n    return x + 1  # naïve 日本\n"
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tiny_texts):
+    return {
+        kind: train_tokenizer(kind, tiny_texts, size, context=64)
+        for kind, size in (("bpe", 330), ("bpe-digits", 340), ("unigram", 360))
+    }
+
+
+@pytest.mark.parametrize("kind", ["bpe", "bpe-digits", "unigram"])
+def test_canonical_bytes_spell_the_text(tokenizers, kind):
+    tokenizer = tokenizers[kind]
+    names = token_bytes(tokenizer)
+    ids = tokenizer(TEXT, add_special_tokens=False).input_ids
+    assert b"".join(names[number] for number in ids) == TEXT.encode()
+
+
+def test_a_piece_goes_before_its_fallback_byte(tokenizers):
+    tokenizer = tokenizers["unigram"]
+    assert tokenizer.convert_ids_to_tokens(canonical_tokens(tokenizer)[b"a"]) == "a"
+    assert tokenizer.convert_ids_to_tokens(canonical_tokens(tokenizer)[b"\xff"]) == "<0xFF>"
+
+
+def test_special_tokens_stand_for_no_text(tokenizers):
+    for tokenizer in tokenizers.values():
+        assert not set(canonical_tokens(tokenizer).values()) & set(tokenizer.all_special_ids)
+
+
+def test_a_space_is_one_byte_in_both_conventions(tokenizers, tiny_texts):
+    bpe, unigram = canonical_tokens(tokenizers["bpe"]), canonical_tokens(tokenizers["unigram"])
+    both = {raw for raw in bpe.keys() & unigram.keys() if raw.startswith(b" ") and len(raw) > 2}
+    assert both  # " the" as Ġthe and as ▁the
+    counts = count_tokens(tokenizers["bpe"](" ".join(tiny_texts)).input_ids, tokenizers["bpe"])
+    shared = shared_tokens(tokenizers["bpe"], tokenizers["unigram"], counts)
+    for a, b in zip(shared.ids_a.tolist(), shared.ids_b.tolist(), strict=True):
+        ours = tokenizers["bpe"].convert_ids_to_tokens(a)
+        theirs = tokenizers["unigram"].convert_ids_to_tokens(b)
+        if ours.isascii() and theirs.isascii() and len(theirs) != 6:
+            assert ours == theirs
+
+
+def test_weights_are_the_counts_and_coverage_their_share(tokenizers):
+    tokenizer = tokenizers["bpe"]
+    a, b = (tokenizer.convert_tokens_to_ids(token) for token in ("a", "b"))
+    counts = count_tokens([a, a, a, b, tokenizer.eos_token_id], tokenizer)
+    assert sorted(counts.values()) == [1, 3]  # the special token is not counted
+    shared = shared_tokens(tokenizer, tokenizer, counts)
+    assert sorted(shared.weights.tolist()) == [0.25, 0.75]
+    assert shared.coverage == 1.0
+    partly = shared_tokens(tokenizer, tokenizer, {**counts, b"no such token".hex(): 4})
+    assert partly.coverage == 0.5

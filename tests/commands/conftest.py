@@ -1,0 +1,87 @@
+"""A registry of tiny backbones and a corpus of files, and a way to run `abi` on them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from commands.app import app
+from commands.output import Output
+from commands.references import save_reference
+from commands.session import Session
+from tests.tiny import tiny_backbone
+from transplant.text.tokenizers import train_tokenizer
+
+TINY = ("--steps", "20", "--window", "64", "--batch", "2", "--tokens", "6000", "--d-abi", "16")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a run of `abi` did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """stdout as JSON; fails where anything else is there."""
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Abi:
+    """Runs verbs against one registry."""
+
+    root: Path
+    corpus: str
+
+    def __call__(self, *words: str) -> Ran:
+        result = CliRunner().invoke(app, [*words], env={"ABI_REGISTRY": str(self.root)})
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return Ran(result.exit_code, result.stdout, result.stderr)
+
+    def train(self, backbone: str, *more: str) -> Ran:
+        words = ("train", "--backbone", backbone, "--domain", "tales", "--data", self.corpus)
+        return self(*words, *TINY, "--json", *more)
+
+
+def put_backbones(root: Path, texts: tuple[str, ...]) -> None:
+    """Saves tiny-gpt2, tiny-llama and tiny-t5, each with a tokenizer of its own kind."""
+    session = Session("test", {}, Output(quiet=True), 0, "cpu", root)
+    for family, kind, size in (
+        ("gpt2", "bpe", 330), ("llama", "bpe-digits", 350), ("t5", "unigram", 400),
+    ):  # fmt: skip
+        backbone = tiny_backbone(family, train_tokenizer(kind, texts, size, context=128))
+        save_reference(session, backbone, root / backbone.name, {"split": "none"})
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory, tiny_texts) -> str:
+    folder = tmp_path_factory.mktemp("corpus")
+    for number, text in enumerate(tiny_texts):
+        (folder / f"{number}.txt").write_text(text)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def trained_abi(tmp_path_factory, tiny_texts, corpus) -> Abi:
+    """A registry with a `tales` module on tiny-gpt2; tests must not change what they find."""
+    root = tmp_path_factory.mktemp("registry")
+    put_backbones(root, tiny_texts)
+    abi = Abi(root, corpus)
+    assert abi.train("tiny-gpt2").code == 0
+    return abi
+
+
+@pytest.fixture
+def abi(tmp_path, tiny_texts, corpus) -> Abi:
+    """A registry with tiny backbones and nothing else, for one test alone."""
+    put_backbones(tmp_path / "registry", tiny_texts)
+    return Abi(tmp_path / "registry", corpus)

@@ -1,0 +1,131 @@
+"""train, bridge-align, calibrate, transfer and nib on real text and tiny backbones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import transplant
+from registry.store import Registry
+from transplant.errors import CorruptError
+
+MOVE = ("--module", "tales@tiny-gpt2", "--excerpts", "60")
+
+
+@pytest.fixture(scope="module")
+def moved(trained_abi):
+    ran = trained_abi(
+        "transfer", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json"
+    )
+    assert ran.code == 0, ran.err
+    return ran.json
+
+
+def test_train_reports_held_out_perplexity_and_stores_both_halves(trained_abi):
+    listed = trained_abi("list", "--backbone", "tiny-gpt2", "--json").json
+    kinds = {row["kind"] for row in listed if row["name"] == "tales"}
+    assert kinds == {"module", "interface"}
+    assert all({"name", "kind", "backbone", "d_abi", "path"} <= row.keys() for row in listed)
+    shown = trained_abi("show", "tales@tiny-gpt2", "--json", "--verify").json
+    assert shown["verified"]
+    assert shown["results"]["ppl"]["native"] < shown["results"]["ppl"]["raw"]
+    assert shown["made"]["options"]["backbone"] == "tiny-gpt2"
+
+
+def test_transfer_json_holds_every_number_the_design_names(moved):
+    controls = {"random_module", "shuffled_pairs", "linear_surrogate", "random_refitted"}
+    assert {"raw", "native", "candidate", *controls} <= moved["ppl"].keys()
+    assert {"candidate", "native", *controls} <= moved["recovered"].keys()
+    assert moved["recovered"]["native"] == pytest.approx(1.0)
+    assert {"top5", "top1", "js", "entropy", "pass", "interval"} <= moved["nib"].keys() or (
+        moved["nib"]["pass"] is None and "too few" in moved["nib"]["why"]
+    )
+    for share, best in (("donor", "best_donor_free"), ("module", "best_module_free")):
+        control = moved["recovered"].get(moved[best], 0.0)
+        expected = moved["recovered"]["candidate"] - control
+        assert moved[f"{share}_attributable"] == pytest.approx(expected)
+    assert moved["module_sha256"]["donor"] == moved["module_sha256"]["target"]
+    assert moved["seconds"]["pair"] > 0
+    assert (moved["donor"], moved["target"], moved["seed"]) == ("tales@tiny-gpt2", "tiny-llama", 0)
+
+
+def test_the_moved_module_is_bit_identical_and_usable(trained_abi, moved):
+    library = Registry.open(trained_abi.root)
+    hosted = transplant.load(moved["name"], library=library)
+    donor = transplant.load("tales@tiny-gpt2", library=library)
+    for name, tensor in donor.correction.module.state_dict().items():
+        assert torch.equal(tensor, hosted.correction.module.state_dict()[name])
+    ids = hosted.tokenizer("The ba cor", return_tensors="pt").input_ids
+    raw = transplant.load("tiny-llama", library=library)
+    assert not torch.allclose(hosted(input_ids=ids).logits, raw(input_ids=ids).logits)
+    assert hosted.generate(ids, max_new_tokens=3).shape[1] == ids.shape[1] + 3
+
+
+def test_nib_of_a_model_against_itself_passes(trained_abi, moved):
+    ran = trained_abi(
+        "nib", "--anchor", moved["name"], "--candidate", moved["name"], "--json",
+        "--chunk-length", "40", "--chunks", "3", "--skip", "4", "--extended",
+    )  # fmt: skip
+    assert ran.code == 0
+    assert ran.json["verdict"] == "pass"
+    assert (ran.json["top5"], ran.json["js"]) == (1.0, pytest.approx(0.0, abs=1e-6))
+    assert len(ran.json["seeds"]) == 5
+
+
+def test_nib_that_does_not_pass_prints_and_exits_3(trained_abi, moved):
+    hosted = Registry.open(trained_abi.root)
+    module = hosted.find("interface", "tales", "tiny-llama").manifest
+    assert module.name == "tales"  # the native, trained by transfer
+    ran = trained_abi(
+        "nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--json",
+        "--data", trained_abi.corpus, "--chunk-length", "40", "--skip", "4",
+    )  # fmt: skip
+    assert ran.code == (0 if ran.json["pass"] else 3)
+    different = trained_abi(
+        "nib", "--anchor", "tales@tiny-gpt2", "--candidate", moved["name"], "--json"
+    )
+    assert different.code == 1
+    assert "different backbones" in different.json["what"]
+
+
+def test_calibrate_takes_the_bridge_that_bridge_align_left(trained_abi):
+    common = (*MOVE, "--to", "tiny-t5", "--data", trained_abi.corpus, "--json")
+    bridge = trained_abi("bridge-align", *common).json
+    assert bridge["cosine_after"] > bridge["cosine_before"]
+    assert bridge["pairs"] > 100
+    calibrated = trained_abi("calibrate", *common).json
+    assert calibrated["bridge"] == "from the registry"
+    assert calibrated["module_sha256"]["donor"] == calibrated["module_sha256"]["target"]
+    again = trained_abi("calibrate", *common, "--replace", "--taps", "last").json
+    assert again["bridge"] == "fitted now"  # other options, another bridge
+
+
+def test_procrustes_rotates_into_the_interface(trained_abi):
+    ran = trained_abi(
+        "bridge-align", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json",
+        "--method", "procrustes", "--name", "rotated",
+    )  # fmt: skip
+    assert ran.json["cosine_after"] > ran.json["cosine_before"]
+
+
+def test_a_taken_name_is_refused_before_the_work(trained_abi, moved):
+    again = trained_abi(
+        "transfer", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json"
+    )
+    assert again.code == 1
+    assert again.json["error"] == "ExistsError"
+    assert "--replace" in again.json["hint"]
+    assert moved["name"].split("@")[0] in again.json["what"]
+
+
+def test_an_interface_of_other_weights_is_refused(abi):
+    assert abi.train("tiny-gpt2").code == 0
+    library = Registry.open(abi.root)
+    weights = abi.root / "tiny-gpt2" / "model.safetensors"
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(weights)
+    tensors["transformer.ln_f.bias"] += 0.5
+    save_file(tensors, weights, {"format": "pt"})
+    with pytest.raises(CorruptError, match="other weights"):
+        transplant.load("tales@tiny-gpt2", library=library)

@@ -1,0 +1,89 @@
+"""The corpora that are rebuilt from what is installed."""
+
+import ast
+
+import pytest
+
+from transplant.text import builtin
+from transplant.text.documents import read_documents
+
+SAMPLE = '''"""Module."""
+import os
+
+@decorated
+class A(Base):
+    """Class,
+
+    in several lines.
+    """
+
+    x = """kept: no docstring"""
+
+    def method(self):
+        r"""Raw."""
+        return 1
+
+    async def other(self):
+        "Single quotes"
+        """kept: a second string, which nobody reads"""
+        return 2
+'''
+WITHOUT = '''import os
+
+@decorated
+class A(Base):
+
+    x = """kept: no docstring"""
+
+    def method(self):
+        return 1
+
+    async def other(self):
+        """kept: a second string, which nobody reads"""
+        return 2
+'''
+
+
+def docstrings_of(tree: ast.Module) -> list[str]:
+    nodes = [node for node in ast.walk(tree) if isinstance(node, builtin.WITH_DOCSTRING)]
+    return [text for node in nodes if (text := ast.get_docstring(node, clean=False))]
+
+
+def test_only_docstrings_are_cut() -> None:
+    assert builtin._without_docstrings(ast.parse(SAMPLE), SAMPLE) == WITHOUT
+
+
+@pytest.mark.parametrize("page_break", ["\f", "# \x1c\x85\u2028"])
+def test_lines_are_counted_as_the_parser_counts_them(page_break: str) -> None:
+    source = f'x = 1\n{page_break}\nclass A:\n    """Doc."""\n    y = 2\n'
+    kept = builtin._without_docstrings(ast.parse(source), source)
+    assert kept == f"x = 1\n{page_break}\nclass A:\n    y = 2\n"
+
+
+def test_python_is_code_without_docstrings() -> None:
+    documents = read_documents("python", max_chars=300_000)
+    parsed = 0
+    for document in documents:
+        try:
+            tree = ast.parse(document.text)
+        except SyntaxError:  # a body that was nothing but its docstring is now empty
+            continue
+        parsed += 1
+        # What follows a docstring may be a string too, and stands where the docstring stood.
+        assert len(docstrings_of(tree)) <= 1, document.source
+    assert parsed >= 0.7 * len(documents)
+    assert sum(document.text.count("def ") for document in documents) > 100
+
+
+def test_prose_is_text_and_not_code() -> None:
+    documents = read_documents("prose", max_chars=60_000)
+    text = "\n".join(document.text for document in documents)
+    assert min(len(document.text) for document in documents) >= builtin.MIN_DOCUMENT
+    assert text.count(" the ") > 20 * text.count("\n    return ")
+
+
+def test_a_smaller_corpus_is_the_head_of_a_larger_one() -> None:
+    small = [document.text for document in read_documents("python", max_chars=40_000)]
+    large = [document.text for document in read_documents("python", max_chars=120_000)]
+    assert len(small) < len(large)
+    assert small == large[: len(small)]

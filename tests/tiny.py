@@ -1,0 +1,108 @@
+"""Tiny random models of every family, built on a tokenizer that the caller gives."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+import transformers as hf
+from transformers import PreTrainedTokenizerFast
+
+from transplant.backbones.load import view_of
+from transplant.backbones.view import Backbone
+
+WIDTH, LAYERS, HEADS, CONTEXT = 32, 2, 4, 128
+_LLAMA_LIKE = {
+    "hidden_size": WIDTH,
+    "intermediate_size": 48,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": CONTEXT,
+}
+_GEMMA_LIKE = {**_LLAMA_LIKE, "head_dim": 8}
+_GPT2 = {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "n_positions": CONTEXT}
+_NEOX = {**_LLAMA_LIKE, "num_key_value_heads": None}
+_OPT = {
+    "hidden_size": WIDTH,
+    "word_embed_proj_dim": 16,  # as OPT-350m: projections around the decoder
+    "ffn_dim": 48,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": HEADS,
+    "max_position_embeddings": CONTEXT,
+    "do_layer_norm_before": False,
+}
+_OPT_PLAIN = {**_OPT, "word_embed_proj_dim": WIDTH, "do_layer_norm_before": True}
+_T5 = {"d_model": WIDTH, "d_kv": 8, "num_heads": HEADS, "d_ff": 48, "num_layers": LAYERS}
+
+FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "gpt2": (hf.GPT2Config, hf.GPT2LMHeadModel, _GPT2),
+    "gpt_neox": (hf.GPTNeoXConfig, hf.GPTNeoXForCausalLM, _NEOX),
+    "llama": (hf.LlamaConfig, hf.LlamaForCausalLM, _LLAMA_LIKE),
+    "mistral": (hf.MistralConfig, hf.MistralForCausalLM, {**_LLAMA_LIKE, "sliding_window": 16}),
+    "qwen2": (hf.Qwen2Config, hf.Qwen2ForCausalLM, _LLAMA_LIKE),
+    "qwen3": (hf.Qwen3Config, hf.Qwen3ForCausalLM, _GEMMA_LIKE),
+    "gemma": (hf.GemmaConfig, hf.GemmaForCausalLM, _GEMMA_LIKE),
+    "gemma2": (hf.Gemma2Config, hf.Gemma2ForCausalLM, _GEMMA_LIKE),
+    "opt": (hf.OPTConfig, hf.OPTForCausalLM, _OPT_PLAIN),
+    "opt-projected": (hf.OPTConfig, hf.OPTForCausalLM, _OPT),
+    "t5": (hf.T5Config, hf.T5ForConditionalGeneration, _T5),
+    "t5-untied": (
+        hf.T5Config,
+        hf.T5ForConditionalGeneration,
+        {**_T5, "tie_word_embeddings": False, "feed_forward_proj": "gated-gelu"},
+    ),
+    "phi": (hf.PhiConfig, hf.PhiForCausalLM, {**_LLAMA_LIKE, "num_key_value_heads": 4}),
+}
+
+
+def tiny_model(
+    family: str, tokenizer: PreTrainedTokenizerFast, seed: int = 0, **changes: Any
+) -> Any:
+    """An untrained model of a family; its weights are drawn large enough to matter."""
+    config_class, model_class, options = FAMILIES[family]
+    ids = {
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": None,
+    }
+    if family.startswith("t5"):
+        ids["decoder_start_token_id"] = tokenizer.pad_token_id
+    config = config_class(vocab_size=len(tokenizer), **{**options, **ids, **changes})
+    config.dropout_rate = config.resid_pdrop = config.embd_pdrop = config.attn_pdrop = 0.0
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = model_class(config)
+        for parameter in model.parameters():
+            if parameter.ndim > 1:
+                torch.nn.init.normal_(parameter, std=0.2)
+    return model.eval()
+
+
+def tiny_backbone(
+    family: str, tokenizer: PreTrainedTokenizerFast, seed: int = 0, **changes: Any
+) -> Backbone:
+    """The view of a tiny model."""
+    return view_of(f"tiny-{family}", tiny_model(family, tokenizer, seed, **changes), tokenizer)
+
+
+@torch.no_grad()
+def rotated_twin(donor: Backbone, rotation: torch.Tensor) -> Backbone:
+    """A Llama with the donor's function whose residual stream is turned by `rotation`.
+
+    RMSNorm with unit weights commutes with a rotation, so every hidden state is the donor's times
+    `rotation` and every logit the same: a target on which a perfect move is known to exist.
+    """
+    model = copy.deepcopy(donor.model)
+    model.model.embed_tokens.weight.copy_(donor.model.model.embed_tokens.weight @ rotation)
+    model.lm_head.weight.copy_(donor.model.lm_head.weight @ rotation)
+    for layer in model.model.layers:
+        attention, mlp = layer.self_attn, layer.mlp
+        for reading in (attention.q_proj, attention.k_proj, attention.v_proj):
+            reading.weight.copy_(reading.weight @ rotation)
+        for reading in (mlp.gate_proj, mlp.up_proj):
+            reading.weight.copy_(reading.weight @ rotation)
+        for writing in (attention.o_proj, mlp.down_proj):
+            writing.weight.copy_(rotation.T @ writing.weight)
+    return view_of("tiny-twin", model, donor.tokenizer)

@@ -1,0 +1,148 @@
+"""Training a module: it learns, it resumes to the same bytes, the backbone does not move."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.tiny import tiny_backbone
+from transplant.backbones.fingerprint import hash_tensors
+from transplant.errors import CorruptError, InputError, StorageError
+from transplant.text.windows import cut_windows
+from transplant.training import checkpoint as checkpoint_file
+from transplant.training.checkpoint import CheckpointFile
+from transplant.training.config import TrainConfig
+from transplant.training.loop import train_module
+from transplant.training.rows import CachedRows, LiveRows, row_source
+from transplant.training.schedule import warmup_cosine
+
+CONFIG = TrainConfig(
+    d_abi=16, steps=12, batch=2, window=32, evaluate_every=4, learning_rate=0.01, patience=9
+)
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_tokenizer):
+    return tiny_backbone("llama", tiny_tokenizer)
+
+
+@pytest.fixture(scope="module")
+def windows(tiny_corpus, tiny_tokenizer):
+    cut = cut_windows(tiny_corpus[:12], tiny_tokenizer, 32)
+    return cut[:24], cut[24:32]
+
+
+class Interrupted(Exception):
+    """Stands for a crash at a step."""
+
+
+def stop_at(step):
+    def progress(done, _total, _note):
+        if done == step:
+            raise Interrupted
+
+    return progress
+
+
+def bytes_of(result):
+    return hash_tensors(result.correction.state_dict())
+
+
+def test_training_lowers_the_held_out_loss_and_leaves_the_backbone(backbone, windows):
+    with backbone.frozen():
+        result = train_module(backbone, *windows, CONFIG)
+    losses = [loss for _, loss in result.course.history]
+    assert losses[-1] < losses[0]
+    assert result.course.best_loss == min(losses)
+
+
+@pytest.mark.parametrize("step", [5, 8, 11])
+def test_an_interrupted_run_ends_with_the_same_bytes(tmp_path, backbone, windows, step):
+    whole = train_module(backbone, *windows, CONFIG)
+    file = CheckpointFile(tmp_path / "run.safetensors", dataclasses.asdict(CONFIG))
+    with pytest.raises(Interrupted):
+        train_module(backbone, *windows, CONFIG, checkpoint=file, progress=stop_at(step))
+    resumed = train_module(backbone, *windows, CONFIG, checkpoint=file, resume=True)
+    assert bytes_of(resumed) == bytes_of(whole)
+    assert resumed.course == whole.course
+    other = train_module(backbone, *windows, dataclasses.replace(CONFIG, seed=1))
+    assert bytes_of(other) != bytes_of(whole)
+
+
+def test_rows_from_memory_train_like_rows_through_the_backbone(backbone, windows, monkeypatch):
+    cached = train_module(backbone, *windows, CONFIG)
+    monkeypatch.setattr("transplant.training.rows.CACHE_BYTES", 0)
+    monkeypatch.setattr(
+        "transplant.training.loop.row_source",
+        lambda b, w, t: row_source(b, w, t, cache_bytes=0),
+    )
+    live = train_module(backbone, *windows, CONFIG)
+    assert (cached.rows, live.rows) == ("cached", "live")
+    for one, other in zip(
+        cached.correction.parameters(), live.correction.parameters(), strict=True
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+
+
+def test_cached_rows_are_the_live_ones(backbone, windows):
+    taps = backbone.all_taps
+    cached, live = (kind(backbone, windows[0], taps) for kind in (CachedRows, LiveRows))
+    one, other = cached.rows([3, 0, 7]), live.rows([3, 0, 7])
+    assert one.labels.tolist() == other.labels.tolist()
+    assert one.windows.tolist() == other.windows.tolist()
+    for tap in taps:
+        torch.testing.assert_close(one.taps[tap], other.taps[tap], rtol=1e-4, atol=1e-5)
+
+
+def test_patience_stops_a_run_that_no_longer_learns(backbone, windows):
+    config = dataclasses.replace(CONFIG, steps=200, learning_rate=0.5, evaluate_every=2, patience=2)
+    result = train_module(backbone, *windows, config)
+    assert result.course.step < 200
+    assert result.course.step == result.course.best_step + 2 * 2
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path, backbone, windows):
+    path = tmp_path / "run.safetensors"
+    train_module(backbone, *windows, CONFIG, checkpoint=CheckpointFile(path, {"seed": 0}))
+    with pytest.raises(InputError, match="seed differs: expected 1, found 0"):
+        CheckpointFile(path, {"seed": 1}).load()
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(CorruptError, match="damaged"):
+        CheckpointFile(path, {"seed": 0}).load()
+    path.unlink()
+    with pytest.raises(InputError, match="nothing to resume"):
+        CheckpointFile(path, {"seed": 0}).load()
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(tmp_path, backbone, windows, monkeypatch):
+    file = CheckpointFile(tmp_path / "run.safetensors", {})
+    with pytest.raises(Interrupted):
+        train_module(backbone, *windows, CONFIG, checkpoint=file, progress=stop_at(5))
+    before = file.path.read_bytes()
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_file, "save_file", full)
+    with pytest.raises(StorageError, match="no space left"):
+        train_module(backbone, *windows, CONFIG, checkpoint=file, resume=True)
+    assert file.path.read_bytes() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["run.safetensors"]
+
+
+def test_the_rate_rises_then_falls_to_the_floor():
+    rates = [warmup_cosine(step, 100, warmup=0.1) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1)
+    assert max(rates) == rates[9] == 1.0
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert warmup_cosine(100, 100) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"d_abi": -1}, {"window": 1}, {"warmup": 1.5}, {"batch": 0}]
+)
+def test_a_recipe_that_cannot_work_is_refused(wrong):
+    with pytest.raises(InputError):
+        dataclasses.replace(CONFIG, **wrong)

@@ -1,0 +1,1 @@
+"""Capture of hidden states to HDF5, and streamed moments."""

@@ -1,0 +1,71 @@
+"""Streamed second moments of pairs of rows: all that a linear fit needs, in O(d^2) memory."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from transplant.errors import NumericalError, ShapeError
+
+
+class CrossMoments:
+    """Sums over rows of x, y, x'x, x'y and y*y, in float64; mergeable.
+
+    Args:
+        p: the width of x.
+        q: the width of y.
+    """
+
+    def __init__(self, p: int, q: int) -> None:
+        self.p, self.q = p, q
+        self.count = 0
+        self.x = torch.zeros(p, dtype=torch.float64)
+        self.y = torch.zeros(q, dtype=torch.float64)
+        self.xx = torch.zeros(p, p, dtype=torch.float64)
+        self.xy = torch.zeros(p, q, dtype=torch.float64)
+        self.yy = torch.zeros(q, dtype=torch.float64)  # the diagonal: for R2
+
+    def update(self, x: Tensor, y: Tensor) -> None:
+        """Adds rows x [rows, p] and y [rows, q].
+
+        Raises:
+            ShapeError: other widths, or unequal numbers of rows.
+            NumericalError: a value that is not finite.
+        """
+        if x.shape != (len(y), self.p) or y.shape != (len(x), self.q):
+            raise ShapeError(
+                "moments take paired rows",
+                expected=f"[rows, {self.p}] and [rows, {self.q}]",
+                found=f"{list(x.shape)} and {list(y.shape)}",
+            )
+        x, y = x.detach().cpu().double(), y.detach().cpu().double()
+        xy = x.T @ y
+        if not torch.isfinite(xy).all():
+            raise NumericalError("hidden states are not finite")
+        self.count += len(x)
+        self.x += x.sum(0)
+        self.y += y.sum(0)
+        self.xx += x.T @ x
+        self.xy += xy
+        self.yy += (y * y).sum(0)
+
+    def merge(self, other: CrossMoments) -> None:
+        """Adds what another one has seen, as if all rows had come here."""
+        if (self.p, self.q) != (other.p, other.q):
+            raise ShapeError(
+                "moments of other widths", expected=(self.p, self.q), found=(other.p, other.q)
+            )
+        self.count += other.count
+        for name in ("x", "y", "xx", "xy", "yy"):
+            getattr(self, name).add_(getattr(other, name))
+
+    def centred(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Covariances per row: (xx [p, p], xy [p, q], diagonal of yy [q])."""
+        if self.count < 2:
+            raise NumericalError("too few paired rows for a fit", expected=2, found=self.count)
+        mean_x, mean_y = self.x / self.count, self.y / self.count
+        return (
+            self.xx / self.count - torch.outer(mean_x, mean_x),
+            self.xy / self.count - torch.outer(mean_x, mean_y),
+            self.yy / self.count - mean_y**2,
+        )

@@ -1,0 +1,1 @@
+"""Procrustes, ridge, the unembedding map and the tokenizer map."""

@@ -1,0 +1,111 @@
+"""Which tokens of two vocabularies stand for the same bytes, and how often they occur."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class SharedTokens:
+    """Tokens that both vocabularies have: ids on either side, and their weights."""
+
+    ids_a: Tensor  # [shared]
+    ids_b: Tensor  # [shared]
+    weights: Tensor  # [shared], float64, sums to 1
+    coverage: float
+    """The share of the counted mass whose tokens are shared."""
+
+
+def token_bytes(tokenizer: PreTrainedTokenizerBase) -> dict[int, bytes]:
+    """Every ordinary token as the bytes it stands for: Ġ and ▁ are a space, <0x0A> a line feed.
+
+    Special tokens stand for no text and are left out.
+    """
+    backend: Any = tokenizer.backend_tokenizer
+    definition = json.loads(backend.to_str())
+    byte_level = "ByteLevel" in json.dumps(
+        [definition.get("pre_tokenizer"), definition.get("decoder")]
+    )
+    read = _byte_level if byte_level else _sentencepiece
+    special = set(tokenizer.all_special_ids)
+    return {
+        number: read(token)
+        for token, number in tokenizer.get_vocab().items()
+        if number not in special and token
+    }
+
+
+def canonical_tokens(tokenizer: PreTrainedTokenizerBase) -> dict[bytes, int]:
+    """The one token for each string of bytes; a piece goes before a fallback byte like <0x41>."""
+    named = sorted(
+        (len(str(tokenizer.convert_ids_to_tokens(number))), number, raw)
+        for number, raw in token_bytes(tokenizer).items()
+    )
+    canonical: dict[bytes, int] = {}
+    for _, number, raw in named:
+        canonical.setdefault(raw, number)
+    return canonical
+
+
+def count_tokens(ids: Iterable[int], tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Counts tokens by their bytes, written as hexadecimal so that JSON can hold them."""
+    names = {number: raw.hex() for number, raw in token_bytes(tokenizer).items()}
+    counts = Counter(names[number] for number in ids if number in names)
+    return dict(sorted(counts.items()))
+
+
+def shared_tokens(
+    a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase, counts: Mapping[str, int]
+) -> SharedTokens:
+    """Pairs the tokens of two vocabularies by their bytes and weighs them by their counts.
+
+    Args:
+        a: the donor's tokenizer.
+        b: the target's tokenizer.
+        counts: domain counts as `count_tokens` gives them; an uncounted token weighs nothing.
+    """
+    bytes_a, bytes_b = canonical_tokens(a), canonical_tokens(b)
+    shared = [raw for raw in bytes_a if raw in bytes_b and counts.get(raw.hex())]
+    mass = torch.tensor([counts[raw.hex()] for raw in shared], dtype=torch.float64)
+    total = max(1, sum(counts.values()))
+    return SharedTokens(
+        ids_a=torch.tensor([bytes_a[raw] for raw in shared], dtype=torch.long),
+        ids_b=torch.tensor([bytes_b[raw] for raw in shared], dtype=torch.long),
+        weights=mass / mass.sum(),
+        coverage=float(mass.sum() / total),
+    )
+
+
+def _byte_table() -> dict[str, int]:
+    """GPT-2's printable stand-ins for bytes (Radford et al. 2019), inverted."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    table = {chr(byte): byte for byte in printable}
+    others = [byte for byte in range(256) if byte not in set(printable)]
+    table.update({chr(256 + number): byte for number, byte in enumerate(others)})
+    return table
+
+
+_BYTE_OF = _byte_table()
+
+
+def _byte_level(token: str) -> bytes:
+    try:
+        return bytes(_BYTE_OF[character] for character in token)
+    except KeyError:  # an added token, written as plain text
+        return token.encode()
+
+
+def _sentencepiece(token: str) -> bytes:
+    if len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+        return bytes([int(token[3:5], 16)])
+    return token.replace("▁", " ").encode()

@@ -1,0 +1,1 @@
+"""Frozen language models behind one view; LayerCake; the shipped reference backbones."""

@@ -1,0 +1,67 @@
+"""Decoder-only language models: GPT-2, GPT-NeoX, Llama, Mistral, Qwen, Gemma, OPT and others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from transplant.backbones.view import NO_LABEL, Backbone, States, gather_rows
+from transplant.text.windows import Window
+
+
+class CausalBackbone(Backbone):
+    """A decoder-only model: row i has read tokens 0..i and predicts token i + 1."""
+
+    @property
+    def n_layers(self) -> int:
+        """The number of decoder layers."""
+        return self.model.config.get_text_config().num_hidden_layers
+
+    @property
+    def context(self) -> int:
+        """The longest window in tokens, without the beginning-of-text token."""
+        config = self.model.config.get_text_config()
+        return getattr(config, "max_position_embeddings", 2048) - len(self._prefix)
+
+    @cached_property
+    def _prefix(self) -> list[int]:
+        """The beginning-of-text token, where this tokenizer puts one before every text."""
+        ids = self.tokenizer("").input_ids
+        begin: Any = self.tokenizer.bos_token_id
+        return [begin] if ids[:1] == [begin] and begin is not None else []
+
+    @torch.no_grad()
+    def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
+        """Runs the windows and returns one row for each of their tokens."""
+        wanted = tuple(taps)
+        skip = len(self._prefix)
+        ids, mask = self._pad([[*self._prefix, *window.ids] for window in windows])
+        output = self.reader()(
+            input_ids=ids,
+            attention_mask=mask,
+            use_cache=False,
+            output_hidden_states=any(tap != self.n_layers for tap in wanted),
+        )
+        h_last = output.last_hidden_state[:, skip:]
+        hidden = {
+            tap: h_last if tap == self.n_layers else output.hidden_states[tap][:, skip:]
+            for tap in wanted
+        }
+        labels = [[*window.ids[1:], NO_LABEL] for window in windows]
+        return gather_rows(hidden, h_last, mask[:, skip:], labels, [w.ends for w in windows])
+
+    def reader(self) -> nn.Module:
+        """The decoder without its head: the module that the model itself calls."""
+        return self.model.get_decoder()
+
+    def head(self, h_last: Tensor) -> Tensor:
+        """The logits, with the family's own scaling and soft cap."""
+        logits = super().head(h_last)
+        config = self.model.config.get_text_config()
+        if (cap := getattr(config, "final_logit_softcapping", None)) is not None:  # Gemma 2, 3
+            logits = cap * torch.tanh(logits / cap)
+        return logits

@@ -1,0 +1,194 @@
+"""One view of every frozen language model: windows in, rows of hidden states out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
+from transplant.errors import InputError
+from transplant.text.windows import Window
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+NO_LABEL = -100
+
+
+@dataclass(frozen=True)
+class States:
+    """What a backbone computed on a batch of windows; a row is one token position, never padding.
+
+    `ends[r]` is the character of the document up to which row `r` has read; `labels[r]` is the
+    token that comes next, `NO_LABEL` at the end of a window.
+    """
+
+    taps: dict[int, Tensor]  # tap -> [rows, d_model]
+    h_last: Tensor  # [rows, d_model], as the head reads it
+    labels: Tensor  # [rows]
+    ends: Tensor  # [rows]
+    windows: Tensor  # [rows]: the index of the window in the batch
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, rows: Tensor) -> States:
+        """The same for some rows, given as a mask or as indices."""
+        h_last = self.h_last[rows]
+        return States(
+            # The last tap is h_last itself: it is selected, and kept, once.
+            {t: h_last if h is self.h_last else h[rows] for t, h in self.taps.items()},
+            h_last,
+            self.labels[rows],
+            self.ends[rows],
+            self.windows[rows],
+        )
+
+    def labelled(self) -> States:
+        """The rows that have a next token to predict."""
+        return self.select(self.labels != NO_LABEL)
+
+
+class Backbone(ABC):
+    """A frozen language model from `transformers`.
+
+    Args:
+        name: what users call it: a registry name, a folder or a hub id.
+        model: the model, in evaluation mode; its parameters are frozen here.
+        tokenizer: a fast tokenizer with character offsets.
+        revision: the hub revision, where there is one.
+        weights_sha256: the hash of the weights as stored; computed where it is not given.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: Any,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        revision: str | None = None,
+        weights_sha256: str | None = None,
+    ) -> None:
+        self.name = name
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.revision = revision
+        self.weights_sha256 = weights_sha256 or hash_parameters(model)
+        self.tokenizer_sha256 = hash_tokenizer(tokenizer)
+
+    @property
+    def family(self) -> str:
+        """The model type, as its configuration names it."""
+        return self.model.config.model_type
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.unembedding.device
+
+    @property
+    def unembedding(self) -> Tensor:
+        """The head's matrix [vocab, d_model], as it acts on `h_last` (scalings inside)."""
+        return self.model.get_output_embeddings().weight
+
+    @property
+    def d_model(self) -> int:
+        """The width of `h_last`."""
+        return self.unembedding.shape[1]
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of logits."""
+        return self.unembedding.shape[0]
+
+    @property
+    @abstractmethod
+    def n_layers(self) -> int:
+        """The number of layers; the taps are 0 (embeddings) to `n_layers`."""
+
+    @property
+    @abstractmethod
+    def context(self) -> int:
+        """The longest window in tokens."""
+
+    @abstractmethod
+    def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
+        """Runs the windows and returns the rows of all of them, without gradients."""
+
+    @abstractmethod
+    def reader(self) -> nn.Module:
+        """The submodule whose `last_hidden_state` the head reads."""
+
+    def head(self, h_last: Tensor) -> Tensor:
+        """The logits [..., vocab] of hidden states [..., d_model]."""
+        return self.model.get_output_embeddings()(h_last)
+
+    @property
+    def all_taps(self) -> tuple[int, ...]:
+        """The taps that are as wide as `h_last`; all of them, but in OPT-350m and its like."""
+        width = getattr(self.model.config, "hidden_size", self.d_model)
+        last = self.n_layers
+        return tuple(range(last + 1)) if width == self.d_model else (last,)
+
+    def check_taps(self, taps: Iterable[int]) -> tuple[int, ...]:
+        """Returns the taps sorted, with negative ones counted from the last (-1 is the last).
+
+        Raises:
+            InputError: a tap is out of range or named twice.
+        """
+        chosen = tuple(sorted(tap + self.n_layers + 1 if tap < 0 else tap for tap in taps))
+        if not chosen or len(set(chosen)) < len(chosen):
+            raise InputError("taps must be distinct and at least one", found=list(chosen))
+        if not set(chosen) <= set(self.all_taps):
+            raise InputError(
+                f"{self.name} has no such tap",
+                expected=f"of {list(self.all_taps)} (0 is the embeddings)",
+                found=list(chosen),
+            )
+        return chosen
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Holds the block to the promise that it leaves every weight as it was."""
+        before = hash_parameters(self.model)
+        yield
+        if hash_parameters(self.model) != before:
+            raise AssertionError(f"the weights of {self.name} changed inside a frozen block")
+
+    def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        """Right-pads token ids: (ids, mask), both [batch, longest]."""
+        longest = max(map(len, rows))
+        fill: Any = self.tokenizer.pad_token_id or 0
+        ids = torch.full((len(rows), longest), fill, dtype=torch.long)
+        mask = torch.zeros((len(rows), longest), dtype=torch.long)
+        for number, row in enumerate(rows):
+            ids[number, : len(row)] = torch.tensor(row)
+            mask[number, : len(row)] = 1
+        return ids.to(self.device), mask.to(self.device)
+
+
+def gather_rows(
+    hidden: dict[int, Tensor],
+    h_last: Tensor,
+    mask: Tensor,
+    labels: Sequence[Sequence[int]],
+    ends: Sequence[Sequence[int]],
+) -> States:
+    """Drops the padding of a batch: [batch, seq, d_model] and a mask [batch, seq] to rows."""
+    keep = mask.bool()
+    last_rows = h_last[keep]
+    counts = [len(row) for row in labels]
+    windows = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    return States(
+        taps={t: last_rows if h is h_last else h[keep] for t, h in hidden.items()},
+        h_last=last_rows,
+        labels=torch.tensor([label for row in labels for label in row], device=h_last.device),
+        ends=torch.tensor([end for row in ends for end in row]),
+        windows=windows,
+    )

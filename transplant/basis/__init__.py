@@ -1,0 +1,1 @@
+"""BASIS: covariance basis, Fisher rank allocation, in-subspace adaptation."""

@@ -1,0 +1,1 @@
+"""Fitting a new interface on the target: closed form and distillation."""

@@ -1,0 +1,134 @@
+"""Align in: the map from the target's taps to what the donor's module is used to seeing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from transplant.activations.moments import CrossMoments
+from transplant.alignment.affine import AffineMap
+from transplant.alignment.procrustes import fit_principal, fit_procrustes
+from transplant.alignment.ridge import fit_ridge
+from transplant.backbones.view import Backbone
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.pairs import PairedText
+from transplant.modules.hosted import Correction
+from transplant.modules.interface import Interface
+
+
+@dataclass(frozen=True)
+class BridgeQuality:
+    """How well z is reproduced on excerpts that the fit has not seen."""
+
+    r2: float
+    """Share of the variance of the donor's `t P_in` that is explained."""
+    cosine_before: float
+    """Mean cosine between the donor's z and that of an unfitted interface."""
+    cosine_after: float
+    """Mean cosine between the donor's z and the fitted one."""
+    pairs: int
+    """Paired positions fitted on."""
+    held_out_pairs: int
+    """Paired positions judged on."""
+    paired_share: float
+    """Share of the target's positions that paired."""
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """An interface that reads the donor's z from the target; it writes nothing yet."""
+
+    interface: Interface
+    quality: BridgeQuality
+
+
+def fit_bridge(
+    donor: Correction,
+    target: Backbone,
+    paired: PairedText,
+    held_out: PairedText,
+    config: MoveConfig,
+) -> Bridge:
+    """Fits `P_in` of a new interface so that it reads what the donor's own interface reads.
+
+    The regression goes to `t_donor P_in`, before the donor's LayerNorm, which is copied: where the
+    map is linear, fitting that is fitting the donor's taps and folding its `P_in`.
+
+    Args:
+        donor: the donor's interface and module.
+        target: the backbone that the module moves to.
+        paired: the rows to fit on.
+        held_out: the rows to judge on.
+        config: taps, method and ridge strength.
+    """
+    interface = empty_interface(donor, target, config)
+    moments = _moments(interface, donor, paired)
+    with torch.no_grad():
+        before = _cosine(interface, donor, held_out)
+        fitted = _fit(moments, interface, paired, donor, config)
+        fitted.write_to(interface.proj_in)
+        after = _cosine(interface, donor, held_out)
+    quality = BridgeQuality(
+        r2=fitted.r2(_moments(interface, donor, held_out)),
+        cosine_before=before,
+        cosine_after=after,
+        pairs=paired.rows,
+        held_out_pairs=held_out.rows,
+        paired_share=paired.paired_share,
+    )
+    return Bridge(interface.requires_grad_(False).eval(), quality)
+
+
+def empty_interface(donor: Correction, target: Backbone, config: MoveConfig) -> Interface:
+    """An interface of the target with random `P_in`, zero `P_out` and the donor's z norm."""
+    taps = target.check_taps(config.taps or target.all_taps)
+    generator = torch.Generator().manual_seed(config.seed)
+    interface = Interface(target.d_model, donor.module.d_abi, taps, generator=generator)
+    interface.abi_norm.load_state_dict(donor.interface.abi_norm.state_dict())
+    return interface
+
+
+def _fit(
+    moments: CrossMoments,
+    interface: Interface,
+    paired: PairedText,
+    donor: Correction,
+    config: MoveConfig,
+) -> AffineMap:
+    if config.method == "ridge":
+        return fit_ridge(moments, config.ridge)
+    principal = fit_principal(moments, interface.d_abi)
+    inner = CrossMoments(interface.d_abi, interface.d_abi)
+    for batch in paired.batches:
+        inner.update(
+            principal(interface.gather(batch.target.taps)), donor_input(donor, batch.donor.taps)
+        )
+    rotation = fit_procrustes(inner).as_affine()
+    # Two affine maps in a row are one: the rotation ends up in the interface.
+    return AffineMap(
+        principal.weight @ rotation.weight, principal.bias @ rotation.weight + rotation.bias
+    )
+
+
+def donor_input(donor: Correction, taps: dict[int, Tensor]) -> Tensor:
+    """`t P_in` of the donor [rows, d_abi], before its LayerNorm."""
+    return donor.interface.proj_in(donor.interface.gather(taps))
+
+
+@torch.no_grad()
+def _moments(interface: Interface, donor: Correction, paired: PairedText) -> CrossMoments:
+    moments = CrossMoments(interface.proj_in.in_features, interface.d_abi)
+    for batch in paired.batches:
+        moments.update(interface.gather(batch.target.taps), donor_input(donor, batch.donor.taps))
+    return moments
+
+
+def _cosine(interface: Interface, donor: Correction, paired: PairedText) -> float:
+    total = 0.0
+    for batch in paired.batches:
+        ours = interface.read_in(batch.target.taps)
+        theirs = donor.interface.read_in(batch.donor.taps)
+        total += nn.functional.cosine_similarity(ours, theirs.cpu(), dim=-1).sum().item()
+    return total / paired.rows

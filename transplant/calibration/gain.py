@@ -1,0 +1,47 @@
+"""One number per correction: the factor on it, chosen on the calibration split."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from transplant.backbones.view import Backbone
+from transplant.calibration.closed_form import LinearCorrection
+from transplant.modules.hosted import Correction
+from transplant.text.windows import Window, batches
+
+AnyCorrection = TypeVar("AnyCorrection", bound=Correction | LinearCorrection)
+
+
+@torch.no_grad()
+def choose_gain(
+    backbone: Backbone,
+    correction: Correction | LinearCorrection,
+    windows: Sequence[Window],
+    gains: Sequence[float],
+) -> float:
+    """The gain with the smallest loss on `windows`, which must not be evaluation text."""
+    losses = dict.fromkeys(gains, 0.0)
+    for batch in batches(windows):
+        states = backbone.read([windows[i] for i in batch], correction.taps).labelled()
+        change = correction(states.taps)
+        for gain in gains:
+            logits = backbone.head(states.h_last + gain * change).float()
+            losses[gain] += nn.functional.cross_entropy(
+                logits, states.labels, reduction="sum"
+            ).item()
+    return min(losses, key=lambda gain: losses[gain])
+
+
+@torch.no_grad()
+def scaled(correction: AnyCorrection, gain: float) -> AnyCorrection:
+    """A copy whose output map is multiplied by `gain`; the domain module's bytes stay."""
+    made = copy.deepcopy(correction)
+    output = made.proj_out if isinstance(made, LinearCorrection) else made.interface.proj_out
+    output.weight.mul_(gain)
+    output.bias.mul_(gain)
+    return made

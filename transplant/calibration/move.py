@@ -1,0 +1,132 @@
+"""One move of a module: pair, align in, align out, calibrate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from transplant.alignment.tokens import SharedTokens
+from transplant.backbones.view import Backbone
+from transplant.calibration.bridge import Bridge, fit_bridge
+from transplant.calibration.closed_form import (
+    fit_module_output,
+    output_map,
+    wanted_corrections,
+)
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.gain import choose_gain, scaled
+from transplant.calibration.pairs import PairedText, pair_text
+from transplant.errors import InputError
+from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.interface import Interface
+from transplant.text.excerpts import cut_excerpts
+from transplant.text.splits import Splits
+from transplant.text.windows import Window
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """The text that both backbones have read: rows to fit on and rows to judge on."""
+
+    donor: HostedModel
+    target: Backbone
+    fitted: PairedText
+    held_out: PairedText
+
+    @property
+    def correction(self) -> Correction:
+        """The donor's interface and module."""
+        assert self.donor.correction is not None
+        return self.donor.correction
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the target's correction should be at each paired row: the donor's, mapped."""
+
+    rows: tuple[Tensor, ...]  # one [rows, d_target] for each batch
+    matrix: Tensor  # [d_donor, d_target]
+    shared: SharedTokens
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """A module at work in its new backbone, and the gain that was chosen for it."""
+
+    correction: Correction
+    gain: float
+
+
+def pair_for_move(
+    donor: HostedModel, target: Backbone, text: Splits, config: MoveConfig
+) -> Pairing:
+    """Runs excerpts of the pairing text through donor and target.
+
+    Args:
+        donor: a hosted module.
+        target: the backbone it moves to.
+        text: pairing text; fits use its training split, judgements its calibration split.
+        config: how much text, and which taps.
+
+    Raises:
+        InputError: the donor's name is that of a raw backbone.
+    """
+    if donor.correction is None:
+        raise InputError(
+            f"{donor.name} is a raw backbone", expected="a module, as in python@ref-gpt2"
+        )
+    donor_taps = donor.correction.taps
+    target_taps = target.check_taps(config.taps or target.all_taps)
+
+    def paired(documents: Sequence, count: int) -> PairedText:
+        excerpts = cut_excerpts(documents, count, chars=config.excerpt_chars, seed=config.seed)
+        return pair_text(donor.backbone, target, excerpts, donor_taps, target_taps)
+
+    return Pairing(
+        donor,
+        target,
+        paired(text.train, config.excerpts),
+        paired(text.calibration, config.held_out_excerpts),
+    )
+
+
+def align(pairing: Pairing, config: MoveConfig) -> Bridge:
+    """Fits the input side of the target's interface."""
+    return fit_bridge(pairing.correction, pairing.target, pairing.fitted, pairing.held_out, config)
+
+
+def want(pairing: Pairing, counts: Mapping[str, int], config: MoveConfig) -> Wanted:
+    """Maps the donor's corrections through the two unembeddings.
+
+    Args:
+        pairing: the paired rows.
+        counts: the domain's token counts, which travel with the module.
+        config: the ridge strength.
+    """
+    matrix, shared = output_map(pairing.donor.backbone, pairing.target, counts, config)
+    return Wanted(wanted_corrections(pairing.donor, pairing.fitted, matrix), matrix, shared)
+
+
+def calibrate(
+    pairing: Pairing,
+    reading: Interface,
+    wanted: Wanted,
+    calibration: Sequence[Window],
+    config: MoveConfig,
+) -> Calibrated:
+    """Refits `P_out` on the moved module's outputs and chooses the gain.
+
+    Args:
+        pairing: the paired rows.
+        reading: the interface whose input side `align` has fitted.
+        wanted: what the correction should be.
+        calibration: windows of the domain's calibration split; they choose the gain, nothing else.
+        config: ridge strength and gains.
+    """
+    fitted = fit_module_output(
+        reading, pairing.correction.module, pairing.fitted, wanted.rows, config
+    )
+    gain = choose_gain(pairing.target, fitted, calibration, config.gains)
+    return Calibrated(scaled(fitted, gain), gain)

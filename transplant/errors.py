@@ -1,0 +1,107 @@
+"""Every error that this library raises on purpose.
+
+TransplantError
+├── InputError            an option or a value that cannot be used
+├── CorpusError           text that is missing, empty or unreadable
+├── BackboneError         a language model that cannot be loaded or viewed
+├── ShapeError            tensors or widths that do not fit together
+├── ArtifactError         a stored artifact that cannot be used
+│   ├── NotFoundError     no artifact of that name
+│   ├── ExistsError       an artifact of that name is already there
+│   ├── CorruptError      bytes that differ from what the manifest promises
+│   └── VersionError      written by a newer version of this tool
+├── StorageError          the disk or the lock refused
+└── NumericalError        a solve or a training step that left the finite numbers
+
+The command line catches the base class once and prints its one line.
+"""
+
+from __future__ import annotations
+
+
+class TransplantError(Exception):
+    """Base class: what went wrong, expected against found, and what to try next.
+
+    Args:
+        what: the fault, naming the file or the option.
+        expected: what would have been right.
+        found: what was there instead.
+        hint: the next command or change to try.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: object = None,
+        found: object = None,
+        hint: str | None = None,
+    ) -> None:
+        self.what = what
+        self.expected = expected
+        self.found = found
+        self.hint = hint
+        super().__init__(self._line())
+
+    def _line(self) -> str:
+        line = self.what
+        if self.expected is not None:
+            line += f": expected {self.expected}"
+            line += f", found {self.found}" if self.found is not None else ""
+        elif self.found is not None:
+            line += f": found {self.found}"
+        return f"{line}. Try: {self.hint}" if self.hint else line
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The same facts for `--json` output."""
+        return {
+            "error": type(self).__name__,
+            "what": self.what,
+            "expected": None if self.expected is None else str(self.expected),
+            "found": None if self.found is None else str(self.found),
+            "hint": self.hint,
+        }
+
+
+class InputError(TransplantError):
+    """An option or a value that cannot be used."""
+
+
+class CorpusError(TransplantError):
+    """Text that is missing, empty or unreadable."""
+
+
+class BackboneError(TransplantError):
+    """A language model that cannot be loaded or viewed."""
+
+
+class ShapeError(TransplantError):
+    """Tensors or widths that do not fit together."""
+
+
+class ArtifactError(TransplantError):
+    """A stored artifact that cannot be used."""
+
+
+class NotFoundError(ArtifactError):
+    """No artifact of that name."""
+
+
+class ExistsError(ArtifactError):
+    """An artifact of that name is already there."""
+
+
+class CorruptError(ArtifactError):
+    """Bytes that differ from what the manifest promises."""
+
+
+class VersionError(ArtifactError):
+    """An artifact written by a newer version of this tool."""
+
+
+class StorageError(TransplantError):
+    """The disk or the lock refused."""
+
+
+class NumericalError(TransplantError):
+    """A solve or a training step that left the finite numbers."""

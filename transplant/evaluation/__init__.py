@@ -1,0 +1,1 @@
+"""Perplexity, NIB, controls, backbone-update invariance and intervals."""

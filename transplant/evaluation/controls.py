@@ -1,0 +1,103 @@
+"""The controls that stand beside every move (DESIGN, section 4).
+
+Donor-free: what is left when nothing of the donor comes along. Module-free: what the donor's
+outputs alone bring, without the module's own weights. Each fitted control chooses its own gain, as
+the candidate does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import torch
+
+from transplant.calibration.closed_form import (
+    LinearCorrection,
+    fit_linear_surrogate,
+    fit_module_output,
+)
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.gain import choose_gain, scaled
+from transplant.calibration.move import Calibrated, Pairing, Wanted, align, calibrate
+from transplant.modules.domain import DomainModule
+from transplant.modules.hosted import Correction
+from transplant.modules.interface import Interface
+from transplant.text.windows import Window
+
+RANDOM_SEED_OFFSET = 7_001  # the random module must not be the untrained donor of the same seed
+
+
+def build_controls(
+    pairing: Pairing,
+    reading: Interface,
+    wanted: Wanted,
+    candidate: Calibrated,
+    calibration: Sequence[Window],
+    config: MoveConfig,
+) -> dict[str, Correction | LinearCorrection]:
+    """Every control that needs no second domain and no training, by the name it is reported under.
+
+    Args:
+        pairing: the paired rows of the move.
+        reading: the interface with the fitted input side.
+        wanted: the mapped corrections of the donor.
+        candidate: the move itself.
+        calibration: windows that choose the gains.
+        config: the move's configuration.
+    """
+    random = random_module(pairing.correction.module, config.seed)
+
+    def with_gain(correction: Correction | LinearCorrection) -> Correction | LinearCorrection:
+        gain = choose_gain(pairing.target, correction, calibration, config.gains)
+        return scaled(correction, gain)
+
+    controls = {
+        "random_module": Correction(candidate.correction.interface, random),
+        "shuffled_pairs": shuffled(pairing, wanted, calibration, config),
+        "linear_surrogate": with_gain(
+            fit_linear_surrogate(reading, pairing.fitted, wanted.rows, config)
+        ),
+        "random_refitted": with_gain(
+            fit_module_output(reading, random, pairing.fitted, wanted.rows, config)
+        ),
+    }
+    copied = direct_copy(pairing)
+    return controls if copied is None else {**controls, "direct_copy": copied}
+
+
+def random_module(like: DomainModule, seed: int) -> DomainModule:
+    """An untrained module of the same shape."""
+    generator = torch.Generator().manual_seed(seed + RANDOM_SEED_OFFSET)
+    return DomainModule(like.d_abi, generator=generator).requires_grad_(False).eval()
+
+
+def shuffled(
+    pairing: Pairing, wanted: Wanted, calibration: Sequence[Window], config: MoveConfig
+) -> Correction:
+    """The whole move again, from pairs whose two sides do not belong together."""
+    seed = config.seed
+    mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(seed))
+    # The same seed gives the same permutation: each donor row keeps its own correction.
+    order = torch.Generator().manual_seed(seed)
+    rows = tuple(rows[torch.randperm(len(rows), generator=order)] for rows in wanted.rows)
+    mixed_wanted = dataclasses.replace(wanted, rows=rows)
+    reading = align(mixed, config).interface
+    return calibrate(mixed, reading, mixed_wanted, calibration, config).correction
+
+
+def direct_copy(pairing: Pairing) -> Correction | None:
+    """The donor's own interface on the target, where the shapes allow it."""
+    interface = pairing.correction.interface
+    same_width = interface.d_model == pairing.target.d_model
+    if not same_width or max(interface.taps) > pairing.target.n_layers:
+        return None
+    return Correction(interface, pairing.correction.module)
+
+
+def under_same_maps(
+    candidate: Calibrated, others: Mapping[str, DomainModule]
+) -> dict[str, Correction]:
+    """Other domains' modules behind the candidate's interface: they should not help."""
+    interface = candidate.correction.interface
+    return {f"other_domain_{name}": Correction(interface, other) for name, other in others.items()}

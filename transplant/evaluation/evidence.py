@@ -1,0 +1,99 @@
+"""What a move has shown: recovered, and how much of it came from the donor and from the module."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from transplant.errors import InputError
+from transplant.evaluation.intervals import Interval, ratio_interval
+from transplant.evaluation.likelihood import Likelihood
+
+RAW, NATIVE, CANDIDATE = "raw", "native", "candidate"
+DONOR_FREE = (RAW, "random_module", "shuffled_pairs")
+MODULE_FREE = ("linear_surrogate", "random_refitted")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The numbers of DESIGN section 4, each with a 95 % interval over held-out documents."""
+
+    ppl: dict[str, float]
+    recovered: dict[str, Interval]
+    donor_attributable: Interval
+    best_donor_free: str
+    module_attributable: Interval
+    best_module_free: str
+    documents: int
+    tokens: int
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON: the values, and the intervals beside them under `intervals`."""
+        return {
+            "ppl": self.ppl,
+            "recovered": {name: value.mean for name, value in self.recovered.items()},
+            "donor_attributable": self.donor_attributable.mean,
+            "module_attributable": self.module_attributable.mean,
+            "best_donor_free": self.best_donor_free,
+            "best_module_free": self.best_module_free,
+            "intervals": {
+                "recovered": {name: value.as_list() for name, value in self.recovered.items()},
+                "donor_attributable": self.donor_attributable.as_list(),
+                "module_attributable": self.module_attributable.as_list(),
+            },
+            "eval": {"documents": self.documents, "tokens": self.tokens},
+        }
+
+
+def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
+    """Turns held-out likelihoods into evidence.
+
+    recovered(x) = (log ppl_raw - log ppl_x) / (log ppl_raw - log ppl_native); the attributable
+    shares are recovered(candidate) minus that of the best control of their kind.
+
+    Args:
+        likelihoods: `raw`, `native`, `candidate` and the controls, on the same documents.
+        seed: of the bootstrap over documents.
+
+    Raises:
+        InputError: a system is missing, or the native module is no better than the raw backbone,
+            so that there is nothing to recover.
+    """
+    missing = [n for n in (*DONOR_FREE, *MODULE_FREE, NATIVE, CANDIDATE) if n not in likelihoods]
+    if missing:
+        raise InputError("evidence without its controls", expected="all", found=f"no {missing}")
+    gap = likelihoods[RAW].per_token - likelihoods[NATIVE].per_token
+    if gap <= 0:
+        raise InputError(
+            "the native module does not beat the raw backbone: there is nothing to recover",
+            expected="a gap above 0 nats per token",
+            found=f"{gap:.4f}",
+            hint="train the native module longer, or on more domain text",
+        )
+
+    def share(worse: str, better: str) -> Interval:
+        return _share(likelihoods, worse, better, seed)
+
+    recovered = {name: share(RAW, name) for name in likelihoods if name != RAW}
+
+    def best(names: tuple[str, ...]) -> str:
+        return min(names, key=lambda name: likelihoods[name].per_token)
+
+    donor_free, module_free = best(DONOR_FREE), best(MODULE_FREE)
+    return Evidence(
+        ppl={name: value.perplexity for name, value in likelihoods.items()},
+        recovered=recovered,
+        donor_attributable=share(donor_free, CANDIDATE),
+        best_donor_free=donor_free,
+        module_attributable=share(module_free, CANDIDATE),
+        best_module_free=module_free,
+        documents=len(likelihoods[RAW].tokens),
+        tokens=int(likelihoods[RAW].tokens.sum()),
+    )
+
+
+def _share(likelihoods: Mapping[str, Likelihood], worse: str, better: str, seed: int) -> Interval:
+    """(nats_worse - nats_better) / (nats_raw - nats_native), documents resampled whole."""
+    nats = {name: value.nats.numpy() for name, value in likelihoods.items()}
+    gap = nats[RAW] - nats[NATIVE]  # a single document's gap may be negative, the sum is not
+    return ratio_interval(nats[worse] - nats[better], gap, seed=seed)

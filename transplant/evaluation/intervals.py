@@ -1,0 +1,140 @@
+"""Percentile bootstrap (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13).
+
+NumPy alone: the samples are chunks or documents, tens to thousands, never tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from transplant.errors import InputError, NumericalError, ShapeError
+
+# Resampled values drawn at once: bounds the memory of many resamples of many values (32 MiB each).
+_BATCH_VALUES = 1 << 22
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A statistic of the sample (`mean`) and the bounds of its bootstrap interval."""
+
+    low: float
+    mean: float
+    high: float
+
+    def as_list(self) -> list[float]:
+        """The bounds, [low, high], for JSON."""
+        return [self.low, self.high]
+
+
+def bootstrap_interval(
+    values: ArrayLike,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int | np.random.Generator = 0,
+) -> Interval:
+    """Percentile bootstrap interval of a mean.
+
+    A percentile interval is narrow for a handful of values (five chunks: about 0.85 coverage at a
+    nominal 0.95); one value gives an interval of no width.
+
+    Args:
+        values: [n], one number per chunk or document.
+        level: nominal coverage, in (0, 1).
+        resamples: how often n of the n values are drawn with replacement.
+        seed: of the draws, or a generator to draw from.
+
+    Raises:
+        ShapeError: no values, or more than one dimension.
+        NumericalError: a value is not finite.
+        InputError: `level` or `resamples` out of range.
+    """
+    sample = _vector("values", values)
+    return ratio_interval(sample, np.ones_like(sample), level, resamples, seed)
+
+
+def paired_bootstrap(
+    a: ArrayLike,
+    b: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int | np.random.Generator = 0,
+) -> Interval:
+    """Percentile bootstrap interval of a weighted mean difference, sum(a - b) / sum(weights).
+
+    The pairs are resampled whole, with their weights. With log-likelihood sums per document and
+    token counts as weights it is the difference in log-likelihood per token, in nats.
+
+    Args:
+        a: [n], one sum per document.
+        b: [n], the same documents under the other model.
+        weights: [n], all positive; each is 1 without them.
+        level: nominal coverage, in (0, 1).
+        resamples: how often n of the n pairs are drawn with replacement.
+        seed: of the draws, or a generator to draw from.
+
+    Raises:
+        ShapeError: no values, more than one dimension, or different lengths.
+        NumericalError: a value is not finite.
+        InputError: a weight that is not positive, or `level` or `resamples` out of range.
+    """
+    left, right = _vector("a", a), _vector("b", b)
+    shares = np.ones_like(left) if weights is None else _vector("weights", weights)
+    if not left.shape == right.shape == shares.shape:
+        raise ShapeError(
+            "a paired bootstrap needs one value per document on each side",
+            expected=f"{len(left)} values",
+            found=f"{len(right)} values and {len(shares)} weights",
+        )
+    if not (shares > 0.0).all():
+        raise InputError("bootstrap weights", expected="all positive", found=shares.min())
+    return ratio_interval(left - right, shares, level, resamples, seed)
+
+
+def ratio_interval(
+    numerator: ArrayLike,
+    denominator: ArrayLike,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int | np.random.Generator = 0,
+) -> Interval:
+    """Percentile bootstrap interval of sum(numerator) / sum(denominator), pairs resampled whole.
+
+    Args:
+        numerator: [n], one sum per document.
+        denominator: [n]; single ones may be negative, their sum must be far from zero.
+        level: nominal coverage, in (0, 1).
+        resamples: how often n of the n pairs are drawn with replacement.
+        seed: of the draws, or a generator to draw from.
+    """
+    numerator, denominator = _vector("numerator", numerator), _vector("denominator", denominator)
+    if not 0.0 < level < 1.0:
+        raise InputError("bootstrap level", expected="between 0 and 1", found=level)
+    if resamples < 1:
+        raise InputError("bootstrap resamples", expected=">= 1", found=resamples)
+    generator = np.random.default_rng(seed)
+    n = len(numerator)
+    batch = max(1, _BATCH_VALUES // n)
+    statistics = np.empty(resamples)
+    for start in range(0, resamples, batch):
+        stop = min(start + batch, resamples)
+        drawn = generator.integers(n, size=(stop - start, n))  # [batch, n]
+        statistics[start:stop] = numerator[drawn].sum(1) / denominator[drawn].sum(1)
+    low, high = np.quantile(statistics, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
+    return Interval(float(low), float(numerator.sum() / denominator.sum()), float(high))
+
+
+def _vector(name: str, values: ArrayLike) -> NDArray[np.float64]:
+    vector = np.asarray(values, dtype=np.float64)
+    if vector.ndim != 1 or vector.size == 0:
+        raise ShapeError(f"bootstrap {name}", expected="[n], n >= 1", found=list(vector.shape))
+    bad = int((~np.isfinite(vector)).sum())
+    if bad:
+        found = f"{bad} of {vector.size} not finite"
+        raise NumericalError(f"bootstrap {name}", expected="finite numbers", found=found)
+    return vector

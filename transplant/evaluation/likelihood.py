@@ -1,0 +1,84 @@
+"""Held-out likelihood per document, for several corrections in one pass of the backbone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from transplant.backbones.view import Backbone
+from transplant.text.windows import Window, batches
+
+
+class Corrector(Protocol):
+    """Anything that turns the hidden states of its taps into a correction."""
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """The taps it reads."""
+        ...
+
+    def __call__(self, taps: Mapping[int, Tensor], /) -> Tensor:
+        """The correction [rows, d_model]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Negative log-likelihood in nats and number of predicted tokens, document by document."""
+
+    nats: Tensor  # [documents], float64
+    tokens: Tensor  # [documents], float64
+
+    @property
+    def per_token(self) -> float:
+        """Mean nats per predicted token."""
+        return float(self.nats.sum() / self.tokens.sum())
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean nats per token."""
+        return math.exp(self.per_token)
+
+
+@torch.no_grad()
+def score_documents(
+    backbone: Backbone,
+    windows: Sequence[Window],
+    systems: Mapping[str, Corrector | None],
+    *,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> dict[str, Likelihood]:
+    """Scores every system on the same windows; `None` is the raw backbone.
+
+    The backbone runs once; each system adds its correction and the head runs once for it.
+
+    Args:
+        backbone: the frozen language model.
+        windows: held-out windows.
+        systems: corrections by name.
+        progress: called after each batch.
+    """
+    taps = {tap for system in systems.values() if system is not None for tap in system.taps}
+    documents = max(window.document for window in windows) + 1
+    tokens = torch.zeros(documents, dtype=torch.float64)
+    nats = {name: torch.zeros(documents, dtype=torch.float64) for name in systems}
+    done = 0
+    for batch in batches(windows):
+        states = backbone.read([windows[index] for index in batch], sorted(taps)).labelled()
+        owner = torch.tensor([windows[index].document for index in batch])[states.windows]
+        tokens.index_add_(0, owner, torch.ones(len(states), dtype=torch.float64))
+        for name, system in systems.items():
+            hidden = states.h_last if system is None else states.h_last + system(states.taps)
+            logits = backbone.head(hidden).float()
+            loss = nn.functional.cross_entropy(logits, states.labels, reduction="none")
+            nats[name].index_add_(0, owner, loss.double().cpu())
+        done += len(batch)
+        if progress is not None:
+            progress(done, len(windows), "windows")
+    seen = tokens > 0
+    return {name: Likelihood(total[seen], tokens[seen]) for name, total in nats.items()}

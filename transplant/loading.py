@@ -1,0 +1,144 @@
+"""Names to models: `transplant.load("python@ref-gpt2")`.
+
+The library knows no registry. It asks whatever is installed under the entry point
+`transplant.library`, or what the caller hands it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from transplant.backbones.load import load_backbone
+from transplant.backbones.view import Backbone
+from transplant.errors import CorruptError, TransplantError
+from transplant.modules.domain import DomainModule
+from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.interface import Interface
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class StoredArtifact(Protocol):
+    """One artifact as a library gives it out: verified tensors and what reading them takes."""
+
+    @property
+    def taps(self) -> Sequence[int]:
+        """The layers that it reads."""
+        ...
+
+    @property
+    def backbone_weights(self) -> str:
+        """The sha256 of the backbone's weights that it belongs to."""
+        ...
+
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors, verified."""
+        ...
+
+
+class Library(Protocol):
+    """What names are looked up in; `registry.store.Registry` is one."""
+
+    def split_name(self, name: str) -> tuple[str | None, str, int | None]:
+        """(module, backbone, d_abi) of a hosted name."""
+        ...
+
+    def backbone_path(self, name: str) -> Path | None:
+        """The folder of a backbone it holds."""
+        ...
+
+    def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None) -> StoredArtifact:
+        """One artifact, verified."""
+        ...
+
+
+def load(
+    name: str,
+    *,
+    library: Library | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> HostedModel:
+    """Loads a backbone, or a module hosted on one.
+
+    Args:
+        name: `<module>@<backbone>` with an optional `/d<d_abi>`, or a backbone alone: a registry
+            name, a folder or a hub id.
+        library: where names are looked up; by default the installed registry.
+        device: where to put it.
+        dtype: the arithmetic of the backbone.
+        revision: a hub revision of the backbone.
+        trust_remote_code: run code that comes with the weights. Off unless asked for.
+
+    Returns:
+        A module with `.tokenizer`, `model(input_ids=...).logits` and `model.generate(...)`.
+
+    Raises:
+        NotFoundError: no such artifact.
+        CorruptError: damaged tensors, or an interface of other weights than the backbone's.
+    """
+    library = library or installed_library()
+    module, backbone_name, d_abi = library.split_name(name)
+    backbone = load_backbone(
+        backbone_name,
+        path=library.backbone_path(backbone_name),
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+    )
+    return host(backbone, module, library, d_abi)
+
+
+def host(
+    backbone: Backbone, module: str | None, library: Library, d_abi: int | None = None
+) -> HostedModel:
+    """Attaches a stored module, through its stored interface, to a backbone that is loaded."""
+    if module is None:
+        return HostedModel(backbone.name, backbone)
+    name = f"{module}@{backbone.name}"
+    stored = library.fetch("module", module, backbone.name, d_abi)
+    door = library.fetch("interface", module, backbone.name, d_abi)
+    if door.backbone_weights != backbone.weights_sha256:
+        raise CorruptError(
+            f"the interface of {name} was fitted to other weights",
+            expected=f"backbone weights {door.backbone_weights[:12]}",
+            found=backbone.weights_sha256[:12],
+            hint="train or transfer the module again on these weights",
+        )
+    correction = Correction(
+        Interface.from_tensors(door.tensors, door.taps), DomainModule.from_tensors(stored.tensors)
+    )
+    return HostedModel(name, backbone, correction)
+
+
+def installed_library() -> Library:
+    """The library that an installed package offers under the entry point `transplant.library`.
+
+    Raises:
+        TransplantError: no package offers one.
+    """
+    for point in metadata.entry_points(group="transplant.library"):
+        return point.load().open()
+    raise TransplantError(
+        "no registry is installed to look names up in", hint="pip install -e ., or pass library="
+    )
+
+
+def versions() -> dict[str, Any]:
+    """The versions that a result depends on."""
+    names = ("abi-transplant", "torch", "transformers", "tokenizers", "numpy", "scipy")
+    found: dict[str, Any] = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found

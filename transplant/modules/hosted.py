@@ -1,0 +1,158 @@
+"""A hosted model: a frozen backbone, an interface and a domain module at work together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from transplant.backbones.encoder_decoder import PrefixBackbone
+from transplant.backbones.view import Backbone
+from transplant.errors import BackboneError, InputError, ShapeError
+from transplant.modules.domain import DomainModule
+from transplant.modules.interface import Interface
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Correction(nn.Module):
+    """c = P_out D(LN(t P_in)): what the interface and the module add to the last hidden state."""
+
+    def __init__(self, interface: Interface, module: DomainModule) -> None:
+        super().__init__()
+        if interface.d_abi != module.d_abi:
+            raise ShapeError(
+                "interface and domain module differ in d_abi",
+                expected=module.d_abi,
+                found=interface.d_abi,
+                hint="train or align with the module's --d-abi",
+            )
+        self.interface = interface
+        self.module = module
+
+    @property
+    def taps(self) -> tuple[int, ...]:
+        """The taps it reads."""
+        return self.interface.taps
+
+    def output(self, taps: Mapping[int, Tensor]) -> Tensor:
+        """y [..., d_abi], the domain module's output."""
+        return self.module(self.interface.read_in(taps))
+
+    def forward(self, taps: Mapping[int, Tensor]) -> Tensor:
+        """The correction [..., d_model] for the hidden states of each tap [..., d_model]."""
+        return self.interface.write_out(self.output(taps))
+
+
+class HostedModel(nn.Module):
+    """A backbone with a module attached, usable like any `transformers` model.
+
+    `model(input_ids=...).logits` and `model.generate(...)` run the backbone's own code; a hook on
+    its last hidden state adds the correction, and is gone when the call returns. With no
+    correction it is the raw backbone.
+
+    Args:
+        name: `<module>@<backbone>`, or the backbone's name.
+        backbone: the frozen language model.
+        correction: interface and domain module, or None.
+    """
+
+    def __init__(self, name: str, backbone: Backbone, correction: Correction | None = None) -> None:
+        super().__init__()
+        self.name = name
+        self.backbone = backbone
+        self.language_model = backbone.model
+        if correction is not None:
+            if correction.interface.d_model != backbone.d_model:
+                raise ShapeError(
+                    f"the interface does not fit {backbone.name}",
+                    expected=f"d_model {backbone.d_model}",
+                    found=correction.interface.d_model,
+                )
+            backbone.check_taps(correction.taps)
+            correction = correction.to(backbone.device).eval()
+        self.correction = correction
+        self._corrected = False  # whether the hook fired in the last call
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """The backbone's tokenizer."""
+        return self.backbone.tokenizer
+
+    def forward(self, input_ids: Tensor, **options: Any) -> Any:
+        """The backbone's own output for `input_ids` [batch, seq], logits corrected.
+
+        An encoder-decoder without `decoder_input_ids` runs as a prefix LM: its logits are those of
+        the second half of the window.
+        """
+        if isinstance(self.backbone, PrefixBackbone) and "decoder_input_ids" not in options:
+            options.update(self._prefix_inputs(input_ids, options.pop("attention_mask", None)))
+        else:
+            options["input_ids"] = input_ids
+        return self._run(self.backbone.model, **options)
+
+    def generate(self, *args: Any, **options: Any) -> Any:
+        """The backbone's own `generate`, key-value cache and all, with the correction in place."""
+        return self._run(self.backbone.model.generate, *args, **options)
+
+    def _run(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        self._corrected = False
+        with self.attached():
+            output = call(*args, **options)
+        if self.correction is not None and not self._corrected:
+            raise BackboneError(
+                f"{self.backbone.name} did not call the module that the correction hangs on",
+                expected=type(self.backbone.reader()).__name__,
+                hint="open an issue with the model's id",
+            )
+        return output
+
+    def _prefix_inputs(self, ids: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
+        half = ids.shape[1] // 2
+        if half == 0:
+            raise InputError("a prefix LM needs at least two tokens", found=ids.shape[1])
+        start = torch.full_like(ids[:, :1], self.backbone.model.config.decoder_start_token_id)
+        inputs = {
+            "input_ids": ids[:, :half],
+            "decoder_input_ids": torch.cat([start, ids[:, half:-1]], dim=1),
+        }
+        if mask is not None:
+            inputs["attention_mask"] = mask[:, :half]
+        return inputs
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Adds the correction to the backbone's last hidden state inside the block."""
+        if self.correction is None:
+            yield
+            return
+        reader = self.backbone.reader()
+        handles = [
+            reader.register_forward_pre_hook(_ask_for_hidden_states, with_kwargs=True),
+            reader.register_forward_hook(self._correct, with_kwargs=True),
+        ]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _correct(self, _reader: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
+        assert self.correction is not None
+        self._corrected = True
+        last = self.backbone.n_layers
+        taps = {
+            tap: output.last_hidden_state if tap == last else output.hidden_states[tap]
+            for tap in self.correction.taps
+        }
+        correction = self.correction(taps)
+        output.last_hidden_state = output.last_hidden_state + correction
+        return output
+
+
+def _ask_for_hidden_states(_reader: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    return args, {**kwargs, "output_hidden_states": True, "return_dict": True}

@@ -1,0 +1,1 @@
+"""Paste, injection, bridges, fusion and embedding initialisation."""

@@ -1,0 +1,1 @@
+"""Documents, hashed splits, windows and the pairing of two tokenizations."""

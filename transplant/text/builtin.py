@@ -1,0 +1,71 @@
+"""The two corpora that need no download, rebuilt from the Python packages that are installed.
+
+`prose` is the docstrings of the packages in site-packages; `python` is the source of the standard
+library without its docstrings. Neither is ever stored in the repository.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import sysconfig
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+MIN_DOCSTRING = 80  # characters: shorter ones are labels, not sentences
+MIN_DOCUMENT = 400  # characters: enough for one pairing excerpt
+SKIPPED = frozenset({"test", "tests", "site-packages", "__pycache__", "idlelib", "lib2to3"})
+WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def prose() -> Iterator[tuple[str, str]]:
+    """Yields (path, text): the distinct docstrings of each installed module, joined."""
+    seen: set[int] = set()
+    for name, tree, _ in _parsed(Path(sysconfig.get_paths()["purelib"])):
+        parts = []
+        for node in ast.walk(tree):
+            text = ast.get_docstring(node) if isinstance(node, WITH_DOCSTRING) else None
+            if text and len(text) >= MIN_DOCSTRING and hash(text) not in seen:
+                seen.add(hash(text))
+                parts.append(text)
+        document = "\n\n".join(parts)
+        if len(document) >= MIN_DOCUMENT:
+            yield name, document
+
+
+def python() -> Iterator[tuple[str, str]]:
+    """Yields (path, text): each module of the standard library with its docstrings cut out."""
+    for name, tree, source in _parsed(Path(sysconfig.get_paths()["stdlib"])):
+        document = _without_docstrings(tree, source)
+        if len(document) >= MIN_DOCUMENT:
+            yield name, document
+
+
+BUILTIN: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {"prose": prose, "python": python}
+
+
+def _parsed(root: Path) -> Iterator[tuple[str, ast.Module, str]]:
+    """Parses every module under `root`, in the order of the hashes of their relative paths."""
+    names = [path.relative_to(root) for path in root.rglob("*.py")]
+    names = [name for name in names if not SKIPPED.intersection(name.parts)]
+    for name in sorted(names, key=lambda name: hashlib.sha256(str(name).encode()).digest()):
+        try:
+            source = (root / name).read_text(encoding="utf-8")
+            with warnings.catch_warnings():  # other people's invalid escapes are not our news
+                warnings.simplefilter("ignore")
+                tree = ast.parse(source)
+        except (SyntaxError, ValueError, OSError):
+            continue  # a template or a file of another encoding is no text for this purpose
+        yield str(name), tree, source
+
+
+def _without_docstrings(tree: ast.Module, source: str) -> str:
+    lines = source.split("\n")  # as `ast` counts: `splitlines` would also cut at form feeds
+    cut: set[int] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, WITH_DOCSTRING) and ast.get_docstring(node, clean=False) is not None:
+            literal = node.body[0]
+            assert literal.end_lineno is not None
+            cut.update(range(literal.lineno - 1, literal.end_lineno))
+    return "\n".join(line for number, line in enumerate(lines) if number not in cut)

@@ -1,0 +1,160 @@
+"""Windows: the stretches of tokens that a backbone reads at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from transplant.errors import CorpusError, InputError
+from transplant.text.documents import Document
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+@dataclass(frozen=True)
+class Window:
+    """Consecutive tokens of one document.
+
+    `ends[i]` is the character of the document at which token `i` ends: what has been read after it.
+    """
+
+    ids: tuple[int, ...]
+    ends: tuple[int, ...]
+    document: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def tokenize(
+    documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase
+) -> Iterator[tuple[list[int], list[int]]]:
+    """Yields (token ids, character ends) for each document, without special tokens."""
+    for document in documents:
+        encoded = tokenizer(
+            document.text,
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            verbose=False,
+        )
+        yield encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
+
+
+def cut_windows(
+    documents: Sequence[Document],
+    tokenizer: PreTrainedTokenizerBase,
+    length: int,
+    *,
+    min_length: int = 16,
+    max_tokens: int | None = None,
+) -> list[Window]:
+    """Cuts each document into consecutive windows; none crosses from one document into the next.
+
+    Args:
+        documents: what to cut.
+        tokenizer: a tokenizer with character offsets.
+        length: tokens per window; the last one of a document may be shorter.
+        min_length: a remainder shorter than this is dropped.
+        max_tokens: stop once this many tokens are cut.
+
+    Raises:
+        CorpusError: no window is long enough.
+    """
+    if length < 2:
+        raise InputError("a window needs at least two tokens", found=length)
+    min_length = min(min_length, length)
+    windows: list[Window] = []
+    total = 0
+    for number, (ids, ends) in enumerate(tokenize(documents, tokenizer)):
+        for start in range(0, len(ids), length):
+            stop = min(start + length, len(ids))
+            if stop - start < min_length:
+                continue
+            windows.append(Window(tuple(ids[start:stop]), tuple(ends[start:stop]), number))
+            total += stop - start
+        if max_tokens is not None and total >= max_tokens:
+            break
+    if not windows:
+        raise CorpusError(
+            f"no document is as long as a window of {min_length} tokens",
+            found=f"{len(documents)} documents",
+        )
+    return windows
+
+
+def pack_tokens(
+    documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int
+) -> np.ndarray:
+    """Joins documents with the end-of-text token and cuts the stream into equal rows.
+
+    These windows cross documents: made for training a backbone, never for evaluation.
+
+    Returns:
+        int32 [rows, length]; the last, incomplete row is dropped.
+
+    Raises:
+        CorpusError: the corpus is shorter than one row.
+    """
+    end = tokenizer.eos_token_id
+    if not isinstance(end, int):
+        raise InputError("packing needs a tokenizer with an end-of-text token")
+    stream: list[int] = []
+    for ids, _ in tokenize(documents, tokenizer):
+        stream.extend(ids)
+        stream.append(end)
+    rows = len(stream) // length
+    if rows == 0:
+        raise CorpusError("the corpus is shorter than one window", expected=f"{length} tokens")
+    return np.asarray(stream[: rows * length], dtype=np.int32).reshape(rows, length)
+
+
+def batches(windows: Sequence[Window], tokens: int = 4096) -> Iterator[list[int]]:
+    """Groups windows of like length into batches of about `tokens`, padding included.
+
+    Yields:
+        Indices into `windows`; together they name each window once.
+    """
+    order = sorted(range(len(windows)), key=lambda index: -len(windows[index]))
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * len(windows[batch[0]]) > tokens:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def spread_windows(
+    documents: Sequence[Document],
+    tokenizer: PreTrainedTokenizerBase,
+    length: int,
+    max_tokens: int,
+    *,
+    min_length: int = 16,
+) -> list[Window]:
+    """Like `cut_windows`, but takes the budget in turns from all documents.
+
+    The first windows of every document come before the second ones of any, so that a small budget
+    still sees every document.
+    """
+    windows = cut_windows(documents, tokenizer, length, min_length=min_length)
+    seen: dict[int, int] = {}
+    ranked = []
+    for window in windows:
+        ranked.append((seen.setdefault(window.document, 0), window))
+        seen[window.document] += 1
+    ranked.sort(key=lambda pair: pair[0])  # stable: documents keep their order within a turn
+    taken: list[Window] = []
+    total = 0
+    for _, window in ranked:
+        if total >= max_tokens:
+            break
+        taken.append(window)
+        total += len(window)
+    return taken

@@ -1,0 +1,72 @@
+"""The recipes, in a file of their own: reading a default must not load torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transplant.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """How a backbone is trained from scratch."""
+
+    tokens: int = 10_000_000
+    """Tokens read, over as many passes as that takes."""
+    batch: int = 8
+    """Windows per step."""
+    learning_rate: float = 2e-3
+    """Peak rate of AdamW."""
+    weight_decay: float = 0.1
+    """Decay of matrices; vectors are not decayed."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    seed: int = 0
+    """Seed of the weights and of the order of the windows."""
+
+    def __post_init__(self) -> None:
+        if self.tokens <= 0 or self.batch <= 0:
+            raise InputError("tokens and batch must be positive", found=(self.tokens, self.batch))
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How a domain module and its interface are trained on a frozen backbone."""
+
+    d_abi: int = 128
+    """Width of the shared space."""
+    taps: tuple[int, ...] = (-1,)
+    """Layers that the interface reads, -1 for the last; none means all of them."""
+    steps: int = 400
+    """Optimizer steps at most."""
+    batch: int = 4
+    """Windows per step."""
+    window: int = 512
+    """Tokens per window."""
+    train_tokens: int = 400_000
+    """Tokens of the training split that are used."""
+    calibration_tokens: int = 16_000
+    """Tokens of the calibration split on which early stopping is decided."""
+    learning_rate: float = 2e-3
+    """Peak rate of AdamW."""
+    weight_decay: float = 0.01
+    """Decay of matrices; vectors are not decayed."""
+    warmup: float = 0.05
+    """Share of the steps spent warming up."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    evaluate_every: int = 50
+    """Steps between looks at the calibration split."""
+    patience: int = 3
+    """Looks without improvement after which training stops."""
+    seed: int = 0
+    """Seed of the initial weights and of the order of the windows."""
+
+    def __post_init__(self) -> None:
+        for name in ("d_abi", "steps", "batch", "train_tokens", "evaluate_every", "patience"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be positive", found=getattr(self, name))
+        if self.window < 2:
+            raise InputError("a window needs at least two tokens", found=self.window)
+        if not 0 <= self.warmup < 1:
+            raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)

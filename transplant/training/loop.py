@@ -1,0 +1,204 @@
+"""Training a domain module and its interface on a frozen backbone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from transplant.backbones.view import Backbone, States
+from transplant.errors import NumericalError
+from transplant.modules.domain import DomainModule
+from transplant.modules.hosted import Correction
+from transplant.modules.interface import Interface
+from transplant.text.windows import Window
+from transplant.training.checkpoint import (
+    Checkpoint,
+    CheckpointFile,
+    optimizer_tensors,
+    prefixed,
+    restore_optimizer,
+    unprefixed,
+)
+from transplant.training.config import TrainConfig
+from transplant.training.rows import RowSource, row_source
+from transplant.training.schedule import warmup_cosine
+
+
+class Progress(Protocol):
+    """What a long loop reports to."""
+
+    def __call__(self, step: int, total: int, note: str) -> None:
+        """Step `step` of `total` is done."""
+        ...
+
+
+@dataclass
+class Course:
+    """How far a run is: all of it but the tensors."""
+
+    step: int = 0
+    best_loss: float = math.inf
+    best_step: int = 0
+    looks_without_gain: int = 0
+    history: list[list[float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """The best correction by the calibration split, and the course of its training."""
+
+    correction: Correction
+    course: Course
+    rows: str
+    """`cached` or `live`: whether hidden states were kept in memory."""
+
+
+def train_module(
+    backbone: Backbone,
+    train: Sequence[Window],
+    calibration: Sequence[Window],
+    config: TrainConfig,
+    *,
+    checkpoint: CheckpointFile | None = None,
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> TrainResult:
+    """Trains interface and module by next-token cross-entropy; the backbone does not move.
+
+    AdamW, warm-up and cosine, gradient clipping. The calibration split decides when to stop and
+    which step is kept. An interrupted run that is resumed ends with the same bytes.
+
+    Args:
+        backbone: the frozen language model.
+        train: windows to learn from.
+        calibration: windows that decide early stopping.
+        config: the recipe.
+        checkpoint: where the state is kept; every look at the calibration split saves it.
+        resume: continue from the checkpoint.
+        progress: called after each step.
+    """
+    taps = backbone.check_taps(config.taps or backbone.all_taps)
+    source = row_source(backbone, train, taps)
+    held = row_source(backbone, calibration, taps)
+    run = _Run(backbone, config, taps)
+    if resume and checkpoint is not None:
+        run.restore(checkpoint.load())
+    order = _Order(len(train), config)
+    while run.course.step < config.steps and run.course.looks_without_gain < config.patience:
+        loss = run.step(source.rows(order.batch(run.course.step)))
+        step = run.course.step
+        if step % config.evaluate_every == 0 or step == config.steps:
+            run.look(mean_loss(backbone, held, run.correction))
+            if checkpoint is not None:
+                checkpoint.save(run.checkpoint())
+        if progress is not None:
+            progress(step, config.steps, f"loss {loss:.3f}, best held {run.course.best_loss:.3f}")
+    run.correction.load_state_dict(run.best)
+    return TrainResult(
+        run.correction.eval(), run.course, type(source).__name__.removesuffix("Rows").lower()
+    )
+
+
+def new_correction(d_model: int, d_abi: int, taps: Sequence[int], seed: int) -> Correction:
+    """An untrained interface and module; the same seed gives the same bytes."""
+    generator = torch.Generator().manual_seed(seed)
+    interface = Interface(d_model, d_abi, taps, generator=generator)
+    return Correction(interface, DomainModule(d_abi, generator=generator))
+
+
+def cross_entropy(backbone: Backbone, states: States, correction: nn.Module) -> Tensor:
+    """Mean next-token loss in nats over the rows of `states`."""
+    logits = backbone.head(states.h_last + correction(states.taps))
+    return nn.functional.cross_entropy(logits.float(), states.labels)
+
+
+@torch.no_grad()
+def mean_loss(backbone: Backbone, source: RowSource, correction: nn.Module) -> float:
+    """Mean next-token loss in nats over all rows of a source."""
+    total, count = 0.0, 0
+    for start in range(0, len(source.windows), 4):
+        states = source.rows(range(start, min(start + 4, len(source.windows))))
+        total += cross_entropy(backbone, states, correction).item() * len(states)
+        count += len(states)
+    return total / count
+
+
+class _Order:
+    """Which windows each step sees: a fresh permutation each pass, computed from the step alone."""
+
+    def __init__(self, windows: int, config: TrainConfig) -> None:
+        self.windows, self.seed = windows, config.seed
+        self.batch_size = min(config.batch, windows)
+        self.per_pass = windows // self.batch_size
+
+    def batch(self, step: int) -> list[int]:
+        epoch, place = divmod(step, self.per_pass)
+        permutation = np.random.default_rng([self.seed, epoch]).permutation(self.windows)
+        return permutation[place * self.batch_size : (place + 1) * self.batch_size].tolist()
+
+
+class _Run:
+    """The moving parts of one training run."""
+
+    def __init__(self, backbone: Backbone, config: TrainConfig, taps: Sequence[int]) -> None:
+        self.backbone, self.config, self.course = backbone, config, Course()
+        correction = new_correction(backbone.d_model, config.d_abi, taps, config.seed)
+        self.correction = correction.to(backbone.device).train()
+        self.best = self._snapshot()
+        matrices = [p for p in self.correction.parameters() if p.ndim >= 2]
+        vectors = [p for p in self.correction.parameters() if p.ndim < 2]
+        self.optimizer = torch.optim.AdamW(
+            [
+                {"params": matrices, "weight_decay": config.weight_decay},
+                {"params": vectors, "weight_decay": 0.0},
+            ],
+            lr=config.learning_rate,
+            betas=(0.9, 0.98),
+        )
+
+    def step(self, states: States) -> float:
+        config = self.config
+        rate = warmup_cosine(self.course.step, config.steps, warmup=config.warmup)
+        for group in self.optimizer.param_groups:
+            group["lr"] = config.learning_rate * rate
+        loss = cross_entropy(self.backbone, states, self.correction)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(self.correction.parameters(), config.clip)
+        if not torch.isfinite(norm):
+            raise NumericalError(
+                f"the gradient is not finite at step {self.course.step}",
+                hint="a smaller --learning-rate",
+            )
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.course.step += 1
+        return loss.item()
+
+    def look(self, loss: float) -> None:
+        course = self.course
+        course.history.append([course.step, loss])
+        if loss < course.best_loss:
+            course.best_loss, course.best_step, course.looks_without_gain = loss, course.step, 0
+            self.best = self._snapshot()
+        else:
+            course.looks_without_gain += 1
+
+    def checkpoint(self) -> Checkpoint:
+        tensors = prefixed("current", self.correction) | optimizer_tensors(self.optimizer)
+        tensors |= {f"best.{name}": value for name, value in self.best.items()}
+        return Checkpoint(asdict(self.course), tensors)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        self.course = Course(**checkpoint.progress)
+        self.correction.load_state_dict(unprefixed("current", checkpoint.tensors))
+        self.best = unprefixed("best", checkpoint.tensors)
+        restore_optimizer(self.optimizer, checkpoint.tensors)
+
+    def _snapshot(self) -> dict[str, Tensor]:
+        return {k: v.detach().clone() for k, v in self.correction.state_dict().items()}

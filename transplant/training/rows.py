@@ -1,0 +1,86 @@
+"""Where a training step gets its rows: through the backbone, or from memory.
+
+The backbone is frozen, so its hidden states on a window never change. Where they fit into memory
+they are computed once and every later pass skips the backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import torch
+
+from transplant.backbones.view import Backbone, States
+from transplant.text.windows import Window, batches
+
+CACHE_BYTES = 2 * 1024**3
+
+
+class RowSource(Protocol):
+    """Labelled rows of windows, by the index of the window."""
+
+    windows: Sequence[Window]
+
+    def rows(self, indices: Sequence[int]) -> States:
+        """The labelled rows of these windows, one window after the other."""
+        ...
+
+
+class LiveRows:
+    """Runs the backbone each time."""
+
+    def __init__(self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int]) -> None:
+        self.backbone, self.windows, self.taps = backbone, windows, tuple(taps)
+
+    def rows(self, indices: Sequence[int]) -> States:
+        """The labelled rows of these windows."""
+        return self.backbone.read([self.windows[i] for i in indices], self.taps).labelled()
+
+
+class CachedRows:
+    """Runs the backbone once over all windows and keeps the rows."""
+
+    def __init__(self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int]) -> None:
+        self.windows = windows
+        self._kept: dict[int, States] = {}
+        for batch in batches(windows):
+            states = backbone.read([windows[i] for i in batch], taps).labelled()
+            for number, index in enumerate(batch):
+                self._kept[index] = states.select(states.windows == number)
+
+    def rows(self, indices: Sequence[int]) -> States:
+        """The labelled rows of these windows."""
+        return concat_states([self._kept[index] for index in indices])
+
+
+def row_source(
+    backbone: Backbone,
+    windows: Sequence[Window],
+    taps: Sequence[int],
+    *,
+    cache_bytes: int = CACHE_BYTES,
+) -> RowSource:
+    """Keeps the rows in memory where they fit into `cache_bytes`, else runs the backbone."""
+    rows = sum(map(len, windows))
+    width = backbone.d_model * len({*taps, backbone.n_layers})
+    fits = rows * width * backbone.unembedding.element_size() <= cache_bytes
+    return (CachedRows if fits else LiveRows)(backbone, windows, taps)
+
+
+def concat_states(parts: Sequence[States]) -> States:
+    """Joins the rows of several windows; `windows` counts the parts."""
+    counts = torch.tensor([len(part) for part in parts])
+    h_last = torch.cat([part.h_last for part in parts])
+    return States(
+        taps={
+            tap: h_last
+            if hidden is parts[0].h_last
+            else torch.cat([part.taps[tap] for part in parts])
+            for tap, hidden in parts[0].taps.items()
+        },
+        h_last=h_last,
+        labels=torch.cat([part.labels for part in parts]),
+        ends=torch.cat([part.ends for part in parts]),
+        windows=torch.repeat_interleave(torch.arange(len(parts)), counts),
+    )
