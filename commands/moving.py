@@ -106,6 +106,17 @@ class Move:
         """Windows of the domain's calibration split: they choose gains, nothing else."""
         return windows_of(self.target, self.domain_text.calibration, 512, 12_000)
 
+    @property
+    def token_counts(self) -> dict[str, int]:
+        """The domain's token counts, which the module's manifest carries."""
+        counts = self.manifest.made.get("token_counts")
+        if not counts:
+            raise InputError(
+                f"the manifest of {self.module} carries no token counts",
+                hint="train the module again with this version of abi",
+            )
+        return counts
+
     @cached_property
     def pairing(self) -> Pairing:
         """The paired rows."""
@@ -113,7 +124,7 @@ class Move:
 
         donor, target, text = self.donor, self.target, self.pairing_text
         with self.step("pair"):
-            return pair_for_move(donor, target, text, self.config)
+            return pair_for_move(donor, target, text, self.token_counts, self.config)
 
     @cached_property
     def bridge(self) -> Bridge:
@@ -129,15 +140,9 @@ class Move:
         """The donor's corrections, mapped to the target."""
         from transplant.calibration.move import want
 
-        counts = self.manifest.made.get("token_counts")
-        if not counts:
-            raise InputError(
-                f"the manifest of {self.module} carries no token counts",
-                hint="train the module again with this version of abi",
-            )
         pairing = self.pairing
         with self.step("map_outputs"):
-            return want(pairing, counts, self.config)
+            return want(pairing, self.token_counts, self.config)
 
     @cached_property
     def calibrated(self) -> Calibrated:
@@ -154,7 +159,7 @@ class Move:
             config=dataclasses.asdict(self.config),
             pairing_corpus=self.data,
             pairing_split=self.pairing_text.fingerprint,
-            token_counts=self.manifest.made.get("token_counts"),
+            token_counts=self.token_counts,
             corpus=self.domain_source,
         )
 

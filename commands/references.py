@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from commands.corpora import read_splits, windows_of
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from transplant.text.documents import Document
     from transplant.text.splits import Splits
 
-EVAL_TOKENS = 100_000
-
 
 def first_chars(documents: Sequence[Document], chars: int) -> list[str]:
     """The first texts that together have at least `chars` characters."""
@@ -29,13 +28,15 @@ def first_chars(documents: Sequence[Document], chars: int) -> list[str]:
     return taken
 
 
-def evaluate_reference(session: Session, backbone: Backbone, prose: Splits) -> dict[str, float]:
+def evaluate_reference(
+    session: Session, backbone: Backbone, prose: Splits, tokens: int
+) -> dict[str, float]:
     """Held-out perplexity per token on `prose` and on `python`."""
     from transplant.evaluation.likelihood import score_documents
 
     found = {}
     for corpus, splits in (("prose", prose), ("python", read_splits(session, "python"))):
-        windows = windows_of(backbone, splits.eval, 512, EVAL_TOKENS)
+        windows = windows_of(backbone, splits.eval, 512, tokens)
         with session.out.progress(f"evaluating on {corpus}") as progress:
             scores = score_documents(backbone, windows, {"raw": None}, progress=progress)
         found[corpus] = scores["raw"].perplexity
@@ -72,4 +73,5 @@ def save_reference(
         results={k: v for k, v in report.items() if k not in ("name", "split")},
         license="Apache-2.0",
     )
-    Registry.open(folder.parent).write_backbone(manifest, partial)
+    Registry(folder.parent, reference=partial).write_backbone(manifest, partial)
+    shutil.rmtree(partial)

@@ -5,13 +5,13 @@ Example: abi train-reference ref-gpt2 --out my-references
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from commands.options import EvalTokens
 from commands.output import table
 from commands.session import Session
 from transplant.training.config import PretrainConfig
@@ -24,10 +24,13 @@ def train_reference(
     session: Session,
     name: Annotated[str, typer.Argument(help="ref-gpt2, ref-gpt2-b, ref-llama or ref-t5.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    tokens: Annotated[int, typer.Option(help="Tokens to read.")] = PRETRAIN.tokens,
+    tokens: Annotated[
+        int | None, typer.Option(help="Tokens to read; default: as the shipped one did.")
+    ] = None,
     max_chars: Annotated[
         int | None, typer.Option(help="Characters of `prose` to use; default all.")
     ] = None,
+    eval_tokens: EvalTokens = 100_000,
 ) -> None:
     """Train a reference backbone from scratch on `prose` (about an hour on one core)."""
     from commands.corpora import read_splits
@@ -36,7 +39,7 @@ def train_reference(
     from transplant.backbones.reference import CONTEXT, REFERENCES
     from transplant.errors import ExistsError, InputError
     from transplant.text.windows import pack_tokens
-    from transplant.training.pretrain import pretrain
+    from transplant.training.pretrain import pretrain_cycles
 
     if name not in REFERENCES:
         raise InputError("unknown reference", expected=f"one of {[*REFERENCES]}", found=name)
@@ -49,18 +52,17 @@ def train_reference(
     tokenizer = spec.make_tokenizer(first_chars(splits.train, TOKENIZER_CHARS))
     rows = pack_tokens(splits.train, tokenizer, CONTEXT)
     model = spec.make_model(tokenizer)
-    config = dataclasses.replace(PRETRAIN, tokens=tokens, seed=spec.seed)
+    cycles = spec.cycles if tokens is None else ((tokens, PRETRAIN.learning_rate),)
     with session.out.progress(f"training {name}") as progress:
-        loss = pretrain(
-            model, rows, config, progress=lambda s, n, loss: progress(s, n, f"loss {loss:.3f}")
-        )
+        loss = pretrain_cycles(model, rows, cycles, spec.seed, progress)
     backbone = view_of(name, model, tokenizer)
     report = {
         "name": name,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "tokens": tokens,
+        "tokens": sum(read for read, _ in cycles),
+        "cycles": cycles,
         "train_loss": loss,
-        "ppl": evaluate_reference(session, backbone, splits),
+        "ppl": evaluate_reference(session, backbone, splits, eval_tokens),
         "split": splits.fingerprint,
         "seconds": time.monotonic() - began,
     }

@@ -58,6 +58,7 @@ class Scene:
     wanted: object
     calibration: list
     candidate: object
+    counts: dict
 
 
 @pytest.fixture(scope="module", params=["rotated twin", "other family"])
@@ -76,11 +77,11 @@ def scene(request, text, tiny_texts):
     counts = count_tokens(
         (i for w in windows_of(donor.backbone, text.train) for i in w.ids), donor.tokenizer
     )
-    pairing = pair_for_move(donor, target, text, CONFIG)
+    pairing = pair_for_move(donor, target, text, counts, CONFIG)
     bridge, wanted = align(pairing, CONFIG), want(pairing, counts, CONFIG)
     calibration = windows_of(target, text.calibration)
     candidate = calibrate(pairing, bridge.interface, wanted, calibration, CONFIG)
-    return Scene(donor, target, pairing, bridge, wanted, calibration, candidate)
+    return Scene(donor, target, pairing, bridge, wanted, calibration, candidate, counts)
 
 
 def test_the_bridge_reproduces_z_on_excerpts_it_has_not_seen(scene):
@@ -105,14 +106,14 @@ def test_nothing_of_the_donor_changes(scene):
 
 def test_backbones_are_frozen_through_a_whole_move(scene, text):
     with scene.target.frozen(), scene.donor.backbone.frozen():
-        pairing = pair_for_move(scene.donor, scene.target, text, CONFIG)
+        pairing = pair_for_move(scene.donor, scene.target, text, scene.counts, CONFIG)
         calibrate(
             pairing, align(pairing, CONFIG).interface, scene.wanted, scene.calibration, CONFIG
         )
 
 
 def test_the_same_seed_gives_the_same_interface(scene, text):
-    again = pair_for_move(scene.donor, scene.target, text, CONFIG)
+    again = pair_for_move(scene.donor, scene.target, text, scene.counts, CONFIG)
     other = calibrate(
         again, align(again, CONFIG).interface, scene.wanted, scene.calibration, CONFIG
     )
@@ -193,7 +194,7 @@ def test_direct_copy_only_where_shapes_allow(scene):
 def test_a_raw_backbone_cannot_be_moved(scene, text):
     raw = HostedModel("tiny", scene.donor.backbone)
     with pytest.raises(InputError, match="raw backbone"):
-        pair_for_move(raw, scene.target, text, CONFIG)
+        pair_for_move(raw, scene.target, text, scene.counts, CONFIG)
 
 
 def test_a_rotation_into_a_wider_space_is_refused(scene):
@@ -207,6 +208,7 @@ def test_a_rotation_into_a_wider_space_is_refused(scene):
             scene.donor,
             scene.target,
             dataclasses.replace(split_documents([wide], require_all=False), train=(wide,)),
+            scene.counts,
             CONFIG,
         )
 

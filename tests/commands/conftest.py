@@ -11,11 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from commands.app import app
-from commands.output import Output
-from commands.references import save_reference
-from commands.session import Session
-from tests.tiny import tiny_backbone
-from transplant.text.tokenizers import train_tokenizer
+from tests.tiny_registry import put_backbones, put_corpus
 
 TINY = ("--steps", "20", "--window", "64", "--batch", "2", "--tokens", "6000", "--d-abi", "16")
 
@@ -52,22 +48,9 @@ class Abi:
         return self(*words, *TINY, "--json", *more)
 
 
-def put_backbones(root: Path, texts: tuple[str, ...]) -> None:
-    """Saves tiny-gpt2, tiny-llama and tiny-t5, each with a tokenizer of its own kind."""
-    session = Session("test", {}, Output(quiet=True), 0, "cpu", root)
-    for family, kind, size in (
-        ("gpt2", "bpe", 330), ("llama", "bpe-digits", 350), ("t5", "unigram", 400),
-    ):  # fmt: skip
-        backbone = tiny_backbone(family, train_tokenizer(kind, texts, size, context=128))
-        save_reference(session, backbone, root / backbone.name, {"split": "none"})
-
-
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory, tiny_texts) -> str:
-    folder = tmp_path_factory.mktemp("corpus")
-    for number, text in enumerate(tiny_texts):
-        (folder / f"{number}.txt").write_text(text)
-    return str(folder)
+    return put_corpus(tmp_path_factory.mktemp("corpus") / "tales", tiny_texts)
 
 
 @pytest.fixture(scope="session")

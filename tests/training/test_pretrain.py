@@ -18,8 +18,12 @@ def test_the_loss_falls(family, tiny_tokenizer, tiny_corpus):
     model = tiny_model(family, tiny_tokenizer)
     rows = pack_tokens(tiny_corpus, tiny_tokenizer, 32)
     losses = []
+
+    def record(_step, _steps, note):
+        losses.append(float(note.removeprefix("loss ")))
+
     config = PretrainConfig(tokens=32 * 8 * 40, learning_rate=5e-3)
-    tail = pretrain(model, rows, config, progress=lambda _s, _n, loss: losses.append(loss))
+    tail = pretrain(model, rows, config, progress=record)
     assert len(losses) == 40
     assert tail < losses[0] - 0.5
     assert not model.training

@@ -32,6 +32,8 @@ class ReferenceSpec:
     """Entries of the tokenizer."""
     seed: int
     """Seed of the initial weights and of the order of the text."""
+    cycles: tuple[tuple[int, float], ...] = ((10_000_000, 2e-3),)
+    """Tokens and peak rate of each run of the optimizer, one after the other."""
     build: Callable[[ReferenceSpec, PreTrainedTokenizerFast], PreTrainedModel]
     """Makes the untrained model."""
 
@@ -112,7 +114,14 @@ def _t5(spec: ReferenceSpec, tokenizer: PreTrainedTokenizerFast) -> PreTrainedMo
 REFERENCES: dict[str, ReferenceSpec] = {
     spec.name: spec
     for spec in (
-        ReferenceSpec(name="ref-gpt2", tokenizer="bpe", vocab_size=4096, seed=11, build=_gpt2),
+        ReferenceSpec(
+            name="ref-gpt2",
+            tokenizer="bpe",
+            vocab_size=4096,
+            seed=11,
+            cycles=((10_000_000, 2e-3), (5_000_000, 1.5e-3)),
+            build=_gpt2,
+        ),
         ReferenceSpec(name="ref-gpt2-b", tokenizer="bpe", vocab_size=4096, seed=12, build=_gpt2),
         ReferenceSpec(
             name="ref-llama", tokenizer="bpe-digits", vocab_size=4608, seed=13, build=_llama

@@ -18,9 +18,11 @@ from transplant.calibration.closed_form import (
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.pairs import PairedText, pair_text
+from transplant.calibration.selection import most_like_domain
 from transplant.errors import InputError
 from transplant.modules.hosted import Correction, HostedModel
 from transplant.modules.interface import Interface
+from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import Splits
 from transplant.text.windows import Window
@@ -60,14 +62,19 @@ class Calibrated:
 
 
 def pair_for_move(
-    donor: HostedModel, target: Backbone, text: Splits, config: MoveConfig
+    donor: HostedModel,
+    target: Backbone,
+    text: Splits,
+    counts: Mapping[str, int],
+    config: MoveConfig,
 ) -> Pairing:
-    """Runs excerpts of the pairing text through donor and target.
+    """Runs excerpts of the pairing text, those most like the domain, through donor and target.
 
     Args:
         donor: a hosted module.
         target: the backbone it moves to.
         text: pairing text; fits use its training split, judgements its calibration split.
+        counts: the domain's token counts, which travel with the module.
         config: how much text, and which taps.
 
     Raises:
@@ -80,9 +87,11 @@ def pair_for_move(
     donor_taps = donor.correction.taps
     target_taps = target.check_taps(config.taps or target.all_taps)
 
-    def paired(documents: Sequence, count: int) -> PairedText:
-        excerpts = cut_excerpts(documents, count, chars=config.excerpt_chars, seed=config.seed)
-        return pair_text(donor.backbone, target, excerpts, donor_taps, target_taps)
+    def paired(documents: Sequence[Document], count: int) -> PairedText:
+        candidates = max(count, config.candidates)
+        cut = cut_excerpts(documents, candidates, chars=config.excerpt_chars, seed=config.seed)
+        chosen = most_like_domain(cut, counts, donor.tokenizer, count)
+        return pair_text(donor.backbone, target, chosen, donor_taps, target_taps)
 
     return Pairing(
         donor,

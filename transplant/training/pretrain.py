@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,8 @@ from torch import nn
 
 from transplant.errors import NumericalError
 from transplant.training.config import PretrainConfig
+from transplant.training.loop import Progress
 from transplant.training.schedule import warmup_cosine
-
-Progress = Callable[[int, int, float], None]
-"""Called with (step, steps, loss in nats per token)."""
 
 
 def pretrain(
@@ -68,9 +66,32 @@ def pretrain(
         if step >= 0.9 * steps - 1:
             tail.append(loss.item())
         if progress is not None:
-            progress(step + 1, steps, loss.item())
+            progress(step + 1, steps, f"loss {loss.item():.3f}")
     model.eval()
     return float(np.mean(tail))
+
+
+def pretrain_cycles(
+    model: nn.Module,
+    rows: np.ndarray,
+    cycles: Sequence[tuple[int, float]],
+    seed: int,
+    progress: Progress,
+) -> float:
+    """Trains in several runs of the optimizer and returns the mean loss at the end of the last.
+
+    Args:
+        model: trained in place.
+        rows: int32 [rows, length] token ids.
+        cycles: tokens and peak rate of each run.
+        seed: of the order of the windows; each run draws its own.
+        progress: called after each step, counting from 1 in each run.
+    """
+    loss = float("nan")
+    for number, (tokens, rate) in enumerate(cycles):
+        config = PretrainConfig(tokens=tokens, learning_rate=rate, seed=seed + 1000 * number)
+        loss = pretrain(model, rows, config, progress=progress)
+    return loss
 
 
 def _loss(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,29 @@
+"""A registry of tiny backbones and a corpus of files, on the disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from commands.output import Output
+from commands.references import save_reference
+from commands.session import Session
+from tests.tiny import tiny_backbone
+from transplant.text.tokenizers import train_tokenizer
+
+
+def put_backbones(root: Path, texts: tuple[str, ...]) -> None:
+    """Saves tiny-gpt2, tiny-llama and tiny-t5, each with a tokenizer of its own kind."""
+    session = Session("test", {}, Output(quiet=True), 0, "cpu", root)
+    for family, kind, size in (
+        ("gpt2", "bpe", 330), ("llama", "bpe-digits", 350), ("t5", "unigram", 400),
+    ):  # fmt: skip
+        backbone = tiny_backbone(family, train_tokenizer(kind, texts, size, context=128))
+        save_reference(session, backbone, root / backbone.name, {"split": "none"})
+
+
+def put_corpus(folder: Path, texts: tuple[str, ...]) -> str:
+    """Writes one file for each text and returns the folder."""
+    folder.mkdir(parents=True)
+    for number, text in enumerate(texts):
+        (folder / f"{number}.txt").write_text(text)
+    return str(folder)

@@ -1,1 +1,0 @@
-"""BASIS: covariance basis, Fisher rank allocation, in-subspace adaptation."""

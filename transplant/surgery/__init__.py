@@ -1,1 +1,0 @@
-"""Paste, injection, bridges, fusion and embedding initialisation."""
