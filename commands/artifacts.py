@@ -41,13 +41,16 @@ def describe(
 def refuse_existing(
     session: Session, kinds: tuple[str, ...], name: str, backbone: str, d_abi: int
 ) -> None:
-    """Refuses a taken name before the work is done, not after.
+    """Refuses a taken or impossible name before the work is done, not after.
 
     Raises:
+        InputError: it cannot be a name.
         ExistsError: an artifact of that name is there.
     """
+    from registry.names import check_name
     from transplant.errors import ExistsError
 
+    check_name(name, "--name")
     for kind in kinds:
         for entry in session.registry.entries(kind, backbone):
             if (entry.manifest.name, entry.manifest.d_abi) == (name, d_abi):
@@ -77,6 +80,7 @@ def store_hosted(
     facts = {"made": made, "results": results, "parents": parents or {}}
     module = describe("module", name, domain, backbone, d_abi, **facts)
     entry = session.registry.write(module, tensors_of(correction.module), replace=replace)
+    facts["parents"] = {**facts["parents"], "module_here": entry.manifest.sha256}
     interface = describe("interface", name, domain, backbone, d_abi, taps=correction.taps, **facts)
     session.registry.write(interface, tensors_of(correction.interface), replace=replace)
     return entry.manifest

@@ -56,7 +56,7 @@ def calibrate(
     move = Move(session, module, to, data, domain_data, config, name)
     if not replace:
         d_abi = move.manifest.d_abi or 0
-        refuse_existing(session, ("module",), move.moved_name, to, d_abi)
+        refuse_existing(session, ("module", "interface"), move.moved_name, to, d_abi)
     reused = reuse_bridge(move)
     stored = move.store({}, replace=replace)
     report = {

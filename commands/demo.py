@@ -35,13 +35,14 @@ def demo(
     """Train a module, move it to two other backbones, prove it, write a page."""
     from commands.evidence import transfer_report, transfer_table
     from commands.moving import Move
-    from commands.page import write_page
+    from commands.page import require_plotting, write_page
     from commands.training import TrainJob, run_train_job
 
+    require_plotting()
     began = time.monotonic()
     session.out.note(SCRIPT.format(**SECONDS))
     # A demo starts from nothing, in a registry of its own: it must not meet what users made.
-    session = dataclasses.replace(session, registry_root=session.registry_root or out / "registry")
+    session = dataclasses.replace(session, registry_root=out / "registry")
     config = dataclasses.replace(TRAIN, steps=steps, train_tokens=tokens, seed=session.seed)
     trained = {}
     for backbone in (DONOR, *TARGETS):

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from commands.corpora import windows_of
 from commands.moving import Move
+from commands.options import NAMED_TAPS
 from commands.output import table
 from commands.training import TrainJob, run_train_job
-from transplant.errors import CorpusError, NotFoundError
+from transplant.errors import CorpusError, InputError, NotFoundError
 from transplant.training.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -84,26 +85,51 @@ def hash_of(correction: Correction) -> str:
 
 
 def native_correction(move: Move, name: str | None) -> Correction:
-    """The native module on the target; trained by the donor's recipe where it is missing."""
+    """The native module on the target; trained by the donor's recipe where it is missing.
+
+    Raises:
+        InputError: what has that name was moved there, or was trained on other text.
+    """
     from transplant.loading import host
 
     native = name or move.manifest.domain or move.manifest.name
     registry = move.session.registry
+    if native == move.moved_name:
+        raise InputError(
+            f"{native} would name both the moved module and its ceiling", hint="--name"
+        )
     try:
-        registry.find("module", native, move.to, move.manifest.d_abi)
+        found = registry.find("module", native, move.to, move.manifest.d_abi).manifest
     except NotFoundError:
         if name is not None:
             raise
         move.session.out.note(f"no {native}@{move.to} yet: training the native ceiling")
-        # The donor's taps are layers of the donor; the native reads the target's last one.
-        recipe = {**(move.manifest.made.get("config") or {}), "taps": TrainConfig.taps}
-        config = TrainConfig(**recipe)
-        job = TrainJob(move.to, native, move.domain_source, native, config, 2_000)
+        job = TrainJob(move.to, native, move.domain_source, native, native_recipe(move), 2_000)
         with move.step("train_native"):
             run_train_job(move.session, job)
+    else:
+        trained_here = "donor_backbone" not in found.parents
+        if not trained_here or found.made.get("split") != move.domain_text.fingerprint:
+            raise InputError(
+                f"{native}@{move.to} is no native ceiling for this move",
+                expected=f"a module trained on {move.to} with the text of {move.domain_source}",
+                found="other text" if trained_here else "a module that was moved there",
+                hint=f"abi train --backbone {move.to} ... --name NAME, then --native NAME",
+            )
     hosted = host(move.target, native, registry, move.manifest.d_abi)
     assert hosted.correction is not None
     return hosted.correction
+
+
+def native_recipe(move: Move) -> TrainConfig:
+    """The recipe of the donor's module, for the target.
+
+    `all` and `last` mean the same on any backbone; a list of the donor's layers does not, and
+    becomes all of the target's, which the moved module reads as well.
+    """
+    recipe = dict(move.manifest.made.get("recipe") or {})
+    taps = tuple(recipe.pop("taps", TrainConfig.taps))
+    return TrainConfig(**recipe, taps=taps if taps in NAMED_TAPS.values() else NAMED_TAPS["all"])
 
 
 def other_domains(move: Move) -> dict[str, Correction]:

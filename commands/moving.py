@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.calibration.bridge import Bridge
     from transplant.calibration.move import Calibrated, Pairing, Wanted
-    from transplant.modules.hosted import HostedModel
+    from transplant.modules.hosted import Correction, HostedModel
     from transplant.text.splits import Splits
     from transplant.text.windows import Window
 
@@ -64,6 +65,12 @@ class Move:
         """The donor with its module."""
         return self.session.load(self.module)
 
+    @property
+    def donor_correction(self) -> Correction:
+        """The donor's interface and module."""
+        assert self.donor.correction is not None  # `manifest` refuses a raw backbone
+        return self.donor.correction
+
     @cached_property
     def manifest(self) -> Manifest:
         """The donor module's manifest."""
@@ -84,7 +91,10 @@ class Move:
     @property
     def moved_name(self) -> str:
         """The moved module's name in the registry."""
-        return self.name or f"{self.manifest.name}-from-{self.manifest.backbone.id.split('/')[-1]}"
+        home = re.sub(
+            r"[^A-Za-z0-9._-]+", "-", self.manifest.backbone.id.rstrip("/").split("/")[-1]
+        )
+        return self.name or f"{self.manifest.name}-from-{home}"
 
     @cached_property
     def pairing_text(self) -> Splits:
@@ -99,7 +109,14 @@ class Move:
     @cached_property
     def domain_text(self) -> Splits:
         """The domain's text, split."""
-        return read_splits(self.session, self.domain_source)
+        splits = read_splits(self.session, self.domain_source)
+        trained_on = self.manifest.made.get("split")
+        if self.domain_data is None and trained_on != splits.fingerprint:
+            self.session.out.warn(
+                f"{self.domain_source} has changed since {self.module} was trained: documents held "
+                "out now may resemble some that it was trained on"
+            )
+        return splits
 
     @cached_property
     def calibration_windows(self) -> list[Window]:
@@ -157,6 +174,7 @@ class Move:
         """How it was made, for manifests and JSON."""
         return self.session.made(
             config=dataclasses.asdict(self.config),
+            recipe=self.manifest.made.get("recipe"),
             pairing_corpus=self.data,
             pairing_split=self.pairing_text.fingerprint,
             token_counts=self.token_counts,
@@ -165,9 +183,12 @@ class Move:
 
     def parents(self) -> dict[str, str]:
         """What it was made from."""
+        from transplant.backbones.fingerprint import hash_tensors
+
         return {
             "module": self.manifest.sha256,
             "donor_backbone": self.donor.backbone.weights_sha256,
+            "donor_interface": hash_tensors(self.donor_correction.interface.state_dict()),
         }
 
     def store_bridge(self, *, replace: bool) -> str:

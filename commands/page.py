@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,18 @@ COLOURS = {"candidate": "#1f6f5c", "native": "#8a8f98"}
 DONOR_FREE, MODULE_FREE, OTHER = "#c8553d", "#d9a441", "#9fb1c7"
 
 
+def require_plotting() -> None:
+    """Refuses before the long work where the page could not be written after it.
+
+    Raises:
+        TransplantError: the extra `plot` is not installed.
+    """
+    if not all(find_spec(name) for name in ("jinja2", "matplotlib")):
+        raise TransplantError(
+            "the page needs matplotlib and jinja2", hint="pip install 'abi-transplant[plot]'"
+        )
+
+
 def write_page(folder: Path, report: dict[str, Any]) -> Path:
     """Writes `index.html` and `result.json` into a folder and returns the page's path.
 
@@ -22,19 +35,14 @@ def write_page(folder: Path, report: dict[str, Any]) -> Path:
         TransplantError: the extra `plot` is not installed.
         StorageError: the disk refused.
     """
-    try:
-        import jinja2
-        import matplotlib  # noqa: F401
-    except ImportError as error:
-        raise TransplantError(
-            "the page needs matplotlib and jinja2", hint="pip install 'abi-transplant[plot]'"
-        ) from error
+    require_plotting()
+    import jinja2
+
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         moves=[
             {**move, "plot": plot_move(move), "rows": rows_of(move)} for move in report["moves"]
         ],
-        trained=report["trained"],
         seconds=report["seconds"],
     )
     try:

@@ -152,7 +152,7 @@ def _run(verb: Callable[..., None], session: Session, values: dict[str, Any], de
     except NotPassedError:
         return EXIT_NOT_PASSED
     except KeyboardInterrupt:
-        Output().stderr.print("interrupted; nothing half-written is left behind")
+        session.out.warn("interrupted")
         return EXIT_INTERRUPTED
     except BrokenPipeError:  # the reader of our stdout has left, as `| head` does
         sys.stderr.close()

@@ -43,7 +43,7 @@ def run_train_job(
 
     config = job.config
     if not replace:
-        refuse_existing(session, ("module",), job.name, job.backbone, config.d_abi)
+        refuse_existing(session, ("module", "interface"), job.name, job.backbone, config.d_abi)
     began = time.monotonic()
     backbone = session.load_backbone(job.backbone)
     splits = read_splits(session, job.data)
@@ -75,7 +75,7 @@ def run_train_job(
     made = session.made(
         corpus=job.data,
         split=splits.fingerprint,
-        config=dataclasses.asdict(config),
+        recipe=dataclasses.asdict(config),
         token_counts=counts,
     )
     manifest = store_hosted(

@@ -56,7 +56,7 @@ def transfer(
     move = Move(session, module, to, data, domain_data, config, name)
     if not replace:
         d_abi = move.manifest.d_abi or 0
-        refuse_existing(session, ("module",), move.moved_name, to, d_abi)
+        refuse_existing(session, ("module", "interface"), move.moved_name, to, d_abi)
     reuse_bridge(move)
     report = transfer_report(move, native, eval_tokens)
     move.store({name: report[name] for name in ("ppl", "recovered", "nib")}, replace=replace)

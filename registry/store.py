@@ -43,6 +43,8 @@ class Fetched:
 
     taps: tuple[int, ...]
     backbone_weights: str
+    module: str | None
+    sha256: str
     tensors: dict[str, Tensor]
 
 
@@ -102,6 +104,12 @@ class Registry:
         parsed = parse_hosted(name)
         return parsed.module, parsed.backbone, parsed.d_abi
 
+    def weights_sha256(self, name: str) -> str | None:
+        """The fingerprint of a backbone's weights that its manifest promises."""
+        if self.backbone_path(name) is None:
+            return None
+        return self.find("backbone", name).manifest.backbone.weights_sha256
+
     def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None = None) -> Fetched:
         """One artifact with its verified tensors, for `transplant.load`.
 
@@ -110,7 +118,13 @@ class Registry:
         """
         entry = self.find(kind, name, backbone, d_abi)
         manifest = entry.manifest
-        return Fetched(manifest.taps, manifest.backbone.weights_sha256, self.read(entry))
+        return Fetched(
+            manifest.taps,
+            manifest.backbone.weights_sha256,
+            manifest.parents.get("module_here"),
+            manifest.sha256,
+            self.read(entry),
+        )
 
     def verify(self, entry: Entry) -> None:
         """Compare every tensor on the disk with the manifest, without torch.

@@ -36,6 +36,16 @@ class StoredArtifact(Protocol):
         ...
 
     @property
+    def module(self) -> str | None:
+        """For an interface: the sha256 of the module that it was fitted with."""
+        ...
+
+    @property
+    def sha256(self) -> str:
+        """The identity of its tensors."""
+        ...
+
+    @property
     def tensors(self) -> dict[str, Tensor]:
         """Its tensors, verified."""
         ...
@@ -50,6 +60,10 @@ class Library(Protocol):
 
     def backbone_path(self, name: str) -> Path | None:
         """The folder of a backbone it holds."""
+        ...
+
+    def weights_sha256(self, name: str) -> str | None:
+        """The fingerprint that a backbone it holds must have."""
         ...
 
     def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None) -> StoredArtifact:
@@ -94,6 +108,14 @@ def load(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
+    promised = library.weights_sha256(backbone_name)
+    if promised is not None and promised != backbone.weights_sha256:
+        raise CorruptError(
+            f"the weights of {backbone_name} are not those of its manifest",
+            expected=f"sha256 {promised[:12]}",
+            found=backbone.weights_sha256[:12],
+            hint="restore the file, or reinstall abi where the backbone ships with it",
+        )
     return host(backbone, module, library, d_abi)
 
 
@@ -112,6 +134,13 @@ def host(
             expected=f"backbone weights {door.backbone_weights[:12]}",
             found=backbone.weights_sha256[:12],
             hint="train or transfer the module again on these weights",
+        )
+    if door.module is not None and door.module != stored.sha256:
+        raise CorruptError(
+            f"the interface of {name} was fitted with another module",
+            expected=f"module sha256 {door.module[:12]}",
+            found=stored.sha256[:12],
+            hint=f"abi rm {name}, and train or transfer it again",
         )
     correction = Correction(
         Interface.from_tensors(door.tensors, door.taps), DomainModule.from_tensors(stored.tensors)

@@ -118,7 +118,7 @@ def test_a_taken_name_is_refused_before_the_work(trained_abi, moved):
     assert moved["name"].split("@")[0] in again.json["what"]
 
 
-def test_an_interface_of_other_weights_is_refused(abi):
+def test_changed_backbone_weights_are_refused(abi):
     assert abi.train("tiny-gpt2").code == 0
     library = Registry.open(abi.root)
     weights = abi.root / "tiny-gpt2" / "model.safetensors"
@@ -127,5 +127,5 @@ def test_an_interface_of_other_weights_is_refused(abi):
     tensors = load_file(weights)
     tensors["transformer.ln_f.bias"] += 0.5
     save_file(tensors, weights, {"format": "pt"})
-    with pytest.raises(CorruptError, match="other weights"):
+    with pytest.raises(CorruptError, match="not those of its manifest"):
         transplant.load("tales@tiny-gpt2", library=library)

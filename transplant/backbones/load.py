@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from transplant.backbones.causal import CausalBackbone
 from transplant.backbones.encoder_decoder import PrefixBackbone
@@ -50,7 +51,14 @@ def load_backbone(
     source = str(path or name)
     model, tokenizer = _load(source, revision, trust_remote_code)
     stored_hash = hash_parameters(model)  # before the cast: of the weights as they are stored
-    model = model.to(dtype=DTYPES[dtype], device=device)
+    try:
+        model = model.to(dtype=DTYPES[dtype], device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(
+            f"--device {device} is not to be had here",
+            expected="cpu, cuda, cuda:1 or mps",
+            found=_first_line(error),
+        ) from error
     return view_of(str(name), model, tokenizer, revision=revision, weights_sha256=stored_hash)
 
 
@@ -94,14 +102,19 @@ def _load(source: str, revision: str | None, trust_remote_code: bool) -> tuple[A
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         model = auto.from_pretrained(source, dtype="auto", use_safetensors=True, **options)
         tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
         raise BackboneError(
             f"cannot load backbone {source!r}",
             expected="a registry name, a save_pretrained folder with safetensors, or a hub id",
-            found=f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}",
+            found=_first_line(error),
             hint="abi list --kind backbone",
         ) from error
     return model, tokenizer
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[0][:200]}"
 
 
 def _require_weights(folder: Path) -> None:

@@ -50,6 +50,17 @@ class States:
             self.windows[rows],
         )
 
+    def to(self, device: torch.device | str) -> States:
+        """The same rows on another device."""
+        h_last = self.h_last.to(device)
+        return States(
+            {t: h_last if h is self.h_last else h.to(device) for t, h in self.taps.items()},
+            h_last,
+            self.labels.to(device),
+            self.ends.to(device),
+            self.windows.to(device),
+        )
+
     def labelled(self) -> States:
         """The rows that have a next token to predict."""
         return self.select(self.labels != NO_LABEL)
@@ -189,6 +200,6 @@ def gather_rows(
         taps={t: last_rows if h is h_last else h[keep] for t, h in hidden.items()},
         h_last=last_rows,
         labels=torch.tensor([label for row in labels for label in row], device=h_last.device),
-        ends=torch.tensor([end for row in ends for end in row]),
-        windows=windows,
+        ends=torch.tensor([end for row in ends for end in row], device=h_last.device),
+        windows=windows.to(h_last.device),
     )

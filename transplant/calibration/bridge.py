@@ -130,5 +130,5 @@ def _cosine(interface: Interface, donor: Correction, paired: PairedText) -> floa
     for batch in paired.batches:
         ours = interface.read_in(batch.target.taps)
         theirs = donor.interface.read_in(batch.donor.taps)
-        total += nn.functional.cosine_similarity(ours, theirs.cpu(), dim=-1).sum().item()
+        total += nn.functional.cosine_similarity(ours, theirs, dim=-1).sum().item()
     return total / paired.rows

@@ -18,7 +18,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.pairs import PairedText
 from transplant.modules.domain import DomainModule
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 
 
@@ -54,18 +54,13 @@ def output_map(
 
 
 @torch.no_grad()
-def wanted_corrections(
-    donor: HostedModel, paired: PairedText, matrix: Tensor
-) -> tuple[Tensor, ...]:
+def wanted_corrections(donor: Correction, paired: PairedText, matrix: Tensor) -> tuple[Tensor, ...]:
     """What the correction should be on the target: the donor's true one, mapped.
 
     Returns:
         One [rows, d_target] for each batch of `paired`.
     """
-    assert donor.correction is not None
-    return tuple(
-        donor.correction(batch.donor.taps).float().cpu() @ matrix for batch in paired.batches
-    )
+    return tuple(donor(batch.donor.taps).float() @ matrix for batch in paired.batches)
 
 
 @torch.no_grad()

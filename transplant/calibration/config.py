@@ -16,7 +16,7 @@ class MoveConfig:
     excerpts: int = 500
     """Excerpts of pairing text, taken from its training split."""
     candidates: int = 6000
-    """Excerpts that those are chosen from, the most like the domain first."""
+    """Excerpts at most that those are chosen from, the most like the domain first."""
     excerpt_chars: int = 600
     """Characters per excerpt."""
     held_out_excerpts: int = 60

@@ -26,6 +26,7 @@ def choose_gain(
 ) -> float:
     """The gain with the smallest loss on `windows`, which must not be evaluation text."""
     losses = dict.fromkeys(gains, 0.0)
+    correction = copy.deepcopy(correction).to(backbone.device)
     for batch in batches(windows):
         states = backbone.read([windows[i] for i in batch], correction.taps).labelled()
         change = correction(states.taps)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
@@ -37,11 +40,11 @@ class Pairing:
     fitted: PairedText
     held_out: PairedText
 
-    @property
+    @cached_property
     def correction(self) -> Correction:
-        """The donor's interface and module."""
+        """The donor's interface and module, on the CPU, where the fits run."""
         assert self.donor.correction is not None
-        return self.donor.correction
+        return copy.deepcopy(self.donor.correction).cpu()
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,7 @@ def pair_for_move(
         candidates = max(count, config.candidates)
         cut = cut_excerpts(documents, candidates, chars=config.excerpt_chars, seed=config.seed)
         chosen = most_like_domain(cut, counts, donor.tokenizer, count)
+        random.Random(config.seed).shuffle(chosen)  # no batch is more alike than another
         return pair_text(donor.backbone, target, chosen, donor_taps, target_taps)
 
     return Pairing(
@@ -115,7 +119,7 @@ def want(pairing: Pairing, counts: Mapping[str, int], config: MoveConfig) -> Wan
         config: the ridge strength.
     """
     matrix, shared = output_map(pairing.donor.backbone, pairing.target, counts, config)
-    return Wanted(wanted_corrections(pairing.donor, pairing.fitted, matrix), matrix, shared)
+    return Wanted(wanted_corrections(pairing.correction, pairing.fitted, matrix), matrix, shared)
 
 
 def calibrate(

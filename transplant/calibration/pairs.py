@@ -75,10 +75,12 @@ def pair_text(
     """
     donor_taps, target_taps = tuple(donor_taps), tuple(target_taps)
     batches = []
-    for ours, theirs in _batches(donor, target, excerpts):
-        a, b = donor.read(ours, donor_taps), target.read(theirs, target_taps)
+    for left, right in _batches(donor, target, excerpts):
+        a, b = donor.read(left, donor_taps), target.read(right, target_taps)
         rows_a, rows_b = match_positions(a.ends, a.windows, b.ends, b.windows)
-        batches.append(PairedRows(a.select(rows_a), b.select(rows_b), len(b) - len(rows_b)))
+        # Fits run in float64 on the CPU, wherever the backbones are.
+        ours, theirs = a.to("cpu").select(rows_a), b.to("cpu").select(rows_b)
+        batches.append(PairedRows(ours, theirs, len(b) - len(rows_b)))
     paired = PairedText(tuple(batches))
     if paired.rows == 0:
         raise CorpusError(

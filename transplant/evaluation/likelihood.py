@@ -64,13 +64,16 @@ def score_documents(
         progress: called after each batch.
     """
     taps = {tap for system in systems.values() if system is not None for tap in system.taps}
+    for system in systems.values():
+        if isinstance(system, nn.Module):
+            system.to(backbone.device)
     documents = max(window.document for window in windows) + 1
     tokens = torch.zeros(documents, dtype=torch.float64)
     nats = {name: torch.zeros(documents, dtype=torch.float64) for name in systems}
     done = 0
     for batch in batches(windows):
         states = backbone.read([windows[index] for index in batch], sorted(taps)).labelled()
-        owner = torch.tensor([windows[index].document for index in batch])[states.windows]
+        owner = torch.tensor([windows[index].document for index in batch])[states.windows.cpu()]
         tokens.index_add_(0, owner, torch.ones(len(states), dtype=torch.float64))
         for name, system in systems.items():
             hidden = states.h_last if system is None else states.h_last + system(states.taps)

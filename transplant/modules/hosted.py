@@ -44,8 +44,13 @@ class Correction(nn.Module):
         return self.module(self.interface.read_in(taps))
 
     def forward(self, taps: Mapping[int, Tensor]) -> Tensor:
-        """The correction [..., d_model] for the hidden states of each tap [..., d_model]."""
-        return self.interface.write_out(self.output(taps))
+        """The correction [..., d_model] for the hidden states of each tap [..., d_model].
+
+        It is computed in the module's own precision, whatever the backbone's is.
+        """
+        own = self.interface.proj_in.weight.dtype
+        states = {tap: taps[tap].to(own) for tap in self.taps}
+        return self.interface.write_out(self.output(states)).to(taps[self.taps[-1]].dtype)
 
 
 class HostedModel(nn.Module):

@@ -66,6 +66,8 @@ class TrainConfig:
         for name in ("d_abi", "steps", "batch", "train_tokens", "evaluate_every", "patience"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} must be positive", found=getattr(self, name))
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError("learning_rate must be positive", found=self.learning_rate)
         if self.window < 2:
             raise InputError("a window needs at least two tokens", found=self.window)
         if not 0 <= self.warmup < 1:
