@@ -170,7 +170,7 @@ def transfer_table(report: dict[str, Any]) -> Table:
     shown = table(
         f"{report['donor']} -> {report['name']}", "", "perplexity", "recovered", "95 %", ""
     )
-    shown.columns[-1].justify = "left"
+    shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False  # the one that may shrink
     intervals = report["intervals"]["recovered"]
     for system, ppl in report["ppl"].items():
         recovered = report["recovered"].get(system)

@@ -15,6 +15,8 @@ from rich.table import Table
 
 from transplant.errors import TransplantError
 
+PIPE_WIDTH = 120
+
 
 class Output:
     """Where a verb's words go.
@@ -26,7 +28,8 @@ class Output:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.quiet = as_json, quiet
-        self.stdout = Console(highlight=False)
+        # A pipe has no width; cutting a table at 80 columns would lose numbers.
+        self.stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
         self.stderr = Console(stderr=True, quiet=quiet, highlight=False)
 
     def result(self, data: Any, human: RenderableType) -> None:
@@ -80,5 +83,5 @@ def table(title: str, *columns: str) -> Table:
     """A plain table; the first column is left-aligned, the others right."""
     made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for number, column in enumerate(columns):
-        made.add_column(column, justify="right" if number else "left", no_wrap=number > 0)
+        made.add_column(column, justify="right" if number else "left", no_wrap=True)
     return made

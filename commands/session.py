@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.modules.hosted import HostedModel
 
-EXIT_ERROR, EXIT_NOT_PASSED, EXIT_INTERRUPTED = 1, 3, 130
+EXIT_ERROR, EXIT_NOT_PASSED = 1, 3
 
 SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
     "as_json": (Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")], False),
@@ -153,7 +153,7 @@ def _run(verb: Callable[..., None], session: Session, values: dict[str, Any], de
         return EXIT_NOT_PASSED
     except KeyboardInterrupt:
         session.out.warn("interrupted")
-        return EXIT_INTERRUPTED
+        return EXIT_ERROR
     except BrokenPipeError:  # the reader of our stdout has left, as `| head` does
         sys.stderr.close()
         return EXIT_ERROR

@@ -57,6 +57,8 @@ def run_train_job(
             "split": splits.fingerprint,
         },
     )
+    if not resume:
+        checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
     title = f"training {job.name}@{job.backbone}"
     try:
         with backbone.frozen(), session.out.progress(title) as progress:

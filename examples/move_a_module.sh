@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Train a module in one backbone, move it to another verb by verb, judge it, and clean up.
+# Train a module in one backbone, move it to another verb by verb, and judge it.
 #
 #   examples/move_a_module.sh                        the reference backbones, about three minutes
 #   DONOR=./my-gpt TARGET=./my-llama DOMAIN=law DATA=./law.jsonl examples/move_a_module.sh
@@ -16,12 +16,12 @@ MOVED=$DOMAIN-from-$(basename "$DONOR")
 # 1. A module on the donor, and one on the target that serves as the ceiling.
 for backbone in "$DONOR" "$TARGET"; do
   # shellcheck disable=SC2086  # TRAIN is a list of options
-  abi train --backbone "$backbone" --domain "$DOMAIN" --data "$DATA" $TRAIN --json
+  abi train --backbone "$backbone" --domain "$DOMAIN" --data "$DATA" $TRAIN --replace --json
 done
 
 # 2. Align in, then out: nothing is trained, the module's bytes stay.
-abi bridge-align --module "$DOMAIN@$DONOR" --to "$TARGET" --data "$PAIRS" --json
-abi calibrate --module "$DOMAIN@$DONOR" --to "$TARGET" --data "$PAIRS" --json
+abi bridge-align --module "$DOMAIN@$DONOR" --to "$TARGET" --data "$PAIRS" --replace --json
+abi calibrate --module "$DOMAIN@$DONOR" --to "$TARGET" --data "$PAIRS" --replace --json
 
 # 3. Does it predict like the native one? Exit code 3 says no, and is a result like any other.
 abi nib --anchor "$DOMAIN@$TARGET" --candidate "$MOVED@$TARGET" --extended ${NIB:-} || [ $? -eq 3 ]

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 from transplant.errors import ShapeError
 
 EXPANSION = 4
+# Well above 1, so that what the module computes outweighs the z that it passes on: a module whose
+# output is mostly its input could be replaced by a random one without much loss.
+ALPHA = 3.0
 
 
 class DomainModule(nn.Module):
@@ -26,7 +29,7 @@ class DomainModule(nn.Module):
         self.w1 = nn.Linear(d_abi, EXPANSION * d_abi)
         self.w2 = nn.Linear(EXPANSION * d_abi, d_abi)
         self.norm = nn.LayerNorm(d_abi)
-        self.alpha = nn.Parameter(torch.ones(()))
+        self.alpha = nn.Parameter(torch.full((), ALPHA))
         init_linear(self.w1, generator)
         init_linear(self.w2, generator)
 
