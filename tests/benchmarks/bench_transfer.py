@@ -32,10 +32,10 @@ def abi(registry: str, *words: str) -> dict:
     return json.loads(ran.stdout)
 
 
-def measure(pairs: list[str], seeds: int) -> list[dict]:
+def measure(pairs: list[str], seeds: range) -> list[dict]:
     """One transfer for each pair and seed; modules of one seed share a registry."""
     reports = []
-    for seed in range(seeds):
+    for seed in seeds:
         with tempfile.TemporaryDirectory() as registry:
             for donor in dict.fromkeys(pair.split(":")[0] for pair in pairs):
                 words = ("--backbone", donor, "--domain", "python", *TRAIN, "--seed", str(seed))
@@ -58,10 +58,12 @@ def main() -> int:
     """Measures, prints a table, and compares with the goals."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--pairs", default=",".join(GOALS))
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
-    reports = measure(options.pairs.split(","), options.seeds)
+    seeds = range(options.first_seed, options.first_seed + options.seeds)
+    reports = measure(options.pairs.split(","), seeds)
     missed = 0
     print(
         f"{'pair':24}{'recovered':>11}{'(seeds)':>21}{'random':>8}{'donor-a.':>10}{'module-a.':>11}"

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from transplant.errors import ShapeError
 
 EXPANSION = 4
-# Well above 1, so that what the module computes outweighs the z that it passes on: a module whose
+# Above 1, so that what the module computes outweighs the z that it passes on: a module whose
 # output is mostly its input could be replaced by a random one without much loss.
-ALPHA = 3.0
+ALPHA = 2.0
 
 
 class DomainModule(nn.Module):
