@@ -141,3 +141,14 @@ def test_reading_drops_a_near_duplicate(tmp_path: Path, tiny_texts: tuple[str, .
 def test_a_digest_is_of_the_text_alone() -> None:
     assert Document("x", "here").digest == Document("x", "there").digest
     assert Document("x", "here").digest != Document("y", "here").digest
+
+
+def test_a_file_that_may_not_be_read_is_a_named_error(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("some text that nobody may read")
+
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    with pytest.raises(CorpusError, match="Permission denied"):
+        read_documents(str(tmp_path / "a.txt"))

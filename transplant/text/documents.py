@@ -44,19 +44,27 @@ def read_documents(source: str, *, max_chars: int | None = None) -> list[Documen
     """
     if max_chars is not None and max_chars <= 0:
         raise InputError("max_chars must be positive", found=max_chars)
+    try:
+        taken = _take(_iterate(source), max_chars)
+    except OSError as error:
+        raise CorpusError(f"cannot read corpus {source!r}", found=str(error)) from error
+    if not taken:
+        raise CorpusError(f"corpus {source!r} is empty", hint=f"give {SOURCES_HINT}")
+    kept = drop_near_duplicates([document.text for document in taken])
+    return [taken[index] for index in kept]
+
+
+def _take(documents: Iterator[Document], max_chars: int | None) -> list[Document]:
     taken: list[Document] = []
     total = 0
-    for document in _iterate(source):
+    for document in documents:
         if not document.text.strip():
             continue
         taken.append(document)
         total += len(document.text)
         if max_chars is not None and total >= max_chars:
             break
-    if not taken:
-        raise CorpusError(f"corpus {source!r} is empty", hint=f"give {SOURCES_HINT}")
-    kept = drop_near_duplicates([document.text for document in taken])
-    return [taken[index] for index in kept]
+    return taken
 
 
 def _iterate(source: str) -> Iterator[Document]:
