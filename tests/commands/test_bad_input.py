@@ -12,7 +12,7 @@ from transplant.training import checkpoint as checkpoint_file
 from transplant.training import loop
 
 
-def refused(ran, *words):
+def assert_refused(ran, *words):
     assert ran.code in (1, 2), ran.out
     assert "Traceback" not in ran.err
     report = json.loads(ran.out)
@@ -25,24 +25,24 @@ def refused(ran, *words):
 
 def test_unknown_module_names_what_there_is(trained_abi):
     ran = trained_abi("transfer", "--module", "tale@tiny-gpt2", "--to", "tiny-llama", "--json")
-    refused(ran, "tale@tiny-gpt2", "tales@tiny-gpt2")
+    assert_refused(ran, "tale@tiny-gpt2", "tales@tiny-gpt2")
 
 
 def test_a_raw_backbone_is_no_module(trained_abi):
     ran = trained_abi("transfer", "--module", "tiny-gpt2", "--to", "tiny-llama", "--json")
-    refused(ran, "tiny-gpt2", "module")
+    assert_refused(ran, "tiny-gpt2", "module")
 
 
 def test_backbone_folder_without_weights(trained_abi, tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    refused(trained_abi.train(str(tmp_path)), "weights", str(tmp_path))
+    assert_refused(trained_abi.train(str(tmp_path)), "weights", str(tmp_path))
 
 
 def test_d_abi_mismatch(trained_abi):
     ran = trained_abi(
         "bridge-align", "--module", "tales@tiny-gpt2/d32", "--to", "tiny-llama", "--json"
     )
-    refused(ran, "d32", "d16")
+    assert_refused(ran, "d32", "d16")
 
 
 def test_one_flipped_byte_in_the_weights(abi):
@@ -52,8 +52,8 @@ def test_one_flipped_byte_in_the_weights(abi):
     raw[-5] ^= 1
     entry.weights.write_bytes(bytes(raw))
     ran = abi("nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--json")
-    refused(ran, "sha256", "weights.safetensors")
-    refused(abi("show", "tales@tiny-gpt2", "--verify", "--json"), "sha256")
+    assert_refused(ran, "sha256", "weights.safetensors")
+    assert_refused(abi("show", "tales@tiny-gpt2", "--verify", "--json"), "sha256")
 
 
 def test_a_manifest_from_the_future(abi):
@@ -61,20 +61,20 @@ def test_a_manifest_from_the_future(abi):
     path = Registry.open(abi.root).find("module", "tales", "tiny-gpt2").path / "manifest.json"
     manifest = json.loads(path.read_text())
     path.write_text(json.dumps({**manifest, "schema_version": 99}))
-    refused(abi("show", "tales@tiny-gpt2", "--json"), "99", "upgrade")
+    assert_refused(abi("show", "tales@tiny-gpt2", "--json"), "99", "upgrade")
 
 
 def test_an_empty_corpus_and_a_missing_one(trained_abi, tmp_path):
     (tmp_path / "empty.txt").write_text(" \n")
     words = ("train", "--backbone", "tiny-gpt2", "--domain", "x", "--json", "--data")
-    refused(trained_abi(*words, str(tmp_path / "empty.txt")), "empty")
-    refused(trained_abi(*words, str(tmp_path / "nowhere.txt")), "nowhere.txt")
+    assert_refused(trained_abi(*words, str(tmp_path / "empty.txt")), "empty")
+    assert_refused(trained_abi(*words, str(tmp_path / "nowhere.txt")), "nowhere.txt")
 
 
 def test_a_text_file_of_binary_bytes(trained_abi, tmp_path):
     (tmp_path / "odd.txt").write_bytes(bytes(range(256)) * 20)
     words = ("train", "--backbone", "tiny-gpt2", "--domain", "x", "--json", "--data")
-    refused(trained_abi(*words, str(tmp_path / "odd.txt")), "not text", "UTF-8")
+    assert_refused(trained_abi(*words, str(tmp_path / "odd.txt")), "not text", "UTF-8")
 
 
 def test_a_full_disk_leaves_no_half_artifact(abi, monkeypatch):
@@ -84,7 +84,7 @@ def test_a_full_disk_leaves_no_half_artifact(abi, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(tensors, "save", full)
-    report = refused(abi.train("tiny-gpt2"), "full", "free")
+    report = assert_refused(abi.train("tiny-gpt2"), "full", "free")
     assert report["error"] == "StorageError"
     assert abi("list", "--kind", "module", "--json").json == []
     monkeypatch.undo()
@@ -111,7 +111,7 @@ def test_ctrl_c_in_training_then_resume_gives_the_same_module(abi, monkeypatch):
 
 
 def test_nothing_to_resume(trained_abi):
-    refused(trained_abi.train("tiny-gpt2", "--name", "new", "--resume"), "nothing to resume")
+    assert_refused(trained_abi.train("tiny-gpt2", "--name", "new", "--resume"), "nothing to resume")
 
 
 @pytest.mark.parametrize("words", [("train",), ("transfer", "--module"), ("no-such-verb",)])

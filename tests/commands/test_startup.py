@@ -27,22 +27,18 @@ def output_of(code: str) -> str:
     ).stdout
 
 
-def test_help_of_every_verb_loads_neither_torch_nor_transformers():
-    lines = "\n".join(f"    [{name!r}, '--help']," for name, _, _ in VERBS)
-    code = PROBE.format(words="words").split("result =")
-    loop = f"for words in [\n    ['--help'],\n{lines}\n]:\n"
-    body = "    result = CliRunner().invoke(app, words)\n    assert result.exit_code == 0, words\n"
-    rest = "heavy =" + code[1].split("heavy =", 1)[1]
-    output_of(code[0] + loop + body + rest.replace("print(result.output)", ""))
+def test_help_loads_neither_torch_nor_transformers():
+    shown = output_of(PROBE.format(words=["--help"]))
+    assert all(name in shown for name, _, _ in VERBS)
 
 
 def test_importing_the_library_is_light():
-    output_of("import sys, transplant; assert 'torch' not in sys.modules")
+    assert "False" in output_of("import sys, transplant; print('torch' in sys.modules)")
     with pytest.raises(subprocess.CalledProcessError):  # the probe can fail
         output_of("import sys, torch, transplant; assert 'torch' not in sys.modules")
 
 
-def test_every_verb_has_the_shared_options():
+def test_help_of_every_verb_is_light_and_has_the_shared_options():
     for name, _, _ in VERBS:
         shown = output_of(PROBE.format(words=[name, "--help"]))
         for option in ("--json", "--quiet", "--debug", "--seed", "--device", "--registry"):
