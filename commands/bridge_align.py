@@ -35,7 +35,6 @@ def bridge_align(
     replace: Replace = False,
 ) -> None:
     """Fit the map that lets a module read another backbone."""
-    from commands.artifacts import refuse_existing
     from commands.moving import Move
 
     config = dataclasses.replace(
@@ -43,8 +42,7 @@ def bridge_align(
     )
     move = Move(session, module, to, data, None, config, name)
     if not replace:
-        d_abi = move.manifest.d_abi or 0
-        refuse_existing(session, ("bridge",), move.moved_name, to, d_abi)
+        move.refuse_taken("bridge")
     path = move.store_bridge(replace=replace)
     quality = move.bridge.quality
     report = {

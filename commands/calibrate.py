@@ -45,7 +45,6 @@ def calibrate(
     replace: Replace = False,
 ) -> None:
     """Fit a new interface for a module, so that it works in another backbone."""
-    from commands.artifacts import refuse_existing
     from commands.moving import Move, reuse_bridge
 
     if objective not in OBJECTIVES:
@@ -55,8 +54,7 @@ def calibrate(
     )
     move = Move(session, module, to, data, domain_data, config, name)
     if not replace:
-        d_abi = move.manifest.d_abi or 0
-        refuse_existing(session, ("module", "interface"), move.moved_name, to, d_abi)
+        move.refuse_taken("module", "interface")
     reused = reuse_bridge(move)
     stored = move.store({}, replace=replace)
     report = {

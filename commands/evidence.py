@@ -33,6 +33,7 @@ NOTES = {
 
 def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[str, Any]:
     """Everything that a transfer's JSON holds (DESIGN, section 7)."""
+    from transplant.backbones.fingerprint import hash_tensors
     from transplant.evaluation.controls import build_controls
     from transplant.evaluation.evidence import weigh
     from transplant.evaluation.likelihood import score_documents
@@ -66,7 +67,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
         "nib": nib,
         "module_sha256": {
             "donor": move.manifest.sha256,
-            "target": hash_of(candidate.correction),
+            "target": hash_tensors(candidate.correction.module.state_dict()),
         },
         "gain": candidate.gain,
         "token_coverage": move.wanted.shared.coverage,
@@ -75,13 +76,6 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
         "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
         "seconds": move.seconds,
     }
-
-
-def hash_of(correction: Correction) -> str:
-    """The domain module's sha256."""
-    from transplant.backbones.fingerprint import hash_tensors
-
-    return hash_tensors(correction.module.state_dict())
 
 
 def native_correction(move: Move, name: str | None) -> Correction:

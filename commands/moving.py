@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from commands.artifacts import store_bridge, store_hosted
+from commands.artifacts import refuse_existing, store_bridge, store_hosted
 from commands.corpora import read_splits, windows_of
 from commands.options import PAIRING_CHARS
 from commands.session import Session
@@ -95,6 +95,10 @@ class Move:
             r"[^A-Za-z0-9._-]+", "-", self.manifest.backbone.id.rstrip("/").split("/")[-1]
         )
         return self.name or f"{self.manifest.name}-from-{home}"
+
+    def refuse_taken(self, *kinds: str) -> None:
+        """Refuses, before the work, a name that an artifact of these kinds already has."""
+        refuse_existing(self.session, kinds, self.moved_name, self.to, self.manifest.d_abi or 0)
 
     @cached_property
     def pairing_text(self) -> Splits:

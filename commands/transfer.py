@@ -46,7 +46,6 @@ def transfer(
     replace: Replace = False,
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
-    from commands.artifacts import refuse_existing
     from commands.evidence import transfer_report, transfer_table
     from commands.moving import Move, reuse_bridge
 
@@ -55,8 +54,7 @@ def transfer(
     )
     move = Move(session, module, to, data, domain_data, config, name)
     if not replace:
-        d_abi = move.manifest.d_abi or 0
-        refuse_existing(session, ("module", "interface"), move.moved_name, to, d_abi)
+        move.refuse_taken("module", "interface")
     reuse_bridge(move)
     report = transfer_report(move, native, eval_tokens)
     move.store({name: report[name] for name in ("ppl", "recovered", "nib")}, replace=replace)

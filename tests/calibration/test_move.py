@@ -9,6 +9,7 @@ import torch
 
 from tests.tiny import LAYERS, WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
+from transplant.backbones.fingerprint import hash_parameters
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import align, calibrate, pair_for_move, want
@@ -105,11 +106,14 @@ def test_nothing_of_the_donor_changes(scene):
 
 
 def test_backbones_are_frozen_through_a_whole_move(scene, text):
+    backbones = scene.target, scene.donor.backbone
+    before = [hash_parameters(backbone.model) for backbone in backbones]
     with scene.target.frozen(), scene.donor.backbone.frozen():
         pairing = pair_for_move(scene.donor, scene.target, text, scene.counts, CONFIG)
         calibrate(
             pairing, align(pairing, CONFIG).interface, scene.wanted, scene.calibration, CONFIG
         )
+    assert [hash_parameters(backbone.model) for backbone in backbones] == before
 
 
 def test_the_same_seed_gives_the_same_interface(scene, text):
