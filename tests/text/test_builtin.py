@@ -87,3 +87,12 @@ def test_a_smaller_corpus_is_the_head_of_a_larger_one() -> None:
     large = [document.text for document in read_documents("python", max_chars=120_000)]
     assert len(small) < len(large)
     assert small == large[: len(small)]
+
+
+def test_what_a_program_wrote_from_a_template_is_no_python_document(tmp_path, monkeypatch) -> None:
+    """Its siblings would stand on both sides of a split, and pass for knowledge of Python."""
+    for folder in ("encodings", "json"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "table.py").write_text("x = 1\n" * 100)
+    monkeypatch.setattr(builtin.sysconfig, "get_paths", lambda: {"stdlib": str(tmp_path)})
+    assert [name for name, _ in builtin.python()] == ["json/table.py"]

@@ -16,13 +16,15 @@ from pathlib import Path
 MIN_DOCSTRING = 80  # characters: shorter ones are labels, not sentences
 MIN_DOCUMENT = 400  # characters: enough for one pairing excerpt
 SKIPPED = frozenset({"test", "tests", "site-packages", "__pycache__", "idlelib", "lib2to3"})
+# Written by programs from one template: its siblings would stand on both sides of every split.
+GENERATED = frozenset({"encodings", "pydoc_data"})
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def prose() -> Iterator[tuple[str, str]]:
     """Yields (path, text): the distinct docstrings of each installed module, joined."""
     seen: set[int] = set()
-    for name, tree, _ in _parsed(Path(sysconfig.get_paths()["purelib"])):
+    for name, tree, _ in _parsed(Path(sysconfig.get_paths()["purelib"]), SKIPPED):
         parts = []
         for node in ast.walk(tree):
             text = ast.get_docstring(node) if isinstance(node, WITH_DOCSTRING) else None
@@ -36,7 +38,7 @@ def prose() -> Iterator[tuple[str, str]]:
 
 def python() -> Iterator[tuple[str, str]]:
     """Yields (path, text): each module of the standard library with its docstrings cut out."""
-    for name, tree, source in _parsed(Path(sysconfig.get_paths()["stdlib"])):
+    for name, tree, source in _parsed(Path(sysconfig.get_paths()["stdlib"]), SKIPPED | GENERATED):
         document = _without_docstrings(tree, source)
         if len(document) >= MIN_DOCUMENT:
             yield name, document
@@ -45,10 +47,10 @@ def python() -> Iterator[tuple[str, str]]:
 BUILTIN: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {"prose": prose, "python": python}
 
 
-def _parsed(root: Path) -> Iterator[tuple[str, ast.Module, str]]:
-    """Parses every module under `root`, in the order of the hashes of their relative paths."""
+def _parsed(root: Path, skipped: frozenset[str]) -> Iterator[tuple[str, ast.Module, str]]:
+    """Parses the modules under `root`, in the order of the hashes of their relative paths."""
     names = [path.relative_to(root) for path in root.rglob("*.py")]
-    names = [name for name in names if not SKIPPED.intersection(name.parts)]
+    names = [name for name in names if not skipped.intersection(name.parts)]
     for name in sorted(names, key=lambda name: hashlib.sha256(str(name).encode()).digest()):
         try:
             source = (root / name).read_text(encoding="utf-8")
