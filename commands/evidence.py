@@ -43,7 +43,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     candidate = move.calibrated
     with move.step("controls"):
         controls = build_controls(
-            move.pairing, move.bridge.interface, move.wanted, candidate,
+            move.pairing, move.bridge.interface, move.wanted, candidate, move.token_counts,
             move.calibration_windows, move.config,
         )  # fmt: skip
         controls |= other_domains(move)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import refuse_existing, store_bridge, store_hosted
 from commands.corpora import read_splits, windows_of
-from commands.options import PAIRING_CHARS
 from commands.session import Session
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
@@ -103,7 +102,7 @@ class Move:
     @cached_property
     def pairing_text(self) -> Splits:
         """The pairing text, split."""
-        return read_splits(self.session, self.data, PAIRING_CHARS)
+        return read_splits(self.session, self.data, self.config.text_chars)
 
     @property
     def domain_source(self) -> str:

@@ -39,7 +39,6 @@ EvalTokens = Annotated[
 ]
 
 TRAIN, MOVE = TrainConfig(), MoveConfig()
-PAIRING_CHARS = 4_000_000  # of the pairing corpus: many times what 500 excerpts need
 EVAL_TOKENS = 40_000
 NAMED_TAPS: dict[str, tuple[int, ...]] = {"all": (), "last": (-1,)}
 

@@ -21,7 +21,7 @@ class SharedTokens:
 
     ids_a: Tensor  # [shared]
     ids_b: Tensor  # [shared]
-    weights: Tensor  # [shared], float64, sums to 1
+    weights: Tensor  # [shared], float64, sums to 1; 0 where a token was never counted
     coverage: float
     """The share of the counted mass whose tokens are shared."""
 
@@ -75,13 +75,13 @@ def shared_tokens(
         counts: domain counts as `count_tokens` gives them; an uncounted token weighs nothing.
     """
     bytes_a, bytes_b = canonical_tokens(a), canonical_tokens(b)
-    shared = [raw for raw in bytes_a if raw in bytes_b and counts.get(raw.hex())]
-    mass = torch.tensor([counts[raw.hex()] for raw in shared], dtype=torch.float64)
+    shared = [raw for raw in bytes_a if raw in bytes_b]
+    mass = torch.tensor([counts.get(raw.hex(), 0) for raw in shared], dtype=torch.float64)
     total = max(1, sum(counts.values()))
     return SharedTokens(
         ids_a=torch.tensor([bytes_a[raw] for raw in shared], dtype=torch.long),
         ids_b=torch.tensor([bytes_b[raw] for raw in shared], dtype=torch.long),
-        weights=mass / mass.sum(),
+        weights=mass / mass.sum().clamp_min(1.0),
         coverage=float(mass.sum() / total),
     )
 

@@ -26,10 +26,11 @@ def fit_output_map(
         strength: ridge, relative to the mean diagonal.
 
     Raises:
-        NumericalError: the vocabularies share too little.
+        NumericalError: of the tokens that were counted fewer than two are shared.
     """
-    if len(shared.ids_a) < 2:
-        raise NumericalError("the two vocabularies share too few tokens", found=len(shared.ids_a))
+    counted = int((shared.weights > 0).sum())
+    if counted < 2:
+        raise NumericalError("the two vocabularies share too few tokens", found=counted)
     u_d = _centred(donor_head[shared.ids_a].cpu().double(), shared.weights)
     u_t = _centred(target_head[shared.ids_b].cpu().double(), shared.weights)
     weighted = u_t * shared.weights[:, None]

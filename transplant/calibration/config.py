@@ -13,12 +13,14 @@ METHODS = ("ridge", "procrustes")
 class MoveConfig:
     """How the interface of the target is fitted."""
 
+    text_chars: int = 8_000_000
+    """Characters of pairing text that excerpts are cut from, at most."""
     excerpts: int = 500
-    """Excerpts of pairing text, taken from its training split."""
-    candidates: int = 6000
-    """Excerpts at most that those are chosen from, the most like the domain first."""
+    """Excerpts to pair on: of its training split, those that look most like the domain."""
     excerpt_chars: int = 600
     """Characters per excerpt."""
+    stride: int = 3
+    """Of the paired positions every `stride`-th is kept: neighbours say much the same."""
     held_out_excerpts: int = 60
     """Excerpts of the calibration split on which the alignment is judged."""
     taps: tuple[int, ...] = ()
@@ -29,7 +31,13 @@ class MoveConfig:
     """Ridge strength, relative to the mean variance of a feature."""
     output_ridge: float = 1e-3
     """The same for the map through the unembeddings."""
-    gains: tuple[float, ...] = (0.5, 0.75, 1.0, 1.25)
+    likely_tokens: int = 32
+    """Tokens of the vocabulary on which the change of logits of one position is compared."""
+    logit_ridge: float = 0.1
+    """Ridge strength of the fit to changes of logits, relative to their mean curvature."""
+    iterations: int = 5
+    """Of the solver of that fit."""
+    gains: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     """Factors on the correction, of which the calibration split chooses one."""
     seed: int = 0
     """Seed of the excerpts and of the random controls."""
@@ -41,6 +49,13 @@ class MoveConfig:
             raise InputError(
                 "pairing needs excerpts of at least 40 characters",
                 found=(self.excerpts, self.held_out_excerpts, self.excerpt_chars),
+            )
+        if self.text_chars < self.excerpt_chars:
+            raise InputError("text_chars must hold an excerpt", found=self.text_chars)
+        if self.stride < 1 or self.iterations < 0 or self.likely_tokens < 2:
+            raise InputError(
+                "stride must be at least 1, likely_tokens at least 2, iterations not negative",
+                found=(self.stride, self.likely_tokens, self.iterations),
             )
         if not self.gains or min(self.gains) <= 0:
             raise InputError("gains must be positive", found=self.gains)

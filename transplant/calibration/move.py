@@ -8,20 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import Tensor
-
-from transplant.alignment.tokens import SharedTokens
 from transplant.backbones.view import Backbone
 from transplant.calibration.bridge import Bridge, fit_bridge
-from transplant.calibration.closed_form import (
-    fit_module_output,
-    output_map,
-    wanted_corrections,
-)
+from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.calibration.selection import most_like_domain
+from transplant.calibration.wanted import Wanted, carry_over
 from transplant.errors import InputError
 from transplant.modules.hosted import Correction, HostedModel
 from transplant.modules.interface import Interface
@@ -45,15 +39,6 @@ class Pairing:
         """The donor's interface and module, on the CPU, where the fits run."""
         assert self.donor.correction is not None
         return copy.deepcopy(self.donor.correction).cpu()
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What the target's correction should be at each paired row: the donor's, mapped."""
-
-    rows: tuple[Tensor, ...]  # one [rows, d_target] for each batch
-    matrix: Tensor  # [d_donor, d_target]
-    shared: SharedTokens
 
 
 @dataclass(frozen=True)
@@ -91,11 +76,12 @@ def pair_for_move(
     target_taps = target.check_taps(config.taps or target.all_taps)
 
     def paired(documents: Sequence[Document], count: int) -> PairedText:
-        candidates = max(count, config.candidates)
-        cut = cut_excerpts(documents, candidates, chars=config.excerpt_chars, seed=config.seed)
+        cut = cut_excerpts(documents, chars=config.excerpt_chars)
         chosen = most_like_domain(cut, counts, donor.tokenizer, count)
         random.Random(config.seed).shuffle(chosen)  # no batch is more alike than another
-        return pair_text(donor.backbone, target, chosen, donor_taps, target_taps)
+        return pair_text(
+            donor.backbone, target, chosen, donor_taps, target_taps, stride=config.stride
+        )
 
     return Pairing(
         donor,
@@ -111,15 +97,16 @@ def align(pairing: Pairing, config: MoveConfig) -> Bridge:
 
 
 def want(pairing: Pairing, counts: Mapping[str, int], config: MoveConfig) -> Wanted:
-    """Maps the donor's corrections through the two unembeddings.
+    """Carries the donor's corrections over to the target, through the two heads.
 
     Args:
         pairing: the paired rows.
         counts: the domain's token counts, which travel with the module.
-        config: the ridge strength.
+        config: the ridge strengths, and how many tokens a position looks at.
     """
-    matrix, shared = output_map(pairing.donor.backbone, pairing.target, counts, config)
-    return Wanted(wanted_corrections(pairing.correction, pairing.fitted, matrix), matrix, shared)
+    return carry_over(
+        pairing.donor.backbone, pairing.correction, pairing.target, pairing.fitted, counts, config
+    )
 
 
 def calibrate(
@@ -138,8 +125,6 @@ def calibrate(
         calibration: windows of the domain's calibration split; they choose the gain, nothing else.
         config: ridge strength and gains.
     """
-    fitted = fit_module_output(
-        reading, pairing.correction.module, pairing.fitted, wanted.rows, config
-    )
+    fitted = fit_module_output(reading, pairing.correction.module, pairing.fitted, wanted, config)
     gain = choose_gain(pairing.target, fitted, calibration, config.gains)
     return Calibrated(scaled(fitted, gain), gain)

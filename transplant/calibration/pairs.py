@@ -24,7 +24,7 @@ class PairedRows:
     donor: States
     target: States
     unpaired: int
-    """Target rows that end inside a donor token, and were left out."""
+    """Target rows that end inside a donor token, thinned out as the pairs are."""
 
     def __len__(self) -> int:
         return len(self.donor)
@@ -67,8 +67,12 @@ def pair_text(
     excerpts: Sequence[Document],
     donor_taps: Iterable[int],
     target_taps: Iterable[int],
+    *,
+    stride: int = 1,
 ) -> PairedText:
     """Runs the excerpts through both backbones and pairs their rows by character offset.
+
+    Of the pairs every `stride`-th is kept.
 
     Raises:
         CorpusError: not one position pairs.
@@ -79,8 +83,8 @@ def pair_text(
         a, b = donor.read(left, donor_taps), target.read(right, target_taps)
         rows_a, rows_b = match_positions(a.ends, a.windows, b.ends, b.windows)
         # Fits run in float64 on the CPU, wherever the backbones are.
-        ours, theirs = a.to("cpu").select(rows_a), b.to("cpu").select(rows_b)
-        batches.append(PairedRows(ours, theirs, len(b) - len(rows_b)))
+        ours, theirs = a.to("cpu").select(rows_a[::stride]), b.to("cpu").select(rows_b[::stride])
+        batches.append(PairedRows(ours, theirs, (len(b) - len(rows_b)) // stride))
     paired = PairedText(tuple(batches))
     if paired.rows == 0:
         raise CorpusError(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from transplant.alignment.tokens import token_bytes
 from transplant.text.documents import Document
-from transplant.text.windows import tokenize
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,7 +34,13 @@ def most_like_domain(
         keep: how many to return, the most alike first.
     """
     names = {number: raw.hex() for number, raw in token_bytes(tokenizer).items()}
-    texts = [[names[i] for i in ids if i in names] for ids, _ in tokenize(excerpts, tokenizer)]
+    encoded = tokenizer(
+        [excerpt.text for excerpt in excerpts],
+        add_special_tokens=False,
+        return_attention_mask=False,
+        verbose=False,
+    )
+    texts = [[names[i] for i in ids if i in names] for ids in encoded["input_ids"]]
     ordinary = Counter(name for text in texts for name in text)
     ratio = _log_ratios(counts, ordinary)
     scores = [sum(ratio[name] for name in text) / max(1, len(text)) for text in texts]

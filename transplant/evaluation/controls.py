@@ -19,7 +19,7 @@ from transplant.calibration.closed_form import (
 )
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
-from transplant.calibration.move import Calibrated, Pairing, Wanted, align, calibrate
+from transplant.calibration.move import Calibrated, Pairing, Wanted, align, calibrate, want
 from transplant.modules.domain import DomainModule
 from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
@@ -33,6 +33,7 @@ def build_controls(
     reading: Interface,
     wanted: Wanted,
     candidate: Calibrated,
+    counts: Mapping[str, int],
     calibration: Sequence[Window],
     config: MoveConfig,
 ) -> dict[str, Correction | LinearCorrection]:
@@ -41,8 +42,9 @@ def build_controls(
     Args:
         pairing: the paired rows of the move.
         reading: the interface with the fitted input side.
-        wanted: the mapped corrections of the donor.
+        wanted: what the corrections should be.
         candidate: the move itself.
+        counts: the domain's token counts, which travel with the module.
         calibration: windows that choose the gains.
         config: the move's configuration.
     """
@@ -54,12 +56,12 @@ def build_controls(
 
     controls = {
         "random_module": Correction(candidate.correction.interface, random),
-        "shuffled_pairs": shuffled(pairing, wanted, calibration, config),
+        "shuffled_pairs": shuffled(pairing, counts, calibration, config),
         "linear_surrogate": with_gain(
-            fit_linear_surrogate(reading, pairing.fitted, wanted.rows, config)
+            fit_linear_surrogate(reading, pairing.fitted, wanted, config)
         ),
         "random_refitted": with_gain(
-            fit_module_output(reading, random, pairing.fitted, wanted.rows, config)
+            fit_module_output(reading, random, pairing.fitted, wanted, config)
         ),
     }
     copied = direct_copy(pairing)
@@ -73,17 +75,15 @@ def random_module(like: DomainModule, seed: int) -> DomainModule:
 
 
 def shuffled(
-    pairing: Pairing, wanted: Wanted, calibration: Sequence[Window], config: MoveConfig
+    pairing: Pairing,
+    counts: Mapping[str, int],
+    calibration: Sequence[Window],
+    config: MoveConfig,
 ) -> Correction:
     """The whole move again, from pairs whose two sides do not belong together."""
-    seed = config.seed
-    mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(seed))
-    # The same seed gives the same permutation: each donor row keeps its own correction.
-    order = torch.Generator().manual_seed(seed)
-    rows = tuple(rows[torch.randperm(len(rows), generator=order)] for rows in wanted.rows)
-    mixed_wanted = dataclasses.replace(wanted, rows=rows)
+    mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(config.seed))
     reading = align(mixed, config).interface
-    return calibrate(mixed, reading, mixed_wanted, calibration, config).correction
+    return calibrate(mixed, reading, want(mixed, counts, config), calibration, config).correction
 
 
 def direct_copy(pairing: Pairing) -> Correction | None:

@@ -1,0 +1,146 @@
+"""Fitting an output map to changes of logits, each position caring for its own likely tokens.
+
+One matrix between two heads (`unembedding.fit_output_map`) weighs tokens by how common they are in
+the domain. At any one position few of them matter. Here the error of a position is measured in the
+probabilities of the tokens that are likely there: to second order that is the divergence between
+the distribution that is wanted and the one that results (the Fisher metric of the logits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from transplant.alignment.affine import AffineMap
+from transplant.alignment.tokens import SharedTokens
+
+
+@dataclass(frozen=True)
+class LikelyChange:
+    """The wanted change of the logits of some rows, on the tokens that are likely there."""
+
+    tokens: Tensor  # [rows, likely]
+    weights: Tensor  # [rows, likely], sum to 1 in each row
+    change: Tensor  # [rows, likely], centred by the weights
+
+
+def spread_change(change: Tensor, probabilities: Tensor, shared: SharedTokens) -> Tensor:
+    """Extends a change on shared tokens to the whole vocabulary of the target.
+
+    A token that the donor does not have gets the change that is expected where the target stands:
+    the mean over the shared tokens under the target's own probabilities.
+
+    Args:
+        change: the donor's change of logits [rows, vocab_donor].
+        probabilities: the target's [rows, vocab_target].
+        shared: the token pairs.
+
+    Returns:
+        [rows, vocab_target]
+    """
+    known = change[:, shared.ids_a]
+    likely = probabilities[:, shared.ids_b]
+    expected = (likely * known).sum(1, keepdim=True) / likely.sum(1, keepdim=True)
+    spread = expected.expand(-1, probabilities.shape[1]).clone()
+    spread[:, shared.ids_b] = known
+    return spread
+
+
+def likely_change(logits: Tensor, change: Tensor, likely: int) -> LikelyChange:
+    """Keeps the tokens that are likely before or after the change.
+
+    Args:
+        logits: of the raw target [rows, vocab].
+        change: the wanted one [rows, vocab].
+        likely: tokens to keep in each row.
+    """
+    mean = logits.softmax(-1) + (logits + change).softmax(-1)
+    weights, tokens = mean.topk(min(likely, mean.shape[1]), dim=-1, sorted=False)
+    weights = weights / weights.sum(1, keepdim=True)
+    kept = change.gather(1, tokens)
+    return LikelyChange(tokens, weights, kept - (weights * kept).sum(1, keepdim=True))
+
+
+def fit_to_changes(
+    features: Sequence[Tensor],
+    changes: Sequence[LikelyChange],
+    head: Tensor,
+    start: AffineMap,
+    *,
+    strength: float,
+    iterations: int,
+) -> AffineMap:
+    """The affine map from features to corrections whose changes of logits come closest.
+
+    Minimises the mean over rows of sum_v p_v (u_v (x W + b) - change_v - shift)^2 plus a ridge
+    around `start`, by preconditioned conjugate gradients: it is quadratic in (W, b), but the system
+    has (d_features + 1) * d_model unknowns and is never written down. The shift of each row is
+    free, since it changes no probability.
+
+    Args:
+        features: x, [rows, d_features] for each batch.
+        changes: the wanted change of the same rows.
+        head: U of the target [vocab, d_model].
+        start: the first guess.
+        strength: of the ridge, relative to the mean curvature.
+        iterations: of the solver; few are enough, and fewer pull less far from `start`.
+    """
+    batches = [
+        (torch.cat([x, torch.ones(len(x), 1)], dim=1), batch)
+        for x, batch in zip(features, changes, strict=True)
+    ]
+    first = torch.cat([start.weight, start.bias[None]])  # [d_features + 1, d_model]
+
+    def curve(unknowns: Tensor, *, residual: bool = False) -> Tensor:
+        total = torch.zeros_like(unknowns)
+        for x, batch in batches:
+            u = head[batch.tokens]  # [rows, likely, d_model]
+            reached = (u @ (x @ unknowns)[:, :, None])[:, :, 0]
+            left = batch.change - reached if residual else reached
+            left = batch.weights * (left - (batch.weights * left).sum(1, keepdim=True))
+            total += x.T @ (left[:, None] @ u)[:, 0]
+        return total / rows
+
+    rows = sum(len(x) for x, _ in batches)
+    ridge, precondition = _preconditioner(batches, head, strength)
+    step = torch.zeros_like(first)
+    left = curve(first, residual=True)
+    pulled = precondition(left)
+    direction, size = pulled.clone(), (left * pulled).sum()
+    for _ in range(iterations):
+        bent = curve(direction) + ridge * direction
+        along = size / (direction * bent).sum().clamp_min(torch.finfo(bent.dtype).tiny)
+        step += along * direction
+        left -= along * bent
+        pulled = precondition(left)
+        before, size = size, (left * pulled).sum()
+        direction = pulled + size / before.clamp_min(torch.finfo(bent.dtype).tiny) * direction
+    solved = first + step
+    return AffineMap(solved[:-1], solved[-1])
+
+
+def _preconditioner(
+    batches: Sequence[tuple[Tensor, LikelyChange]], head: Tensor, strength: float
+) -> tuple[float, Callable[[Tensor], Tensor]]:
+    """The ridge, and the inverse of (second moments of x) kron (mean curvature) + ridge."""
+    rows = sum(len(x) for x, _ in batches)
+    width = batches[0][0].shape[1]
+    second = torch.zeros(width, width, dtype=torch.float64)
+    mean = torch.zeros(len(head))
+    for x, batch in batches:
+        second += x.double().T @ x.double() / rows
+        mean.index_add_(0, batch.tokens.flatten(), batch.weights.flatten() / rows)
+    centred = head - mean @ head
+    curvature = ((centred * mean[:, None]).T @ centred).double()
+    ridge = strength * float(second.diagonal().mean() * curvature.diagonal().mean())
+    a, left = torch.linalg.eigh(second)
+    b, right = torch.linalg.eigh(curvature)
+    scale, left, right = (a[:, None] * b[None] + ridge).float(), left.float(), right.float()
+
+    def apply(matrix: Tensor) -> Tensor:
+        return left @ ((left.T @ matrix @ right) / scale) @ right.T
+
+    return ridge, apply

@@ -1,0 +1,76 @@
+"""What the correction should be on the target: the donor's, carried over through the two heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from transplant.alignment.logits import LikelyChange, likely_change, spread_change
+from transplant.alignment.tokens import SharedTokens, shared_tokens
+from transplant.alignment.unembedding import fit_output_map
+from transplant.backbones.view import Backbone
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.pairs import PairedRows, PairedText
+from transplant.modules.hosted import Correction
+
+LOGITS_AT_ONCE = 2_500_000  # 10 MB of them: larger blocks leave the cache and run slower
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the target's correction should be, and do, at each paired row."""
+
+    corrections: tuple[Tensor, ...]  # the donor's, through M: one [rows, d_target] for each batch
+    changes: tuple[LikelyChange, ...]  # of the target's logits
+    head: Tensor  # U of the target [vocab, d_target]
+    matrix: Tensor  # M [d_donor, d_target]
+    shared: SharedTokens
+
+
+@torch.no_grad()
+def carry_over(
+    donor: Backbone,
+    correction: Correction,
+    target: Backbone,
+    paired: PairedText,
+    counts: Mapping[str, int],
+    config: MoveConfig,
+) -> Wanted:
+    """Carries the donor's corrections, and its changes of logits, over to the target.
+
+    Args:
+        donor: the donor's backbone.
+        correction: the donor's interface and module, on the CPU.
+        target: the backbone that the module moves to.
+        paired: the paired rows.
+        counts: the domain's token counts, which travel with the module.
+        config: the ridge strength of M, and how many tokens a position looks at.
+    """
+    shared = shared_tokens(donor.tokenizer, target.tokenizer, counts)
+    ours, theirs = donor.unembedding.cpu().float(), target.unembedding.cpu().float()
+    matrix = fit_output_map(ours, theirs, shared, config.output_ridge)
+    corrections = tuple(correction(batch.donor.taps).float() for batch in paired.batches)
+
+    def changes(batch: PairedRows, moved: Tensor) -> LikelyChange:
+        size = max(1, LOGITS_AT_ONCE // target.vocab_size)
+        parts = []
+        for c, h in zip(moved.split(size), batch.target.h_last.split(size), strict=True):
+            logits = target.head(h.to(target.device)).cpu().float()
+            change = spread_change(c @ ours.T, logits.softmax(-1), shared)
+            parts.append(likely_change(logits, change, config.likely_tokens))
+        return LikelyChange(
+            torch.cat([part.tokens for part in parts]),
+            torch.cat([part.weights for part in parts]),
+            torch.cat([part.change for part in parts]),
+        )
+
+    return Wanted(
+        corrections=tuple(moved @ matrix for moved in corrections),
+        changes=tuple(map(changes, paired.batches, corrections)),
+        head=theirs,
+        matrix=matrix,
+        shared=shared,
+    )
