@@ -9,6 +9,7 @@ import torch
 import transformers as hf
 from transformers import PreTrainedTokenizerFast
 
+from transplant.backbones.layercake import LayerCakeConfig, LayerCakeForCausalLM
 from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
 
@@ -33,6 +34,8 @@ _OPT = {
     "max_position_embeddings": CONTEXT,
     "do_layer_norm_before": False,
 }
+_CAKE = {key: _LLAMA_LIKE[key] for key in _LLAMA_LIKE if key != "num_key_value_heads"}
+_CAKE |= {"d_abi": 16, "domain_modules": {"tales": {"form": "full"}}}
 _OPT_PLAIN = {**_OPT, "word_embed_proj_dim": WIDTH, "do_layer_norm_before": True}
 _T5 = {"d_model": WIDTH, "d_kv": 8, "num_heads": HEADS, "d_ff": 48, "num_layers": LAYERS}
 
@@ -53,6 +56,7 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         hf.T5ForConditionalGeneration,
         {**_T5, "tie_word_embeddings": False, "feed_forward_proj": "gated-gelu"},
     ),
+    "layercake": (LayerCakeConfig, LayerCakeForCausalLM, _CAKE),
     "phi": (hf.PhiConfig, hf.PhiForCausalLM, {**_LLAMA_LIKE, "num_key_value_heads": 4}),
 }
 

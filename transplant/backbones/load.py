@@ -16,6 +16,7 @@ from transplant.errors import BackboneError, InputError
 
 CAUSAL_FAMILIES = (
     "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "opt",
+    "layercake",
 )  # fmt: skip
 PREFIX_FAMILIES = ("t5",)
 FAMILIES = (*CAUSAL_FAMILIES, *PREFIX_FAMILIES)
@@ -90,6 +91,9 @@ def _load(source: str, revision: str | None, trust_remote_code: bool) -> tuple[A
         AutoTokenizer,
     )
 
+    from transplant.backbones.layercake.registration import register
+
+    register()  # so that the Auto classes know a core
     folder = Path(source).expanduser()
     if folder.is_dir():
         _require_weights(folder)
