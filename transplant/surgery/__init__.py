@@ -1,0 +1,1 @@
+"""Changing stored models file by file: paste."""
