@@ -8,15 +8,18 @@ import typer
 
 from commands.bridge_align import bridge_align
 from commands.calibrate import calibrate
+from commands.cores import cores
 from commands.demo import demo
 from commands.list_ import list_
 from commands.nib import nib
+from commands.paste import paste
 from commands.rm import rm
 from commands.session import as_command
 from commands.show import show
 from commands.train import train
 from commands.train_reference import train_reference
 from commands.transfer import transfer
+from commands.verify import verify
 
 MODULES, ALIGNMENT, EVIDENCE, REGISTRY = "Modules", "Alignment", "Evidence", "Registry"
 
@@ -24,10 +27,13 @@ VERBS = (
     ("train", train, MODULES),
     ("transfer", transfer, MODULES),
     ("calibrate", calibrate, MODULES),
+    ("paste", paste, MODULES),
     ("train-reference", train_reference, MODULES),
     ("bridge-align", bridge_align, ALIGNMENT),
     ("nib", nib, EVIDENCE),
+    ("verify", verify, EVIDENCE),
     ("demo", demo, EVIDENCE),
+    ("cores", cores, REGISTRY),
     ("list", list_, REGISTRY),
     ("show", show, REGISTRY),
     ("rm", rm, REGISTRY),

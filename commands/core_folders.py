@@ -1,0 +1,109 @@
+"""From the name of a LayerCake core to its folder, and from a folder into the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.session import Session
+from transplant.backbones.layercake.sizes import SIZES
+from transplant.errors import ExistsError, NotFoundError
+
+if TYPE_CHECKING:
+    from registry.entry import Entry
+
+TOKENIZER_OF = "ref-gpt2"  # an untrained core needs one, and this one is always there
+
+
+def core_folder(session: Session, name: str, option: str) -> Path:
+    """The folder of a core: one on the disk, or one of the registry by its name.
+
+    Raises:
+        NotFoundError: there is none; the message names the two ways on.
+    """
+    if name.startswith((".", "~")) or "/" in name:
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise NotFoundError(f"{option} {name}: no such folder", hint="abi cores")
+        return folder
+    stored = session.registry.backbone_path(name)
+    if stored is None:
+        untrained = "--init-missing 0 makes an untrained one for a structural test"
+        raise NotFoundError(
+            f"{option} {name}: no such core in {session.registry.root}",
+            expected="its name in the registry, or the folder of a trained core",
+            hint=untrained if name in SIZES else f"abi cores; of a size named there, {untrained}",
+        )
+    return stored
+
+
+def make_untrained(session: Session, size: str, seed: int, module: str | None) -> Entry:
+    """Writes an untrained core of a named size to the registry, with an untrained module if named.
+
+    The module is drawn at random, not left at the identity: what is pasted must be seen to act.
+    """
+    import torch
+
+    from transplant.backbones.layercake import LayerCakeConfig, build_core
+
+    tokenizer = session.load_backbone(TOKENIZER_OF).tokenizer
+    special = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    model = build_core(LayerCakeConfig.from_size(SIZES[size], len(tokenizer), **special), seed)
+    if module is not None:
+        form = model.add_domain_module(module, "full", seed)
+        generator = torch.Generator().manual_seed(seed)
+        for projection in form.last_projections():
+            spread = projection.in_features**-0.5
+            torch.nn.init.normal_(projection.weight, std=spread, generator=generator)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return store_core(session, size, Path(folder), trained=False)
+
+
+def store_core(session: Session, name: str, folder: Path, **facts: Any) -> Entry:
+    """Copies a core's folder into the registry; neither model nor tokenizer is loaded."""
+    from registry.manifest import BackboneRecord, Manifest
+    from registry.tensors import hash_tensors
+
+    config = json.loads((folder / "config.json").read_text())
+    record = BackboneRecord(
+        id=name,
+        family=config["model_type"],
+        d_model=config["hidden_size"],
+        weights_sha256="",
+        tokenizer_sha256=_tokenizer_sha256(folder),
+    )
+    manifest = Manifest(
+        name=name,
+        kind="backbone",
+        backbone=record,
+        taps=tuple(range(config["num_hidden_layers"] + 1)),
+        tensors=hash_tensors(folder / "model.safetensors"),
+        made=session.made(**facts),
+    )
+    record = dataclasses.replace(record, weights_sha256=manifest.sha256)
+    return session.registry.write_backbone(dataclasses.replace(manifest, backbone=record), folder)
+
+
+def refuse_taken(session: Session, name: str) -> None:
+    """Refuses a taken name before the work is done."""
+    from registry.names import check_name
+
+    check_name(name, "--name")
+    if session.registry.backbone_path(name) is not None:
+        raise ExistsError(
+            f"{name} is already in the registry", hint=f"abi rm {name}, or another --name"
+        )
+
+
+def _tokenizer_sha256(folder: Path) -> str:
+    """What `transplant.backbones.fingerprint.hash_tokenizer` gives, without the tokenizer."""
+    definition = json.loads((folder / "tokenizer.json").read_text())
+    definition.pop("truncation", None)
+    definition.pop("padding", None)
+    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
