@@ -131,7 +131,7 @@ def _preconditioner(
     second = torch.zeros(width, width, dtype=torch.float64)
     mean = torch.zeros(len(head))
     for x, batch in batches:
-        second += x.double().T @ x.double() / rows
+        second += (x.T @ x).double() / rows
         mean.index_add_(0, batch.tokens.flatten(), batch.weights.flatten() / rows)
     centred = head - mean @ head
     curvature = ((centred * mean[:, None]).T @ centred).double()
