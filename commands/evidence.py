@@ -25,7 +25,7 @@ NOTES = {
     "candidate": "the moved module",
     "random_module": "donor-free: same maps, random module",
     "shuffled_pairs": "donor-free: pairs that do not belong together",
-    "linear_surrogate": "module-free: taps straight to the donor's corrections",
+    "linear_surrogate": "module-free: taps straight to the wanted change",
     "random_refitted": "module-free: random module, output refitted",
     "direct_copy": "the donor's interface as it is",
 }

@@ -47,7 +47,7 @@ def verify(
         for check in verdict.checks:
             words = ("yes" if fact else "NO" for fact in (check.identical, check.control_differs))
             shown.add_row(f"{verdict.module}: {check.name}", *words)
-        shown.add_row(f"  of {verdict.tensors} tensors; control: {verdict.flipped}")
+        shown.add_row(f"  of {verdict.tensors} tensors; the control flips: {verdict.flipped}")
     passed = all(verdict.passed for verdict in verdicts)
     shown.add_row(f"[bold]{'pass' if passed else 'FAIL'}[/bold]")
     found = {"from": source, "to": to, "pass": passed}

@@ -18,6 +18,7 @@ Moved = Callable[[int], None]
 """Told of every chunk: how many bytes were moved since the last call."""
 
 _KERNEL_CHUNK = 16 << 20
+_HAND_OVER = 64 << 20  # bytes
 _NO_KERNEL_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
 
 
@@ -110,9 +111,23 @@ def copy_span(path: Path, begin: int, end: int, out: BinaryIO, moved: Moved) -> 
             left -= done
             moved(done)
         rest = TensorSpan(path, "U8", (left,), end - left, end)
+        handed = out.tell()
         for chunk in _chunks(file, rest, first=CHUNK - out.tell() % CHUNK):
             write_all(out, chunk)
             moved(len(chunk))
+            if out.tell() - handed >= _HAND_OVER:
+                handed = _hand_over(out, handed)
+
+
+def _hand_over(out: BinaryIO, begin: int) -> int:
+    """Let the disk start on what was written since `begin`, while more is copied; return the end.
+
+    Left to the flush at the end, the disk would stand idle through the copy.
+    """
+    end = out.tell()
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(out.fileno(), begin, end - begin, os.POSIX_FADV_DONTNEED)
+    return end
 
 
 def write_all(out: BinaryIO, data: bytes | memoryview) -> None:
