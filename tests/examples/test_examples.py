@@ -16,17 +16,30 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def test_every_example_is_run_here():
-    assert {path.name for path in EXAMPLES.glob("*.sh")} == {"move_a_module.sh"}
+    assert {path.name for path in EXAMPLES.glob("*.sh")} == {
+        "move_a_module.sh",
+        "paste_a_module.sh",
+    }
+
+
+def run(script: str, folder: Path, options: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "ABI_REGISTRY": str(folder / "registry"),
+        **options,
+    }
+    command = [EXAMPLES / script]
+    ran = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    return ran
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shell scripts")
 def test_move_a_module(tmp_path, tiny_texts):
     put_backbones(tmp_path / "registry", tiny_texts)
     corpus = put_corpus(tmp_path / "corpus", tiny_texts)
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "ABI_REGISTRY": str(tmp_path / "registry"),
+    ran = run("move_a_module.sh", tmp_path, {
         "DONOR": "tiny-gpt2",
         "TARGET": "tiny-llama",
         "DOMAIN": "tales",
@@ -35,10 +48,14 @@ def test_move_a_module(tmp_path, tiny_texts):
         "TRAIN": "--steps 20 --window 64 --batch 2 --tokens 6000 --d-abi 16",
         "NIB": "--chunk-length 40 --skip 4",
         "OUT": str(tmp_path / "transfer.json"),
-    }
-    script = EXAMPLES / "move_a_module.sh"
-    ran = subprocess.run([script], env=environment, cwd=tmp_path, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
+    })  # fmt: skip
     report = json.loads((tmp_path / "transfer.json").read_text())
     assert report["module_sha256"]["donor"] == report["module_sha256"]["target"]
     assert "tales-from-tiny-gpt2" in ran.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts")
+def test_paste_a_module(tmp_path):
+    ran = run("paste_a_module.sh", tmp_path, {})
+    assert ran.stdout.rstrip().endswith("pass")
+    assert (tmp_path / "pasted" / "model.safetensors").is_file()
