@@ -76,6 +76,10 @@ def paste(
             folder = store_core(session, stored, folder, source=source, to=to).path
     found = {**report.as_dict(), "out": str(folder), "from": source, "to": to}
     session.out.result(found, _done(title, found))
+    session.out.note(
+        "The weights are identical; where the two cores were trained apart, what the module does "
+        "there is not: measure it."
+    )
 
 
 def _planned(title: str, plan: PastePlan) -> Table:
