@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import tempfile
 from pathlib import Path
@@ -69,6 +68,7 @@ def store_core(session: Session, name: str, folder: Path, **facts: Any) -> Entry
     """Copies a core's folder into the registry; neither model nor tokenizer is loaded."""
     from registry.manifest import BackboneRecord, Manifest
     from registry.tensors import hash_tensors
+    from transplant.backbones.identity import tokenizer_sha256
 
     config = json.loads((folder / "config.json").read_text())
     record = BackboneRecord(
@@ -76,7 +76,7 @@ def store_core(session: Session, name: str, folder: Path, **facts: Any) -> Entry
         family=config["model_type"],
         d_model=config["hidden_size"],
         weights_sha256="",
-        tokenizer_sha256=_tokenizer_sha256(folder),
+        tokenizer_sha256=tokenizer_sha256(json.loads((folder / "tokenizer.json").read_text())),
     )
     manifest = Manifest(
         name=name,
@@ -99,11 +99,3 @@ def refuse_taken(session: Session, name: str) -> None:
         raise ExistsError(
             f"{name} is already in the registry", hint=f"abi rm {name}, or another --name"
         )
-
-
-def _tokenizer_sha256(folder: Path) -> str:
-    """What `transplant.backbones.fingerprint.hash_tokenizer` gives, without the tokenizer."""
-    definition = json.loads((folder / "tokenizer.json").read_text())
-    definition.pop("truncation", None)
-    definition.pop("padding", None)
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()

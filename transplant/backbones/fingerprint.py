@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from transplant.backbones.identity import tensors_sha256, tokenizer_sha256
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
@@ -29,16 +31,12 @@ SAFETENSORS_NAMES = {
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     """One sha256 over named tensors: the identity of a module, whatever file holds it.
 
-    The hash of the lines `name dtype shape sha256(raw bytes)`, sorted; the registry computes the
-    same from a manifest, without loading a tensor.
+    The registry computes the same from a manifest, without loading a tensor.
     """
-    lines = []
-    for name, tensor in tensors.items():
-        raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        digest = hashlib.sha256(raw.data).hexdigest()
-        shape = "x".join(map(str, tensor.shape))
-        lines.append(f"{name} {SAFETENSORS_NAMES[tensor.dtype]} {shape} {digest}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    return tensors_sha256(
+        (name, SAFETENSORS_NAMES[tensor.dtype], tuple(tensor.shape), _hash_bytes(tensor))
+        for name, tensor in tensors.items()
+    )
 
 
 def hash_parameters(model: nn.Module) -> str:
@@ -49,10 +47,12 @@ def hash_parameters(model: nn.Module) -> str:
 def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
     """The sha256 of a tokenizer: of its whole definition where it is a fast one."""
     backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        definition = json.loads(backend.to_str())
-        definition.pop("truncation", None)  # set by calls, not by the tokenizer's maker
-        definition.pop("padding", None)
-    else:
-        definition = tokenizer.get_vocab()
-    return hashlib.sha256(json.dumps(definition, sort_keys=True).encode()).hexdigest()
+    if backend is None:
+        vocabulary = json.dumps(tokenizer.get_vocab(), sort_keys=True)
+        return hashlib.sha256(vocabulary.encode()).hexdigest()
+    return tokenizer_sha256(json.loads(backend.to_str()))
+
+
+def _hash_bytes(tensor: Tensor) -> str:
+    raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return hashlib.sha256(raw.data).hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transplant.backbones.identity import tensors_sha256
 from transplant.errors import NumericalError, ShapeError, StorageError
 from transplant.surgery.checks import (
     check_complete,
@@ -19,7 +20,6 @@ from transplant.surgery.checks import (
 )
 from transplant.surgery.core import Core, open_core, router_prefix
 from transplant.surgery.header import TensorSpan
-from transplant.surgery.identity import module_sha256
 from transplant.surgery.stream import examine
 
 
@@ -58,7 +58,7 @@ class PlannedModule:
     @property
     def sha256(self) -> str:
         """Its identity, which stays the same when it moves."""
-        return module_sha256((t.name, t.span.dtype, t.span.shape, t.sha256) for t in self.tensors)
+        return tensors_sha256((t.name, t.span.dtype, t.span.shape, t.sha256) for t in self.tensors)
 
     @property
     def size(self) -> int:

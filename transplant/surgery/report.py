@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from transplant.backbones.identity import tensors_sha256
 from transplant.errors import CorruptError
 from transplant.surgery.core import module_prefix, open_core
-from transplant.surgery.identity import module_sha256
 from transplant.surgery.plan import PastePlan, PlannedModule
 from transplant.surgery.stream import hash_from_disk
 
@@ -43,12 +43,12 @@ class PastedModule:
     @property
     def sha256_source(self) -> str:
         """Its identity in the source."""
-        return module_sha256((t.name, t.dtype, t.shape, t.sha256_source) for t in self.tensors)
+        return tensors_sha256((t.name, t.dtype, t.shape, t.sha256_source) for t in self.tensors)
 
     @property
     def sha256_target(self) -> str:
         """Its identity in the result."""
-        return module_sha256((t.name, t.dtype, t.shape, t.sha256_target) for t in self.tensors)
+        return tensors_sha256((t.name, t.dtype, t.shape, t.sha256_target) for t in self.tensors)
 
 
 @dataclass(frozen=True, kw_only=True)
