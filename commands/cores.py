@@ -5,6 +5,7 @@ Example: abi cores
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated
 
 import typer
@@ -18,8 +19,6 @@ def cores(
     vocab: Annotated[int, typer.Option(min=1, help="Entries of the tokenizer.")] = 4096,
 ) -> None:
     """List the sizes of LayerCake cores, and which of them the registry holds."""
-    import dataclasses
-
     from transplant.backbones.layercake.sizes import SIZES, count_parameters
 
     rows = [

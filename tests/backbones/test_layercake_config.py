@@ -44,7 +44,8 @@ def test_sizes_are_read_without_torch_or_transformers():
         "import sys; from transplant.backbones.layercake import SIZES, sizes;"
         "assert not {'torch', 'transformers'} & set(sys.modules)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
 
 
 @pytest.mark.parametrize(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
+from transplant.backbones.layercake.names import MODULE_NAME, MODULE_NAME_RULE
 from transplant.errors import ExistsError, InputError, NotFoundError, ShapeError
 from transplant.surgery.core import Core, module_prefix, router_prefix
 from transplant.surgery.forms import FORMS, form_shapes
 from transplant.surgery.stream import FLOATS
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 def choose(source: Core, names: Sequence[str] | None) -> list[str]:
@@ -36,9 +34,9 @@ def choose(source: Core, names: Sequence[str] | None) -> list[str]:
                 expected=f"one of those there ({there})",
                 hint="abi cores",
             )
-        if not _NAME.fullmatch(name):  # a dot would part it into two names
-            wanted = "letters, digits, - and _, a letter or a digit first"
-            raise InputError("the name of a domain module", expected=wanted, found=repr(name))
+        if not MODULE_NAME.fullmatch(name):
+            what = "the name of a domain module"
+            raise InputError(what, expected=MODULE_NAME_RULE, found=repr(name))
     return chosen
 
 

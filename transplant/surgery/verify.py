@@ -6,7 +6,6 @@ must pass, and on the same module with one mantissa bit flipped, which must not.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,9 +94,8 @@ def verify_paste(
     found = {name: look(moved) for name, look in observe.items()}
     differs, flipped = dict.fromkeys(observe, False), "none"
     for tensor in sorted(moved, key=lambda name: ("norm" not in name, name)):
-        control, where = _flip(moved, tensor)
+        control, flipped = _flip(moved, tensor)
         differs = {name: look(control) != expected[name] for name, look in observe.items()}
-        flipped = where
         if all(differs.values()):
             break
     return PasteVerdict(
@@ -166,8 +164,8 @@ def _observers(
 
 def _flip(tensors: Mapping[str, Tensor], name: str) -> tuple[dict[str, Tensor], str]:
     """A copy with one bit changed, and where."""
-    changed = {key: copy.deepcopy(tensor) for key, tensor in tensors.items()}
-    flat = changed[name].reshape(-1)
+    changed = {**tensors, name: tensors[name].clone()}
+    flat = changed[name].view(-1)
     index = int(flat.float().abs().argmax())
     integers, bit = next(entry[1:] for entry in DTYPES.values() if entry[0] == flat.dtype)
     flat.view(integers)[index] ^= 1 << bit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import field
 from typing import Any
 
@@ -11,11 +10,11 @@ from torch import nn
 from transformers import PreTrainedConfig
 
 from transplant.backbones.layercake.forms import FORMS, choose_heads
+from transplant.backbones.layercake.names import MODULE_NAME, MODULE_NAME_RULE
 from transplant.backbones.layercake.sizes import CoreSize
 from transplant.errors import InputError
 
 POSITIONS = ("rotary", "learned")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _COUNTS = (
     "vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
     "max_position_embeddings", "d_abi",
@@ -141,10 +140,10 @@ class LayerCakeConfig(PreTrainedConfig):
 
 def check_name(name: str) -> None:
     """Raises InputError unless a domain module can go by this name."""
-    if not isinstance(name, str) or not NAME.fullmatch(name):
+    if not isinstance(name, str) or not MODULE_NAME.fullmatch(name):
         raise InputError(
             "a domain module cannot have this name",
-            expected="letters, digits, - and _, a letter or a digit first",
+            expected=MODULE_NAME_RULE,
             found=repr(name),
         )
     if hasattr(nn.ModuleDict, name):  # torch keeps modules as attributes: `train`, `half`, `keys`

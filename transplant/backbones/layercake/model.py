@@ -46,14 +46,6 @@ class LayerCakeModel(LayerCakePreTrainedModel):
             self.routers = nn.ModuleDict({name: Router(config.d_abi) for name, _ in modules})
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Module:
-        """The token embeddings."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Replaces the token embeddings."""
-        self.embed_tokens = cast(nn.Embedding, value)
-
     @can_return_tuple
     def forward(
         self,
@@ -160,14 +152,6 @@ class LayerCakeForCausalLM(LayerCakePreTrainedModel, GenerationMixin):
         self.model = LayerCakeModel(self.config)
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The head."""
-        return self.lm_head
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        """Replaces the head."""
-        self.lm_head = cast(nn.Linear, new_embeddings)
 
     @can_return_tuple
     def forward(
