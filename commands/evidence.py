@@ -43,7 +43,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     candidate = move.calibrated
     with move.step("controls"):
         controls = build_controls(
-            move.pairing, move.bridge.interface, move.wanted, candidate, move.token_counts,
+            move.pairing, move.bridge.interface, move.wanted, candidate,
             move.calibration_windows, move.config,
         )  # fmt: skip
         controls |= other_domains(move)
@@ -70,7 +70,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
             "target": hash_tensors(candidate.correction.module.state_dict()),
         },
         "gain": candidate.gain,
-        "token_coverage": move.wanted.shared.coverage,
+        "token_coverage": move.wanted.output_map.shared.coverage,
         "bridge": dataclasses.asdict(move.bridge.quality),
         "split": move.domain_text.fingerprint,
         "made": {k: v for k, v in move.facts().items() if k != "token_counts"},

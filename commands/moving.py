@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from registry.manifest import Manifest
     from transplant.backbones.view import Backbone
     from transplant.calibration.bridge import Bridge
-    from transplant.calibration.move import Calibrated, Pairing, Wanted
+    from transplant.calibration.move import Calibrated, Pairing
+    from transplant.calibration.wanted import Wanted
     from transplant.modules.hosted import Correction, HostedModel
     from transplant.text.splits import Splits
     from transplant.text.windows import Window

@@ -136,7 +136,7 @@ def test_a_twin_takes_the_module_over_and_its_controls_do_not(scene, text):
     if scene.target.name != "tiny-twin":
         pytest.skip("the ceiling of a move is known for a twin alone")
     controls = build_controls(
-        scene.pairing, scene.bridge.interface, scene.wanted, scene.candidate, scene.counts,
+        scene.pairing, scene.bridge.interface, scene.wanted, scene.candidate,
         scene.calibration, CONFIG,
     )  # fmt: skip
     donor, windows = scene.donor, windows_of(scene.target, text.eval)
@@ -153,7 +153,7 @@ def test_a_twin_takes_the_module_over_and_its_controls_do_not(scene, text):
 
 def test_every_control_is_there_for_any_pair(scene):
     controls = build_controls(
-        scene.pairing, scene.bridge.interface, scene.wanted, scene.candidate, scene.counts,
+        scene.pairing, scene.bridge.interface, scene.wanted, scene.candidate,
         scene.calibration, CONFIG,
     )  # fmt: skip
     expected = {"random_module", "shuffled_pairs", "linear_surrogate", "random_refitted"}

@@ -89,10 +89,10 @@ def _fit_output(features: Sequence[Tensor], wanted: Wanted, config: MoveConfig) 
         wanted: what the corrections should be.
         config: the strengths.
     """
-    moments = CrossMoments(features[0].shape[1], wanted.head.shape[1])
+    moments = CrossMoments(features[0].shape[1], wanted.output_map.head.shape[1])
     for x, correction in zip(features, wanted.corrections, strict=True):
         moments.update(x, correction)
     return fit_to_changes(
-        features, wanted.changes, wanted.head, fit_ridge(moments, config.ridge),
+        features, wanted.changes, wanted.output_map.head, fit_ridge(moments, config.ridge),
         strength=config.logit_ridge, iterations=config.iterations,
     )  # fmt: skip

@@ -15,7 +15,7 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.calibration.selection import most_like_domain
-from transplant.calibration.wanted import Wanted, carry_over
+from transplant.calibration.wanted import Wanted, carry_over, map_outputs
 from transplant.errors import InputError
 from transplant.modules.hosted import Correction, HostedModel
 from transplant.modules.interface import Interface
@@ -104,9 +104,8 @@ def want(pairing: Pairing, counts: Mapping[str, int], config: MoveConfig) -> Wan
         counts: the domain's token counts, which travel with the module.
         config: the ridge strengths, and how many tokens a position looks at.
     """
-    return carry_over(
-        pairing.donor.backbone, pairing.correction, pairing.target, pairing.fitted, counts, config
-    )
+    output_map = map_outputs(pairing.donor.backbone, pairing.target, counts, config)
+    return carry_over(output_map, pairing.correction, pairing.target, pairing.fitted, config)
 
 
 def calibrate(

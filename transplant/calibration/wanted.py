@@ -20,38 +20,58 @@ LOGITS_AT_ONCE = 2_500_000  # 10 MB of them: larger blocks leave the cache and r
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the target's correction should be, and do, at each paired row."""
+class OutputMap:
+    """The way from the donor's head to the target's, the same for all text."""
 
-    corrections: tuple[Tensor, ...]  # the donor's, through M: one [rows, d_target] for each batch
-    changes: tuple[LikelyChange, ...]  # of the target's logits
+    donor_head: Tensor  # U of the donor [vocab, d_donor]
     head: Tensor  # U of the target [vocab, d_target]
     matrix: Tensor  # M [d_donor, d_target]
     shared: SharedTokens
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What the target's correction should be, and do, at each paired row."""
+
+    corrections: tuple[Tensor, ...]  # the donor's, through M: one [rows, d_target] for each batch
+    changes: tuple[LikelyChange, ...]  # of the target's logits
+    output_map: OutputMap
+
+
+def map_outputs(
+    donor: Backbone, target: Backbone, counts: Mapping[str, int], config: MoveConfig
+) -> OutputMap:
+    """Fits M through the two unembeddings, on the tokens that they share.
+
+    Args:
+        donor: the donor's backbone.
+        target: the backbone that the module moves to.
+        counts: the domain's token counts, which travel with the module.
+        config: the ridge strength of M.
+    """
+    shared = shared_tokens(donor.tokenizer, target.tokenizer, counts)
+    ours, theirs = donor.unembedding.cpu().float(), target.unembedding.cpu().float()
+    matrix = fit_output_map(ours, theirs, shared, config.output_ridge)
+    return OutputMap(ours, theirs, matrix, shared)
+
+
 @torch.no_grad()
 def carry_over(
-    donor: Backbone,
+    output_map: OutputMap,
     correction: Correction,
     target: Backbone,
     paired: PairedText,
-    counts: Mapping[str, int],
     config: MoveConfig,
 ) -> Wanted:
     """Carries the donor's corrections, and its changes of logits, over to the target.
 
     Args:
-        donor: the donor's backbone.
+        output_map: the way between the two heads.
         correction: the donor's interface and module, on the CPU.
         target: the backbone that the module moves to.
         paired: the paired rows.
-        counts: the domain's token counts, which travel with the module.
-        config: the ridge strength of M, and how many tokens a position looks at.
+        config: how many tokens a position looks at.
     """
-    shared = shared_tokens(donor.tokenizer, target.tokenizer, counts)
-    ours, theirs = donor.unembedding.cpu().float(), target.unembedding.cpu().float()
-    matrix = fit_output_map(ours, theirs, shared, config.output_ridge)
     corrections = tuple(correction(batch.donor.taps).float() for batch in paired.batches)
 
     def changes(batch: PairedRows, moved: Tensor) -> LikelyChange:
@@ -59,7 +79,8 @@ def carry_over(
         parts = []
         for c, h in zip(moved.split(size), batch.target.h_last.split(size), strict=True):
             logits = target.head(h.to(target.device)).cpu().float()
-            change = spread_change(c @ ours.T, logits.softmax(-1), shared)
+            change = c @ output_map.donor_head.T
+            change = spread_change(change, logits.softmax(-1), output_map.shared)
             parts.append(likely_change(logits, change, config.likely_tokens))
         return LikelyChange(
             torch.cat([part.tokens for part in parts]),
@@ -68,9 +89,7 @@ def carry_over(
         )
 
     return Wanted(
-        corrections=tuple(moved @ matrix for moved in corrections),
+        corrections=tuple(moved @ output_map.matrix for moved in corrections),
         changes=tuple(map(changes, paired.batches, corrections)),
-        head=theirs,
-        matrix=matrix,
-        shared=shared,
+        output_map=output_map,
     )

@@ -19,7 +19,8 @@ from transplant.calibration.closed_form import (
 )
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
-from transplant.calibration.move import Calibrated, Pairing, Wanted, align, calibrate, want
+from transplant.calibration.move import Calibrated, Pairing, align, calibrate
+from transplant.calibration.wanted import Wanted, carry_over
 from transplant.modules.domain import DomainModule
 from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
@@ -33,7 +34,6 @@ def build_controls(
     reading: Interface,
     wanted: Wanted,
     candidate: Calibrated,
-    counts: Mapping[str, int],
     calibration: Sequence[Window],
     config: MoveConfig,
 ) -> dict[str, Correction | LinearCorrection]:
@@ -44,7 +44,6 @@ def build_controls(
         reading: the interface with the fitted input side.
         wanted: what the corrections should be.
         candidate: the move itself.
-        counts: the domain's token counts, which travel with the module.
         calibration: windows that choose the gains.
         config: the move's configuration.
     """
@@ -56,7 +55,7 @@ def build_controls(
 
     controls = {
         "random_module": Correction(candidate.correction.interface, random),
-        "shuffled_pairs": shuffled(pairing, counts, calibration, config),
+        "shuffled_pairs": shuffled(pairing, wanted, calibration, config),
         "linear_surrogate": with_gain(
             fit_linear_surrogate(reading, pairing.fitted, wanted, config)
         ),
@@ -75,15 +74,13 @@ def random_module(like: DomainModule, seed: int) -> DomainModule:
 
 
 def shuffled(
-    pairing: Pairing,
-    counts: Mapping[str, int],
-    calibration: Sequence[Window],
-    config: MoveConfig,
+    pairing: Pairing, wanted: Wanted, calibration: Sequence[Window], config: MoveConfig
 ) -> Correction:
     """The whole move again, from pairs whose two sides do not belong together."""
     mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(config.seed))
     reading = align(mixed, config).interface
-    return calibrate(mixed, reading, want(mixed, counts, config), calibration, config).correction
+    again = carry_over(wanted.output_map, mixed.correction, mixed.target, mixed.fitted, config)
+    return calibrate(mixed, reading, again, calibration, config).correction
 
 
 def direct_copy(pairing: Pairing) -> Correction | None:
