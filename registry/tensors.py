@@ -92,7 +92,8 @@ def load(path: Path) -> dict[str, Tensor]:
 
     try:
         return load_file(path)
-    except (SafetensorError, FileNotFoundError) as error:
+    # torch raises RuntimeError where the file goes between its opening and its mapping.
+    except (SafetensorError, FileNotFoundError, RuntimeError) as error:
         raise CorruptError(f"{path}: {error}", expected="a safetensors file") from error
 
 
