@@ -12,9 +12,12 @@ from pathlib import Path
 from transplant.errors import CorpusError, InputError
 from transplant.text import builtin
 from transplant.text.dedup import drop_near_duplicates
+from transplant.text.pgn import read_games
 
 TEXT_COLUMNS = ("text", "content", "document")
-SOURCES_HINT = "a folder, a .txt, .jsonl or .parquet file, a `datasets` id, `prose` or `python`"
+SOURCES_HINT = (
+    "a folder, a .txt, .jsonl, .parquet or .pgn file, a `datasets` id, `prose` or `python`"
+)
 
 
 @dataclass(frozen=True)
@@ -34,8 +37,9 @@ def read_documents(source: str, *, max_chars: int | None = None) -> list[Documen
     """Reads a corpus and drops its near-duplicates.
 
     Args:
-        source: `prose` or `python` (rebuilt from what is installed), a folder, a `.txt`, `.jsonl`
-            or `.parquet` file, or the id of a data set for the `datasets` package.
+        source: `prose` or `python` (rebuilt from what is installed), a folder, a `.txt`, `.jsonl`,
+            `.parquet` or `.pgn` file, or the id of a data set for the `datasets` package. Each
+            chess game of a `.pgn` file is one document: its movetext alone.
         max_chars: stop after this many characters; the built-in corpora are visited in the order
             of their hashed paths, so a smaller corpus is a sample of the larger one.
 
@@ -100,6 +104,8 @@ def _from_file(path: Path) -> Iterator[Document]:
         return _from_jsonl(path)
     if path.suffix == ".parquet":
         return _from_parquet(path)
+    if path.suffix.lower() == ".pgn":  # old archives have it in capitals
+        return (Document(text, f"{path}:{line}") for line, text in read_games(path))
     return iter([Document(_decode(path), str(path))])
 
 
