@@ -8,6 +8,7 @@ import typer
 
 from commands.bridge_align import bridge_align
 from commands.calibrate import calibrate
+from commands.compare import compare
 from commands.cores import cores
 from commands.demo import demo
 from commands.list_ import list_
@@ -17,6 +18,7 @@ from commands.rm import rm
 from commands.session import as_command
 from commands.show import show
 from commands.train import train
+from commands.train_core import train_core
 from commands.train_reference import train_reference
 from commands.transfer import transfer
 from commands.verify import verify
@@ -28,10 +30,12 @@ VERBS = (
     ("transfer", transfer, MODULES),
     ("calibrate", calibrate, MODULES),
     ("paste", paste, MODULES),
+    ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
     ("bridge-align", bridge_align, ALIGNMENT),
     ("nib", nib, EVIDENCE),
     ("verify", verify, EVIDENCE),
+    ("compare", compare, EVIDENCE),
     ("demo", demo, EVIDENCE),
     ("cores", cores, REGISTRY),
     ("list", list_, REGISTRY),

@@ -64,8 +64,17 @@ def make_untrained(session: Session, size: str, seed: int, module: str | None) -
         return store_core(session, size, Path(folder), trained=False)
 
 
-def store_core(session: Session, name: str, folder: Path, **facts: Any) -> Entry:
-    """Copies a core's folder into the registry; neither model nor tokenizer is loaded."""
+def store_core(
+    session: Session,
+    name: str,
+    folder: Path,
+    results: dict[str, Any] | None = None,
+    **facts: Any,
+) -> Entry:
+    """Copies a core's folder into the registry; neither model nor tokenizer is loaded.
+
+    A plain transformer's folder is taken the same way.
+    """
     from registry.manifest import BackboneRecord, Manifest
     from registry.tensors import hash_tensors
     from transplant.backbones.identity import tokenizer_sha256
@@ -82,9 +91,10 @@ def store_core(session: Session, name: str, folder: Path, **facts: Any) -> Entry
         name=name,
         kind="backbone",
         backbone=record,
-        taps=tuple(range(config["num_hidden_layers"] + 1)),
+        taps=tuple(range(config["num_hidden_layers"] + (2 if config.get("d_abi") else 1))),
         tensors=hash_tensors(folder / "model.safetensors"),
         made=session.made(**facts),
+        results=results or {},
     )
     record = dataclasses.replace(record, weights_sha256=manifest.sha256)
     return session.registry.write_backbone(dataclasses.replace(manifest, backbone=record), folder)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from commands.core_modules import module_records
 from commands.corpora import windows_of
 from commands.moving import Move
-from commands.options import NAMED_TAPS
+from commands.natives import native_correction
 from commands.output import table
-from commands.training import TrainJob, run_train_job
-from transplant.errors import CorpusError, InputError, NotFoundError
-from transplant.training.config import TrainConfig
+from transplant.errors import CorpusError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -28,6 +27,7 @@ NOTES = {
     "linear_surrogate": "module-free: taps straight to the wanted change",
     "random_refitted": "module-free: random module, output refitted",
     "direct_copy": "the donor's interface as it is",
+    "pasted": "the module's bytes in the target core, no fit",
 }
 
 
@@ -78,67 +78,24 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     }
 
 
-def native_correction(move: Move, name: str | None) -> Correction:
-    """The native module on the target; trained by the donor's recipe where it is missing.
-
-    Raises:
-        InputError: what has that name was moved there, or was trained on other text.
-    """
-    from transplant.loading import host
-
-    native = name or move.manifest.domain or move.manifest.name
-    registry = move.session.registry
-    if native == move.moved_name:
-        raise InputError(
-            f"{native} would name both the moved module and its ceiling", hint="--name"
-        )
-    try:
-        found = registry.find("module", native, move.to, move.manifest.d_abi).manifest
-    except NotFoundError:
-        if name is not None:
-            raise
-        move.session.out.note(f"no {native}@{move.to} yet: training the native ceiling")
-        job = TrainJob(move.to, native, move.domain_source, native, native_recipe(move), 2_000)
-        with move.step("train_native"):
-            run_train_job(move.session, job)
-    else:
-        trained_here = "donor_backbone" not in found.parents
-        if not trained_here or found.made.get("split") != move.domain_text.fingerprint:
-            raise InputError(
-                f"{native}@{move.to} is no native ceiling for this move",
-                expected=f"a module trained on {move.to} with the text of {move.domain_source}",
-                found="other text" if trained_here else "a module that was moved there",
-                hint=f"abi train --backbone {move.to} ... --name NAME, then --native NAME",
-            )
-    hosted = host(move.target, native, registry, move.manifest.d_abi)
-    assert hosted.correction is not None
-    return hosted.correction
-
-
-def native_recipe(move: Move) -> TrainConfig:
-    """The recipe of the donor's module, for the target.
-
-    `all` and `last` mean the same on any backbone; a list of the donor's layers does not, and
-    becomes all of the target's, which the moved module reads as well.
-    """
-    recipe = dict(move.manifest.made.get("recipe") or {})
-    taps = tuple(recipe.pop("taps", TrainConfig.taps))
-    return TrainConfig(**recipe, taps=taps if taps in NAMED_TAPS.values() else NAMED_TAPS["all"])
-
-
 def other_domains(move: Move) -> dict[str, Correction]:
-    """Modules of other domains that the registry holds on the donor, under the same maps."""
+    """Modules of other domains on the donor, or inside it, under the same maps."""
     from transplant.evaluation.controls import under_same_maps
-    from transplant.modules.domain import DomainModule
+    from transplant.modules.forms import module_from_tensors
 
     registry, manifest = move.session.registry, move.manifest
     others = {
-        entry.manifest.name: DomainModule.from_tensors(registry.read(entry)).eval()
+        entry.manifest.name: module_from_tensors(registry.read(entry)).eval()
         for entry in registry.entries("module", manifest.backbone.id)
         if entry.manifest.d_abi == manifest.d_abi
         and entry.manifest.domain != manifest.domain
         and "donor_backbone" not in entry.manifest.parents
     }
+    for name, record in module_records(move.session, manifest.backbone.id).items():
+        if record["domain"] != manifest.domain:
+            inside = move.session.load(f"{name}@{manifest.backbone.id}").correction
+            assert inside is not None
+            others[name] = inside.module
     return dict(under_same_maps(move.calibrated, others))
 
 

@@ -74,14 +74,13 @@ class Move:
     @cached_property
     def manifest(self) -> Manifest:
         """The donor module's manifest."""
-        module, backbone, d_abi = self.session.registry.split_name(self.module)
-        if module is None:
+        if self.session.registry.split_name(self.module)[0] is None:
             raise InputError(
                 f"--module {self.module} names a raw backbone",
                 expected="a hosted module, as in python@ref-gpt2",
                 hint="abi list --kind module",
             )
-        return self.session.registry.find("module", module, backbone, d_abi).manifest
+        return self.session.module_manifest(self.module)
 
     @cached_property
     def target(self) -> Backbone:

@@ -18,6 +18,7 @@ from transplant.errors import TransplantError
 
 if TYPE_CHECKING:
     from registry.entry import Entry
+    from registry.manifest import Manifest
     from registry.store import Registry
     from transplant.backbones.view import Backbone
     from transplant.modules.hosted import HostedModel
@@ -87,11 +88,17 @@ class Session:
             return self.registry.find(kind or "backbone", backbone, None, d_abi)
         return self.registry.find(kind or "module", module, backbone, d_abi)
 
+    def module_manifest(self, name: str) -> Manifest:
+        """The manifest of a hosted module: one inside a core, or an artifact of its own."""
+        from commands.core_modules import find_core_module
+
+        return find_core_module(self, name) or self.find(name, "module").manifest
+
     def domain_source(self, name: str) -> str | None:
         """The corpus that a hosted module was trained on; None for a raw backbone."""
         if "@" not in name:
             return None
-        manifest = self.find(name).manifest
+        manifest = self.module_manifest(name)
         source = manifest.made.get("corpus", manifest.domain)
         return None if source is None else str(source)
 

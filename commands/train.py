@@ -6,6 +6,7 @@ Example: abi train --backbone ref-gpt2 --domain python
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +14,8 @@ import typer
 from commands.options import EVAL_TOKENS, TRAIN, EvalTokens, Replace, parse_taps
 from commands.output import table
 from commands.session import Session
+from transplant.backbones.layercake.names import FORM_NAMES
+from transplant.errors import InputError
 
 
 def train(
@@ -22,7 +25,13 @@ def train(
     data: Annotated[
         str | None, typer.Option(help="The domain's text; default: the corpus named as the domain.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name in the registry; default: domain.")] = None,
+    form: Annotated[
+        str | None, typer.Option(help="In a core: lite or full, a module inside it.")
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name in the registry; default: domain, with --form <core>-<domain>."),
+    ] = None,
     d_abi: Annotated[int, typer.Option("--d-abi", help="Width of the shared space.")] = TRAIN.d_abi,
     taps: Annotated[
         str, typer.Option(help="Layers to read: all, last, or a list as 1,2,3.")
@@ -36,8 +45,16 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     replace: Replace = False,
 ) -> None:
-    """Train a domain module and its interface on a frozen backbone."""
+    """Train a domain module on a frozen backbone: with an interface, or inside a core."""
     from commands.training import TrainJob, run_train_job
+
+    if form not in (None, *FORM_NAMES):
+        raise InputError("--form", expected=f"one of {', '.join(FORM_NAMES)}", found=form)
+    if form is not None and (replace or d_abi != TRAIN.d_abi or taps != "last"):
+        raise InputError(
+            "a module inside a core reads what the core reads, and makes a new core",
+            expected="--form without --d-abi, --taps and --replace",
+        )
 
     config = dataclasses.replace(
         TRAIN,
@@ -50,7 +67,8 @@ def train(
         learning_rate=learning_rate,
         seed=session.seed,
     )
-    job = TrainJob(backbone, domain, data or domain, name or domain, config, eval_tokens)
+    default = domain if form is None else f"{Path(backbone).name}-{domain}"
+    job = TrainJob(backbone, domain, data or domain, name or default, config, eval_tokens, form)
     report = run_train_job(session, job, resume=resume, replace=replace)
     shown = table(f"{report['name']}  (held out)", "", "perplexity")
     for system, value in report["ppl"].items():

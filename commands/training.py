@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import refuse_existing, store_hosted
+from commands.core_folders import refuse_taken
+from commands.core_modules import check_core, store_in_core
 from commands.corpora import read_splits, windows_of
 from commands.session import Session
 from transplant.training.config import TrainConfig
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from transplant.backbones.view import Backbone
+    from transplant.modules.core import CoreCorrection
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,8 @@ class TrainJob:
     name: str
     config: TrainConfig
     eval_tokens: int
+    form: str | None = None
+    """Of a module inside a core, which `name` then names; None: a module behind an interface."""
 
 
 def run_train_job(
@@ -37,15 +44,21 @@ def run_train_job(
         ExistsError: the name is taken and `replace` is off.
     """
     from transplant.alignment.tokens import count_tokens
+    from transplant.backbones.fingerprint import hash_tensors
     from transplant.evaluation.likelihood import score_documents
     from transplant.training.checkpoint import CheckpointFile
     from transplant.training.loop import train_module
 
     config = job.config
-    if not replace:
+    if job.form is not None:
+        refuse_taken(session, job.name)
+    elif not replace:
         refuse_existing(session, ("module", "interface"), job.name, job.backbone, config.d_abi)
     began = time.monotonic()
     backbone = session.load_backbone(job.backbone)
+    start = _start_in_core(backbone, job)
+    if start is not None:
+        config = dataclasses.replace(config, d_abi=start.module.d_abi)
     splits = read_splits(session, job.data)
     train = windows_of(backbone, splits.train, config.window, config.train_tokens)
     held = windows_of(backbone, splits.calibration, config.window, config.calibration_tokens)
@@ -55,6 +68,7 @@ def run_train_job(
             "config": dataclasses.asdict(config),
             "backbone": backbone.weights_sha256,
             "split": splits.fingerprint,
+            "form": job.form,
         },
     )
     if not resume:
@@ -63,7 +77,7 @@ def run_train_job(
     try:
         with backbone.frozen(), session.out.progress(title) as progress:
             trained = train_module(
-                backbone, train, held, config,
+                backbone, train, held, config, start=start,
                 checkpoint=checkpoint, resume=resume, progress=progress,
             )  # fmt: skip
     except KeyboardInterrupt:
@@ -79,17 +93,31 @@ def run_train_job(
         split=splits.fingerprint,
         recipe=dataclasses.asdict(config),
         token_counts=counts,
+        form=job.form,
     )
-    manifest = store_hosted(
-        session, job.name, job.domain, backbone, trained.correction,
-        made=made, results={"ppl": ppl}, replace=replace,
-    )  # fmt: skip
+    if job.form is None:
+        store_hosted(
+            session, job.name, job.domain, backbone, trained.correction,
+            made=made, results={"ppl": ppl}, replace=replace,
+        )  # fmt: skip
+        name = f"{job.name}@{job.backbone}"
+    else:
+        module = trained.correction.module
+        record = {
+            "domain": job.domain, "d_abi": module.d_abi, "made": made, "results": {"ppl": ppl},
+            "core": backbone.weights_sha256,
+        }  # fmt: skip
+        store_in_core(session, backbone, job.name, job.domain, job.form, module, record)
+        name = f"{job.domain}@{job.name}"
     checkpoint.remove()
     return {
-        "name": f"{job.name}@{job.backbone}",
+        "name": name,
         "backbone": job.backbone,
-        "d_abi": config.d_abi,
-        "module_sha256": manifest.sha256,
+        "d_abi": trained.correction.module.d_abi,
+        "module_sha256": hash_tensors(trained.correction.module.state_dict()),
+        "trained_parameters": sum(
+            p.numel() for p in trained.correction.parameters() if p.requires_grad
+        ),
         "ppl": ppl,
         "steps": trained.course.step,
         "best_step": trained.course.best_step,
@@ -98,6 +126,19 @@ def run_train_job(
         "split": splits.fingerprint,
         "seconds": time.monotonic() - began,
     }
+
+
+def _start_in_core(backbone: Backbone, job: TrainJob) -> CoreCorrection | None:
+    """The untrained module of a form inside a core whose other modules are off."""
+    if job.form is None:
+        return None
+    from transplant.backbones.core import CoreBackbone
+    from transplant.modules.core import untrained_in_core
+
+    check_core(backbone, job.domain)
+    assert isinstance(backbone, CoreBackbone)
+    backbone.switch_off()
+    return untrained_in_core(backbone, job.form, job.config.seed)
 
 
 def _checkpoint_path(session: Session, job: TrainJob) -> Path:

@@ -11,10 +11,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from transplant.backbones.core import CoreBackbone
 from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
 from transplant.errors import CorruptError, TransplantError
-from transplant.modules.domain import DomainModule
+from transplant.modules.core import CoreHosted
+from transplant.modules.forms import module_from_tensors
 from transplant.modules.hosted import Correction, HostedModel
 from transplant.modules.interface import Interface
 
@@ -122,9 +124,14 @@ def load(
 def host(
     backbone: Backbone, module: str | None, library: Library, d_abi: int | None = None
 ) -> HostedModel:
-    """Attaches a stored module, through its stored interface, to a backbone that is loaded."""
+    """Attaches a module to a backbone that is loaded.
+
+    A module inside a core comes first; any other is stored, with the interface that was fitted.
+    """
     if module is None:
         return HostedModel(backbone.name, backbone)
+    if isinstance(backbone, CoreBackbone) and module in backbone.modules:
+        return CoreHosted(backbone, module)
     name = f"{module}@{backbone.name}"
     stored = library.fetch("module", module, backbone.name, d_abi)
     door = library.fetch("interface", module, backbone.name, d_abi)
@@ -143,7 +150,7 @@ def host(
             hint=f"abi rm {name}, and train or transfer it again",
         )
     correction = Correction(
-        Interface.from_tensors(door.tensors, door.taps), DomainModule.from_tensors(stored.tensors)
+        Interface.from_tensors(door.tensors, door.taps), module_from_tensors(stored.tensors)
     )
     return HostedModel(name, backbone, correction)
 

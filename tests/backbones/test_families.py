@@ -56,7 +56,8 @@ def test_every_tap_is_there_and_the_last_is_h_last(family, tiny_tokenizer, tiny_
     taps = backbone.all_taps
     states = backbone.read(windows, backbone.check_taps(taps))
     assert set(states.taps) == set(taps)
-    assert states.taps[LAYERS] is states.h_last
+    assert states.taps[backbone.n_layers] is states.h_last
+    assert backbone.n_layers == LAYERS + (family == "layercake")  # its way through the shared space
     assert all(hidden.shape == states.h_last.shape for hidden in states.taps.values())
     assert len({float(hidden.sum()) for hidden in states.taps.values()}) == len(taps)
 

@@ -144,9 +144,9 @@ def test_the_view_reads_what_the_head_reads(tiny_tokenizer, tiny_corpus):
     windows = cut_windows(tiny_corpus[:1], tiny_tokenizer, 20)[:2]
     windows += cut_windows(tiny_corpus[3:4], tiny_tokenizer, 9)[:1]
     states = view.read(windows, view.all_taps)
-    assert (view.n_layers, view.d_model, view.context) == (LAYERS, 24, 64)
+    assert (view.n_layers, view.d_model, view.context) == (LAYERS + 1, 24, 64)
     assert view.reader() is core.model
-    assert states.taps[LAYERS] is states.h_last
+    assert states.taps[LAYERS + 1] is states.h_last
     for number, window in enumerate(windows):
         expected = logits_of(core, torch.tensor([window.ids]))[0]
         found = view.head(states.h_last[states.windows == number])
@@ -161,7 +161,7 @@ def test_hidden_states_run_from_the_embeddings_to_what_the_head_reads(positions)
     output = core(input_ids=ids, output_hidden_states=True, use_cache=False)
     inner = core.get_decoder()(input_ids=ids, use_cache=False)
     assert inner.hidden_states is None
-    assert len(output.hidden_states) == LAYERS + 1
+    assert len(output.hidden_states) == LAYERS + 2
     embedded = core.model.embed_tokens(ids)
     if positions == "learned":
         embedded = embedded + core.model.embed_positions(torch.arange(5))

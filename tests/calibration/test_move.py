@@ -14,10 +14,10 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import align, calibrate, pair_for_move, want
 from transplant.errors import CorpusError, InputError, ShapeError
-from transplant.evaluation.controls import build_controls, direct_copy, random_module
+from transplant.evaluation.controls import build_controls, copied_over, random_module
 from transplant.evaluation.evidence import weigh
 from transplant.evaluation.likelihood import score_documents
-from transplant.modules.domain import DomainModule
+from transplant.modules.forms import MlpModule
 from transplant.modules.hosted import Correction, HostedModel
 from transplant.text.documents import Document
 from transplant.text.splits import split_documents
@@ -189,8 +189,8 @@ def test_the_random_module_is_not_the_donors_untrained_one(scene):
 
 
 def test_direct_copy_only_where_shapes_allow(scene):
-    copied = direct_copy(scene.pairing)
-    assert (copied is not None) == (scene.target.d_model == scene.donor.backbone.d_model)
+    copied = copied_over(scene.pairing)
+    assert ("direct_copy" in copied) == (scene.target.d_model == scene.donor.backbone.d_model)
 
 
 def test_a_raw_backbone_cannot_be_moved(scene, text):
@@ -217,4 +217,4 @@ def test_a_rotation_into_a_wider_space_is_refused(scene):
 
 def test_interfaces_of_another_width_do_not_fit_the_module(scene):
     with pytest.raises(ShapeError, match="d_abi"):
-        Correction(scene.candidate.correction.interface, DomainModule(8))
+        Correction(scene.candidate.correction.interface, MlpModule(8))

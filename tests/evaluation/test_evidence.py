@@ -74,7 +74,7 @@ class Shift:
 
     taps = (0,)
 
-    def __call__(self, taps):
+    def __call__(self, taps, _windows):
         return torch.ones_like(taps[0])
 
 

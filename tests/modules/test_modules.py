@@ -7,7 +7,7 @@ import torch
 
 from tests.tiny import LAYERS, tiny_backbone
 from transplant.errors import ShapeError
-from transplant.modules.domain import DomainModule
+from transplant.modules.forms import MlpModule, module_from_tensors
 from transplant.modules.hosted import Correction, HostedModel
 from transplant.modules.interface import Interface
 from transplant.text.windows import cut_windows
@@ -22,7 +22,7 @@ def busy_correction(backbone, taps=(LAYERS,), d_abi=16, seed=0):
 
 
 def test_the_equations_of_the_design():
-    module = DomainModule(8, generator=torch.Generator().manual_seed(1))
+    module = MlpModule(8, generator=torch.Generator().manual_seed(1))
     z = torch.randn(3, 8)
     hidden = torch.nn.functional.gelu(z @ module.w1.weight.T + module.w1.bias)
     inner = hidden @ module.w2.weight.T + module.w2.bias
@@ -32,7 +32,7 @@ def test_the_equations_of_the_design():
 
 
 def test_no_shape_of_the_module_knows_a_backbone():
-    shapes = {name: tuple(t.shape) for name, t in DomainModule(24).state_dict().items()}
+    shapes = {name: tuple(t.shape) for name, t in MlpModule(24).state_dict().items()}
     assert {size for shape in shapes.values() for size in shape} <= {24, 96}
 
 
@@ -104,22 +104,22 @@ def test_hooks_are_gone_after_an_error(tiny_tokenizer):
 
 def test_widths_that_do_not_fit_are_refused(tiny_tokenizer):
     with pytest.raises(ShapeError, match="d_abi"):
-        Correction(Interface(8, 4, (0,)), DomainModule(6))
+        Correction(Interface(8, 4, (0,)), MlpModule(6))
     backbone = tiny_backbone("gpt2", tiny_tokenizer)
-    narrow = Correction(Interface(backbone.d_model - 1, 4, (0,)), DomainModule(4))
+    narrow = Correction(Interface(backbone.d_model - 1, 4, (0,)), MlpModule(4))
     with pytest.raises(ShapeError, match="d_model"):
         HostedModel("m@b", backbone, narrow)
 
 
 def test_tensors_round_trip_and_errors_name_the_tensor():
-    interface, module = Interface(8, 4, (0, 1)), DomainModule(4)
+    interface, module = Interface(8, 4, (0, 1)), MlpModule(4)
     again = Interface.from_tensors(interface.state_dict(), (0, 1))
     taps = {0: torch.randn(3, 8), 1: torch.randn(3, 8)}
     torch.testing.assert_close(again.read_in(taps), interface.read_in(taps))
     tensors = dict(module.state_dict())
     tensors["w2.bias"] = torch.zeros(5)
     with pytest.raises(ShapeError, match=r"w2\.bias.*\(4,\).*\(5,\)"):
-        DomainModule.from_tensors(tensors)
+        module_from_tensors(tensors)
     del tensors["w2.bias"]
     with pytest.raises(ShapeError, match=r"w2\.bias.*nothing"):
-        DomainModule.from_tensors(tensors)
+        module_from_tensors(tensors)

@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from transplant.backbones.causal import CausalBackbone
+from transplant.backbones.core import CoreBackbone
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.fingerprint import hash_parameters
 from transplant.backbones.view import Backbone
@@ -16,10 +17,10 @@ from transplant.errors import BackboneError, InputError
 
 CAUSAL_FAMILIES = (
     "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "opt",
-    "layercake",
 )  # fmt: skip
+CORE_FAMILIES = ("layercake",)
 PREFIX_FAMILIES = ("t5",)
-FAMILIES = (*CAUSAL_FAMILIES, *PREFIX_FAMILIES)
+FAMILIES = (*CAUSAL_FAMILIES, *CORE_FAMILIES, *PREFIX_FAMILIES)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROBE_TOLERANCE = 1e-3  # of the largest logit
 
@@ -78,6 +79,8 @@ def view_of(name: str, model: Any, tokenizer: Any, **known: Any) -> Backbone:
         )
     if family in PREFIX_FAMILIES:
         return PrefixBackbone(name, model, tokenizer, **known)
+    if family in CORE_FAMILIES:
+        return CoreBackbone(name, model, tokenizer, **known)
     if family in CAUSAL_FAMILIES:
         return CausalBackbone(name, model, tokenizer, **known)
     return _generic_view(name, model, tokenizer, **known)

@@ -40,8 +40,8 @@ class LinearCorrection(nn.Module):
         """The taps it reads."""
         return self.interface.taps
 
-    def forward(self, taps: Mapping[int, Tensor]) -> Tensor:
-        """The correction [..., d_model]."""
+    def forward(self, taps: Mapping[int, Tensor], windows: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """The correction [..., d_model], each position alone."""
         return self.proj_out(self.interface.gather(taps))
 
 

@@ -29,7 +29,7 @@ def choose_gain(
     correction = copy.deepcopy(correction).to(backbone.device)
     for batch in batches(windows):
         states = backbone.read([windows[i] for i in batch], correction.taps).labelled()
-        change = correction(states.taps)
+        change = correction(states.taps, states.windows)
         for gain in gains:
             logits = backbone.head(states.h_last + gain * change).float()
             losses[gain] += nn.functional.cross_entropy(

@@ -72,6 +72,13 @@ def pair_for_move(
         raise InputError(
             f"{donor.name} is a raw backbone", expected="a module, as in python@ref-gpt2"
         )
+    if donor.correction.module.reads_windows:
+        raise InputError(
+            f"{donor.name} reads whole windows; a move pairs single positions",
+            expected="a module of the form lite, or one trained with its own interface",
+            found="a module of the form full",
+            hint="abi paste takes it to another core, bit for bit",
+        )
     donor_taps = donor.correction.taps
     target_taps = target.check_taps(config.taps or target.all_taps)
 

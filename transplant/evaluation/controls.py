@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+from transplant.backbones.core import CoreBackbone
 from transplant.calibration.closed_form import (
     LinearCorrection,
     fit_linear_surrogate,
@@ -21,6 +22,7 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import Calibrated, Pairing, align, calibrate
 from transplant.calibration.wanted import Wanted, carry_over
+from transplant.modules.core import CoreCorrection
 from transplant.modules.domain import DomainModule
 from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
@@ -63,14 +65,13 @@ def build_controls(
             fit_module_output(reading, random, pairing.fitted, wanted, config)
         ),
     }
-    copied = direct_copy(pairing)
-    return controls if copied is None else {**controls, "direct_copy": copied}
+    return controls | copied_over(pairing)
 
 
 def random_module(like: DomainModule, seed: int) -> DomainModule:
     """An untrained module of the same shape."""
     generator = torch.Generator().manual_seed(seed + RANDOM_SEED_OFFSET)
-    return DomainModule(like.d_abi, generator=generator).requires_grad_(False).eval()
+    return like.untrained(generator).requires_grad_(False).eval()
 
 
 def shuffled(
@@ -83,13 +84,21 @@ def shuffled(
     return calibrate(mixed, reading, again, calibration, config).correction
 
 
-def direct_copy(pairing: Pairing) -> Correction | None:
-    """The donor's own interface on the target, where the shapes allow it."""
-    interface = pairing.correction.interface
-    same_width = interface.d_model == pairing.target.d_model
-    if not same_width or max(interface.taps) > pairing.target.n_layers:
-        return None
-    return Correction(interface, pairing.correction.module)
+def copied_over(pairing: Pairing) -> dict[str, Correction]:
+    """What no fit has touched, where the shapes allow it.
+
+    `pasted`: a core's module behind the target core's own interface, as a paste leaves it.
+    `direct_copy`: the donor's own interface on the target.
+    """
+    correction, target = pairing.correction, pairing.target
+    interface = correction.interface
+    if isinstance(correction, CoreCorrection):
+        if not isinstance(target, CoreBackbone) or target.d_abi != interface.d_abi:
+            return {}
+        return {"pasted": CoreCorrection(target, correction.module)}
+    if interface.d_model != target.d_model or max(interface.taps) > target.n_layers:
+        return {}
+    return {"direct_copy": Correction(interface, correction.module)}
 
 
 def under_same_maps(

@@ -1,6 +1,7 @@
 """Percentile bootstrap (Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13).
 
-NumPy alone: the samples are chunks or documents, tens to thousands, never tokens.
+NumPy alone: the samples are chunks or documents, tens to thousands, never tokens. Over a handful
+of seeds a bootstrap is too narrow; `t_interval` is for those.
 """
 
 from __future__ import annotations
@@ -127,6 +128,27 @@ def ratio_interval(
         statistics[start:stop] = numerator[drawn].sum(1) / denominator[drawn].sum(1)
     low, high = np.quantile(statistics, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
     return Interval(float(low), float(numerator.sum() / denominator.sum()), float(high))
+
+
+def t_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
+    """Student's interval of the mean of a few independent values, such as one for each seed.
+
+    Args:
+        values: [n], n >= 2, taken to be normally distributed.
+        level: nominal coverage, in (0, 1).
+
+    Raises:
+        InputError: a single value, which says nothing of the spread.
+    """
+    from scipy import stats
+
+    sample = _vector("values", values)
+    if len(sample) < 2:
+        raise InputError("an interval over seeds", expected="2 values or more", found=len(sample))
+    mean = float(sample.mean())
+    error = float(sample.std(ddof=1)) / len(sample) ** 0.5
+    half = float(stats.t.ppf((1.0 + level) / 2.0, len(sample) - 1)) * error
+    return Interval(mean - half, mean, mean + half)
 
 
 def _vector(name: str, values: ArrayLike) -> NDArray[np.float64]:

@@ -22,8 +22,8 @@ class Corrector(Protocol):
         """The taps it reads."""
         ...
 
-    def __call__(self, taps: Mapping[int, Tensor], /) -> Tensor:
-        """The correction [rows, d_model]."""
+    def __call__(self, taps: Mapping[int, Tensor], windows: Tensor | None, /) -> Tensor:
+        """The correction [rows, d_model]; `windows` [rows] says which window each row is of."""
         ...
 
 
@@ -76,7 +76,9 @@ def score_documents(
         owner = torch.tensor([windows[index].document for index in batch])[states.windows.cpu()]
         tokens.index_add_(0, owner, torch.ones(len(states), dtype=torch.float64))
         for name, system in systems.items():
-            hidden = states.h_last if system is None else states.h_last + system(states.taps)
+            hidden = states.h_last
+            if system is not None:
+                hidden = hidden + system(states.taps, states.windows)
             logits = backbone.head(hidden).float()
             loss = nn.functional.cross_entropy(logits, states.labels, reduction="none")
             nats[name].index_add_(0, owner, loss.double().cpu())

@@ -14,5 +14,7 @@ from transplant.text.windows import Window
 def window_logits(backbone: Backbone, correction: Corrector | None, window: Window) -> Tensor:
     """Logits [positions, vocab] of every position of a window, with the correction where given."""
     states = backbone.read([window], () if correction is None else correction.taps)
-    hidden = states.h_last if correction is None else states.h_last + correction(states.taps)
+    hidden = states.h_last
+    if correction is not None:
+        hidden = hidden + correction(states.taps, states.windows)
     return backbone.head(hidden).float()

@@ -2,54 +2,35 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from transplant.errors import ShapeError
 
-EXPANSION = 4
-# Above 1, so that what the module computes outweighs the z that it passes on: a module whose
-# output is mostly its input could be replaced by a random one without much loss.
-ALPHA = 2.0
 
+class DomainModule(nn.Module, ABC):
+    """What every form has: a width, tensors that know no backbone, and an untrained twin."""
 
-class DomainModule(nn.Module):
-    """y = z + alpha * LN(W2 gelu(W1 z + b1) + b2), hidden width 4 * d_abi (DESIGN, section 2).
+    d_abi: int
+    reads_windows: ClassVar[bool] = False
+    """Whether a position's output depends on the positions before it."""
 
-    Args:
-        d_abi: the width of the shared space; no shape depends on any backbone.
-        generator: the source of the initial weights.
-    """
+    @abstractmethod
+    def y(self, z: Tensor, windows: Tensor | None = None) -> Tensor:
+        """Maps z to y, both [batch, seq, d_abi], or [rows, d_abi] of several windows.
 
-    def __init__(self, d_abi: int, *, generator: torch.Generator | None = None) -> None:
-        super().__init__()
-        self.d_abi = d_abi
-        self.w1 = nn.Linear(d_abi, EXPANSION * d_abi)
-        self.w2 = nn.Linear(EXPANSION * d_abi, d_abi)
-        self.norm = nn.LayerNorm(d_abi)
-        self.alpha = nn.Parameter(torch.full((), ALPHA))
-        init_linear(self.w1, generator)
-        init_linear(self.w2, generator)
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Maps z [..., d_abi] to y [..., d_abi]."""
-        hidden = nn.functional.gelu(self.w1(z))  # [..., 4 * d_abi]
-        return z + self.alpha * self.norm(self.w2(hidden))
-
-    @classmethod
-    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> DomainModule:
-        """Rebuilds a module from its stored tensors.
-
-        Raises:
-            ShapeError: tensors are missing, unknown or of other shapes.
+        Args:
+            z: the positions.
+            windows: [rows], the window of each row, ascending; for forms that read windows.
         """
-        if "w1.weight" not in tensors:
-            raise ShapeError("no domain module", expected="w1.weight", found=sorted(tensors))
-        module = cls(tensors["w1.weight"].shape[1])
-        load_tensors(module, tensors, "domain module")
-        return module
+
+    @abstractmethod
+    def untrained(self, generator: torch.Generator) -> DomainModule:
+        """A module of the same shape, drawn at random: what the controls put in its place."""
 
 
 def init_linear(linear: nn.Linear, generator: torch.Generator | None) -> None:

@@ -39,18 +39,26 @@ class Correction(nn.Module):
         """The taps it reads."""
         return self.interface.taps
 
-    def output(self, taps: Mapping[int, Tensor]) -> Tensor:
+    def output(self, taps: Mapping[int, Tensor], windows: Tensor | None = None) -> Tensor:
         """y [..., d_abi], the domain module's output."""
-        return self.module(self.interface.read_in(taps))
+        return self.module.y(self.interface.read_in(taps), windows)
 
-    def forward(self, taps: Mapping[int, Tensor]) -> Tensor:
+    def change(self, taps: Mapping[int, Tensor], windows: Tensor | None) -> Tensor:
+        """The correction [..., d_model], in the module's own precision."""
+        return self.interface.write_out(self.output(taps, windows))
+
+    def forward(self, taps: Mapping[int, Tensor], windows: Tensor | None = None) -> Tensor:
         """The correction [..., d_model] for the hidden states of each tap [..., d_model].
 
         It is computed in the module's own precision, whatever the backbone's is.
+
+        Args:
+            taps: [batch, seq, d_model], or [rows, d_model] of several windows.
+            windows: [rows], the window of each row; for modules that read windows.
         """
         own = self.interface.proj_in.weight.dtype
         states = {tap: taps[tap].to(own) for tap in self.taps}
-        return self.interface.write_out(self.output(states)).to(taps[self.taps[-1]].dtype)
+        return self.change(states, windows).to(taps[self.taps[-1]].dtype)
 
 
 class HostedModel(nn.Module):

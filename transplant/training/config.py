@@ -27,6 +27,7 @@ class PretrainConfig:
     def __post_init__(self) -> None:
         if self.tokens <= 0 or self.batch <= 0:
             raise InputError("tokens and batch must be positive", found=(self.tokens, self.batch))
+        _check_rate(self.learning_rate)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +67,13 @@ class TrainConfig:
         for name in ("d_abi", "steps", "batch", "train_tokens", "evaluate_every", "patience"):
             if getattr(self, name) <= 0:
                 raise InputError(f"{name} must be positive", found=getattr(self, name))
-        if not 0 < self.learning_rate < float("inf"):
-            raise InputError("learning_rate must be positive", found=self.learning_rate)
+        _check_rate(self.learning_rate)
         if self.window < 2:
             raise InputError("a window needs at least two tokens", found=self.window)
         if not 0 <= self.warmup < 1:
             raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)
+
+
+def _check_rate(rate: float) -> None:
+    if not 0 < rate < float("inf"):
+        raise InputError("learning_rate must be positive", found=rate)

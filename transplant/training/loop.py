@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone, States
 from transplant.errors import NumericalError
-from transplant.modules.domain import DomainModule
+from transplant.modules.forms import MlpModule
 from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
@@ -26,6 +26,7 @@ from transplant.training.checkpoint import (
     unprefixed,
 )
 from transplant.training.config import TrainConfig
+from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.rows import RowSource, row_source
 from transplant.training.schedule import warmup_cosine
 
@@ -65,6 +66,7 @@ def train_module(
     calibration: Sequence[Window],
     config: TrainConfig,
     *,
+    start: Correction | None = None,
     checkpoint: CheckpointFile | None = None,
     resume: bool = False,
     progress: Progress | None = None,
@@ -79,14 +81,18 @@ def train_module(
         train: windows to learn from.
         calibration: windows that decide early stopping.
         config: the recipe.
+        start: what to train, where it is not a new interface and module of `config`; its frozen
+            parameters stay as they are.
         checkpoint: where the state is kept; every look at the calibration split saves it.
         resume: continue from the checkpoint.
         progress: called after each step.
     """
-    taps = backbone.check_taps(config.taps or backbone.all_taps)
-    source = row_source(backbone, train, taps)
-    held = row_source(backbone, calibration, taps)
-    run = _Run(backbone, config, taps)
+    if start is None:
+        taps = backbone.check_taps(config.taps or backbone.all_taps)
+        start = new_correction(backbone.d_model, config.d_abi, taps, config.seed)
+    source = row_source(backbone, train, start.taps)
+    held = row_source(backbone, calibration, start.taps)
+    run = _Run(backbone, config, start)
     if resume and checkpoint is not None:
         run.restore(checkpoint.load())
     order = _Order(len(train), config)
@@ -109,12 +115,12 @@ def new_correction(d_model: int, d_abi: int, taps: Sequence[int], seed: int) -> 
     """An untrained interface and module; the same seed gives the same bytes."""
     generator = torch.Generator().manual_seed(seed)
     interface = Interface(d_model, d_abi, taps, generator=generator)
-    return Correction(interface, DomainModule(d_abi, generator=generator))
+    return Correction(interface, MlpModule(d_abi, generator=generator))
 
 
 def cross_entropy(backbone: Backbone, states: States, correction: nn.Module) -> Tensor:
     """Mean next-token loss in nats over the rows of `states`."""
-    logits = backbone.head(states.h_last + correction(states.taps))
+    logits = backbone.head(states.h_last + correction(states.taps, states.windows))
     return nn.functional.cross_entropy(logits.float(), states.labels)
 
 
@@ -146,27 +152,18 @@ class _Order:
 class _Run:
     """The moving parts of one training run."""
 
-    def __init__(self, backbone: Backbone, config: TrainConfig, taps: Sequence[int]) -> None:
+    def __init__(self, backbone: Backbone, config: TrainConfig, start: Correction) -> None:
         self.backbone, self.config, self.course = backbone, config, Course()
-        correction = new_correction(backbone.d_model, config.d_abi, taps, config.seed)
-        self.correction = correction.to(backbone.device).train()
+        self.correction = start.to(backbone.device).train()
         self.best = self._snapshot()
-        matrices = [p for p in self.correction.parameters() if p.ndim >= 2]
-        vectors = [p for p in self.correction.parameters() if p.ndim < 2]
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": matrices, "weight_decay": config.weight_decay},
-                {"params": vectors, "weight_decay": 0.0},
-            ],
-            lr=config.learning_rate,
-            betas=(0.9, 0.98),
+        self.optimizer = make_adamw(
+            self.correction.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.98)
         )
 
     def step(self, states: States) -> float:
         config = self.config
         rate = warmup_cosine(self.course.step, config.steps, warmup=config.warmup)
-        for group in self.optimizer.param_groups:
-            group["lr"] = config.learning_rate * rate
+        set_rate(self.optimizer, config.learning_rate * rate)
         loss = cross_entropy(self.backbone, states, self.correction)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.correction.parameters(), config.clip)

@@ -1,9 +1,10 @@
-"""Training a backbone from scratch on packed text: how the reference backbones were made."""
+"""Training a whole model on packed text: reference backbones, cores and their baselines."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,20 @@ import torch
 from torch import nn
 
 from transplant.errors import NumericalError
+from transplant.training.checkpoint import (
+    Checkpoint,
+    CheckpointFile,
+    optimizer_tensors,
+    prefixed,
+    restore_optimizer,
+    unprefixed,
+)
 from transplant.training.config import PretrainConfig
 from transplant.training.loop import Progress
+from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.schedule import warmup_cosine
+
+SAVE_EVERY = 100  # steps
 
 
 def pretrain(
@@ -21,50 +33,54 @@ def pretrain(
     rows: np.ndarray,
     config: PretrainConfig,
     *,
+    checkpoint: CheckpointFile | None = None,
+    resume: bool = False,
     progress: Progress | None = None,
 ) -> float:
     """Trains `model` in place on packed rows and returns the mean loss of the last tenth.
 
     An encoder-decoder reads the first half of each row and predicts the second (a prefix LM).
+    Frozen parameters stay as they are. A run that is resumed ends with the bytes of one that was
+    never interrupted.
 
     Args:
         model: a `transformers` model with a language-modelling loss.
         rows: int32 [rows, length] token ids, as `pack_tokens` gives them.
         config: the recipe.
+        checkpoint: where the state is kept, every SAVE_EVERY steps.
+        resume: continue from the checkpoint.
         progress: called after each step.
     """
-    steps = max(1, math.ceil(config.tokens / (config.batch * rows.shape[1])))
-    order = np.random.default_rng(config.seed)
-    queue = np.empty(0, dtype=np.int64)
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    vectors = [p for p in model.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": matrices, "weight_decay": config.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        betas=(0.9, 0.95),
-        fused=True,
+    steps = count_steps(config, rows.shape[1])
+    optimizer = make_adamw(
+        model.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.95), fused=True
     )
+    moving = [p for p in model.parameters() if p.requires_grad]
+    done, tail = 0, list[float]()
+    if resume and checkpoint is not None:
+        saved = checkpoint.load()
+        done, tail = saved.progress["step"], saved.progress["tail"]
+        model.load_state_dict(unprefixed("model", saved.tensors))
+        restore_optimizer(optimizer, saved.tensors)
     model.train()
-    tail: list[float] = []
-    for step in range(steps):
-        if len(queue) < config.batch:
-            queue = np.concatenate([queue, order.permutation(len(rows))])
-        picked, queue = queue[: config.batch], queue[config.batch :]
-        ids = torch.from_numpy(rows[picked].astype(np.int64)).to(next(model.parameters()).device)
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * warmup_cosine(step, steps)
+    batches = _batches(len(rows), config)
+    for step, picked in zip(range(done, steps), islice(batches, done, None), strict=False):
+        ids = torch.from_numpy(rows[picked].astype(np.int64)).to(moving[0].device)
+        set_rate(optimizer, config.learning_rate * warmup_cosine(step, steps))
         loss = _loss(model, ids)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), config.clip)
+        norm = nn.utils.clip_grad_norm_(moving, config.clip)
         if not torch.isfinite(norm):
-            raise NumericalError(f"the gradient is not finite at step {step}")
+            raise NumericalError(
+                f"the gradient is not finite at step {step}", hint="a smaller --learning-rate"
+            )
         optimizer.step()
         optimizer.zero_grad()
         if step >= 0.9 * steps - 1:
             tail.append(loss.item())
+        if checkpoint is not None and (step + 1) % SAVE_EVERY == 0:
+            state = prefixed("model", model) | optimizer_tensors(optimizer)
+            checkpoint.save(Checkpoint({"step": step + 1, "tail": tail}, state))
         if progress is not None:
             progress(step + 1, steps, f"loss {loss.item():.3f}")
     model.eval()
@@ -92,6 +108,22 @@ def pretrain_cycles(
         config = PretrainConfig(tokens=tokens, learning_rate=rate, seed=seed + 1000 * number)
         loss = pretrain(model, rows, config, progress=progress)
     return loss
+
+
+def count_steps(config: PretrainConfig, length: int) -> int:
+    """The optimizer steps that read `config.tokens` tokens in rows of `length`."""
+    return max(1, math.ceil(config.tokens / (config.batch * length)))
+
+
+def _batches(rows: int, config: PretrainConfig) -> Iterator[np.ndarray]:
+    """The rows of each step without end: one permutation after another, from the seed alone."""
+    generator = np.random.default_rng(config.seed)
+    queue = np.empty(0, dtype=np.int64)
+    while True:
+        while len(queue) < config.batch:
+            queue = np.concatenate([queue, generator.permutation(rows)])
+        yield queue[: config.batch]
+        queue = queue[config.batch :]
 
 
 def _loss(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:

@@ -60,8 +60,8 @@ class LayerCakeModel(LayerCakePreTrainedModel):
     ) -> BaseModelOutputWithPast:
         """Reads tokens [batch, seq] and returns `last_hidden_state` [batch, seq, d_model].
 
-        `hidden_states`, where asked for, are the embeddings, the output of every block but the
-        last, and `last_hidden_state`.
+        `hidden_states`, where asked for, are the embeddings, the output of every block, and
+        `last_hidden_state`: the way through the shared space counts as a layer of its own.
 
         Raises:
             InputError: ids and embeddings both or neither, a mask, cache or length unfit to use.
@@ -89,7 +89,7 @@ class LayerCakeModel(LayerCakePreTrainedModel):
         return BaseModelOutputWithPast(
             last_hidden_state=last,
             past_key_values=cache,
-            hidden_states=(*hidden[:-1], last) if wanted else None,
+            hidden_states=(*hidden, last) if wanted else None,
         )
 
     def _run_core(self, embedded: Tensor, span: Span) -> list[Tensor]:

@@ -38,18 +38,21 @@ SIZES: dict[str, CoreSize] = {
 }
 
 
-def count_parameters(size: CoreSize, vocab_size: int, *, learned_positions: int = 0) -> int:
+def count_parameters(
+    size: CoreSize, vocab_size: int, *, learned_positions: int = 0, abi: bool = True
+) -> int:
     """The parameters of a core with tied embeddings and no domain module.
 
     Args:
         size: the shape.
         vocab_size: entries of the tokenizer.
         learned_positions: rows of the position table; 0 where positions are rotary.
+        abi: whether to count the way into the shared space and back.
     """
-    d, ff, abi = size.d_model, size.d_ff, size.d_abi
+    d, ff = size.d_model, size.d_ff
     embeddings = (vocab_size + learned_positions) * d
     attention = 3 * d * d + 3 * d + d * d + d
     feed_forward = d * ff + ff + ff * d + d
     block = attention + feed_forward + 2 * 2 * d
-    to_abi_and_back = 2 * d * abi + 2 * abi
+    to_abi_and_back = 2 * d * size.d_abi + 2 * size.d_abi if abi else 0
     return embeddings + size.n_layers * block + to_abi_and_back + 2 * d

@@ -1,0 +1,115 @@
+"""Domain modules inside the registry's LayerCake cores: finding them, adding one."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.core_folders import core_folder, store_core
+from commands.session import Session
+from transplant.errors import InputError, NotFoundError
+from transplant.surgery.core import module_prefix
+
+if TYPE_CHECKING:
+    from registry.entry import Entry
+    from registry.manifest import Manifest
+    from transplant.backbones.view import Backbone
+    from transplant.modules.domain import DomainModule
+
+
+def module_records(session: Session, core: str) -> dict[str, Any]:
+    """How each module inside a core was made; none for a core outside the registry."""
+    try:
+        return session.registry.find("backbone", core).manifest.made.get("modules", {})
+    except (NotFoundError, InputError):
+        return {}
+
+
+def find_core_module(session: Session, name: str) -> Manifest | None:
+    """The manifest of a module inside a core, by its hosted name; None where there is none.
+
+    It is made from the core's: the tensors are the module's alone, under their portable names.
+    """
+    from registry.manifest import Manifest
+
+    module, core, _ = session.registry.split_name(name)
+    record = module_records(session, core).get(module) if module is not None else None
+    if module is None or record is None:
+        return None
+    home = session.registry.find("backbone", core).manifest
+    prefix = module_prefix(module)
+    return Manifest(
+        name=module,
+        kind="module",
+        domain=record["domain"],
+        backbone=home.backbone,
+        d_abi=record["d_abi"],
+        tensors={
+            tensor.removeprefix(prefix): found
+            for tensor, found in home.tensors.items()
+            if tensor.startswith(prefix)
+        },
+        made=record["made"],
+        results=record["results"],
+    )
+
+
+def check_core(backbone: Backbone, module: str) -> None:
+    """Refuses a backbone that is no core, and a name that a module inside it has."""
+    from transplant.backbones.core import CoreBackbone
+
+    if not isinstance(backbone, CoreBackbone):
+        raise InputError(
+            f"--form puts a module inside a core, and {backbone.name} is none",
+            expected="a LayerCake core",
+            found=backbone.family,
+            hint="without --form the module comes with an interface of its own",
+        )
+    if module in backbone.modules:
+        raise InputError(
+            f"{backbone.name} has a module {module!r} inside",
+            hint="another --domain, or the core without it",
+        )
+
+
+def store_in_core(
+    session: Session,
+    core: Backbone,
+    stored: str,
+    module: str,
+    form: str,
+    trained: DomainModule,
+    record: dict[str, Any],
+) -> Entry:
+    """Writes a new core: the old one's tensors, bit for bit, and the module's.
+
+    Args:
+        session: the run.
+        core: the core that the module was trained in.
+        stored: the name of the new core.
+        module: the module's name.
+        form: `lite` or `full`.
+        trained: the module.
+        record: domain, made, results and d_abi of the module.
+    """
+    import torch
+
+    from registry.tensors import hash_tensors
+    from transplant.backbones.layercake import LayerCakeForCausalLM
+    from transplant.modules.domain import load_tensors
+
+    folder = core_folder(session, core.name, "--backbone")
+    model = LayerCakeForCausalLM.from_pretrained(folder, dtype="auto")
+    inside = model.add_domain_module(module, form, 0)
+    with torch.no_grad():
+        load_tensors(inside, trained.state_dict(), f"module {module}")
+    with tempfile.TemporaryDirectory() as scratch:
+        model.save_pretrained(scratch)
+        core.tokenizer.save_pretrained(scratch)
+        made = hash_tensors(Path(scratch) / "model.safetensors")
+        for file in folder.glob("*.safetensors"):
+            for name, before in hash_tensors(file).items():
+                assert made[name] == before, f"{name} of the core changed"
+        modules = {**module_records(session, core.name), module: record}
+        return store_core(session, stored, Path(scratch), record["results"], modules=modules)

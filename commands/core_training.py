@@ -1,0 +1,141 @@
+"""One training run of a core, or of the plain transformer beside it, from corpus to registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from commands.core_folders import refuse_taken, store_core
+from commands.corpora import read_splits, windows_of
+from commands.references import first_chars
+from commands.session import Session
+from transplant.backbones.layercake.sizes import CoreSize
+from transplant.training.config import PretrainConfig
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from transplant.text.splits import Splits
+
+TOKENIZER_CHARS = 8_000_000  # of the training split: enough for some thousand entries
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreJob:
+    """What to train, on what."""
+
+    size: CoreSize
+    plain: bool  # the matched transformer in place of the core
+    name: str
+    data: str
+    max_chars: int | None
+    tokenizer: str | None
+    """The backbone whose tokenizer it takes; None trains one."""
+    vocab: int
+    window: int
+    config: PretrainConfig
+    eval_tokens: int
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What a core and its baseline must have in common to be compared."""
+        shared = ("data", "max_chars", "window")
+        return {
+            "size": self.size.name,
+            **{key: getattr(self, key) for key in shared},
+            **dataclasses.asdict(self.config),
+        }
+
+
+def run_core_job(session: Session, job: CoreJob, *, resume: bool) -> dict[str, Any]:
+    """Trains, measures on held-out documents, stores, and returns the report.
+
+    Raises:
+        ExistsError: the name is taken.
+    """
+    from transplant.backbones.fingerprint import hash_tokenizer
+    from transplant.backbones.load import view_of
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.text.windows import pack_tokens
+    from transplant.training.checkpoint import CheckpointFile
+    from transplant.training.pretrain import pretrain
+
+    refuse_taken(session, job.name)
+    began = time.monotonic()
+    splits = read_splits(session, job.data, job.max_chars)
+    tokenizer = _tokenizer(session, job, splits)
+    model: Any = _untrained(job, tokenizer)
+    model.to(session.device)
+    rows = pack_tokens(splits.train, tokenizer, job.window)
+    run = {
+        "recipe": job.recipe,
+        "plain": job.plain,
+        "split": splits.fingerprint,
+        "tokenizer": hash_tokenizer(tokenizer),
+    }
+    checkpoint = CheckpointFile(
+        session.registry.root / ".runs" / f"{job.name}.core.safetensors", run
+    )
+    if not resume:
+        checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
+    started = time.monotonic()
+    try:
+        with session.out.progress(f"training {job.name}") as progress:
+            loss = pretrain(
+                model, rows, job.config, checkpoint=checkpoint, resume=resume, progress=progress
+            )
+    except KeyboardInterrupt:
+        if checkpoint.path.is_file():
+            session.out.note(f"stopped; the same command with --resume continues {checkpoint.path}")
+        raise
+    trained = time.monotonic()
+    backbone = view_of(job.name, model, tokenizer)
+    windows = windows_of(backbone, splits.eval, job.window, job.eval_tokens)
+    held_out = score_documents(backbone, windows, {"raw": None})["raw"].perplexity
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    results = {
+        "parameters": parameters,
+        "train_loss": loss,
+        "ppl": held_out,
+        "train_seconds": trained - started,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        entry = store_core(session, job.name, Path(folder), results, **run)
+    checkpoint.remove()
+    return {
+        "name": job.name,
+        "kind": "plain" if job.plain else "core",
+        **results,
+        "tokens": job.config.tokens,
+        "split": splits.fingerprint,
+        "path": str(entry.path),
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _tokenizer(session: Session, job: CoreJob, splits: Splits) -> PreTrainedTokenizerBase:
+    from transplant.text.tokenizers import train_tokenizer
+
+    if job.tokenizer is not None:
+        return session.load_backbone(job.tokenizer).tokenizer
+    session.out.note("training the tokenizer ...")
+    texts = first_chars(splits.train, TOKENIZER_CHARS)
+    return train_tokenizer("bpe", texts, job.vocab, context=job.window)
+
+
+def _untrained(job: CoreJob, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    from transplant.backbones.layercake import LayerCakeConfig, build_core
+    from transplant.backbones.layercake.baseline import build_baseline
+
+    special = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    seed, entries = job.config.seed, len(tokenizer)
+    if job.plain:
+        return build_baseline(job.size, entries, seed, context=job.window, **special)
+    options = {**special, "max_position_embeddings": job.window}
+    return build_core(LayerCakeConfig.from_size(job.size, entries, **options), seed)
