@@ -30,12 +30,14 @@ def core_folder(session: Session, name: str, option: str) -> Path:
             raise NotFoundError(f"{option} {name}: no such folder", hint="abi cores")
         return folder
     stored = session.registry.backbone_path(name)
+    if stored is None and (Path(name) / "config.json").is_file():
+        return Path(name)
     if stored is None:
-        untrained = "--init-missing 0 makes an untrained one for a structural test"
+        ways = f"abi train-core --size {name}; for a structural test --init-missing 0 makes one"
         raise NotFoundError(
             f"{option} {name}: no such core in {session.registry.root}",
             expected="its name in the registry, or the folder of a trained core",
-            hint=untrained if name in SIZES else f"abi cores; of a size named there, {untrained}",
+            hint=ways if name in SIZES else "abi list --kind backbone; abi cores lists the sizes",
         )
     return stored
 

@@ -14,6 +14,7 @@ from transplant.surgery.core import module_prefix
 if TYPE_CHECKING:
     from registry.entry import Entry
     from registry.manifest import Manifest
+    from transplant.backbones.core import CoreBackbone
     from transplant.backbones.view import Backbone
     from transplant.modules.domain import DomainModule
 
@@ -55,9 +56,15 @@ def find_core_module(session: Session, name: str) -> Manifest | None:
     )
 
 
-def check_core(backbone: Backbone, module: str) -> None:
-    """Refuses a backbone that is no core, and a name that a module inside it has."""
+def check_core(session: Session, backbone: Backbone, module: str) -> CoreBackbone:
+    """The core that a module can be put into under this name.
+
+    Raises:
+        InputError: it is no core, not in single precision, or has a module of that name.
+        NotFoundError: it is no folder that can be copied.
+    """
     from transplant.backbones.core import CoreBackbone
+    from transplant.surgery.core import open_core
 
     if not isinstance(backbone, CoreBackbone):
         raise InputError(
@@ -66,10 +73,25 @@ def check_core(backbone: Backbone, module: str) -> None:
             found=backbone.family,
             hint="without --form the module comes with an interface of its own",
         )
-    if module in backbone.modules:
+    refuse_inside(backbone, module)
+    stored = open_core(core_folder(session, backbone.name, "--backbone"))
+    if (dtype := stored.tensors["model.abi_to_core.weight"].dtype) != "F32":
+        raise InputError(
+            f"a module inside {backbone.name} would be rounded to the core's precision",
+            expected="a core stored in float32 (F32)",
+            found=dtype,
+        )
+    return backbone
+
+
+def refuse_inside(backbone: Backbone, module: str) -> None:
+    """Refuses a name that a module inside a core has: two would answer to it."""
+    from transplant.backbones.core import CoreBackbone
+
+    if isinstance(backbone, CoreBackbone) and module in backbone.modules:
         raise InputError(
             f"{backbone.name} has a module {module!r} inside",
-            hint="another --domain, or the core without it",
+            hint="another name, or the core without that module",
         )
 
 

@@ -38,7 +38,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     from transplant.evaluation.evidence import weigh
     from transplant.evaluation.likelihood import score_documents
 
-    move.session.registry  # noqa: B018  fail on a bad root before the long work
+    move.donor  # noqa: B018  what cannot be moved fails before the long work
     ceiling = native_correction(move, native)
     candidate = move.calibrated
     with move.step("controls"):

@@ -63,7 +63,11 @@ class Move:
     @cached_property
     def donor(self) -> HostedModel:
         """The donor with its module."""
-        return self.session.load(self.module)
+        from transplant.calibration.move import check_movable
+
+        donor = self.session.load(self.module)
+        check_movable(donor)
+        return donor
 
     @property
     def donor_correction(self) -> Correction:

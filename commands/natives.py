@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from commands.core_modules import module_records
+from commands.core_modules import module_records, refuse_inside
 from commands.moving import Move
 from commands.options import NAMED_TAPS
 from commands.training import TrainJob, run_train_job
@@ -49,6 +49,7 @@ def _behind_interface(move: Move, name: str | None) -> Correction:
     from transplant.loading import host
 
     native = name or move.manifest.domain or move.manifest.name
+    refuse_inside(move.target, native)
     registry = move.session.registry
     if native == move.moved_name:
         raise InputError(
@@ -84,15 +85,20 @@ def _inside_core(move: Move, target: CoreBackbone, form: str, name: str | None) 
             expected="the core by itself, so that one module is compared with another",
         )
     domain = move.manifest.domain or move.manifest.name
-    core = name or f"{move.to}-{domain}"
-    record = module_records(move.session, core).get(domain)
-    if record is None and name is None:
+    wanted = (target.weights_sha256, form, move.domain_text.fingerprint)
+    held = [entry.manifest.name for entry in move.session.registry.entries("backbone")]
+    fitting = [
+        core
+        for core in ([name] if name else held)
+        if (record := module_records(move.session, core).get(domain)) is not None
+        and (record["core"], record["made"]["form"], record["made"]["split"]) == wanted
+    ]
+    if name and not fitting:
+        raise _no_ceiling(move, f"{domain}@{name}", "no such module, or other core, form or text")
+    core = fitting[0] if fitting else f"{move.to}-{domain}"
+    if not fitting:
+        core += "-native" if core in held else ""  # what a paste has made by that name stays
         _train(move, core, form)
-    elif record is None or (record["core"], record["made"]["form"], record["made"]["split"]) != (
-        target.weights_sha256, form, move.domain_text.fingerprint,
-    ):  # fmt: skip
-        found = "no such module" if record is None else "another core, form or text"
-        raise _no_ceiling(move, f"{domain}@{core}", found)
     native = move.session.load(f"{domain}@{core}").correction
     assert native is not None
     return CoreCorrection(target, native.module).requires_grad_(False)

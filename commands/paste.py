@@ -80,11 +80,15 @@ def paste(
             folder = store_core(session, stored, folder, source=source, to=to, modules=modules).path
     found = {**report.as_dict(), "out": str(folder), "from": source, "to": to}
     session.out.result(found, _done(title, found))
-    session.out.note(
+    note = (
         "The weights are identical; where the two cores were trained apart, what the module does "
-        f"there is not. abi transfer --module {plan.modules[0].name}@{source} --to {to} fits it to "
-        "its new core, and measures both."
+        "there is not."
     )
+    for module in plan.modules:
+        if module.form == "lite":  # a move pairs single positions: `full` reads whole windows
+            move = f"abi transfer --module {module.name}@{source} --to {to}"
+            note += f" {move} fits it to its new core, and measures both."
+    session.out.note(note)
 
 
 def _planned(title: str, plan: PastePlan) -> Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import refuse_existing, store_hosted
 from commands.core_folders import refuse_taken
-from commands.core_modules import check_core, store_in_core
+from commands.core_modules import check_core, refuse_inside, store_in_core
 from commands.corpora import read_splits, windows_of
 from commands.session import Session
 from transplant.training.config import TrainConfig
@@ -56,7 +56,7 @@ def run_train_job(
         refuse_existing(session, ("module", "interface"), job.name, job.backbone, config.d_abi)
     began = time.monotonic()
     backbone = session.load_backbone(job.backbone)
-    start = _start_in_core(backbone, job)
+    start = _start_in_core(session, backbone, job)
     if start is not None:
         config = dataclasses.replace(config, d_abi=start.module.d_abi)
     splits = read_splits(session, job.data)
@@ -128,17 +128,16 @@ def run_train_job(
     }
 
 
-def _start_in_core(backbone: Backbone, job: TrainJob) -> CoreCorrection | None:
+def _start_in_core(session: Session, backbone: Backbone, job: TrainJob) -> CoreCorrection | None:
     """The untrained module of a form inside a core whose other modules are off."""
     if job.form is None:
+        refuse_inside(backbone, job.name)
         return None
-    from transplant.backbones.core import CoreBackbone
     from transplant.modules.core import untrained_in_core
 
-    check_core(backbone, job.domain)
-    assert isinstance(backbone, CoreBackbone)
-    backbone.switch_off()
-    return untrained_in_core(backbone, job.form, job.config.seed)
+    core = check_core(session, backbone, job.domain)
+    core.switch_off()
+    return untrained_in_core(core, job.form, job.config.seed)
 
 
 def _checkpoint_path(session: Session, job: TrainJob) -> Path:

@@ -110,3 +110,29 @@ def rotated_twin(donor: Backbone, rotation: torch.Tensor) -> Backbone:
         for writing in (attention.o_proj, mlp.down_proj):
             writing.weight.copy_(rotation.T @ writing.weight)
     return view_of("tiny-twin", model, donor.tokenizer)
+
+
+@torch.no_grad()
+def permuted_twin(donor: Backbone, order: torch.Tensor, abi_order: torch.Tensor) -> Backbone:
+    """A core without modules that has the donor's function, its dimensions in another order.
+
+    LayerNorm commutes with a permutation, so every hidden state is the donor's in `order`, every z
+    the donor's in `abi_order` and every logit the same: a module's bytes alone, pasted, read the
+    wrong dimensions, and a map that puts them right is known to exist.
+    """
+    model = copy.deepcopy(donor.model)
+    for name in [*model.config.domain_modules]:
+        model.remove_domain_module(name)
+    core = model.model
+    norms = [norm for layer in core.layers for norm in (layer.attention_norm, layer.ff_norm)]
+    reading = [linear for layer in core.layers for linear in (layer.qkv, layer.ff_in)]
+    writing = [linear for layer in core.layers for linear in (layer.out, layer.ff_out)]
+    for module in (core.embed_tokens, *reading, core.core_to_abi):
+        module.weight.copy_(module.weight[:, order].clone())
+    for module in (*norms, *writing, core.abi_to_core, core.final_norm):
+        for parameter in module.parameters():
+            parameter.copy_(parameter[order].clone())
+    for parameter in (core.core_to_abi.weight, *core.abi_norm.parameters()):
+        parameter.copy_(parameter[abi_order].clone())
+    core.abi_to_core.weight.copy_(core.abi_to_core.weight[:, abi_order].clone())
+    return view_of("tiny-twin", model, donor.tokenizer)

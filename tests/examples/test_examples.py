@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 def test_every_example_is_run_here():
     assert {path.name for path in EXAMPLES.glob("*.sh")} == {
+        "grow_two_cores.sh",
         "move_a_module.sh",
         "paste_a_module.sh",
     }
@@ -59,3 +60,21 @@ def test_paste_a_module(tmp_path):
     ran = run("paste_a_module.sh", tmp_path, {})
     assert ran.stdout.rstrip().endswith("pass")
     assert (tmp_path / "pasted" / "model.safetensors").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts")
+def test_grow_two_cores(tmp_path, tiny_texts):
+    corpus = put_corpus(tmp_path / "corpus", tiny_texts)
+    few = "--window 32 --batch 2"
+    ran = run("grow_two_cores.sh", tmp_path, {
+        "DATA": corpus,
+        "DOMAIN": "tales",
+        "DOMAIN_DATA": corpus,
+        "TOKENS": "2048",
+        "GAMES": "40",
+        "CORE_OPTIONS": f"{few} --eval-tokens 64",
+        "TRAIN_OPTIONS": f"{few} --steps 40 --learning-rate 0.01 --tokens 4096 --eval-tokens 400",
+        "MOVE_OPTIONS": f"--data {corpus} --excerpts 12 --eval-tokens 400",
+    })  # fmt: skip
+    for said in ("core-a-plain", "chess@core-a-tales-chess", "pass", "pasted", "identical"):
+        assert said in ran.stdout

@@ -1,16 +1,26 @@
-"""Training a backbone from scratch."""
+"""Training a whole model: it learns, it resumes to the same bytes, what is frozen stays."""
 
 from __future__ import annotations
 
+import dataclasses
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from tests.tiny import tiny_model
+from transplant.backbones.fingerprint import hash_parameters
 from transplant.backbones.reference import REFERENCES
 from transplant.errors import InputError
 from transplant.text.windows import pack_tokens
+from transplant.training.checkpoint import CheckpointFile
 from transplant.training.config import PretrainConfig
+from transplant.training.optimizer import make_adamw
 from transplant.training.pretrain import pretrain
+
+STEPS_12 = PretrainConfig(tokens=32 * 4 * 12, batch=4, learning_rate=5e-3)
 
 
 @pytest.mark.parametrize("family", ["gpt2", "t5"])
@@ -42,3 +52,142 @@ def test_the_same_seed_builds_the_same_model(tiny_tokenizer):
 def test_no_tokens_are_refused():
     with pytest.raises(InputError, match="positive"):
         PretrainConfig(tokens=0)
+
+
+class Recorder(nn.Module):
+    """A model of one embedding that notes which rows it reads; row i is made of token i."""
+
+    def __init__(self, vocab: int) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(is_encoder_decoder=False)
+        self.embed = nn.Embedding(vocab, vocab)
+        self.seen: list[int] = []
+
+    def forward(self, input_ids: torch.Tensor) -> SimpleNamespace:
+        self.seen += input_ids[:, 0].tolist()
+        return SimpleNamespace(logits=self.embed(input_ids))
+
+
+def rows_in_order(seed: int) -> list[int]:
+    """The rows of five steps of four, out of ten rows: two passes."""
+    model = Recorder(10)
+    rows = np.arange(10, dtype=np.int32)[:, None].repeat(6, axis=1)
+    pretrain(model, rows, PretrainConfig(tokens=5 * 4 * 6, batch=4, seed=seed))
+    return model.seen
+
+
+def test_every_pass_reads_every_row_once_in_an_order_of_its_own():
+    order = rows_in_order(0)
+    first, second = order[:10], order[10:]
+    assert sorted(first) == sorted(second) == list(range(10))
+    assert first != second
+    assert order == rows_in_order(0)
+    assert order != rows_in_order(1)
+
+
+@pytest.fixture(scope="module")
+def rows(tiny_corpus, tiny_tokenizer):
+    return pack_tokens(tiny_corpus[:12], tiny_tokenizer, 32)
+
+
+def stop_at(step):
+    def progress(done: int, *_: object) -> None:
+        if done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def file_of(folder, config=STEPS_12):
+    return CheckpointFile(folder / "run.safetensors", dataclasses.asdict(config))
+
+
+# The mean loss is of the last two of twelve steps: the second case is stopped between them.
+@pytest.mark.parametrize(("every", "stop"), [(3, 5), (11, 11)])
+@pytest.mark.parametrize("family", ["layercake", "t5"])
+def test_a_resumed_run_ends_with_the_bytes_and_the_loss_of_a_whole_one(
+    family, every, stop, tmp_path, tiny_tokenizer, rows, monkeypatch
+):
+    monkeypatch.setattr("transplant.training.pretrain.SAVE_EVERY", every)
+    whole = tiny_model(family, tiny_tokenizer)
+    tail = pretrain(whole, rows, STEPS_12)
+
+    stopped, file = tiny_model(family, tiny_tokenizer), file_of(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(stopped, rows, STEPS_12, checkpoint=file, progress=stop_at(stop))
+    assert file.load().progress["step"] == stop - stop % every
+    assert hash_parameters(stopped) != hash_parameters(whole)
+
+    resumed, steps = tiny_model(family, tiny_tokenizer, seed=9), []  # what it held is replaced
+    found = pretrain(
+        resumed, rows, STEPS_12, checkpoint=file, resume=True,
+        progress=lambda step, *_: steps.append(step),
+    )  # fmt: skip
+    assert steps[0] == stop - stop % every + 1
+    assert hash_parameters(resumed) == hash_parameters(whole)
+    assert found == tail
+    assert not resumed.training
+
+
+def test_without_the_state_of_the_optimizer_a_resumed_run_ends_elsewhere(
+    tmp_path, tiny_tokenizer, rows, monkeypatch
+):
+    """The control of the test above: weights and step alone are not enough."""
+    monkeypatch.setattr("transplant.training.pretrain.SAVE_EVERY", 3)
+    whole, model = (tiny_model("layercake", tiny_tokenizer) for _ in range(2))
+    pretrain(whole, rows, STEPS_12)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(model, rows, STEPS_12, checkpoint=file_of(tmp_path), progress=stop_at(5))
+    monkeypatch.setattr("transplant.training.pretrain.restore_optimizer", lambda *_: None)
+    pretrain(model, rows, STEPS_12, checkpoint=file_of(tmp_path), resume=True)
+    assert hash_parameters(model) != hash_parameters(whole)
+
+
+def test_resuming_with_another_recipe_is_refused(tmp_path, tiny_tokenizer, rows, monkeypatch):
+    monkeypatch.setattr("transplant.training.pretrain.SAVE_EVERY", 3)
+    model = tiny_model("layercake", tiny_tokenizer)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(model, rows, STEPS_12, checkpoint=file_of(tmp_path), progress=stop_at(5))
+    before = hash_parameters(model)
+    other = dataclasses.replace(STEPS_12, learning_rate=1e-3)
+    with pytest.raises(InputError, match="learning_rate differs"):
+        pretrain(model, rows, other, checkpoint=file_of(tmp_path, other), resume=True)
+    assert hash_parameters(model) == before
+    pretrain(model, rows, STEPS_12, checkpoint=file_of(tmp_path), resume=True)  # its own is not
+
+
+def test_frozen_parameters_keep_their_bits_while_the_others_move(
+    tmp_path, tiny_tokenizer, rows, monkeypatch
+):
+    monkeypatch.setattr("transplant.training.pretrain.SAVE_EVERY", 3)
+    whole, resumed = (tiny_model("layercake", tiny_tokenizer) for _ in range(2))
+    before = {name: p.detach().clone() for name, p in whole.named_parameters()}
+    for model in (whole, resumed):
+        model.model.domain_modules.requires_grad_(False)
+        model.model.embed_tokens.requires_grad_(False)
+    pretrain(whole, rows, STEPS_12)
+    for name, parameter in whole.named_parameters():
+        assert torch.equal(parameter, before[name]) != parameter.requires_grad, name
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(resumed, rows, STEPS_12, checkpoint=file_of(tmp_path), progress=stop_at(5))
+    pretrain(resumed, rows, STEPS_12, checkpoint=file_of(tmp_path), resume=True)
+    assert hash_parameters(resumed) == hash_parameters(whole)
+
+
+def test_the_optimizer_takes_what_asks_for_a_gradient_and_decays_matrices_alone():
+    model = nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3), nn.Linear(3, 2))
+    model[2].requires_grad_(False)
+    optimizer = make_adamw(model.parameters(), 0.1, 0.5, (0.9, 0.95))
+    decayed, plain = optimizer.param_groups
+    assert [id(p) for p in decayed["params"]] == [id(model[0].weight)]
+    assert {id(p) for p in plain["params"]} == {
+        id(p) for p in (model[0].bias, model[1].weight, model[1].bias)
+    }
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()  # without a gradient the decay is all that moves
+    for name, parameter in model.named_parameters():
+        factor = 1 - 0.1 * 0.5 if name == "0.weight" else 1.0
+        torch.testing.assert_close(parameter, factor * before[name])
+        assert torch.equal(parameter, before[name]) == (name != "0.weight")

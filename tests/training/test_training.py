@@ -9,13 +9,15 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.backbones.fingerprint import hash_tensors
+from transplant.backbones.view import States
 from transplant.errors import CorruptError, InputError, StorageError
+from transplant.modules.core import untrained_in_core
 from transplant.text.windows import cut_windows
 from transplant.training import checkpoint as checkpoint_file
 from transplant.training.checkpoint import CheckpointFile
 from transplant.training.config import TrainConfig
-from transplant.training.loop import train_module
-from transplant.training.rows import CachedRows, LiveRows, row_source
+from transplant.training.loop import mean_loss, train_module
+from transplant.training.rows import CachedRows, LiveRows, concat_states, row_source
 from transplant.training.schedule import warmup_cosine
 
 CONFIG = TrainConfig(
@@ -71,6 +73,45 @@ def test_an_interrupted_run_ends_with_the_same_bytes(tmp_path, backbone, windows
     assert bytes_of(other) != bytes_of(whole)
 
 
+@pytest.fixture(scope="module")
+def core(tiny_tokenizer):
+    return tiny_backbone("layercake", tiny_tokenizer, domain_modules={})
+
+
+@pytest.mark.parametrize("form", ["lite", "full"])
+def test_inside_a_core_the_module_alone_learns(core, windows, form):
+    start = untrained_in_core(core, form, 0)
+    before = {name: tensor.clone() for name, tensor in start.state_dict().items()}
+    raw = mean_loss(core, row_source(core, windows[1], start.taps), start)  # it is silent yet
+    with core.frozen():
+        longer = dataclasses.replace(CONFIG, steps=40)
+        result = train_module(core, *windows, longer, start=start)
+    for name, tensor in result.correction.state_dict().items():
+        assert torch.equal(tensor, before[name]) != name.startswith("module."), name
+    assert result.course.best_loss < raw - 0.03
+    assert sum(p.requires_grad for p in result.correction.parameters()) == len(
+        [*result.correction.module.parameters()]
+    )
+
+
+@pytest.mark.parametrize("form", ["lite", "full"])
+def test_an_interrupted_module_in_a_core_ends_with_the_same_bytes(tmp_path, core, windows, form):
+    whole = train_module(core, *windows, CONFIG, start=untrained_in_core(core, form, 0))
+    file = CheckpointFile(tmp_path / "run.safetensors", dataclasses.asdict(CONFIG))
+    with pytest.raises(Interrupted):
+        train_module(
+            core, *windows, CONFIG, start=untrained_in_core(core, form, 0), checkpoint=file,
+            progress=stop_at(5),
+        )  # fmt: skip
+    resumed = train_module(
+        core, *windows, CONFIG, start=untrained_in_core(core, form, 1), checkpoint=file, resume=True
+    )
+    assert bytes_of(resumed) == bytes_of(whole)
+    assert resumed.course == whole.course
+    other = train_module(core, *windows, CONFIG, start=untrained_in_core(core, form, 1))
+    assert bytes_of(other) != bytes_of(whole)
+
+
 def test_rows_from_memory_train_like_rows_through_the_backbone(backbone, windows, monkeypatch):
     cached = train_module(backbone, *windows, CONFIG)
     monkeypatch.setattr("transplant.training.rows.CACHE_BYTES", 0)
@@ -94,6 +135,12 @@ def test_cached_rows_are_the_live_ones(backbone, windows):
     assert one.windows.tolist() == other.windows.tolist()
     for tap in taps:
         torch.testing.assert_close(one.taps[tap], other.taps[tap], rtol=1e-4, atol=1e-5)
+
+
+def test_joined_rows_are_all_on_one_device():
+    rows, numbers = torch.zeros(3, 8, device="meta"), torch.zeros(3, device="meta")
+    part = States({0: rows}, rows, numbers, numbers, numbers)
+    assert concat_states([part, part]).windows.device == rows.device
 
 
 def test_patience_stops_a_run_that_no_longer_learns(backbone, windows):

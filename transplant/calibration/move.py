@@ -66,20 +66,10 @@ def pair_for_move(
         config: how much text, and which taps.
 
     Raises:
-        InputError: the donor's name is that of a raw backbone.
+        InputError: a donor that cannot be moved, see `check_movable`.
     """
-    if donor.correction is None:
-        raise InputError(
-            f"{donor.name} is a raw backbone", expected="a module, as in python@ref-gpt2"
-        )
-    if donor.correction.module.reads_windows:
-        raise InputError(
-            f"{donor.name} reads whole windows; a move pairs single positions",
-            expected="a module of the form lite, or one trained with its own interface",
-            found="a module of the form full",
-            hint="abi paste takes it to another core, bit for bit",
-        )
-    donor_taps = donor.correction.taps
+    correction = check_movable(donor)
+    donor_taps = correction.taps
     target_taps = target.check_taps(config.taps or target.all_taps)
 
     def paired(documents: Sequence[Document], count: int) -> PairedText:
@@ -96,6 +86,26 @@ def pair_for_move(
         paired(text.train, config.excerpts),
         paired(text.calibration, config.held_out_excerpts),
     )
+
+
+def check_movable(donor: HostedModel) -> Correction:
+    """The correction of a donor, if a move can take it.
+
+    Raises:
+        InputError: a raw backbone, or a module that reads whole windows.
+    """
+    if donor.correction is None:
+        raise InputError(
+            f"{donor.name} is a raw backbone", expected="a module, as in python@ref-gpt2"
+        )
+    if donor.correction.module.reads_windows:
+        raise InputError(
+            f"{donor.name} reads whole windows; a move pairs single positions",
+            expected="a module of the form lite, or one trained with an interface",
+            found="a module of the form full",
+            hint="abi paste takes it to another core, bit for bit",
+        )
+    return donor.correction
 
 
 def align(pairing: Pairing, config: MoveConfig) -> Bridge:

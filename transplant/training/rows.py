@@ -70,8 +70,8 @@ def row_source(
 
 def concat_states(parts: Sequence[States]) -> States:
     """Joins the rows of several windows; `windows` counts the parts."""
-    counts = torch.tensor([len(part) for part in parts])
     h_last = torch.cat([part.h_last for part in parts])
+    counts = torch.tensor([len(part) for part in parts], device=h_last.device)
     return States(
         taps={
             tap: h_last
@@ -82,5 +82,7 @@ def concat_states(parts: Sequence[States]) -> States:
         h_last=h_last,
         labels=torch.cat([part.labels for part in parts]),
         ends=torch.cat([part.ends for part in parts]),
-        windows=torch.repeat_interleave(torch.arange(len(parts)), counts),
+        windows=torch.arange(len(parts), device=h_last.device).repeat_interleave(
+            counts, output_size=len(h_last)
+        ),
     )

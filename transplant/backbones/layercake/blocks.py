@@ -99,6 +99,10 @@ def rotate(x: Tensor, angles: Angles) -> Tensor:
     return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
+class ResidualLinear(nn.Linear):
+    """A map that writes into the residual stream: it starts smaller, the more of them there are."""
+
+
 class Block(nn.Module):
     """A causal pre-norm transformer block: 12 tensors.
 
@@ -114,10 +118,10 @@ class Block(nn.Module):
         self.n_heads = n_heads
         self.attention_norm = nn.LayerNorm(width, eps=eps)
         self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.out = ResidualLinear(width, width)
         self.ff_norm = nn.LayerNorm(width, eps=eps)
         self.ff_in = nn.Linear(width, d_ff)
-        self.ff_out = nn.Linear(d_ff, width)
+        self.ff_out = ResidualLinear(d_ff, width)
 
     @property
     def last_projections(self) -> tuple[nn.Linear, nn.Linear]:

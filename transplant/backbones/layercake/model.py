@@ -12,7 +12,13 @@ from transformers.cache_utils import DynamicLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.utils.generic import can_return_tuple
 
-from transplant.backbones.layercake.blocks import Block, Span, make_span, rotary_angles
+from transplant.backbones.layercake.blocks import (
+    Block,
+    ResidualLinear,
+    Span,
+    make_span,
+    rotary_angles,
+)
 from transplant.backbones.layercake.config import LayerCakeConfig
 from transplant.backbones.layercake.forms import FORMS, Form
 from transplant.backbones.layercake.pretrained import LayerCakePreTrainedModel
@@ -35,7 +41,7 @@ class LayerCakeModel(LayerCakePreTrainedModel):
         )
         self.core_to_abi = nn.Linear(width, config.d_abi, bias=False)
         self.abi_norm = nn.LayerNorm(config.d_abi, eps=eps)
-        self.abi_to_core = nn.Linear(config.d_abi, width, bias=False)
+        self.abi_to_core = ResidualLinear(config.d_abi, width, bias=False)
         self.final_norm = nn.LayerNorm(width, eps=eps)
         # Sorted, as a saved configuration is: weights and sums come in one order always.
         modules = sorted(config.domain_modules.items())

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel, initialization
 
-from transplant.backbones.layercake.blocks import Block
+from transplant.backbones.layercake.blocks import ResidualLinear
 from transplant.backbones.layercake.config import LayerCakeConfig
 from transplant.backbones.layercake.forms import FORMS, Form
 from transplant.backbones.layercake.router import Router
@@ -29,18 +29,20 @@ class LayerCakePreTrainedModel(PreTrainedModel):
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
-        """Children come before parents, so that a block or a form has the last word on its own."""
+        """Children come before parents, so that a form has the last word on its own.
+
+        Only modules with parameters of their own come here: `transformers` passes over the others.
+        """
         if isinstance(module, Router):
             module.become_one()
         elif isinstance(module, Form):
             module.become_identity()
-        elif isinstance(module, Block):
-            # As in GPT-2: the residual stream keeps its scale over the layers.
-            std = self.config.initializer_range / (2 * self.config.num_hidden_layers) ** 0.5
-            for projection in module.last_projections:
-                initialization.normal_(projection.weight, std=std)
         else:
             super()._init_weights(module)
+            if isinstance(module, ResidualLinear):
+                # As in GPT-2: the residual stream keeps its scale over the layers.
+                std = self.config.initializer_range / (2 * self.config.num_hidden_layers) ** 0.5
+                initialization.normal_(module.weight, std=std)
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
