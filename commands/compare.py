@@ -5,20 +5,13 @@ Example: abi compare 2M --baseline 2M-plain
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from commands.options import EvalTokens
-from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from registry.manifest import Manifest
 
 
 def compare(
@@ -31,6 +24,7 @@ def compare(
     eval_tokens: EvalTokens = 200_000,
 ) -> None:
     """Compare cores with the plain transformers of the same recipe, on held-out documents."""
+    from commands.comparing import compare_pair, comparison_table
     from transplant.evaluation.intervals import t_interval
 
     plain = baseline or [f"{core}-plain" for core in cores]
@@ -38,7 +32,7 @@ def compare(
         raise InputError(
             "every core needs its baseline", expected=f"{len(cores)} --baseline", found=len(plain)
         )
-    pairs = [_compare(session, *names, eval_tokens) for names in zip(cores, plain, strict=True)]
+    pairs = [compare_pair(session, *names, eval_tokens) for names in zip(cores, plain, strict=True)]
     report: dict[str, Any] = {"pairs": pairs, "made": session.made()}
     if len(pairs) > 1:
         over_seeds = t_interval([pair["difference_percent"] for pair in pairs])
@@ -47,108 +41,4 @@ def compare(
             "interval": over_seeds.as_list(),
             "contains_zero": over_seeds.low <= 0.0 <= over_seeds.high,
         }
-    session.out.result(report, _shown(report))
-
-
-def _compare(session: Session, core: str, plain: str, eval_tokens: int) -> dict[str, Any]:
-    from commands.corpora import read_splits, windows_of
-    from transplant.evaluation.intervals import paired_bootstrap
-    from transplant.evaluation.likelihood import score_documents
-
-    of_core = session.registry.find("backbone", core).manifest
-    of_plain = session.registry.find("backbone", plain).manifest
-    recipe = _common_recipe(of_core, of_plain)
-    splits = read_splits(session, recipe["data"], recipe["max_chars"])
-    if splits.fingerprint != of_core.made["split"]:
-        session.out.warn(
-            f"{recipe['data']} has changed since {core} was trained: documents held out now may "
-            "have been trained on"
-        )
-    scored = []
-    for name in (core, plain):
-        backbone = session.load_backbone(name)
-        windows = windows_of(backbone, splits.eval, recipe["window"], eval_tokens)
-        with session.out.progress(f"evaluating {name}") as progress:
-            scored.append(score_documents(backbone, windows, {"": None}, progress=progress)[""])
-    ours, theirs = scored
-    nats = paired_bootstrap(ours.nats.numpy(), theirs.nats.numpy(), ours.tokens.numpy())
-    return {
-        "core": core,
-        "baseline": plain,
-        "seed": recipe["seed"],
-        "parameters": {
-            "core": of_core.results["parameters"],
-            "baseline": of_plain.results["parameters"],
-        },
-        "ppl": {"core": ours.perplexity, "baseline": theirs.perplexity},
-        "difference_percent": _percent(nats.mean),
-        "interval": [_percent(nats.low), _percent(nats.high)],
-        "train_seconds": {
-            "core": of_core.results["train_seconds"],
-            "baseline": of_plain.results["train_seconds"],
-        },
-        "eval": {"documents": len(ours.tokens), "tokens": int(ours.tokens.sum())},
-        "recipe": recipe,
-        "split": splits.fingerprint,
-    }
-
-
-def _common_recipe(core: Manifest, plain: Manifest) -> dict[str, Any]:
-    """What both were trained by.
-
-    Raises:
-        InputError: one was not trained by `train-core`, or anything but the architecture differs.
-    """
-    from transplant.backbones.layercake.baseline import TOLERANCE
-
-    for manifest, kind in ((core, "a core"), (plain, "a plain transformer")):
-        if manifest.made.get("plain") is not (kind != "a core"):
-            raise InputError(
-                f"{manifest.name} is not {kind} trained by abi train-core",
-                hint="abi train-core --size 2M, and again with --baseline",
-            )
-    for key in ("split", "tokenizer"):
-        _same(key, core.made[key], plain.made[key])
-    for key, value in core.made["recipe"].items():
-        _same(key, value, plain.made["recipe"].get(key))
-    ours, theirs = core.results["parameters"], plain.results["parameters"]
-    if abs(theirs / ours - 1.0) > TOLERANCE:
-        raise InputError(
-            "core and baseline differ in size", expected=f"{ours:,} +- 0.5 %", found=f"{theirs:,}"
-        )
-    return core.made["recipe"]
-
-
-def _same(what: str, ours: object, theirs: object) -> None:
-    if ours != theirs:
-        raise InputError(
-            f"core and baseline were trained apart: {what} differs", expected=ours, found=theirs
-        )
-
-
-def _percent(nats: float) -> float:
-    """A difference of log perplexity as a change of perplexity in percent."""
-    return 100.0 * math.expm1(nats)
-
-
-def _shown(report: dict[str, Any]) -> Table:
-    shown = table(
-        "held-out perplexity, core against plain transformer",
-        "core", "seed", "parameters", "plain", "core ppl", "plain ppl", "difference", "95 %",
-    )  # fmt: skip
-    for pair in report["pairs"]:
-        low, high = pair["interval"]
-        shown.add_row(
-            pair["core"],
-            str(pair["seed"]),
-            *(f"{pair['parameters'][side]:,}" for side in ("core", "baseline")),
-            *(f"{pair['ppl'][side]:.2f}" for side in ("core", "baseline")),
-            f"{pair['difference_percent']:+.2f} %",
-            f"{low:+.2f} .. {high:+.2f}",
-        )
-    if "mean" in report:
-        low, high = report["mean"]["interval"]
-        shown.add_section()
-        mean = f"{report['mean']['difference_percent']:+.2f} %"
-        shown.add_row("over seeds", "", "", "", "", "", mean, f"{low:+.2f} .. {high:+.2f}")
-    return shown
+    session.out.result(report, comparison_table(report))

@@ -3,7 +3,12 @@ import pytest
 
 from transplant.errors import InputError, NumericalError, ShapeError
 from transplant.evaluation import intervals
-from transplant.evaluation.intervals import Interval, bootstrap_interval, paired_bootstrap
+from transplant.evaluation.intervals import (
+    Interval,
+    bootstrap_interval,
+    paired_bootstrap,
+    t_interval,
+)
 
 
 def test_interval_covers_a_known_mean_about_as_often_as_it_says():
@@ -86,3 +91,13 @@ def test_options_out_of_range_are_an_error():
         bootstrap_interval([1.0], resamples=0)
     with pytest.raises(InputError, match="weights"):
         paired_bootstrap([1.0, 2.0], [1.0, 1.0], [1.0, 0.0])
+
+
+def test_students_interval_is_the_textbooks():
+    found = t_interval([1.0, 2.0, 4.0])
+    error = np.std([1.0, 2.0, 4.0], ddof=1) / 3**0.5
+    assert found.mean == pytest.approx(7 / 3)
+    assert found.high - found.mean == pytest.approx(4.302653 * error, rel=1e-5)
+    assert found.mean - found.low == pytest.approx(4.302653 * error, rel=1e-5)
+    with pytest.raises(InputError, match="2 values"):
+        t_interval([1.0])
