@@ -8,6 +8,7 @@ import typer
 
 from commands.bridge_align import bridge_align
 from commands.calibrate import calibrate
+from commands.capture import capture
 from commands.compare import compare
 from commands.cores import cores
 from commands.demo import demo
@@ -32,6 +33,7 @@ VERBS = (
     ("paste", paste, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
+    ("capture", capture, ALIGNMENT),
     ("bridge-align", bridge_align, ALIGNMENT),
     ("nib", nib, EVIDENCE),
     ("verify", verify, EVIDENCE),

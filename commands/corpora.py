@@ -21,6 +21,14 @@ def read_splits(session: Session, source: str, max_chars: int | None = None) -> 
     return _read(source, max_chars)
 
 
+def read_documents_of(session: Session, source: str) -> list[Document]:
+    """All documents of a corpus, in its own order."""
+    from transplant.text.documents import read_documents
+
+    session.out.note(f"reading {source}")
+    return read_documents(source)
+
+
 @lru_cache(maxsize=4)
 def _read(source: str, max_chars: int | None) -> Splits:
     from transplant.text.documents import read_documents

@@ -28,6 +28,10 @@ def train(
     form: Annotated[
         str | None, typer.Option(help="In a core: lite or full, a module inside it.")
     ] = None,
+    activations: Annotated[
+        Path | None,
+        typer.Option("--from-activations", help="Read rows of `abi capture` in place of --data."),
+    ] = None,
     name: Annotated[
         str | None,
         typer.Option(help="Name in the registry; default: domain, with --form <core>-<domain>."),
@@ -55,7 +59,8 @@ def train(
             "a module inside a core reads what the core reads, and makes a new core",
             expected="--form without --d-abi, --taps and --replace",
         )
-
+    if activations is not None and data is not None:
+        raise InputError("the text is in the file", expected="--data or --from-activations")
     config = dataclasses.replace(
         TRAIN,
         d_abi=d_abi,
@@ -68,7 +73,9 @@ def train(
         seed=session.seed,
     )
     default = domain if form is None else f"{Path(backbone).name}-{domain}"
-    job = TrainJob(backbone, domain, data or domain, name or default, config, eval_tokens, form)
+    job = TrainJob(
+        backbone, domain, data or domain, name or default, config, eval_tokens, form, activations
+    )
     report = run_train_job(session, job, resume=resume, replace=replace)
     shown = table(f"{report['name']}  (held out)", "", "perplexity")
     for system, value in report["ppl"].items():

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import refuse_existing, store_hosted
 from commands.core_folders import refuse_taken
 from commands.core_modules import check_core, refuse_inside, store_in_core
-from commands.corpora import read_splits, windows_of
 from commands.session import Session
+from commands.train_text import TrainText, text_of_corpus, text_of_file
 from transplant.training.config import TrainConfig
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from transplant.backbones.view import Backbone
     from transplant.modules.core import CoreCorrection
 
@@ -33,6 +33,8 @@ class TrainJob:
     eval_tokens: int
     form: str | None = None
     """Of a module inside a core, which `name` then names; None: a module behind an interface."""
+    activations: Path | None = None
+    """A file of `abi capture` to read rows from, in place of `data`."""
 
 
 def run_train_job(
@@ -43,9 +45,7 @@ def run_train_job(
     Raises:
         ExistsError: the name is taken and `replace` is off.
     """
-    from transplant.alignment.tokens import count_tokens
     from transplant.backbones.fingerprint import hash_tensors
-    from transplant.evaluation.likelihood import score_documents
     from transplant.training.checkpoint import CheckpointFile
     from transplant.training.loop import train_module
 
@@ -59,40 +59,37 @@ def run_train_job(
     start = _start_in_core(session, backbone, job)
     if start is not None:
         config = dataclasses.replace(config, d_abi=start.module.d_abi)
-    splits = read_splits(session, job.data)
-    train = windows_of(backbone, splits.train, config.window, config.train_tokens)
-    held = windows_of(backbone, splits.calibration, config.window, config.calibration_tokens)
-    checkpoint = CheckpointFile(
-        _checkpoint_path(session, job),
-        {
-            "config": dataclasses.asdict(config),
-            "backbone": backbone.weights_sha256,
-            "split": splits.fingerprint,
-            "form": job.form,
-        },
-    )
-    if not resume:
-        checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
-    title = f"training {job.name}@{job.backbone}"
-    try:
-        with backbone.frozen(), session.out.progress(title) as progress:
-            trained = train_module(
-                backbone, train, held, config, start=start,
-                checkpoint=checkpoint, resume=resume, progress=progress,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        if checkpoint.path.is_file():
-            session.out.note(f"stopped; the same command with --resume continues {checkpoint.path}")
-        raise
-    evaluated = windows_of(backbone, splits.eval, config.window, job.eval_tokens)
-    likelihoods = score_documents(backbone, evaluated, {"raw": None, "native": trained.correction})
-    ppl = {system: found.perplexity for system, found in likelihoods.items()}
-    counts = count_tokens((i for window in train for i in window.ids), backbone.tokenizer)
+    with _open_text(session, job, backbone, config, start) as text:
+        checkpoint = CheckpointFile(
+            _checkpoint_path(session, job),
+            {
+                "config": dataclasses.asdict(config),
+                "backbone": backbone.weights_sha256,
+                "split": text.split,
+                "form": job.form,
+            },
+        )
+        if not resume:
+            checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
+        title = f"training {job.name}@{job.backbone}"
+        try:
+            with backbone.frozen(), session.out.progress(title) as progress:
+                trained = train_module(
+                    backbone, text.train, text.calibration, config, start=start,
+                    checkpoint=checkpoint, resume=resume, progress=progress,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            if checkpoint.path.is_file():
+                session.out.note(
+                    f"stopped; the same command with --resume continues {checkpoint.path}"
+                )
+            raise
+        ppl = {system: found.perplexity for system, found in text.score(trained.correction).items()}
     made = session.made(
-        corpus=job.data,
-        split=splits.fingerprint,
+        corpus=text.corpus,
+        split=text.split,
         recipe=dataclasses.asdict(config),
-        token_counts=counts,
+        token_counts=text.token_counts,
         form=job.form,
     )
     if job.form is None:
@@ -123,9 +120,23 @@ def run_train_job(
         "best_step": trained.course.best_step,
         "hidden_states": trained.rows,
         "seed": config.seed,
-        "split": splits.fingerprint,
+        "split": text.split,
         "seconds": time.monotonic() - began,
     }
+
+
+def _open_text(
+    session: Session,
+    job: TrainJob,
+    backbone: Backbone,
+    config: TrainConfig,
+    start: CoreCorrection | None,
+) -> AbstractContextManager[TrainText]:
+    """The text of the job: its corpus, or the file that was captured."""
+    if job.activations is None:
+        return nullcontext(text_of_corpus(session, backbone, job.data, config, job.eval_tokens))
+    taps = start.taps if start else backbone.check_taps(config.taps or backbone.all_taps)
+    return text_of_file(backbone, job.activations, taps, config, job.eval_tokens)
 
 
 def _start_in_core(session: Session, backbone: Backbone, job: TrainJob) -> CoreCorrection | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
@@ -179,3 +180,22 @@ def test_output_map_without_shared_tokens_is_refused():
         fit_output_map(torch.ones(3, 2), torch.ones(3, 2), none)
     with pytest.raises(InputError, match="positive"):
         fit_ridge(moments_of(torch.randn(4, 2), torch.randn(4, 2)), 0.0)
+
+
+def test_moments_come_back_from_a_file_as_they_were(tmp_path):
+    moments = CrossMoments(3, 2)
+    moments.update(torch.randn(9, 3), torch.randn(9, 2))
+    save_file(moments.as_tensors(), tmp_path / "moments.safetensors")
+    again = CrossMoments.from_tensors(load_file(tmp_path / "moments.safetensors"))
+    assert again.count == 9
+    for ours, theirs in zip(moments.centred(), again.centred(), strict=True):
+        assert torch.equal(ours, theirs)
+    whole = CrossMoments(3, 2)
+    whole.merge(again)
+    assert torch.equal(whole.xy, moments.xy)
+    tensors = moments.as_tensors()
+    with pytest.raises(ShapeError, match="yy"):
+        CrossMoments.from_tensors({**tensors, "yy": torch.zeros(5)})
+    del tensors["xx"]
+    with pytest.raises(ShapeError, match="not whole"):
+        CrossMoments.from_tensors(tensors)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
 from transplant.errors import NumericalError, ShapeError
+
+SUMS = ("x", "y", "xx", "xy", "yy")
 
 
 class CrossMoments:
@@ -56,8 +60,34 @@ class CrossMoments:
                 "moments of other widths", expected=(self.p, self.q), found=(other.p, other.q)
             )
         self.count += other.count
-        for name in ("x", "y", "xx", "xy", "yy"):
+        for name in SUMS:
             getattr(self, name).add_(getattr(other, name))
+
+    def as_tensors(self) -> dict[str, Tensor]:
+        """Everything it has seen, for a file; `from_tensors` reads it back."""
+        sums = {name: getattr(self, name).clone() for name in SUMS}
+        return {"count": torch.tensor(self.count), **sums}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> CrossMoments:
+        """What `as_tensors` gave out.
+
+        Raises:
+            ShapeError: a sum is missing, or has another shape than the others ask for.
+        """
+        missing = sorted({"count", *SUMS} - tensors.keys())
+        if missing:
+            raise ShapeError("moments that are not whole", expected=["count", *SUMS], found=missing)
+        made = cls(len(tensors["x"]), len(tensors["y"]))
+        for name in SUMS:
+            own, given = getattr(made, name), tensors[name]
+            if own.shape != given.shape:
+                raise ShapeError(
+                    f"moments: {name}", expected=list(own.shape), found=list(given.shape)
+                )
+            own.copy_(given)
+        made.count = int(tensors["count"])
+        return made
 
     def centred(self) -> tuple[Tensor, Tensor, Tensor]:
         """Covariances per row: (xx [p, p], xy [p, q], diagonal of yy [q])."""

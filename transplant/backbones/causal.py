@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transplant.backbones.view import NO_LABEL, Backbone, States, gather_rows
+from transplant.backbones.view import NO_LABEL, Backbone, RowTokens, States, gather_rows
 from transplant.text.windows import Window
 
 
@@ -34,11 +34,20 @@ class CausalBackbone(Backbone):
         begin: Any = self.tokenizer.bos_token_id
         return [begin] if ids[:1] == [begin] and begin is not None else []
 
+    @property
+    def skipped(self) -> int:
+        """The beginning-of-text token."""
+        return len(self._prefix)
+
+    def rows_of(self, window: Window) -> RowTokens:
+        """A row for each token."""
+        return RowTokens(window.ids, [*window.ids[1:], NO_LABEL], window.ends)
+
     @torch.no_grad()
     def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
         """Runs the windows and returns one row for each of their tokens."""
         wanted = tuple(taps)
-        skip = len(self._prefix)
+        skip = self.skipped
         ids, mask = self._pad([[*self._prefix, *window.ids] for window in windows])
         output = self.reader()(
             input_ids=ids,
@@ -51,8 +60,7 @@ class CausalBackbone(Backbone):
             tap: h_last if tap == self.n_layers else output.hidden_states[tap][:, skip:]
             for tap in wanted
         }
-        labels = [[*window.ids[1:], NO_LABEL] for window in windows]
-        return gather_rows(hidden, h_last, mask[:, skip:], labels, [w.ends for w in windows])
+        return gather_rows(hidden, h_last, mask[:, skip:], [*map(self.rows_of, windows)])
 
     def reader(self) -> nn.Module:
         """The decoder without its head: the module that the model itself calls."""

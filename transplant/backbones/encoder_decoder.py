@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from transplant.backbones.view import Backbone, States, gather_rows
+from transplant.backbones.view import Backbone, RowTokens, States, gather_rows
 from transplant.text.windows import Window
 
 
@@ -49,15 +49,21 @@ class PrefixBackbone(Backbone):
         """Where the weights are."""
         return self.model.get_output_embeddings().weight.device
 
+    def rows_of(self, window: Window) -> RowTokens:
+        """A row for each token of the second half; the first one has read the first half."""
+        half = len(window) // 2
+        labels = window.ids[half:]
+        start = self.model.config.decoder_start_token_id
+        return RowTokens([start, *labels[:-1]], labels, window.ends[half - 1 : -1])
+
     @torch.no_grad()
     def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
         """Runs the windows and returns one row for each token of their second halves."""
         wanted = tuple(taps)
         halves = [len(window) // 2 for window in windows]
         prefix, prefix_mask = self._pad([w.ids[:h] for w, h in zip(windows, halves, strict=True)])
-        labels = [w.ids[h:] for w, h in zip(windows, halves, strict=True)]
-        start = self.model.config.decoder_start_token_id
-        ids, mask = self._pad([[start, *row[:-1]] for row in labels])
+        rows = [*map(self.rows_of, windows)]
+        ids, mask = self._pad([row.ids for row in rows])
         encoded = self.model.get_encoder()(input_ids=prefix, attention_mask=prefix_mask)
         output = self.reader()(
             input_ids=ids,
@@ -71,8 +77,7 @@ class PrefixBackbone(Backbone):
         hidden = {
             tap: h_last if tap == self.n_layers else output.hidden_states[tap] for tap in wanted
         }
-        ends = [w.ends[h - 1 : -1] for w, h in zip(windows, halves, strict=True)]
-        return gather_rows(hidden, h_last, mask, labels, ends)
+        return gather_rows(hidden, h_last, mask, rows)
 
     def reader(self) -> nn.Module:
         """The decoder."""

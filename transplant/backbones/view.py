@@ -66,6 +66,15 @@ class States:
         return self.select(self.labels != NO_LABEL)
 
 
+@dataclass(frozen=True)
+class RowTokens:
+    """The rows of one window: what was read last, what comes next, and where in the document."""
+
+    ids: Sequence[int]
+    labels: Sequence[int]
+    ends: Sequence[int]
+
+
 class Backbone(ABC):
     """A frozen language model from `transformers`.
 
@@ -129,6 +138,15 @@ class Backbone(ABC):
         """The longest window in tokens."""
 
     @abstractmethod
+    def rows_of(self, window: Window) -> RowTokens:
+        """What `read` will say of each row of a window, without running anything."""
+
+    @property
+    def skipped(self) -> int:
+        """Positions that the model reads before the first row of a window."""
+        return 0
+
+    @abstractmethod
     def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
         """Runs the windows and returns the rows of all of them, without gradients."""
 
@@ -185,21 +203,17 @@ class Backbone(ABC):
 
 
 def gather_rows(
-    hidden: dict[int, Tensor],
-    h_last: Tensor,
-    mask: Tensor,
-    labels: Sequence[Sequence[int]],
-    ends: Sequence[Sequence[int]],
+    hidden: dict[int, Tensor], h_last: Tensor, mask: Tensor, rows: Sequence[RowTokens]
 ) -> States:
     """Drops the padding of a batch: [batch, seq, d_model] and a mask [batch, seq] to rows."""
     keep = mask.bool()
     last_rows = h_last[keep]
-    counts = [len(row) for row in labels]
-    windows = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    counts = torch.tensor([len(row.labels) for row in rows])
+    windows = torch.repeat_interleave(torch.arange(len(rows)), counts)
     return States(
         taps={t: last_rows if h is h_last else h[keep] for t, h in hidden.items()},
         h_last=last_rows,
-        labels=torch.tensor([label for row in labels for label in row], device=h_last.device),
-        ends=torch.tensor([end for row in ends for end in row], device=h_last.device),
+        labels=torch.tensor([n for row in rows for n in row.labels], device=h_last.device),
+        ends=torch.tensor([n for row in rows for n in row.ends], device=h_last.device),
         windows=windows.to(h_last.device),
     )

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
-from transplant.backbones.view import Backbone
+from transplant.backbones.view import Backbone, States
 from transplant.text.windows import Window, batches
+
+Block = tuple[States, Tensor]  # rows of some windows, and each window's document
 
 
 class Corrector(Protocol):
@@ -67,13 +69,38 @@ def score_documents(
     for system in systems.values():
         if isinstance(system, nn.Module):
             system.to(backbone.device)
-    documents = max(window.document for window in windows) + 1
-    tokens = torch.zeros(documents, dtype=torch.float64)
-    nats = {name: torch.zeros(documents, dtype=torch.float64) for name in systems}
-    done = 0
-    for batch in batches(windows):
-        states = backbone.read([windows[index] for index in batch], sorted(taps)).labelled()
-        owner = torch.tensor([windows[index].document for index in batch])[states.windows.cpu()]
+
+    def read() -> Iterator[Block]:
+        done = 0
+        for batch in batches(windows):
+            states = backbone.read([windows[index] for index in batch], sorted(taps)).labelled()
+            yield states, torch.tensor([windows[index].document for index in batch])
+            done += len(batch)
+            if progress is not None:
+                progress(done, len(windows), "windows")
+
+    return score_rows(backbone, read(), systems)
+
+
+@torch.no_grad()
+def score_rows(
+    backbone: Backbone, blocks: Iterable[Block], systems: Mapping[str, Corrector | None]
+) -> dict[str, Likelihood]:
+    """Scores every system on rows that have been read already: only the head runs.
+
+    Args:
+        backbone: whose head it is.
+        blocks: labelled rows of some windows, and the document [windows] of each of these.
+        systems: corrections by name; `None` is the raw backbone.
+    """
+    tokens = torch.zeros(0, dtype=torch.float64)
+    nats = {name: torch.zeros(0, dtype=torch.float64) for name in systems}
+    for states, documents in blocks:
+        owner = documents[states.windows.cpu()]
+        if len(tokens) <= int(documents.max()):
+            more = torch.zeros(int(documents.max()) + 1 - len(tokens), dtype=torch.float64)
+            tokens = torch.cat([tokens, more])
+            nats = {name: torch.cat([total, more]) for name, total in nats.items()}
         tokens.index_add_(0, owner, torch.ones(len(states), dtype=torch.float64))
         for name, system in systems.items():
             hidden = states.h_last
@@ -82,8 +109,5 @@ def score_documents(
             logits = backbone.head(hidden).float()
             loss = nn.functional.cross_entropy(logits, states.labels, reduction="none")
             nats[name].index_add_(0, owner, loss.double().cpu())
-        done += len(batch)
-        if progress is not None:
-            progress(done, len(windows), "windows")
     seen = tokens > 0
     return {name: Likelihood(total[seen], tokens[seen]) for name, total in nats.items()}

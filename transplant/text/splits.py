@@ -28,8 +28,8 @@ class Splits:
     @property
     def fingerprint(self) -> str:
         """One hash over the three sets: equal only where all three hold the same documents."""
-        parts = [fingerprint(side) for side in (self.train, self.calibration, self.eval)]
-        return hashlib.sha256("/".join(parts).encode()).hexdigest()
+        sides = (self.train, self.calibration, self.eval)
+        return fingerprint_sides(*([d.digest for d in side] for side in sides))
 
 
 def split_documents(documents: Iterable[Document], *, require_all: bool = True) -> Splits:
@@ -54,8 +54,13 @@ def split_documents(documents: Iterable[Document], *, require_all: bool = True) 
 
 def split_of(document: Document) -> str:
     """The side of one document: `train`, `calibration` or `eval`."""
-    digest = hashlib.sha256(f"{SALT}/{document.digest}".encode()).digest()
-    draw = int.from_bytes(digest[:8], "big") / 2**64
+    return split_of_digest(document.digest)
+
+
+def split_of_digest(digest: str) -> str:
+    """The side of the document with this sha256."""
+    drawn = hashlib.sha256(f"{SALT}/{digest}".encode()).digest()
+    draw = int.from_bytes(drawn[:8], "big") / 2**64
     if draw < EVAL_SHARE:
         return "eval"
     return "calibration" if draw < EVAL_SHARE + CALIBRATION_SHARE else "train"
@@ -63,5 +68,16 @@ def split_of(document: Document) -> str:
 
 def fingerprint(documents: Iterable[Document]) -> str:
     """The sha256 over the sorted document hashes: the order does not matter, the texts do."""
-    joined = "\n".join(sorted(document.digest for document in documents))
-    return hashlib.sha256(joined.encode()).hexdigest()
+    return _fingerprint(document.digest for document in documents)
+
+
+def fingerprint_sides(
+    train: Iterable[str], calibration: Iterable[str], evaluation: Iterable[str]
+) -> str:
+    """One hash over the document hashes of three sides: `Splits.fingerprint` without the text."""
+    parts = [_fingerprint(side) for side in (train, calibration, evaluation)]
+    return hashlib.sha256("/".join(parts).encode()).hexdigest()
+
+
+def _fingerprint(digests: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()

@@ -57,13 +57,13 @@ class TrainResult:
     correction: Correction
     course: Course
     rows: str
-    """`cached` or `live`: whether hidden states were kept in memory."""
+    """Where hidden states came from: `cached` in memory, `live` each time, or a `file`."""
 
 
 def train_module(
     backbone: Backbone,
-    train: Sequence[Window],
-    calibration: Sequence[Window],
+    train: Sequence[Window] | RowSource,
+    calibration: Sequence[Window] | RowSource,
     config: TrainConfig,
     *,
     start: Correction | None = None,
@@ -78,8 +78,8 @@ def train_module(
 
     Args:
         backbone: the frozen language model.
-        train: windows to learn from.
-        calibration: windows that decide early stopping.
+        train: windows to learn from, or their rows, which spares the backbone.
+        calibration: windows, or rows, that decide early stopping.
         config: the recipe.
         start: what to train, where it is not a new interface and module of `config`; its frozen
             parameters stay as they are.
@@ -90,8 +90,10 @@ def train_module(
     if start is None:
         taps = backbone.check_taps(config.taps or backbone.all_taps)
         start = new_correction(backbone.d_model, config.d_abi, taps, config.seed)
-    source = row_source(backbone, train, start.taps)
-    held = row_source(backbone, calibration, start.taps)
+    source, held = (
+        side if isinstance(side, RowSource) else row_source(backbone, side, start.taps)
+        for side in (train, calibration)
+    )
     run = _Run(backbone, config, start)
     if resume and checkpoint is not None:
         run.restore(checkpoint.load())
@@ -128,8 +130,8 @@ def cross_entropy(backbone: Backbone, states: States, correction: nn.Module) -> 
 def mean_loss(backbone: Backbone, source: RowSource, correction: nn.Module) -> float:
     """Mean next-token loss in nats over all rows of a source."""
     total, count = 0.0, 0
-    for start in range(0, len(source.windows), 4):
-        states = source.rows(range(start, min(start + 4, len(source.windows))))
+    for start in range(0, len(source), 4):
+        states = source.rows(range(start, min(start + 4, len(source))))
         total += cross_entropy(backbone, states, correction).item() * len(states)
         count += len(states)
     return total / count

@@ -1,0 +1,74 @@
+"""Capture the hidden states of a frozen backbone into an HDF5 file.
+
+Example: abi capture --backbone ref-llama --data python --taps all --out acts.h5
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.output import table
+from commands.session import NotPassedError, Session
+from transplant.errors import InputError
+
+
+def capture(
+    session: Session,
+    backbone: Annotated[
+        str | None, typer.Option(help="The backbone: a registry name, folder or hub id.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Text: prose, python, a file, a folder, a data set.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
+    taps: Annotated[
+        str, typer.Option(help="all, last, or a list as 0,3,block.2.attn,block.2.mlp.")
+    ] = "last",
+    dtype: Annotated[str, typer.Option(help="Stored as fp32, fp16 or bf16.")] = "fp32",
+    window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = 512,
+    max_tokens: Annotated[
+        int | None, typer.Option("--max-tokens", min=1, help="Stop after this many tokens.")
+    ] = None,
+    pool: Annotated[
+        str, typer.Option(help="none: a row for each token; mean or last: one for each window.")
+    ] = "none",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted file.")] = False,
+    inspect: Annotated[
+        Path | None, typer.Option(help="Say what a file holds, and do nothing else.")
+    ] = None,
+    verify: Annotated[
+        Path | None, typer.Option(help="Compute a sample of a file again and compare.")
+    ] = None,
+) -> None:
+    """Capture the hidden states of a frozen backbone into an HDF5 file."""
+    from commands.capturing import CaptureJob, inspect_file, run_capture, verify_file
+    from commands.ranks import Rank
+
+    if inspect is not None:
+        report = inspect_file(inspect)
+    elif verify is not None:
+        report = verify_file(session, verify)
+    elif backbone is None or data is None or out is None:
+        raise InputError(
+            "abi capture", expected="--backbone, --data and --out; or --inspect, or --verify FILE"
+        )
+    else:
+        job = CaptureJob(
+            backbone=backbone, data=data, out=out, taps=taps, dtype=dtype, window=window,
+            max_tokens=max_tokens, pool=pool,
+        )  # fmt: skip
+        report = run_capture(session, job, resume=resume)
+        if Rank.of_environment().number > 0:
+            return  # the first process speaks for all
+    shown = table(report["file"], "", "")
+    shown.columns[1].justify = "left"
+    for key, value in report.items():
+        if key not in ("file", "made"):
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            shown.add_row(key.replace("_", " "), text)
+    session.out.result(report, shown)
+    if report.get("identical") is False:
+        raise NotPassedError

@@ -1,0 +1,256 @@
+"""What capturing costs, what it survives, and what training from it saves.
+
+    python tests/benchmarks/bench_capture.py [--only speed,memory,crash,train] [--pairs 5] [--out F]
+
+`speed`: the forward pass of ref-llama with all taps, bare, captured to memory and to disk.
+`memory`: the largest resident set for 50 k tokens and for 1 M. `crash`: kill -9 at 20 random
+moments, resumed each time. `train`: three epochs of a module on ref-gpt2, through the backbone and
+from a file.
+
+Exits 1 where a goal is missed. Ratios are medians over pairs of runs, one right after the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ABI = str(Path(sys.executable).with_name("abi"))
+GOALS = {"to memory": 1.05, "to disk": 1.25, "memory": 1.1, "training": 3.0}
+TOKENS = 40_000  # of each timed pass
+
+
+def speed(pairs: int) -> dict[str, Any]:
+    """Ratios of the time of a pass to that of the bare forward pass."""
+    import transplant
+    from transplant.activations.capture import Taps, capture, read_taps, token_table
+    from transplant.activations.layout import CaptureHeader
+    from transplant.activations.writer import ActivationWriter
+    from transplant.text.documents import read_documents
+    from transplant.text.windows import batches, cut_windows
+
+    backbone = transplant.load("ref-llama").backbone
+    documents = read_documents("python", max_chars=1_000_000)
+    windows = cut_windows(documents, backbone.tokenizer, 512, max_tokens=TOKENS)
+    taps = Taps(tuple(map(str, backbone.all_taps)))
+    tokens = token_table(backbone, documents, windows, "none")
+    header = CaptureHeader(
+        backbone="ref-llama", family="llama", backbone_sha256="", tokenizer_sha256="", corpus="",
+        corpus_fingerprint="", window=512, pool="none", dtype="fp32", taps=taps.names,
+        widths=(backbone.d_model,) * len(taps.names), made={},
+    )  # fmt: skip
+    grouped = [[windows[n] for n in batch] for batch in batches(windows)]
+    reader = backbone.reader()
+
+    @torch.no_grad()
+    def bare() -> None:
+        for batch in grouped:
+            ids, mask = backbone._pad([[*window.ids] for window in batch])
+            reader(input_ids=ids, attention_mask=mask, use_cache=False)
+
+    def to_memory() -> None:
+        kept = [read_taps(backbone, batch, taps) for batch in grouped]
+        assert sum(len(read["0"]) for read in kept) == tokens.rows
+
+    def to_disk() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "acts.h5"
+            with ActivationWriter.create(path, header, tokens) as writer:
+                capture(backbone, windows, tokens, taps, writer, dtype="fp32", pool="none")
+
+    found: dict[str, Any] = {"tokens": tokens.rows}
+    for name, run in (("to memory", to_memory), ("to disk", to_disk)):
+        found[name] = ratio(run, bare, pairs)
+    return found
+
+
+def ratio(ours: Callable[[], None], bare: Callable[[], None], pairs: int) -> dict[str, Any]:
+    """The median over pairs of the time of `ours` over that of `bare`; they take turns."""
+    bare()
+    ours()
+    ratios = []
+    for number in range(pairs):
+        order = (ours, bare) if number % 2 else (bare, ours)
+        seconds = {}
+        for run in order:
+            began = time.perf_counter()
+            run()
+            seconds[run] = time.perf_counter() - began
+        ratios.append(seconds[ours] / seconds[bare])
+    return {"median": statistics.median(ratios), "each": [round(r, 3) for r in ratios]}
+
+
+def memory() -> dict[str, Any]:
+    """The largest resident set of a whole capture, for few tokens and for many."""
+    found: dict[str, Any] = {}
+    for tokens in (50_000, 1_000_000):
+        with tempfile.TemporaryDirectory() as folder:
+            words = words_for("ref-gpt2", "prose", Path(folder) / "acts.h5", tokens)
+            pid = os.posix_spawn(ABI, words, dict(os.environ))
+            _, status, usage = os.wait4(pid, 0)
+            assert status == 0
+            found[f"{tokens}"] = usage.ru_maxrss // 1024  # MiB
+    found["ratio"] = found["1000000"] / found["50000"]
+    return found
+
+
+def words_for(backbone: str, data: str, path: Path, tokens: int) -> list[str]:
+    """The command line of a capture."""
+    return [
+        ABI, "capture", "--backbone", backbone, "--data", data, "--taps", "last", "--out",
+        str(path), "--max-tokens", str(tokens), "--quiet", "--json",
+    ]  # fmt: skip
+
+
+def crash(kills: int = 20) -> dict[str, Any]:
+    """Kills a capture again and again; its bytes must be those of one that was left alone."""
+    draw = random.Random(0)
+    with tempfile.TemporaryDirectory() as folder:
+        whole, broken = Path(folder) / "whole.h5", Path(folder) / "broken.h5"
+        words = words_for("ref-llama", "python", whole, 400_000)
+        words[words.index("last")] = "all"
+        began = time.monotonic()
+        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        length = time.monotonic() - began
+        words[words.index(str(whole))] = str(broken)
+        committed = []
+        for _ in range(kills):
+            resume = ["--resume"] if broken.exists() else []
+            running = subprocess.Popen([*words, *resume], stdout=subprocess.DEVNULL)
+            time.sleep(draw.uniform(0.3, 1.0) * length)
+            running.send_signal(signal.SIGKILL)
+            running.wait()
+            if broken.exists():
+                seen = subprocess.run(
+                    [ABI, "capture", "--inspect", str(broken), "--json"],
+                    check=True, stdout=subprocess.PIPE,
+                )  # fmt: skip
+                committed.append(json.loads(seen.stdout)["committed"])
+        subprocess.run([*words, "--resume"], check=True, stdout=subprocess.DEVNULL)
+        same = sha256(whole) == sha256(broken)
+    return {"kills": kills, "committed": committed, "same_bytes": same}
+
+
+def sha256(path: Path) -> str:
+    """Of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def train(pairs: int) -> dict[str, Any]:
+    """Three epochs of a module on 60,000 tokens: rows through the backbone, or from a file."""
+    import transplant
+    from transplant.activations.capture import Taps, capture, token_table
+    from transplant.activations.layout import CaptureHeader
+    from transplant.activations.reader import Activations
+    from transplant.activations.writer import ActivationWriter
+    from transplant.text.documents import read_documents
+    from transplant.text.windows import cut_windows
+    from transplant.training.config import TrainConfig
+    from transplant.training.loop import train_module
+    from transplant.training.rows import FileRows, LiveRows
+
+    backbone = transplant.load("ref-gpt2").backbone
+    documents = read_documents("python", max_chars=1_000_000)
+    windows = cut_windows(documents, backbone.tokenizer, 512, max_tokens=66_000)
+    held = len(windows) // 10
+    last = backbone.n_layers
+    taps, tokens = Taps((str(last),)), token_table(backbone, documents, windows, "none")
+    header = CaptureHeader(
+        backbone="ref-gpt2", family="gpt2", backbone_sha256="", tokenizer_sha256="", corpus="",
+        corpus_fingerprint="", window=512, pool="none", dtype="fp32", taps=taps.names,
+        widths=(backbone.d_model,), made={},
+    )  # fmt: skip
+    steps = 3 * (len(windows) - held) // TrainConfig.batch
+    config = TrainConfig(steps=steps, evaluate_every=steps, taps=(last,))
+    sides = range(held, len(windows)), range(held)
+    losses: dict[str, float] = {}
+
+    def through_backbone() -> None:
+        rows, held_rows = (
+            LiveRows(backbone, [windows[n] for n in side], (last,)) for side in sides
+        )
+        losses["backbone"] = train_module(backbone, rows, held_rows, config).course.best_loss
+
+    def from_file() -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "acts.h5"
+            with ActivationWriter.create(path, header, tokens) as writer:
+                capture(backbone, windows, tokens, taps, writer, dtype="fp32", pool="none")
+            began = time.perf_counter()
+            with Activations.open(path) as acts:
+                rows, held_rows = (
+                    FileRows(acts, side, (last,), last, backbone.device) for side in sides
+                )
+                losses["file"] = train_module(backbone, rows, held_rows, config).course.best_loss
+            alone.append(time.perf_counter() - began)
+
+    alone: list[float] = []
+    ratios, without = [], []
+    for number in range(pairs):
+        seconds: dict[Callable[[], None], float] = {}
+        for run in (from_file, through_backbone)[:: 1 if number % 2 else -1]:
+            began = time.perf_counter()
+            run()
+            seconds[run] = time.perf_counter() - began
+        ratios.append(seconds[through_backbone] / seconds[from_file])
+        without.append(seconds[through_backbone] / alone[-1])
+    return {
+        "steps": steps,
+        "held_loss": losses,
+        "faster": statistics.median(without),
+        "faster_with_the_capture": statistics.median(ratios),
+    }
+
+
+def main() -> int:
+    """Measures, prints, and compares with the goals."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="speed,memory,crash,train")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    parts = {
+        "speed": lambda: speed(options.pairs),
+        "memory": memory,
+        "crash": crash,
+        "train": lambda: train(options.pairs),
+    }
+    found = {}
+    for name in options.only.split(","):
+        found[name] = parts[name]()
+        print(name, json.dumps(found[name]), flush=True)
+    if options.out:
+        options.out.write_text(json.dumps(found, indent=1) + "\n")
+    missed = []
+    for name in ("to memory", "to disk"):
+        if "speed" in found and found["speed"][name]["median"] > GOALS[name]:
+            missed.append(name)
+    if "memory" in found and found["memory"]["ratio"] > GOALS["memory"]:
+        missed.append("memory")
+    if "crash" in found and not found["crash"]["same_bytes"]:
+        missed.append("crash")
+    if "train" in found and found["train"]["faster"] < GOALS["training"]:
+        missed.append("training")
+    if missed:
+        print(f"goals missed: {', '.join(missed)}")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

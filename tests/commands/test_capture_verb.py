@@ -1,0 +1,138 @@
+"""`abi capture`, and `abi train --from-activations`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import pytest
+import torch
+
+from commands.ranks import Rank
+from transplant.activations.reader import Activations
+
+FEW = ("--steps", "12", "--window", "64", "--batch", "2", "--d-abi", "8", "--eval-tokens", "400")
+
+
+@pytest.fixture
+def captured(trained_abi, tmp_path):
+    """Runs `abi capture` of tiny-llama into a file of its own."""
+
+    def run(*more, name="acts.h5"):
+        path = tmp_path / name
+        words = ("capture", "--backbone", "tiny-llama", "--data", trained_abi.corpus)
+        return path, trained_abi(*words, "--window", "64", "--out", str(path), "--json", *more)
+
+    return run
+
+
+def test_a_file_says_what_it_holds_and_a_sample_is_computed_again(captured, trained_abi):
+    path, ran = captured("--taps", "all")
+    assert ran.code == 0, ran.err
+    said = trained_abi("capture", "--inspect", str(path), "--json").json
+    assert said["complete"]
+    assert said["rows"] == said["committed"] == ran.json["captured"]
+    assert said["taps"] == ["0", "1", "2"]
+    verified = trained_abi("capture", "--verify", str(path), "--json")
+    assert (verified.code, verified.json["identical"]) == (0, True)
+    with h5py.File(path, "r+") as file:  # the control: other numbers are seen
+        file["taps/1"][:] += 1.0
+    assert trained_abi("capture", "--verify", str(path), "--json").code == 3
+
+
+def test_training_from_the_file_is_training_on_the_text(captured, trained_abi):
+    path, _ = captured("--taps", "all")
+    words = ("train", "--backbone", "tiny-llama", "--domain", "tales", "--taps", "1,2", *FEW)
+    live = trained_abi(*words, "--data", trained_abi.corpus, "--name", "live", "--json").json
+    ran = trained_abi(*words, "--from-activations", str(path), "--name", "read", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["hidden_states"] == "file"
+    assert ran.json["split"] == live["split"]
+    for system, ppl in live["ppl"].items():
+        assert ran.json["ppl"][system] == pytest.approx(ppl, rel=1e-3)
+    made = [trained_abi("show", f"{n}@tiny-llama", "--json").json["made"] for n in ("live", "read")]
+    assert made[0]["token_counts"] == made[1]["token_counts"]
+    assert made[0]["corpus"] == made[1]["corpus"]
+    for name in ("live", "read"):
+        trained_abi("rm", f"{name}@tiny-llama", "--yes")
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--taps", "0"), "lacks layers that training reads: 2"),
+        (("--taps", "all", "--pool", "mean"), "holds other rows"),
+        (("--taps", "all", "--window", "32"), "holds other windows"),
+    ],
+)
+def test_a_file_that_training_cannot_use_is_refused(captured, trained_abi, more, said):
+    path, ran = captured(*more)
+    assert ran.code == 0, ran.err
+    words = ("train", "--backbone", "tiny-llama", "--domain", "unused", *FEW)
+    ran = trained_abi(*words, "--from-activations", str(path))
+    assert ran.code == 1
+    assert said in " ".join(ran.err.split())
+
+
+def test_rows_of_another_backbone_are_refused(captured, trained_abi):
+    path, _ = captured("--taps", "all")
+    words = ("train", "--backbone", "tiny-gpt2", "--domain", "unused", *FEW)
+    ran = trained_abi(*words, "--from-activations", str(path))
+    assert ran.code == 1
+    assert "tiny-gpt2" in ran.err
+
+
+def test_bad_input_is_named_and_nothing_is_written(captured, trained_abi):
+    for more in (("--taps", "9"), ("--taps", "block.9.attn"), ("--taps", "some")):
+        path, ran = captured(*more)
+        assert ran.code == 1
+        assert not path.exists()
+    path, _ = captured()
+    before = path.read_bytes()
+    _, again = captured()
+    assert again.code == 1
+    assert path.read_bytes() == before
+    _, resumed = captured("--resume")
+    assert resumed.json["captured"] == 0
+    _, other = captured("--resume", "--dtype", "bf16")
+    assert other.code == 1
+    assert trained_abi("capture", "--out", "x.h5").code == 1
+    assert trained_abi("capture", "--inspect", "nowhere.h5").code == 1
+
+
+def test_the_shares_of_all_ranks_are_all_items_once_in_order():
+    for sizes in ([1] * 7, [100, 1, 1, 1], [1, 1, 1, 100], [5, 0, 3], [2, 2]):
+        for count in range(1, len(sizes) + 1):
+            shares = [Rank(number, count).share(sizes) for number in range(count)]
+            assert [item for share in shares for item in share] == [*range(len(sizes))]
+            assert all(len(share) > 0 for share in shares)
+    even = [len(Rank(number, 2).share([1] * 10)) for number in range(2)]
+    assert even == [5, 5]
+
+
+def test_two_processes_capture_the_rows_of_one(captured, trained_abi, tmp_path):
+    alone, ran = captured("--taps", "all")
+    assert ran.code == 0, ran.err
+    both = tmp_path / "both.h5"
+    words = ("--backbone", "tiny-llama", "--data", trained_abi.corpus, "--window", "64")
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
+        "29511", "--no-python", str(Path(sys.executable).with_name("abi")), "capture", *words,
+        "--taps", "all", "--out", str(both), "--json",
+    ]  # fmt: skip
+    environment = {**os.environ, "ABI_REGISTRY": str(trained_abi.root), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["rows"] == ran.json["rows"]  # one process speaks for both
+    with Activations.open(alone) as one, Activations.open(both) as two:
+        assert one.digests == two.digests
+        assert one.header.corpus_fingerprint == two.header.corpus_fingerprint
+        assert len(list(tmp_path.glob("both.rank*"))) == 2
+        for tap in one.header.taps:
+            torch.testing.assert_close(one.tap(tap), two.tap(tap), rtol=1e-4, atol=1e-5)
+        for column in ("ids", "labels", "ends", "windows"):
+            assert torch.equal(getattr(one.tokens(), column), getattr(two.tokens(), column))

@@ -1,0 +1,203 @@
+"""Capture: a frozen backbone reads windows, its hidden states go to disk while it reads on.
+
+Windows are read in shards: inside a shard in batches of like length, so that little is padding;
+between shards the file's count of complete rows moves on. A row's place in the file is known before
+anything runs, so the batches of a shard may come in any order.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transplant.activations.layout import TokenTable
+from transplant.activations.writer import ActivationWriter
+from transplant.backbones.parts import real_rows, watched
+from transplant.backbones.view import NO_LABEL, Backbone
+from transplant.text.documents import Document
+from transplant.text.windows import Window, batches
+
+SHARD_ROWS = 16_384  # between two commits
+WAITING = 4  # batches that the writer may be behind: bounds the memory
+DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Taps:
+    """What is captured: layers, and named parts of blocks, in the order of the file."""
+
+    names: tuple[str, ...]
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The taps that are layers."""
+        return tuple(int(name) for name in self.names if name.isdecimal())
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The taps that are parts of a block."""
+        return tuple(name for name in self.names if not name.isdecimal())
+
+
+def token_table(
+    backbone: Backbone, documents: Sequence[Document], windows: Sequence[Window], pool: str
+) -> TokenTable:
+    """What every row of the file will be, known before the backbone runs.
+
+    Args:
+        backbone: says which rows a window has.
+        documents: the text, in the order that the windows number it by.
+        windows: of all documents.
+        pool: `none`, or one row for each window: `mean` or `last`.
+    """
+    rows = [backbone.rows_of(window) for window in windows]
+    counts = [len(row.labels) if pool == "none" else 1 for row in rows]
+
+    def column(values: Iterator[Sequence[int]]) -> np.ndarray:
+        kept = values if pool == "none" else (v[-1:] for v in values)
+        return np.fromiter((n for v in kept for n in v), dtype=np.int32, count=sum(counts))
+
+    labels = column(iter(row.labels for row in rows))
+    return TokenTable(
+        ids=column(iter(row.ids for row in rows)),
+        labels=labels if pool == "none" else np.full_like(labels, NO_LABEL),
+        ends=column(iter(row.ends for row in rows)),
+        first_row=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        document=np.array([window.document for window in windows], dtype=np.int32),
+        digests=tuple(document.digest for document in documents),
+    )
+
+
+def capture(
+    backbone: Backbone,
+    windows: Sequence[Window],
+    tokens: TokenTable,
+    taps: Taps,
+    writer: ActivationWriter,
+    *,
+    dtype: str,
+    pool: str,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> None:
+    """Runs the backbone over the windows that the file does not hold yet.
+
+    Args:
+        backbone: the frozen language model.
+        windows: all of them; those that are complete in the file are passed over.
+        tokens: the rows of the file.
+        taps: what is written.
+        writer: the open file.
+        dtype: `fp32`, `fp16` or `bf16`.
+        pool: as for `token_table`.
+        progress: called after each batch.
+    """
+    with _writing(writer) as put:
+        for shard in _shards(tokens, writer.committed):
+            for batch in batches([windows[n] for n in shard]):
+                numbers = [shard[n] for n in batch]
+                read = read_taps(backbone, [windows[n] for n in numbers], taps, pool)
+                places = [(int(tokens.first_row[n]), int(tokens.first_row[n + 1])) for n in numbers]
+                put({name: to_stored(states, dtype) for name, states in read.items()}, places)
+                if progress is not None:
+                    progress(places[-1][1], tokens.rows, "rows")
+            put.commit(int(tokens.first_row[shard[-1] + 1]))
+
+
+@torch.no_grad()
+def read_taps(
+    backbone: Backbone, windows: Sequence[Window], taps: Taps, pool: str = "none"
+) -> dict[str, Tensor]:
+    """The rows [rows, d_model] of each tap, window after window; one row each where pooled."""
+    counts = [len(backbone.rows_of(window).labels) for window in windows]
+    with watched(backbone, taps.parts) as seen:
+        states = backbone.read(windows, taps.layers)
+    rows = {str(layer): states.taps[layer] for layer in taps.layers}
+    rows |= {name: real_rows(hidden, counts, backbone.skipped) for name, hidden in seen.items()}
+    return {name: _pooled(rows[name], counts, pool) for name in taps.names}
+
+
+def to_stored(states: Tensor, dtype: str) -> np.ndarray:
+    """Rows as the file holds them: bfloat16 as its bits."""
+    cast = states.to("cpu", DTYPES[dtype]).contiguous()
+    return cast.view(torch.uint16).numpy() if dtype == "bf16" else cast.numpy()
+
+
+def _pooled(rows: Tensor, counts: Sequence[int], pool: str) -> Tensor:
+    if pool == "none":
+        return rows
+    parts = rows.split(list(counts))
+    return torch.stack([part.mean(0) if pool == "mean" else part[-1] for part in parts])
+
+
+def _shards(tokens: TokenTable, done: int) -> Iterator[list[int]]:
+    """The windows of each shard; where shards end depends on the windows alone."""
+    shard: list[int] = []
+    begin = 0
+    for number, (_, last) in enumerate(pairwise(tokens.first_row.tolist())):
+        shard.append(number)
+        if last - begin >= SHARD_ROWS or last == tokens.rows:
+            if last > done:
+                yield shard
+            shard, begin = [], last
+
+
+class _Queue:
+    """Hands batches and commits to the writing thread, in order."""
+
+    def __init__(self, writer: ActivationWriter) -> None:
+        self.writer = writer
+        self.waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=WAITING)
+        self.failure: BaseException | None = None
+
+    def __call__(self, rows: dict[str, np.ndarray], places: Sequence[tuple[int, int]]) -> None:
+        """Writes the rows of a batch: those of its first window to the first place, and so on."""
+
+        def write() -> None:
+            for name, values in rows.items():
+                taken = 0
+                for first, last in places:
+                    self.writer.write(name, first, values[taken : taken + last - first])
+                    taken += last - first
+
+        self._put(write)
+
+    def commit(self, rows: int) -> None:
+        """Declares the rows before this one complete."""
+        self._put(lambda: self.writer.commit(rows))
+
+    def run(self) -> None:
+        """The thread: works until None comes, and after a failure only empties the queue."""
+        while (work := self.waiting.get()) is not None:
+            if self.failure is None:
+                try:
+                    work()
+                except BaseException as error:  # raised where the batches come from
+                    self.failure = error
+
+    def _put(self, work: Callable[[], None]) -> None:
+        if self.failure is not None:
+            raise self.failure
+        self.waiting.put(work)
+
+
+@contextmanager
+def _writing(writer: ActivationWriter) -> Iterator[_Queue]:
+    """Runs the writing thread inside the block; its failure is raised at the end at the latest."""
+    work = _Queue(writer)
+    thread = threading.Thread(target=work.run, name="activations", daemon=True)
+    thread.start()
+    try:
+        yield work
+    finally:
+        work.waiting.put(None)
+        thread.join()
+    if work.failure is not None:
+        raise work.failure

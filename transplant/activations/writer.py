@@ -1,0 +1,320 @@
+"""Writing activations so that a crash costs at most the rows since the last commit.
+
+The number of rows is known before the backbone runs, so HDF5 makes the whole file at the start:
+tables, attributes, and room for every row. From then on the library writes nothing. Rows go to
+their places directly, and `committed` moves on once they are on the disk. So the file can be read
+after a crash at any moment, and a resumed capture ends with the bytes of an uninterrupted one.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from transplant.activations.layout import (
+    CaptureHeader,
+    TokenTable,
+    build,
+    built_size,
+    damage_named,
+    dataset,
+    open_file,
+    read_committed,
+    read_header,
+)
+from transplant.errors import ExistsError, InputError, NotFoundError, ShapeError, StorageError
+
+_UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK)
+_sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the rows of one tap are in the file."""
+
+    offsets: list[int]
+    """The byte at which each chunk begins."""
+    chunk_rows: int
+    width: int
+    dtype: np.dtype
+
+
+class ActivationWriter:
+    """Rows into one file; made by `create` or `resume`, closed by `close` or at the end of `with`.
+
+    It holds a lock on the file; readers do not mind it.
+    """
+
+    def __init__(self, path: Path, handle: int, file: h5py.File) -> None:
+        self.path, self._handle = path, handle
+        taps = read_header(file).taps
+        self._places = {tap: _place_of(dataset(file, f"taps/{tap}")) for tap in taps}
+        self._committed_at: int = dataset(file, "committed").id.get_offset()
+        self.rows = len(dataset(file, "ids"))
+        self.committed = read_committed(file)
+
+    @classmethod
+    def create(cls, path: Path, header: CaptureHeader, tokens: TokenTable) -> ActivationWriter:
+        """Make the whole file, with room for every row.
+
+        Raises:
+            ExistsError: something is at `path`.
+            StorageError: the disk has not enough room, or refused; nothing is left behind.
+        """
+        with staged(path, built_size(header, tokens)) as (temporary, handle):
+            build(temporary, header, tokens)
+            _reserve(handle)
+            with open_file(temporary) as file:
+                return cls(path, handle, file)
+
+    @classmethod
+    def resume(cls, path: Path, header: CaptureHeader, tokens: TokenTable) -> ActivationWriter:
+        """Continue a file at its row `committed`.
+
+        Raises:
+            NotFoundError: there is none.
+            CorruptError: it is cut short, or is something else.
+            InputError: it was begun with another header or other tokens; names what differs.
+            StorageError: another process writes it.
+        """
+        open_file(path).close()
+        with storage_errors(path):
+            handle = os.open(path, os.O_RDWR)
+        try:
+            _lock(handle, path)
+            with open_file(path) as file:
+                _check_header(path, file, header)
+                _check_tokens(path, file, tokens)
+                with damage_named(path):
+                    return cls(path, handle, file)
+        except BaseException:
+            os.close(handle)
+            raise
+
+    def write(self, tap: str, row: int, values: np.ndarray) -> None:
+        """Write rows `row` and following of one tap.
+
+        Args:
+            tap: its name.
+            row: where the values go; not before `committed`.
+            values: [n, width], C-contiguous, as stored: float32, float16, or uint16 for bf16.
+
+        Raises:
+            NotFoundError: no such tap.
+            ShapeError: another width or type, or rows past the end.
+            InputError: rows that are committed.
+            StorageError: the disk refused; what is committed stays.
+        """
+        place = self._check(tap, row, values)
+        data = values.reshape(-1).view(np.uint8).data
+        row_bytes = place.width * place.dtype.itemsize
+        with storage_errors(self.path, len(data)):
+            while data:
+                chunk, within = divmod(row, place.chunk_rows)
+                taken = min(len(data), (place.chunk_rows - within) * row_bytes)
+                self._put(data[:taken], place.offsets[chunk] + within * row_bytes)
+                data, row = data[taken:], row + taken // row_bytes
+
+    def commit(self, rows: int) -> None:
+        """Declare the first `rows` rows of every tap complete, once they are on the disk.
+
+        Raises:
+            InputError: fewer than are committed, or more than there are.
+            StorageError: the disk refused; what was committed stays.
+        """
+        if not self.committed <= rows <= self.rows:
+            raise InputError("commit", expected=f"{self.committed} to {self.rows}", found=rows)
+        with storage_errors(self.path):
+            _sync_data(self._handle)
+            self._put(memoryview(rows.to_bytes(8, "little")), self._committed_at)
+            if rows == self.rows:
+                _sync_data(self._handle)
+        self.committed = rows
+
+    def close(self) -> None:
+        """Let go of the file and its lock; what was not committed is written again by `resume`."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def __enter__(self) -> ActivationWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _check(self, tap: str, row: int, values: np.ndarray) -> _Place:
+        place = self._places.get(tap)
+        if place is None:
+            raise NotFoundError(f"tap {tap!r}", expected=", ".join(self._places))
+        n = len(values) if values.ndim else 0
+        fits = (values.shape, values.dtype) == ((n, place.width), place.dtype)
+        if not fits or not values.flags.c_contiguous:
+            expected = f"{place.dtype} [n, {place.width}], C-contiguous"
+            found = f"{values.dtype} {list(values.shape)}"
+            raise ShapeError(f"tap {tap}", expected=expected, found=found)
+        if row + n > self.rows:
+            found = f"{row} to {row + n}"
+            raise ShapeError(f"tap {tap}", expected=f"rows up to {self.rows}", found=found)
+        if row < self.committed:
+            raise InputError("committed rows stay", expected=f"row >= {self.committed}", found=row)
+        return place
+
+    def _put(self, data: memoryview, offset: int) -> None:
+        while data:  # the system may write a part of what it was given
+            written = os.pwrite(self._handle, data, offset)
+            data, offset = data[written:], offset + written
+
+
+@contextmanager
+def staged(path: Path, needed: int) -> Iterator[tuple[Path, int]]:
+    """A locked file under a hidden name; it becomes `path` where the block ends well.
+
+    Args:
+        path: where the file will be.
+        needed: the bytes that it will take.
+
+    Yields:
+        The hidden name, and a handle that stays open and holds the lock.
+
+    Raises:
+        ExistsError: something is at `path`.
+        StorageError: no room, or the disk or the lock refused.
+    """
+    _check_free(path)
+    missing = [folder for folder in path.absolute().parents if not folder.exists()]
+    with storage_errors(path, needed):
+        if _free_bytes(path) < needed:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        handle = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            _lock(handle, path)
+            try:
+                _check_free(path)  # another writer may just have come to its end
+                yield temporary, handle
+                os.fsync(handle)
+                os.rename(temporary, path)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            _sync_folder(path.parent)
+        except BaseException:
+            os.close(handle)
+            for folder in missing:
+                with suppress(OSError):
+                    folder.rmdir()
+            raise
+
+
+@contextmanager
+def storage_errors(path: Path, needed: int = 0) -> Iterator[None]:
+    """Turn what the operating system refuses into StorageError; `needed` is in bytes."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"the disk of {path} is full",
+                expected=f"{needed} bytes free",
+                found=f"{_free_bytes(path)} bytes",
+                hint="free some space, or --out on another disk",
+            ) from error
+        raise StorageError(f"cannot write {path}: {error}", hint="another --out") from error
+
+
+def _place_of(tap: h5py.Dataset) -> _Place:
+    if tap.chunks is None:
+        raise InputError(f"{tap.name} is in no chunks")
+    step = tap.chunks[0]
+    offsets = np.zeros(-(-len(tap) // step), np.int64)
+
+    def note(chunk: Any) -> None:
+        offsets[chunk.chunk_offset[0] // step] = chunk.byte_offset
+
+    tap.id.chunk_iter(note)  # one walk; asking for each chunk would walk for each
+    if not offsets.all():
+        raise InputError(f"{tap.name} lacks chunks")
+    return _Place(offsets.tolist(), step, tap.shape[1], tap.dtype)
+
+
+def _reserve(handle: int) -> None:
+    """Room on the disk for all that is not written yet; it reads as zeros."""
+    if hasattr(os, "posix_fallocate"):
+        with _where_supported():
+            os.posix_fallocate(handle, 0, os.fstat(handle).st_size)
+
+
+def _lock(handle: int, path: Path) -> None:
+    try:
+        with _where_supported():
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        what = f"another process writes {path}"
+        raise StorageError(what, hint="wait for it, or another --out") from error
+
+
+@contextmanager
+def _where_supported() -> Iterator[None]:
+    """Some network disks have no locks, others cannot reserve room: a capture does without."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+
+
+def _check_header(path: Path, file: h5py.File, now: CaptureHeader) -> None:
+    with damage_named(path):
+        then = read_header(file)
+    for name in vars(now):
+        if getattr(then, name) != getattr(now, name):
+            raise _other(path, name, getattr(then, name), getattr(now, name))
+    if dataset(file, "ids").is_virtual:
+        raise InputError(f"{path} is joined from parts", hint="--resume the part that is open")
+
+
+def _check_tokens(path: Path, file: h5py.File, tokens: TokenTable) -> None:
+    for name, now in tokens.datasets().items():
+        with damage_named(path):
+            then = dataset(file, name)[...]
+        if then.shape != now.shape:
+            raise _other(path, name, f"{len(then)} entries", len(now))
+        if len(differ := np.flatnonzero(then != now)):
+            at = differ[0]
+            raise _other(path, name, f"{then[at]} at {at}", now[at])
+
+
+def _other(path: Path, name: str, then: object, now: object) -> InputError:
+    hint = "--resume with the options and the text of the first run, or another --out"
+    return InputError(f"{path} was begun with other {name}", expected=then, found=now, hint=hint)
+
+
+def _check_free(path: Path) -> None:
+    if path.exists() or path.is_symlink():
+        hint = "abi capture ... --resume, or another --out"
+        raise ExistsError(f"{path} exists already", hint=hint)
+
+
+def _free_bytes(path: Path) -> int:
+    existing = next(folder for folder in path.absolute().parents if folder.exists())
+    return shutil.disk_usage(existing).free
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
