@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -109,7 +110,7 @@ def test_joined_parts_may_move_together(tmp_path, monkeypatch):
     (tmp_path / "a").mkdir()
     scene = Scene(tmp_path / "a")
     monkeypatch.chdir(tmp_path / "a")
-    join([path.relative_to(tmp_path / "a") for path in scene.parts], scene.single.with_name("j.h5"))
+    join([scene.parts[0].relative_to(tmp_path / "a"), *scene.parts[1:]], Path("j.h5"))
     monkeypatch.chdir("/")
     os.rename(tmp_path / "a", tmp_path / "b")
     (tmp_path / "link.h5").symlink_to(tmp_path / "b" / "j.h5")

@@ -154,9 +154,16 @@ def test_the_order_of_writes_leaves_no_trace(tmp_path):
     assert sha256(tmp_path / "b.h5") == sha256(straight)
 
 
-def test_a_new_file_holds_zeros_to_the_end_of_its_last_chunk(tmp_path):
-    """Also where a killed one left bytes under the hidden name."""
+def test_a_new_file_holds_zeros_to_the_end_of_its_last_chunk(tmp_path, monkeypatch):
+    """Also where a killed one left bytes under the hidden name, and little room."""
     (tmp_path / ".a.h5.tmp").write_bytes(b"\xff" * 2**23)
+    usage = shutil.disk_usage(tmp_path)
+
+    def free(_: object) -> object:
+        taken = sum(path.stat().st_size for path in tmp_path.iterdir())
+        return usage._replace(free=10**7 - taken)
+
+    monkeypatch.setattr(shutil, "disk_usage", free)
     header, tokens = make_header(), make_tokens()
     ActivationWriter.create(tmp_path / "a.h5", header, tokens).close()
     raw = (tmp_path / "a.h5").read_bytes()

@@ -194,8 +194,6 @@ def staged(path: Path, needed: int) -> Iterator[tuple[Path, int]]:
     _check_free(path)
     missing = [folder for folder in path.absolute().parents if not folder.exists()]
     with storage_errors(path, needed):
-        if _free_bytes(path) < needed:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.tmp")
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
@@ -203,6 +201,9 @@ def staged(path: Path, needed: int) -> Iterator[tuple[Path, int]]:
             _lock(handle, path)
             try:
                 _check_free(path)  # another writer may just have come to its end
+                os.ftruncate(handle, 0)  # what a killed one left
+                if _free_bytes(path) < needed:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 yield temporary, handle
                 os.fsync(handle)
                 os.rename(temporary, path)
