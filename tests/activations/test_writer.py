@@ -19,7 +19,7 @@ import h5py
 import numpy as np
 import pytest
 
-from transplant.activations import layout
+from transplant.activations import hdf5
 from transplant.activations.layout import STORED, CaptureHeader, TokenTable
 from transplant.activations.writer import ActivationWriter
 from transplant.errors import (
@@ -113,7 +113,7 @@ def same_rows(path, header, committed) -> bool:
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(layout, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(hdf5, "CHUNK_BYTES", 1000)
 
 
 def test_the_same_inputs_give_the_same_bytes(tmp_path):
@@ -201,8 +201,8 @@ def test_resume_writes_again_what_was_not_committed(tmp_path):
 CRASH = """
 import os, random, signal, sys
 sys.path.insert(0, {root!r})
-from tests.activations.test_writer import CRASHING, ActivationWriter, Path, layout, write_rows
-layout.CHUNK_BYTES = 2**16
+from tests.activations.test_writer import CRASHING, ActivationWriter, Path, hdf5, write_rows
+hdf5.CHUNK_BYTES = 2**16
 path, log = Path({path!r}), {log!r}
 header, tokens = CRASHING
 
@@ -306,7 +306,7 @@ class Crashes:
 
 @pytest.mark.parametrize("way", ["inside", "outside"])
 def test_a_killed_writer_is_resumed_to_the_same_bytes(tmp_path, monkeypatch, way):
-    monkeypatch.setattr(layout, "CHUNK_BYTES", 2**16)
+    monkeypatch.setattr(hdf5, "CHUNK_BYTES", 2**16)
     header, tokens = CRASHING
     whole = sha256(write_file(tmp_path / "whole.h5", header, tokens, step=1000))
     draw = random.Random(way)

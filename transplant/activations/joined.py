@@ -13,17 +13,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-from transplant.activations.layout import (
-    DIGEST,
-    SHARE,
-    STORED,
-    CaptureHeader,
-    fixed_text,
-    new_hdf5,
-    write_header,
-)
+from transplant.activations.hdf5 import fixed_text, new_hdf5, write_header
+from transplant.activations.layout import DIGEST, SHARE, STORED, CaptureHeader
 from transplant.activations.reader import Activations
-from transplant.activations.writer import staged
+from transplant.activations.staging import staged
 from transplant.errors import InputError
 
 

@@ -13,18 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from transplant.activations.layout import (
+from transplant.activations.hdf5 import (
     AGAIN,
-    DIGEST,
-    SHARE,
-    check_column,
-    check_windows,
     damage_named,
     dataset,
     open_file,
     read_committed,
     read_header,
 )
+from transplant.activations.layout import DIGEST, SHARE, check_column, check_windows
 from transplant.errors import CorruptError, InputError, NotFoundError
 from transplant.text.pairing import match_positions
 

@@ -8,12 +8,7 @@ after a crash at any moment, and a resumed capture ends with the bytes of an uni
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,9 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from transplant.activations.layout import (
-    CaptureHeader,
-    TokenTable,
+from transplant.activations.hdf5 import (
     build,
     built_size,
     damage_named,
@@ -32,9 +25,10 @@ from transplant.activations.layout import (
     read_committed,
     read_header,
 )
-from transplant.errors import ExistsError, InputError, NotFoundError, ShapeError, StorageError
+from transplant.activations.layout import CaptureHeader, TokenTable
+from transplant.activations.staging import lock, reserve, staged, storage_errors
+from transplant.errors import InputError, NotFoundError, ShapeError
 
-_UNSUPPORTED = (errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOLCK)
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
@@ -73,7 +67,7 @@ class ActivationWriter:
         """
         with staged(path, built_size(header, tokens)) as (temporary, handle):
             build(temporary, header, tokens)
-            _reserve(handle)
+            reserve(handle)
             with open_file(temporary) as file:
                 return cls(path, handle, file)
 
@@ -91,7 +85,7 @@ class ActivationWriter:
         with storage_errors(path):
             handle = os.open(path, os.O_RDWR)
         try:
-            _lock(handle, path)
+            lock(handle, path)
             with open_file(path) as file:
                 _check_header(path, file, header)
                 _check_tokens(path, file, tokens)
@@ -176,65 +170,6 @@ class ActivationWriter:
             data, offset = data[written:], offset + written
 
 
-@contextmanager
-def staged(path: Path, needed: int) -> Iterator[tuple[Path, int]]:
-    """A locked file under a hidden name; it becomes `path` where the block ends well.
-
-    Args:
-        path: where the file will be.
-        needed: the bytes that it will take.
-
-    Yields:
-        The hidden name, and a handle that stays open and holds the lock.
-
-    Raises:
-        ExistsError: something is at `path`.
-        StorageError: no room, or the disk or the lock refused.
-    """
-    _check_free(path)
-    missing = [folder for folder in path.absolute().parents if not folder.exists()]
-    with storage_errors(path, needed):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.tmp")
-        handle = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            _lock(handle, path)
-            try:
-                _check_free(path)  # another writer may just have come to its end
-                os.ftruncate(handle, 0)  # what a killed one left
-                if _free_bytes(path) < needed:
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-                yield temporary, handle
-                os.fsync(handle)
-                os.rename(temporary, path)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            _sync_folder(path.parent)
-        except BaseException:
-            os.close(handle)
-            for folder in missing:
-                with suppress(OSError):
-                    folder.rmdir()
-            raise
-
-
-@contextmanager
-def storage_errors(path: Path, needed: int = 0) -> Iterator[None]:
-    """Turn what the operating system refuses into StorageError; `needed` is in bytes."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise StorageError(
-                f"the disk of {path} is full",
-                expected=f"{needed} bytes free",
-                found=f"{_free_bytes(path)} bytes",
-                hint="free some space, or --out on another disk",
-            ) from error
-        raise StorageError(f"cannot write {path}: {error}", hint="another --out") from error
-
-
 def _place_of(tap: h5py.Dataset) -> _Place:
     if tap.chunks is None:
         raise InputError(f"{tap.name} is in no chunks")
@@ -248,32 +183,6 @@ def _place_of(tap: h5py.Dataset) -> _Place:
     if not offsets.all():
         raise InputError(f"{tap.name} lacks chunks")
     return _Place(offsets.tolist(), step, tap.shape[1], tap.dtype)
-
-
-def _reserve(handle: int) -> None:
-    """Room on the disk for all that is not written yet; it reads as zeros."""
-    if hasattr(os, "posix_fallocate"):
-        with _where_supported():
-            os.posix_fallocate(handle, 0, os.fstat(handle).st_size)
-
-
-def _lock(handle: int, path: Path) -> None:
-    try:
-        with _where_supported():
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        what = f"another process writes {path}"
-        raise StorageError(what, hint="wait for it, or another --out") from error
-
-
-@contextmanager
-def _where_supported() -> Iterator[None]:
-    """Some network disks have no locks, others cannot reserve room: a capture does without."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in _UNSUPPORTED:
-            raise
 
 
 def _check_header(path: Path, file: h5py.File, now: CaptureHeader) -> None:
@@ -300,22 +209,3 @@ def _check_tokens(path: Path, file: h5py.File, tokens: TokenTable) -> None:
 def _other(path: Path, name: str, then: object, now: object) -> InputError:
     hint = "--resume with the options and the text of the first run, or another --out"
     return InputError(f"{path} was begun with other {name}", expected=then, found=now, hint=hint)
-
-
-def _check_free(path: Path) -> None:
-    if path.exists() or path.is_symlink():
-        hint = "abi capture ... --resume, or another --out"
-        raise ExistsError(f"{path} exists already", hint=hint)
-
-
-def _free_bytes(path: Path) -> int:
-    existing = next(folder for folder in path.absolute().parents if folder.exists())
-    return shutil.disk_usage(existing).free
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
