@@ -82,10 +82,23 @@ class Session:
         return hosted.backbone
 
     def find(self, name: str, kind: str | None = None) -> Entry:
-        """The artifact of a name: a backbone, or the module (or another kind) hosted on one."""
+        """The artifact of a name: a backbone, or the module (or another kind) hosted on one.
+
+        Raises:
+            InputError: a module inside a core, which is no artifact of its own.
+        """
+        from commands.core_modules import find_core_module
+        from transplant.errors import InputError
+
         module, backbone, d_abi = self.registry.split_name(name)
         if module is None:
             return self.registry.find(kind or "backbone", backbone, None, d_abi)
+        if kind in (None, "module") and find_core_module(self, name) is not None:
+            raise InputError(
+                f"{name} is inside the core {backbone}",
+                expected="an artifact of its own",
+                hint=f"abi show {backbone}, or abi rm {backbone} with all that is inside",
+            )
         return self.registry.find(kind or "module", module, backbone, d_abi)
 
     def module_manifest(self, name: str) -> Manifest:

@@ -402,3 +402,13 @@ def test_a_folder_that_can_be_trained_in_can_be_stored(stored, tmp_path, monkeyp
     (abi.root / "2M").rename("mine")
     ran = train_inside(abi, "mine", "lite", "--name", "mine-tales")
     assert ran.code == 0, ran.err
+
+
+def test_a_module_inside_a_core_is_no_artifact_of_its_own(stored):
+    abi, _ = stored
+    before = files_in(abi.root)
+    for words in (("show", "tales@2M-tales"), ("rm", "tales@2M-tales", "--yes")):
+        ran = abi(*words)
+        assert ran.code == 1
+        assert "inside the core 2M-tales" in " ".join(ran.err.split())
+    assert files_in(abi.root) == before
