@@ -121,7 +121,7 @@ def crash(kills: int = 20) -> dict[str, Any]:
     draw = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         whole, broken = Path(folder) / "whole.h5", Path(folder) / "broken.h5"
-        words = words_for("ref-llama", "python", whole, 400_000)
+        words = words_for("ref-llama", "python", whole, 150_000)
         words[words.index("last")] = "all"
         began = time.monotonic()
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
