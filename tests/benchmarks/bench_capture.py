@@ -29,6 +29,8 @@ from typing import Any
 
 import torch
 
+from transplant.activations.reader import Activations
+
 ABI = str(Path(sys.executable).with_name("abi"))
 GOALS = {"to memory": 1.05, "to disk": 1.25, "memory": 1.1, "training": 3.0}
 TOKENS = 40_000  # of each timed pass
@@ -121,28 +123,37 @@ def crash(kills: int = 20) -> dict[str, Any]:
     draw = random.Random(0)
     with tempfile.TemporaryDirectory() as folder:
         whole, broken = Path(folder) / "whole.h5", Path(folder) / "broken.h5"
-        words = words_for("ref-llama", "python", whole, 150_000)
+        words = words_for("ref-llama", "python", whole, 400_000)
         words[words.index("last")] = "all"
+        running = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+        wait_for_writing(running, whole)
         began = time.monotonic()
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
-        length = time.monotonic() - began
+        running.wait()
+        writing = time.monotonic() - began
         words[words.index(str(whole))] = str(broken)
-        committed = []
+        committed, rows = [], 0
         for _ in range(kills):
             resume = ["--resume"] if broken.exists() else []
             running = subprocess.Popen([*words, *resume], stdout=subprocess.DEVNULL)
-            time.sleep(draw.uniform(0.3, 1.0) * length)
+            wait_for_writing(running, broken)
+            time.sleep(draw.uniform(0.0, 1.6) * writing / kills)
             running.send_signal(signal.SIGKILL)
             running.wait()
-            if broken.exists():
-                seen = subprocess.run(
-                    [ABI, "capture", "--inspect", str(broken), "--json"],
-                    check=True, stdout=subprocess.PIPE,
-                )  # fmt: skip
-                committed.append(json.loads(seen.stdout)["committed"])
+            with Activations.open(broken, partial=True) as acts:
+                committed.append(acts.committed)
+                rows = acts.rows
         subprocess.run([*words, "--resume"], check=True, stdout=subprocess.DEVNULL)
         same = sha256(whole) == sha256(broken)
-    return {"kills": kills, "committed": committed, "same_bytes": same}
+    return {"kills": kills, "committed": committed, "rows": rows, "same_bytes": same}
+
+
+def wait_for_writing(running: subprocess.Popen[bytes], path: Path) -> None:
+    """Returns when the process has begun to write rows, or has ended."""
+    before = path.stat().st_mtime_ns if path.exists() else None
+    while running.poll() is None:
+        if path.exists() and path.stat().st_mtime_ns != before:
+            return
+        time.sleep(0.01)
 
 
 def sha256(path: Path) -> str:
@@ -156,7 +167,6 @@ def train(pairs: int) -> dict[str, Any]:
     import transplant
     from transplant.activations.capture import Taps, capture, token_table
     from transplant.activations.layout import CaptureHeader
-    from transplant.activations.reader import Activations
     from transplant.activations.writer import ActivationWriter
     from transplant.text.documents import read_documents
     from transplant.text.windows import cut_windows
