@@ -50,9 +50,10 @@ def make_untrained(session: Session, size: str, seed: int, module: str | None) -
     import torch
 
     from transplant.backbones.layercake import LayerCakeConfig, build_core
+    from transplant.backbones.reference import special_ids
 
     tokenizer = session.load_backbone(TOKENIZER_OF).tokenizer
-    special = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    special = special_ids(tokenizer)
     model = build_core(LayerCakeConfig.from_size(SIZES[size], len(tokenizer), **special), seed)
     if module is not None:
         form = model.add_domain_module(module, "full", seed)

@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 
 def module_records(session: Session, core: str) -> dict[str, Any]:
     """How each module inside a core was made; none for a core outside the registry."""
-    try:
-        return session.registry.find("backbone", core).manifest.made.get("modules", {})
-    except (NotFoundError, InputError):
-        return {}
+    manifest = _core_manifest(session, core)
+    return {} if manifest is None else manifest.made.get("modules", {})
 
 
 def find_core_module(session: Session, name: str) -> Manifest | None:
@@ -35,10 +33,10 @@ def find_core_module(session: Session, name: str) -> Manifest | None:
     from registry.manifest import Manifest
 
     module, core, _ = session.registry.split_name(name)
-    record = module_records(session, core).get(module) if module is not None else None
-    if module is None or record is None:
+    home = _core_manifest(session, core) if module is not None else None
+    if module is None or home is None or module not in home.made.get("modules", {}):
         return None
-    home = session.registry.find("backbone", core).manifest
+    record = home.made["modules"][module]
     prefix = module_prefix(module)
     return Manifest(
         name=module,
@@ -54,6 +52,13 @@ def find_core_module(session: Session, name: str) -> Manifest | None:
         made=record["made"],
         results=record["results"],
     )
+
+
+def _core_manifest(session: Session, core: str) -> Manifest | None:
+    try:
+        return session.registry.find("backbone", core).manifest
+    except (NotFoundError, InputError):
+        return None
 
 
 def check_core(session: Session, backbone: Backbone, module: str) -> CoreBackbone:

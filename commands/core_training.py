@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.core_folders import refuse_taken, store_core
 from commands.corpora import read_splits, windows_of
-from commands.references import first_chars
+from commands.references import TOKENIZER_CHARS, first_chars
 from commands.session import Session
 from transplant.backbones.layercake.sizes import CoreSize
 from transplant.training.config import PretrainConfig
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from transplant.text.splits import Splits
-
-TOKENIZER_CHARS = 8_000_000  # of the training split: enough for some thousand entries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,15 +81,13 @@ def run_core_job(session: Session, job: CoreJob, *, resume: bool) -> dict[str, A
     if not resume:
         checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
     started = time.monotonic()
-    try:
-        with session.out.progress(f"training {job.name}") as progress:
-            loss = pretrain(
-                model, rows, job.config, checkpoint=checkpoint, resume=resume, progress=progress
-            )
-    except KeyboardInterrupt:
-        if checkpoint.path.is_file():
-            session.out.note(f"stopped; the same command with --resume continues {checkpoint.path}")
-        raise
+    with (
+        session.resumable(checkpoint.path),
+        session.out.progress(f"training {job.name}") as progress,
+    ):
+        loss = pretrain(
+            model, rows, job.config, checkpoint=checkpoint, resume=resume, progress=progress
+        )
     trained = time.monotonic()
     backbone = view_of(job.name, model, tokenizer)
     windows = windows_of(backbone, splits.eval, job.window, job.eval_tokens)
@@ -132,8 +128,9 @@ def _tokenizer(session: Session, job: CoreJob, splits: Splits) -> PreTrainedToke
 def _untrained(job: CoreJob, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
     from transplant.backbones.layercake import LayerCakeConfig, build_core
     from transplant.backbones.layercake.baseline import build_baseline
+    from transplant.backbones.reference import special_ids
 
-    special = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    special = special_ids(tokenizer)
     seed, entries = job.config.seed, len(tokenizer)
     if job.plain:
         return build_baseline(job.size, entries, seed, context=job.window, **special)

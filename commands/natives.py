@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from commands.core_modules import module_records, refuse_inside
+from commands.core_modules import refuse_inside
 from commands.moving import Move
 from commands.options import NAMED_TAPS
 from commands.training import TrainJob, run_train_job
@@ -86,11 +86,15 @@ def _inside_core(move: Move, target: CoreBackbone, form: str, name: str | None) 
         )
     domain = move.manifest.domain or move.manifest.name
     wanted = (target.weights_sha256, form, move.domain_text.fingerprint)
-    held = [entry.manifest.name for entry in move.session.registry.entries("backbone")]
+    held = {
+        entry.manifest.name: entry.manifest.made.get("modules", {})
+        for entry in move.session.registry.entries("backbone")
+    }
     fitting = [
         core
-        for core in ([name] if name else held)
-        if (record := module_records(move.session, core).get(domain)) is not None
+        for core, records in held.items()
+        if name in (None, core)
+        and (record := records.get(domain)) is not None
         and (record["core"], record["made"]["form"], record["made"]["split"]) == wanted
     ]
     if name and not fitting:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from transplant.text.documents import Document
     from transplant.text.splits import Splits
 
+TOKENIZER_CHARS = 8_000_000  # of the training split: enough for some thousand entries
+
 
 def first_chars(documents: Sequence[Document], chars: int) -> list[str]:
     """The first texts that together have at least `chars` characters."""

@@ -6,7 +6,8 @@ import functools
 import inspect
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,6 +65,16 @@ class Session:
         from registry.store import Registry
 
         return Registry.open(self.registry_root)
+
+    @contextmanager
+    def resumable(self, path: Path) -> Iterator[None]:
+        """Says after Ctrl-C that the command goes on from `path`, where there is that file."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            if path.is_file():
+                self.out.note(f"stopped; the same command with --resume continues {path}")
+            raise
 
     def load(self, name: str) -> HostedModel:
         """A backbone, or a module hosted on one, by name."""

@@ -17,7 +17,6 @@ from commands.session import Session
 from transplant.training.config import PretrainConfig
 
 PRETRAIN = PretrainConfig()
-TOKENIZER_CHARS = 8_000_000  # of the training split: enough for 4,000 entries
 
 
 def train_reference(
@@ -34,7 +33,12 @@ def train_reference(
 ) -> None:
     """Train a reference backbone from scratch on `prose` (about an hour on one core)."""
     from commands.corpora import read_splits
-    from commands.references import evaluate_reference, first_chars, save_reference
+    from commands.references import (
+        TOKENIZER_CHARS,
+        evaluate_reference,
+        first_chars,
+        save_reference,
+    )
     from transplant.backbones.load import view_of
     from transplant.backbones.reference import CONTEXT, REFERENCES
     from transplant.errors import ExistsError, InputError

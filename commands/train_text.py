@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -158,20 +157,12 @@ def _windows_by_side(acts: Activations) -> dict[str, list[int]]:
 
 
 def _spread(acts: Activations, windows: Sequence[int], max_tokens: int) -> list[int]:
-    """As `spread_windows`: the first windows of all documents before the second ones of any."""
-    seen: dict[int, int] = defaultdict(int)
-    ranked = []
-    for window in windows:
-        document = int(acts.document[window])
-        ranked.append((seen[document], window))
-        seen[document] += 1
-    taken, total = [], 0
-    for _, window in sorted(ranked, key=lambda pair: pair[0]):
-        if total >= max_tokens:
-            break
-        taken.append(window)
-        total += len(acts.rows_of_window(window))
-    return taken
+    """As `spread_windows`, by the numbers of the windows."""
+    from transplant.text.windows import take_in_turns
+
+    documents = [int(acts.document[window]) for window in windows]
+    sizes = [len(acts.rows_of_window(window)) for window in windows]
+    return [windows[index] for index in take_in_turns(documents, sizes, max_tokens)]
 
 
 def _documents(acts: Activations, windows: Sequence[int]) -> list[int]:

@@ -19,6 +19,7 @@ from transplant.training.config import TrainConfig
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.modules.core import CoreCorrection
+    from transplant.modules.hosted import Correction
 
 
 @dataclass(frozen=True)
@@ -72,18 +73,15 @@ def run_train_job(
         if not resume:
             checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
         title = f"training {job.name}@{job.backbone}"
-        try:
-            with backbone.frozen(), session.out.progress(title) as progress:
-                trained = train_module(
-                    backbone, text.train, text.calibration, config, start=start,
-                    checkpoint=checkpoint, resume=resume, progress=progress,
-                )  # fmt: skip
-        except KeyboardInterrupt:
-            if checkpoint.path.is_file():
-                session.out.note(
-                    f"stopped; the same command with --resume continues {checkpoint.path}"
-                )
-            raise
+        with (
+            session.resumable(checkpoint.path),
+            backbone.frozen(),
+            session.out.progress(title) as progress,
+        ):
+            trained = train_module(
+                backbone, text.train, text.calibration, config, start=start,
+                checkpoint=checkpoint, resume=resume, progress=progress,
+            )  # fmt: skip
         ppl = {system: found.perplexity for system, found in text.score(trained.correction).items()}
     made = session.made(
         corpus=text.corpus,
@@ -92,20 +90,7 @@ def run_train_job(
         token_counts=text.token_counts,
         form=job.form,
     )
-    if job.form is None:
-        store_hosted(
-            session, job.name, job.domain, backbone, trained.correction,
-            made=made, results={"ppl": ppl}, replace=replace,
-        )  # fmt: skip
-        name = f"{job.name}@{job.backbone}"
-    else:
-        module = trained.correction.module
-        record = {
-            "domain": job.domain, "d_abi": module.d_abi, "made": made, "results": {"ppl": ppl},
-            "core": backbone.weights_sha256,
-        }  # fmt: skip
-        store_in_core(session, backbone, job.name, job.domain, job.form, module, record)
-        name = f"{job.domain}@{job.name}"
+    name = _store(session, job, backbone, trained.correction, made, {"ppl": ppl}, replace=replace)
     checkpoint.remove()
     return {
         "name": name,
@@ -123,6 +108,32 @@ def run_train_job(
         "split": text.split,
         "seconds": time.monotonic() - began,
     }
+
+
+def _store(
+    session: Session,
+    job: TrainJob,
+    backbone: Backbone,
+    correction: Correction,
+    made: dict[str, Any],
+    results: dict[str, Any],
+    *,
+    replace: bool,
+) -> str:
+    """Writes the module, with its interface or inside a new core, and returns its hosted name."""
+    if job.form is None:
+        store_hosted(
+            session, job.name, job.domain, backbone, correction,
+            made=made, results=results, replace=replace,
+        )  # fmt: skip
+        return f"{job.name}@{job.backbone}"
+    module = correction.module
+    record = {
+        "domain": job.domain, "d_abi": module.d_abi, "made": made, "results": results,
+        "core": backbone.weights_sha256,
+    }  # fmt: skip
+    store_in_core(session, backbone, job.name, job.domain, job.form, module, record)
+    return f"{job.domain}@{job.name}"
 
 
 def _open_text(

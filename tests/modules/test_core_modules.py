@@ -9,7 +9,7 @@ import torch
 
 from tests.backbones.layercake_cores import LAYERS, draw_ids, logits_of, perturb, tiny_core
 from transplant.backbones.core import CoreBackbone
-from transplant.backbones.fingerprint import hash_tensors
+from transplant.backbones.fingerprint import hash_parameters, hash_tensors
 from transplant.backbones.layercake import FORMS
 from transplant.backbones.layercake.names import FORM_NAMES
 from transplant.backbones.load import view_of
@@ -150,12 +150,14 @@ def test_the_other_modules_of_the_core_stay_off(tiny_tokenizer):
 
 def test_no_bit_of_the_core_moves_and_the_correction_owns_its_tensors(tiny_tokenizer, windows):
     core = core_of(tiny_tokenizer, SIDE_BY_SIDE, router=True)
+    before = hash_parameters(core.model)
     with core.frozen():
         correction = correction_of(core, "law")
         corrected(core, correction, windows)
         with torch.no_grad():
             for parameter in correction.parameters():
                 parameter.fill_(3.0)
+    assert hash_parameters(core.model) == before
 
 
 def test_a_module_that_is_not_there_is_refused_with_those_that_are(tiny_tokenizer):

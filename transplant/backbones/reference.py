@@ -15,7 +15,7 @@ import torch
 from transplant.text.tokenizers import train_tokenizer
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 CONTEXT = 512
 
@@ -48,7 +48,8 @@ class ReferenceSpec:
             return self.build(self, tokenizer)
 
 
-def _special_ids(tokenizer: PreTrainedTokenizerFast) -> dict[str, Any]:
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, Any]:
+    """What a model's configuration has to know of its tokenizer's special tokens."""
     return {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
 
 
@@ -67,7 +68,7 @@ def _gpt2(spec: ReferenceSpec, tokenizer: PreTrainedTokenizerFast) -> PreTrained
             embd_pdrop=0.0,
             attn_pdrop=0.0,
             bos_token_id=None,
-            **_special_ids(tokenizer),
+            **special_ids(tokenizer),
         )
     )
 
@@ -86,7 +87,7 @@ def _llama(spec: ReferenceSpec, tokenizer: PreTrainedTokenizerFast) -> PreTraine
             max_position_embeddings=CONTEXT,
             tie_word_embeddings=True,
             bos_token_id=None,
-            **_special_ids(tokenizer),
+            **special_ids(tokenizer),
         )
     )
 
@@ -105,7 +106,7 @@ def _t5(spec: ReferenceSpec, tokenizer: PreTrainedTokenizerFast) -> PreTrainedMo
             num_decoder_layers=2,
             dropout_rate=0.0,
             feed_forward_proj="gated-gelu",
-            **_special_ids(tokenizer),
+            **special_ids(tokenizer),
             **{"decoder_start_token_id": tokenizer.pad_token_id, "tie_word_embeddings": True},
         )
     )

@@ -120,8 +120,4 @@ def core_interface(core: CoreBackbone) -> Interface:
 
 def untrained_in_core(core: CoreBackbone, form: str, seed: int) -> CoreCorrection:
     """A module of a form, as new in a core's shared space: it changes nothing yet."""
-    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        torch.default_generator.manual_seed(seed)
-        module = CORE_FORMS[form](core.d_abi)
-        module.apply(core.model._init_weights)
-    return CoreCorrection(core, module)
+    return CoreCorrection(core, core.model.draw_form(CORE_FORMS[form], seed))

@@ -144,17 +144,32 @@ def spread_windows(
     still sees every document.
     """
     windows = cut_windows(documents, tokenizer, length, min_length=min_length)
+    taken = take_in_turns([w.document for w in windows], [*map(len, windows)], max_tokens)
+    return [windows[index] for index in taken]
+
+
+def take_in_turns(documents: Sequence[int], sizes: Sequence[int], max_tokens: int) -> list[int]:
+    """The first windows of all documents, then their second ones, until there are enough tokens.
+
+    Args:
+        documents: of each window.
+        sizes: the tokens of each window.
+        max_tokens: no window begins once this many are taken.
+
+    Returns:
+        Indices of windows, in the order in which they were taken.
+    """
     seen: dict[int, int] = {}
-    ranked = []
-    for window in windows:
-        ranked.append((seen.setdefault(window.document, 0), window))
-        seen[window.document] += 1
-    ranked.sort(key=lambda pair: pair[0])  # stable: documents keep their order within a turn
-    taken: list[Window] = []
+    turns = []
+    for document in documents:
+        turns.append(seen.setdefault(document, 0))
+        seen[document] += 1
+    taken: list[int] = []
     total = 0
-    for _, window in ranked:
+    # Sorting is stable: documents keep their order within a turn.
+    for index in sorted(range(len(turns)), key=turns.__getitem__):
         if total >= max_tokens:
             break
-        taken.append(window)
-        total += len(window)
+        taken.append(index)
+        total += sizes[index]
     return taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import nn
@@ -10,10 +10,11 @@ from transformers import PreTrainedModel, initialization
 
 from transplant.backbones.layercake.blocks import ResidualLinear
 from transplant.backbones.layercake.config import LayerCakeConfig
-from transplant.backbones.layercake.forms import FORMS, Form
+from transplant.backbones.layercake.forms import FORMS, Form, Full, Lite
 from transplant.backbones.layercake.router import Router
 from transplant.errors import InputError
 
+FormType = TypeVar("FormType", bound=Lite | Full)
 ALIGNMENT = 64  # bytes, as torch's allocator on the CPU
 
 
@@ -78,9 +79,7 @@ class LayerCakePreTrainedModel(PreTrainedModel):
         entry = {"form": form, "active": active, "weight": weight}
         entry = self.config.check_module(name, entry)
         core: Any = self.base_model
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-            torch.default_generator.manual_seed(seed)
-            module = FORMS[form](self.config.d_abi).apply(self._init_weights)
+        module = self.draw_form(FORMS[form], seed)
         place = core.embed_tokens.weight
         module = module.to(device=place.device, dtype=place.dtype).train(self.training)
         _insert(core.domain_modules, name, module)
@@ -89,6 +88,15 @@ class LayerCakePreTrainedModel(PreTrainedModel):
             _insert(core.routers, name, router)
         self.config.domain_modules = {**self.config.domain_modules, name: entry}
         return module
+
+    def draw_form(self, form: type[FormType], seed: int) -> FormType:
+        """A module for this core that changes nothing yet, on the CPU and not added.
+
+        The same seed gives the same bytes.
+        """
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.default_generator.manual_seed(seed)
+            return form(self.config.d_abi).apply(self._init_weights)
 
     def remove_domain_module(self, name: str) -> Form:
         """Takes a module and its router out and returns it."""
