@@ -42,6 +42,10 @@ def test_a_file_says_what_it_holds_and_a_sample_is_computed_again(captured, trai
     with h5py.File(path, "r+") as file:  # the control: other numbers are seen
         file["taps/1"][:] += 1.0
     assert trained_abi("capture", "--verify", str(path), "--json").code == 3
+    with h5py.File(path, "r+") as file:
+        file["taps/1"][:] = float("nan")
+    verified = trained_abi("capture", "--verify", str(path), "--json")
+    assert (verified.code, verified.json["largest_difference"]) == (3, None)
 
 
 def test_training_from_the_file_is_training_on_the_text(captured, trained_abi):
