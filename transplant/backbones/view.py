@@ -159,6 +159,11 @@ class Backbone(ABC):
         return self.model.get_output_embeddings()(h_last)
 
     @property
+    def linear_head(self) -> tuple[Tensor, Tensor | None] | None:
+        """Weight [vocab, d_model] and bias [vocab] of the head, where it is linear."""
+        return self.unembedding, getattr(self.model.get_output_embeddings(), "bias", None)
+
+    @property
     def all_taps(self) -> tuple[int, ...]:
         """The taps that are as wide as `h_last`; all of them, but in OPT-350m and its like."""
         width = getattr(self.model.config, "hidden_size", self.d_model)

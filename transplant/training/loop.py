@@ -26,6 +26,7 @@ from transplant.training.checkpoint import (
     unprefixed,
 )
 from transplant.training.config import TrainConfig
+from transplant.training.losses import cross_entropy
 from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.rows import RowSource, row_source
 from transplant.training.schedule import warmup_cosine
@@ -118,12 +119,6 @@ def new_correction(d_model: int, d_abi: int, taps: Sequence[int], seed: int) -> 
     generator = torch.Generator().manual_seed(seed)
     interface = Interface(d_model, d_abi, taps, generator=generator)
     return Correction(interface, MlpModule(d_abi, generator=generator))
-
-
-def cross_entropy(backbone: Backbone, states: States, correction: nn.Module) -> Tensor:
-    """Mean next-token loss in nats over the rows of `states`."""
-    logits = backbone.head(states.h_last + correction(states.taps, states.windows))
-    return nn.functional.cross_entropy(logits.float(), states.labels)
 
 
 @torch.no_grad()

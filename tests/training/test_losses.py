@@ -1,0 +1,84 @@
+"""The loss of a frozen head, block by block."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from transplant.backbones.view import States
+from transplant.training import losses
+from transplant.training.losses import cross_entropy
+
+ROWS, WIDTH, VOCAB = 21, 6, 11
+
+
+class Head:
+    """A backbone of which nothing but the head is asked."""
+
+    def __init__(self, *, bias=False, linear=True):
+        generator = torch.Generator().manual_seed(0)
+        self.weight = torch.randn(VOCAB, WIDTH, generator=generator)
+        self.bias = torch.randn(VOCAB, generator=generator) if bias else None
+        self.linear_head = (self.weight, self.bias) if linear else None
+
+    def head(self, hidden):
+        return nn.functional.linear(hidden, self.weight, self.bias)
+
+
+class Shift(nn.Module):
+    """A correction with a gradient of its own."""
+
+    def __init__(self, values):
+        super().__init__()
+        self.values = nn.Parameter(values)
+
+    def forward(self, *_):
+        return self.values
+
+
+@pytest.fixture
+def rows():
+    generator = torch.Generator().manual_seed(1)
+    hidden = 3 * torch.randn(ROWS, WIDTH, generator=generator)
+    labels = torch.randint(0, VOCAB, (ROWS,), generator=generator)
+    shift = Shift(torch.randn(ROWS, WIDTH, generator=generator))
+    return States({}, hidden, labels, labels, torch.zeros(ROWS, dtype=torch.long)), shift
+
+
+def loss_and_gradient(head, rows):
+    states, shift = rows
+    shift.zero_grad()
+    loss = cross_entropy(head, states, shift)
+    (2.5 * loss).backward()
+    return loss.detach(), shift.values.grad.clone()
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("block", [1, 8, ROWS, 512])
+def test_blocks_change_neither_loss_nor_gradient(rows, bias, block, monkeypatch):
+    monkeypatch.setattr(losses, "ROWS", block)
+    ours = loss_and_gradient(Head(bias=bias), rows)
+    plain = loss_and_gradient(Head(bias=bias, linear=False), rows)
+    torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
+
+
+def test_large_logits_do_not_overflow(rows):
+    states, shift = rows
+    head = Head()
+    head.weight *= 1e4
+    loss, gradient = loss_and_gradient(head, rows)
+    assert torch.isfinite(loss)
+    assert torch.isfinite(gradient).all()
+    with torch.no_grad():
+        shift.values[0] = float("nan")
+    assert loss_and_gradient(head, rows)[0].isnan()  # what is no number stays none
+
+
+def test_without_a_gradient_none_is_computed(rows):
+    states, shift = rows
+    head = Head()
+    with torch.no_grad():
+        loss = cross_entropy(head, states, shift)
+    assert not loss.requires_grad
+    torch.testing.assert_close(loss, loss_and_gradient(head, rows)[0])

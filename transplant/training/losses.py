@@ -1,0 +1,60 @@
+"""Next-token cross-entropy of a frozen head, without the logits of all rows at once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from transplant.backbones.view import Backbone, States
+
+ROWS = 512  # of a block: its logits stay in the processor's cache for as long as they are needed
+
+
+def cross_entropy(backbone: Backbone, states: States, correction: nn.Module) -> Tensor:
+    """Mean next-token loss in nats over the rows of `states`."""
+    hidden = states.h_last + correction(states.taps, states.windows)
+    head = backbone.linear_head
+    if head is None:
+        return functional.cross_entropy(backbone.head(hidden).float(), states.labels)
+    loss: Tensor = _LinearHeadLoss.apply(hidden, *head, states.labels)  # type: ignore[assignment]
+    return loss
+
+
+class _LinearHeadLoss(torch.autograd.Function):
+    """Cross-entropy of `hidden @ weight.T + bias`, whose gradient is had in the same pass.
+
+    The head does not learn, so all that is kept for the backward pass is the gradient
+    `softmax(logits) @ weight - weight[label]` [rows, d_model], block by block.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor
+    ) -> Tensor:
+        """The mean loss over hidden [rows, d_model], with labels [rows]."""
+        total = torch.zeros((), dtype=torch.float64, device=hidden.device)
+        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        for start in range(0, len(hidden), ROWS):
+            block = slice(start, start + ROWS)
+            label = labels[block]
+            logits = functional.linear(hidden[block], weight, bias).float()  # [block, vocab]
+            of_label = logits.gather(1, label[:, None]).squeeze(1)
+            largest = logits.amax(1, keepdim=True)
+            powers = logits.sub_(largest).exp_()
+            sums = powers.sum(1, keepdim=True)
+            total += (sums.log() + largest).squeeze(1).sub(of_label).sum()
+            if gradient is not None:
+                expected = (powers.to(weight.dtype) @ weight).float() / sums
+                gradient[block] = expected.to(hidden.dtype) - weight[label]
+        if gradient is not None:
+            ctx.save_for_backward(gradient.div_(len(hidden)))
+        return (total / len(hidden)).float()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
+        """The gradient of the hidden states; the head has none."""
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[0].to(gradient.dtype), None, None, None
