@@ -80,4 +80,5 @@ def train(
     shown = table(f"{report['name']}  (held out)", "", "perplexity")
     for system, value in report["ppl"].items():
         shown.add_row(system, f"{value:.2f}")
+    shown.caption = f"hidden states: {report['hidden_states']}"
     session.out.result(report, shown)

@@ -80,7 +80,8 @@ def run_train_job(
         ):
             trained = train_module(
                 backbone, text.train, text.calibration, config, start=start,
-                checkpoint=checkpoint, resume=resume, progress=progress,
+                checkpoint=checkpoint, resume=resume, scratch=session.registry.root,
+                progress=progress,
             )  # fmt: skip
         ppl = {system: found.perplexity for system, found in text.score(trained.correction).items()}
     made = session.made(

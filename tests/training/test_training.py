@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 
 import pytest
 import torch
@@ -17,7 +18,7 @@ from transplant.training import checkpoint as checkpoint_file
 from transplant.training.checkpoint import CheckpointFile
 from transplant.training.config import TrainConfig
 from transplant.training.loop import mean_loss, train_module
-from transplant.training.rows import CachedRows, LiveRows, concat_states, row_source
+from transplant.training.rows import CachedRows, DiskRows, LiveRows, concat_states, row_source
 from transplant.training.schedule import warmup_cosine
 
 CONFIG = TrainConfig(
@@ -112,29 +113,46 @@ def test_an_interrupted_module_in_a_core_ends_with_the_same_bytes(tmp_path, core
     assert bytes_of(other) != bytes_of(whole)
 
 
-def test_rows_from_memory_train_like_rows_through_the_backbone(backbone, windows, monkeypatch):
+@pytest.mark.parametrize(("free", "kind"), [(10**15, "disk"), (0, "live")])
+def test_rows_train_alike_wherever_they_are_kept(
+    backbone, windows, tmp_path, monkeypatch, free, kind
+):
     cached = train_module(backbone, *windows, CONFIG)
-    monkeypatch.setattr("transplant.training.rows.CACHE_BYTES", 0)
+    monkeypatch.setattr("transplant.training.rows.free_bytes", lambda _: free)
     monkeypatch.setattr(
         "transplant.training.loop.row_source",
-        lambda b, w, t: row_source(b, w, t, cache_bytes=0),
+        lambda b, w, t, folder: row_source(b, w, t, folder=folder, cache_bytes=0),
     )
-    live = train_module(backbone, *windows, CONFIG)
-    assert (cached.rows, live.rows) == ("cached", "live")
-    for one, other in zip(
-        cached.correction.parameters(), live.correction.parameters(), strict=True
-    ):
-        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
+    other = train_module(backbone, *windows, CONFIG, scratch=tmp_path)
+    assert (cached.rows, other.rows) == ("cached", kind)
+    assert not [*tmp_path.iterdir()]
+    for one, two in zip(cached.correction.parameters(), other.correction.parameters(), strict=True):
+        torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4)
 
 
-def test_cached_rows_are_the_live_ones(backbone, windows):
-    taps = backbone.all_taps
-    cached, live = (kind(backbone, windows[0], taps) for kind in (CachedRows, LiveRows))
-    one, other = cached.rows([3, 0, 7]), live.rows([3, 0, 7])
+@pytest.mark.parametrize("kind", [CachedRows, DiskRows])
+def test_kept_rows_are_the_live_ones(backbone, windows, tmp_path, kind):
+    taps = backbone.all_taps[:-1]  # the last layer is read in any case
+    folder = [tmp_path] if kind is DiskRows else []
+    kept, live = kind(backbone, windows[0], taps, *folder), LiveRows(backbone, windows[0], taps)
+    one, other = kept.rows([3, 0, 7]), live.rows([3, 0, 7])
     assert one.labels.tolist() == other.labels.tolist()
+    assert one.ends.tolist() == other.ends.tolist()
     assert one.windows.tolist() == other.windows.tolist()
+    torch.testing.assert_close(one.h_last, other.h_last, rtol=1e-4, atol=1e-5)
+    assert one.taps.keys() == other.taps.keys()
     for tap in taps:
         torch.testing.assert_close(one.taps[tap], other.taps[tap], rtol=1e-4, atol=1e-5)
+
+
+def test_a_full_disk_is_named(backbone, windows, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.ENOSPC, "no room")
+
+    monkeypatch.setattr("transplant.activations.staging.os.posix_fallocate", refuse)
+    with pytest.raises(StorageError, match="is full"):
+        DiskRows(backbone, windows[0], (0,), tmp_path)
+    assert not [*tmp_path.iterdir()]
 
 
 def test_joined_rows_are_all_on_one_device():

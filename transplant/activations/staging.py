@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,7 +42,7 @@ def staged(path: Path, needed: int) -> Iterator[tuple[Path, int]]:
             try:
                 _check_free(path)  # another writer may just have come to its end
                 os.ftruncate(handle, 0)  # what a killed one left
-                if _free_bytes(path) < needed:
+                if free_bytes(path) < needed:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 yield temporary, handle
                 os.fsync(handle)
@@ -59,6 +60,25 @@ def staged(path: Path, needed: int) -> Iterator[tuple[Path, int]]:
 
 
 @contextmanager
+def nameless(folder: Path, size: int) -> Iterator[Path]:
+    """A file of `size` bytes that loses its name with the block; it ends with its last user.
+
+    Raises:
+        StorageError: no room for all of it, or the disk refused.
+    """
+    with storage_errors(folder / "scratch", size):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=folder)
+        try:
+            os.ftruncate(handle, size)
+            reserve(handle)  # a mapping of a file without room ends the process when it is full
+            yield Path(name)
+        finally:
+            os.close(handle)
+            os.unlink(name)
+
+
+@contextmanager
 def storage_errors(path: Path, needed: int = 0) -> Iterator[None]:
     """Turn what the operating system refuses into StorageError; `needed` is in bytes."""
     try:
@@ -68,7 +88,7 @@ def storage_errors(path: Path, needed: int = 0) -> Iterator[None]:
             raise StorageError(
                 f"the disk of {path} is full",
                 expected=f"{needed} bytes free",
-                found=f"{_free_bytes(path)} bytes",
+                found=f"{free_bytes(path)} bytes",
                 hint="free some space, or --out on another disk",
             ) from error
         raise StorageError(f"cannot write {path}: {error}", hint="another --out") from error
@@ -111,7 +131,8 @@ def _check_free(path: Path) -> None:
         raise ExistsError(f"{path} exists already", hint=hint)
 
 
-def _free_bytes(path: Path) -> int:
+def free_bytes(path: Path) -> int:
+    """What is free where `path` is, or would be."""
     existing = next(folder for folder in path.absolute().parents if folder.exists())
     return shutil.disk_usage(existing).free
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -58,7 +59,7 @@ class TrainResult:
     correction: Correction
     course: Course
     rows: str
-    """Where hidden states came from: `cached` in memory, `live` each time, or a `file`."""
+    """Where hidden states came from: `cached` in memory or on `disk`, `live`, or a `file`."""
 
 
 def train_module(
@@ -70,6 +71,7 @@ def train_module(
     start: Correction | None = None,
     checkpoint: CheckpointFile | None = None,
     resume: bool = False,
+    scratch: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainResult:
     """Trains interface and module by next-token cross-entropy; the backbone does not move.
@@ -86,13 +88,16 @@ def train_module(
             parameters stay as they are.
         checkpoint: where the state is kept; every look at the calibration split saves it.
         resume: continue from the checkpoint.
+        scratch: a folder for hidden states that do not fit into memory; None: they are read anew.
         progress: called after each step.
     """
     if start is None:
         taps = backbone.check_taps(config.taps or backbone.all_taps)
         start = new_correction(backbone.d_model, config.d_abi, taps, config.seed)
     source, held = (
-        side if isinstance(side, RowSource) else row_source(backbone, side, start.taps)
+        side
+        if isinstance(side, RowSource)
+        else row_source(backbone, side, start.taps, folder=scratch)
         for side in (train, calibration)
     )
     run = _Run(backbone, config, start)

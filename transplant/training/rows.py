@@ -1,19 +1,22 @@
-"""Where a training step gets its rows: through the backbone, or from memory.
+"""Where a training step gets its rows: through the backbone, from memory, or from the disk.
 
-The backbone is frozen, so its hidden states on a window never change. Where they fit into memory
+The backbone is frozen, so its hidden states on a window never change. Where there is room for them
 they are computed once and every later pass skips the backbone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
 from transplant.activations.reader import Activations
-from transplant.backbones.view import Backbone, States
+from transplant.activations.staging import free_bytes, nameless
+from transplant.backbones.view import NO_LABEL, Backbone, States
 from transplant.text.windows import Window, batches
 
 CACHE_BYTES = 2 * 1024**3
@@ -48,22 +51,67 @@ class LiveRows:
 
 
 class CachedRows:
-    """Runs the backbone once over all windows and keeps the rows."""
+    """Runs the backbone once over all windows and keeps the rows in memory."""
 
     def __init__(self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int]) -> None:
-        self._kept: dict[int, States] = {}
+        self.device, last = backbone.device, backbone.n_layers
+        counts = [_labelled_rows(backbone, window) for window in windows]
+        self._first = [0, *accumulate(counts)]
+        rows = self._first[-1]
+        dtype = backbone.unembedding.dtype
+        room = {tap: self._room(rows, backbone.d_model, dtype) for tap in {*taps, last}}
+        self._taps, self._h_last = {tap: room[tap] for tap in taps}, room[last]
+        self._labels, self._ends = torch.empty(2, rows, dtype=torch.long, device=self.device)
         for batch in batches(windows):
-            states = backbone.read([windows[i] for i in batch], taps).labelled()
+            read = backbone.read([windows[i] for i in batch], taps).labelled()
             for number, index in enumerate(batch):
-                self._kept[index] = states.select(states.windows == number)
+                place = slice(self._first[index], self._first[index + 1])
+                states = read.select(read.windows == number)
+                for tap, kept in room.items():
+                    kept[place] = states.h_last if tap == last else states.taps[tap]
+                self._labels[place], self._ends[place] = states.labels, states.ends
 
     def __len__(self) -> int:
         """The number of windows."""
-        return len(self._kept)
+        return len(self._first) - 1
 
     def rows(self, indices: Sequence[int]) -> States:
         """The labelled rows of these windows."""
-        return concat_states([self._kept[index] for index in indices])
+        return concat_states([self._window(index) for index in indices]).to(self.device)
+
+    def _window(self, index: int) -> States:
+        place = slice(self._first[index], self._first[index + 1])
+        h_last = self._h_last[place]
+        taps = {
+            tap: h_last if kept is self._h_last else kept[place] for tap, kept in self._taps.items()
+        }
+        labels = self._labels[place]
+        return States(taps, h_last, labels, self._ends[place], torch.zeros_like(labels))
+
+    def _room(self, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+        return torch.empty(rows, width, dtype=dtype, device=self.device)
+
+
+class DiskRows(CachedRows):
+    """Runs the backbone once and keeps the rows in files without a name, which end with it.
+
+    Args:
+        backbone: the frozen language model.
+        windows: the windows to read.
+        taps: the layers that are read.
+        folder: on a disk with room for the rows.
+    """
+
+    def __init__(
+        self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int], folder: Path
+    ) -> None:
+        self.folder = folder
+        super().__init__(backbone, windows, taps)
+
+    def _room(self, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+        with nameless(self.folder, rows * width * dtype.itemsize) as path:
+            kept = torch.from_file(str(path), shared=True, size=rows * width, dtype=dtype)
+        return kept.view(rows, width)
 
 
 class FileRows:
@@ -113,13 +161,30 @@ def row_source(
     windows: Sequence[Window],
     taps: Sequence[int],
     *,
+    folder: Path | None = None,
     cache_bytes: int = CACHE_BYTES,
 ) -> RowSource:
-    """Keeps the rows in memory where they fit into `cache_bytes`, else runs the backbone."""
-    rows = sum(map(len, windows))
+    """Keeps the rows where there is room for them, else runs the backbone each time.
+
+    Args:
+        backbone: the frozen language model.
+        windows: the windows to read.
+        taps: the layers that are read.
+        folder: where rows may go that do not fit into memory; at most half of what is free there.
+        cache_bytes: the memory that they may take.
+    """
+    rows = sum(_labelled_rows(backbone, window) for window in windows)
     width = backbone.d_model * len({*taps, backbone.n_layers})
-    fits = rows * width * backbone.unembedding.element_size() <= cache_bytes
-    return (CachedRows if fits else LiveRows)(backbone, windows, taps)
+    needed = rows * width * backbone.unembedding.element_size()
+    if needed <= cache_bytes:
+        return CachedRows(backbone, windows, taps)
+    if folder is not None and 2 * needed <= free_bytes(folder / "rows"):
+        return DiskRows(backbone, windows, taps, folder)
+    return LiveRows(backbone, windows, taps)
+
+
+def _labelled_rows(backbone: Backbone, window: Window) -> int:
+    return sum(label != NO_LABEL for label in backbone.rows_of(window).labels)
 
 
 def concat_states(parts: Sequence[States]) -> States:
