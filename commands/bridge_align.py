@@ -51,7 +51,7 @@ def bridge_align(
         "target": to,
         "method": method,
         "taps": list(move.bridge.interface.taps),
-        "pairing_split": move.pairing_text.fingerprint,
+        "pairing_split": move.pairing_split,
         "seed": session.seed,
         **dataclasses.asdict(quality),
         "seconds": move.seconds,

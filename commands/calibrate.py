@@ -6,6 +6,8 @@ Example: abi calibrate --module python@ref-gpt2 --to ref-llama --objective close
 from __future__ import annotations
 
 import dataclasses
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -41,10 +43,23 @@ def calibrate(
     method: Method = MOVE.method,
     excerpts: Excerpts = MOVE.excerpts,
     taps: TargetTaps = "all",
+    activations: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(
+            "--from-activations",
+            metavar="DONOR TARGET",
+            help="Pair rows of two `abi capture` files of the same text, in place of --data.",
+        ),
+    ] = None,
+    domain_activations: Annotated[
+        Path | None,
+        typer.Option(help="The target's rows on the domain's text, in place of --domain-data."),
+    ] = None,
     name: NameOption = None,
     replace: Replace = False,
 ) -> None:
     """Fit a new interface for a module, so that it works in another backbone."""
+    from commands.captured_pairs import reading_files
     from commands.moving import Move, reuse_bridge
 
     if objective not in OBJECTIVES:
@@ -55,8 +70,12 @@ def calibrate(
     move = Move(session, module, to, data, domain_data, config, name)
     if not replace:
         move.refuse_taken("module", "interface")
-    reused = reuse_bridge(move)
-    stored = move.store({}, replace=replace)
+    if activations is None and domain_activations is not None:
+        raise InputError("--domain-activations", expected="--from-activations beside it")
+    source = reading_files(move, activations, domain_activations) if activations else nullcontext()
+    with source:
+        reused = reuse_bridge(move)
+        stored = move.store({}, replace=replace)
     report = {
         "name": f"{move.moved_name}@{to}",
         "donor": module,
@@ -68,7 +87,7 @@ def calibrate(
         "token_coverage": move.wanted.output_map.shared.coverage,
         "module_sha256": {"donor": move.manifest.sha256, "target": stored.sha256},
         "seed": session.seed,
-        "split": move.domain_text.fingerprint,
+        "split": move.domain_split,
         "seconds": move.seconds,
     }
     shown = table(f"calibrated {report['name']}", "", "")

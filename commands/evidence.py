@@ -44,7 +44,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     with move.step("controls"):
         controls = build_controls(
             move.pairing, move.bridge.interface, move.wanted, candidate,
-            move.calibration_windows, move.config,
+            move.calibration_text, move.config,
         )  # fmt: skip
         controls |= other_domains(move)
     systems: dict[str, Corrector | None] = {

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from transplant.modules.hosted import Correction, HostedModel
     from transplant.text.splits import Splits
     from transplant.text.windows import Window
+    from transplant.training.rows import RowSource
+
+
+GAIN_TOKENS = 12_000  # of the calibration split
 
 
 @dataclass
@@ -108,6 +112,11 @@ class Move:
         """The pairing text, split."""
         return read_splits(self.session, self.data, self.config.text_chars)
 
+    @cached_property
+    def pairing_split(self) -> str:
+        """The fingerprint of the pairing text, split."""
+        return self.pairing_text.fingerprint
+
     @property
     def domain_source(self) -> str:
         """Where the domain's text comes from."""
@@ -126,9 +135,14 @@ class Move:
         return splits
 
     @cached_property
-    def calibration_windows(self) -> list[Window]:
+    def domain_split(self) -> str:
+        """The fingerprint of the domain's text, split."""
+        return self.domain_text.fingerprint
+
+    @cached_property
+    def calibration_text(self) -> Sequence[Window] | RowSource:
         """Windows of the domain's calibration split: they choose gains, nothing else."""
-        return windows_of(self.target, self.domain_text.calibration, 512, 12_000)
+        return windows_of(self.target, self.domain_text.calibration, 512, GAIN_TOKENS)
 
     @property
     def token_counts(self) -> dict[str, int]:
@@ -173,7 +187,7 @@ class Move:
         """The module at work in the target."""
         from transplant.calibration.move import calibrate
 
-        windows, bridge, wanted = self.calibration_windows, self.bridge, self.wanted
+        windows, bridge, wanted = self.calibration_text, self.bridge, self.wanted
         with self.target.frozen(), self.step("calibrate"):
             return calibrate(self.pairing, bridge.interface, wanted, windows, self.config)
 
@@ -183,7 +197,7 @@ class Move:
             config=dataclasses.asdict(self.config),
             recipe=self.manifest.made.get("recipe"),
             pairing_corpus=self.data,
-            pairing_split=self.pairing_text.fingerprint,
+            pairing_split=self.pairing_split,
             token_counts=self.token_counts,
             corpus=self.domain_source,
         )
@@ -211,7 +225,7 @@ class Move:
         facts = {
             **self.facts(),
             "gain": self.calibrated.gain,
-            "split": self.domain_text.fingerprint,
+            "split": self.domain_split,
         }
         stored = store_hosted(
             self.session, self.moved_name, self.manifest.domain, self.target,
@@ -238,7 +252,7 @@ def reuse_bridge(move: Move) -> bool:
             manifest.name == move.moved_name
             and manifest.parents == move.parents()
             and manifest.backbone.weights_sha256 == move.target.weights_sha256
-            and manifest.made.get("pairing_split") == move.pairing_text.fingerprint
+            and manifest.made.get("pairing_split") == move.pairing_split
             and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))
         )
         if same:

@@ -197,4 +197,11 @@ def _run(verb: Callable[..., None], session: Session, values: dict[str, Any], de
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
+    return {name: _as_plain(value) for name, value in values.items()}
+
+
+def _as_plain(value: Any) -> Any:
+    """An option's value as JSON holds it."""
+    if isinstance(value, tuple | list):
+        return [_as_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

@@ -76,97 +76,51 @@ def text_of_file(
             or a tap that was not captured.
     """
     from transplant.activations.reader import Activations
+    from transplant.activations.sides import fingerprint_of, windows_by_side
     from transplant.alignment.tokens import count_tokens
     from transplant.evaluation.likelihood import score_rows
-    from transplant.text.splits import fingerprint_sides
-    from transplant.training.rows import FileRows
+    from transplant.training.rows import file_rows
 
     with Activations.open(path) as acts:
-        _check(acts, backbone, path, taps, config)
-        sides = _windows_by_side(acts)
-        train = _spread(acts, sides["train"], config.train_tokens)
-        held = _spread(acts, sides["calibration"], config.calibration_tokens)
-        evaluated = _spread(acts, sides["eval"], eval_tokens)
-
-        def source(windows: Sequence[int]) -> FileRows:
-            return FileRows(acts, windows, taps, backbone.n_layers, backbone.device)
+        acts.check_made_by(backbone.weights_sha256, backbone.tokenizer_sha256, backbone.name)
+        _check_length(acts, min(config.window, backbone.context))
+        sides = windows_by_side(acts)
+        train, calibration, evaluated = (
+            file_rows(backbone, acts, sides[side], taps, tokens)
+            for side, tokens in (
+                ("train", config.train_tokens),
+                ("calibration", config.calibration_tokens),
+                ("eval", eval_tokens),
+            )
+        )
 
         def score(correction: Correction) -> dict[str, Likelihood]:
             import torch
 
-            rows = source(evaluated)
-            owners = torch.tensor([int(acts.document[window]) for window in evaluated])
-            blocks = ((rows.rows([n]), owners[n : n + 1]) for n in range(len(evaluated)))
+            owners = torch.tensor([int(acts.document[window]) for window in evaluated.windows])
+            blocks = ((evaluated.rows([n]), owners[n : n + 1]) for n in range(len(owners)))
             return score_rows(backbone, blocks, {"raw": None, "native": correction})
 
         yield TrainText(
             corpus=acts.header.corpus,
-            split=fingerprint_sides(
-                *([acts.digests[d] for d in _documents(acts, side)] for side in sides.values())
-            ),
-            train=source(train),
-            calibration=source(held),
-            token_counts=count_tokens(_ids(acts, train), backbone.tokenizer),
+            split=fingerprint_of(acts, sides),
+            train=train,
+            calibration=calibration,
+            token_counts=count_tokens(_ids(acts, train.windows), backbone.tokenizer),
             score=score,
         )
 
 
-def _check(
-    acts: Activations, backbone: Backbone, path: Path, taps: Sequence[int], config: TrainConfig
-) -> None:
+def _check_length(acts: Activations, length: int) -> None:
     header = acts.header
-    acts.check_made_by(backbone.weights_sha256, backbone.tokenizer_sha256, backbone.name)
-    again = f"abi capture --backbone {backbone.name} --data {header.corpus}"
-    for what, expected, found, option in (
-        ("rows", "none", header.pool, "--pool none"),
-        (
-            "windows",
-            min(config.window, backbone.context),
-            header.window,
-            f"--window {config.window}",
-        ),
-    ):
-        if expected != found:
-            raise InputError(
-                f"{path} holds other {what}", expected=expected, found=found,
-                hint=f"{again} {option} --out FILE",
-            )  # fmt: skip
-    missing = sorted({*map(str, taps), str(backbone.n_layers)} - set(header.taps))
-    if missing:
+    if header.window != length:
         raise InputError(
-            f"{path} lacks layers that training reads: {', '.join(missing)}",
-            found=list(header.taps),
-            hint=f"{again} --taps all --out FILE",
+            f"{acts.path} holds other windows",
+            expected=f"--window {length}",
+            found=f"--window {header.window}",
+            hint=f"abi capture --backbone {header.backbone} --data {header.corpus} "
+            f"--window {length} --out FILE",
         )
-
-
-def _windows_by_side(acts: Activations) -> dict[str, list[int]]:
-    from transplant.text.splits import split_of_digest
-
-    sides: dict[str, list[int]] = {"train": [], "calibration": [], "eval": []}
-    for window in range(acts.windows):
-        sides[split_of_digest(acts.digests[int(acts.document[window])])].append(window)
-    empty = [name for name, windows in sides.items() if not windows]
-    if empty:
-        raise InputError(
-            f"too few documents to hold some out: the {' and '.join(empty)} split is empty",
-            expected="about 30 documents or more",
-            found=acts.documents,
-        )
-    return sides
-
-
-def _spread(acts: Activations, windows: Sequence[int], max_tokens: int) -> list[int]:
-    """As `spread_windows`, by the numbers of the windows."""
-    from transplant.text.windows import take_in_turns
-
-    documents = [int(acts.document[window]) for window in windows]
-    sizes = [len(acts.rows_of_window(window)) for window in windows]
-    return [windows[index] for index in take_in_turns(documents, sizes, max_tokens)]
-
-
-def _documents(acts: Activations, windows: Sequence[int]) -> list[int]:
-    return sorted({int(acts.document[window]) for window in windows})
 
 
 def _ids(acts: Activations, windows: Sequence[int]) -> Iterator[int]:

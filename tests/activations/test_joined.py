@@ -15,7 +15,8 @@ import torch
 from tests.activations.test_writer import make_header, make_states, make_tokens
 from transplant.activations.joined import join
 from transplant.activations.layout import TokenTable
-from transplant.activations.reader import Activations, aligned_pairs
+from transplant.activations.pairing import aligned_pairs
+from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.errors import CorruptError, ExistsError, InputError, NotFoundError
 from transplant.text.documents import Document

@@ -22,7 +22,8 @@ from tests.activations.test_writer import (
     write_rows,
 )
 from transplant.activations.layout import TokenTable
-from transplant.activations.reader import Activations, aligned_pairs
+from transplant.activations.pairing import aligned_pairs
+from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.errors import CorruptError, InputError, NotFoundError, VersionError
 

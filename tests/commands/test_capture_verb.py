@@ -20,11 +20,11 @@ FEW = ("--steps", "12", "--window", "64", "--batch", "2", "--d-abi", "8", "--eva
 
 @pytest.fixture
 def captured(trained_abi, tmp_path):
-    """Runs `abi capture` of tiny-llama into a file of its own."""
+    """Runs `abi capture` of tiny-llama, or of another backbone, into a file of its own."""
 
-    def run(*more, name="acts.h5"):
+    def run(*more, name="acts.h5", backbone="tiny-llama"):
         path = tmp_path / name
-        words = ("capture", "--backbone", "tiny-llama", "--data", trained_abi.corpus)
+        words = ("capture", "--backbone", backbone, "--data", trained_abi.corpus)
         return path, trained_abi(*words, "--window", "64", "--out", str(path), "--json", *more)
 
     return run
@@ -65,11 +65,32 @@ def test_training_from_the_file_is_training_on_the_text(captured, trained_abi):
         trained_abi("rm", f"{name}@tiny-llama", "--yes")
 
 
+def test_a_module_is_calibrated_from_two_files(captured, trained_abi):
+    ours, _ = captured("--taps", "all", name="donor.h5", backbone="tiny-gpt2")
+    theirs, _ = captured("--taps", "all", name="target.h5")
+    words = ("calibrate", "--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--json")
+    pair = ("--from-activations", str(ours), str(theirs))
+    ran = trained_abi(*words, *pair, "--name", "read")
+    assert ran.code == 0, ran.err
+    assert ran.json["module_sha256"]["donor"] == ran.json["module_sha256"]["target"]
+    made = trained_abi("show", "read@tiny-llama", "--json").json["made"]
+    assert made["pairing_corpus"] == made["corpus"] == trained_abi.corpus
+    assert made["pairing_split"] == made["split"] == ran.json["split"]
+    again = trained_abi(*words, *pair, "--domain-activations", str(theirs), "--name", "same")
+    assert again.json["gain"] == ran.json["gain"]
+    for name in ("read", "same"):
+        trained_abi("rm", f"{name}@tiny-llama", "--yes")
+    crossed = trained_abi(*words, "--from-activations", str(theirs), str(ours))
+    assert crossed.code == 1
+    assert "tiny-gpt2 has other weights" in " ".join(crossed.err.split())
+    assert trained_abi(*words, "--domain-activations", str(theirs)).code == 1
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (("--taps", "0"), "lacks layers that training reads: 2"),
-        (("--taps", "all", "--pool", "mean"), "holds other rows"),
+        (("--taps", "0"), "lacks layers that are read: 2"),
+        (("--taps", "all", "--pool", "mean"), "are windows"),
         (("--taps", "all", "--window", "32"), "holds other windows"),
     ],
 )

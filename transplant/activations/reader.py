@@ -1,9 +1,9 @@
-"""Reading activations: rows of a tap, what those rows are, and which rows of two files pair."""
+"""Reading activations: rows of a tap, and what those rows are."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +23,6 @@ from transplant.activations.hdf5 import (
 )
 from transplant.activations.layout import DIGEST, SHARE, check_column, check_windows
 from transplant.errors import CorruptError, InputError, NotFoundError
-from transplant.text.pairing import match_positions
 
 
 @dataclass(frozen=True)
@@ -175,6 +174,28 @@ class Activations:
                     hint=f"--backbone {self.header.backbone}, or {AGAIN}",
                 )
 
+    def check_holds(self, layers: Iterable[int]) -> None:
+        """Refuse to be read where one of these layers, or single positions, were not captured.
+
+        Raises:
+            InputError: what is missing, and the command that captures it.
+        """
+        again = f"abi capture --backbone {self.header.backbone} --data {self.header.corpus}"
+        if self.header.pool != "none":
+            raise InputError(
+                f"the rows of {self.path} are windows",
+                expected="--pool none",
+                found=f"--pool {self.header.pool}",
+                hint=f"{again} --out FILE",
+            )
+        missing = sorted({*map(str, layers)} - set(self.header.taps))
+        if missing:
+            raise InputError(
+                f"{self.path} lacks layers that are read: {', '.join(missing)}",
+                found=list(self.header.taps),
+                hint=f"{again} --taps all --out FILE",
+            )
+
     def close(self) -> None:
         """Let go of the file."""
         self._file.close()
@@ -216,35 +237,3 @@ class Activations:
                 if not same or dataclasses.replace(part.header, **own) != self.header:
                     hint = "join the parts again"
                     raise CorruptError(f"{place} is not the part joined in {self.path}", hint=hint)
-
-
-def aligned_pairs(a: Activations, b: Activations) -> tuple[Tensor, Tensor]:
-    """Rows of two files that have read the same document up to the same character.
-
-    Documents are the same where their digests are. Of several rows that end at one character, the
-    last one counts, as in `match_positions`.
-
-    Returns:
-        (rows of a, rows of b), int64 of equal length, in the order of a's text.
-
-    Raises:
-        InputError: a file whose rows are pooled windows.
-    """
-    for side in (a, b):
-        if side.header.pool != "none":
-            what = f"the rows of {side.path} are windows"
-            raise InputError(what, expected="--pool none", found=side.header.pool, hint=AGAIN)
-    number = {digest: n for n, digest in enumerate(a.digests)}
-    ends_a, documents_a, rows_a = _keys(a, number)
-    ends_b, documents_b, rows_b = _keys(b, number)
-    pairs_a, pairs_b = match_positions(ends_a, documents_a, ends_b, documents_b)
-    return rows_a[pairs_a], rows_b[pairs_b]
-
-
-def _keys(side: Activations, number: dict[str, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Ends, numbers of documents, and rows; of those rows whose document has a number."""
-    numbers = torch.tensor([number.get(digest, -1) for digest in side.digests], dtype=torch.int64)
-    tokens = side.tokens()
-    documents = numbers[torch.from_numpy(side.document).long()[tokens.windows]]
-    rows = torch.nonzero(documents >= 0).flatten()
-    return tokens.ends[rows], documents[rows], rows

@@ -12,7 +12,8 @@ from torch import nn
 from transplant.backbones.view import Backbone
 from transplant.calibration.closed_form import LinearCorrection
 from transplant.modules.hosted import Correction
-from transplant.text.windows import Window, batches
+from transplant.text.windows import Window
+from transplant.training.rows import RowSource, states_of
 
 AnyCorrection = TypeVar("AnyCorrection", bound=Correction | LinearCorrection)
 
@@ -21,14 +22,13 @@ AnyCorrection = TypeVar("AnyCorrection", bound=Correction | LinearCorrection)
 def choose_gain(
     backbone: Backbone,
     correction: Correction | LinearCorrection,
-    windows: Sequence[Window],
+    text: Sequence[Window] | RowSource,
     gains: Sequence[float],
 ) -> float:
-    """The gain with the smallest loss on `windows`, which must not be evaluation text."""
+    """The gain with the smallest loss on text, or its rows, which must not be evaluation text."""
     losses = dict.fromkeys(gains, 0.0)
     correction = copy.deepcopy(correction).to(backbone.device)
-    for batch in batches(windows):
-        states = backbone.read([windows[i] for i in batch], correction.taps).labelled()
+    for states in states_of(backbone, text, correction.taps):
         change = correction(states.taps, states.windows)
         for gain in gains:
             logits = backbone.head(states.h_last + gain * change).float()

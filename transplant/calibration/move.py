@@ -23,6 +23,7 @@ from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import Splits
 from transplant.text.windows import Window
+from transplant.training.rows import RowSource
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def calibrate(
     pairing: Pairing,
     reading: Interface,
     wanted: Wanted,
-    calibration: Sequence[Window],
+    calibration: Sequence[Window] | RowSource,
     config: MoveConfig,
 ) -> Calibrated:
     """Refits `P_out` on the moved module's outputs and chooses the gain.
@@ -138,7 +139,8 @@ def calibrate(
         pairing: the paired rows.
         reading: the interface whose input side `align` has fitted.
         wanted: what the correction should be.
-        calibration: windows of the domain's calibration split; they choose the gain, nothing else.
+        calibration: windows of the domain's calibration split, or their rows; they choose the gain,
+            nothing else.
         config: ridge strength and gains.
     """
     fitted = fit_module_output(reading, pairing.correction.module, pairing.fitted, wanted, config)

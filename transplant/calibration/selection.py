@@ -33,19 +33,27 @@ def most_like_domain(
         tokenizer: the one that the counts were made with, the donor's.
         keep: how many to return, the most alike first.
     """
-    names = {number: raw.hex() for number, raw in token_bytes(tokenizer).items()}
     encoded = tokenizer(
         [excerpt.text for excerpt in excerpts],
         add_special_tokens=False,
         return_attention_mask=False,
         verbose=False,
     )
-    texts = [[names[i] for i in ids if i in names] for ids in encoded["input_ids"]]
-    ordinary = Counter(name for text in texts for name in text)
-    ratio = _log_ratios(counts, ordinary)
-    scores = [sum(ratio[name] for name in text) / max(1, len(text)) for text in texts]
-    best = sorted(range(len(excerpts)), key=lambda index: -scores[index])
+    best = by_likeness(encoded["input_ids"], counts, tokenizer)
     return [excerpts[index] for index in best[:keep]]
+
+
+def by_likeness(
+    texts: Sequence[Sequence[int]],
+    counts: Mapping[str, int],
+    tokenizer: PreTrainedTokenizerBase,
+) -> list[int]:
+    """The indices of texts, given as token ids, the most alike first."""
+    names = {number: raw.hex() for number, raw in token_bytes(tokenizer).items()}
+    named = [[names[i] for i in ids if i in names] for ids in texts]
+    ratio = _log_ratios(counts, Counter(name for text in named for name in text))
+    scores = [sum(ratio[name] for name in text) / max(1, len(text)) for text in named]
+    return sorted(range(len(texts)), key=lambda index: -scores[index])
 
 
 def _log_ratios(domain: Mapping[str, int], ordinary: Mapping[str, int]) -> dict[str, float]:

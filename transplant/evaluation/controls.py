@@ -27,6 +27,7 @@ from transplant.modules.domain import DomainModule
 from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
+from transplant.training.rows import RowSource
 
 RANDOM_SEED_OFFSET = 7_001  # the random module must not be the untrained donor of the same seed
 
@@ -36,7 +37,7 @@ def build_controls(
     reading: Interface,
     wanted: Wanted,
     candidate: Calibrated,
-    calibration: Sequence[Window],
+    calibration: Sequence[Window] | RowSource,
     config: MoveConfig,
 ) -> dict[str, Correction | LinearCorrection]:
     """Every control that needs no second domain and no training, by the name it is reported under.
@@ -75,7 +76,7 @@ def random_module(like: DomainModule, seed: int) -> DomainModule:
 
 
 def shuffled(
-    pairing: Pairing, wanted: Wanted, calibration: Sequence[Window], config: MoveConfig
+    pairing: Pairing, wanted: Wanted, calibration: Sequence[Window] | RowSource, config: MoveConfig
 ) -> Correction:
     """The whole move again, from pairs whose two sides do not belong together."""
     mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(config.seed))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 
 from transplant.errors import CorpusError
@@ -41,15 +41,25 @@ def split_documents(documents: Iterable[Document], *, require_all: bool = True) 
     sides: dict[str, list[Document]] = {"train": [], "calibration": [], "eval": []}
     for document in documents:
         sides[split_of(document)].append(document)
-    empty = [name for name, side in sides.items() if not side]
-    if empty and require_all:
+    if require_all:
+        check_sides(sides)
+    return Splits(**{name: tuple(side) for name, side in sides.items()})
+
+
+def check_sides(sides: Mapping[str, Sized]) -> None:
+    """Refuses a corpus of which a side is empty.
+
+    Raises:
+        CorpusError: it names the side.
+    """
+    empty = [name for name, side in sides.items() if not len(side)]
+    if empty:
         raise CorpusError(
             f"too few documents to hold some out: the {' and '.join(empty)} split is empty",
             expected="about 30 documents or more",
             found=sum(map(len, sides.values())),
             hint="give more documents, or cut long files into several",
         )
-    return Splits(**{name: tuple(side) for name, side in sides.items()})
 
 
 def split_of(document: Document) -> str:

@@ -29,7 +29,7 @@ from transplant.training.checkpoint import (
 from transplant.training.config import TrainConfig
 from transplant.training.losses import cross_entropy
 from transplant.training.optimizer import make_adamw, set_rate
-from transplant.training.rows import RowSource, row_source
+from transplant.training.rows import RowSource, row_source, states_of
 from transplant.training.schedule import warmup_cosine
 
 
@@ -130,8 +130,7 @@ def new_correction(d_model: int, d_abi: int, taps: Sequence[int], seed: int) -> 
 def mean_loss(backbone: Backbone, source: RowSource, correction: nn.Module) -> float:
     """Mean next-token loss in nats over all rows of a source."""
     total, count = 0.0, 0
-    for start in range(0, len(source), 4):
-        states = source.rows(range(start, min(start + 4, len(source))))
+    for states in states_of(backbone, source, ()):
         total += cross_entropy(backbone, states, correction).item() * len(states)
         count += len(states)
     return total / count

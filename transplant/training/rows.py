@@ -6,7 +6,7 @@ they are computed once and every later pass skips the backbone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -16,10 +16,12 @@ from torch import Tensor
 
 from transplant.activations.reader import Activations
 from transplant.activations.staging import free_bytes, nameless
+from transplant.activations.states import read_states
 from transplant.backbones.view import NO_LABEL, Backbone, States
-from transplant.text.windows import Window, batches
+from transplant.text.windows import Window, batches, take_in_turns
 
 CACHE_BYTES = 2 * 1024**3
+AT_ONCE = 4  # windows of a source
 
 
 @runtime_checkable
@@ -146,14 +148,26 @@ class FileRows:
 
     def _window(self, number: int) -> States:
         rows = self.acts.rows_of_window(number)
-        tokens = self.acts.tokens(rows.start, rows.stop)
+        return read_states(self.acts, rows, self.taps, self.last).labelled()
 
-        def read(tap: int) -> Tensor:
-            return self.acts.tap(str(tap), rows.start, rows.stop).float()
 
-        h_last = read(self.last)
-        taps = {tap: h_last if tap == self.last else read(tap) for tap in self.taps}
-        return States(taps, h_last, tokens.labels, tokens.ends, tokens.windows).labelled()
+def file_rows(
+    backbone: Backbone,
+    acts: Activations,
+    windows: Sequence[int],
+    taps: Iterable[int],
+    max_tokens: int,
+) -> FileRows:
+    """At most `max_tokens` rows of a file, as `spread_windows` chooses windows.
+
+    Raises:
+        InputError: a layer that was not captured, or rows that are not single positions.
+    """
+    acts.check_holds({*taps, backbone.n_layers})
+    documents = [int(acts.document[window]) for window in windows]
+    sizes = [len(acts.rows_of_window(window)) for window in windows]
+    chosen = [windows[index] for index in take_in_turns(documents, sizes, max_tokens)]
+    return FileRows(acts, chosen, tuple(taps), backbone.n_layers, backbone.device)
 
 
 def row_source(
@@ -185,6 +199,18 @@ def row_source(
 
 def _labelled_rows(backbone: Backbone, window: Window) -> int:
     return sum(label != NO_LABEL for label in backbone.rows_of(window).labels)
+
+
+def states_of(
+    backbone: Backbone, text: Sequence[Window] | RowSource, taps: Sequence[int]
+) -> Iterator[States]:
+    """The labelled rows of windows, which the backbone reads, or of a source, batch by batch."""
+    if isinstance(text, RowSource):
+        for start in range(0, len(text), AT_ONCE):
+            yield text.rows(range(start, min(start + AT_ONCE, len(text))))
+    else:
+        for batch in batches(text):
+            yield backbone.read([text[index] for index in batch], taps).labelled()
 
 
 def concat_states(parts: Sequence[States]) -> States:
