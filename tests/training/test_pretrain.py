@@ -191,3 +191,17 @@ def test_the_optimizer_takes_what_asks_for_a_gradient_and_decays_matrices_alone(
         factor = 1 - 0.1 * 0.5 if name == "0.weight" else 1.0
         torch.testing.assert_close(parameter, factor * before[name])
         assert torch.equal(parameter, before[name]) == (name != "0.weight")
+
+
+def test_what_starts_late_rests_for_half_of_the_steps(tiny_tokenizer, rows):
+    core = tiny_model("layercake", tiny_tokenizer)
+    late, other = core.model.abi_to_core.weight, core.model.core_to_abi.weight
+    first = {id(p): p.detach().clone() for p in (late, other)}
+    seen = []
+
+    def look(step, _total, _note):
+        seen.append([step, *(torch.equal(p, first[id(p)]) for p in (late, other))])
+
+    pretrain(core, rows, STEPS_12, progress=look)
+    assert [rested for _, rested, _ in seen] == [True] * 6 + [False] * 6
+    assert not any(rested for *_, rested in seen)  # the control learns from the first step

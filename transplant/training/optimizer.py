@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import torch
 from torch import nn
+
+LATE_START = 0.5  # of the steps
 
 
 def make_adamw(
@@ -15,6 +17,7 @@ def make_adamw(
     betas: tuple[float, float],
     *,
     fused: bool = False,
+    late: Collection[nn.Parameter] = (),
 ) -> torch.optim.AdamW:
     """An optimizer of the parameters that ask for a gradient.
 
@@ -24,20 +27,26 @@ def make_adamw(
         weight_decay: of matrices.
         betas: of the two moments.
         fused: one kernel per step: quicker, and rounded otherwise.
+        late: those of them that do not move before LATE_START.
     """
-    moving = [p for p in parameters if p.requires_grad]
-    return torch.optim.AdamW(
-        [
-            {"params": [p for p in moving if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in moving if p.ndim < 2], "weight_decay": 0.0},
-        ],
-        lr=learning_rate,
-        betas=betas,
-        fused=fused,
-    )
+    resting = set(late)
+    moving = [p for p in parameters if p.requires_grad and p not in resting]
+    groups = [
+        {"params": [p for p in moving if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in moving if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    if resting:
+        groups.append(
+            {
+                "params": [p for p in late if p.requires_grad],
+                "weight_decay": weight_decay,
+                "late": True,
+            }
+        )
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=fused)
 
 
-def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Sets the rate of every group."""
+def set_rate(optimizer: torch.optim.Optimizer, rate: float, progress: float = 1.0) -> None:
+    """Sets the rate of every group, where `progress` is the share of the steps that are done."""
     for group in optimizer.param_groups:
-        group["lr"] = rate
+        group["lr"] = 0.0 if group.get("late") and progress < LATE_START else rate

@@ -44,7 +44,8 @@ def pretrain(
     never interrupted.
 
     Args:
-        model: a `transformers` model with a language-modelling loss.
+        model: a `transformers` model with a language-modelling loss; its `late_parameters`, where
+            it has them, rest for the first half.
         rows: int32 [rows, length] token ids, as `pack_tokens` gives them.
         config: the recipe.
         checkpoint: where the state is kept, every SAVE_EVERY steps.
@@ -53,8 +54,9 @@ def pretrain(
     """
     steps = count_steps(config, rows.shape[1])
     optimizer = make_adamw(
-        model.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.95), fused=True
-    )
+        model.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.95), fused=True,
+        late=getattr(model, "late_parameters", ()),
+    )  # fmt: skip
     moving = [p for p in model.parameters() if p.requires_grad]
     done, tail = 0, list[float]()
     if resume and checkpoint is not None:
@@ -66,7 +68,7 @@ def pretrain(
     batches = _batches(len(rows), config)
     for step, picked in zip(range(done, steps), islice(batches, done, None), strict=False):
         ids = torch.from_numpy(rows[picked].astype(np.int64)).to(moving[0].device)
-        set_rate(optimizer, config.learning_rate * warmup_cosine(step, steps))
+        set_rate(optimizer, config.learning_rate * warmup_cosine(step, steps), step / steps)
         loss = _loss(model, ids)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(moving, config.clip)

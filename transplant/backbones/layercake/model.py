@@ -159,6 +159,15 @@ class LayerCakeForCausalLM(LayerCakePreTrainedModel, GenerationMixin):
         self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.post_init()
 
+    @property
+    def late_parameters(self) -> list[nn.Parameter]:
+        """What rests while the blocks find their scale, in the training of a core.
+
+        `abi_to_core` reads normalised states. From the start it would learn a constant that
+        outweighs what small states say, and the final norm would hide them behind it.
+        """
+        return [cast(nn.Parameter, self.model.abi_to_core.weight)]
+
     @can_return_tuple
     def forward(
         self,
