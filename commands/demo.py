@@ -52,7 +52,7 @@ def demo(
     reports = []
     for target in TARGETS:
         session.out.note(f"moving python@{DONOR} to {target} ...")
-        move_config = dataclasses.replace(MOVE, seed=session.seed)
+        move_config = dataclasses.replace(MOVE, seed=session.seed, donor_words=(0.0,))  # quick
         move = Move(session, f"python@{DONOR}", target, "prose", None, move_config)
         reports.append(transfer_report(move, None, eval_tokens))
         move.store({"recovered": reports[-1]["recovered"]}, replace=True)

@@ -26,6 +26,7 @@ NOTES = {
     "shuffled_pairs": "donor-free: pairs that do not belong together",
     "linear_surrogate": "module-free: taps straight to the wanted change",
     "random_refitted": "module-free: random module, output refitted",
+    "donor_alone": "module-free: what the donor's backbone says, no module",
     "direct_copy": "the donor's interface as it is",
     "pasted": "the module's bytes in the target core, no fit",
 }
@@ -44,7 +45,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     with move.step("controls"):
         controls = build_controls(
             move.pairing, move.bridge.interface, move.wanted, candidate,
-            move.calibration_text, move.config,
+            move.calibration_text, move.choice.config,
         )  # fmt: skip
         controls |= other_domains(move)
     systems: dict[str, Corrector | None] = {
@@ -70,6 +71,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
             "target": hash_tensors(candidate.correction.module.state_dict()),
         },
         "gain": candidate.gain,
+        "tried": [dataclasses.asdict(way) for way in move.choice.tried],
         "token_coverage": move.wanted.output_map.shared.coverage,
         "bridge": dataclasses.asdict(move.bridge.quality),
         "split": move.domain_text.fingerprint,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from registry.manifest import Manifest
     from transplant.backbones.view import Backbone
     from transplant.calibration.bridge import Bridge
+    from transplant.calibration.choice import Choice
     from transplant.calibration.move import Calibrated, Pairing
     from transplant.calibration.wanted import Wanted
     from transplant.modules.hosted import Correction, HostedModel
@@ -174,22 +175,23 @@ class Move:
             return align(pairing, self.config)
 
     @cached_property
+    def choice(self) -> Choice:
+        """What is wanted of the target, and the module at work in it."""
+        from transplant.calibration.choice import choose
+
+        pairing, text, reading = self.pairing, self.calibration_text, self.bridge.interface
+        with self.target.frozen(), self.step("calibrate"):
+            return choose(pairing, reading, self.token_counts, text, self.config)
+
+    @property
     def wanted(self) -> Wanted:
         """The donor's corrections, mapped to the target."""
-        from transplant.calibration.move import want
+        return self.choice.wanted
 
-        pairing = self.pairing
-        with self.step("map_outputs"):
-            return want(pairing, self.token_counts, self.config)
-
-    @cached_property
+    @property
     def calibrated(self) -> Calibrated:
         """The module at work in the target."""
-        from transplant.calibration.move import calibrate
-
-        windows, bridge, wanted = self.calibration_text, self.bridge, self.wanted
-        with self.target.frozen(), self.step("calibrate"):
-            return calibrate(self.pairing, bridge.interface, wanted, windows, self.config)
+        return self.choice.calibrated
 
     def facts(self) -> dict[str, Any]:
         """How it was made, for manifests and JSON."""

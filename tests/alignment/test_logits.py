@@ -7,7 +7,6 @@ import torch
 
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import fit_to_changes, likely_change, spread_change
-from transplant.alignment.tokens import SharedTokens
 
 ROWS, VOCAB, WIDTH, FEATURES = 60, 40, 6, 4
 
@@ -88,11 +87,10 @@ def test_a_position_cares_for_its_likely_tokens_alone(draw):
     assert float((wanted.weights * wanted.change).sum(1).abs().max()) < 1e-5
 
 
-def test_tokens_that_the_donor_lacks_get_the_expected_change():
-    weights = torch.tensor([0.5, 0.5], dtype=torch.float64)
-    pairs = SharedTokens(torch.tensor([0, 2]), torch.tensor([1, 3]), weights, 1.0)
+def test_a_token_gets_the_change_of_the_one_that_it_begins_with_or_the_expected_one():
+    beginnings = torch.tensor([-1, 0, 0, 2])
     change = torch.tensor([[4.0, 99.0, -2.0]])
-    probabilities = torch.tensor([[0.1, 0.6, 0.1, 0.2]])
-    expected = (0.6 * 4.0 + 0.2 * -2.0) / 0.8
-    spread = spread_change(change, probabilities, pairs)
-    torch.testing.assert_close(spread, torch.tensor([[expected, 4.0, expected, -2.0]]))
+    probabilities = torch.tensor([[0.1, 0.5, 0.2, 0.2]])
+    expected = (0.7 * 4.0 + 0.2 * -2.0) / 0.9
+    spread = spread_change(change, probabilities, beginnings)
+    torch.testing.assert_close(spread, torch.tensor([[expected, 4.0, 4.0, -2.0]]))

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from transplant.alignment.tokens import canonical_tokens, count_tokens, shared_tokens, token_bytes
+from transplant.alignment.tokens import (
+    beginnings,
+    canonical_tokens,
+    count_tokens,
+    shared_tokens,
+    token_bytes,
+)
 from transplant.text.tokenizers import train_tokenizer
 
 TEXT = "def café(x):\n    return x + 1  # naïve 日本\n"
@@ -60,3 +66,18 @@ def test_weights_are_the_counts_and_coverage_their_share(tokenizers):
     assert shared.coverage == 1.0
     partly = shared_tokens(tokenizer, tokenizer, {**counts, b"no such token".hex(): 4})
     assert partly.coverage == 0.5
+
+
+def test_a_token_begins_with_the_longest_that_the_donor_has(tokenizers):
+    ours, theirs = tokenizers["bpe"], tokenizers["unigram"]
+    first = beginnings(ours, theirs, len(theirs) + 3)  # heads are often padded
+    bytes_a, named = canonical_tokens(ours), token_bytes(ours)
+    assert first[len(theirs) :].tolist() == [-1, -1, -1]
+    exact = 0
+    for number, raw in token_bytes(theirs).items():
+        piece = named[int(first[number])]
+        assert raw.startswith(piece)
+        assert not any(raw[:length] in bytes_a for length in range(len(piece) + 1, len(raw) + 1))
+        exact += piece == raw
+    assert 0 < exact < len(token_bytes(theirs))
+    assert all(int(first[number]) == -1 for number in theirs.all_special_ids)

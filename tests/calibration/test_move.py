@@ -10,6 +10,7 @@ import torch
 from tests.tiny import LAYERS, WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_parameters
+from transplant.calibration.choice import choose
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import align, calibrate, pair_for_move, want
@@ -176,7 +177,10 @@ def test_shuffled_pairs_keep_each_donor_row_with_its_own_correction(scene):
 
 def test_gain_is_the_best_of_those_offered_and_scales_the_correction(scene):
     candidate = scene.candidate.correction
-    assert choose_gain(scene.target, candidate, scene.calibration, [1e-6, 1e6]) == 1e-6
+    gain, loss = choose_gain(scene.target, candidate, scene.calibration, [1e-6, 1e6])
+    assert gain == 1e-6
+    raw = score_documents(scene.target, scene.calibration, {"raw": None})["raw"].per_token
+    assert loss == pytest.approx(raw, rel=1e-4)  # so small a correction is none
     states = scene.target.read(scene.calibration[:1], candidate.taps)
     torch.testing.assert_close(
         scaled(candidate, 0.5)(states.taps), 0.5 * candidate(states.taps), rtol=1e-4, atol=1e-5
@@ -218,3 +222,28 @@ def test_a_rotation_into_a_wider_space_is_refused(scene):
 def test_interfaces_of_another_width_do_not_fit_the_module(scene):
     with pytest.raises(ShapeError, match="d_abi"):
         Correction(scene.candidate.correction.interface, MlpModule(8))
+
+
+def test_the_calibration_split_chooses_how_much_the_donor_itself_says(scene):
+    config = dataclasses.replace(CONFIG, donor_words=(0.0, 0.5, 8.0))
+    reading, text = scene.bridge.interface, scene.calibration
+    choice = choose(scene.pairing, reading, scene.counts, text, config)
+    assert [way.donor_word for way in choice.tried] == [0.0, 0.5, 8.0]
+    assert choice.calibrated.loss == min(way.loss for way in choice.tried)
+    chosen = next(way for way in choice.tried if way.loss == choice.calibrated.loss)
+    assert choice.config.donor_word == chosen.donor_word
+    assert choice.tried[0].loss == pytest.approx(scene.candidate.loss)
+    if scene.target.name == "tiny-twin":  # it says what the donor says: there is nothing to add
+        assert choice.tried[2].loss == pytest.approx(choice.tried[0].loss, rel=1e-2)
+    else:
+        assert choice.tried[2].loss > choice.tried[0].loss
+
+
+def test_what_the_donor_says_without_its_module_is_a_control_where_it_was_wanted(scene):
+    def names(word):
+        config = dataclasses.replace(CONFIG, donor_word=word)
+        wanted = want(scene.pairing, scene.counts, config)
+        reading, text = scene.bridge.interface, scene.calibration
+        return build_controls(scene.pairing, reading, wanted, scene.candidate, text, config).keys()
+
+    assert names(0.5) - names(0.0) == {"donor_alone"}

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.affine import AffineMap
-from transplant.alignment.tokens import SharedTokens
 
 
 @dataclass(frozen=True)
@@ -27,26 +26,26 @@ class LikelyChange:
     change: Tensor  # [rows, likely], centred by the weights
 
 
-def spread_change(change: Tensor, probabilities: Tensor, shared: SharedTokens) -> Tensor:
-    """Extends a change on shared tokens to the whole vocabulary of the target.
+def spread_change(change: Tensor, probabilities: Tensor, beginnings: Tensor) -> Tensor:
+    """Carries a change of the donor's logits over to the vocabulary of the target.
 
-    A token that the donor does not have gets the change that is expected where the target stands:
-    the mean over the shared tokens under the target's own probabilities.
+    A token of the target gets the change of the donor's token that it begins with, which is itself
+    where both have it. One that begins with none gets what is expected where the target stands:
+    the mean over the others under the target's own probabilities.
 
     Args:
         change: the donor's change of logits [rows, vocab_donor].
         probabilities: the target's [rows, vocab_target].
-        shared: the token pairs.
+        beginnings: the donor's token of each of the target's [vocab_target], -1 for none.
 
     Returns:
         [rows, vocab_target]
     """
-    known = change[:, shared.ids_a]
-    likely = probabilities[:, shared.ids_b]
-    expected = (likely * known).sum(1, keepdim=True) / likely.sum(1, keepdim=True)
-    spread = expected.expand(-1, probabilities.shape[1]).clone()
-    spread[:, shared.ids_b] = known
-    return spread
+    known = beginnings >= 0
+    carried = change[:, beginnings.clamp_min(0)]
+    likely = probabilities * known
+    expected = (likely * carried).sum(1, keepdim=True) / likely.sum(1, keepdim=True)
+    return torch.where(known, carried, expected)
 
 
 def likely_change(logits: Tensor, change: Tensor, likely: int) -> LikelyChange:

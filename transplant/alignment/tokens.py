@@ -86,6 +86,28 @@ def shared_tokens(
     )
 
 
+def beginnings(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase, vocab_size: int) -> Tensor:
+    """For every token of b the token of a that it begins with, the longest of them.
+
+    Where a has the token itself that is the one; of a longer token it is what a reads first.
+
+    Args:
+        a: the donor's tokenizer.
+        b: the target's tokenizer.
+        vocab_size: the number of the target's logits.
+
+    Returns:
+        ids of a [vocab_size], -1 where no token of a begins it.
+    """
+    bytes_a = canonical_tokens(a)
+    found = torch.full((vocab_size,), -1, dtype=torch.long)
+    for number, raw in token_bytes(b).items():
+        pieces = (raw[:length] for length in range(len(raw), 0, -1))
+        if number < vocab_size:
+            found[number] = next((bytes_a[piece] for piece in pieces if piece in bytes_a), -1)
+    return found
+
+
 def _byte_table() -> dict[str, int]:
     """GPT-2's printable stand-ins for bytes (Radford et al. 2019), inverted."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]

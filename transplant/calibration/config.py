@@ -35,6 +35,11 @@ class MoveConfig:
     """Tokens of the vocabulary on which the change of logits of one position is compared."""
     logit_ridge: float = 0.1
     """Ridge strength of the fit to changes of logits, relative to their mean curvature."""
+    donor_words: tuple[float, ...] = (0.0, 0.3)
+    """How much of what the donor's backbone itself says may be wanted beside the module's change;
+    the calibration split chooses."""
+    donor_word: float = 0.0
+    """What was chosen."""
     iterations: int = 5
     """Of the solver of that fit."""
     gains: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -57,5 +62,7 @@ class MoveConfig:
                 "stride must be at least 1, likely_tokens at least 2, iterations not negative",
                 found=(self.stride, self.likely_tokens, self.iterations),
             )
+        if not self.donor_words or min(*self.donor_words, self.donor_word) < 0:
+            raise InputError("donor_words must be 0 or more", found=self.donor_words)
         if not self.gains or min(self.gains) <= 0:
             raise InputError("gains must be positive", found=self.gains)

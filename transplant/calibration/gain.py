@@ -24,18 +24,24 @@ def choose_gain(
     correction: Correction | LinearCorrection,
     text: Sequence[Window] | RowSource,
     gains: Sequence[float],
-) -> float:
-    """The gain with the smallest loss on text, or its rows, which must not be evaluation text."""
-    losses = dict.fromkeys(gains, 0.0)
+) -> tuple[float, float]:
+    """The gain with the smallest loss on text, or its rows, which must not be evaluation text.
+
+    Returns:
+        (gain, loss in nats per token)
+    """
+    losses, rows = dict.fromkeys(gains, 0.0), 0
     correction = copy.deepcopy(correction).to(backbone.device)
     for states in states_of(backbone, text, correction.taps):
         change = correction(states.taps, states.windows)
+        rows += len(states)
         for gain in gains:
             logits = backbone.head(states.h_last + gain * change).float()
             losses[gain] += nn.functional.cross_entropy(
                 logits, states.labels, reduction="sum"
             ).item()
-    return min(losses, key=lambda gain: losses[gain])
+    best = min(losses, key=lambda gain: losses[gain])
+    return best, losses[best] / rows
 
 
 @torch.no_grad()

@@ -48,6 +48,8 @@ class Calibrated:
 
     correction: Correction
     gain: float
+    loss: float
+    """On the calibration split, in nats per token."""
 
 
 def pair_for_move(
@@ -144,5 +146,5 @@ def calibrate(
         config: ridge strength and gains.
     """
     fitted = fit_module_output(reading, pairing.correction.module, pairing.fitted, wanted, config)
-    gain = choose_gain(pairing.target, fitted, calibration, config.gains)
-    return Calibrated(scaled(fitted, gain), gain)
+    gain, loss = choose_gain(pairing.target, fitted, calibration, config.gains)
+    return Calibrated(scaled(fitted, gain), gain, loss)

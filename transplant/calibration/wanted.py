@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.logits import LikelyChange, likely_change, spread_change
-from transplant.alignment.tokens import SharedTokens, shared_tokens
+from transplant.alignment.tokens import SharedTokens, beginnings, shared_tokens
 from transplant.alignment.unembedding import fit_output_map
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
@@ -27,6 +27,7 @@ class OutputMap:
     head: Tensor  # U of the target [vocab, d_target]
     matrix: Tensor  # M [d_donor, d_target]
     shared: SharedTokens
+    beginnings: Tensor  # the donor's token that each of the target's begins with [vocab_target]
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,16 @@ def map_outputs(
     shared = shared_tokens(donor.tokenizer, target.tokenizer, counts)
     ours, theirs = donor.unembedding.cpu().float(), target.unembedding.cpu().float()
     matrix = fit_output_map(ours, theirs, shared, config.output_ridge)
-    return OutputMap(ours, theirs, matrix, shared)
+    return OutputMap(
+        ours, theirs, matrix, shared,
+        beginnings(donor.tokenizer, target.tokenizer, target.vocab_size),
+    )  # fmt: skip
 
 
 @torch.no_grad()
 def carry_over(
     output_map: OutputMap,
-    correction: Correction,
+    correction: Correction | None,
     target: Backbone,
     paired: PairedText,
     config: MoveConfig,
@@ -67,20 +71,30 @@ def carry_over(
 
     Args:
         output_map: the way between the two heads.
-        correction: the donor's interface and module, on the CPU.
+        correction: the donor's interface and module, on the CPU; None for the donor without them,
+            of which only its own word is left.
         target: the backbone that the module moves to.
         paired: the paired rows.
-        config: how many tokens a position looks at.
+        config: how many tokens a position looks at, and how much the donor's own word counts.
     """
-    corrections = tuple(correction(batch.donor.taps).float() for batch in paired.batches)
 
-    def changes(batch: PairedRows, moved: Tensor) -> LikelyChange:
-        size = max(1, LOGITS_AT_ONCE // target.vocab_size)
+    def moved(batch: PairedRows) -> Tensor:
+        if correction is None:
+            return torch.zeros_like(batch.donor.h_last)
+        return correction(batch.donor.taps).float()
+
+    corrections = tuple(map(moved, paired.batches))
+    size = max(1, LOGITS_AT_ONCE // target.vocab_size)
+
+    def changes(batch: PairedRows, correction: Tensor) -> LikelyChange:
+        rows = (correction, batch.donor.h_last, batch.target.h_last)
         parts = []
-        for c, h in zip(moved.split(size), batch.target.h_last.split(size), strict=True):
+        for c, h_donor, h in zip(*(states.split(size) for states in rows), strict=True):
             logits = target.head(h.to(target.device)).cpu().float()
             change = c @ output_map.donor_head.T
-            change = spread_change(change, logits.softmax(-1), output_map.shared)
+            if config.donor_word:
+                change += config.donor_word * _donor_word(h_donor, logits, output_map)
+            change = spread_change(change, logits.softmax(-1), output_map.beginnings)
             parts.append(likely_change(logits, change, config.likely_tokens))
         return LikelyChange(
             torch.cat([part.tokens for part in parts]),
@@ -93,3 +107,21 @@ def carry_over(
         changes=tuple(map(changes, paired.batches, corrections)),
         output_map=output_map,
     )
+
+
+def _donor_word(h_donor: Tensor, logits: Tensor, output_map: OutputMap) -> Tensor:
+    """What the donor's backbone says of shared tokens, less what the target's says: log ratios.
+
+    Args:
+        h_donor: the donor's last hidden states [rows, d_donor].
+        logits: of the raw target at the same positions [rows, vocab_target].
+        output_map: the two heads, and the shared tokens.
+
+    Returns:
+        [rows, vocab_donor], 0 at the donor's other tokens.
+    """
+    shared = output_map.shared
+    own = (h_donor @ output_map.donor_head.T)[:, shared.ids_a].log_softmax(-1)
+    word = torch.zeros(len(h_donor), len(output_map.donor_head))
+    word[:, shared.ids_a] = own - logits[:, shared.ids_b].log_softmax(-1)
+    return word

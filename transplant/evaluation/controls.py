@@ -48,12 +48,12 @@ def build_controls(
         wanted: what the corrections should be.
         candidate: the move itself.
         calibration: windows that choose the gains.
-        config: the move's configuration.
+        config: the move's configuration, as it was chosen.
     """
     random = random_module(pairing.correction.module, config.seed)
 
     def with_gain(correction: Correction | LinearCorrection) -> Correction | LinearCorrection:
-        gain = choose_gain(pairing.target, correction, calibration, config.gains)
+        gain, _ = choose_gain(pairing.target, correction, calibration, config.gains)
         return scaled(correction, gain)
 
     controls = {
@@ -66,6 +66,11 @@ def build_controls(
             fit_module_output(reading, random, pairing.fitted, wanted, config)
         ),
     }
+    if config.donor_word:
+        alone = carry_over(wanted.output_map, None, pairing.target, pairing.fitted, config)
+        controls["donor_alone"] = with_gain(
+            fit_linear_surrogate(reading, pairing.fitted, alone, config)
+        )
     return controls | copied_over(pairing)
 
 

@@ -12,6 +12,7 @@ from transplant.evaluation.likelihood import Likelihood
 RAW, NATIVE, CANDIDATE = "raw", "native", "candidate"
 DONOR_FREE = (RAW, "random_module", "shuffled_pairs")
 MODULE_FREE = ("linear_surrogate", "random_refitted")
+DONOR_ALONE = "donor_alone"  # module-free too, where the donor's own word was wanted
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
     def best(names: tuple[str, ...]) -> str:
         return min(names, key=lambda name: likelihoods[name].per_token)
 
-    donor_free, module_free = best(DONOR_FREE), best(MODULE_FREE)
+    own_word = (DONOR_ALONE,) if DONOR_ALONE in likelihoods else ()
+    donor_free, module_free = best(DONOR_FREE), best((*MODULE_FREE, *own_word))
     return Evidence(
         ppl={name: value.perplexity for name, value in likelihoods.items()},
         recovered=recovered,

@@ -1,0 +1,64 @@
+"""What is wanted of the target may differ; the calibration split chooses, on the domain's text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.move import Calibrated, Pairing, calibrate, want
+from transplant.calibration.wanted import Wanted
+from transplant.modules.interface import Interface
+from transplant.text.windows import Window
+from transplant.training.rows import RowSource
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One way that was tried."""
+
+    donor_word: float
+    """How much the donor's own word counted."""
+    gain: float
+    """The factor on the correction that suited it best."""
+    loss: float
+    """Nats per token on the calibration split."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The way with the smallest loss, and all that were tried."""
+
+    config: MoveConfig
+    wanted: Wanted
+    calibrated: Calibrated
+    tried: tuple[Tried, ...]
+
+
+def choose(
+    pairing: Pairing,
+    reading: Interface,
+    counts: Mapping[str, int],
+    calibration: Sequence[Window] | RowSource,
+    config: MoveConfig,
+) -> Choice:
+    """Tries each of `config.donor_words` and keeps the best on the calibration split.
+
+    Args:
+        pairing: the paired rows.
+        reading: the interface whose input side is fitted.
+        counts: the domain's token counts, which travel with the module.
+        calibration: windows of the domain's calibration split, or their rows.
+        config: how to fit; its `donor_words` are tried.
+    """
+    choices: list[tuple[MoveConfig, Wanted, Calibrated]] = []
+    tried: list[Tried] = []
+    for word in config.donor_words:
+        own = dataclasses.replace(config, donor_word=word)
+        wanted = want(pairing, counts, own)
+        made = calibrate(pairing, reading, wanted, calibration, own)
+        tried.append(Tried(word, made.gain, made.loss))
+        choices.append((own, wanted, made))
+    best = min(range(len(tried)), key=lambda number: tried[number].loss)
+    return Choice(*choices[best], tried=tuple(tried))
