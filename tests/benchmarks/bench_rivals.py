@@ -1,8 +1,8 @@
 """What capturing costs beside nnsight and SAELens, on the same model, text and batches.
 
-    python3.11 -m venv rivals
-    rivals/bin/pip install -c constraints.txt -e '.[data]' nnsight==0.8.1 sae-lens==6.54.12
-    OMP_NUM_THREADS=2 rivals/bin/python tests/benchmarks/bench_rivals.py [--rounds 5] [--out F]
+    python3.11 -m venv /tmp/rivals
+    /tmp/rivals/bin/pip install -c constraints.txt -e '.[data]' nnsight==0.8.1 sae-lens==6.54.12
+    OMP_NUM_THREADS=2 /tmp/rivals/bin/python tests/benchmarks/bench_rivals.py [--rounds 5] [--out F]
 
 (Where PyPI's torch would be gigabytes, as in the Makefile: `--extra-index-url
 https://download.pytorch.org/whl/cpu`.) Whichever of the two is not installed is left out.
