@@ -28,7 +28,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from passes import Passes, ratios
 
+from transplant.activations.capture import Taps
 from transplant.activations.reader import Activations
 
 ABI = str(Path(sys.executable).with_name("abi"))
@@ -38,62 +40,20 @@ TOKENS = 40_000  # of each timed pass
 
 def speed(pairs: int) -> dict[str, Any]:
     """Ratios of the time of a pass to that of the bare forward pass."""
-    import transplant
-    from transplant.activations.capture import Taps, capture, read_taps, token_table
-    from transplant.activations.layout import CaptureHeader
-    from transplant.activations.writer import ActivationWriter
-    from transplant.text.documents import read_documents
-    from transplant.text.windows import batches, cut_windows
-
-    backbone = transplant.load("ref-llama").backbone
-    documents = read_documents("python", max_chars=1_000_000)
-    windows = cut_windows(documents, backbone.tokenizer, 512, max_tokens=TOKENS)
-    taps = Taps(tuple(map(str, backbone.all_taps)))
-    tokens = token_table(backbone, documents, windows, "none")
-    header = CaptureHeader(
-        backbone="ref-llama", family="llama", backbone_sha256="", tokenizer_sha256="", corpus="",
-        corpus_fingerprint="", window=512, pool="none", dtype="fp32", taps=taps.names,
-        widths=(backbone.d_model,) * len(taps.names), made={},
-    )  # fmt: skip
-    grouped = [[windows[n] for n in batch] for batch in batches(windows)]
-    reader = backbone.reader()
-
-    @torch.no_grad()
-    def bare() -> None:
-        for batch in grouped:
-            ids, mask = backbone._pad([[*window.ids] for window in batch])
-            reader(input_ids=ids, attention_mask=mask, use_cache=False)
+    passes = Passes.over("ref-llama", "python", TOKENS)
+    taps = Taps(tuple(map(str, passes.backbone.all_taps)))
 
     def to_memory() -> None:
-        kept = [read_taps(backbone, batch, taps) for batch in grouped]
-        assert sum(len(read["0"]) for read in kept) == tokens.rows
+        passes.to_memory(taps)
 
     def to_disk() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "acts.h5"
-            with ActivationWriter.create(path, header, tokens) as writer:
-                capture(backbone, windows, tokens, taps, writer, dtype="fp32", pool="none")
+            passes.to_disk(taps, Path(folder) / "acts.h5")
 
-    found: dict[str, Any] = {"tokens": tokens.rows}
+    found: dict[str, Any] = {"tokens": passes.tokens.rows}
     for name, run in (("to memory", to_memory), ("to disk", to_disk)):
-        found[name] = ratio(run, bare, pairs)
+        found |= ratios({name: run}, passes.bare, pairs)
     return found
-
-
-def ratio(ours: Callable[[], None], bare: Callable[[], None], pairs: int) -> dict[str, Any]:
-    """The median over pairs of the time of `ours` over that of `bare`; they take turns."""
-    bare()
-    ours()
-    ratios = []
-    for number in range(pairs):
-        order = (ours, bare) if number % 2 else (bare, ours)
-        seconds = {}
-        for run in order:
-            began = time.perf_counter()
-            run()
-            seconds[run] = time.perf_counter() - began
-        ratios.append(seconds[ours] / seconds[bare])
-    return {"median": statistics.median(ratios), "each": [round(r, 3) for r in ratios]}
 
 
 def memory() -> dict[str, Any]:
@@ -171,7 +131,7 @@ def train(pairs: int) -> dict[str, Any]:
 def train_on(name: str, pairs: int) -> dict[str, Any]:
     """Three epochs of a module on 40,000 tokens: rows through the backbone, or from a file."""
     import transplant
-    from transplant.activations.capture import Taps, capture, token_table
+    from transplant.activations.capture import capture, token_table
     from transplant.activations.layout import CaptureHeader
     from transplant.activations.writer import ActivationWriter
     from transplant.text.documents import read_documents
