@@ -15,7 +15,7 @@ from transplant.activations.capture import Taps, capture, read_taps, token_table
 from transplant.activations.layout import CaptureHeader
 from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
-from transplant.backbones.parts import find_part
+from transplant.backbones.parts import PARTS, blocks_of, find_part
 from transplant.errors import InputError, StorageError
 from transplant.text.windows import cut_windows
 from transplant.training.config import TrainConfig
@@ -104,6 +104,25 @@ def test_parts_are_what_a_block_adds(scene, family):
     if family != "t5":  # its decoder attends to the encoder between the two
         torch.testing.assert_close(parts, added, rtol=1e-3, atol=1e-4)
     assert len(attention._forward_hooks) == hooks
+
+
+@pytest.mark.parametrize("family", sorted(PARTS))
+def test_a_pass_that_ends_early_says_the_same(family, tiny_tokenizer, tiny_corpus):
+    backbone = tiny_backbone(family, tiny_tokenizer)
+    windows = cut_windows(tiny_corpus, tiny_tokenizer, 24)[:5]
+    whole = backbone.read(windows, ALL)
+    ran = []
+    handle = blocks_of(backbone)[-1].register_forward_hook(lambda *_: ran.append(1))
+    early = read_taps(backbone, windows, Taps(("1", "0", "block.0.mlp")))
+    assert not ran
+    for layer in (0, 1):
+        assert torch.equal(early[str(layer)], whole.taps[layer])
+    again = read_taps(backbone, windows, Taps(("0", str(LAYERS), "block.0.mlp")))
+    assert ran  # the control: the last layer needs every block
+    handle.remove()
+    torch.testing.assert_close(again["block.0.mlp"], early["block.0.mlp"])
+    assert torch.equal(again[str(LAYERS)], whole.taps[LAYERS])
+    assert not blocks_of(backbone)[1]._forward_pre_hooks
 
 
 def test_a_part_that_is_not_there_is_named(tiny_tokenizer):

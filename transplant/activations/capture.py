@@ -20,7 +20,13 @@ from torch import Tensor
 
 from transplant.activations.layout import TokenTable
 from transplant.activations.writer import ActivationWriter
-from transplant.backbones.parts import real_rows, watched
+from transplant.backbones.parts import (
+    blocks_of,
+    deepest_layer,
+    ending_at,
+    real_rows,
+    watched,
+)
 from transplant.backbones.view import NO_LABEL, Backbone
 from transplant.text.documents import Document
 from transplant.text.windows import Window, batches
@@ -117,9 +123,16 @@ def read_taps(
 ) -> dict[str, Tensor]:
     """The rows [rows, d_model] of each tap, window after window; one row each where pooled."""
     counts = [len(backbone.rows_of(window).labels) for window in windows]
+    rows: dict[str, Tensor] = {}
+    last = deepest_layer(taps.layers, taps.parts)
     with watched(backbone, taps.parts) as seen:
-        states = backbone.read(windows, taps.layers)
-    rows = {str(layer): states.taps[layer] for layer in taps.layers}
+        if last < len(blocks_of(backbone)):  # what lies behind is not computed
+            with ending_at(backbone, taps.layers, last) as entered:
+                backbone.read(windows)
+            seen |= entered
+        else:
+            states = backbone.read(windows, taps.layers)
+            rows = {str(layer): states.taps[layer] for layer in taps.layers}
     rows |= {name: real_rows(hidden, counts, backbone.skipped) for name, hidden in seen.items()}
     return {name: _pooled(rows[name], counts, pool) for name in taps.names}
 

@@ -211,12 +211,16 @@ def gather_rows(
     hidden: dict[int, Tensor], h_last: Tensor, mask: Tensor, rows: Sequence[RowTokens]
 ) -> States:
     """Drops the padding of a batch: [batch, seq, d_model] and a mask [batch, seq] to rows."""
-    keep = mask.bool()
-    last_rows = h_last[keep]
+    keep = None if bool(mask.all()) else mask.bool()
+
+    def rows_in(states: Tensor) -> Tensor:
+        return states.flatten(0, 1) if keep is None else states[keep]  # without padding, no copy
+
+    last_rows = rows_in(h_last)
     counts = torch.tensor([len(row.labels) for row in rows])
     windows = torch.repeat_interleave(torch.arange(len(rows)), counts)
     return States(
-        taps={t: last_rows if h is h_last else h[keep] for t, h in hidden.items()},
+        taps={t: last_rows if h is h_last else rows_in(h) for t, h in hidden.items()},
         h_last=last_rows,
         labels=torch.tensor([n for row in rows for n in row.labels], device=h_last.device),
         ends=torch.tensor([n for row in rows for n in row.ends], device=h_last.device),
