@@ -60,7 +60,8 @@ def calibrate(
 ) -> None:
     """Fit a new interface for a module, so that it works in another backbone."""
     from commands.captured_pairs import reading_files
-    from commands.moving import Move, reuse_bridge
+    from commands.moving import Move
+    from commands.stored_bridges import reuse_bridge
 
     if objective not in OBJECTIVES:
         raise InputError("--objective", expected=f"one of {OBJECTIVES}", found=objective)

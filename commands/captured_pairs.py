@@ -45,7 +45,14 @@ def reading_files(move: Move, paired: tuple[Path, Path], domain: Path | None) ->
         move.data = donor.header.corpus
         move.pairing_split = fingerprint_of(donor, windows_by_side(donor))
         rows = target if domain is None else stack.enter_context(Activations.open(domain))
-        if domain is not None or rows.header.corpus == move.domain_source:
+        if domain is not None and rows.header.corpus != move.domain_source:
+            raise InputError(
+                f"{domain} holds other text than the domain's",
+                expected=move.domain_source,
+                found=rows.header.corpus,
+                hint=f"--domain-data {rows.header.corpus}, if that is the domain too",
+            )
+        if rows.header.corpus == move.domain_source:
             rows.check_made_by(
                 move.target.weights_sha256, move.target.tokenizer_sha256, move.target.name
             )

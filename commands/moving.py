@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -236,34 +235,3 @@ class Move:
         )  # fmt: skip
         assert stored.sha256 == self.manifest.sha256, "the module's bytes changed in the move"
         return stored
-
-
-def reuse_bridge(move: Move) -> bool:
-    """Takes the bridge that `bridge-align` has stored, if it was made of the same things.
-
-    Returns:
-        Whether there was one; without it the bridge is fitted when it is first needed.
-    """
-    from transplant.calibration.bridge import Bridge, BridgeQuality
-    from transplant.modules.interface import Interface
-
-    registry = move.session.registry
-    for entry in registry.entries("bridge", move.to):
-        manifest = entry.manifest
-        same = (
-            manifest.name == move.moved_name
-            and manifest.parents == move.parents()
-            and manifest.backbone.weights_sha256 == move.target.weights_sha256
-            and manifest.made.get("pairing_split") == move.pairing_split
-            and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))
-        )
-        if same:
-            interface = Interface.from_tensors(registry.read(entry), manifest.taps)
-            interface.requires_grad_(False).eval()
-            move.bridge = Bridge(interface, BridgeQuality(**manifest.results))
-            return True
-    return False
-
-
-def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))

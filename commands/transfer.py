@@ -47,7 +47,8 @@ def transfer(
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
     from commands.evidence import transfer_report, transfer_table
-    from commands.moving import Move, reuse_bridge
+    from commands.moving import Move
+    from commands.stored_bridges import reuse_bridge
 
     config = dataclasses.replace(
         MOVE, method=method, excerpts=excerpts, taps=parse_taps(taps), seed=session.seed

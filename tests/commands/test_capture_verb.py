@@ -76,8 +76,12 @@ def test_a_module_is_calibrated_from_two_files(captured, trained_abi):
     made = trained_abi("show", "read@tiny-llama", "--json").json["made"]
     assert made["pairing_corpus"] == made["corpus"] == trained_abi.corpus
     assert made["pairing_split"] == made["split"] == ran.json["split"]
-    again = trained_abi(*words, *pair, "--domain-activations", str(theirs), "--name", "same")
+    domain = ("--domain-activations", str(theirs))
+    again = trained_abi(*words, *pair, *domain, "--name", "same")
     assert again.json["gain"] == ran.json["gain"]
+    other = trained_abi(*words, *pair, *domain, "--domain-data", "elsewhere", "--name", "other")
+    assert other.code == 1
+    assert "holds other text" in " ".join(other.err.split())
     for name in ("read", "same"):
         trained_abi("rm", f"{name}@tiny-llama", "--yes")
     crossed = trained_abi(*words, "--from-activations", str(theirs), str(ours))
