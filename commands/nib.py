@@ -10,12 +10,11 @@ from typing import Annotated
 
 import typer
 
-from commands.output import table
 from commands.session import NotPassedError, Session
 from transplant.errors import InputError
-from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig
+from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig, PowerConfig
 
-NIB = NIBConfig()
+NIB, POWER = NIBConfig(), PowerConfig()
 
 
 def nib(
@@ -29,9 +28,20 @@ def nib(
     chunks: Annotated[int, typer.Option(help="Chunks per seed.")] = NIB.chunks,
     chunk_length: Annotated[int, typer.Option(help="Tokens per chunk.")] = NIB.chunk_length,
     skip: Annotated[int, typer.Option(help="First positions of a chunk, not scored.")] = NIB.skip,
+    power: Annotated[
+        bool, typer.Option("--power", help="What so many chunks can tell, from many more chunks.")
+    ] = False,
+    margin: Annotated[
+        float, typer.Option(help="The distance from a threshold that --power is asked for.")
+    ] = POWER.margin,
 ) -> None:
     """Run the Non-Inferiority Benchmark; exit 3 where it does not pass."""
+    from functools import partial
+
+    from rich.console import Group
+
     from commands.corpora import read_splits, windows_of
+    from commands.nib_power import nib_table, power_report, power_table
     from transplant.evaluation.nib import run_nib
     from transplant.evaluation.scoring import window_logits
 
@@ -49,12 +59,10 @@ def nib(
     splits = read_splits(session, source)
     backbone = one.backbone
     windows = windows_of(backbone, splits.eval, chunk_length, 10**9)
+    live_up_to = partial(window_logits, backbone, one.correction)
+    judged = partial(window_logits, backbone, other.correction)
     result = run_nib(
-        windows,
-        lambda window: window_logits(backbone, one.correction, window),
-        lambda window: window_logits(backbone, other.correction, window),
-        config,
-        seeds=EXTENDED_SEEDS if extended else None,
+        windows, live_up_to, judged, config, seeds=EXTENDED_SEEDS if extended else None
     )
     report = {
         "anchor": anchor,
@@ -64,15 +72,11 @@ def nib(
         "split": splits.fingerprint,
         "made": session.made(),
     }
-    shown = table(f"NIB  {candidate} against {anchor}", "", "mean", "95 %", "threshold", "")
-    for name, threshold in report["thresholds"].items():
-        low, high = report["interval"][name]
-        sign = ">=" if name.startswith("top") else "<"
-        shown.add_row(
-            name, f"{report[name]:.4f}", f"{low:.4f} .. {high:.4f}",
-            f"{sign} {threshold:.3f}", report["verdicts"][name],
-        )  # fmt: skip
-    shown.add_row("verdict", "", "", "", f"[bold]{report['verdict']}[/bold]")
+    shown = nib_table(report)
+    if power:
+        asked = PowerConfig(margin=margin)
+        report["power"] = power_report(windows, live_up_to, judged, result, asked)
+        shown = Group(shown, power_table(report["power"]))
     session.out.result(report, shown)
     if not result.passed:
         raise NotPassedError

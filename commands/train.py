@@ -80,5 +80,8 @@ def train(
     shown = table(f"{report['name']}  (held out)", "", "perplexity")
     for system, value in report["ppl"].items():
         shown.add_row(system, f"{value:.2f}")
-    shown.caption = f"hidden states: {report['hidden_states']}"
+    gained = "gained {nats:.3f} nats per token ({low:.3f} .. {high:.3f})"
+    shown.caption = (
+        f"{gained.format(**report['difference']['raw'])}; hidden states: {report['hidden_states']}"
+    )
     session.out.result(report, shown)

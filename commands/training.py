@@ -47,6 +47,7 @@ def run_train_job(
         ExistsError: the name is taken and `replace` is off.
     """
     from transplant.backbones.fingerprint import hash_tensors
+    from transplant.evaluation.evidence import difference, in_nats
     from transplant.training.checkpoint import CheckpointFile
     from transplant.training.loop import train_module
 
@@ -83,7 +84,8 @@ def run_train_job(
                 checkpoint=checkpoint, resume=resume, scratch=session.registry.root,
                 progress=progress,
             )  # fmt: skip
-        ppl = {system: found.perplexity for system, found in text.score(trained.correction).items()}
+        scored = text.score(trained.correction)
+        ppl = {system: found.perplexity for system, found in scored.items()}
     made = session.made(
         corpus=text.corpus,
         split=text.split,
@@ -102,6 +104,7 @@ def run_train_job(
             p.numel() for p in trained.correction.parameters() if p.requires_grad
         ),
         "ppl": ppl,
+        "difference": {"raw": in_nats(difference(scored["raw"], scored["native"]))},
         "steps": trained.course.step,
         "best_step": trained.course.best_step,
         "hidden_states": trained.rows,

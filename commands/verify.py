@@ -1,57 +1,64 @@
 """Verify a result by making it again.
 
+Example: abi verify
 Example: abi verify paste --from 48M --to 150M-chess --domain chess
 """
 
 from __future__ import annotations
 
-import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.output import table
 from commands.session import NotPassedError, Session
+from transplant.errors import InputError
 
-VERIFIED = ("paste",)
+VERIFIED = ("results", "paste")
 
 
 def verify(
     session: Session,
-    what: Annotated[str, typer.Argument(help=f"What to verify: {' or '.join(VERIFIED)}.")],
-    source: Annotated[str, typer.Option("--from", help="The core that the module came from.")],
-    to: Annotated[str, typer.Option("--to", help="The core that it was pasted into.")],
-    domain: Annotated[
-        list[str] | None, typer.Option(help="A module's name; repeatable. Default: all of them.")
+    what: Annotated[
+        str, typer.Argument(help=f"What to verify: {' or '.join(VERIFIED)}.")
+    ] = "results",
+    record: Annotated[
+        Path | None,
+        typer.Option(help="JSON of `abi transfer`, one or a list; default: what ships with abi."),
     ] = None,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens to generate.")] = 50,
+    allow_other_text: Annotated[
+        bool,
+        typer.Option(
+            "--allow-other-text", help="Pass on another Python's text, within wide tolerances."
+        ),
+    ] = False,
+    source: Annotated[
+        str | None, typer.Option("--from", help="paste: the core that the module came from.")
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option("--to", help="paste: the core that it was pasted into.")
+    ] = None,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="paste: a module's name; repeatable. Default: all.")
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="paste: tokens to generate.")] = 50,
 ) -> None:
-    """Check a pasted module in four ways, each beside a control that must fail. Exit 3 if not."""
-    from commands.core_folders import core_folder
-    from transplant.errors import InputError
-    from transplant.surgery.core import open_core
-    from transplant.surgery.verify import verify_paste
+    """Recompute recorded results, or check a paste, each beside a control that must fail.
 
-    if what not in VERIFIED:
+    Exit 3 where something does not agree.
+    """
+    if what == "paste":
+        from commands.paste_checks import paste_report, paste_table
+
+        report = paste_report(session, source, to, domain, tokens)
+        shown = paste_table(report)
+    elif what == "results":
+        from commands.recomputing import results_report, results_table
+
+        report = results_report(session, record, allow_other_text=allow_other_text)
+        shown = results_table(report)
+    else:
         raise InputError(f"cannot verify {what!r}", expected=f"one of {[*VERIFIED]}")
-    ours, theirs = core_folder(session, source, "--from"), core_folder(session, to, "--to")
-    modules = domain or sorted(open_core(ours).modules)
-    if not modules:
-        raise InputError(f"{source} has no domain module", hint="abi cores")
-    verdicts = []
-    for module in modules:
-        session.out.note(f"verifying {module}")
-        verdicts.append(verify_paste(ours, theirs, module, tokens=tokens, seed=session.seed))
-    shown = table(f"{source} -> {to}", "check", "identical", "one flipped bit is seen")
-    for verdict in verdicts:
-        for check in verdict.checks:
-            words = ("yes" if fact else "NO" for fact in (check.identical, check.control_differs))
-            shown.add_row(f"{verdict.module}: {check.name}", *words)
-        shown.add_row(f"  of {verdict.tensors} tensors; the control flips: {verdict.flipped}")
-    passed = all(verdict.passed for verdict in verdicts)
-    shown.add_row(f"[bold]{'pass' if passed else 'FAIL'}[/bold]")
-    found = {"from": source, "to": to, "pass": passed}
-    modules_found = [{**dataclasses.asdict(v), "pass": v.passed} for v in verdicts]
-    session.out.result({**found, "modules": modules_found}, shown)
-    if not passed:
+    session.out.result(report, shown)
+    if not report["pass"]:
         raise NotPassedError

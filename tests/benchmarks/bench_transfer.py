@@ -1,9 +1,12 @@
 """The headline: recovered and both attributable shares over module seeds, for each pair.
 
     python tests/benchmarks/bench_transfer.py [--seeds 3] [--pairs ref-gpt2:ref-llama,...] [--out F]
+    python tests/benchmarks/bench_transfer.py --read examples/results/transfer.json
 
 Each seed trains the donor's module and the native ceiling anew, moves the module with text of
-`prose` only, and evaluates on held-out documents of `python`. Exits 1 where a goal is missed.
+`prose` only, and evaluates on held-out documents of `python`. Under each mean stands Student's 95 %
+interval over the seeds. Exits 1 where a goal is missed. `--read` measures nothing: it prints the
+same of what a run has written.
 """
 
 from __future__ import annotations
@@ -15,6 +18,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from transplant.evaluation.intervals import t_interval
 
 ABI = str(Path(sys.executable).with_name("abi"))
 # ref-t5 -> ref-gpt2 has no goal: it is reported as it is.
@@ -61,9 +66,13 @@ def main() -> int:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--pairs", default=",".join(GOALS))
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--read", type=Path, help="what --out has written, in place of a run")
     options = parser.parse_args()
     seeds = range(options.first_seed, options.first_seed + options.seeds)
-    reports = measure(options.pairs.split(","), seeds)
+    if options.read:
+        reports = json.loads(options.read.read_text())
+    else:
+        reports = measure(options.pairs.split(","), seeds)
     missed = 0
     print(
         f"{'pair':24}{'recovered':>11}{'(seeds)':>21}{'random':>8}{'donor-a.':>10}{'module-a.':>11}"
@@ -73,12 +82,15 @@ def main() -> int:
         mine = [r for r in reports if (r["donor"], r["target"]) == (f"python@{donor}", target)]
         recovered = [r["recovered"]["candidate"] for r in mine]
         random = statistics.mean(r["recovered"]["random_module"] for r in mine)
-        shares = [
-            statistics.mean(r[f"{s}_attributable"] for r in mine) for s in ("donor", "module")
-        ]
+        attributed = [[r[f"{s}_attributable"] for r in mine] for s in ("donor", "module")]
+        shares = [statistics.mean(values) for values in attributed]
         mean, goal = statistics.mean(recovered), GOALS.get(pair)
         each = " ".join(f"{value:.3f}" for value in recovered)
         print(f"{pair:24}{mean:11.3f}{each:>21}{random:8.3f}{shares[0]:10.3f}{shares[1]:11.3f}")
+        if len(mine) > 1:
+            bounds = [t_interval(values) for values in (recovered, *attributed)]
+            shown = ", ".join(f"{bound.low:.3f} to {bound.high:.3f}" for bound in bounds)
+            print(f"  95 % over seeds (recovered, donor-a., module-a.): {shown}")
         if goal is not None and (mean < goal or random >= RANDOM_GOAL):
             missed += 1
             print(f"  below the goal: recovered >= {goal}, random module < {RANDOM_GOAL}")

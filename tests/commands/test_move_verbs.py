@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -45,6 +47,11 @@ def test_transfer_json_holds_every_number_the_design_names(moved):
         expected = moved["recovered"]["candidate"] - control
         assert moved[f"{share}_attributable"] == pytest.approx(expected)
     assert moved["module_sha256"]["donor"] == moved["module_sha256"]["target"]
+    assert moved["difference"].keys() == moved["ppl"].keys() - {"candidate"}
+    for name, nats in moved["difference"].items():
+        ratio = moved["ppl"][name] / moved["ppl"]["candidate"]
+        assert nats["nats"] == pytest.approx(math.log(ratio), abs=1e-9)
+        assert nats["low"] <= nats["nats"] <= nats["high"]
     assert moved["seconds"]["pair"] > 0
     assert (moved["donor"], moved["target"], moved["seed"]) == ("tales@tiny-gpt2", "tiny-llama", 0)
 
@@ -70,6 +77,25 @@ def test_nib_of_a_model_against_itself_passes(trained_abi, moved):
     assert ran.json["verdict"] == "pass"
     assert (ran.json["top5"], ran.json["js"]) == (1.0, pytest.approx(0.0, abs=1e-6))
     assert len(ran.json["seeds"]) == 5
+
+
+def test_power_says_what_the_chunks_can_tell(trained_abi):
+    ran = trained_abi(
+        "nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--json", "--power",
+        "--chunk-length", "40", "--chunks", "3", "--skip", "4", "--margin", "0.02",
+    )  # fmt: skip
+    power = ran.json["power"]
+    assert power["measured"] > power["chunks"] == 3
+    assert (
+        power["criteria"].keys() == power["per_chunk"].keys() == {"top5", "top1", "js", "entropy"}
+    )
+    top5, values = power["criteria"]["top5"], power["per_chunk"]["top5"]
+    assert len(values) == power["measured"]
+    assert sum(values[:3]) / 3 == pytest.approx(
+        ran.json["top5"]
+    )  # the protocol's chunks come first
+    assert top5["standard_error"] == pytest.approx(top5["sd"] / 3**0.5)
+    assert top5["chunks_for_power"] > top5["chunks_for_interval"] > 3
 
 
 def test_nib_that_does_not_pass_prints_and_exits_3(trained_abi, moved):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.tiny import tiny_backbone
-from transplant.errors import InputError
-from transplant.evaluation.evidence import weigh
+from transplant.errors import InputError, ShapeError
+from transplant.evaluation.evidence import difference, weigh
 from transplant.evaluation.likelihood import Likelihood, score_documents
 from transplant.evaluation.scoring import window_logits
 from transplant.text.windows import cut_windows
@@ -103,3 +103,25 @@ def test_window_logits_cover_every_position(tiny_tokenizer, tiny_corpus):
     torch.testing.assert_close(
         logits, backbone.model(torch.tensor([window.ids])).logits[0], rtol=1e-4, atol=1e-4
     )
+
+
+def test_the_difference_is_of_log_perplexity_and_positive_where_the_candidate_is_better():
+    found = weigh(SYSTEMS).difference
+    assert found.keys() == SYSTEMS.keys() - {"candidate"}
+    assert found["raw"].mean == pytest.approx(12 / 10)
+    assert found["linear_surrogate"].mean == pytest.approx(0.2)
+    assert found["native"].mean == pytest.approx(-0.8)
+    shown = weigh(SYSTEMS).as_dict()["difference"]
+    assert shown["raw"] == pytest.approx({"nats": 1.2, "low": 1.2, "high": 1.2})
+
+
+def test_documents_are_paired_so_that_their_difficulty_cancels():
+    hard = torch.linspace(10.0, 90.0, 40).double()
+    tokens = torch.full((40,), 10.0).double()
+    better = Likelihood(hard, tokens)
+    paired = difference(Likelihood(hard + 0.5, tokens), better)
+    apart = difference(Likelihood(hard.flip(0) + 0.5, tokens), better)
+    assert paired.low > 0.04
+    assert apart.low < 0.0 < apart.high
+    with pytest.raises(ShapeError, match="same documents"):
+        difference(Likelihood(hard[1:], tokens[1:]), better)

@@ -63,6 +63,28 @@ class NIBConfig:
         return {"top5": self.top5, "top1": self.top1, "js": self.js, "entropy": self.entropy}
 
 
+@dataclass(frozen=True, kw_only=True)
+class PowerConfig:
+    """What the power of a benchmark is asked for."""
+
+    margin: float = 0.01
+    """The distance from a threshold that shall be told, in the criterion's own unit."""
+    power: float = 0.80
+    """How often a model that clears its threshold by the margin shall pass."""
+    measured: int = 200
+    """Chunks that the spread is measured over, at most."""
+
+    def __post_init__(self) -> None:
+        """Checks every field.
+
+        Raises:
+            InputError: a field outside its range.
+        """
+        _require(0.0 < self.margin < math.inf, "margin", "a distance above 0", self.margin)
+        _require(0.0 < self.power < 1.0, "power", "between 0 and 1", self.power)
+        _require(self.measured >= 2, "measured", ">= 2", self.measured)
+
+
 def _require(holds: bool, field: str, expected: str, found: object) -> None:
     if not holds:
         raise InputError(f"NIB option {field}", expected=expected, found=found)

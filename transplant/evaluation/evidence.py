@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transplant.errors import InputError
-from transplant.evaluation.intervals import Interval, ratio_interval
+from transplant.errors import InputError, ShapeError
+from transplant.evaluation.intervals import Interval, paired_bootstrap, ratio_interval
 from transplant.evaluation.likelihood import Likelihood
 
 RAW, NATIVE, CANDIDATE = "raw", "native", "candidate"
@@ -25,6 +25,8 @@ class Evidence:
     best_donor_free: str
     module_attributable: Interval
     best_module_free: str
+    difference: dict[str, Interval]
+    """By how many nats per token each other system is worse than the candidate."""
     documents: int
     tokens: int
 
@@ -37,6 +39,7 @@ class Evidence:
             "module_attributable": self.module_attributable.mean,
             "best_donor_free": self.best_donor_free,
             "best_module_free": self.best_module_free,
+            "difference": {name: in_nats(value) for name, value in self.difference.items()},
             "intervals": {
                 "recovered": {name: value.as_list() for name, value in self.recovered.items()},
                 "donor_attributable": self.donor_attributable.as_list(),
@@ -89,9 +92,44 @@ def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
         best_donor_free=donor_free,
         module_attributable=share(module_free, CANDIDATE),
         best_module_free=module_free,
+        difference={
+            name: difference(value, likelihoods[CANDIDATE], seed=seed)
+            for name, value in likelihoods.items()
+            if name != CANDIDATE
+        },
         documents=len(likelihoods[RAW].tokens),
         tokens=int(likelihoods[RAW].tokens.sum()),
     )
+
+
+def difference(worse: Likelihood, better: Likelihood, *, seed: int = 0) -> Interval:
+    """log ppl_worse - log ppl_better in nats per token, with a paired bootstrap over documents.
+
+    Both are resampled together, document by document: what makes a document hard for the one makes
+    it hard for the other too, and cancels.
+
+    Args:
+        worse: the system that is expected to be worse; below 0 where it is better.
+        better: the other one, on the same documents.
+        seed: of the bootstrap.
+
+    Raises:
+        ShapeError: the two were not scored on the same documents.
+    """
+    if worse.tokens.tolist() != better.tokens.tolist():
+        raise ShapeError(
+            "a paired difference needs both systems on the same documents",
+            expected=f"{len(better.tokens)} documents, {better.tokens.sum():.0f} tokens",
+            found=f"{len(worse.tokens)} documents, {worse.tokens.sum():.0f} tokens",
+        )
+    return paired_bootstrap(
+        worse.nats.numpy(), better.nats.numpy(), better.tokens.numpy(), seed=seed
+    )
+
+
+def in_nats(value: Interval) -> dict[str, float]:
+    """A difference for JSON."""
+    return {"nats": value.mean, "low": value.low, "high": value.high}
 
 
 def _share(likelihoods: Mapping[str, Likelihood], worse: str, better: str, seed: int) -> Interval:

@@ -1,0 +1,57 @@
+"""A paste, verified by running it: the four checks of every module as a report and as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from commands.core_folders import core_folder
+from commands.output import table
+from commands.session import Session
+from transplant.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def paste_report(
+    session: Session, source: str | None, to: str | None, domains: list[str] | None, tokens: int
+) -> dict[str, Any]:
+    """Each module of `source` in `to`, checked beside a control that must fail.
+
+    Raises:
+        InputError: one of the two is missing, or there is no module.
+    """
+    from transplant.surgery.core import open_core
+    from transplant.surgery.verify import verify_paste
+
+    if source is None or to is None:
+        raise InputError("a paste has two sides", expected="--from CORE --to CORE")
+    ours, theirs = core_folder(session, source, "--from"), core_folder(session, to, "--to")
+    modules = domains or sorted(open_core(ours).modules)
+    if not modules:
+        raise InputError(f"{source} has no domain module", hint="abi cores")
+    verdicts = []
+    for module in modules:
+        session.out.note(f"verifying {module}")
+        verdicts.append(verify_paste(ours, theirs, module, tokens=tokens, seed=session.seed))
+    return {
+        "from": source,
+        "to": to,
+        "pass": all(verdict.passed for verdict in verdicts),
+        "modules": [{**dataclasses.asdict(v), "pass": v.passed} for v in verdicts],
+    }
+
+
+def paste_table(report: dict[str, Any]) -> Table:
+    """The report as one table."""
+    title = f"{report['from']} -> {report['to']}"
+    shown = table(title, "check", "identical", "one flipped bit is seen")
+    for module in report["modules"]:
+        for check in module["checks"]:
+            facts = (check["identical"], check["control_differs"])
+            words = ("yes" if fact else "NO" for fact in facts)
+            shown.add_row(f"{module['module']}: {check['name']}", *words)
+        shown.add_row(f"  of {module['tensors']} tensors; the control flips: {module['flipped']}")
+    shown.add_row(f"[bold]{'pass' if report['pass'] else 'FAIL'}[/bold]")
+    return shown

@@ -1,0 +1,136 @@
+"""One recorded move, recomputed from the artifacts that it left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from commands.corpora import read_splits, windows_of
+from commands.session import Session
+from transplant.errors import InputError
+
+if TYPE_CHECKING:
+    from registry.store import Registry
+    from transplant.evaluation.likelihood import Corrector
+    from transplant.modules.hosted import Correction, HostedModel
+    from transplant.text.splits import Splits
+
+REPRODUCED, MISMATCH, NEAR = "reproduced", "mismatch", "other text"
+
+
+def recompute(session: Session, library: Registry, move: dict[str, Any]) -> dict[str, Any]:
+    """One move: its numbers again, its module's bytes, and the control that must not agree."""
+    from transplant.backbones.fingerprint import hash_tensors
+    from transplant.evaluation.recomputed import OTHER_TEXT, SAME_TEXT, compare_numbers
+
+    hosted, native, donor = load_systems(session, library, move)
+    splits = read_splits(session, str(move["made"]["corpus"]))
+    same = splits.fingerprint == move["split"]
+    found = numbers_of(session, move, (hosted, native, donor), splits)
+    control = found.pop("ppl.sign_flipped")
+    tolerances = SAME_TEXT if same else OTHER_TEXT
+    compared = compare_numbers(recorded_numbers(move), found, tolerances)
+    bound = SAME_TEXT.of("ppl.candidate", found["ppl.candidate"])
+    seen = abs(control - found["ppl.candidate"]) > bound
+    assert hosted.correction is not None
+    sides = {"donor": donor, "target": hosted.correction}
+    hashes = {side: hash_tensors(c.module.state_dict()) for side, c in sides.items()}
+    intact = hashes == move["module_sha256"]
+    agrees = intact and seen and all(number.agrees for number in compared)
+    return {
+        "donor": move["donor"],
+        "name": move["name"],
+        "verdict": MISMATCH if not agrees else REPRODUCED if same else NEAR,
+        "numbers": [{**number.__dict__, "agrees": number.agrees} for number in compared],
+        "module_sha256": {"recorded": move["module_sha256"], "found": hashes, "agrees": intact},
+        "control": {"ppl": control, "differs": seen},
+        "split": {"recorded": move["split"], "found": splits.fingerprint, "same": same},
+        "not_recomputed": [name for name in move["ppl"] if f"ppl.{name}" not in found],
+        "versions": move["made"].get("versions"),
+    }
+
+
+def load_systems(
+    session: Session, library: Registry, move: dict[str, Any]
+) -> tuple[HostedModel, Correction, Correction]:
+    """The moved module at work, the native beside it, and the donor's own correction.
+
+    Raises:
+        InputError: the move ended inside a core.
+    """
+    import transplant
+    from transplant.loading import host
+    from transplant.modules.core import CoreHosted
+
+    session.out.note(f"loading {move['name']} and {move['donor']}")
+    hosted = transplant.load(move["name"], library=library, device=session.device)
+    if isinstance(hosted, CoreHosted):
+        raise InputError(f"{move['name']} is inside a core", expected="a move behind an interface")
+    donor = transplant.load(move["donor"], library=library, device=session.device)
+    ceiling = move["made"]["options"].get("native") or _domain(library, move["donor"])
+    assert hosted.correction is not None
+    native = host(hosted.backbone, ceiling, library, hosted.correction.module.d_abi)
+    assert native.correction is not None
+    assert donor.correction is not None
+    return hosted, native.correction, donor.correction
+
+
+def _domain(library: Registry, donor: str) -> str:
+    """The name that `abi transfer` looks for the native under, where it is given none."""
+    module, backbone, d_abi = library.split_name(donor)
+    assert module is not None
+    return library.find("module", module, backbone, d_abi).manifest.domain or module
+
+
+def numbers_of(
+    session: Session,
+    move: dict[str, Any],
+    loaded: tuple[HostedModel, Correction, Correction],
+    splits: Splits,
+) -> dict[str, float]:
+    """What can be computed without a fit, by the names of `recorded_numbers`."""
+    from transplant.evaluation.controls import random_module
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.evaluation.nib import CRITERIA, run_nib
+    from transplant.evaluation.recomputed import sign_flipped
+    from transplant.evaluation.scoring import window_logits
+    from transplant.modules.hosted import Correction
+
+    hosted, native, donor = loaded
+    candidate, backbone = hosted.correction, hosted.backbone
+    assert candidate is not None
+    interface, module = candidate.interface, candidate.module
+    systems: dict[str, Corrector | None] = {
+        "raw": None,
+        "native": native,
+        "candidate": candidate,
+        "random_module": Correction(interface, random_module(module, move["seed"])),
+        "sign_flipped": Correction(interface, sign_flipped(module)),
+    }
+    if "direct_copy" in move["ppl"]:
+        systems["direct_copy"] = donor
+    windows = windows_of(backbone, splits.eval, 512, move["made"]["options"]["eval_tokens"])
+    with session.out.progress(f"evaluating {move['name']}") as progress:
+        scored = score_documents(backbone, windows, systems, progress=progress)
+    nats = {name: likelihood.per_token for name, likelihood in scored.items()}
+    gap = nats["raw"] - nats["native"]
+    found = {f"ppl.{name}": likelihood.perplexity for name, likelihood in scored.items()}
+    judged = [name for name in systems if name not in ("raw", "native", "sign_flipped")]
+    found |= {f"recovered.{name}": (nats["raw"] - nats[name]) / gap for name in judged}
+    if move["nib"]["pass"] is not None:
+        result = run_nib(
+            windows_of(backbone, splits.eval, 512, 10**9),
+            lambda window: window_logits(backbone, native, window),
+            lambda window: window_logits(backbone, candidate, window),
+        )
+        found |= {f"nib.{name}": result.means[name] for name in CRITERIA}
+    return found
+
+
+def recorded_numbers(move: dict[str, Any]) -> dict[str, float]:
+    """A move's numbers under one name each: `ppl.raw`, `recovered.candidate`, `nib.top5`."""
+    return {
+        f"{kind}.{name}": value
+        for kind in ("ppl", "recovered", "nib")
+        for name, value in move[kind].items()
+        if isinstance(value, float)
+    }
