@@ -121,10 +121,8 @@ def nib_of(move: Move, ceiling: Correction) -> dict[str, Any]:
 def transfer_table(report: dict[str, Any]) -> Table:
     """The report as one table."""
     shown = table(
-        f"{report['donor']} -> {report['name']}",
-        "", "perplexity", "recovered", "95 %",
-        "worse by, nats", "95 %", "",
-    )  # fmt: skip
+        f"{report['donor']} -> {report['name']}", "", "perplexity", "recovered", "95 %", ""
+    )
     shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False  # the one that may shrink
     intervals = report["intervals"]["recovered"]
     for system, ppl in report["ppl"].items():
@@ -135,7 +133,6 @@ def transfer_table(report: dict[str, Any]) -> Table:
             f"{ppl:.2f}",
             "" if recovered is None else f"{recovered:.3f}",
             "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}",
-            *difference_cells(report["difference"].get(system)),
             f"[dim]{NOTES.get(system, 'another domain under the same maps')}[/dim]",
         )
     shown.add_section()
@@ -146,23 +143,12 @@ def transfer_table(report: dict[str, Any]) -> Table:
             "",
             f"{report[f'{share}_attributable']:.3f}",
             f"{low:.3f} .. {high:.3f}",
-            "",
-            "",
             f"[dim]candidate minus {report[best]}[/dim]",
         )
-    blank = ("", "", "")
-    nib = report["nib"]
-    shown.add_row("NIB against native", "", nib_verdict(nib), *blank, nib_line(nib))
+    shown.add_row("NIB against native", "", nib_verdict(report["nib"]), "", nib_line(report["nib"]))
     same = report["module_sha256"]["donor"] == report["module_sha256"]["target"]
-    shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", *blank)
+    shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", "", "")
     return shown
-
-
-def difference_cells(nats: dict[str, float] | None) -> tuple[str, str]:
-    """How much worse than the candidate a system is, and the interval over documents."""
-    if nats is None:
-        return "", ""
-    return f"{nats['nats']:+.3f}", f"{nats['low']:+.3f} .. {nats['high']:+.3f}"
 
 
 def nib_verdict(nib: dict[str, Any]) -> str:
