@@ -43,8 +43,9 @@ class Efficacy:
         values = {
             "efficacy": self.ppl, "efficacy_nats": self.nats, "efficacy_published": self.published,
         }  # fmt: skip
-        return {name: value.mean for name, value in values.items()} | {
-            "interval": {name: value.as_list() for name, value in values.items()}
+        return {
+            **{name: value.mean for name, value in values.items()},
+            "interval": {name: value.as_list() for name, value in values.items()},
         }
 
 
