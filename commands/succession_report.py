@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 GENERAL = "general"
 APPLIED = ("zero_shot", "repaired")
 LEAST_EFFICACY = 0.5
+GENERAL_CHARS = 2_000_000  # a tenth of it is held out
 
 
 def succession_report(
@@ -121,7 +122,7 @@ def _columns(
     study: Study, backbone: Backbone, studied: list[Studied], general: str
 ) -> dict[str, list[Window]]:
     """Held-out windows of general text and of every domain."""
-    splits = read_splits(study.session, general, 8_000_000)
+    splits = read_splits(study.session, general, GENERAL_CHARS)
     window = studied[0].checking.recipe.window
     columns = {GENERAL: windows_of(backbone, splits.eval, window, study.eval_tokens)}
     return columns | {one.name: list(one.checking.text.eval) for one in studied}

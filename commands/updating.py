@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from transplant.text.windows import Window
     from transplant.training.update import Updated
 
-UPDATE_CHARS = 8_000_000  # of the update's text, at most; far more than the default steps read
+CHARS_PER_TOKEN = 8  # more than any tokenizer here needs, and held-out text besides
+LEAST_CHARS, MOST_CHARS = 1_000_000, 8_000_000  # of an update's text
 UPDATE_EVAL_TOKENS = 16_000
 
 
@@ -122,11 +123,13 @@ class Study:
 
     def read_text(self, backbone: Backbone, corpus: str, parts: int = 1) -> list[UpdateText]:
         """The text of each update: the training documents of a corpus are dealt out to them."""
-        splits = read_splits(self.session, corpus, UPDATE_CHARS)
-        held = windows_of(backbone, splits.eval, self.config.window, UPDATE_EVAL_TOKENS)
-        budget = self.config.steps * self.config.batch * self.config.window
-        if self.config.kind in ROUNDING_KINDS:
-            budget = self.config.window  # they read none
+        config = self.config
+        budget = config.steps * config.batch * config.window
+        if config.kind in ROUNDING_KINDS:
+            budget = config.window  # they read none
+        chars = min(max(CHARS_PER_TOKEN * budget * parts, LEAST_CHARS), MOST_CHARS)
+        splits = read_splits(self.session, corpus, chars)
+        held = windows_of(backbone, splits.eval, config.window, UPDATE_EVAL_TOKENS)
         texts = []
         for part in range(parts):
             documents = splits.train[part::parts]
@@ -134,7 +137,7 @@ class Study:
                 raise InputError(
                     f"{corpus} has too few documents for {parts} rounds", found=len(splits.train)
                 )
-            train = windows_of(backbone, documents, self.config.window, budget)
+            train = windows_of(backbone, documents, config.window, budget)
             shared = windows_of(backbone, documents, self.repair.window, self.repair.tokens)
             texts.append(UpdateText(corpus, splits.fingerprint, train, held, shared))
         return texts
