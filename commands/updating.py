@@ -116,6 +116,7 @@ class Study:
             shared=text.shared,
             recipe=recipe,
             repair=self.repair,
+            counts=manifest.made.get("token_counts") or {},
         )
         with self.step("evaluate_before"):
             before = score_before(checking)

@@ -66,6 +66,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=UPDATE.steps)
     parser.add_argument("--learning-rate", type=float, default=UPDATE.learning_rate)
+    parser.add_argument("--train-steps", type=int, default=250, help="of modules and natives")
+    parser.add_argument("--train-tokens", type=int, default=200_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--round-steps", type=int, help="default: as --steps")
     parser.add_argument("--games", type=Path, help="a .pgn file; default: games are made up")
@@ -90,7 +92,9 @@ def trained(options: argparse.Namespace, domain: str, backbone: str, data: str) 
     try:
         made.registry.find("module", domain, backbone)
     except NotFoundError:
-        config = dataclasses.replace(TRAIN, steps=250, train_tokens=200_000)
+        config = dataclasses.replace(
+            TRAIN, steps=options.train_steps, train_tokens=options.train_tokens
+        )
         run_train_job(made, TrainJob(backbone, domain, data, domain, config, options.eval_tokens))
     return f"{domain}@{backbone}"
 

@@ -65,11 +65,11 @@ class MoveConfig:
 class RepairConfig:
     """How an interface is solved for again after an update of its backbone."""
 
-    tokens: int = 8_000
+    tokens: int = 4_000
     """Tokens of shared text that both backbones read."""
     window: int = 128
     """Tokens per window."""
-    ridge: float = 1e-3
+    ridge: float = 0.1
     """Ridge strength, relative to the mean variance of a feature; around the old interface."""
     output_ridge: float = 1e-3
     """The same for the map through the two heads; around the identity."""

@@ -8,7 +8,7 @@ changes, however few the rows.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
-from transplant.alignment.tokens import SharedTokens
+from transplant.alignment.tokens import SharedTokens, token_bytes
 from transplant.alignment.unembedding import fit_output_map
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
@@ -46,6 +46,7 @@ def repair(
     correction: Correction,
     windows: Sequence[Window],
     config: RepairConfig,
+    counts: Mapping[str, int] | None = None,
 ) -> Repaired:
     """Fits `P_in` to the old `t P_in` and `P_out` to the old correction, as the new head sees it.
 
@@ -55,6 +56,8 @@ def repair(
         correction: interface and module; copied, the module bit for bit.
         windows: shared text; none of the domain's is needed.
         config: the ridge strengths.
+        counts: the domain's token counts, which travel with the module: the map between the two
+            heads is fitted for these tokens. Without them every token counts alike.
 
     Raises:
         InputError: backbones of other widths or tokenizers, or a module that reads windows.
@@ -69,7 +72,8 @@ def repair(
         moments.update(theirs, wanted - found)
     _add(new.interface.proj_in, fit_ridge(moments, config.ridge))
     if config.output:
-        _repair_output(before, after, old, new, pairs, config)
+        _map_output(before, after, new.interface.proj_out, config, counts or {})
+        _refit_output(old, new, pairs, config)
 
     def off(interface_of: Correction) -> float:
         total = sum(
@@ -119,27 +123,45 @@ def map_heads(before: Tensor, after: Tensor, weights: Tensor, strength: float) -
     return torch.eye(len(change)) + change
 
 
-def _repair_output(
+def _map_output(
     before: Backbone,
     after: Backbone,
+    proj_out: nn.Linear,
+    config: RepairConfig,
+    counts: Mapping[str, int],
+) -> None:
+    """P_out <- P_out M, where the head has changed."""
+    heads = before.unembedding.cpu(), after.unembedding.cpu()
+    if torch.equal(*heads):
+        return
+    matrix = map_heads(*heads, _weights(before, counts), config.output_ridge)
+    AffineMap(proj_out.weight.T @ matrix, proj_out.bias @ matrix).write_to(proj_out)
+
+
+def _refit_output(
     old: Correction,
     new: Correction,
     pairs: Sequence[tuple[Tensor, Tensor]],
     config: RepairConfig,
 ) -> None:
-    """P_out <- P_out M, then the ridge from the module's new outputs to what is still missing."""
-    heads = before.unembedding.cpu(), after.unembedding.cpu()
+    """The ridge from the module's new outputs to what is still missing of the old correction."""
     proj_out = new.interface.proj_out
-    if not torch.equal(*heads):
-        # Every token counts alike: which of them the domain prefers is not known here.
-        even = torch.full((len(heads[0]),), 1 / len(heads[0]), dtype=torch.float64)
-        matrix = map_heads(*heads, even, config.output_ridge)
-        AffineMap(proj_out.weight.T @ matrix, proj_out.bias @ matrix).write_to(proj_out)
     moments = CrossMoments(old.interface.d_abi, old.interface.d_model)
     for ours, theirs in pairs:
         wanted, found = (c.module.y(_z(c, t)) for c, t in ((old, ours), (new, theirs)))
         moments.update(found, proj_out(wanted) - proj_out(found))
     _add(proj_out, fit_ridge(moments, config.ridge))
+
+
+def _weights(backbone: Backbone, counts: Mapping[str, int]) -> Tensor:
+    """How much each token of the vocabulary counts: float64 [vocab], summing to 1."""
+    names = token_bytes(backbone.tokenizer) if counts else {}
+    weights = torch.zeros(backbone.vocab_size, dtype=torch.float64)
+    for number, raw in names.items():
+        weights[number] = counts.get(raw.hex(), 0)
+    if weights.sum() == 0:
+        weights += 1.0
+    return weights / weights.sum()
 
 
 def _read_both(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -82,6 +82,8 @@ class Checking:
     recipe: TrainConfig
     """Of the native."""
     repair: RepairConfig = field(default_factory=RepairConfig)
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """The domain's token counts, which travel with the module."""
 
 
 def check_update(
@@ -107,8 +109,9 @@ def check_update(
     zero_shot = Correction(interface, module)
     began = time.monotonic()
     repaired = repair(
-        checking.original, updated, checking.correction, checking.shared, checking.repair
-    )
+        checking.original, updated, checking.correction, checking.shared, checking.repair,
+        checking.counts,
+    )  # fmt: skip
     repair_seconds = time.monotonic() - began
     recipe = replace(checking.recipe, seed=seed)
     watch = _Watch(progress)

@@ -90,8 +90,8 @@ class UpdateConfig:
     """Windows per step."""
     window: int = 256
     """Tokens per window."""
-    learning_rate: float = 5e-4
-    """Peak rate of AdamW."""
+    learning_rate: float = 1e-4
+    """Peak rate of AdamW: a twentieth of what backbones are trained with."""
     weight_decay: float = 0.01
     """Decay of matrices; vectors are not decayed."""
     clip: float = 1.0
