@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.modules.hosted import Correction
     from transplant.text.windows import Window
+    from transplant.training.update import Updated
 
 GENERAL = "general"
 APPLIED = ("zero_shot", "repaired")
@@ -28,6 +29,8 @@ def succession_report(
     study: Study, modules: list[str], corpora: list[str], rounds: int, general: str
 ) -> dict[str, Any]:
     """Everything that the JSON of `abi succession` holds."""
+    from transplant.training.update import Updated
+
     if len({name.split("@")[0] for name in modules}) < len(modules):
         raise InputError("--module names one module twice", found=modules)
     original = open_hosted(study.session, modules[0])[0].backbone
@@ -35,11 +38,12 @@ def succession_report(
     studied = [study.open_module(name, original, texts[0]) for name in modules]
     columns = _columns(study, original, studied, general)
     first = {one.name: one.checking.correction for one in studied}
-    table_before = matrix_of(original, first, columns)
-    backbone, each = original, []
+    matrix_before = matrix_of(original, first, columns)
+    latest = Updated(original, tuple(one.checking.correction.interface for one in studied))
+    each = []
     for number, text in enumerate(texts, start=1):
         study.session.out.note(f"round {number} of {rounds}: {text.corpus}")
-        backbone, record = _one_round(study, backbone, studied, text, columns, number)
+        latest, record = _one_round(study, latest, studied, text, columns, number)
         each.append(record)
     least = {
         applied: min(row["efficacy"][name][applied] for row in each for name in modules)
@@ -49,7 +53,7 @@ def succession_report(
         "modules": modules,
         "backbone": original.name,
         "rounds": each,
-        "matrix_before": table_before,
+        "matrix_before": matrix_before,
         "least_efficacy": least,
         "decay": {name: _decay([row["efficacy"][name] for row in each]) for name in modules},
         "module_sha256": {one.name: _module_hashes(one) for one in studied},
@@ -77,18 +81,18 @@ def _texts_of_rounds(
 
 def _one_round(
     study: Study,
-    backbone: Backbone,
+    latest: Updated,
     studied: list[Studied],
     text: UpdateText,
     columns: dict[str, list[Window]],
     number: int,
-) -> tuple[Backbone, dict[str, Any]]:
+) -> tuple[Updated, dict[str, Any]]:
     from transplant.evaluation.update_check import check_update
 
     seed = study.session.seed + number
-    ppl_before = update_ppl(backbone, text)
+    ppl_before = update_ppl(latest.backbone, text)
     study.seconds.clear()
-    updated = study.update(backbone, text, studied, seed)
+    updated = study.update(latest.backbone, text, studied, seed, latest.interfaces)
     corrections: dict[str, dict[str, Correction]] = {applied: {} for applied in APPLIED}
     ppl, efficacies = {}, {}
     for one, interface in zip(studied, updated.interfaces, strict=True):
@@ -106,7 +110,7 @@ def _one_round(
             applied: matrix_of(updated.backbone, found, columns)
             for applied, found in corrections.items()
         }
-    return updated.backbone, {
+    return updated, {
         "round": number,
         "corpus": text.corpus,
         "ppl": ppl,

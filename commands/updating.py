@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.evaluation.likelihood import Likelihood
     from transplant.evaluation.update_check import Checking
+    from transplant.modules.interface import Interface
     from transplant.text.documents import Document
     from transplant.text.splits import Splits
     from transplant.text.windows import Window
@@ -144,17 +145,30 @@ class Study:
         return texts
 
     def update(
-        self, backbone: Backbone, text: UpdateText, studied: Sequence[Studied], seed: int
+        self,
+        backbone: Backbone,
+        text: UpdateText,
+        studied: Sequence[Studied],
+        seed: int,
+        interfaces: Sequence[Interface] | None = None,
     ) -> Updated:
-        """One update; the stability term, where there is one, holds every module's first z."""
+        """One update; the stability term, where there is one, holds every module's first z.
+
+        Args:
+            backbone: what is updated: the original, or what an update before has left.
+            text: what it learns.
+            studied: the modules on it.
+            seed: of this update.
+            interfaces: what an update before has left of the modules' interfaces.
+        """
         from transplant.training.update import update_backbone
 
         config = dataclasses.replace(self.config, seed=seed)
+        first = [one.checking.correction.interface for one in studied]
         with self.step("update"), self.session.out.progress("updating") as progress:
             return update_backbone(
-                backbone, text.train, config,
-                [one.checking.correction.interface for one in studied],
-                original=studied[0].checking.original if studied else None, progress=progress,
+                backbone, text.train, config, interfaces or first,
+                first=(studied[0].checking.original, first), progress=progress,
             )  # fmt: skip
 
 

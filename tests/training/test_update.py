@@ -101,7 +101,9 @@ def test_several_interfaces_are_held_against_an_earlier_backbone(scene):
     first = update_backbone(backbone, windows, CONFIG, [interface, other])
     config = dataclasses.replace(CONFIG, stability=20.0)
     both = [interface, other]
-    back = update_backbone(first.backbone, windows, config, both, original=backbone)
+    back = update_backbone(
+        first.backbone, windows, config, first.interfaces, first=(backbone, both)
+    )
     # The reference is the backbone before both updates, so z comes back towards it.
     assert moved(scene, back) < moved(scene, first)
 

@@ -36,7 +36,7 @@ def update_backbone(
     config: UpdateConfig,
     interfaces: Sequence[Interface] = (),
     *,
-    original: Backbone | None = None,
+    first: tuple[Backbone, Sequence[Interface]] | None = None,
     progress: Progress | None = None,
 ) -> Updated:
     """Updates a copy of a backbone; needs memory for both, and `config.cache_bytes` for z.
@@ -46,7 +46,8 @@ def update_backbone(
         windows: text to learn from; kinds that only round weights read none of it.
         config: the recipe.
         interfaces: of the modules whose z the stability term holds.
-        original: whose z is the reference, where that is not `backbone`'s: after several updates.
+        first: the backbone and the interfaces whose z is the reference, where they are not the
+            given ones: an update that follows on others.
         progress: called after each step.
 
     Raises:
@@ -57,7 +58,8 @@ def update_backbone(
     kept = tuple(copy.deepcopy(interface).requires_grad_(False).eval() for interface in interfaces)
     held = None
     if config.stability > 0:
-        reference = ReferenceZ(original or backbone, interfaces, windows, config.cache_bytes)
+        original, theirs = first or (backbone, interfaces)
+        reference = ReferenceZ(original, theirs, windows, config.cache_bytes)
         held = Held(kept, reference)
         for interface in kept:
             _reading_side(interface, config.train_interface)
