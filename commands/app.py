@@ -12,12 +12,14 @@ from commands.capture import capture
 from commands.compare import compare
 from commands.cores import cores
 from commands.demo import demo
+from commands.invariance import invariance
 from commands.list_ import list_
 from commands.nib import nib
 from commands.paste import paste
 from commands.rm import rm
 from commands.session import as_command
 from commands.show import show
+from commands.succession import succession
 from commands.train import train
 from commands.train_core import train_core
 from commands.train_reference import train_reference
@@ -38,6 +40,8 @@ VERBS = (
     ("nib", nib, EVIDENCE),
     ("verify", verify, EVIDENCE),
     ("compare", compare, EVIDENCE),
+    ("invariance", invariance, EVIDENCE),
+    ("succession", succession, EVIDENCE),
     ("demo", demo, EVIDENCE),
     ("cores", cores, REGISTRY),
     ("list", list_, REGISTRY),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING
 
 from commands.core_modules import refuse_inside
@@ -12,6 +13,7 @@ from transplant.errors import InputError, NotFoundError
 from transplant.training.config import TrainConfig
 
 if TYPE_CHECKING:
+    from registry.manifest import Manifest
     from transplant.backbones.core import CoreBackbone
     from transplant.modules.hosted import Correction
 
@@ -40,9 +42,16 @@ def native_recipe(move: Move) -> TrainConfig:
     `all` and `last` mean the same on any backbone; a list of the donor's layers does not, and
     becomes all of the target's, which the moved module reads as well.
     """
-    recipe = dict(move.manifest.made.get("recipe") or {})
+    recipe = native_recipe_of(move.manifest)
+    known = recipe.taps in NAMED_TAPS.values()
+    return recipe if known else dataclasses.replace(recipe, taps=NAMED_TAPS["all"])
+
+
+def native_recipe_of(manifest: Manifest) -> TrainConfig:
+    """The recipe by which a module was trained, for the same backbone."""
+    recipe = dict(manifest.made.get("recipe") or {})
     taps = tuple(recipe.pop("taps", TrainConfig.taps))
-    return TrainConfig(**recipe, taps=taps if taps in NAMED_TAPS.values() else NAMED_TAPS["all"])
+    return TrainConfig(**recipe, taps=taps)
 
 
 def _behind_interface(move: Move, name: str | None) -> Correction:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from transplant.calibration.config import METHODS, MoveConfig
+from transplant.calibration.config import METHODS, MoveConfig, RepairConfig
 from transplant.errors import InputError
-from transplant.training.config import TrainConfig
+from transplant.training.config import UPDATE_KINDS, TrainConfig, UpdateConfig
 
 ModuleOption = Annotated[
     str, typer.Option("--module", help="The module to move, as in python@ref-gpt2.")
@@ -37,8 +37,25 @@ Replace = Annotated[bool, typer.Option("--replace", help="Replace what has that 
 EvalTokens = Annotated[
     int, typer.Option("--eval-tokens", min=64, help="Held-out tokens to evaluate on.")
 ]
+UpdateKind = Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(UPDATE_KINDS)}.")]
+UpdateSteps = Annotated[int, typer.Option("--steps", help="Steps of an update.")]
+UpdateBatch = Annotated[int, typer.Option("--batch", help="Windows per step of an update.")]
+UpdateWindow = Annotated[int, typer.Option("--window", help="Tokens per window of an update.")]
+UpdateRate = Annotated[float, typer.Option("--learning-rate", help="Peak rate of an update.")]
+Stability = Annotated[
+    float, typer.Option("--stability", help="Weight of the term that holds z; 0 for none.")
+]
+TrainInterface = Annotated[
+    bool,
+    typer.Option(
+        "--train-interface/--freeze-interface", help="Whether the interface follows that term too."
+    ),
+]
+RepairTokens = Annotated[
+    int, typer.Option("--repair-tokens", min=64, help="Tokens of shared text that a repair reads.")
+]
 
-TRAIN, MOVE = TrainConfig(), MoveConfig()
+TRAIN, MOVE, UPDATE, REPAIR = TrainConfig(), MoveConfig(), UpdateConfig(), RepairConfig()
 EVAL_TOKENS = 40_000
 NAMED_TAPS: dict[str, tuple[int, ...]] = {"all": (), "last": (-1,)}
 

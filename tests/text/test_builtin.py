@@ -96,3 +96,24 @@ def test_what_a_program_wrote_from_a_template_is_no_python_document(tmp_path, mo
         (tmp_path / folder / "table.py").write_text("x = 1\n" * 100)
     monkeypatch.setattr(builtin.sysconfig, "get_paths", lambda: {"stdlib": str(tmp_path)})
     assert [name for name, _ in builtin.python()] == ["json/table.py"]
+
+
+def test_comments_are_read_in_blocks_and_what_heads_a_file_is_not(tmp_path, monkeypatch) -> None:
+    block = "# Why this is done here and not there, in a sentence that is long enough to be one.\n"
+    body = "".join(f"    {block[:-1]} Number {n}.\n    x = {n}\n" for n in range(6))
+    code = f"# A licence, which every file repeats.\nimport os\n\ndef f():\n{body}    # short\n"
+    (tmp_path / "one.py").write_text(code)
+    (tmp_path / "empty.py").write_text("# nothing but a comment\n")
+    monkeypatch.setattr(builtin.sysconfig, "get_paths", lambda: {"purelib": str(tmp_path)})
+    ((name, text),) = builtin.prose2()
+    assert name == "one.py"
+    assert text.split("\n\n") == [f"{block[2:-1]} Number {n}." for n in range(6)]
+
+
+def test_prose2_shares_no_document_with_prose() -> None:
+    sides = [
+        {d.digest for d in read_documents(source, max_chars=60_000)}
+        for source in ("prose", "prose2")
+    ]
+    assert all(sides)
+    assert not sides[0] & sides[1]

@@ -147,8 +147,13 @@ class Backbone(ABC):
         return 0
 
     @abstractmethod
+    def run(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
+        """Runs the windows and returns the rows of all of them; who updates weights calls this."""
+
+    @torch.no_grad()
     def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
         """Runs the windows and returns the rows of all of them, without gradients."""
+        return self.run(windows, taps)
 
     @abstractmethod
     def reader(self) -> nn.Module:

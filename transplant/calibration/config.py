@@ -66,3 +66,30 @@ class MoveConfig:
             raise InputError("donor_words must be 0 or more", found=self.donor_words)
         if not self.gains or min(self.gains) <= 0:
             raise InputError("gains must be positive", found=self.gains)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RepairConfig:
+    """How an interface is solved for again after an update of its backbone."""
+
+    tokens: int = 4_000
+    """Tokens of shared text that both backbones read."""
+    window: int = 128
+    """Tokens per window."""
+    ridge: float = 0.1
+    """Ridge strength, relative to the mean variance of a feature; around the old interface."""
+    output_ridge: float = 1e-3
+    """The same for the map through the two heads; around the identity."""
+    output: bool = True
+    """Whether `P_out` is solved for as well."""
+
+    def __post_init__(self) -> None:
+        if self.tokens <= 0 or self.window < 2:
+            raise InputError(
+                "a repair needs tokens, in windows of at least two",
+                found=(self.tokens, self.window),
+            )
+        if min(self.ridge, self.output_ridge) <= 0:
+            raise InputError(
+                "the ridge strengths must be positive", found=(self.ridge, self.output_ridge)
+            )

@@ -1,7 +1,8 @@
-"""The two corpora that need no download, rebuilt from the Python packages that are installed.
+"""The corpora that need no download, rebuilt from the Python packages that are installed.
 
-`prose` is the docstrings of the packages in site-packages; `python` is the source of the standard
-library without its docstrings. Neither is ever stored in the repository.
+`prose` is the docstrings of the packages in site-packages, `prose2` the comments of the same
+packages; `python` is the source of the standard library without its docstrings. No text is in two
+of them, and none is ever stored in the repository.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ast
 import hashlib
 import sysconfig
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 MIN_DOCSTRING = 80  # characters: shorter ones are labels, not sentences
@@ -36,6 +37,25 @@ def prose() -> Iterator[tuple[str, str]]:
             yield name, document
 
 
+def prose2() -> Iterator[tuple[str, str]]:
+    """Yields (path, text): the distinct blocks of comments of each installed module, joined.
+
+    What stands before the first statement is left out: a licence, nearly always.
+    """
+    seen: set[int] = set()
+    for name, tree, source in _parsed(Path(sysconfig.get_paths()["purelib"]), SKIPPED):
+        if not tree.body:
+            continue
+        parts = []
+        for text in _comments(source.split("\n")[tree.body[0].lineno - 1 :]):
+            if len(text) >= MIN_DOCSTRING and hash(text) not in seen:
+                seen.add(hash(text))
+                parts.append(text)
+        document = "\n\n".join(parts)
+        if len(document) >= MIN_DOCUMENT:
+            yield name, document
+
+
 def python() -> Iterator[tuple[str, str]]:
     """Yields (path, text): each module of the standard library with its docstrings cut out."""
     for name, tree, source in _parsed(Path(sysconfig.get_paths()["stdlib"]), SKIPPED | GENERATED):
@@ -44,7 +64,11 @@ def python() -> Iterator[tuple[str, str]]:
             yield name, document
 
 
-BUILTIN: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {"prose": prose, "python": python}
+BUILTIN: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
+    "prose": prose,
+    "prose2": prose2,
+    "python": python,
+}
 
 
 def _parsed(root: Path, skipped: frozenset[str]) -> Iterator[tuple[str, ast.Module, str]]:
@@ -60,6 +84,18 @@ def _parsed(root: Path, skipped: frozenset[str]) -> Iterator[tuple[str, ast.Modu
         except (SyntaxError, ValueError, OSError):
             continue  # a template or a file of another encoding is no text for this purpose
         yield str(name), tree, source
+
+
+def _comments(lines: Iterable[str]) -> Iterator[str]:
+    """The text of each block of consecutive comment lines."""
+    block: list[str] = []
+    for line in [*lines, ""]:
+        text = line.strip()
+        if text.startswith("#"):
+            block.append(text.lstrip("#").strip())
+        elif block:
+            yield "\n".join(block)
+            block = []
 
 
 def _without_docstrings(tree: ast.Module, source: str) -> str:

@@ -16,7 +16,8 @@ from transplant.text.pgn import read_games
 
 TEXT_COLUMNS = ("text", "content", "document")
 SOURCES_HINT = (
-    "a folder, a .txt, .jsonl, .parquet or .pgn file, a `datasets` id, `prose` or `python`"
+    "a folder, a .txt, .jsonl, .parquet or .pgn file, a `datasets` id, `prose`, `prose2` or "
+    "`python`"
 )
 
 
@@ -37,9 +38,9 @@ def read_documents(source: str, *, max_chars: int | None = None) -> list[Documen
     """Reads a corpus and drops its near-duplicates.
 
     Args:
-        source: `prose` or `python` (rebuilt from what is installed), a folder, a `.txt`, `.jsonl`,
-            `.parquet` or `.pgn` file, or the id of a data set for the `datasets` package. Each
-            chess game of a `.pgn` file is one document: its movetext alone.
+        source: `prose`, `prose2` or `python` (rebuilt from what is installed), a folder, a `.txt`,
+            `.jsonl`, `.parquet` or `.pgn` file, or the id of a data set for the `datasets`
+            package. Each chess game of a `.pgn` file is one document: its movetext alone.
         max_chars: stop after this many characters; the built-in corpora are visited in the order
             of their hashed paths, so a smaller corpus is a sample of the larger one.
 

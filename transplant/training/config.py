@@ -74,6 +74,67 @@ class TrainConfig:
             raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)
 
 
+UPDATE_KINDS = ("finetune", "lora", "half", "int8", "merge")
+ROUNDING_KINDS = ("half", "int8")  # they read no text
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpdateConfig:
+    """How a backbone is updated, as its makers would: with no thought of the module."""
+
+    kind: str = "finetune"
+    """`finetune`, `lora` (merged into the weights), `half`, `int8`, or `merge` (of two)."""
+    steps: int = 1000
+    """Optimizer steps."""
+    batch: int = 4
+    """Windows per step."""
+    window: int = 256
+    """Tokens per window."""
+    learning_rate: float = 1e-4
+    """Peak rate of AdamW: a twentieth of what backbones are trained with."""
+    weight_decay: float = 0.01
+    """Decay of matrices; vectors are not decayed."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    stability: float = 0.0
+    """Weight of the stability term: the squared distance of z to that of the original backbone."""
+    train_interface: bool = False
+    """Whether the reading side of the interface follows the stability term too."""
+    cache_bytes: int = 256 * 1024**2
+    """Memory for the z of the original backbone; what does not fit is computed each time."""
+    lora_rank: int = 8
+    """Rank of the adapters of the kind `lora`."""
+    seed: int = 0
+    """Seed of the order of the windows and of new weights."""
+
+    def __post_init__(self) -> None:
+        if self.kind not in UPDATE_KINDS:
+            raise InputError(
+                "unknown kind of update", expected=f"one of {UPDATE_KINDS}", found=self.kind
+            )
+        for name in ("steps", "batch", "lora_rank"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be positive", found=getattr(self, name))
+        if self.window < 2:
+            raise InputError("a window needs at least two tokens", found=self.window)
+        _check_rate(self.learning_rate)
+        if not 0 <= self.stability < float("inf"):
+            raise InputError("stability must not be negative", found=self.stability)
+        if self.stability > 0 and self.kind in ROUNDING_KINDS:
+            raise InputError(
+                f"an update of the kind {self.kind} takes no steps; a stability term needs some",
+                expected="--stability 0",
+                found=self.stability,
+            )
+        if self.train_interface and self.kind == "merge":
+            raise InputError("two fine-tunes would train one interface", hint="--freeze-interface")
+        if self.train_interface and self.stability == 0:
+            raise InputError(
+                "without a stability term nothing trains the interface",
+                expected="--train-interface with --stability above 0",
+            )
+
+
 def _check_rate(rate: float) -> None:
     if not 0 < rate < float("inf"):
         raise InputError("learning_rate must be positive", found=rate)

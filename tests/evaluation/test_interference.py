@@ -1,0 +1,51 @@
+"""What modules do to text that is not their own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.tiny import WIDTH, tiny_backbone
+from transplant.evaluation.interference import Together, interference, worsening
+from transplant.text.windows import cut_windows
+from transplant.training.loop import new_correction
+
+
+@pytest.fixture(scope="module")
+def scene(tiny_corpus, tiny_tokenizer):
+    """A backbone, text, a silent correction and two that speak."""
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    windows = cut_windows(tiny_corpus[:4], tiny_tokenizer, 64)
+    corrections = {}
+    for seed, (name, taps) in enumerate((("silent", (2,)), ("loud", (2,)), ("wide", (0, 1)))):
+        corrections[name] = new_correction(WIDTH, 16, taps, seed).eval()
+        if name != "silent":
+            generator = torch.Generator().manual_seed(seed)
+            weight = corrections[name].interface.proj_out.weight
+            torch.nn.init.normal_(weight, std=0.2, generator=generator)
+    return backbone, windows, corrections
+
+
+def test_together_is_the_sum(scene):
+    backbone, windows, corrections = scene
+    both = Together([corrections["loud"], corrections["wide"]])
+    assert both.taps == (0, 1, 2)
+    states = backbone.read(windows[:2], both.taps)
+    one, other = (corrections[name](states.taps) for name in ("loud", "wide"))
+    torch.testing.assert_close(both(states.taps), one + other)
+
+
+def test_a_silent_module_hurts_nothing_and_a_loud_one_does(scene):
+    backbone, windows, corrections = scene
+    pair = {name: corrections[name] for name in ("silent", "loud")}
+    matrix = interference(backbone, pair, {"general": windows, "short": windows[:3]})
+    assert set(matrix) == {"none", "silent", "loud", "all"}
+    assert worsening(matrix, "general", "silent", "none") == pytest.approx(0.0, abs=1e-4)
+    assert abs(worsening(matrix, "general", "loud", "none")) > 1.0
+    assert matrix["all"] == pytest.approx(matrix["loud"])
+    assert "all" not in interference(backbone, {"loud": corrections["loud"]}, {"x": windows})
+
+
+def test_worsening_is_in_percent():
+    matrix = {"none": {"general": 20.0}, "a": {"general": 25.0}}
+    assert worsening(matrix, "general", "a", "none") == pytest.approx(25.0)

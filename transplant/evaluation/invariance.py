@@ -1,0 +1,133 @@
+"""Backbone-update invariance: how much of a module's worth survives an update of its backbone.
+
+    efficacy = (ppl_raw_updated - ppl_zero_shot) / (ppl_raw_updated - ppl_native_updated)
+
+The native module is trained on the updated backbone. The published variant puts the native module
+of the *old* backbone in its place, which no longer measures the same loss: where the update itself
+made the domain harder or easier, it can be anything. Here it is only a number beside the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transplant.errors import InputError
+from transplant.evaluation.intervals import Interval, ratio_interval, t_interval
+from transplant.evaluation.likelihood import Likelihood
+
+RAW_UPDATED, NATIVE_UPDATED, ZERO_SHOT = "raw_updated", "native_updated", "zero_shot"
+WITH_MODULE = "with_module"
+"""The module on the old backbone: the native of the published formula."""
+THRESHOLD = 0.5
+RESAMPLES = 2_000
+PASS, PASS_POINT, FAIL = "pass", "pass (point)", "fail"
+
+
+@dataclass(frozen=True)
+class Efficacy:
+    """One system's efficacy three ways, each with a 95 % interval."""
+
+    ppl: Interval
+    """As defined above, in perplexities."""
+    nats: Interval
+    """The same in log perplexities."""
+    published: Interval
+    """With the native of the old backbone."""
+
+    def as_dict(self) -> dict[str, object]:
+        """For JSON."""
+        values = {
+            "efficacy": self.ppl, "efficacy_nats": self.nats, "efficacy_published": self.published,
+        }  # fmt: skip
+        return {
+            **{name: value.mean for name, value in values.items()},
+            "interval": {name: value.as_list() for name, value in values.items()},
+        }
+
+
+def efficacy(raw: float, candidate: float, native: float) -> float:
+    """(raw - candidate) / (raw - native), of perplexities or of their logarithms.
+
+    Raises:
+        InputError: the native is no better than the raw backbone, so that there is no scale.
+    """
+    if native >= raw:
+        raise InputError(
+            "the native module does not beat the raw backbone: there is nothing to keep",
+            expected=f"below {raw:.4f}",
+            found=f"{native:.4f}",
+            hint="train the native module longer, or on more domain text",
+        )
+    return (raw - candidate) / (raw - native)
+
+
+def weigh_update(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> dict[str, Efficacy]:
+    """The efficacy of every system on an updated backbone, intervals over documents.
+
+    Args:
+        likelihoods: on the same documents: `raw_updated`, `native_updated`, `with_module` (on the
+            old backbone), and the systems to weigh, `zero_shot` among them.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: a system is missing, or the native is no better than the raw backbone.
+    """
+    needed = (RAW_UPDATED, NATIVE_UPDATED, WITH_MODULE, ZERO_SHOT)
+    missing = [name for name in needed if name not in likelihoods]
+    if missing:
+        raise InputError("efficacy without what it is measured by", found=f"no {missing}")
+    raw, native = likelihoods[RAW_UPDATED], likelihoods[NATIVE_UPDATED]
+    efficacy(raw.perplexity, raw.perplexity, native.perplexity)
+    gap = (raw.nats - native.nats).numpy()
+    return {
+        name: Efficacy(
+            ppl=_of_perplexities(raw, found, native, seed),
+            nats=ratio_interval(
+                (raw.nats - found.nats).numpy(), gap, resamples=RESAMPLES, seed=seed
+            ),
+            published=_of_perplexities(raw, found, likelihoods[WITH_MODULE], seed),
+        )
+        for name, found in likelihoods.items()
+        if name not in (RAW_UPDATED, NATIVE_UPDATED, WITH_MODULE)
+    }
+
+
+def over_seeds(found: Sequence[Efficacy]) -> Efficacy:
+    """The mean over seeds with Student's interval; of one seed, what its documents said."""
+    if len(found) == 1:
+        return found[0]
+    return Efficacy(
+        *(
+            t_interval([getattr(one, name).mean for one in found])
+            for name in ("ppl", "nats", "published")
+        )
+    )
+
+
+def verdict(found: Interval, threshold: float = THRESHOLD) -> str:
+    """`pass` where the interval clears the threshold, `pass (point)` where only the mean does."""
+    if found.mean < threshold:
+        return FAIL
+    return PASS if found.low >= threshold else PASS_POINT
+
+
+def _of_perplexities(
+    raw: Likelihood, candidate: Likelihood, native: Likelihood, seed: int
+) -> Interval:
+    """Percentile bootstrap over documents, which are drawn whole."""
+    tokens = raw.tokens.numpy()
+    sides = [side.nats.numpy() for side in (raw, candidate, native)]
+    drawn = np.random.default_rng(seed).integers(len(tokens), size=(RESAMPLES, len(tokens)))
+
+    def perplexities(rows: NDArray[np.int64]) -> list[NDArray[np.float64]]:
+        counts = tokens[rows].sum(-1)
+        return [np.exp(nats[rows].sum(-1) / counts) for nats in sides]
+
+    worst, found, best = perplexities(np.arange(len(tokens)))
+    again = perplexities(drawn)
+    low, high = np.quantile((again[0] - again[1]) / (again[0] - again[2]), [0.025, 0.975])
+    return Interval(float(low), float((worst - found) / (worst - best)), float(high))
