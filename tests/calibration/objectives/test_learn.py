@@ -107,6 +107,15 @@ def test_least_squares_finds_p_out_exactly_and_a_random_module_does_not(material
     assert torch.equal(solved.interface.proj_in.weight, material.oracle.interface.proj_in.weight)
 
 
+def test_least_squares_reads_through_the_better_of_the_two_inputs(material):
+    """A candidate with the anchor's module behind another P_in: the anchor's own is the answer."""
+    lost = Correction(_start(material.target, 7).interface, material.oracle.module)
+    solved = fit_by("corr-closed", lost, material).correction
+    assert torch.equal(solved.interface.proj_in.weight, material.oracle.interface.proj_in.weight)
+    assert error_of(material, solved) < 1e-3
+    assert lost.interface.proj_out.weight.abs().max() == 0  # what was given is not touched
+
+
 def test_least_squares_is_no_worse_than_steps_in_p_out(material):
     candidate = _start(material.target, 7)
     closed = fit_by("corr-closed", candidate, material).correction
