@@ -78,9 +78,9 @@ def fit_by(
             )
     start = copy.deepcopy(start).to(material.target.device)
     if objective == "corr-closed":
-        sides = (_text(material, side) for side in (material.train, material.calibration))
         assert material.oracle is not None
-        return Learnt(corr_closed(start, *sides, material.oracle), Course())
+        lessons, held = _text(material, material.train), _text(material, material.calibration)
+        return Learnt(corr_closed(start, lessons, held, material.oracle), Course())
     if objective not in LOSSES:
         raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
     config = config or spec.learn or LearnConfig()
