@@ -6,6 +6,7 @@ import os
 
 import typer
 
+from commands.ablate import ablate
 from commands.bridge_align import bridge_align
 from commands.calibrate import calibrate
 from commands.capture import capture
@@ -39,6 +40,7 @@ VERBS = (
     ("bridge-align", bridge_align, ALIGNMENT),
     ("nib", nib, EVIDENCE),
     ("verify", verify, EVIDENCE),
+    ("ablate", ablate, EVIDENCE),
     ("compare", compare, EVIDENCE),
     ("invariance", invariance, EVIDENCE),
     ("succession", succession, EVIDENCE),

@@ -55,6 +55,10 @@ class Move:
     config: MoveConfig
     name: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)
+    """How an objective other than the closed form was learned, for the manifest."""
+    paired: bool = True
+    """Whether the move reads pairing text; an objective on one backbone does not."""
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
@@ -187,7 +191,7 @@ class Move:
         """The donor's corrections, mapped to the target."""
         return self.choice.wanted
 
-    @property
+    @cached_property
     def calibrated(self) -> Calibrated:
         """The module at work in the target."""
         return self.choice.calibrated
@@ -197,8 +201,9 @@ class Move:
         return self.session.made(
             config=dataclasses.asdict(self.config),
             recipe=self.manifest.made.get("recipe"),
-            pairing_corpus=self.data,
-            pairing_split=self.pairing_split,
+            pairing_corpus=self.data if self.paired else None,
+            pairing_split=self.pairing_split if self.paired else None,
+            objective=self.objective or {"name": "closed-form"},
             token_counts=self.token_counts,
             corpus=self.domain_source,
         )
@@ -226,6 +231,7 @@ class Move:
         facts = {
             **self.facts(),
             "gain": self.calibrated.gain,
+            "donor_word": self.choice.config.donor_word if self.paired else None,
             "split": self.domain_split,
         }
         stored = store_hosted(

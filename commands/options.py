@@ -7,8 +7,11 @@ from typing import Annotated
 import typer
 
 from transplant.calibration.config import METHODS, MoveConfig, RepairConfig
+from transplant.calibration.objectives.config import TRAINED
+from transplant.calibration.objectives.spec import SPECS
 from transplant.errors import InputError
 from transplant.training.config import UPDATE_KINDS, TrainConfig, UpdateConfig
+from transplant.training.schedule import SCHEDULES
 
 ModuleOption = Annotated[
     str, typer.Option("--module", help="The module to move, as in python@ref-gpt2.")
@@ -54,6 +57,29 @@ TrainInterface = Annotated[
 RepairTokens = Annotated[
     int, typer.Option("--repair-tokens", min=64, help="Tokens of shared text that a repair reads.")
 ]
+Objective = Annotated[
+    str,
+    typer.Option(
+        help="What the interface is calibrated by, and what that needs: "
+        + "; ".join(f"{name} ({', '.join(spec.needs)})" for name, spec in SPECS.items())
+        + "."
+    ),
+]
+Anchor = Annotated[
+    str | None,
+    typer.Option(help="The oracle: a module at work on the target, as in python@ref-llama."),
+]
+DomainTokens = Annotated[
+    int | None, typer.Option(min=1, help="Tokens of domain text that the objective may read.")
+]
+Steps = Annotated[int | None, typer.Option(min=1, help="Gradient steps at most.")]
+Train = Annotated[
+    str | None, typer.Option(help=f"What the objective moves: {' or '.join(TRAINED)}.")
+]
+Schedule = Annotated[
+    str | None, typer.Option(help=f"Course of the learning rate: {' or '.join(SCHEDULES)}.")
+]
+Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak rate.")]
 
 TRAIN, MOVE, UPDATE, REPAIR = TrainConfig(), MoveConfig(), UpdateConfig(), RepairConfig()
 EVAL_TOKENS = 40_000
@@ -68,3 +94,17 @@ def parse_taps(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise InputError("--taps", expected="all, last, or a list as 0,2,3", found=text) from error
+
+
+def parse_budgets(text: str) -> tuple[int, ...]:
+    """Turns `--curve` into numbers of tokens, ascending: 0,4k,32k is 0, 4,000 and 32,000."""
+    try:
+        budgets = {
+            int(float(part[:-1]) * 1000) if part.lower().endswith("k") else int(part)
+            for part in text.replace(" ", "").split(",")
+        }
+    except ValueError as error:
+        raise InputError("--curve", expected="a list as 0,4k,32k", found=text) from error
+    if min(budgets) < 0 or max(budgets) == 0:
+        raise InputError("--curve", expected="budgets from 0 up, one of them above", found=text)
+    return tuple(sorted(budgets))

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -13,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from transplant.errors import TransplantError
+from transplant.errors import StorageError, TransplantError
 
 PIPE_WIDTH = 120
 
@@ -77,6 +78,21 @@ class ProgressLine:
     def __call__(self, step: int, total: int, note: str) -> None:
         """Step `step` of `total` is done."""
         self._bar.update(self._task, completed=step, total=total, note=escape(note))
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Writes a result to a file, whole or not at all.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_text(json.dumps(data, indent=1, default=str) + "\n", encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise StorageError(f"cannot write {path}", found=error.strerror) from error
 
 
 def table(title: str, *columns: str) -> Table:

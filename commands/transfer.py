@@ -6,54 +6,68 @@ Example: abi transfer --module python@ref-gpt2 --to ref-llama
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.options import (
-    EVAL_TOKENS,
-    MOVE,
-    DomainData,
-    EvalTokens,
-    Excerpts,
-    Method,
-    ModuleOption,
-    NameOption,
-    PairingData,
-    Replace,
-    TargetOption,
-    TargetTaps,
-    parse_taps,
-)
+from commands import options
 from commands.session import Session
+from transplant.errors import InputError
+
+Curve = Annotated[
+    str | None,
+    typer.Option(
+        help="Budgets of domain text, as 0,4k,32k: recovered at each by the moved module, a random "
+        "one and one trained from scratch. Nothing is stored."
+    ),
+]
 
 
 def transfer(
     session: Session,
-    module: ModuleOption,
-    to: TargetOption,
-    data: PairingData = "prose",
-    domain_data: DomainData = None,
-    method: Method = MOVE.method,
-    excerpts: Excerpts = MOVE.excerpts,
-    taps: TargetTaps = "all",
+    module: options.ModuleOption,
+    to: options.TargetOption,
+    data: options.PairingData = "prose",
+    domain_data: options.DomainData = None,
+    method: options.Method = options.MOVE.method,
+    excerpts: options.Excerpts = options.MOVE.excerpts,
+    taps: options.TargetTaps = "all",
     native: Annotated[
         str | None,
         typer.Option(help="The native module, the ceiling; trained like the donor where missing."),
     ] = None,
-    name: NameOption = None,
-    eval_tokens: EvalTokens = EVAL_TOKENS,
-    replace: Replace = False,
+    name: options.NameOption = None,
+    eval_tokens: options.EvalTokens = options.EVAL_TOKENS,
+    curve: Curve = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Of --curve: seeds of all drawn.")] = 1,
+    steps: options.Steps = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Of --curve: folder for plot and JSON; default: here.")
+    ] = None,
+    replace: options.Replace = False,
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
     from commands.evidence import transfer_report, transfer_table
     from commands.moving import Move
     from commands.stored_bridges import reuse_bridge
 
+    budgets = options.parse_budgets(curve) if curve else None
+    if budgets is None and (seeds, steps, out) != (1, None, None):
+        raise InputError("--seeds, --steps and --out belong to a curve", expected="--curve too")
     config = dataclasses.replace(
-        MOVE, method=method, excerpts=excerpts, taps=parse_taps(taps), seed=session.seed
+        options.MOVE,
+        method=method,
+        excerpts=excerpts,
+        taps=options.parse_taps(taps),
+        seed=session.seed,
     )
     move = Move(session, module, to, data, domain_data, config, name)
+    if budgets is not None:
+        from commands.curve_plot import print_curve
+
+        print_curve(move, native, eval_tokens, budgets, seeds, steps, out or Path())
+        return
     if not replace:
         move.refuse_taken("module", "interface")
     reuse_bridge(move)

@@ -132,6 +132,17 @@ def in_nats(value: Interval) -> dict[str, float]:
     return {"nats": value.mean, "low": value.low, "high": value.high}
 
 
+def recovered_by(likelihoods: Mapping[str, Likelihood], name: str, *, seed: int = 0) -> Interval:
+    """recovered of one system, with its interval over documents.
+
+    Args:
+        likelihoods: `raw`, `native` and the system, on the same documents.
+        name: the system.
+        seed: of the bootstrap.
+    """
+    return _share(likelihoods, RAW, name, seed)
+
+
 def _share(likelihoods: Mapping[str, Likelihood], worse: str, better: str, seed: int) -> Interval:
     """(nats_worse - nats_better) / (nats_raw - nats_native), documents resampled whole."""
     nats = {name: value.nats.numpy() for name, value in likelihoods.items()}

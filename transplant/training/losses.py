@@ -1,7 +1,8 @@
-"""Next-token cross-entropy of a frozen head, without the logits of all rows at once."""
+"""Losses of a frozen head, without the logits of all rows at once."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,17 +11,65 @@ from torch.nn import functional
 
 from transplant.backbones.view import Backbone, States
 
+RowLoss = Callable[[Tensor, slice], Tensor]
 ROWS = 512  # of a block: its logits stay in the processor's cache for as long as they are needed
 
 
 def cross_entropy(backbone: Backbone, states: States, correction: nn.Module) -> Tensor:
     """Mean next-token loss in nats over the rows of `states`."""
     hidden = states.h_last + correction(states.taps, states.windows)
+    return next_token_loss(backbone, hidden, states.labels)
+
+
+def next_token_loss(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tensor:
+    """The same for hidden states [rows, d_model] that are corrected already, and their labels."""
     head = backbone.linear_head
     if head is None:
-        return functional.cross_entropy(backbone.head(hidden).float(), states.labels)
-    loss: Tensor = _LinearHeadLoss.apply(hidden, *head, states.labels)  # type: ignore[assignment]
+        return functional.cross_entropy(backbone.head(hidden).float(), labels)
+    loss: Tensor = _LinearHeadLoss.apply(hidden, *head, labels)  # type: ignore[assignment]
     return loss
+
+
+def through_head(backbone: Backbone, hidden: Tensor, loss_of: RowLoss) -> Tensor:
+    """The mean over rows of any loss of their logits; no logits are kept for the backward pass.
+
+    Args:
+        backbone: whose head it is.
+        hidden: [rows, d_model], corrected.
+        loss_of: the losses [block] of the logits [block, vocab] of a block of rows, and the block.
+    """
+    loss: Tensor = _HeadLoss.apply(hidden, backbone.head, loss_of)  # type: ignore[assignment]
+    return loss
+
+
+class _HeadLoss(torch.autograd.Function):
+    """A loss behind a frozen head; its gradient is had in the same pass, block by block."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, hidden: Tensor, head: Callable[[Tensor], Tensor], loss_of: RowLoss
+    ) -> Tensor:
+        """The mean loss over hidden [rows, d_model]."""
+        learns = ctx.needs_input_grad[0]
+        total = torch.zeros((), dtype=torch.float64, device=hidden.device)
+        gradient = torch.empty_like(hidden) if learns else None
+        for start in range(0, len(hidden), ROWS):
+            block = slice(start, min(start + ROWS, len(hidden)))
+            rows = hidden[block].detach().requires_grad_(learns)
+            with torch.set_grad_enabled(learns):
+                loss = loss_of(head(rows).float(), block).sum()
+            total += loss.detach()
+            if gradient is not None:
+                gradient[block] = torch.autograd.grad(loss, rows)[0]
+        if gradient is not None:
+            ctx.save_for_backward(gradient.div_(len(hidden)))
+        return (total / len(hidden)).float()
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+        """The gradient of the hidden states; nothing else has one."""
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[0].to(gradient.dtype), None, None
 
 
 class _LinearHeadLoss(torch.autograd.Function):

@@ -1,0 +1,60 @@
+"""Hold the objectives of calibration, and their controls, against one another.
+
+Example: abi ablate controls --module python@ref-gpt2 --to ref-gpt2-b --seeds 3
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands import options
+from commands.output import write_json
+from commands.session import Session
+from transplant.errors import InputError
+
+ABLATED = ("objectives", "controls")
+Only = Annotated[str | None, typer.Option(help="Of `objectives`: these alone, as kd,lm.")]
+Modules = Annotated[str, typer.Option(help="Whose modules: of donor, random, none.")]
+
+
+def ablate(
+    session: Session,
+    what: Annotated[str, typer.Argument(help=f"What to ablate: {' or '.join(ABLATED)}.")],
+    module: options.ModuleOption,
+    to: options.TargetOption,
+    only: Only = None,
+    modules: Modules = "donor,random,none",
+    steps: options.Steps = None,
+    tokens: Annotated[int, typer.Option(min=64, help="Domain tokens that may be read.")] = 32_000,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of all that is drawn.")] = 1,
+    data: options.PairingData = "prose",
+    domain_data: options.DomainData = None,
+    method: options.Method = options.MOVE.method,
+    excerpts: options.Excerpts = options.MOVE.excerpts,
+    native: Annotated[str | None, typer.Option(help="The native module: oracle, ceiling.")] = None,
+    eval_tokens: options.EvalTokens = options.EVAL_TOKENS,
+    out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
+) -> None:
+    """Hold the objectives of calibration, and their controls, against one another."""
+    from commands.ablating import SIDE_BY_SIDE, Sizes, ablation_report, ablation_table
+    from commands.moving import Move
+    from commands.stored_bridges import reuse_bridge
+    from commands.trials import Trials
+
+    if what not in ABLATED:
+        raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")
+    sizes = Sizes(
+        objectives=tuple(only.split(",")) if only else SIDE_BY_SIDE,
+        modules=tuple(modules.split(",")), steps=steps, tokens=tokens, seeds=seeds,
+    )  # fmt: skip
+    config = dataclasses.replace(options.MOVE, method=method, excerpts=excerpts, seed=session.seed)
+    move = Move(session, module, to, data, domain_data, config)
+    reuse_bridge(move)
+    report = ablation_report(Trials(move, native, eval_tokens), what, sizes)
+    if out is not None:
+        write_json(out, report)
+    session.out.result(report, ablation_table(report))

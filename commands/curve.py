@@ -1,0 +1,148 @@
+"""The budget curve: what a moved module is worth as the target's domain text grows."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any
+
+from commands.natives import native_recipe
+from commands.objectives import ObjectiveChoice
+from commands.output import table
+from commands.trials import Trials
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from transplant.calibration.objectives.run import Material
+
+CURVES = {
+    "moved": "the moved module, interface calibrated by lm",
+    "random": "a random module, fitted and calibrated in the same way",
+    "native": "interface and module trained from scratch on the same text",
+}
+
+
+def curve_report(
+    trials: Trials, budgets: tuple[int, ...], seeds: int, steps: int | None
+) -> dict[str, Any]:
+    """Recovered against target-domain tokens, for the three of `CURVES`.
+
+    At a budget of 0 the moved module is the closed form, and the native the raw backbone. All
+    three stop early by the same text of the calibration split, which the budget does not count.
+
+    Args:
+        trials: the move and its ceiling.
+        budgets: tokens, ascending.
+        seeds: draws of the text, of the random module and of the native's first weights.
+        steps: of the calibration; None for the objective's own.
+    """
+    from transplant.evaluation.curve import crossing
+    from transplant.evaluation.intervals import t_interval
+
+    move, first = trials.move, trials.move.session.seed
+    trials.oracle  # noqa: B018
+    choice = ObjectiveChoice(objective="lm", steps=steps)
+    for seed in range(first, first + seeds):
+        for budget in budgets:
+            run_budget(trials, choice, budget, seed)
+    rows = trials.judge(nib=False)
+    # At no budget the native is the raw backbone, by definition: recovered is 0.
+    found = {name: {budget: [] for budget in budgets} for name in CURVES}
+    for row in rows:
+        found[row["curve"]][row["budget"]].append(row["recovered"])
+    if 0 in budgets:
+        found["native"][0] = [0.0] * seeds
+    curves = {
+        name: [
+            {
+                "tokens": budget,
+                "recovered": sum(values) / len(values),
+                "interval": t_interval(values).as_list() if len(values) > 1 else None,
+                "seeds": values,
+            }
+            for budget, values in by_budget.items()
+        ]
+        for name, by_budget in found.items()
+    }
+    mean = {name: [point["recovered"] for point in points] for name, points in curves.items()}
+    return {
+        "donor": move.module,
+        "target": move.to,
+        "budgets": list(budgets),
+        "seeds": seeds,
+        "curves": curves,
+        "crossing_tokens": crossing(budgets, mean["moved"], mean["native"]),
+        "rows": rows,
+        "eval_tokens": trials.eval_tokens,
+        "early_stopping_tokens": choice.learn_config(first).calibration_tokens,
+        "split": move.domain_split,
+        "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
+        "seconds": move.seconds,
+    }
+
+
+def run_budget(trials: Trials, choice: ObjectiveChoice, budget: int, seed: int) -> None:
+    """The three systems of one budget and one seed."""
+    starts = {
+        "moved": trials.closed_form("donor", seed),
+        "random": trials.closed_form("random", seed),
+    }
+    if budget == 0:
+        for name, start in starts.items():
+            trials.keep(f"{name}/0/{seed}", start, curve=name, budget=0, seed=seed)
+        return
+    config = dataclasses.replace(choice.learn_config(seed), tokens=budget)
+    material = trials.material(budget, config.calibration_tokens, seed)
+    for name, start in starts.items():
+        label = f"{name}/{budget}/{seed}"
+        facts = {"curve": name, "budget": budget, "seed": seed}
+        trials.learn(label, "lm", start, material, config, **facts)
+    train_native(trials, material, budget, seed)
+
+
+def train_native(trials: Trials, material: Material, budget: int, seed: int) -> None:
+    """A module and an interface from scratch, by the donor's recipe, on the same windows."""
+    from transplant.training.loop import train_module
+
+    move, began = trials.move, time.monotonic()
+    assert material.train is not None
+    assert material.calibration is not None
+    recipe = dataclasses.replace(native_recipe(move), train_tokens=budget, seed=seed)
+    label = f"native/{budget}/{seed}"
+    with move.target.frozen(), move.session.out.progress(label) as progress:
+        trained = train_module(
+            move.target, material.train, material.calibration, recipe, progress=progress
+        )
+    trials.keep(
+        label, trained.correction, curve="native", budget=budget, seed=seed,
+        steps=trained.course.step, best_step=trained.course.best_step,
+        seconds=time.monotonic() - began,
+    )  # fmt: skip
+
+
+def curve_table(report: dict[str, Any]) -> Table:
+    """The report as one table."""
+    shown = table(f"{report['donor']} -> {report['target']}: recovered", "tokens", *CURVES)
+    for number, budget in enumerate(report["budgets"]):
+        points = [report["curves"][name][number] for name in CURVES]
+        shown.add_row(f"{budget:,}", *(point_text(point) for point in points))
+    shown.caption = crossing_text(report)
+    return shown
+
+
+def point_text(point: dict[str, Any]) -> str:
+    """A value and its interval."""
+    text = f"{point['recovered']:.3f}"
+    if point["interval"] is None:
+        return text
+    low, high = point["interval"]
+    return f"{text} ({low:.3f} .. {high:.3f})"
+
+
+def crossing_text(report: dict[str, Any]) -> str:
+    """Where the native catches up, in words."""
+    tokens, most = report["crossing_tokens"], report["budgets"][-1]
+    if tokens is None:
+        return f"up to {most:,} tokens the native does not catch up"
+    return f"the native catches up at about {tokens:,.0f} tokens"

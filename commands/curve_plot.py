@@ -1,0 +1,90 @@
+"""The budget curve as a picture beside its JSON."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+
+from commands.curve import CURVES, crossing_text, curve_report, curve_table
+from commands.moving import Move
+from commands.output import write_json
+from commands.stored_bridges import reuse_bridge
+from commands.trials import Trials
+from transplant.errors import StorageError, TransplantError
+
+COLOURS = {"moved": "#1f6f5c", "random": "#c8553d", "native": "#8a8f98"}
+
+
+def require_matplotlib() -> None:
+    """Refuses before the long work where the picture could not be drawn after it.
+
+    Raises:
+        TransplantError: the extra `plot` is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise TransplantError(
+            "the plot needs matplotlib", hint="pip install 'abi-transplant[plot]'"
+        )
+
+
+def print_curve(
+    move: Move,
+    native: str | None,
+    eval_tokens: int,
+    budgets: tuple[int, ...],
+    seeds: int,
+    steps: int | None,
+    folder: Path,
+) -> None:
+    """Measures the curve, writes plot and JSON, and prints the table."""
+    require_matplotlib()
+    reuse_bridge(move)
+    report = curve_report(Trials(move, native, eval_tokens), budgets, seeds, steps)
+    report["files"] = write_curve(folder, report)
+    shown = Group(curve_table(report), f"\nthe plot: {report['files'][1]}")
+    move.session.out.result(report, shown)
+
+
+def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:
+    """Writes `curve.json` and `curve.png` into a folder and returns their paths.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    data, picture = folder / "curve.json", folder / "curve.png"
+    write_json(data, report)
+    try:
+        draw(picture, report)
+    except OSError as error:
+        raise StorageError(f"cannot write {picture}", found=error.strerror) from error
+    return [str(data), str(picture)]
+
+
+def draw(path: Path, report: dict[str, Any]) -> None:
+    """Recovered against tokens, a band for the interval over seeds."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.2), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for name, points in report["curves"].items():
+        tokens = [point["tokens"] for point in points]
+        values = [point["recovered"] for point in points]
+        axes.plot(tokens, values, marker="o", color=COLOURS[name], label=CURVES[name])
+        bounds = [point["interval"] or [point["recovered"]] * 2 for point in points]
+        lows, highs = zip(*bounds, strict=True)
+        axes.fill_between(tokens, lows, highs, color=COLOURS[name], alpha=0.15, linewidth=0)
+    least = min((budget for budget in report["budgets"] if budget), default=1)
+    axes.set_xscale("symlog", linthresh=least)
+    axes.set_xticks(report["budgets"], [f"{budget:,}" for budget in report["budgets"]])
+    axes.axhline(0, color="#444", linewidth=0.8)
+    axes.set_xlabel("tokens of the target's domain text")
+    axes.set_ylabel("recovered: 0 the raw backbone, 1 the native")
+    axes.set_title(f"{report['donor']} → {report['target']}: {crossing_text(report)}", fontsize=9)
+    axes.legend(frameon=False, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=144, metadata={"Software": None})

@@ -1,0 +1,172 @@
+"""What `--objective` asks for: checked against what it needs, then applied to a move."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from commands.corpora import windows_of
+from commands.moving import Move
+from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.spec import ORACLE, PAIRED, Spec, spec_of
+from transplant.errors import InputError
+
+if TYPE_CHECKING:
+    from transplant.calibration.objectives.learn import Learnt
+    from transplant.calibration.objectives.run import Material
+    from transplant.modules.hosted import Correction
+
+WINDOW = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveChoice:
+    """An objective and the options beside it; None leaves the objective's own default."""
+
+    objective: str = "closed-form"
+    anchor: str | None = None
+    tokens: int | None = None
+    steps: int | None = None
+    train: str | None = None
+    schedule: str | None = None
+    learning_rate: float | None = None
+
+    @property
+    def spec(self) -> Spec:
+        """What the objective is, and what it needs."""
+        return spec_of(self.objective)
+
+    def check(self) -> None:
+        """Refuses, before anything is loaded, what the objective lacks or has no use for.
+
+        Raises:
+            InputError: it names the option.
+        """
+        spec, says = self.spec, f"the objective {self.objective}"
+        if ORACLE in spec.needs and self.anchor is None:
+            raise InputError(
+                f"{says} needs {' and '.join(spec.needs)}",
+                expected="--anchor, a module at work on the target",
+                hint="--anchor python@TARGET; abi train --backbone TARGET trains one",
+            )
+        idle: dict[str, object] = {"--anchor": self.anchor} if ORACLE not in spec.needs else {}
+        if not spec.reads_domain:
+            idle["--tokens"] = self.tokens
+        if spec.learn is None:
+            idle |= {"--steps": self.steps, "--train": self.train, "--schedule": self.schedule}
+            idle["--learning-rate"] = self.learning_rate
+        for option, value in idle.items():
+            if value is not None:
+                raise InputError(
+                    f"{says} has no use for {option}",
+                    expected=f"what it needs: {', '.join(spec.needs)}",
+                )
+
+    def reads_pairs(self, move: Move) -> bool:
+        """Whether it needs pairs, or starts from the closed form, which does."""
+        return PAIRED in self.spec.needs or not _at_home(move)
+
+    def learn_config(self, seed: int) -> LearnConfig:
+        """The objective's recipe with what was asked for."""
+        names = ("tokens", "steps", "train", "schedule", "learning_rate")
+        asked = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return dataclasses.replace(self.spec.learn or LearnConfig(), **asked, seed=seed)
+
+
+def apply_objective(move: Move, choice: ObjectiveChoice) -> None:
+    """Calibrates the move by an objective; from then on it is what the move stores.
+
+    It starts from the closed form, or on the module's own backbone from its own interface.
+    """
+    from transplant.calibration.gain import choose_gain, scaled
+    from transplant.calibration.move import Calibrated
+    from transplant.calibration.objectives.run import fit_by
+
+    if choice.objective == "closed-form":
+        return
+    oracle = anchor_on(move, choice.anchor) if choice.anchor else None
+    move.paired = choice.reads_pairs(move)
+    start = move.calibrated.correction if move.paired else copy.deepcopy(move.donor_correction)
+    config = choice.learn_config(move.session.seed)
+    material = material_for(move, choice.spec, config, start, oracle)
+    with (
+        move.target.frozen(),
+        move.step("learn"),
+        move.session.out.progress(choice.objective) as progress,
+    ):
+        learnt = fit_by(choice.objective, start, material, config, progress=progress)
+    gains = move.config.gains if choice.spec.gain else (1.0,)
+    gain, loss = choose_gain(move.target, learnt.correction, move.calibration_text, gains)
+    move.calibrated = Calibrated(scaled(learnt.correction, gain), gain, loss)
+    move.objective = facts_of(choice, config, learnt)
+
+
+def material_for(
+    move: Move, spec: Spec, config: LearnConfig, start: Correction, oracle: Correction | None
+) -> Material:
+    """What an objective needs, of a move: its pairs, its domain text as rows, its oracle."""
+    from transplant.calibration.objectives.run import Material
+    from transplant.training.rows import row_source
+
+    found = Material(target=move.target, oracle=oracle)
+    if PAIRED in spec.needs:
+        found = dataclasses.replace(found, pairing=move.pairing, output_map=move.wanted.output_map)
+    if not spec.reads_domain:
+        return found
+    taps = sorted({*start.taps, *(oracle.taps if oracle is not None else ())})
+    text = move.domain_text
+    with move.step("read_domain_text"):
+        train, calibration = (
+            row_source(
+                move.target, windows_of(move.target, side, WINDOW, tokens), taps,
+                folder=move.session.registry.root,
+            )
+            for side, tokens in (
+                (text.train, config.tokens), (text.calibration, config.calibration_tokens),
+            )
+        )  # fmt: skip
+    return dataclasses.replace(found, train=train, calibration=calibration)
+
+
+def anchor_on(move: Move, name: str) -> Correction:
+    """The interface and module of a model hosted on the target.
+
+    Raises:
+        InputError: a raw backbone, or one hosted on another.
+    """
+    hosted = move.session.load(name)
+    if hosted.correction is None or hosted.backbone.weights_sha256 != move.target.weights_sha256:
+        raise InputError(
+            f"--anchor {name} is not at work on the target",
+            expected=f"a module on {move.to}",
+            found="a raw backbone" if hosted.correction is None else hosted.backbone.name,
+        )
+    return hosted.correction
+
+
+def _at_home(move: Move) -> bool:
+    """Whether the target is the module's own backbone, and its interface one of its own."""
+    from transplant.modules.hosted import Correction
+
+    same = move.donor.backbone.weights_sha256 == move.target.weights_sha256
+    return same and type(move.donor_correction) is Correction
+
+
+def facts_of(choice: ObjectiveChoice, config: LearnConfig, learnt: Learnt) -> dict[str, Any]:
+    """How an objective was fitted, for manifests and JSON."""
+    recipe = dataclasses.asdict(config)
+    if choice.spec.learn is None:
+        recipe = {"tokens": config.tokens}
+    elif not choice.spec.reads_domain:
+        recipe = {k: v for k, v in recipe.items() if "tokens" not in k}
+    return {
+        "name": choice.objective,
+        "needs": list(choice.spec.needs),
+        "anchor": choice.anchor,
+        **recipe,
+        "steps_taken": learnt.course.step,
+        "best_step": learnt.course.best_step,
+        "history": learnt.course.history,
+    }

@@ -1,0 +1,184 @@
+"""The ablations, the budget curve and the same-backbone reconstruction, on the shipped backbones.
+
+    python tests/benchmarks/bench_ablate.py [--parts objectives,controls,curve,same]
+        [--pairs ref-gpt2:ref-gpt2-b,...] [--seeds 3] [--steps N] [--out examples/results]
+
+Trains `python` modules where the registry (--registry, else a temporary one) lacks them, runs each
+part, writes one JSON a part and prints its table. Exits 1 where a goal is missed: it says which.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+TRAIN = ("--steps", "250", "--tokens", "200000")
+PAIRS = "ref-gpt2:ref-gpt2-b,ref-gpt2:ref-llama"
+PARTS = ("objectives", "controls", "curve", "same")
+CURVE_GOAL, CURVE_TOKENS = 0.75, 32_000
+FASTER = 10.0  # the closed form against steps, on one backbone
+
+
+class Bench:
+    """Runs verbs against one registry.
+
+    Args:
+        registry: where modules are kept.
+        options: of the command line.
+    """
+
+    def __init__(self, registry: str, options: argparse.Namespace) -> None:
+        self.registry, self.options = registry, options
+        self.missed: list[str] = []
+
+    def abi(self, *words: str, may_fail: bool = False) -> dict[str, Any]:
+        """One verb's JSON."""
+        code = "from commands.app import main; main()"
+        command = [sys.executable, "-c", code, *words, "--json", "--registry", self.registry]
+        ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        if ran.returncode and not (may_fail and ran.returncode == 3):
+            raise SystemExit(f"abi {' '.join(words)} failed: {ran.stdout}")
+        return json.loads(ran.stdout)
+
+    def train(self, backbone: str, name: str = "python", seed: int = 0) -> str:
+        """A `python` module on a backbone, where there is none of that name yet."""
+        words = ("list", "--backbone", backbone, "--kind", "module")
+        if all(row["name"] != name for row in self.abi(*words)):
+            words = ("train", "--backbone", backbone, "--domain", "python", "--name", name)
+            self.abi(*words, "--seed", str(seed), *TRAIN)
+        return f"{name}@{backbone}"
+
+    def write(self, name: str, report: dict[str, Any]) -> None:
+        """One JSON file of a part, beside the command that made it."""
+        made = report.get("made", {})
+        report = {**report, "made": {k: made[k] for k in ("versions", "config") if k in made}}
+        report["command"] = " ".join(["python", "tests/benchmarks/bench_ablate.py", *sys.argv[1:]])
+        self.options.out.mkdir(parents=True, exist_ok=True)
+        (self.options.out / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
+
+    def ablate(self, what: str, donor: str, target: str) -> None:
+        """One ablation of one pair."""
+        module = self.train(donor)
+        self.train(target)
+        words = ["ablate", what, "--module", module, "--to", target]
+        words += ["--seeds", str(self.options.seeds), *self.sizes()]
+        report = self.abi(*words)
+        self.write(f"ablate-{what}-{donor}-{target}", report)
+        print(f"\n{what}: {module} -> {target}")
+        for row in report["means"]:
+            low, high = row["interval"]
+            nib = row.get("nib", {})
+            print(
+                f"  {row['objective']:22}{row['from']:13}{row['module']:8}{row['recovered']:8.3f}"
+                f"  {low:.3f} .. {high:.3f}  ppl {row['ppl']:.2f}"
+                f"  top-5 {nib.get('top5', float('nan')):.3f}  {row['seconds']:.1f} s"
+            )
+
+    def curve(self, donor: str, target: str) -> None:
+        """The budget curve of one pair, and its goal at 32k tokens."""
+        module = self.train(donor)
+        self.train(target)
+        with tempfile.TemporaryDirectory() as plots:
+            report = self.abi(
+                "transfer", "--module", module, "--to", target, "--curve", self.options.budgets,
+                "--seeds", str(self.options.seeds), "--out", plots, *self.sizes(tokens=False),
+            )  # fmt: skip
+            name = f"curve-{donor}-{target}"
+            self.write(name, report)
+            picture = Path(plots) / "curve.png"
+            (self.options.out / f"{name}.png").write_bytes(picture.read_bytes())
+        print(f"\ncurve: {module} -> {target}")
+        for number, budget in enumerate(report["budgets"]):
+            points = {name: found[number] for name, found in report["curves"].items()}
+            print(f"  {budget:8,}", {n: round(p["recovered"], 3) for n, p in points.items()})
+            if budget == CURVE_TOKENS:
+                pairs = zip(points["moved"]["seeds"], points["native"]["seeds"], strict=True)
+                self.goal(f"{name}: moved beats native", all(m > n for m, n in pairs))
+                reached = points["moved"]["recovered"] >= CURVE_GOAL
+                self.goal(f"{name}: recovered >= {CURVE_GOAL}", reached)
+        print(f"  crossing: {report['crossing_tokens']}")
+
+    def same(self, backbone: str) -> None:
+        """Two modules on one backbone: the candidate is calibrated to the anchor, both ways."""
+        anchor = self.train(backbone)
+        candidate = self.train(backbone, "python-1", seed=1)
+        report: dict[str, Any] = {"anchor": anchor, "candidate": candidate}
+        for objective in ("corr-closed", "corr-mse"):
+            words = ["calibrate", "--module", candidate, "--to", backbone, "--anchor", anchor]
+            words += ["--objective", objective, "--name", objective, "--replace"]
+            words += ["--tokens", str(self.options.tokens)]
+            if objective == "corr-mse":
+                words += ["--schedule", "phases"]
+                words += ["--steps", str(self.options.steps)] if self.options.steps else []
+            made = self.abi(*words)
+            judge = ("nib", "--anchor", anchor, "--candidate", made["name"])
+            report[objective] = {
+                "seconds": made["seconds"]["learn"],
+                "learned": made["learned"],
+                "nib": self.abi(*judge, may_fail=True),
+                "extended": self.abi(*judge, "--extended", may_fail=True),
+            }
+        judge = ("nib", "--anchor", anchor, "--candidate", candidate, "--extended")
+        report["uncalibrated"] = {"extended": self.abi(*judge, may_fail=True)}
+        self.write(f"same-{backbone}", report)
+        print(f"\nsame backbone: {candidate} calibrated to {anchor}")
+        for name in ("uncalibrated", "corr-closed", "corr-mse"):
+            nib = report[name]["extended"]
+            numbers = " ".join(f"{k} {nib[k]:.4f}" for k in ("top5", "top1", "js", "entropy"))
+            print(f"  {name:14}{nib['verdict']:14}{numbers}  {report[name].get('seconds')} s")
+        closed, steps = report["corr-closed"], report["corr-mse"]
+        self.goal("same: NIB pass, extended", closed["extended"]["verdict"] == "pass")
+        self.goal(f"same: {FASTER} x faster", FASTER * closed["seconds"] <= steps["seconds"])
+        better = closed["extended"]["top5"] >= steps["extended"]["top5"]
+        self.goal("same: top-5 at least that of steps", better)
+
+    def sizes(self, *, tokens: bool = True) -> list[str]:
+        """Options that both ablations take."""
+        words = ["--steps", str(self.options.steps)] if self.options.steps else []
+        words += ["--eval-tokens", str(self.options.eval_tokens)]
+        return [*words, "--tokens", str(self.options.tokens)] if tokens else words
+
+    def goal(self, what: str, reached: bool) -> None:
+        """Prints a goal, and remembers it where it is missed."""
+        print(f"  {'reached' if reached else 'MISSED '}  {what}")
+        if not reached:
+            self.missed.append(what)
+
+
+def main() -> int:
+    """Runs the parts that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", default=",".join(PARTS))
+    parser.add_argument("--pairs", default=PAIRS)
+    parser.add_argument("--budgets", default="0,4k,32k,256k")
+    parser.add_argument("--tokens", type=int, default=32_000)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--eval-tokens", type=int, default=40_000)
+    parser.add_argument("--registry")
+    parser.add_argument("--out", type=Path, default=Path("examples/results"))
+    options = parser.parse_args()
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory() as temporary:
+        bench = Bench(options.registry or temporary, options)
+        for part in options.parts.split(","):
+            for pair in options.pairs.split(","):
+                donor, target = pair.split(":")
+                if part == "same":
+                    bench.same(target)
+                elif part == "curve":
+                    bench.curve(donor, target)
+                else:
+                    bench.ablate(part, donor, target)
+    print(f"\n{time.monotonic() - began:.0f} s; goals missed: {bench.missed or 'none'}")
+    return 1 if bench.missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

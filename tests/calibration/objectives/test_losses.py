@@ -1,0 +1,130 @@
+"""Each objective, by hand and against autograd through logits that are all kept."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.tiny import WIDTH, tiny_backbone
+from transplant.calibration.objectives.corr_mse_weighted import mean_curvature
+from transplant.calibration.objectives.lessons import Lesson
+from transplant.calibration.objectives.spec import SPECS, spec_of
+from transplant.calibration.objectives.table import LOSSES
+from transplant.errors import InputError
+from transplant.text.windows import cut_windows
+from transplant.training import losses
+from transplant.training.schedule import four_phases
+
+TAUGHT = ("donor-kd", "kl", "kd", "logit-mse")
+CORRECTED = ("corr-mse", "corr-mse-weighted", "corr-mse-curriculum")
+
+
+@pytest.fixture
+def lesson(tiny_tokenizer, tiny_corpus, monkeypatch):
+    monkeypatch.setattr(losses, "ROWS", 7)  # several blocks, the last one shorter
+    target = tiny_backbone("llama", tiny_tokenizer)
+    states = target.read(cut_windows(tiny_corpus[:1], tiny_tokenizer, 30)[:2]).labelled()
+    aim = torch.randn(len(states), WIDTH, generator=torch.Generator().manual_seed(1))
+    return Lesson(target, states, aim, lambda h, a: target.head(h + a))
+
+
+def change_for(lesson):
+    generator = torch.Generator().manual_seed(2)
+    return torch.randn(len(lesson), WIDTH, generator=generator).requires_grad_()
+
+
+def by_hand(name, lesson, change):
+    teacher = lesson.target.head(lesson.states.h_last + lesson.aim).detach()
+    student = lesson.target.head(lesson.states.h_last + change)
+    if name in ("kl", "donor-kd"):
+        p = teacher.softmax(-1)
+        return (p * (teacher.log_softmax(-1) - student.log_softmax(-1))).sum(-1).mean()
+    if name == "kd":
+        p = (teacher / 2).softmax(-1)
+        soft = (p * ((teacher / 2).log_softmax(-1) - (student / 2).log_softmax(-1))).sum(-1).mean()
+        return 0.9 * 4 * soft + 0.1 * functional.cross_entropy(student, lesson.states.labels)
+    if name == "logit-mse":
+        return ((teacher - student) ** 2).mean()
+    assert name == "lm"
+    return functional.cross_entropy(student, lesson.states.labels)
+
+
+@pytest.mark.parametrize("name", [*TAUGHT, "lm"])
+def test_value_and_gradient_are_those_of_the_formula(name, lesson):
+    ours, theirs = change_for(lesson), change_for(lesson)
+    value, expected = LOSSES[name](lesson, ours, 0.5), by_hand(name, lesson, theirs)
+    torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
+    (3 * value).backward()
+    (3 * expected).backward()
+    torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6)
+    assert lesson.target.unembedding.grad is None
+
+
+@pytest.mark.parametrize("name", [name for name in (*TAUGHT, *CORRECTED) if name != "kd"])
+def test_the_teachers_own_correction_is_the_minimum(name, lesson):
+    right = lesson.aim.clone().requires_grad_()
+    value = LOSSES[name](lesson, right, 1.0)
+    assert value.item() == pytest.approx(0.0, abs=1e-6)
+    assert LOSSES[name](lesson, change_for(lesson), 1.0) > 0.01
+    value.backward()
+    assert right.grad.abs().max() < 1e-5
+
+
+def test_corr_mse_by_hand(lesson):
+    change = change_for(lesson)
+    expected = ((change - lesson.aim) ** 2).sum() / change.numel()
+    torch.testing.assert_close(LOSSES["corr-mse"](lesson, change, 0.0), expected)
+
+
+def test_the_curriculum_begins_with_the_smallest_quarter(lesson):
+    change = change_for(lesson)
+    order = lesson.aim.norm(dim=-1).argsort()
+    quarter = order[: round(len(order) / 4)]
+    expected = ((change - lesson.aim)[quarter] ** 2).mean()
+    torch.testing.assert_close(LOSSES["corr-mse-curriculum"](lesson, change, 0.0), expected)
+    for done in (0.5, 1.0):
+        torch.testing.assert_close(
+            LOSSES["corr-mse-curriculum"](lesson, change, done),
+            LOSSES["corr-mse"](lesson, change, done),
+        )
+
+
+def test_the_weighted_error_does_not_see_what_no_logit_sees(lesson):
+    """A change that the head does not read costs nothing; corr-mse counts it in full."""
+    head = lesson.target.unembedding
+    with torch.no_grad():
+        head[:, 0] = head[:, 1]  # no logit depends on the difference of the two
+    unseen = lesson.aim.clone()
+    unseen[:, 0] += 5.0
+    unseen[:, 1] -= 5.0
+    assert LOSSES["corr-mse-weighted"](lesson, unseen, 0.0) < 1e-3
+    assert LOSSES["corr-mse"](lesson, unseen, 0.0) > 1.0
+
+
+def test_the_curvature_is_the_second_derivative_of_the_divergence():
+    generator = torch.Generator().manual_seed(3)
+    head = torch.randn(9, 4, generator=generator).double()
+    logits = torch.randn(5, 9, generator=generator).double()
+
+    def divergence(shift):
+        moved = (logits + head @ shift).log_softmax(-1)
+        return (logits.softmax(-1) * (logits.log_softmax(-1) - moved)).sum(-1).mean()
+
+    zero = torch.zeros(4).double()
+    hessian = torch.autograd.functional.hessian(divergence, zero)
+    torch.testing.assert_close(mean_curvature(logits.softmax(-1), head), hessian)
+
+
+def test_every_objective_is_described_and_every_described_one_exists():
+    learnt = {name for name, spec in SPECS.items() if spec.learn is not None}
+    assert learnt == LOSSES.keys()
+    assert all(spec.needs for spec in SPECS.values())
+    with pytest.raises(InputError, match="unknown objective"):
+        spec_of("magic")
+
+
+def test_four_phases_are_the_published_ones():
+    rates = [5e-3 * four_phases(step, 16_000) for step in (0, 399, 3999, 4000, 7000, 10_000)]
+    assert rates == pytest.approx([5e-3 / 400, 5e-3, 5e-3, 5e-4, 5e-5, 5e-6])
+    assert four_phases(15_999, 16_000) == pytest.approx(1e-3)

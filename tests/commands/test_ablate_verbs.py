@@ -1,0 +1,111 @@
+"""abi ablate and abi transfer --curve on tiny backbones."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from commands.ablating import SIDE_BY_SIDE
+from commands.options import parse_budgets
+from transplant.errors import InputError
+
+MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")
+
+
+@pytest.fixture(scope="module")
+def ready(trained_abi):
+    """A registry that holds the ceiling already."""
+    assert trained_abi.train("tiny-llama", "--replace").code == 0
+    return trained_abi
+
+
+def stored(abi):
+    return {(row["name"], row["kind"], row["backbone"]) for row in abi("list", "--json").json}
+
+
+@pytest.mark.parametrize("what", ["objectives", "controls"])
+def test_an_ablation_holds_every_module_under_every_objective(what, ready, tmp_path):
+    before, file = stored(ready), tmp_path / "deep" / "ablation.json"
+    ran = ready(
+        "ablate", what, *MOVE, "--data", ready.corpus, "--steps", "2", "--tokens", "1500",
+        "--eval-tokens", "2000", "--seeds", "2", "--out", str(file),
+    )  # fmt: skip
+    assert ran.code == 0, ran.out + ran.err
+    report = ran.json
+    assert json.loads(file.read_text()) == report
+    means = {(row["objective"], row["from"], row["module"]): row for row in report["means"]}
+    expected = [(label, "closed-form") for label in SIDE_BY_SIDE]
+    if what == "controls":
+        expected = [("closed-form", "nothing"), ("kd", "new"), ("kd", "closed-form")]
+    modules = ("donor", "random", "none")
+    assert means.keys() == {(*pair, module) for pair in expected for module in modules}
+    for row in report["rows"]:
+        assert {"ppl", "recovered", "interval", "nib", "seconds", "needs"} <= row.keys()
+        assert row["interval"][0] <= row["recovered"] <= row["interval"][1]
+    assert {row["seeds"] for row in report["means"]} == {2}
+    # A random module is another one under another seed; the donor's closed form is not.
+    closed = {row["name"]: row["ppl"] for row in report["rows"] if "closed-form/" in row["name"]}
+    assert closed["closed-form/donor/0"] == pytest.approx(closed["closed-form/donor/1"])
+    assert closed["closed-form/random/0"] != closed["closed-form/random/1"]
+    assert stored(ready) == before  # an ablation keeps nothing
+
+
+def test_the_controls_also_start_from_a_new_interface(ready):
+    ran = ready(
+        "ablate", "controls", *MOVE, "--data", ready.corpus, "--steps", "2", "--tokens", "1500",
+        "--eval-tokens", "2000", "--modules", "donor",
+    )  # fmt: skip
+    rows = {row["name"]: row for row in ran.json["rows"]}
+    assert rows.keys() == {"closed-form/donor/0", "kd/new/donor/0", "kd/closed-form/donor/0"}
+    # Two steps at 1e-4 from an interface that writes nothing: next to nothing is recovered.
+    assert abs(rows["kd/new/donor/0"]["recovered"]) < 0.2
+
+
+def test_unknown_names_are_refused(ready):
+    for words, named in (
+        (("ablate", "magic"), "magic"),
+        (("ablate", "objectives", "--only", "kd,magic"), "magic"),
+        (("ablate", "controls", "--modules", "nobody"), "nobody"),
+    ):
+        ran = ready(*words, *MOVE)
+        assert ran.code == 1
+        assert named in json.dumps(ran.json)
+
+
+def test_a_curve_has_three_systems_a_plot_and_a_crossing(ready, tmp_path):
+    pytest.importorskip("matplotlib")
+    before = stored(ready)
+    ran = ready(
+        "transfer", *MOVE, "--data", ready.corpus, "--curve", "0,600,2k", "--seeds", "2",
+        "--steps", "3", "--eval-tokens", "2000", "--out", str(tmp_path / "plot"),
+    )  # fmt: skip
+    assert ran.code == 0, ran.out + ran.err
+    report = ran.json
+    assert report["budgets"] == [0, 600, 2000]
+    assert {*report["curves"]} == {"moved", "random", "native"}
+    assert report["curves"]["native"][0]["recovered"] == 0.0
+    for points in report["curves"].values():
+        assert [point["tokens"] for point in points] == report["budgets"]
+        for point in points:
+            assert len(point["seeds"]) == 2
+            assert point["interval"][0] <= point["recovered"] <= point["interval"][1]
+    assert "crossing_tokens" in report
+    assert (tmp_path / "plot" / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "plot" / "curve.json").read_text())["budgets"] == [0, 600, 2000]
+    assert stored(ready) == before
+
+
+def test_what_belongs_to_a_curve_is_refused_without_one(ready):
+    for words in (("--seeds", "2"), ("--out", "."), ("--steps", "3")):
+        ran = ready("transfer", *MOVE, *words)
+        assert ran.code == 1
+        assert "curve" in ran.json["what"]
+
+
+def test_budgets_are_read_as_written():
+    assert parse_budgets("32k, 0,4k,500") == (0, 500, 4_000, 32_000)
+    assert parse_budgets("1.5k") == (1_500,)
+    for wrong in ("", "many", "0", "-4k,2"):
+        with pytest.raises(InputError, match="--curve"):
+            parse_budgets(wrong)

@@ -1,0 +1,1 @@
+"""What an interface is calibrated by: one objective a file, one table."""

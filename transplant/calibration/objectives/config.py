@@ -1,0 +1,56 @@
+"""How an interface is learned; in a file of its own: reading a default must not load torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transplant.errors import InputError
+from transplant.training.schedule import SCHEDULES
+
+TRAINED = ("p-out", "interface")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LearnConfig:
+    """The recipe of one calibration by gradient steps."""
+
+    train: str = "interface"
+    """What moves: `p-out` alone, or the whole `interface`. The module never does."""
+    steps: int = 200
+    """Optimizer steps at most."""
+    batch: int = 4
+    """Per step: windows of text, or blocks of paired rows."""
+    learning_rate: float = 1e-3
+    """Peak rate of Adam."""
+    schedule: str = "cosine"
+    """Course of the rate: `cosine`, or `phases`, the four published for corr-mse."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    pull: float = 0.0
+    """Factor on the squared distance from the starting interface, added to the loss."""
+    evaluate_every: int = 25
+    """Steps between looks at what is held out of the fit."""
+    patience: int = 4
+    """Looks without improvement after which learning stops."""
+    tokens: int = 32_000
+    """Tokens of the domain's training split that are read, where the objective reads them."""
+    calibration_tokens: int = 12_000
+    """Tokens of its calibration split on which early stopping is decided."""
+    seed: int = 0
+    """Seed of the order of the windows."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "tokens", "calibration_tokens", "evaluate_every"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be positive", found=getattr(self, name))
+        if self.train not in TRAINED:
+            raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
+        if self.schedule not in SCHEDULES:
+            raise InputError("schedule", expected=f"one of {[*SCHEDULES]}", found=self.schedule)
+        if not 0 < self.learning_rate < float("inf"):
+            raise InputError("learning_rate must be positive", found=self.learning_rate)
+        if self.pull < 0 or self.patience <= 0:
+            raise InputError(
+                "pull must not be negative, patience must be positive",
+                found=(self.pull, self.patience),
+            )

@@ -1,0 +1,100 @@
+"""What a calibration learns from: rows of the target, and what a teacher has at each of them.
+
+The backbones have read the text once before the first step; a step runs the interface, the frozen
+module and the head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from transplant.backbones.view import Backbone, States
+from transplant.modules.hosted import Correction
+from transplant.training.rows import RowSource
+
+UNITS_AT_ONCE = 4  # where all lessons are gone through
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Some rows of the target."""
+
+    target: Backbone
+    states: States
+    aim: Tensor | None = None
+    """The teacher's own correction at these rows [rows, d_teacher]; None without a teacher."""
+    teach: Callable[[Tensor, Tensor], Tensor] | None = None
+    """From the raw last hidden state [rows, d_model] and the aim to the teacher's logits."""
+
+    def __len__(self) -> int:
+        return len(self.states)
+
+    def hidden(self, change: Tensor) -> Tensor:
+        """The last hidden state [rows, d_model] with a correction added."""
+        return self.states.h_last + change
+
+    @property
+    def wanted(self) -> Tensor:
+        """The teacher's correction [rows, d_model], of a teacher that is on the target itself."""
+        assert self.aim is not None  # `run.material_for` has seen to it
+        return self.aim
+
+    def teacher_logits(self, rows: slice) -> Tensor:
+        """The teacher's logits [block, vocab] for a block of the rows."""
+        assert self.teach is not None
+        return self.teach(self.states.h_last[rows], self.wanted[rows]).float()
+
+
+class Lessons(Protocol):
+    """Lessons by number; a unit is a window, or a block of paired rows."""
+
+    def __len__(self) -> int:
+        """The number of units."""
+        ...
+
+    def lesson(self, units: Sequence[int]) -> Lesson:
+        """The rows of these units."""
+        ...
+
+
+class TextLessons:
+    """Windows of text that the target has read, with an oracle's correction where there is one.
+
+    Args:
+        target: the frozen backbone.
+        source: its rows, with the taps of whatever learns and of the oracle.
+        oracle: a correction on the target.
+    """
+
+    def __init__(
+        self, target: Backbone, source: RowSource, oracle: Correction | None = None
+    ) -> None:
+        self.target, self.source = target, source
+        self.oracle = None if oracle is None else oracle.to(target.device).eval()
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return len(self.source)
+
+    @torch.no_grad()
+    def lesson(self, units: Sequence[int]) -> Lesson:
+        """The labelled rows of these windows."""
+        states = self.source.rows(units)
+        if self.oracle is None:
+            return Lesson(self.target, states)
+        aim = self.oracle(states.taps, states.windows)
+        return Lesson(self.target, states, aim, self._teach)
+
+    def _teach(self, h_last: Tensor, aim: Tensor) -> Tensor:
+        return self.target.head(h_last + aim)
+
+
+def all_lessons(lessons: Lessons) -> Iterator[Lesson]:
+    """Every unit once."""
+    for start in range(0, len(lessons), UNITS_AT_ONCE):
+        yield lessons.lesson(range(start, min(start + UNITS_AT_ONCE, len(lessons))))

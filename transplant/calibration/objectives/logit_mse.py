@@ -1,0 +1,23 @@
+"""Mean squared error of logits: every token of the vocabulary counts the same."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from transplant.calibration.objectives.kl import teacher_at
+from transplant.calibration.objectives.lessons import Lesson
+from transplant.training.losses import through_head
+
+
+def logit_mse(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
+    """Mean over rows and vocabulary of the squared difference from the teacher's logits.
+
+    Args:
+        lesson: rows, with a teacher.
+        change: the correction [rows, d_model] that learns.
+    """
+
+    def loss_of(logits: Tensor, rows: slice) -> Tensor:
+        return (logits - teacher_at(lesson, rows)).square().mean(-1)
+
+    return through_head(lesson.target, lesson.hidden(change), loss_of)

@@ -1,0 +1,107 @@
+"""One objective, applied: what it needs is checked, its lessons are laid out, it is solved."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+from transplant.backbones.view import Backbone
+from transplant.calibration.move import Pairing
+from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.corr_closed import corr_closed
+from transplant.calibration.objectives.donor_kd import DonorLessons
+from transplant.calibration.objectives.learn import Learnt, learn
+from transplant.calibration.objectives.lessons import Lessons, TextLessons
+from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
+from transplant.calibration.objectives.table import LOSSES
+from transplant.calibration.wanted import OutputMap
+from transplant.errors import InputError
+from transplant.modules.hosted import Correction
+from transplant.training.loop import Course, Progress
+from transplant.training.rows import RowSource
+
+HINTS = {
+    PAIRED: "--data names text for both backbones to read",
+    UNLABELLED: "--domain-data names text of the domain",
+    DOMAIN: "--domain-data names text of the domain",
+    ORACLE: "--anchor names a module on the target, as in python@ref-llama",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Material:
+    """What objectives may need; each takes what its `Spec` names."""
+
+    target: Backbone
+    pairing: Pairing | None = None
+    output_map: OutputMap | None = None
+    train: RowSource | None = None
+    """Rows of the domain's training split, with the taps of all that reads them."""
+    calibration: RowSource | None = None
+    """The same of its calibration split, for early stopping."""
+    oracle: Correction | None = None
+
+    def lacks(self, need: str) -> bool:
+        """Whether something that an objective needs is not there."""
+        if need == PAIRED:
+            return self.pairing is None or self.output_map is None
+        if need == ORACLE:
+            return self.oracle is None
+        return self.train is None or self.calibration is None
+
+
+def fit_by(
+    objective: str,
+    start: Correction,
+    material: Material,
+    config: LearnConfig | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Learnt:
+    """Calibrates an interface by one objective.
+
+    Args:
+        objective: a name of `spec.SPECS`, but `closed-form`, which `move.calibrate` is.
+        start: interface and module to begin with; it is copied, not changed.
+        material: what the objective needs.
+        config: the recipe; the objective's own without it.
+        progress: called after each step.
+
+    Raises:
+        InputError: no such objective, or something that it needs is not there.
+    """
+    spec = spec_of(objective)
+    for need in spec.needs:
+        if material.lacks(need):
+            raise InputError(
+                f"the objective {objective} needs {need}", found="none", hint=HINTS[need]
+            )
+    start = copy.deepcopy(start).to(material.target.device)
+    if objective == "corr-closed":
+        assert material.oracle is not None
+        lessons, held = _text(material, material.train), _text(material, material.calibration)
+        return Learnt(corr_closed(start, lessons, held, material.oracle), Course())
+    if objective not in LOSSES:
+        raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
+    config = config or spec.learn or LearnConfig()
+    if PAIRED in spec.needs:
+        lessons, held = _paired(material, config.seed)
+    else:
+        lessons, held = _text(material, material.train), _text(material, material.calibration)
+    return learn(start, lessons, held, LOSSES[objective], config, progress=progress)
+
+
+def _text(material: Material, source: RowSource | None) -> Lessons:
+    assert source is not None
+    return TextLessons(material.target, source, material.oracle)
+
+
+def _paired(material: Material, seed: int) -> tuple[Lessons, Lessons]:
+    pairing, output_map = material.pairing, material.output_map
+    assert pairing is not None
+    assert output_map is not None
+    fitted, held = (
+        DonorLessons(material.target, side, pairing.correction, output_map, seed)
+        for side in (pairing.fitted, pairing.held_out)
+    )
+    return fitted, held

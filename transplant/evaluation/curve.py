@@ -1,0 +1,30 @@
+"""Where training anew catches up with moving a module, as domain text grows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def crossing(
+    budgets: Sequence[int], moved: Sequence[float], native: Sequence[float]
+) -> float | None:
+    """The first budget, in tokens, at which the native is as good; None where it never is.
+
+    Between two budgets both curves are taken to be straight in log(1 + tokens).
+
+    Args:
+        budgets: tokens, ascending.
+        moved: recovered at each budget by the moved module.
+        native: the same by a module trained on the target from scratch.
+    """
+    leads = [ours - theirs for ours, theirs in zip(moved, native, strict=True)]
+    for i, lead in enumerate(leads):
+        if lead > 0:
+            continue
+        if i == 0:
+            return float(budgets[0])
+        share = leads[i - 1] / (leads[i - 1] - lead)
+        low, high = math.log1p(budgets[i - 1]), math.log1p(budgets[i])
+        return math.expm1(low + share * (high - low))
+    return None
