@@ -12,6 +12,8 @@ from commands.capture import capture
 from commands.compare import compare
 from commands.cores import cores
 from commands.demo import demo
+from commands.extract import extract
+from commands.inspect_ import inspect_
 from commands.list_ import list_
 from commands.nib import nib
 from commands.paste import paste
@@ -31,6 +33,7 @@ VERBS = (
     ("transfer", transfer, MODULES),
     ("calibrate", calibrate, MODULES),
     ("paste", paste, MODULES),
+    ("extract", extract, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
     ("capture", capture, ALIGNMENT),
@@ -41,6 +44,7 @@ VERBS = (
     ("demo", demo, EVIDENCE),
     ("cores", cores, REGISTRY),
     ("list", list_, REGISTRY),
+    ("inspect", inspect_, REGISTRY),
     ("show", show, REGISTRY),
     ("rm", rm, REGISTRY),
 )

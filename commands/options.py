@@ -51,3 +51,17 @@ def parse_taps(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise InputError("--taps", expected="all, last, or a list as 0,2,3", found=text) from error
+
+
+def parse_layers(text: str) -> tuple[int, ...] | None:
+    """Turns `--layers` into numbers of blocks; None for `all`."""
+    if text == "all":
+        return None
+    layers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            layers.extend(range(int(first), int(last if dash else first) + 1))
+    except ValueError as error:
+        raise InputError("--layers", expected="all, or a list as 0,2-4", found=text) from error
+    return tuple(layers)

@@ -94,7 +94,7 @@ def test_the_file_holds_what_the_backbone_says_row_for_row(scene, family):
 def test_parts_are_what_a_block_adds(scene, family):
     """The residual stream after a block is that before it, plus its parts (pre-norm families)."""
     made = scene(family, taps=(0, 1, "block.0.attn", "block.0.mlp"))
-    attention = find_part(made.backbone, "block.0.attn")
+    attention = find_part(made.backbone, "block.0.attn").writes
     read = read_taps(made.backbone, made.windows[:5], made.taps)
     hooks = len(attention._forward_hooks)  # transformers hangs some of its own at the first call
     read_taps(made.backbone, made.windows[:5], made.taps)
@@ -113,7 +113,7 @@ def test_a_part_that_is_not_there_is_named(tiny_tokenizer):
     with pytest.raises(InputError, match=r"unknown tap.*block\.0\.nose"):
         find_part(backbone, "block.0.nose")
     with pytest.raises(InputError, match="no named parts"):
-        find_part(tiny_backbone("layercake", tiny_tokenizer), "block.0.attn")
+        find_part(tiny_backbone("phi", tiny_tokenizer), "block.0.attn")
 
 
 @pytest.mark.parametrize("at", [1, 3, 7])
