@@ -20,6 +20,7 @@ from commands.paste import paste
 from commands.rm import rm
 from commands.session import as_command
 from commands.show import show
+from commands.tokenize_align import tokenize_align
 from commands.train import train
 from commands.train_core import train_core
 from commands.train_reference import train_reference
@@ -37,6 +38,7 @@ VERBS = (
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
     ("capture", capture, ALIGNMENT),
+    ("tokenize-align", tokenize_align, ALIGNMENT),
     ("bridge-align", bridge_align, ALIGNMENT),
     ("nib", nib, EVIDENCE),
     ("verify", verify, EVIDENCE),

@@ -56,3 +56,21 @@ def test_what_cannot_be_is_refused_by_name(trained_abi, words, said):
     ran = trained_abi(*words, "--json")
     assert ran.code == 1
     assert said in ran.json["what"]
+
+
+def test_tokens_are_spelled_and_counted(trained_abi):
+    words = ("tokenize-align", "--from", "tiny-gpt2", "--to", "tiny-t5")
+    ran = trained_abi(*words, "--data", trained_abi.corpus, "--json")
+    assert ran.code == 0, ran.err
+    said = ran.json
+    assert sum(said["tokens"].values()) == pytest.approx(1.0)
+    assert sum(said["text"].values()) == pytest.approx(1.0)
+    assert 0.0 < said["tokens"]["exact"] < 1.0
+    assert 0.0 < said["pairs"]["paired_share"] <= 1.0
+    assert trained_abi(*words, "--data", trained_abi.corpus).code == 1  # taken
+    same = trained_abi(
+        "tokenize-align", "--from", "tiny-t5", "--to", "tiny-t5", "--data", trained_abi.corpus,
+        "--json",
+    ).json  # fmt: skip
+    assert same["pairs"]["paired_share"] > said["pairs"]["paired_share"]
+    assert trained_abi("rm", "from-tiny-t5@tiny-t5", "--yes").code == 0
