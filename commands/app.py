@@ -13,6 +13,7 @@ from commands.compare import compare
 from commands.cores import cores
 from commands.demo import demo
 from commands.extract import extract
+from commands.inject import inject
 from commands.inspect_ import inspect_
 from commands.list_ import list_
 from commands.nib import nib
@@ -35,6 +36,7 @@ VERBS = (
     ("calibrate", calibrate, MODULES),
     ("paste", paste, MODULES),
     ("extract", extract, MODULES),
+    ("inject", inject, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
     ("capture", capture, ALIGNMENT),

@@ -33,7 +33,7 @@ def nib(
     """Run the Non-Inferiority Benchmark; exit 3 where it does not pass."""
     from commands.corpora import read_splits, windows_of
     from transplant.evaluation.nib import run_nib
-    from transplant.evaluation.scoring import window_logits
+    from transplant.evaluation.scoring import hosted_logits
 
     one, other = session.load(anchor), session.load(candidate)
     if one.backbone.weights_sha256 != other.backbone.weights_sha256:
@@ -51,8 +51,8 @@ def nib(
     windows = windows_of(backbone, splits.eval, chunk_length, 10**9)
     result = run_nib(
         windows,
-        lambda window: window_logits(backbone, one.correction, window),
-        lambda window: window_logits(backbone, other.correction, window),
+        lambda window: hosted_logits(one, window),
+        lambda window: hosted_logits(other, window),
         config,
         seeds=EXTENDED_SEEDS if extended else None,
     )

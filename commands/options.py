@@ -8,6 +8,7 @@ import typer
 
 from transplant.calibration.config import METHODS, MoveConfig
 from transplant.errors import InputError
+from transplant.surgery.inject.config import GATE_KINDS
 from transplant.training.config import TrainConfig
 
 ModuleOption = Annotated[
@@ -36,6 +37,15 @@ NameOption = Annotated[
 Replace = Annotated[bool, typer.Option("--replace", help="Replace what has that name.")]
 EvalTokens = Annotated[
     int, typer.Option("--eval-tokens", min=64, help="Held-out tokens to evaluate on.")
+]
+PartOption = Annotated[
+    str,
+    typer.Option("--from", help="A bank and a piece of it: llama:ffn.3, llama:heads.1."),
+]
+LayerOption = Annotated[int, typer.Option("--layer", min=0, help="The block of the target.")]
+GateOption = Annotated[str, typer.Option("--gate", help=f"{', '.join(GATE_KINDS)}.")]
+BridgeStart = Annotated[
+    str, typer.Option("--start", help="Bridges: auto (identity where widths agree), identity, fit.")
 ]
 
 TRAIN, MOVE = TrainConfig(), MoveConfig()

@@ -87,7 +87,7 @@ class Session:
     def load_backbone(self, name: str) -> Backbone:
         """A backbone by name; a module in the name is refused."""
         hosted = self.load(name)
-        if hosted.correction is not None:
+        if not hosted.is_raw:
             from transplant.errors import InputError
 
             raise InputError(f"{name} is a hosted module", expected="a backbone's name")
@@ -137,9 +137,11 @@ class Session:
 
     def domain_source(self, name: str) -> str | None:
         """The corpus that a hosted module was trained on; None for a raw backbone."""
+        from commands.core_modules import find_core_module
+
         if "@" not in name:
             return None
-        manifest = self.module_manifest(name)
+        manifest = find_core_module(self, name) or self.find(name).manifest
         source = manifest.made.get("corpus", manifest.domain)
         return None if source is None else str(source)
 

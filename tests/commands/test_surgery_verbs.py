@@ -74,3 +74,74 @@ def test_tokens_are_spelled_and_counted(trained_abi):
     ).json  # fmt: skip
     assert same["pairs"]["paired_share"] > said["pairs"]["paired_share"]
     assert trained_abi("rm", "from-tiny-t5@tiny-t5", "--yes").code == 0
+
+
+def test_an_injection_is_hosted_judged_and_gone_again(trained_abi, bank):
+    import torch
+
+    import transplant
+    from registry.store import Registry
+
+    library = Registry.open(trained_abi.root)
+    raw = transplant.load("tiny-gpt2", library=library)
+    ids = raw.tokenizer("The ba cor with the fi", return_tensors="pt").input_ids
+    before = raw(input_ids=ids).logits
+    words = ("inject", "--from", "pieces:heads.1", "--to", "tiny-gpt2", "--layer", "0", "--start",
+             "fit", "--data", trained_abi.corpus, "--excerpts", "40", "--json")  # fmt: skip
+    ran = trained_abi(*words, "--name", "shut")
+    assert ran.code == 0, ran.err
+    assert ran.json["name"] == "shut@tiny-gpt2"
+    assert ran.json["bank_sha256"] == bank["sha256"]
+    assert ran.json["inward"]["pairs"] > 100
+    assert ran.json["reproduction"]["mse"] < ran.json["reproduction"]["baseline"]
+    assert trained_abi(*words, "--name", "open", "--open", "1.5").code == 0
+    shut, opened = (
+        transplant.load(f"{name}@tiny-gpt2", library=library) for name in ("shut", "open")
+    )
+    assert torch.equal(shut(input_ids=ids).logits, before)
+    changed = opened(input_ids=ids).logits
+    assert not torch.allclose(changed, before, atol=1e-3)
+    again = transplant.load("open@tiny-gpt2", library=library)
+    assert torch.equal(again(input_ids=ids).logits, changed)
+    assert opened.generate(ids, max_new_tokens=3).shape[1] == ids.shape[1] + 3
+    nib = ("nib", "--anchor", "tiny-gpt2", "--data", trained_abi.corpus, "--chunk-length", "40",
+           "--skip", "4", "--json")  # fmt: skip
+    same, other = (
+        trained_abi(*nib, "--candidate", f"{n}@tiny-gpt2").json for n in ("shut", "open")
+    )
+    assert (same["top5"], same["js"]) == (1.0, pytest.approx(0.0, abs=1e-6))
+    assert other["js"] > 1e-4
+    assert trained_abi("train", "--backbone", "open@tiny-gpt2", "--domain", "x").code == 1
+    listed = trained_abi("list", "--kind", "injection", "--json").json
+    assert {row["name"] for row in listed} == {"shut", "open"}
+    for name in ("shut", "open"):
+        assert trained_abi("rm", f"{name}@tiny-gpt2", "--yes").code == 0
+    assert torch.equal(transplant.load("tiny-gpt2", library=library)(input_ids=ids).logits, before)
+
+
+def test_an_injection_whose_bank_has_changed_is_refused(abi):
+    import transplant
+    from registry.store import Registry
+    from transplant.errors import CorruptError, NotFoundError
+
+    extract = ("extract", "--backbone", "tiny-llama", "--name", "parts", "--components", "ffn")
+    assert abi(*extract).code == 0
+    words = ("inject", "--to", "tiny-gpt2", "--layer", "1", "--data", abi.corpus)
+    ran = abi(*words, "--from", "parts:ffn.0", "--json")
+    assert (ran.code, ran.json["start"]) == (0, "identity"), ran.err  # widths agree
+    library = Registry.open(abi.root)
+    assert not transplant.load("probe@tiny-gpt2", library=library).is_raw
+    assert abi(*extract, "--layers", "0", "--replace").code == 0
+    with pytest.raises(CorruptError, match="has changed since"):
+        transplant.load("probe@tiny-gpt2", library=library)
+    with pytest.raises(NotFoundError, match="no module nobody"):
+        transplant.load("nobody@tiny-gpt2", library=library)
+    for more, said in (
+        (("--from", "parts", "--name", "x"), "--from"),
+        (("--from", "parts:heads.0", "--name", "x"), "holds no heads.0"),
+        (("--from", "parts:ffn.0", "--name", "x", "--gate", "wooden"), "--gate"),
+        (("--from", "parts:ffn.0"), "already in the registry"),
+    ):
+        ran = abi(*words, *more, "--json")
+        assert ran.code == 1
+        assert said in ran.json["what"]

@@ -43,8 +43,7 @@ class CausalBackbone(Backbone):
         """A row for each token."""
         return RowTokens(window.ids, [*window.ids[1:], NO_LABEL], window.ends)
 
-    @torch.no_grad()
-    def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
+    def run(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
         """Runs the windows and returns one row for each of their tokens."""
         wanted = tuple(taps)
         skip = self.skipped

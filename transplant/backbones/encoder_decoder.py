@@ -56,8 +56,7 @@ class PrefixBackbone(Backbone):
         start = self.model.config.decoder_start_token_id
         return RowTokens([start, *labels[:-1]], labels, window.ends[half - 1 : -1])
 
-    @torch.no_grad()
-    def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
+    def run(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
         """Runs the windows and returns one row for each token of their second halves."""
         wanted = tuple(taps)
         halves = [len(window) // 2 for window in windows]

@@ -137,6 +137,8 @@ def test_what_is_not_there_is_named(tiny_tokenizer):
         bank.part("ffn.0")
     with pytest.raises(InputError, match="cannot be parted"):
         bank.part("heads.0.1")
+    with pytest.raises(InputError, match="attends to an encoder"):
+        extract(tiny_backbone("t5", tiny_tokenizer), ("heads", "ffn")).part("layer.0")
     tensors = bank.tensors()
     tensors.pop("heads.0/out.weight")
     with pytest.raises(CorruptError, match=r"heads\.0"):

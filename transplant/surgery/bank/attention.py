@@ -53,6 +53,8 @@ class AttentionRecipe:
     """Entries of a table of biases by distance, as in T5."""
     relative_distance: int = 0
     """The distance from which on all are one to that table."""
+    before_encoder: bool = False
+    """Whether its block goes on to attend to an encoder, and so is no layer by itself."""
 
 
 class Attention(nn.Module):

@@ -177,6 +177,7 @@ class T5View(View):
             scale=own.scaling,
             relative_buckets=first.relative_attention_num_buckets,
             relative_distance=first.relative_attention_max_distance,
+            before_encoder=True,
         )
 
     def ffn(self, layer: int) -> BlockView:

@@ -112,6 +112,10 @@ class Bank:
             heads, ffn = self.part(f"heads.{numbers[0]}"), self.part(f"ffn.{numbers[0]}")
             assert isinstance(heads, Attention)
             assert isinstance(ffn, FeedForward)
+            if heads.recipe.before_encoder:
+                raise InputError(
+                    f"{name} attends to an encoder between its parts", hint="heads or ffn by itself"
+                )
             return Layer(heads, ffn).eval()
         held = self.pieces.get(f"{kind}.{numbers[0]}")
         if not isinstance(held, Attention | FeedForward):
