@@ -7,6 +7,7 @@ import os
 import typer
 
 from commands.bridge_align import bridge_align
+from commands.bridge_train import bridge_train
 from commands.calibrate import calibrate
 from commands.capture import capture
 from commands.compare import compare
@@ -42,6 +43,7 @@ VERBS = (
     ("capture", capture, ALIGNMENT),
     ("tokenize-align", tokenize_align, ALIGNMENT),
     ("bridge-align", bridge_align, ALIGNMENT),
+    ("bridge-train", bridge_train, ALIGNMENT),
     ("nib", nib, EVIDENCE),
     ("verify", verify, EVIDENCE),
     ("compare", compare, EVIDENCE),

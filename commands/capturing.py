@@ -106,6 +106,11 @@ def inspect_file(path: Path) -> dict[str, Any]:
         }
 
 
+def corpus_of(path: Path) -> str:
+    """The text that a file was captured from."""
+    return str(inspect_file(path)["corpus"])
+
+
 def verify_file(session: Session, path: Path) -> dict[str, Any]:
     """Computes a sample of windows again and compares them with the file."""
     import random

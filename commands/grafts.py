@@ -16,6 +16,7 @@ from transplant.errors import CorruptError, InputError
 from transplant.surgery.inject.config import InjectConfig
 
 if TYPE_CHECKING:
+    from registry.entry import Entry
     from registry.manifest import Manifest
     from transplant.backbones.view import Backbone
     from transplant.surgery.inject.fit import InwardFit, Reproduction
@@ -38,6 +39,7 @@ class Grafting:
         data: the text to fit and judge bridges on.
         config: bridges and gate.
         bridge: the name of a stored bridge to start from; None for `config.start`.
+        opening: what the gate of a stored bridge is set to; None for what it was left at.
     """
 
     session: Session
@@ -47,6 +49,7 @@ class Grafting:
     data: str
     config: InjectConfig
     bridge: str | None = None
+    opening: float | None = None
     inward: InwardFit | None = None
     began: float = field(default_factory=time.monotonic)
 
@@ -127,6 +130,8 @@ class Grafting:
         graft = Graft(part, width, self.config)
         if self.bridge is not None:
             graft.load_own(self._stored_bridge())
+            if self.opening is not None:
+                graft.gate.open_to(self.opening)
         elif self.config.start == "fit" or (self.config.start == "auto" and part.width != width):
             self._fit(graft)
         elif part.width != width:
@@ -162,7 +167,7 @@ class Grafting:
         graft.bridges.set_outward(fitted)
 
     def _stored_bridge(self) -> dict[str, Any]:
-        entry = self.session.find(f"{self.bridge}@{self.to}", "bridge")
+        entry = find_bridge(self.session, str(self.bridge), self.to)
         made, parents = entry.manifest.made, entry.manifest.parents
         expected = {**self.record.as_dict(), "bank sha256": self.donor_part.bank.sha256}
         found = {**made.get("injection", {}), "bank sha256": parents.get("bank")}
@@ -215,6 +220,22 @@ class Grafting:
             "split": self.text.fingerprint,
             "seconds": time.monotonic() - self.began,
         }
+
+
+def find_bridge(session: Session, name: str, to: str) -> Entry:
+    """A bridge of `abi bridge-train` into the backbone `to`."""
+    return session.find(f"{name}@{to}/d0", "bridge")
+
+
+def inject_config(session: Session, to: str, bridge: str | None, **given: Any) -> InjectConfig:
+    """The settings that were given; gate and specialists are a stored bridge's own."""
+    chosen = {key: value for key, value in given.items() if value is not None}
+    if bridge is not None:
+        record = find_bridge(session, bridge, to).manifest.made.get("injection", {})
+        for key in ("gate", "mixture"):
+            if key in record:
+                chosen.setdefault(key, record[key])
+    return InjectConfig(**chosen)
 
 
 def mean_gate(graft: Graft) -> float:

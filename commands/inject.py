@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import BridgeStart, GateOption, LayerOption, PairingData, PartOption, Replace
+from commands.options import BridgeStart, LayerOption, PairingData, PartOption, Replace
 from commands.output import table
 from commands.session import Session
 from transplant.surgery.inject.config import InjectConfig
@@ -27,27 +27,34 @@ def inject(
         str | None, typer.Option(help="A bridge of `abi bridge-train` to start from.")
     ] = None,
     start: BridgeStart = DEFAULT.start,
-    gate: GateOption = DEFAULT.gate,
+    gate: Annotated[
+        str | None, typer.Option(help="scalar, vector or input; default: scalar, or the bridge's.")
+    ] = None,
     opening: Annotated[
-        float, typer.Option("--open", help="The gate's value: 0 is shut, 1 the donor alone.")
-    ] = DEFAULT.opening,
-    mixture: Annotated[int, typer.Option(min=1, help="Specialist bridges.")] = DEFAULT.mixture,
+        float | None,
+        typer.Option(
+            "--open", help="The gate: 0 is shut, 1 the donor alone; default: shut, or the bridge's."
+        ),
+    ] = None,
+    mixture: Annotated[
+        int | None, typer.Option(min=1, help="Specialist bridges; default: 1, or the bridge's.")
+    ] = None,
     data: PairingData = "prose",
     excerpts: Annotated[int, typer.Option(min=1, help="Excerpts to fit on.")] = DEFAULT.excerpts,
     replace: Replace = False,
 ) -> None:
     """Put a piece of a donor to work inside a block of a target."""
     from commands.artifacts import refuse_existing
-    from commands.grafts import Grafting
+    from commands.grafts import Grafting, inject_config
 
     refuse_existing(session, ("module",), name, to, None)
     if not replace:
         refuse_existing(session, ("injection",), name, to, None)
-    config = InjectConfig(
-        gate=gate, opening=opening, mixture=mixture, start=start, excerpts=excerpts,
-        seed=session.seed,
+    config = inject_config(
+        session, to, bridge, gate=gate, opening=opening, mixture=mixture, start=start,
+        excerpts=excerpts, seed=session.seed,
     )  # fmt: skip
-    work = Grafting(session, source, to, layer, data, config, bridge)
+    work = Grafting(session, source, to, layer, data, config, bridge, opening)
     with work.target.frozen():
         judged = work.judged()
     report = work.report(judged)
@@ -62,5 +69,5 @@ def inject(
     shown.add_row("target's own part, R2", f"{found.r2:.3f}")
     shown.add_row("cosine", f"{found.cosine:.3f}")
     shown.add_row("MSE (of the mean)", f"{found.mse:.4f} ({found.baseline:.4f})")
-    shown.add_row("gate", f"{gate} {report['gate']['mean']:.3f}")
+    shown.add_row("gate", f"{config.gate} {report['gate']['mean']:.3f}")
     session.out.result({"name": f"{name}@{to}", **report, "path": str(entry.path)}, shown)

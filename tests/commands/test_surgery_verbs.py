@@ -145,3 +145,59 @@ def test_an_injection_whose_bank_has_changed_is_refused(abi):
         ran = abi(*words, *more, "--json")
         assert ran.code == 1
         assert said in ran.json["what"]
+
+
+@pytest.mark.usefixtures("bank")
+def test_bridges_are_trained_on_captured_inputs_and_taken_up_by_inject(trained_abi, tmp_path):
+    import torch
+
+    import transplant
+    from registry.store import Registry
+
+    path = tmp_path / "acts.h5"
+    capture = ("capture", "--backbone", "tiny-gpt2", "--data", trained_abi.corpus, "--window", "64")
+    taps = "block.1.mlp.in,block.1.mlp"
+    assert trained_abi(*capture, "--taps", taps, "--out", str(path)).code == 0
+    words = ("--from", "pieces:ffn.0", "--to", "tiny-gpt2", "--layer", "1")
+    train = ("bridge-train", *words, "--steps", "100", "--batch", "4", "--learning-rate", "0.01",
+             "--excerpts", "20", "--json")  # fmt: skip
+    ran = trained_abi(
+        *train, "--activations", str(path), "--mixture", "2", "--gate", "vector", "--lm-steps",
+        "20", "--lm-tokens", "3000", "--eval-tokens", "1000", "--name", "two",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    matched, text = ran.json["matched"], ran.json["text"]
+    assert matched["after"]["mse"] < matched["before"]["mse"]
+    assert matched["after"]["mse"] < matched["mean_prediction_mse"]
+    assert sum(matched["shares"]) == pytest.approx(1.0, abs=1e-4)
+    assert text["ppl"].keys() == {"raw", "injected"}
+    injected = trained_abi(
+        "inject", *words, "--bridge", "two", "--name", "probe", "--data", trained_abi.corpus,
+        "--json",
+    )  # fmt: skip
+    assert injected.code == 0, injected.err
+    assert injected.json["gate"]["kind"] == "vector"
+    library = Registry.open(trained_abi.root)
+    model = transplant.load("probe@tiny-gpt2", library=library)
+    stored = library.read(library.find("bridge", "two", "tiny-gpt2", 0))
+    for name, tensor in model.injections[0].graft.own_tensors().items():
+        assert torch.equal(tensor, stored[name])
+    for more, said in (
+        (("--layer", "0"), "for another injection"),
+        (("--from", "pieces:ffn.1"), "for another injection"),
+        (("--bridge", "three"), "no bridge three"),
+    ):
+        other = trained_abi(
+            "inject", *words, "--bridge", "two", "--name", "x", "--data", trained_abi.corpus,
+            *more, "--json",
+        )  # fmt: skip
+        assert other.code == 1
+        assert said in other.json["what"]
+    lacking = trained_abi(
+        "bridge-train", "--from", "pieces:ffn.0", "--to", "tiny-gpt2", "--layer", "0",
+        "--activations", str(path), "--name", "x", "--json",
+    )  # fmt: skip
+    assert lacking.code == 1
+    assert "lacks block.0.mlp" in lacking.json["what"]
+    assert "abi capture" in lacking.json["hint"]
+    trained_abi("rm", "probe@tiny-gpt2", "--yes")

@@ -97,7 +97,7 @@ def train_module(
     run = _Run(backbone, config, start)
     if resume and checkpoint is not None:
         run.restore(checkpoint.load())
-    order = _Order(len(train), config)
+    order = WindowOrder(len(train), config.batch, config.seed)
     while run.course.step < config.steps and run.course.looks_without_gain < config.patience:
         loss = run.step(source.rows(order.batch(run.course.step)))
         step = run.course.step
@@ -137,15 +137,16 @@ def mean_loss(backbone: Backbone, source: RowSource, correction: nn.Module) -> f
     return total / count
 
 
-class _Order:
+class WindowOrder:
     """Which windows each step sees: a fresh permutation each pass, computed from the step alone."""
 
-    def __init__(self, windows: int, config: TrainConfig) -> None:
-        self.windows, self.seed = windows, config.seed
-        self.batch_size = min(config.batch, windows)
+    def __init__(self, windows: int, batch: int, seed: int) -> None:
+        self.windows, self.seed = windows, seed
+        self.batch_size = min(batch, windows)
         self.per_pass = windows // self.batch_size
 
     def batch(self, step: int) -> list[int]:
+        """The windows of one step."""
         epoch, place = divmod(step, self.per_pass)
         permutation = np.random.default_rng([self.seed, epoch]).permutation(self.windows)
         return permutation[place * self.batch_size : (place + 1) * self.batch_size].tolist()

@@ -45,3 +45,45 @@ class InjectConfig:
                 "bridges need excerpts of at least 40 characters",
                 found=(self.excerpts, self.held_out_excerpts, self.excerpt_chars),
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BridgeTrainConfig:
+    """How bridges, and after them the gate, are trained."""
+
+    steps: int = 300
+    """Steps toward what the target's own part adds (mean squared error)."""
+    batch: int = 8
+    """Windows per step."""
+    learning_rate: float = 1e-3
+    """Peak rate of AdamW for the bridges."""
+    balance: float = 0.01
+    """Weight of what keeps specialists in use, relative to the variance of the target."""
+    lm_steps: int = 0
+    """Steps on the next-token loss after that, in which the gate moves too."""
+    lm_batch: int = 4
+    """Windows per such step."""
+    lm_rate: float = 1e-3
+    """Peak rate of AdamW in these steps."""
+    gate_rate: float = 2e-2
+    """The same for the gate, which has to cover a distance of about 1."""
+    evaluate_every: int = 50
+    """Steps between looks at the calibration split; the best look is kept, the start included."""
+    warmup: float = 0.05
+    """Share of the steps spent warming up."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    seed: int = 0
+    """Seed of the order of the windows."""
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "lm_batch", "evaluate_every"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be positive", found=getattr(self, name))
+        if self.steps < 0 or self.lm_steps < 0 or self.balance < 0:
+            raise InputError(
+                "steps and balance cannot be negative",
+                found=(self.steps, self.lm_steps, self.balance),
+            )
+        if min(self.learning_rate, self.lm_rate, self.gate_rate) <= 0:
+            raise InputError("learning rates must be positive")

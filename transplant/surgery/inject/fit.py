@@ -7,7 +7,7 @@ both tokenizations end at the same character. The way out goes from what the don
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -134,12 +134,17 @@ class Reproduction:
         return 1.0 - self.mse / self.baseline
 
 
-@torch.no_grad()
 def judge(graft: Graft, target: Backbone, windows: Sequence[Window], place: str) -> Reproduction:
     """Compares, on windows that nothing was fitted to."""
+    return judge_streams(graft, read_streams(target, windows, place))
+
+
+@torch.no_grad()
+def judge_streams(graft: Graft, streams: Iterable[Stream]) -> Reproduction:
+    """The same for what the target's part has been seen to read and add."""
     rows, errors, cosines = 0, 0.0, 0.0
     total = squares = torch.zeros((), dtype=torch.float64)
-    for stream in read_streams(target, windows, place):
+    for stream in streams:
         found = stream.rows(graft.donor(stream.x.to(graft.bridges.inward.dtype), stream.span))
         wanted = stream.rows(stream.added).double()
         rows += len(wanted)

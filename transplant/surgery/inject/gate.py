@@ -21,6 +21,11 @@ class ScalarGate(nn.Module):
         del width
         self.value = nn.Parameter(torch.tensor(float(opening)))
 
+    @torch.no_grad()
+    def open_to(self, opening: float) -> None:
+        """Sets g."""
+        self.value.fill_(opening)
+
     def forward(self, x: Tensor) -> Tensor:
         """g, of any x [..., width]."""
         del x
@@ -33,6 +38,11 @@ class VectorGate(nn.Module):
     def __init__(self, width: int, opening: float) -> None:
         super().__init__()
         self.value = nn.Parameter(torch.full((width,), float(opening)))
+
+    @torch.no_grad()
+    def open_to(self, opening: float) -> None:
+        """Sets g, alike for all dimensions."""
+        self.value.fill_(opening)
 
     def forward(self, x: Tensor) -> Tensor:
         """g [width], of any x [..., width]."""
@@ -47,6 +57,12 @@ class InputGate(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width))
         self.bias = nn.Parameter(torch.tensor(float(opening)))
+
+    @torch.no_grad()
+    def open_to(self, opening: float) -> None:
+        """Sets g, alike for all inputs."""
+        self.weight.zero_()
+        self.bias.fill_(opening)
 
     def forward(self, x: Tensor) -> Tensor:
         """g [..., 1], of x [..., width]."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from transplant.activations.reader import Activations
 from transplant.backbones.layercake.blocks import Span, make_span
 from transplant.backbones.parts import watched
 from transplant.backbones.view import Backbone
@@ -60,3 +61,25 @@ def read_streams(
         yield read_stream(backbone, windows[start : start + batch], place)
         if progress is not None:
             progress(min(start + batch, len(windows)), len(windows), "windows")
+
+
+def stream_of_file(acts: Activations, windows: Sequence[int], place: str) -> Stream:
+    """The same from a captured file that has the taps `block.2.mlp.in` and `block.2.mlp`.
+
+    Args:
+        acts: the open file; its rows are token positions.
+        windows: their numbers in the file.
+        place: the part.
+    """
+    ranges = [acts.rows_of_window(number) for number in windows]
+    longest = max(map(len, ranges))
+    mask = torch.zeros(len(ranges), longest, dtype=torch.long)
+    filled: dict[str, Tensor] = {}
+    for name in (f"{place}.in", place):
+        rows = [acts.tap(name, r.start, r.stop).float() for r in ranges]
+        filled[name] = torch.zeros(len(ranges), longest, rows[0].shape[-1])
+        for number, own in enumerate(rows):
+            filled[name][number, : len(own)] = own
+            mask[number, : len(own)] = 1
+    span = make_span(longest, mask.device, attention_mask=mask)
+    return Stream(filled[f"{place}.in"], filled[place], mask.bool(), span)
