@@ -13,6 +13,7 @@ from commands.capture import capture
 from commands.compare import compare
 from commands.cores import cores
 from commands.demo import demo
+from commands.embed_init import embed_init
 from commands.extract import extract
 from commands.inject import inject
 from commands.inspect_ import inspect_
@@ -44,6 +45,7 @@ VERBS = (
     ("tokenize-align", tokenize_align, ALIGNMENT),
     ("bridge-align", bridge_align, ALIGNMENT),
     ("bridge-train", bridge_train, ALIGNMENT),
+    ("embed-init", embed_init, ALIGNMENT),
     ("nib", nib, EVIDENCE),
     ("verify", verify, EVIDENCE),
     ("compare", compare, EVIDENCE),

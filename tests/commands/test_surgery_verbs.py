@@ -201,3 +201,22 @@ def test_bridges_are_trained_on_captured_inputs_and_taken_up_by_inject(trained_a
     assert "lacks block.0.mlp" in lacking.json["what"]
     assert "abi capture" in lacking.json["hint"]
     trained_abi("rm", "probe@tiny-gpt2", "--yes")
+
+
+def test_a_backbone_takes_the_vocabulary_of_another(abi):
+    words = ("embed-init", "--from", "tiny-llama", "--to", "tiny-gpt2", "--data", abi.corpus)
+    ran = abi(*words, "--eval-tokens", "400", "--atoms", "8", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["name"] == "tiny-gpt2-in-tiny-llama-tokens"
+    assert ran.json["text"].keys() == {"before", "omp", "mean"}
+    assert all(found["nats_per_character"] > 0 for found in ran.json["text"].values())
+    assert ran.json["token_map"] == "made now"
+    shown = abi("show", ran.json["name"], "--verify", "--json").json
+    assert (shown["kind"], shown["backbone"]["family"]) == ("backbone", "gpt2")
+    found = abi("nib", "--anchor", ran.json["name"], "--candidate", ran.json["name"], "--data",
+                abi.corpus, "--chunk-length", "40", "--skip", "4", "--json")  # fmt: skip
+    assert found.json["top5"] == 1.0
+    assert abi(*words).code == 1  # taken
+    refused = abi("embed-init", "--from", "tiny-llama", "--to", "tiny-t5", "--json", "--data",
+                  abi.corpus, "--eval-tokens", "400")  # fmt: skip
+    assert (refused.code, "encoder" in refused.json["what"]) == (1, True)
