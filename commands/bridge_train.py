@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import BridgeStart, GateOption, LayerOption, PartOption, Replace
-from commands.output import table
+from commands.options import AlignOption, BridgeStart, GateOption, LayerOption, PartOption, Replace
 from commands.session import Session
 from transplant.surgery.inject.config import BridgeTrainConfig, InjectConfig
 
@@ -29,6 +28,7 @@ def bridge_train(
     ],
     mixture: Annotated[int, typer.Option(min=1, help="Specialist bridges.")] = DEFAULT.mixture,
     gate: GateOption = DEFAULT.gate,
+    align: AlignOption = None,
     start: BridgeStart = "fit",
     data: Annotated[
         str | None, typer.Option(help="Text for the start and --lm-steps; default: the file's.")
@@ -47,9 +47,9 @@ def bridge_train(
     from commands.artifacts import refuse_existing
     from commands.bridge_training import (
         TextPhase,
-        perplexity_line,
         train_from_file,
         train_from_text,
+        training_table,
     )
     from commands.capturing import corpus_of
     from commands.grafts import Grafting
@@ -62,7 +62,7 @@ def bridge_train(
     recipe = BridgeTrainConfig(
         steps=steps, batch=batch, learning_rate=rate, lm_steps=lm_steps, seed=session.seed
     )
-    work = Grafting(session, source, to, layer, data or corpus_of(activations), config)
+    work = Grafting(session, source, to, layer, data or corpus_of(activations), config, align=align)
     matched = train_from_file(work, activations, recipe)
     text = None
     if lm_steps:
@@ -72,14 +72,4 @@ def bridge_train(
     manifest = work.manifest("bridge", name, results, training=dataclasses.asdict(recipe))
     entry = session.registry.write(manifest, work.graft.own_tensors(), replace=replace)
     report = {**work.report(work.judged()), **results, "path": str(entry.path)}
-    shown = table(f"bridge {name}@{to} for {source} in block {layer}  (held out)", "", "")
-    for when in ("before", "after"):
-        shown.add_row(f"R2 {when}", f"{matched[when]['r2']:.3f}")
-    shares = ", ".join(f"{share:.2f}" for share in matched["shares"])
-    mse = f"{matched['after']['mse']:.4f}, {matched['mean_prediction_mse']:.4f}"
-    shown.add_row("MSE, and of the mean", mse)
-    shown.add_row("shares of the specialists", shares)
-    if text is not None:
-        shown.add_row("perplexity", perplexity_line(text))
-        shown.add_row("gate", f"{gate} {text['gate']:.3f}")
-    session.out.result({"name": f"{name}@{to}", **report}, shown)
+    session.out.result({"name": f"{name}@{to}", **report}, training_table(work, name, results))

@@ -12,11 +12,11 @@ from commands.artifacts import describe
 from commands.banks import DonorPart, donor_part
 from commands.corpora import read_splits
 from commands.session import Session
+from commands.stored_bridges import stored_bridge, stored_inward
 from transplant.errors import CorruptError, InputError
 from transplant.surgery.inject.config import InjectConfig
 
 if TYPE_CHECKING:
-    from registry.entry import Entry
     from registry.manifest import Manifest
     from transplant.backbones.view import Backbone
     from transplant.surgery.inject.fit import InwardFit, Reproduction
@@ -39,6 +39,7 @@ class Grafting:
         data: the text to fit and judge bridges on.
         config: bridges and gate.
         bridge: the name of a stored bridge to start from; None for `config.start`.
+        align: the name of a map of `abi bridge-align --between` to take as the way in.
         opening: what the gate of a stored bridge is set to; None for what it was left at.
     """
 
@@ -50,6 +51,7 @@ class Grafting:
     config: InjectConfig
     bridge: str | None = None
     opening: float | None = None
+    align: str | None = None
     inward: InwardFit | None = None
     began: float = field(default_factory=time.monotonic)
 
@@ -129,10 +131,14 @@ class Grafting:
         part, width = self.donor_part.part, block_width(self.target)
         graft = Graft(part, width, self.config)
         if self.bridge is not None:
-            graft.load_own(self._stored_bridge())
+            graft.load_own(stored_bridge(self, self.bridge))
             if self.opening is not None:
                 graft.gate.open_to(self.opening)
-        elif self.config.start == "fit" or (self.config.start == "auto" and part.width != width):
+        elif (
+            self.align is not None
+            or self.config.start == "fit"
+            or (self.config.start == "auto" and part.width != width)
+        ):
             self._fit(graft)
         elif part.width != width:
             raise InputError(
@@ -151,35 +157,29 @@ class Grafting:
             return f"bridge {self.bridge}"
         return "identity" if self.inward is None else "fit"
 
+    def _is_fitted(self, widths_differ: bool) -> bool:
+        """Whether bridges come from text, and not from the identity."""
+        start = self.config.start
+        return self.align is not None or start == "fit" or (start == "auto" and widths_differ)
+
     def _fit(self, graft: Graft) -> None:
         from transplant.surgery.inject.fit import fit_inward, fit_outward
 
         self.session.out.note("fitting bridges ...")
         number = self.donor_part.name.split(".")[1]
-        self.inward = fit_inward(
-            self.donor, self.target, f"block.{number}.{self._site}", self.place,
-            self.excerpts("train"), self.excerpts("calibration"), self.config.ridge,
-        )  # fmt: skip
+        place = f"block.{number}.{self._site}"
+        if self.align is not None:
+            self.inward = stored_inward(self, str(self.align), f"{place}.in")
+        else:
+            self.inward = fit_inward(
+                self.donor, self.target, place, self.place,
+                self.excerpts("train"), self.excerpts("calibration"), self.config.ridge,
+            )  # fmt: skip
         graft.bridges.set_inward(self.inward.bridge)
         fitted = fit_outward(
             graft, self.target, self.windows("train"), self.place, self.config.ridge
         )
         graft.bridges.set_outward(fitted)
-
-    def _stored_bridge(self) -> dict[str, Any]:
-        entry = find_bridge(self.session, str(self.bridge), self.to)
-        made, parents = entry.manifest.made, entry.manifest.parents
-        expected = {**self.record.as_dict(), "bank sha256": self.donor_part.bank.sha256}
-        found = {**made.get("injection", {}), "bank sha256": parents.get("bank")}
-        if expected != found:
-            differing = {k: v for k, v in expected.items() if found.get(k) != v}
-            raise InputError(
-                f"bridge {self.bridge}@{self.to} is for another injection",
-                expected=differing, found={key: found.get(key) for key in differing},
-            )  # fmt: skip
-        if entry.manifest.backbone.weights_sha256 != self.target.weights_sha256:
-            raise CorruptError(f"bridge {self.bridge} was fitted to other weights of {self.to}")
-        return self.session.registry.read(entry)
 
     def judged(self) -> Reproduction:
         """How well the donor path reproduces the target's own part, on the calibration side."""
@@ -220,22 +220,6 @@ class Grafting:
             "split": self.text.fingerprint,
             "seconds": time.monotonic() - self.began,
         }
-
-
-def find_bridge(session: Session, name: str, to: str) -> Entry:
-    """A bridge of `abi bridge-train` into the backbone `to`."""
-    return session.find(f"{name}@{to}/d0", "bridge")
-
-
-def inject_config(session: Session, to: str, bridge: str | None, **given: Any) -> InjectConfig:
-    """The settings that were given; gate and specialists are a stored bridge's own."""
-    chosen = {key: value for key, value in given.items() if value is not None}
-    if bridge is not None:
-        record = find_bridge(session, bridge, to).manifest.made.get("injection", {})
-        for key in ("gate", "mixture"):
-            if key in record:
-                chosen.setdefault(key, record[key])
-    return InjectConfig(**chosen)
 
 
 def mean_gate(graft: Graft) -> float:

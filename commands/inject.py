@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import BridgeStart, LayerOption, PairingData, PartOption, Replace
+from commands.options import AlignOption, BridgeStart, LayerOption, PairingData, PartOption, Replace
 from commands.output import table
 from commands.session import Session
 from transplant.surgery.inject.config import InjectConfig
@@ -26,6 +26,7 @@ def inject(
     bridge: Annotated[
         str | None, typer.Option(help="A bridge of `abi bridge-train` to start from.")
     ] = None,
+    align: AlignOption = None,
     start: BridgeStart = DEFAULT.start,
     gate: Annotated[
         str | None, typer.Option(help="scalar, vector or input; default: scalar, or the bridge's.")
@@ -45,7 +46,8 @@ def inject(
 ) -> None:
     """Put a piece of a donor to work inside a block of a target."""
     from commands.artifacts import refuse_existing
-    from commands.grafts import Grafting, inject_config
+    from commands.grafts import Grafting
+    from commands.stored_bridges import inject_config
 
     refuse_existing(session, ("module",), name, to, None)
     if not replace:
@@ -54,7 +56,7 @@ def inject(
         session, to, bridge, gate=gate, opening=opening, mixture=mixture, start=start,
         excerpts=excerpts, seed=session.seed,
     )  # fmt: skip
-    work = Grafting(session, source, to, layer, data, config, bridge, opening)
+    work = Grafting(session, source, to, layer, data, config, bridge, opening, align)
     with work.target.frozen():
         judged = work.judged()
     report = work.report(judged)

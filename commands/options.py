@@ -44,6 +44,10 @@ PartOption = Annotated[
 ]
 LayerOption = Annotated[int, typer.Option("--layer", min=0, help="The block of the target.")]
 GateOption = Annotated[str, typer.Option("--gate", help=f"{', '.join(GATE_KINDS)}.")]
+AlignOption = Annotated[
+    str | None,
+    typer.Option("--align", help="A map of `abi bridge-align --between` to take as the way in."),
+]
 BridgeStart = Annotated[
     str, typer.Option("--start", help="Bridges: auto (identity where widths agree), identity, fit.")
 ]

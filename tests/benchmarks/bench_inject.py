@@ -2,11 +2,12 @@
 
     python tests/benchmarks/bench_inject.py [--pairs ref-llama:ref-gpt2,...] [--out FILE]
 
-For each pair: bridges in closed form from paired `prose`, judged on held-out excerpts; then bridges
-and gate on the next token of `prose`, and the held-out perplexity on `prose` and on `python`. The
-controls have the same bridges to train: a random part of the same shape, and no part at all. Exits
-1 where a goal is missed: the donor's held-out error is at most half that of the mean, and what is
-trained is not worse than the target, to its interval.
+For each pair: bridges in closed form from paired `prose`, then trained to add what the target's own
+part adds, and judged on held-out excerpts; then bridges and gate on the next token of `prose`, and
+the held-out perplexity on `prose` and on `python`. The controls have the same bridges to train: a
+random part of the same shape, and no part at all. Exits 1 where a goal is missed: the donor's
+held-out error is at most half that of the mean, and what is trained is not worse than the target, to
+its interval.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from transplant.surgery.inject.controls import random_like
 from transplant.surgery.inject.fit import fit_inward, fit_outward, judge
 from transplant.surgery.inject.graft import Bare, Graft
 from transplant.surgery.inject.hosted import InjectedModel, Injection
-from transplant.surgery.inject.train import train_on_text
+from transplant.surgery.inject.streams import read_stream, read_streams
+from transplant.surgery.inject.train import train_on_text, train_to_match
 from transplant.text.documents import read_documents
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import split_documents
@@ -61,6 +63,7 @@ def measure(pair: str, texts: dict, options: argparse.Namespace) -> list[dict]:
     part = extract(donor, ("ffn",)).part(part_name)
     inward = fit_inward(donor, target, donor_place, place, excerpts, held, 1e-3)
     windows = cut_windows(excerpts, target.tokenizer, target.context)
+    held_windows = cut_windows(held, target.tokenizer, target.context)
     judged_on = cut_windows(cut_excerpts(prose.eval)[::7][:20], target.tokenizer, target.context)
     length = options.window
     train, calibration = (
@@ -80,11 +83,15 @@ def measure(pair: str, texts: dict, options: argparse.Namespace) -> list[dict]:
         graft = Graft(piece, block_width(target), InjectConfig(gate="scalar"))
         graft.bridges.set_inward(inward.bridge)
         graft.bridges.set_outward(fit_outward(graft, target, windows, place, 1e-3))
+        recipe = BridgeTrainConfig(
+            steps=options.match_steps, lm_steps=options.steps, lm_batch=4, evaluate_every=20
+        )
+        train_to_match(
+            graft, lambda numbers: read_stream(target, [windows[n] for n in numbers], place),
+            len(windows), [*read_streams(target, held_windows, place)], recipe,
+        )  # fmt: skip
         fitted = judge(graft, target, judged_on, place)
         model = InjectedModel("probe", target, [Injection(layer, "ffn", graft)])
-        recipe = BridgeTrainConfig(
-            lm_steps=options.steps, lm_batch=4, evaluate_every=20, gate_rate=2e-2
-        )
         with target.frozen():
             course = train_on_text(model, train, calibration, recipe)
         row = {
@@ -133,6 +140,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", default=PAIRS)
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--match-steps", type=int, default=100)
     parser.add_argument("--excerpts", type=int, default=80)
     parser.add_argument("--window", type=int, default=128)
     parser.add_argument("--eval-tokens", type=int, default=5_000)

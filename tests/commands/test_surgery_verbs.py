@@ -220,3 +220,45 @@ def test_a_backbone_takes_the_vocabulary_of_another(abi):
     refused = abi("embed-init", "--from", "tiny-llama", "--to", "tiny-t5", "--json", "--data",
                   abi.corpus, "--eval-tokens", "400")  # fmt: skip
     assert (refused.code, "encoder" in refused.json["what"]) == (1, True)
+
+
+@pytest.mark.usefixtures("bank")
+def test_layers_files_and_tables_are_aligned_and_inject_takes_them_up(trained_abi, tmp_path):
+    import torch
+
+    from registry.store import Registry
+
+    align = ("bridge-align", "--data", trained_abi.corpus, "--excerpts", "60", "--json")
+    taps = ("block.1.mlp.in", "block.0.mlp.in")
+    names = ("tiny-gpt2", "tiny-llama")
+    for backbone, tap in zip(names, taps, strict=True):
+        out = str(tmp_path / f"{backbone}.h5")
+        words = ("--backbone", backbone, "--data", trained_abi.corpus, "--window", "64")
+        ran = trained_abi("capture", *words, "--taps", tap, "--out", out)
+        assert ran.code == 0, ran.err
+    files = [f"{tmp_path / name}.h5:{tap}" for name, tap in zip(names, taps, strict=True)]
+    layers = [f"{name}:{tap}" for name, tap in zip(names, taps, strict=True)]
+    for kind, sides, method in (
+        ("files", files, "ridge"), ("layers", layers, "cca"), ("rotated", files, "rotation"),
+        ("tables", [f"{name}:embeddings" for name in names], "procrustes"),
+    ):  # fmt: skip
+        ran = trained_abi(*align, "--between", *sides, "--method", method, "--name", kind)
+        assert ran.code == 0, ran.err
+        said = ran.json
+        assert said["name"] == f"{kind}@tiny-gpt2"
+        assert said["mse_after"] < said["mse_before"]
+        assert min(said["pairs"], said["held_out_pairs"]) > 10
+    library = Registry.open(trained_abi.root)
+    stored = library.read(library.find("bridge", "files", "tiny-gpt2", 0))
+    assert stored["weight"].shape == (32, 32)
+    inject = ("inject", "--from", "pieces:ffn.0", "--to", "tiny-gpt2", "--layer", "1", "--data",
+              trained_abi.corpus, "--excerpts", "20", "--json")  # fmt: skip
+    ran = trained_abi(*inject, "--align", "files", "--name", "aligned")
+    assert ran.code == 0, ran.err
+    own = library.read(library.find("injection", "aligned", "tiny-gpt2", 0))
+    assert torch.equal(own["bridges.inward"][0], stored["weight"])
+    wrong = trained_abi(*inject, "--align", "tables", "--name", "x")
+    assert (wrong.code, "between other layers" in wrong.json["what"]) == (1, True)
+    for sides in (("tiny-gpt2", "tiny-llama:1"), (files[0], layers[1])):
+        assert trained_abi(*align, "--between", *sides, "--name", "x").code == 1
+    trained_abi("rm", "aligned@tiny-gpt2", "--yes")

@@ -108,6 +108,13 @@ def paired_windows(
         yield [ours for ours, _ in chunk], [theirs for _, theirs in chunk]
 
 
+def window_ends(backbone: Backbone, windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of every row of some windows: the character up to which it has read, and its window."""
+    rows = [backbone.rows_of(window).ends for window in windows]
+    numbers = [torch.full((len(ends),), number) for number, ends in enumerate(rows)]
+    return torch.tensor([end for ends in rows for end in ends]), torch.cat(numbers)
+
+
 def _windows(backbone: Backbone, excerpts: Sequence[Document]) -> Iterator[Window]:
     for number, (ids, ends) in enumerate(tokenize(excerpts, backbone.tokenizer)):
         limit = backbone.context

@@ -16,7 +16,7 @@ from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
 from transplant.backbones.view import Backbone
-from transplant.calibration.pairs import paired_windows
+from transplant.calibration.pairs import paired_windows, window_ends
 from transplant.errors import CorpusError, NumericalError
 from transplant.surgery.inject.graft import Graft
 from transplant.surgery.inject.streams import Stream, read_stream, read_streams
@@ -76,7 +76,7 @@ def _paired_moments(
     moments: CrossMoments | None = None
     for left, right in paired_windows(donor, target, excerpts):
         a, b = read_stream(donor, left, donor_place), read_stream(target, right, target_place)
-        rows_a, rows_b = match_positions(*_ends(donor, left), *_ends(target, right))
+        rows_a, rows_b = match_positions(*window_ends(donor, left), *window_ends(target, right))
         if moments is None:
             moments = CrossMoments(b.x.shape[-1], a.x.shape[-1])
         moments.update(b.rows(b.x)[rows_b], a.rows(a.x)[rows_a])
@@ -86,12 +86,6 @@ def _paired_moments(
             expected="tokens that end at the same characters",
         )
     return moments
-
-
-def _ends(backbone: Backbone, windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
-    rows = [backbone.rows_of(window).ends for window in windows]
-    numbers = [torch.full((len(ends),), number) for number, ends in enumerate(rows)]
-    return torch.tensor([end for ends in rows for end in ends]), torch.cat(numbers)
 
 
 @torch.no_grad()
