@@ -6,8 +6,8 @@ For each pair: bridges in closed form from paired `prose`, then trained to add w
 part adds, and judged on held-out excerpts; then bridges and gate on the next token of `prose`, and
 the held-out perplexity on `prose` and on `python`. The controls have the same bridges to train: a
 random part of the same shape, and no part at all. Exits 1 where a goal is missed: the donor's
-held-out error is at most half that of the mean, and what is trained is not worse than the target, to
-its interval.
+held-out error is at most half that of the mean, and what is trained is not worse than the target,
+to its interval.
 """
 
 from __future__ import annotations
