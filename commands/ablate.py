@@ -42,7 +42,7 @@ def ablate(
     """Hold the objectives of calibration, and their controls, against one another."""
     from commands.ablating import SIDE_BY_SIDE, Sizes, ablation_report, ablation_table
     from commands.moving import Move
-    from commands.stored_bridges import reuse_bridge
+    from commands.reused_bridge import reuse_bridge
     from commands.trials import Trials
 
     if what not in ABLATED:

@@ -8,11 +8,16 @@ import typer
 
 from commands.ablate import ablate
 from commands.bridge_align import bridge_align
+from commands.bridge_train import bridge_train
 from commands.calibrate import calibrate
 from commands.capture import capture
 from commands.compare import compare
 from commands.cores import cores
 from commands.demo import demo
+from commands.embed_init import embed_init
+from commands.extract import extract
+from commands.inject import inject
+from commands.inspect_ import inspect_
 from commands.invariance import invariance
 from commands.list_ import list_
 from commands.nib import nib
@@ -21,6 +26,7 @@ from commands.rm import rm
 from commands.session import as_command
 from commands.show import show
 from commands.succession import succession
+from commands.tokenize_align import tokenize_align
 from commands.train import train
 from commands.train_core import train_core
 from commands.train_reference import train_reference
@@ -34,10 +40,15 @@ VERBS = (
     ("transfer", transfer, MODULES),
     ("calibrate", calibrate, MODULES),
     ("paste", paste, MODULES),
+    ("extract", extract, MODULES),
+    ("inject", inject, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
     ("capture", capture, ALIGNMENT),
+    ("tokenize-align", tokenize_align, ALIGNMENT),
     ("bridge-align", bridge_align, ALIGNMENT),
+    ("bridge-train", bridge_train, ALIGNMENT),
+    ("embed-init", embed_init, ALIGNMENT),
     ("nib", nib, EVIDENCE),
     ("verify", verify, EVIDENCE),
     ("ablate", ablate, EVIDENCE),
@@ -47,6 +58,7 @@ VERBS = (
     ("demo", demo, EVIDENCE),
     ("cores", cores, REGISTRY),
     ("list", list_, REGISTRY),
+    ("inspect", inspect_, REGISTRY),
     ("show", show, REGISTRY),
     ("rm", rm, REGISTRY),
 )

@@ -21,7 +21,7 @@ def describe(
     name: str,
     domain: str | None,
     backbone: Backbone,
-    d_abi: int,
+    d_abi: int | None,
     **facts: Any,
 ) -> Manifest:
     """The manifest of an artifact on a backbone; the registry adds the tensors' hashes."""
@@ -39,7 +39,7 @@ def describe(
 
 
 def refuse_existing(
-    session: Session, kinds: tuple[str, ...], name: str, backbone: str, d_abi: int
+    session: Session, kinds: tuple[str, ...], name: str, backbone: str, d_abi: int | None
 ) -> None:
     """Refuses a taken or impossible name before the work is done, not after.
 

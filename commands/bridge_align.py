@@ -1,4 +1,4 @@
-"""Fit the map that lets a module read another backbone.
+"""Fit the map that lets a module read another backbone, or a map between any two layers.
 
 Example: abi bridge-align --module python@ref-gpt2 --to ref-llama
 """
@@ -6,44 +6,60 @@ Example: abi bridge-align --module python@ref-gpt2 --to ref-llama
 from __future__ import annotations
 
 import dataclasses
+from typing import Annotated
+
+import typer
 
 from commands.options import (
     MOVE,
     Excerpts,
-    Method,
-    ModuleOption,
     NameOption,
     PairingData,
     Replace,
-    TargetOption,
     TargetTaps,
     parse_taps,
 )
 from commands.output import table
 from commands.session import Session
+from transplant.errors import InputError
 
 
 def bridge_align(
     session: Session,
-    module: ModuleOption,
-    to: TargetOption,
+    module: Annotated[str | None, typer.Option(help="The module to move: python@ref-gpt2.")] = None,
+    to: Annotated[str | None, typer.Option(help="The backbone it moves to.")] = None,
+    between: Annotated[
+        tuple[str, str] | None,
+        typer.Option(help="Instead: two of FILE.h5:TAP, BACKBONE:TAP or BACKBONE:embeddings."),
+    ] = None,
     data: PairingData = "prose",
-    method: Method = MOVE.method,
+    method: Annotated[
+        str, typer.Option(help="ridge, procrustes; --between: rotation, cca.")
+    ] = MOVE.method,
     excerpts: Excerpts = MOVE.excerpts,
     taps: TargetTaps = "all",
     name: NameOption = None,
     replace: Replace = False,
 ) -> None:
-    """Fit the map that lets a module read another backbone."""
+    """Fit the map that lets a module read another backbone, or a map between any two layers."""
     from commands.moving import Move
 
+    if between is not None:
+        from commands.aligning import align_between, between_table
+
+        found = align_between(
+            session, between, data, method, excerpts, name or "align", replace=replace
+        )
+        session.out.result(found, between_table(found))
+        return
+    if module is None or to is None:
+        raise InputError("abi bridge-align", expected="--module and --to, or --between A B")
     config = dataclasses.replace(
         MOVE, method=method, excerpts=excerpts, taps=parse_taps(taps), seed=session.seed
     )
     move = Move(session, module, to, data, None, config, name)
     if not replace:
         move.refuse_taken("bridge")
-    path = move.store_bridge(replace=replace)
     quality = move.bridge.quality
     report = {
         "name": f"{move.moved_name}@{to}",
@@ -55,7 +71,7 @@ def bridge_align(
         "seed": session.seed,
         **dataclasses.asdict(quality),
         "seconds": move.seconds,
-        "path": path,
+        "path": move.store_bridge(replace=replace),
     }
     shown = table(f"bridge {report['name']}  (held-out pairs)", "", "before", "after")
     shown.add_row("cosine", f"{quality.cosine_before:.3f}", f"{quality.cosine_after:.3f}")

@@ -49,7 +49,7 @@ def calibrate(
     from commands.captured_pairs import reading_files
     from commands.moving import Move
     from commands.objectives import ObjectiveChoice, apply_objective
-    from commands.stored_bridges import reuse_bridge
+    from commands.reused_bridge import reuse_bridge
 
     choice = ObjectiveChoice(
         objective=objective, anchor=anchor, tokens=tokens, steps=steps, train=train,

@@ -25,7 +25,7 @@ def capture(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
     taps: Annotated[
-        str, typer.Option(help="all, last, or a list as 0,3,block.2.attn,block.2.mlp.")
+        str, typer.Option(help="all, last, or a list as 0,3,block.2.attn,block.2.mlp.in.")
     ] = "last",
     dtype: Annotated[str, typer.Option(help="Stored as fp32, fp16 or bf16.")] = "fp32",
     window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = 512,

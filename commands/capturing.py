@@ -106,6 +106,11 @@ def inspect_file(path: Path) -> dict[str, Any]:
         }
 
 
+def corpus_of(path: Path) -> str:
+    """The text that a file was captured from."""
+    return str(inspect_file(path)["corpus"])
+
+
 def verify_file(session: Session, path: Path) -> dict[str, Any]:
     """Computes a sample of windows again and compares them with the file."""
     import random
@@ -150,6 +155,7 @@ def verify_file(session: Session, path: Path) -> dict[str, Any]:
 def _prepare(session: Session, job: CaptureJob, rank: Rank) -> _Prepared:
     from transplant.activations.capture import token_table
     from transplant.activations.layout import CaptureHeader
+    from transplant.backbones.parts import block_width
     from transplant.text.splits import fingerprint
     from transplant.text.windows import cut_windows
 
@@ -170,7 +176,9 @@ def _prepare(session: Session, job: CaptureJob, rank: Rank) -> _Prepared:
         pool=job.pool,
         dtype=job.dtype,
         taps=taps.names,
-        widths=(backbone.d_model,) * len(taps.names),
+        widths=tuple(
+            backbone.d_model if name.isdecimal() else block_width(backbone) for name in taps.names
+        ),
         made={"taps": job.taps, "max_tokens": job.max_tokens},
     )
     return _Prepared(

@@ -11,7 +11,7 @@ from rich.console import Group
 from commands.curve import CURVES, crossing_text, curve_report, curve_table
 from commands.moving import Move
 from commands.output import write_json
-from commands.stored_bridges import reuse_bridge
+from commands.reused_bridge import reuse_bridge
 from commands.trials import Trials
 from transplant.errors import StorageError, TransplantError
 

@@ -43,7 +43,7 @@ def nib(
     from commands.corpora import read_splits, windows_of
     from commands.nib_power import nib_table, power_report, power_table
     from transplant.evaluation.nib import run_nib
-    from transplant.evaluation.scoring import window_logits
+    from transplant.evaluation.scoring import hosted_logits
 
     one, other = session.load(anchor), session.load(candidate)
     if one.backbone.weights_sha256 != other.backbone.weights_sha256:
@@ -59,8 +59,8 @@ def nib(
     splits = read_splits(session, source)
     backbone = one.backbone
     windows = windows_of(backbone, splits.eval, chunk_length, 10**9)
-    live_up_to = partial(window_logits, backbone, one.correction)
-    judged = partial(window_logits, backbone, other.correction)
+    live_up_to = partial(hosted_logits, one)
+    judged = partial(hosted_logits, other)
     result = run_nib(
         windows, live_up_to, judged, config, seeds=EXTENDED_SEEDS if extended else None
     )

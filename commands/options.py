@@ -10,6 +10,7 @@ from transplant.calibration.config import METHODS, MoveConfig, RepairConfig
 from transplant.calibration.objectives.config import TRAINED
 from transplant.calibration.objectives.spec import SPECS
 from transplant.errors import InputError
+from transplant.surgery.inject.config import GATE_KINDS
 from transplant.training.config import UPDATE_KINDS, TrainConfig, UpdateConfig
 from transplant.training.schedule import SCHEDULES
 
@@ -80,6 +81,19 @@ Schedule = Annotated[
     str | None, typer.Option(help=f"Course of the learning rate: {' or '.join(SCHEDULES)}.")
 ]
 Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak rate.")]
+PartOption = Annotated[
+    str,
+    typer.Option("--from", help="A bank and a piece of it: llama:ffn.3, llama:heads.1."),
+]
+LayerOption = Annotated[int, typer.Option("--layer", min=0, help="The block of the target.")]
+GateOption = Annotated[str, typer.Option("--gate", help=f"{', '.join(GATE_KINDS)}.")]
+AlignOption = Annotated[
+    str | None,
+    typer.Option("--align", help="A map of `abi bridge-align --between` to take as the way in."),
+]
+BridgeStart = Annotated[
+    str, typer.Option("--start", help="Bridges: auto (identity where widths agree), identity, fit.")
+]
 
 TRAIN, MOVE, UPDATE, REPAIR = TrainConfig(), MoveConfig(), UpdateConfig(), RepairConfig()
 EVAL_TOKENS = 40_000
@@ -108,3 +122,17 @@ def parse_budgets(text: str) -> tuple[int, ...]:
     if min(budgets) < 0 or max(budgets) == 0:
         raise InputError("--curve", expected="budgets from 0 up, one of them above", found=text)
     return tuple(sorted(budgets))
+
+
+def parse_layers(text: str) -> tuple[int, ...] | None:
+    """Turns `--layers` into numbers of blocks; None for `all`."""
+    if text == "all":
+        return None
+    layers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            layers.extend(range(int(first), int(last if dash else first) + 1))
+    except ValueError as error:
+        raise InputError("--layers", expected="all, or a list as 0,2-4", found=text) from error
+    return tuple(layers)

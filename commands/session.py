@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transplant.modules.hosted import HostedModel
 
 EXIT_ERROR, EXIT_NOT_PASSED = 1, 3
+OTHER_KINDS = ("injection", "fusion", "bank", "tokens")  # found by name where no module has it
 
 SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
     "as_json": (Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")], False),
@@ -86,7 +87,7 @@ class Session:
     def load_backbone(self, name: str) -> Backbone:
         """A backbone by name; a module in the name is refused."""
         hosted = self.load(name)
-        if hosted.correction is not None:
+        if not hosted.is_raw:
             from transplant.errors import InputError
 
             raise InputError(f"{name} is a hosted module", expected="a backbone's name")
@@ -110,7 +111,23 @@ class Session:
                 expected="an artifact of its own",
                 hint=f"abi show {backbone}, or abi rm {backbone} with all that is inside",
             )
-        return self.registry.find(kind or "module", module, backbone, d_abi)
+        if kind is not None:
+            return self.registry.find(kind, module, backbone, d_abi)
+        return self._find_hosted(module, backbone, d_abi)
+
+    def _find_hosted(self, name: str, backbone: str, d_abi: int | None) -> Entry:
+        """The artifact of a name that belongs to a backbone, of the first kind that has one."""
+        from transplant.errors import NotFoundError
+
+        try:
+            return self.registry.find("module", name, backbone, d_abi)
+        except NotFoundError:
+            for kind in OTHER_KINDS:
+                try:
+                    return self.registry.find(kind, name, backbone, d_abi)
+                except NotFoundError:
+                    continue
+            raise
 
     def module_manifest(self, name: str) -> Manifest:
         """The manifest of a hosted module: one inside a core, or an artifact of its own."""
@@ -120,9 +137,11 @@ class Session:
 
     def domain_source(self, name: str) -> str | None:
         """The corpus that a hosted module was trained on; None for a raw backbone."""
+        from commands.core_modules import find_core_module
+
         if "@" not in name:
             return None
-        manifest = self.module_manifest(name)
+        manifest = find_core_module(self, name) or self.find(name).manifest
         source = manifest.made.get("corpus", manifest.domain)
         return None if source is None else str(source)
 

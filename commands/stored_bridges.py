@@ -1,40 +1,79 @@
-"""Bridges that `bridge-align` has left, for the moves that they were made of."""
+"""Bridges in the registry: trained ones, and maps between two layers."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from commands.moving import Move
+from transplant.errors import CorruptError, InputError
+from transplant.surgery.inject.config import InjectConfig
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from commands.grafts import Grafting
+    from commands.session import Session
+    from registry.entry import Entry
+    from transplant.surgery.inject.fit import InwardFit
 
 
-def reuse_bridge(move: Move) -> bool:
-    """Takes the bridge that `bridge-align` has stored, if it was made of the same things.
+def find_bridge(session: Session, name: str, to: str) -> Entry:
+    """A bridge into the backbone `to` that belongs to no shared space."""
+    return session.find(f"{name}@{to}/d0", "bridge")
 
-    Returns:
-        Whether there was one; without it the bridge is fitted when it is first needed.
+
+def inject_config(session: Session, to: str, bridge: str | None, **given: Any) -> InjectConfig:
+    """The settings that were given; gate and specialists are a stored bridge's own."""
+    chosen = {key: value for key, value in given.items() if value is not None}
+    if bridge is not None:
+        record = find_bridge(session, bridge, to).manifest.made.get("injection", {})
+        for key in ("gate", "mixture"):
+            if key in record:
+                chosen.setdefault(key, record[key])
+    return InjectConfig(**chosen)
+
+
+def stored_bridge(work: Grafting, name: str) -> dict[str, Tensor]:
+    """The tensors of a bridge that was trained for this very injection.
+
+    Raises:
+        InputError: it was trained for another one.
+        CorruptError: it was trained on other weights of the target.
     """
-    from transplant.calibration.bridge import Bridge, BridgeQuality
-    from transplant.modules.interface import Interface
+    entry = find_bridge(work.session, name, work.to)
+    made, parents = entry.manifest.made, entry.manifest.parents
+    expected = {**work.record.as_dict(), "bank sha256": work.donor_part.bank.sha256}
+    found = {**made.get("injection", {}), "bank sha256": parents.get("bank")}
+    differing = {key: value for key, value in expected.items() if found.get(key) != value}
+    if differing:
+        raise InputError(
+            f"bridge {name}@{work.to} is for another injection",
+            expected=differing, found={key: found.get(key) for key in differing},
+        )  # fmt: skip
+    if entry.manifest.backbone.weights_sha256 != work.target.weights_sha256:
+        raise CorruptError(f"bridge {name} was fitted to other weights of {work.to}")
+    return work.session.registry.read(entry)
 
-    registry = move.session.registry
-    for entry in registry.entries("bridge", move.to):
-        manifest = entry.manifest
-        same = (
-            manifest.name == move.moved_name
-            and manifest.parents == move.parents()
-            and manifest.backbone.weights_sha256 == move.target.weights_sha256
-            and manifest.made.get("pairing_split") == move.pairing_split
-            and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))
+
+def stored_inward(work: Grafting, name: str, donor_tap: str) -> InwardFit:
+    """The map that `abi bridge-align --between` has stored, if it is between these layers.
+
+    Raises:
+        InputError: it is between others, or other weights.
+    """
+    from transplant.alignment.affine import AffineMap
+    from transplant.surgery.inject.fit import InwardFit
+
+    manifest = (entry := find_bridge(work.session, name, work.to)).manifest
+    align, bank = manifest.made.get("align", {}), work.donor_part.bank.backbone
+    weights = (manifest.backbone.weights_sha256, manifest.parents.get("to_backbone", ""))
+    taps = tuple(align.get(side, ["", "nothing"])[1] for side in ("from", "to"))
+    expected = (f"{work.place}.in", donor_tap)
+    if (taps, weights) != (expected, (work.target.weights_sha256, bank.weights_sha256)):
+        raise InputError(
+            f"{name}@{work.to} is a map between other layers, or of other weights",
+            expected=" to ".join(expected),
+            found=" to ".join(taps),
         )
-        if same:
-            interface = Interface.from_tensors(registry.read(entry), manifest.taps)
-            interface.requires_grad_(False).eval()
-            move.bridge = Bridge(interface, BridgeQuality(**manifest.results))
-            return True
-    return False
-
-
-def _as_json(value: Any) -> Any:
-    return json.loads(json.dumps(value))
+    tensors = work.session.registry.read(entry)
+    fitted = AffineMap(tensors["weight"], tensors["bias"])
+    return InwardFit(fitted, manifest.results["pairs"], manifest.results["r2"])

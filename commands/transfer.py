@@ -50,7 +50,7 @@ def transfer(
     """Move a module to another backbone and print the evidence beside its controls."""
     from commands.evidence import transfer_report, transfer_table
     from commands.moving import Move
-    from commands.stored_bridges import reuse_bridge
+    from commands.reused_bridge import reuse_bridge
 
     budgets = options.parse_budgets(curve) if curve else None
     if budgets is None and (seeds, steps, out) != (1, None, None):

@@ -14,7 +14,10 @@ from registry.names import HostedName, check_name
 from transplant.errors import CorruptError, InputError, VersionError
 
 SCHEMA_VERSION = 1
-KINDS = ("backbone", "module", "interface", "bridge", "adapter", "basis")
+KINDS = (
+    "backbone", "module", "interface", "bridge", "adapter", "basis", "bank", "tokens", "injection",
+    "fusion",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
@@ -46,6 +46,8 @@ class Fetched:
     module: str | None
     sha256: str
     tensors: dict[str, Tensor]
+    made: dict[str, Any]
+    parents: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -124,6 +126,8 @@ class Registry:
             manifest.parents.get("module_here"),
             manifest.sha256,
             self.read(entry),
+            manifest.made,
+            manifest.parents,
         )
 
     def verify(self, entry: Entry) -> None:

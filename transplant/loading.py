@@ -6,7 +6,7 @@ The library knows no registry. It asks whatever is installed under the entry poi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from transplant.backbones.core import CoreBackbone
 from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
-from transplant.errors import CorruptError, TransplantError
+from transplant.errors import CorruptError, NotFoundError, TransplantError
 from transplant.modules.core import CoreHosted
 from transplant.modules.forms import module_from_tensors
 from transplant.modules.hosted import Correction, HostedModel
@@ -40,6 +40,16 @@ class StoredArtifact(Protocol):
     @property
     def module(self) -> str | None:
         """For an interface: the sha256 of the module that it was fitted with."""
+        ...
+
+    @property
+    def made(self) -> Mapping[str, Any]:
+        """How it was made."""
+        ...
+
+    @property
+    def parents(self) -> Mapping[str, str]:
+        """The sha256 of each artifact that it was made from, by role."""
         ...
 
     @property
@@ -126,14 +136,21 @@ def host(
 ) -> HostedModel:
     """Attaches a module to a backbone that is loaded.
 
-    A module inside a core comes first; any other is stored, with the interface that was fitted.
+    A module inside a core comes first; any other is stored, with the interface that was fitted. A
+    name that no module has may be an injection's.
     """
     if module is None:
         return HostedModel(backbone.name, backbone)
     if isinstance(backbone, CoreBackbone) and module in backbone.modules:
         return CoreHosted(backbone, module)
     name = f"{module}@{backbone.name}"
-    stored = library.fetch("module", module, backbone.name, d_abi)
+    try:
+        stored = library.fetch("module", module, backbone.name, d_abi)
+    except NotFoundError:
+        injected = host_injection(backbone, module, library)
+        if injected is None:
+            raise
+        return injected
     door = library.fetch("interface", module, backbone.name, d_abi)
     if door.backbone_weights != backbone.weights_sha256:
         raise CorruptError(
@@ -153,6 +170,40 @@ def host(
         Interface.from_tensors(door.tensors, door.taps), module_from_tensors(stored.tensors)
     )
     return HostedModel(name, backbone, correction)
+
+
+def host_injection(backbone: Backbone, name: str, library: Library) -> HostedModel | None:
+    """A backbone with an injected part at work; None where no injection has that name.
+
+    Raises:
+        CorruptError: bridges of another backbone, or a bank that is no longer the one.
+    """
+    from transplant.surgery.bank.piece import Bank
+    from transplant.surgery.inject.stored import InjectionRecord, build_graft, host_graft
+
+    try:
+        stored = library.fetch("injection", name, backbone.name, None)
+    except NotFoundError:
+        return None
+    hosted = f"{name}@{backbone.name}"
+    if stored.backbone_weights != backbone.weights_sha256:
+        raise CorruptError(
+            f"the bridges of {hosted} were fitted to other weights",
+            expected=f"backbone weights {stored.backbone_weights[:12]}",
+            found=backbone.weights_sha256[:12],
+            hint="abi inject it again",
+        )
+    record = InjectionRecord.from_dict(stored.made["injection"])
+    bank = library.fetch("bank", record.bank, record.donor, None)
+    if bank.sha256 != stored.parents.get("bank"):
+        raise CorruptError(
+            f"the bank {record.bank}@{record.donor} has changed since {hosted} was made",
+            expected=f"sha256 {str(stored.parents.get('bank'))[:12]}",
+            found=bank.sha256[:12],
+            hint="abi inject it again",
+        )
+    part = Bank.from_stored(bank.tensors, bank.made["pieces"]).part(record.part)
+    return host_graft(hosted, backbone, record, build_graft(record, part, backbone, stored.tensors))
 
 
 def installed_library() -> Library:

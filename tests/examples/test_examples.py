@@ -20,6 +20,7 @@ def test_every_example_is_run_here():
         "grow_two_cores.sh",
         "move_a_module.sh",
         "paste_a_module.sh",
+        "transplant.sh",
     }
 
 
@@ -53,6 +54,24 @@ def test_move_a_module(tmp_path, tiny_texts):
     report = json.loads((tmp_path / "transfer.json").read_text())
     assert report["module_sha256"]["donor"] == report["module_sha256"]["target"]
     assert "tales-from-tiny-gpt2" in ran.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="shell scripts")
+def test_transplant(tmp_path, tiny_texts):
+    put_backbones(tmp_path / "registry", tiny_texts)
+    ran = run("transplant.sh", tmp_path, {
+        "DONOR": "tiny-llama",
+        "TARGET": "tiny-gpt2",
+        "PART": "0",
+        "LAYER": "1",
+        "DATA": put_corpus(tmp_path / "corpus", tiny_texts),
+        "CAPTURE": "--window 64",
+        "TRAIN": "--steps 20 --batch 4 --excerpts 20 --lm-steps 4 --lm-tokens 2000 "
+                 "--eval-tokens 400",
+        "NIB": "--chunk-length 40 --skip 4",
+    })  # fmt: skip
+    assert "probe" in ran.stdout
+    assert '"cosine_after"' in ran.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shell scripts")

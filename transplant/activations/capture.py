@@ -21,7 +21,7 @@ from torch import Tensor
 from transplant.activations.layout import TokenTable
 from transplant.activations.writer import ActivationWriter
 from transplant.backbones.parts import (
-    blocks_of,
+    block_count,
     deepest_layer,
     ending_at,
     real_rows,
@@ -126,7 +126,7 @@ def read_taps(
     rows: dict[str, Tensor] = {}
     last = deepest_layer(taps.layers, taps.parts)
     with watched(backbone, taps.parts) as seen:
-        if last < len(blocks_of(backbone)):  # what lies behind is not computed
+        if last < block_count(backbone):  # what lies behind is not computed
             with ending_at(backbone, taps.layers, last) as entered:
                 backbone.read(windows)
             seen |= entered

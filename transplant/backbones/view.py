@@ -146,14 +146,14 @@ class Backbone(ABC):
         """Positions that the model reads before the first row of a window."""
         return 0
 
-    @abstractmethod
-    def run(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
-        """Runs the windows and returns the rows of all of them; who updates weights calls this."""
-
     @torch.no_grad()
     def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
         """Runs the windows and returns the rows of all of them, without gradients."""
         return self.run(windows, taps)
+
+    @abstractmethod
+    def run(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:
+        """The same with gradients, for what works inside the backbone and is trained there."""
 
     @abstractmethod
     def reader(self) -> nn.Module:

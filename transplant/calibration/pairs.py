@@ -79,7 +79,7 @@ def pair_text(
     """
     donor_taps, target_taps = tuple(donor_taps), tuple(target_taps)
     batches = []
-    for left, right in _batches(donor, target, excerpts):
+    for left, right in paired_windows(donor, target, excerpts):
         a, b = donor.read(left, donor_taps), target.read(right, target_taps)
         rows_a, rows_b = match_positions(a.ends, a.windows, b.ends, b.windows)
         # Fits run in float64 on the CPU, wherever the backbones are.
@@ -94,7 +94,7 @@ def pair_text(
     return paired
 
 
-def _batches(
+def paired_windows(
     donor: Backbone, target: Backbone, excerpts: Sequence[Document]
 ) -> Iterator[tuple[list[Window], list[Window]]]:
     """Windows of both sides; an excerpt enters on both or on neither, so numbers agree."""
@@ -106,6 +106,13 @@ def _batches(
     for start in range(0, len(pairs), BATCH):
         chunk = pairs[start : start + BATCH]
         yield [ours for ours, _ in chunk], [theirs for _, theirs in chunk]
+
+
+def window_ends(backbone: Backbone, windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of every row of some windows: the character up to which it has read, and its window."""
+    rows = [backbone.rows_of(window).ends for window in windows]
+    numbers = [torch.full((len(ends),), number) for number, ends in enumerate(rows)]
+    return torch.tensor([end for ends in rows for end in ends]), torch.cat(numbers)
 
 
 def _windows(backbone: Backbone, excerpts: Sequence[Document]) -> Iterator[Window]:

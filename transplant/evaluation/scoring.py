@@ -7,6 +7,7 @@ from torch import Tensor
 
 from transplant.backbones.view import Backbone
 from transplant.evaluation.likelihood import Corrector
+from transplant.modules.hosted import HostedModel
 from transplant.text.windows import Window
 
 
@@ -18,3 +19,9 @@ def window_logits(backbone: Backbone, correction: Corrector | None, window: Wind
     if correction is not None:
         hidden = hidden + correction(states.taps, states.windows)
     return backbone.head(hidden).float()
+
+
+def hosted_logits(model: HostedModel, window: Window) -> Tensor:
+    """The same of a hosted model, wherever in the backbone its change happens."""
+    with model.inside():
+        return window_logits(model.backbone, model.correction, window)

@@ -96,6 +96,19 @@ class HostedModel(nn.Module):
         """The backbone's tokenizer."""
         return self.backbone.tokenizer
 
+    @property
+    def is_raw(self) -> bool:
+        """Whether it is the backbone and nothing else."""
+        return self.correction is None
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Has at work what changes the backbone before its last hidden state: here nothing.
+
+        For those who read hidden states themselves and add the correction to them.
+        """
+        yield
+
     def forward(self, input_ids: Tensor, **options: Any) -> Any:
         """The backbone's own output for `input_ids` [batch, seq], logits corrected.
 
@@ -116,9 +129,9 @@ class HostedModel(nn.Module):
         self._corrected = False
         with self.attached():
             output = call(*args, **options)
-        if self.correction is not None and not self._corrected:
+        if not self.is_raw and not self._corrected:
             raise BackboneError(
-                f"{self.backbone.name} did not call the module that the correction hangs on",
+                f"{self.backbone.name} did not call the module that {self.name} hangs on",
                 expected=type(self.backbone.reader()).__name__,
                 hint="open an issue with the model's id",
             )

@@ -1,0 +1,75 @@
+"""Train bridges so that a donor's part adds what the target's own part adds.
+
+Example: abi bridge-train --from llama:ffn.3 --to ref-gpt2 --layer 2 --activations acts.h5
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.options import AlignOption, BridgeStart, GateOption, LayerOption, PartOption, Replace
+from commands.session import Session
+from transplant.surgery.inject.config import BridgeTrainConfig, InjectConfig
+
+DEFAULT, TRAIN = InjectConfig(), BridgeTrainConfig()
+
+
+def bridge_train(
+    session: Session,
+    source: PartOption,
+    to: Annotated[str, typer.Option(help="The target backbone.")],
+    layer: LayerOption,
+    activations: Annotated[
+        Path, typer.Option(help="A file of `abi capture --taps block.2.mlp.in,block.2.mlp`.")
+    ],
+    mixture: Annotated[int, typer.Option(min=1, help="Specialist bridges.")] = DEFAULT.mixture,
+    gate: GateOption = DEFAULT.gate,
+    align: AlignOption = None,
+    start: BridgeStart = "fit",
+    data: Annotated[
+        str | None, typer.Option(help="Text for the start and --lm-steps; default: the file's.")
+    ] = None,
+    excerpts: Annotated[int, typer.Option(min=1, help="Excerpts to fit on.")] = DEFAULT.excerpts,
+    steps: Annotated[int, typer.Option(min=0, help="Steps on the file.")] = TRAIN.steps,
+    batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = TRAIN.batch,
+    rate: Annotated[float, typer.Option("--learning-rate")] = TRAIN.learning_rate,
+    lm_steps: Annotated[int, typer.Option(min=0, help="Steps on text.")] = TRAIN.lm_steps,
+    lm_tokens: Annotated[int, typer.Option(min=64, help="Tokens of text to train on.")] = 200_000,
+    eval_tokens: Annotated[int, typer.Option(min=64, help="Held-out tokens.")] = 20_000,
+    name: Annotated[str, typer.Option(help="Its name in the registry.")] = "bridge",
+    replace: Replace = False,
+) -> None:
+    """Train bridges so that a donor's part adds what the target's own part adds."""
+    from commands.artifacts import refuse_existing
+    from commands.bridge_training import (
+        TextPhase,
+        train_from_file,
+        train_from_text,
+        training_table,
+    )
+    from commands.capturing import corpus_of
+    from commands.grafts import Grafting
+
+    if not replace:
+        refuse_existing(session, ("bridge",), name, to, None)
+    config = InjectConfig(
+        gate=gate, mixture=mixture, start=start, excerpts=excerpts, seed=session.seed
+    )
+    recipe = BridgeTrainConfig(
+        steps=steps, batch=batch, learning_rate=rate, lm_steps=lm_steps, seed=session.seed
+    )
+    work = Grafting(session, source, to, layer, data or corpus_of(activations), config, align=align)
+    matched = train_from_file(work, activations, recipe)
+    text = None
+    if lm_steps:
+        phase = TextPhase(lm_tokens, max(64, lm_tokens // 20), eval_tokens)
+        text = train_from_text(work, recipe, phase)
+    results = {"matched": matched, "text": text}
+    manifest = work.manifest("bridge", name, results, training=dataclasses.asdict(recipe))
+    entry = session.registry.write(manifest, work.graft.own_tensors(), replace=replace)
+    report = {**work.report(work.judged()), **results, "path": str(entry.path)}
+    session.out.result({"name": f"{name}@{to}", **report}, training_table(work, name, results))

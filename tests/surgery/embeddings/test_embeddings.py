@@ -1,0 +1,115 @@
+"""Rows for unknown tokens: exact where an exact answer exists, and better than the mean."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.tiny import tiny_backbone
+from transplant.alignment.token_map import map_tokens
+from transplant.backbones.fingerprint import hash_parameters
+from transplant.errors import InputError, ShapeError
+from transplant.surgery.embeddings.config import METHODS, EmbedConfig
+from transplant.surgery.embeddings.methods import Tables, new_table
+from transplant.surgery.embeddings.pursuit import pursue
+from transplant.surgery.embeddings.vocabulary import input_table, spelled_in, with_vocabulary
+from transplant.text.tokenizers import train_tokenizer
+
+
+def draw(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_pursuit_finds_the_few_atoms_that_a_vector_was_made_of():
+    atoms = draw(200, 64)
+    true = torch.tensor([[3, 50, 120], [7, 8, 199]])
+    weights = torch.tensor([[2.0, -1.0, 0.5], [1.0, 3.0, -2.0]])
+    vectors = torch.einsum("nk,nkd->nd", weights, atoms[true])
+    found = pursue(vectors, atoms, 3)
+    order = found.indices.argsort(1)
+    assert torch.equal(found.indices.gather(1, order), true)
+    picked = found.weights.gather(1, order).float()
+    torch.testing.assert_close(picked, weights, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found.of(atoms.double()).float(), vectors, rtol=1e-4, atol=1e-4)
+
+
+def test_more_atoms_leave_less_and_no_atom_is_picked_twice():
+    atoms, vectors = draw(100, 32), draw(10, 32, seed=1)
+    errors = []
+    for k in (1, 4, 16, 32, 500):
+        found = pursue(vectors, atoms, k)
+        assert all(len(set(row.tolist())) == len(row) for row in found.indices)
+        if k <= 32:
+            errors.append(float((found.of(atoms.double()) - vectors).norm()))
+    assert errors == sorted(errors, reverse=True)
+    assert errors[-1] < 1e-4 < errors[0]
+    with pytest.raises(ShapeError):
+        pursue(draw(3, 5), atoms, 2)
+    assert pursue(vectors[:0], atoms, 4).indices.shape == (0, 4)
+
+
+@pytest.fixture(scope="module")
+def vocabularies(tiny_texts):
+    return (
+        train_tokenizer("bpe", tiny_texts, 300, context=128),
+        train_tokenizer("bpe", tiny_texts, 420, context=128),
+    )
+
+
+def test_where_two_tables_are_one_turned_every_row_is_found(vocabularies):
+    """The target's table is the source's under a linear map, of another width."""
+    small, large = vocabularies
+    spelled = map_tokens(small, large)
+    source = draw(len(spelled), 24)
+    truth = source @ draw(24, 40, seed=1)
+    ours, theirs = (spelled.pairs()[1], spelled.pairs()[0])
+    target = torch.zeros(len(small), 40)
+    target[theirs] = truth[ours]
+    errors = {}
+    for method in METHODS:
+        config = EmbedConfig(method=method, atoms=64, ridge=1e-9)
+        made = new_table(Tables(source, target, spelled), config)
+        assert torch.equal(made[ours], truth[ours])  # shared tokens keep the target's own
+        missing = spelled.of_kind("decomposed")
+        assert len(missing) > 50
+        errors[method] = float((made[missing] - truth[missing]).norm() / truth[missing].norm())
+    assert max(errors["omp"], errors["bridge"]) < 1e-3
+    assert min(errors["mean"], errors["decompose"]) > 0.5  # random rows: spelling says nothing
+    with pytest.raises(ShapeError, match="a map and its table"):
+        Tables(source[1:], target, spelled)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "layercake"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_backbone_takes_another_vocabulary_and_keeps_its_body(family, tied, vocabularies):
+    small, large = vocabularies
+    target = tiny_backbone(family, small, tie_word_embeddings=tied)
+    source = tiny_backbone("llama", large, seed=1, hidden_size=48, head_dim=12)
+    before = hash_parameters(target.model)
+    made = with_vocabulary("new", target, source, spelled_in(target, source), EmbedConfig())
+    assert hash_parameters(target.model) == before
+    assert made.vocab_size == len(large)
+    assert made.tokenizer is large
+    assert made.model.config.eos_token_id == large.eos_token_id
+    tables = {"embed_tokens.weight", "wte.weight", "lm_head.weight"}
+    own = dict(target.model.named_parameters())
+    for name, parameter in made.model.named_parameters():
+        if not any(name.endswith(table) for table in tables):
+            assert torch.equal(parameter, own[name])
+    # A token that both have says the same thing in both: the body reads the same row.
+    theirs, ours = spelled_in(target, source).pairs()
+    assert torch.equal(input_table(made)[ours], input_table(target)[theirs])
+    assert torch.equal(made.unembedding[ours], target.unembedding[theirs])
+    with torch.no_grad():
+        logits = made.model(input_ids=ours[:6][None]).logits[0][:, ours]
+        expected = target.model(input_ids=theirs[:6][None]).logits[0][:, theirs]
+    torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_cannot_be_is_refused(vocabularies):
+    small, large = vocabularies
+    t5, llama = tiny_backbone("t5", small), tiny_backbone("llama", large)
+    with pytest.raises(InputError, match="has an encoder"):
+        with_vocabulary("new", t5, llama, spelled_in(t5, llama), EmbedConfig())
+    with pytest.raises(InputError, match="--method"):
+        EmbedConfig(method="guess")

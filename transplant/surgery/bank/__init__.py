@@ -1,0 +1,1 @@
+"""The knowledge bank: pieces of a donor that run without it."""

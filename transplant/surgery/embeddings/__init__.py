@@ -1,0 +1,1 @@
+"""Embeddings for a vocabulary that a backbone has never seen."""

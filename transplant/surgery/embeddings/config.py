@@ -1,0 +1,27 @@
+"""How embeddings are made; in a file of its own: reading a default must not load torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transplant.errors import InputError
+
+METHODS = ("omp", "bridge", "decompose", "mean")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """How rows are made for tokens that the target does not have."""
+
+    method: str = "omp"
+    """One of METHODS."""
+    atoms: int = 64
+    """Shared tokens that a row may be combined from, for `omp`."""
+    ridge: float = 1e-2
+    """Strength of the ridge, for `bridge`, relative to the mean variance of a dimension."""
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise InputError("--method", expected=f"one of {', '.join(METHODS)}", found=self.method)
+        if self.atoms < 1:
+            raise InputError("--atoms", expected="at least 1", found=self.atoms)
