@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from commands.corpora import read_splits, windows_of
@@ -12,8 +13,9 @@ if TYPE_CHECKING:
     from registry.store import Registry
     from transplant.evaluation.likelihood import Corrector
     from transplant.modules.hosted import Correction, HostedModel
-    from transplant.text.splits import Splits
+    from transplant.text.windows import Window
 
+CONTROL_TOKENS = 2_000
 REPRODUCED, MISMATCH, NEAR = "reproduced", "mismatch", "other text"
 
 
@@ -25,24 +27,23 @@ def recompute(session: Session, library: Registry, move: dict[str, Any]) -> dict
     hosted, native, donor = load_systems(session, library, move)
     splits = read_splits(session, str(move["made"]["corpus"]))
     same = splits.fingerprint == move["split"]
-    found = numbers_of(session, move, (hosted, native, donor), splits)
-    control = found.pop("ppl.sign_flipped")
+    windows = windows_of(hosted.backbone, splits.eval, 512, 10**9)
+    found = numbers_of(session, move, (hosted, native, donor), windows)
     tolerances = SAME_TEXT if same else OTHER_TEXT
     compared = compare_numbers(recorded_numbers(move), found, tolerances)
-    bound = SAME_TEXT.of("ppl.candidate", found["ppl.candidate"])
-    seen = abs(control - found["ppl.candidate"]) > bound
+    control = control_of(hosted, windows)
     assert hosted.correction is not None
     sides = {"donor": donor, "target": hosted.correction}
     hashes = {side: hash_tensors(c.module.state_dict()) for side, c in sides.items()}
     intact = hashes == move["module_sha256"]
-    agrees = intact and seen and all(number.agrees for number in compared)
+    agrees = intact and control["differs"] and all(number.agrees for number in compared)
     return {
         "donor": move["donor"],
         "name": move["name"],
         "verdict": MISMATCH if not agrees else REPRODUCED if same else NEAR,
         "numbers": [{**number.__dict__, "agrees": number.agrees} for number in compared],
         "module_sha256": {"recorded": move["module_sha256"], "found": hashes, "agrees": intact},
-        "control": {"ppl": control, "differs": seen},
+        "control": control,
         "split": {"recorded": move["split"], "found": splits.fingerprint, "same": same},
         "not_recomputed": [name for name in move["ppl"] if f"ppl.{name}" not in found],
         "versions": move["made"].get("versions"),
@@ -66,17 +67,20 @@ def load_systems(
     if isinstance(hosted, CoreHosted):
         raise InputError(f"{move['name']} is inside a core", expected="a move behind an interface")
     donor = transplant.load(move["donor"], library=library, device=session.device)
-    ceiling = move["made"]["options"].get("native") or _domain(library, move["donor"])
     assert hosted.correction is not None
+    ceiling = _native(library, move)
     native = host(hosted.backbone, ceiling, library, hosted.correction.module.d_abi)
     assert native.correction is not None
     assert donor.correction is not None
     return hosted, native.correction, donor.correction
 
 
-def _domain(library: Registry, donor: str) -> str:
-    """The name that `abi transfer` looks for the native under, where it is given none."""
-    module, backbone, d_abi = library.split_name(donor)
+def _native(library: Registry, move: dict[str, Any]) -> str:
+    """The native's name: what the record says, else what `abi transfer` looks for."""
+    named = move.get("native") or move["made"]["options"].get("native")
+    if named:
+        return named.partition("@")[0]
+    module, backbone, d_abi = library.split_name(move["donor"])
     assert module is not None
     return library.find("module", module, backbone, d_abi).manifest.domain or module
 
@@ -85,13 +89,19 @@ def numbers_of(
     session: Session,
     move: dict[str, Any],
     loaded: tuple[HostedModel, Correction, Correction],
-    splits: Splits,
+    windows: list[Window],
 ) -> dict[str, float]:
-    """What can be computed without a fit, by the names of `recorded_numbers`."""
+    """What can be computed without a fit, by the names of `recorded_numbers`.
+
+    Args:
+        session: the run.
+        move: the record.
+        loaded: moved module, native and donor, as `load_systems` returns them.
+        windows: all held-out windows, in the order in which a budget takes them.
+    """
     from transplant.evaluation.controls import random_module
     from transplant.evaluation.likelihood import score_documents
     from transplant.evaluation.nib import CRITERIA, run_nib
-    from transplant.evaluation.recomputed import sign_flipped
     from transplant.evaluation.scoring import window_logits
     from transplant.modules.hosted import Correction
 
@@ -104,26 +114,50 @@ def numbers_of(
         "native": native,
         "candidate": candidate,
         "random_module": Correction(interface, random_module(module, move["seed"])),
-        "sign_flipped": Correction(interface, sign_flipped(module)),
     }
     if "direct_copy" in move["ppl"]:
         systems["direct_copy"] = donor
-    windows = windows_of(backbone, splits.eval, 512, move["made"]["options"]["eval_tokens"])
+    evaluated = first_windows(windows, move["made"]["options"]["eval_tokens"])
     with session.out.progress(f"evaluating {move['name']}") as progress:
-        scored = score_documents(backbone, windows, systems, progress=progress)
+        scored = score_documents(backbone, evaluated, systems, progress=progress)
     nats = {name: likelihood.per_token for name, likelihood in scored.items()}
     gap = nats["raw"] - nats["native"]
     found = {f"ppl.{name}": likelihood.perplexity for name, likelihood in scored.items()}
-    judged = [name for name in systems if name not in ("raw", "native", "sign_flipped")]
+    judged = [name for name in systems if name not in ("raw", "native")]
     found |= {f"recovered.{name}": (nats["raw"] - nats[name]) / gap for name in judged}
     if move["nib"]["pass"] is not None:
         result = run_nib(
-            windows_of(backbone, splits.eval, 512, 10**9),
+            windows,
             lambda window: window_logits(backbone, native, window),
             lambda window: window_logits(backbone, candidate, window),
         )
         found |= {f"nib.{name}": result.means[name] for name in CRITERIA}
     return found
+
+
+def control_of(hosted: HostedModel, windows: list[Window]) -> dict[str, Any]:
+    """The moved module with one tensor's sign flipped, on a few windows: it must not agree."""
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.evaluation.recomputed import SAME_TEXT, sign_flipped
+    from transplant.modules.hosted import Correction
+
+    assert hosted.correction is not None
+    interface, module = hosted.correction.interface, hosted.correction.module
+    systems = {
+        "candidate": hosted.correction,
+        "sign_flipped": Correction(interface, sign_flipped(module)),
+    }
+    scored = score_documents(hosted.backbone, first_windows(windows, CONTROL_TOKENS), systems)
+    ppl = {name: likelihood.perplexity for name, likelihood in scored.items()}
+    allowed = SAME_TEXT.of("ppl.candidate", ppl["candidate"])
+    differs = abs(ppl["sign_flipped"] - ppl["candidate"]) > allowed
+    return {"tokens": CONTROL_TOKENS, "ppl": ppl, "differs": differs}
+
+
+def first_windows(windows: list[Window], tokens: int) -> list[Window]:
+    """As many as a budget of tokens takes: none begins once it is used up."""
+    starts = accumulate((len(window) for window in windows), initial=0)
+    return [window for window, start in zip(windows, starts, strict=False) if start < tokens]
 
 
 def recorded_numbers(move: dict[str, Any]) -> dict[str, float]:

@@ -113,7 +113,8 @@ def _move_table(move: dict[str, Any]) -> Table:
     )
     control = move["control"]
     differs = "differs" if control["differs"] else "[red]DOES NOT DIFFER[/red]"
-    shown.add_row("control: a sign flipped", "", f"{control['ppl']:.4f}", "", differs)
+    ppl = (f"{control['ppl'][name]:.4f}" for name in ("candidate", "sign_flipped"))
+    shown.add_row(f"control: a sign flipped, {control['tokens']:,} tokens", *ppl, "", differs)
     if move["not_recomputed"]:
         shown.caption = f"not recomputed, as they need a fit: {', '.join(move['not_recomputed'])}"
     return shown

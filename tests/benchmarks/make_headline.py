@@ -1,17 +1,19 @@
-"""Makes the shipped headline: natives, moved modules and what was measured of them.
+"""Makes the shipped headline: natives, moved modules, and what was measured of them.
 
-    python tests/benchmarks/make_headline.py             # the moves again, with the shipped natives
-    python tests/benchmarks/make_headline.py --retrain   # the natives too: about 15 minutes
+    python tests/benchmarks/make_headline.py               # runs `abi demo`: 5 minutes on two cores
+    python tests/benchmarks/make_headline.py --demo DIR    # takes one that has run
 
-Trains `python-shipped` on ref-gpt2 and on every target (the recipe of bench_transfer.py, seed 0),
-moves the one of ref-gpt2 with text of `prose` alone, and puts the artifacts into the reference
-registry with `headline.json` beside them: the reports of `abi transfer` as they were printed.
-`abi verify` recomputes them. What was shipped before is removed first; git brings it back.
+A demo trains `python` on ref-gpt2, ref-gpt2-b and ref-llama, moves that of the first to the other
+two, and leaves a registry and `result.json`. Its modules and interfaces go into the reference
+registry, as `python-shipped`, so that `python` stays free for users; beside them goes
+`headline.json`, the reports of its moves. `abi verify` recomputes them. What was shipped before is
+replaced.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import platform
 import shutil
@@ -19,62 +21,62 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from registry.store import REFERENCE
+from registry.store import REFERENCE, Registry
 
 ABI = str(Path(sys.executable).with_name("abi"))
-NAME, DONOR, TARGETS = "python-shipped", "ref-gpt2", ("ref-gpt2-b", "ref-llama")
-TRAIN = ("--domain", "python", "--name", NAME, "--steps", "250", "--tokens", "200000")
-EVAL = ("--eval-tokens", "10000")  # few enough for `abi verify` to read them in seconds
+DOMAIN, SHIPPED = "python", "python-shipped"
 
 
-def abi(registry: str, *words: str) -> dict:
-    """Runs one verb and returns its JSON."""
-    command = [ABI, *words, "--json", "--quiet", "--registry", registry]
-    print(" ".join(["abi", *words]), file=sys.stderr, flush=True)
-    ran = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if ran.returncode:
-        raise SystemExit(f"{' '.join(command)} failed: {ran.stdout}")
-    return json.loads(ran.stdout)
+def renamed(name: str) -> str:
+    """`python` as `python-shipped`, at the head of a name."""
+    assert name.startswith(DOMAIN), name
+    return SHIPPED + name.removeprefix(DOMAIN)
 
 
-def remove_shipped(name: str, backbone: str) -> None:
-    """Removes a module and its interface from the reference registry."""
-    for folder in (REFERENCE / backbone).glob(f"d*/*/{name}"):
-        shutil.rmtree(folder)
+def ship(source: Path) -> list[str]:
+    """Replaces what is shipped by the modules and interfaces of a registry; returns their names."""
+    demo = Registry(source)
+    entries = [e for kind in ("module", "interface") for e in demo.entries(kind) if not e.shipped]
+    with tempfile.TemporaryDirectory() as work:
+        staging, written = Registry(Path(work), Path(work) / "nothing"), []
+        for entry in entries:
+            name = renamed(entry.manifest.name)
+            manifest = dataclasses.replace(entry.manifest, name=name, license="Apache-2.0")
+            written.append(staging.write(manifest, demo.read(entry)))
+        for folder in REFERENCE.glob(f"*/d*/*/{SHIPPED}*"):
+            shutil.rmtree(folder)
+        for entry in written:
+            shutil.copytree(entry.path, REFERENCE / entry.path.relative_to(work))
+    return [f"{entry.manifest.kind} {entry.hosted}" for entry in written]
 
 
-def ship(root: str) -> None:
-    """Copies every module and interface of a registry into the reference registry."""
-    for manifest in Path(root).glob("*/d*/*/*/manifest.json"):
-        place = manifest.parent.relative_to(root)
-        shutil.copytree(manifest.parent, REFERENCE / place, dirs_exist_ok=True)
-
-
-def make(root: str, *, retrain: bool) -> list[dict]:
-    """Trains what is missing, moves, and returns the reports of the moves."""
-    for backbone in (DONOR, *TARGETS):
-        remove_shipped(f"{NAME}-from-{DONOR}", backbone)
-        if retrain:
-            remove_shipped(NAME, backbone)
-        if not any((REFERENCE / backbone).glob(f"d*/module/{NAME}")):
-            abi(root, "train", "--backbone", backbone, *TRAIN)
-    words = ("--module", f"{NAME}@{DONOR}", "--native", NAME, *EVAL)
-    return [abi(root, "transfer", "--to", target, *words) for target in TARGETS]
+def recorded(move: dict[str, Any]) -> dict[str, Any]:
+    """A move's report under the shipped names, and where its native is."""
+    names = {"donor": renamed(move["donor"]), "name": renamed(move["name"])}
+    return {**move, **names, "native": f"{SHIPPED}@{move['target']}"}
 
 
 def main() -> int:
-    """Makes everything and writes the record last."""
+    """Ships a demo, writes the record last, and says what is in it."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--retrain", action="store_true", help="train the natives again")
+    parser.add_argument("--demo", type=Path, help="folder of a demo; a new one runs without it")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as root:
-        moves = make(root, retrain=options.retrain)
-        ship(root)
-    command = " ".join(["python tests/benchmarks/make_headline.py", *sys.argv[1:]])
-    record = {"command": command, "python": platform.python_version(), "moves": moves}
+    with tempfile.TemporaryDirectory() as work:
+        demo = options.demo or Path(work)
+        if options.demo is None:
+            subprocess.run([ABI, "demo", "--out", str(demo)], check=True)
+        result = json.loads((demo / "result.json").read_text())
+        names = ship(demo / "registry")
+    record = {
+        "command": " ".join(["python", "tests/benchmarks/make_headline.py", *sys.argv[1:]]),
+        "python": platform.python_version(),
+        "moves": [recorded(move) for move in result["moves"]],
+    }
     (REFERENCE / "headline.json").write_text(json.dumps(record, indent=1) + "\n")
-    for move in moves:
+    print(*names, sep="\n")
+    for move in record["moves"]:
         print(move["donor"], "->", move["name"], f"recovered {move['recovered']['candidate']:.3f}")
     return 0
 
