@@ -9,7 +9,7 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.errors import InputError
-from transplant.evaluation.evidence import weigh
+from transplant.evaluation.evidence import recovered_by, weigh
 from transplant.evaluation.likelihood import Likelihood, score_documents
 from transplant.evaluation.scoring import window_logits
 from transplant.text.windows import cut_windows
@@ -103,3 +103,9 @@ def test_window_logits_cover_every_position(tiny_tokenizer, tiny_corpus):
     torch.testing.assert_close(
         logits, backbone.model(torch.tensor([window.ids])).logits[0], rtol=1e-4, atol=1e-4
     )
+
+
+def test_one_system_recovers_what_it_does_beside_all_the_others():
+    alone = {name: SYSTEMS[name] for name in ("raw", "native", "candidate")}
+    assert recovered_by(alone, "candidate") == weigh(SYSTEMS).recovered["candidate"]
+    assert recovered_by(alone, "native").mean == pytest.approx(1.0)
