@@ -9,7 +9,7 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.errors import InputError, ShapeError
-from transplant.evaluation.evidence import difference, weigh
+from transplant.evaluation.evidence import difference, recovered_by, weigh
 from transplant.evaluation.likelihood import Likelihood, score_documents
 from transplant.evaluation.scoring import window_logits
 from transplant.text.windows import cut_windows
@@ -125,3 +125,9 @@ def test_documents_are_paired_so_that_their_difficulty_cancels():
     assert apart.low < 0.0 < apart.high
     with pytest.raises(ShapeError, match="same documents"):
         difference(Likelihood(hard[1:], tokens[1:]), better)
+
+
+def test_one_system_recovers_what_it_does_beside_all_the_others():
+    alone = {name: SYSTEMS[name] for name in ("raw", "native", "candidate")}
+    assert recovered_by(alone, "candidate") == weigh(SYSTEMS).recovered["candidate"]
+    assert recovered_by(alone, "native").mean == pytest.approx(1.0)
