@@ -42,11 +42,13 @@ def calibrate(
     activations: Annotated[tuple[Path, Path] | None, Files] = None,
     domain_activations: Annotated[Path | None, DomainFile] = None,
     name: options.NameOption = None,
+    explain: options.Explain = False,
     replace: options.Replace = False,
 ) -> None:
     """Fit a new interface for a module, so that it works in another backbone."""
     from commands.calibrated import calibrated_report, calibrated_table, check_files
     from commands.captured_pairs import reading_files
+    from commands.explaining import explained
     from commands.moving import Move
     from commands.objectives import ObjectiveChoice, apply_objective
     from commands.reused_bridge import reuse_bridge
@@ -73,4 +75,5 @@ def calibrate(
         apply_objective(move, choice)
         stored = move.store({}, replace=replace)
     report = calibrated_report(move, choice, stored, reused)
-    session.out.result(report, calibrated_table(report))
+    shown = calibrated_table(report)
+    session.out.result(report, explained(shown, report.get("tried", ())) if explain else shown)

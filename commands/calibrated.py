@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,7 @@ def calibrated_report(
     if move.paired:
         shared = move.wanted.output_map.shared
         found["bridge"] = "from the registry" if reused else "fitted now"
+        found["tried"] = [dataclasses.asdict(way) for way in move.choice.tried]
         found |= {"shared_tokens": len(shared.ids_a), "token_coverage": shared.coverage}
     if move.objective:
         found["learned"] = move.objective

@@ -38,6 +38,7 @@ NameOption = Annotated[
     typer.Option("--name", help="Its name in the registry; default: made from the move."),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace what has that name.")]
+Explain = Annotated[bool, typer.Option("--explain", help="Print what was tried, too.")]
 EvalTokens = Annotated[
     int, typer.Option("--eval-tokens", min=64, help="Held-out tokens to evaluate on.")
 ]

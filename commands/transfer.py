@@ -45,10 +45,12 @@ def transfer(
     out: Annotated[
         Path | None, typer.Option(help="Of --curve: folder for plot and JSON; default: here.")
     ] = None,
+    explain: options.Explain = False,
     replace: options.Replace = False,
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
     from commands.evidence import transfer_report, transfer_table
+    from commands.explaining import explained
     from commands.moving import Move
     from commands.reused_bridge import reuse_bridge
 
@@ -73,4 +75,5 @@ def transfer(
     reuse_bridge(move)
     report = transfer_report(move, native, eval_tokens)
     move.store({name: report[name] for name in ("ppl", "recovered", "nib")}, replace=replace)
-    session.out.result(report, transfer_table(report))
+    shown = transfer_table(report)
+    session.out.result(report, explained(shown, report["tried"]) if explain else shown)

@@ -124,6 +124,10 @@ def test_calibrate_takes_the_bridge_that_bridge_align_left(trained_abi):
     assert calibrated["module_sha256"]["donor"] == calibrated["module_sha256"]["target"]
     again = trained_abi("calibrate", *common, "--replace", "--taps", "last").json
     assert again["bridge"] == "fitted now"  # other options, another bridge
+    shown = trained_abi("calibrate", *common[:-1], "--replace", "--explain").out
+    for way in calibrated["tried"]:
+        assert f"{way['loss']:.4f}" in shown
+    assert shown.count("chosen") == 1
 
 
 def test_procrustes_rotates_into_the_interface(trained_abi):
