@@ -63,6 +63,7 @@ class ObjectiveChoice:
                     f"{says} has no use for {option}",
                     expected=f"what it needs: {', '.join(spec.needs)}",
                 )
+        self.learn_config(0)  # a value out of range is refused here, too
 
     def reads_pairs(self, move: Move) -> bool:
         """Whether it needs pairs, or starts from the closed form, which does."""
