@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commands.artifacts import record_of
 from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from registry.manifest import BackboneRecord
     from transplant.activations.reader import Activations
     from transplant.alignment.between import Rows
-    from transplant.backbones.view import Backbone
 
 TABLE = "embeddings"
 CHUNK = 8192  # pairs at a time
@@ -156,20 +156,6 @@ def _tables(session: Session, a: Side, b: Side) -> PairedSides:
     x, y = input_table(one)[ids_a].float(), input_table(other)[ids_b].float()
     facts = {"token_map": origin, "to_weights": other.weights_sha256}
     return PairedSides([(x[~held], y[~held])], [(x[held], y[held])], record_of(one), facts)
-
-
-def record_of(backbone: Backbone) -> BackboneRecord:
-    """What a manifest says of a backbone."""
-    from registry.manifest import BackboneRecord
-
-    return BackboneRecord(
-        id=backbone.name,
-        revision=backbone.revision,
-        family=backbone.family,
-        d_model=backbone.d_model,
-        weights_sha256=backbone.weights_sha256,
-        tokenizer_sha256=backbone.tokenizer_sha256,
-    )
 
 
 def align_between(

@@ -10,10 +10,24 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from commands.session import Session
-    from registry.manifest import Manifest
+    from registry.manifest import BackboneRecord, Manifest
     from transplant.backbones.view import Backbone
     from transplant.calibration.bridge import Bridge
     from transplant.modules.hosted import Correction
+
+
+def record_of(backbone: Backbone) -> BackboneRecord:
+    """What a manifest says of a backbone."""
+    from registry.manifest import BackboneRecord
+
+    return BackboneRecord(
+        id=backbone.name,
+        revision=backbone.revision,
+        family=backbone.family,
+        d_model=backbone.d_model,
+        weights_sha256=backbone.weights_sha256,
+        tokenizer_sha256=backbone.tokenizer_sha256,
+    )
 
 
 def describe(
@@ -25,16 +39,9 @@ def describe(
     **facts: Any,
 ) -> Manifest:
     """The manifest of an artifact on a backbone; the registry adds the tensors' hashes."""
-    from registry.manifest import BackboneRecord, Manifest
+    from registry.manifest import Manifest
 
-    record = BackboneRecord(
-        id=backbone.name,
-        revision=backbone.revision,
-        family=backbone.family,
-        d_model=backbone.d_model,
-        weights_sha256=backbone.weights_sha256,
-        tokenizer_sha256=backbone.tokenizer_sha256,
-    )
+    record = record_of(backbone)
     return Manifest(kind=kind, name=name, domain=domain, backbone=record, d_abi=d_abi, **facts)
 
 

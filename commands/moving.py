@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from commands.artifacts import refuse_existing, store_bridge, store_hosted
 from commands.corpora import read_splits, windows_of
 from commands.session import Session
+from commands.steps import Stepwise
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
 
@@ -34,7 +33,7 @@ GAIN_TOKENS = 12_000  # of the calibration split
 
 
 @dataclass
-class Move:
+class Move(Stepwise):
     """One module, one donor, one target: what each verb needs of it is computed once.
 
     Args:
@@ -59,14 +58,6 @@ class Move:
     """How an objective other than the closed form was learned, for the manifest."""
     paired: bool = True
     """Whether the move reads pairing text; an objective on one backbone does not."""
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Notes what is being done, and how long it took."""
-        self.session.out.note(f"{name.replace('_', ' ')} ...")
-        began = time.monotonic()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
     @cached_property
     def donor(self) -> HostedModel:

@@ -59,10 +59,10 @@ def nib(
     splits = read_splits(session, source)
     backbone = one.backbone
     windows = windows_of(backbone, splits.eval, chunk_length, 10**9)
-    live_up_to = partial(hosted_logits, one)
-    judged = partial(hosted_logits, other)
+    of_anchor = partial(hosted_logits, one)
+    of_candidate = partial(hosted_logits, other)
     result = run_nib(
-        windows, live_up_to, judged, config, seeds=EXTENDED_SEEDS if extended else None
+        windows, of_anchor, of_candidate, config, seeds=EXTENDED_SEEDS if extended else None
     )
     report = {
         "anchor": anchor,
@@ -75,7 +75,7 @@ def nib(
     shown = nib_table(report)
     if power:
         asked = PowerConfig(margin=margin)
-        report["power"] = power_report(windows, live_up_to, judged, result, asked)
+        report["power"] = power_report(windows, of_anchor, of_candidate, result, asked)
         shown = Group(shown, power_table(report["power"]))
     session.out.result(report, shown)
     if not result.passed:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from commands.corpora import read_splits, windows_of
 from commands.natives import native_recipe_of
 from commands.session import Session
+from commands.steps import Stepwise
 from transplant.calibration.config import RepairConfig
 from transplant.errors import InputError
 from transplant.training.config import ROUNDING_KINDS, UpdateConfig
@@ -57,7 +56,7 @@ class UpdateText:
 
 
 @dataclass
-class Study:
+class Study(Stepwise):
     """One backbone, the modules on it, and the updates that it goes through.
 
     Args:
@@ -72,14 +71,6 @@ class Study:
     repair: RepairConfig
     eval_tokens: int
     seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Notes what is being done, and how long it took."""
-        self.session.out.note(f"{name.replace('_', ' ')} ...")
-        began = time.monotonic()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
 
     def open_module(self, name: str, backbone: Backbone, text: UpdateText) -> Studied:
         """A hosted module with its domain's text, scored on its backbone as it is.

@@ -6,6 +6,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commands.artifacts import record_of
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -39,18 +41,11 @@ def store_backbone(
     session: Session, backbone: Backbone, made: dict[str, Any], **facts: Any
 ) -> Entry:
     """Writes a backbone that is in memory to the registry."""
-    from registry.manifest import BackboneRecord, Manifest
+    from registry.manifest import Manifest
 
-    record = BackboneRecord(
-        id=backbone.name,
-        family=backbone.family,
-        d_model=backbone.d_model,
-        weights_sha256=backbone.weights_sha256,
-        tokenizer_sha256=backbone.tokenizer_sha256,
-    )
     manifest = Manifest(
-        name=backbone.name, kind="backbone", backbone=record, taps=backbone.all_taps, made=made,
-        **facts,
+        name=backbone.name, kind="backbone", backbone=record_of(backbone),
+        taps=backbone.all_taps, made=made, **facts,
     )  # fmt: skip
     with tempfile.TemporaryDirectory() as folder:
         backbone.model.save_pretrained(folder)

@@ -1,7 +1,8 @@
 """Parts of a block by name: `block.2.attn`, `block.2.mlp`, and `block.2.mlp.in` for what one reads.
 
 A part reads the residual stream x and adds something to it. Families differ in where either can be
-met: the table of this file says it for each, and nobody else needs to know.
+met: the table of this file says it for each, and nobody else needs to know. A pass that reads early
+layers alone ends behind the last of them.
 """
 
 from __future__ import annotations

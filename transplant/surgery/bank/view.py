@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,7 +22,7 @@ BlockView = tuple[dict[str, Any], dict[str, Tensor]]
 STATIC_ROTARY = ("default", "linear", "llama3", "yarn")  # angles that the length does not change
 
 
-class View:
+class View(ABC):
     """What all families share; each says where its own tensors are.
 
     Args:
@@ -35,13 +36,13 @@ class View:
         self.blocks: Any = blocks_of(backbone)
         self.width = block_width(backbone)
 
+    @abstractmethod
     def heads(self, layer: int) -> BlockView:
         """Recipe and tensors of a block's attention."""
-        raise NotImplementedError
 
+    @abstractmethod
     def ffn(self, layer: int) -> BlockView:
         """Recipe and tensors of a block's feed-forward part."""
-        raise NotImplementedError
 
     def embeddings(self) -> BlockView:
         """Recipe and tensors of the embeddings."""

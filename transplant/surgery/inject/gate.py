@@ -13,17 +13,20 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 
-class ScalarGate(nn.Module):
-    """One number."""
+class ConstantGate(nn.Module):
+    """A g that does not depend on what is read.
 
-    def __init__(self, width: int, opening: float) -> None:
+    Args:
+        value: g to begin with.
+    """
+
+    def __init__(self, value: Tensor) -> None:
         super().__init__()
-        del width
-        self.value = nn.Parameter(torch.tensor(float(opening)))
+        self.value = nn.Parameter(value)
 
     @torch.no_grad()
     def open_to(self, opening: float) -> None:
-        """Sets g."""
+        """Sets g, alike for all dimensions."""
         self.value.fill_(opening)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -32,22 +35,19 @@ class ScalarGate(nn.Module):
         return self.value
 
 
-class VectorGate(nn.Module):
+class ScalarGate(ConstantGate):
+    """One number."""
+
+    def __init__(self, width: int, opening: float) -> None:
+        del width
+        super().__init__(torch.tensor(float(opening)))
+
+
+class VectorGate(ConstantGate):
     """One number for each dimension of the residual stream."""
 
     def __init__(self, width: int, opening: float) -> None:
-        super().__init__()
-        self.value = nn.Parameter(torch.full((width,), float(opening)))
-
-    @torch.no_grad()
-    def open_to(self, opening: float) -> None:
-        """Sets g, alike for all dimensions."""
-        self.value.fill_(opening)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """g [width], of any x [..., width]."""
-        del x
-        return self.value
+        super().__init__(torch.full((width,), float(opening)))
 
 
 class InputGate(nn.Module):
