@@ -200,6 +200,7 @@ def test_resume_writes_again_what_was_not_committed(tmp_path):
 
 CRASH = """
 import os, random, signal, sys
+from itertools import count
 sys.path.insert(0, {root!r})
 from tests.activations.test_writer import CRASHING, ActivationWriter, Path, hdf5, write_rows
 hdf5.CHUNK_BYTES = 2**16
@@ -217,29 +218,36 @@ def die_at(call):
         os.kill(os.getpid(), signal.SIGKILL)
     os.pwrite = pwrite
 
-def work():
+def alarm(delay):  # ends the process at any instruction, as a kill from outside does
+    signal.setitimer(signal.ITIMER_REAL, delay)
+
+def work(commits, delay):
     start = ActivationWriter.resume if path.exists() else ActivationWriter.create
     with start(path, header, tokens) as writer, open(log, "a", buffering=1) as report:
+        done = count()
+        if next(done) == commits:
+            alarm(delay)
         for row in range(writer.committed, tokens.rows, 100):
             stop = min(row + 100, tokens.rows)
             write_rows(writer, header, row, stop)
             if stop % 500 == 0 or stop == tokens.rows:
                 writer.commit(stop)
                 report.write(f"{{stop}}\\n")
+                if next(done) == commits:
+                    alarm(delay)
 
-for line in sys.stdin:  # the call of pwrite to die in, or 0
+for line in sys.stdin:  # the call of pwrite to die in (or 0), the commits before an alarm (or -1)
+    call, commits, delay = line.split()
     child = os.fork()
     if child == 0:
         random.seed(line)
-        if int(line):
-            die_at(int(line))
+        if int(call):
+            die_at(int(call))
         try:
-            work()
+            work(int(commits), float(delay))
             os._exit(0)
         finally:
             os._exit(1)
-    print(child, flush=True)
-    sys.stdin.readline()  # the child keeps its number until it is waited for
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 CRASHING = make_header(widths=(64, 64, 33)), make_tokens(((500,) * 4,) * 4)
@@ -257,22 +265,13 @@ class Crashes:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def run(self, call: int, commits: int | None = None, delay: float = 0.0) -> bool:
-        """Whether the writer was killed: by itself, or from here, `delay` after some commits."""
+    def run(self, call: int = 0, commits: int = -1, delay: float = 0.0) -> bool:
+        """Whether the writer was killed: in a call of `pwrite`, or `delay` after some commits."""
         assert self.process.stdin
         assert self.process.stdout
-        wanted = len(self.reported()) + (commits or 0)
-        print(call, file=self.process.stdin, flush=True)
-        child = int(self.process.stdout.readline())
-        if commits is not None:
-            latest = time.monotonic() + 10
-            while len(self.reported()) < wanted and time.monotonic() < latest:
-                time.sleep(0.0005)
-            time.sleep(delay)
-            os.kill(child, signal.SIGKILL)
-        print(file=self.process.stdin, flush=True)
+        print(call, commits, delay, file=self.process.stdin, flush=True)
         code = int(self.process.stdout.readline())
-        assert code in (0, -signal.SIGKILL)
+        assert code in (0, -signal.SIGKILL, -signal.SIGALRM)
         return code != 0
 
     def reported(self) -> list[int]:
@@ -317,7 +316,7 @@ def test_a_killed_writer_is_resumed_to_the_same_bytes(tmp_path, monkeypatch, way
                 kills += crashes.run(draw.randrange(1, 120))
             else:
                 left = (tokens.rows - committed) // 500
-                kills += crashes.run(0, draw.randrange(min(left, 4)), draw.uniform(0, 0.01))
+                kills += crashes.run(0, draw.randrange(min(left, 4)), draw.uniform(1e-6, 0.003))
             committed = crashes.check()
             between.add(committed)
             if committed == tokens.rows:
