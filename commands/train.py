@@ -45,6 +45,9 @@ def train(
     window: Annotated[int, typer.Option(help="Tokens per window.")] = TRAIN.window,
     tokens: Annotated[int, typer.Option(help="Training tokens used.")] = TRAIN.train_tokens,
     learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = TRAIN.learning_rate,
+    head_type: Annotated[
+        str, typer.Option(help="Type of gradients through the head: auto, float32 or bfloat16.")
+    ] = TRAIN.head_type,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     replace: Replace = False,
@@ -70,6 +73,7 @@ def train(
         window=window,
         train_tokens=tokens,
         learning_rate=learning_rate,
+        head_type=head_type,
         seed=session.seed,
     )
     default = domain if form is None else f"{Path(backbone).name}-{domain}"

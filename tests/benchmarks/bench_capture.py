@@ -32,6 +32,7 @@ from passes import Passes, ratios
 
 from transplant.activations.capture import Taps
 from transplant.activations.reader import Activations
+from transplant.training.config import TrainConfig
 
 ABI = str(Path(sys.executable).with_name("abi"))
 GOALS = {"to memory": 1.05, "to disk": 1.25, "memory": 1.1, "training": 3.0}
@@ -123,12 +124,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def train(pairs: int) -> dict[str, Any]:
+def train(pairs: int, head_type: str) -> dict[str, Any]:
     """Training on each of the shipped architectures."""
-    return {name: train_on(name, pairs) for name in ("ref-gpt2", "ref-llama", "ref-t5")}
+    return {name: train_on(name, pairs, head_type) for name in ("ref-gpt2", "ref-llama", "ref-t5")}
 
 
-def train_on(name: str, pairs: int) -> dict[str, Any]:
+def train_on(name: str, pairs: int, head_type: str) -> dict[str, Any]:
     """Three epochs of a module on 40,000 tokens: rows through the backbone, or from a file."""
     import transplant
     from transplant.activations.capture import capture, token_table
@@ -136,7 +137,6 @@ def train_on(name: str, pairs: int) -> dict[str, Any]:
     from transplant.activations.writer import ActivationWriter
     from transplant.text.documents import read_documents
     from transplant.text.windows import cut_windows
-    from transplant.training.config import TrainConfig
     from transplant.training.loop import train_module
     from transplant.training.rows import FileRows, LiveRows
 
@@ -152,7 +152,7 @@ def train_on(name: str, pairs: int) -> dict[str, Any]:
         widths=(backbone.d_model,), made={},
     )  # fmt: skip
     steps = 3 * (len(windows) - held) // TrainConfig.batch
-    config = TrainConfig(steps=steps, taps=(last,))
+    config = TrainConfig(steps=steps, taps=(last,), head_type=head_type)
     sides = range(held, len(windows)), range(held)
     losses: dict[str, float] = {}
 
@@ -212,6 +212,7 @@ def main() -> int:
     parser.add_argument("--only", default="speed,memory,crash,train")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--head-type", default=TrainConfig.head_type, help="for `train`")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -219,7 +220,7 @@ def main() -> int:
         "speed": lambda: speed(options.pairs),
         "memory": memory,
         "crash": crash,
-        "train": lambda: train(options.pairs),
+        "train": lambda: train(options.pairs, options.head_type),
     }
     found = {}
     for name in options.only.split(","):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 from torch import nn
@@ -9,6 +11,7 @@ from torch import nn
 from transplant.backbones.view import States
 from transplant.training import losses
 from transplant.training.losses import cross_entropy
+from transplant.training.precision import head_type
 
 ROWS, WIDTH, VOCAB = 21, 6, 11
 
@@ -46,10 +49,10 @@ def rows():
     return States({}, hidden, labels, labels, torch.zeros(ROWS, dtype=torch.long)), shift
 
 
-def loss_and_gradient(head, rows):
+def loss_and_gradient(head, rows, head_type=torch.float32):
     states, shift = rows
     shift.zero_grad()
-    loss = cross_entropy(head, states, shift)
+    loss = cross_entropy(head, states, shift, head_type)
     (2.5 * loss).backward()
     return loss.detach(), shift.values.grad.clone()
 
@@ -82,3 +85,33 @@ def test_without_a_gradient_none_is_computed(rows):
         loss = cross_entropy(head, states, shift)
     assert not loss.requires_grad
     torch.testing.assert_close(loss, loss_and_gradient(head, rows)[0])
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_rounded_head_changes_gradients_by_its_rounding_and_no_loss_without_one(rows, bias):
+    states, shift = rows
+    head = Head(bias=bias)
+    exact, slope = loss_and_gradient(head, rows)
+    rounded, rough = loss_and_gradient(head, rows, torch.bfloat16)
+    assert 0 < (rough - slope).norm() / slope.norm() < 2e-2
+    torch.testing.assert_close(rounded, exact, rtol=2e-2, atol=2e-2)
+    with torch.no_grad():
+        assert cross_entropy(head, states, shift, torch.bfloat16) == exact
+
+
+def test_a_head_that_is_stored_rounded_is_used_as_it_is(rows):
+    head = Head()
+    head.linear_head = (head.weight.double(), None)
+    states, shift = rows
+    states = dataclasses.replace(states, h_last=states.h_last.double())
+    wanted = loss_and_gradient(head, (states, shift))
+    torch.testing.assert_close(loss_and_gradient(head, (states, shift), torch.bfloat16), wanted)
+
+
+def test_auto_is_what_the_processor_multiplies(monkeypatch):
+    device = torch.device("cpu")
+    for able, wanted in ((True, torch.bfloat16), (False, torch.float32)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"amx_bf16": able})
+        assert head_type("auto", device) == wanted
+    assert head_type("float32", device) == torch.float32
+    assert head_type("bfloat16", device) == torch.bfloat16

@@ -30,6 +30,9 @@ class PretrainConfig:
         _check_rate(self.learning_rate)
 
 
+HEAD_TYPES = ("auto", "float32", "bfloat16")
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How a domain module and its interface are trained on a frozen backbone."""
@@ -60,6 +63,9 @@ class TrainConfig:
     """Steps between looks at the calibration split."""
     patience: int = 3
     """Looks without improvement after which training stops."""
+    head_type: str = "auto"
+    """Type in which gradients pass the frozen head: `float32`, `bfloat16`, or `auto`, which is
+    bfloat16 where the processor multiplies it natively. Losses that decide are always exact."""
     seed: int = 0
     """Seed of the initial weights and of the order of the windows."""
 
@@ -72,6 +78,8 @@ class TrainConfig:
             raise InputError("a window needs at least two tokens", found=self.window)
         if not 0 <= self.warmup < 1:
             raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)
+        if self.head_type not in HEAD_TYPES:
+            raise InputError("head type", expected=f"one of {HEAD_TYPES}", found=self.head_type)
 
 
 UPDATE_KINDS = ("finetune", "lora", "half", "int8", "merge")

@@ -29,6 +29,7 @@ from transplant.training.checkpoint import (
 from transplant.training.config import TrainConfig
 from transplant.training.losses import cross_entropy
 from transplant.training.optimizer import make_adamw, set_rate
+from transplant.training.precision import head_type
 from transplant.training.rows import RowSource, row_source, states_of
 from transplant.training.schedule import warmup_cosine
 
@@ -60,6 +61,8 @@ class TrainResult:
     course: Course
     rows: str
     """Where hidden states came from: `cached` in memory or on `disk`, `live`, or a `file`."""
+    head_type: str
+    """Type in which gradients passed the head."""
 
 
 def train_module(
@@ -114,9 +117,9 @@ def train_module(
         if progress is not None:
             progress(step, config.steps, f"loss {loss:.3f}, best held {run.course.best_loss:.3f}")
     run.correction.load_state_dict(run.best)
-    return TrainResult(
-        run.correction.eval(), run.course, type(source).__name__.removesuffix("Rows").lower()
-    )
+    rows = type(source).__name__.removesuffix("Rows").lower()
+    precision = str(run.head_type).removeprefix("torch.")
+    return TrainResult(run.correction.eval(), run.course, rows, precision)
 
 
 def new_correction(d_model: int, d_abi: int, taps: Sequence[int], seed: int) -> Correction:
@@ -158,6 +161,7 @@ class _Run:
         self.backbone, self.config, self.course = backbone, config, Course()
         self.correction = start.to(backbone.device).train()
         self.best = self._snapshot()
+        self.head_type = head_type(config.head_type, backbone.device)
         self.optimizer = make_adamw(
             self.correction.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.98)
         )
@@ -166,7 +170,7 @@ class _Run:
         config = self.config
         rate = warmup_cosine(self.course.step, config.steps, warmup=config.warmup)
         set_rate(self.optimizer, config.learning_rate * rate)
-        loss = cross_entropy(self.backbone, states, self.correction)
+        loss = cross_entropy(self.backbone, states, self.correction, self.head_type)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.correction.parameters(), config.clip)
         if not torch.isfinite(norm):

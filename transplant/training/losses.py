@@ -15,18 +15,33 @@ RowLoss = Callable[[Tensor, slice], Tensor]
 ROWS = 512  # of a block: its logits stay in the processor's cache for as long as they are needed
 
 
-def cross_entropy(backbone: Backbone, states: States, correction: nn.Module) -> Tensor:
+def cross_entropy(
+    backbone: Backbone,
+    states: States,
+    correction: nn.Module,
+    head_type: torch.dtype = torch.float32,
+) -> Tensor:
     """Mean next-token loss in nats over the rows of `states`."""
     hidden = states.h_last + correction(states.taps, states.windows)
-    return next_token_loss(backbone, hidden, states.labels)
+    return next_token_loss(backbone, hidden, states.labels, head_type)
 
 
-def next_token_loss(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tensor:
-    """The same for hidden states [rows, d_model] that are corrected already, and their labels."""
+def next_token_loss(
+    backbone: Backbone, hidden: Tensor, labels: Tensor, head_type: torch.dtype = torch.float32
+) -> Tensor:
+    """The same for hidden states [rows, d_model] that are corrected already, and their labels.
+
+    Args:
+        backbone: whose head it is.
+        hidden: [rows, d_model].
+        labels: [rows].
+        head_type: in which a linear head of float32 is multiplied where there is a gradient; a
+            loss without one is always exact.
+    """
     head = backbone.linear_head
     if head is None:
         return functional.cross_entropy(backbone.head(hidden).float(), labels)
-    loss: Tensor = _LinearHeadLoss.apply(hidden, *head, labels)  # type: ignore[assignment]
+    loss: Tensor = _LinearHeadLoss.apply(hidden, *head, labels, head_type)  # type: ignore[assignment]
     return loss
 
 
@@ -81,29 +96,37 @@ class _LinearHeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor
+        ctx: Any,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor | None,
+        labels: Tensor,
+        head_type: torch.dtype,
     ) -> Tensor:
         """The mean loss over hidden [rows, d_model], with labels [rows]."""
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
+        exact = gradient is None or weight.dtype != torch.float32
+        factor = weight if exact else weight.to(head_type)
+        bias = bias if exact or bias is None else bias.to(head_type)
         for start in range(0, len(hidden), ROWS):
             block = slice(start, start + ROWS)
             label = labels[block]
-            logits = functional.linear(hidden[block], weight, bias).float()  # [block, vocab]
-            of_label = logits.gather(1, label[:, None]).squeeze(1)
-            largest = logits.amax(1, keepdim=True)
-            powers = logits.sub_(largest).exp_()
-            sums = powers.sum(1, keepdim=True)
-            total += (sums.log() + largest).squeeze(1).sub(of_label).sum()
+            rows = hidden[block].to(factor.dtype)
+            logits = functional.linear(rows, factor, bias)  # [block, vocab]
+            of_label, largest = logits.gather(1, label[:, None]).squeeze(1), logits.amax(1)
+            probabilities = torch.softmax(logits, 1, dtype=torch.float32 if exact else None)
+            log_sum = largest.float() - probabilities.amax(1).float().log()  # largest: exp(0) / sum
+            total += (log_sum - of_label).sum()
             if gradient is not None:
-                expected = (powers.to(weight.dtype) @ weight).float() / sums
-                gradient[block] = expected.to(hidden.dtype) - weight[label]
+                expected = (probabilities.to(factor.dtype) @ factor).to(hidden.dtype)
+                gradient[block] = expected - weight[label]
         if gradient is not None:
             ctx.save_for_backward(gradient.div_(len(hidden)))
         return (total / len(hidden)).float()
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None, None]:
         """The gradient of the hidden states; the head has none."""
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0].to(gradient.dtype), None, None, None
+        return gradient * upstream[0].to(gradient.dtype), None, None, None, None
