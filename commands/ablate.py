@@ -1,4 +1,4 @@
-"""Hold the objectives of calibration, and their controls, against one another.
+"""Hold the objectives of calibration, their controls, or shapes of modules against one another.
 
 Example: abi ablate controls --module python@ref-gpt2 --to ref-gpt2-b --seeds 3
 """
@@ -16,8 +16,10 @@ from commands.output import write_json
 from commands.session import Session
 from transplant.errors import InputError
 
-ABLATED = ("objectives", "controls")
-Only = Annotated[str | None, typer.Option(help="Of `objectives`: these alone, as kd,lm.")]
+ABLATED = ("objectives", "controls", "shapes")
+Only = Annotated[
+    str | None, typer.Option(help="Of `objectives` and `shapes`: these alone, as kd,lm.")
+]
 Modules = Annotated[str, typer.Option(help="Whose modules: of donor, random, none.")]
 
 
@@ -39,22 +41,28 @@ def ablate(
     eval_tokens: options.EvalTokens = options.EVAL_TOKENS,
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
-    """Hold the objectives of calibration, and their controls, against one another."""
+    """Hold the objectives of calibration, their controls, or shapes against one another."""
     from commands.ablating import SIDE_BY_SIDE, Sizes, ablation_report, ablation_table
     from commands.moving import Move
     from commands.reused_bridge import reuse_bridge
+    from commands.shapes import SHAPES, shapes_report, shapes_table
     from commands.trials import Trials
 
     if what not in ABLATED:
         raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")
-    sizes = Sizes(
-        objectives=tuple(only.split(",")) if only else SIDE_BY_SIDE,
-        modules=tuple(modules.split(",")), steps=steps, tokens=tokens, seeds=seeds,
-    )  # fmt: skip
     config = dataclasses.replace(options.MOVE, method=method, excerpts=excerpts, seed=session.seed)
     move = Move(session, module, to, data, domain_data, config)
-    reuse_bridge(move)
-    report = ablation_report(Trials(move, native, eval_tokens), what, sizes)
+    chosen = tuple(only.split(",")) if only else None
+    if what == "shapes":
+        report = shapes_report(move, eval_tokens, chosen or tuple(SHAPES), seeds)
+    else:
+        sizes = Sizes(
+            objectives=chosen or SIDE_BY_SIDE, modules=tuple(modules.split(",")),
+            steps=steps, tokens=tokens, seeds=seeds,
+        )  # fmt: skip
+        reuse_bridge(move)
+        report = ablation_report(Trials(move, native, eval_tokens), what, sizes)
     if out is not None:
         write_json(out, report)
-    session.out.result(report, ablation_table(report))
+    shown = shapes_table if what == "shapes" else ablation_table
+    session.out.result(report, shown(report))

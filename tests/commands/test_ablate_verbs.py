@@ -62,11 +62,39 @@ def test_the_controls_also_start_from_a_new_interface(ready):
     assert abs(rows["kd/new/donor/0"]["recovered"]) < 0.2
 
 
+def test_shapes_train_move_and_weigh_each_and_use_again_what_is_trained(ready, monkeypatch):
+    from commands import shapes
+
+    table = {"d16": {"d_abi": 16}, "one-tap-normed": {"taps": (-1,), "tap_norms": True}}
+    monkeypatch.setattr(shapes, "SHAPES", table)
+    words = ("ablate", "shapes", *MOVE, "--data", ready.corpus, "--eval-tokens", "2000")
+    ran = ready(*words)
+    assert ran.code == 0, ran.out + ran.err
+    wide, normed = ran.json["rows"]
+    assert (wide["shape"], wide["d_abi"], normed["shape"]) == ("d16", 16, "one-tap-normed")
+    assert len(normed["taps"]) == 1
+    for row in (wide, normed):
+        low, high = row["interval"]
+        assert low <= row["recovered"]["candidate"] <= high
+        assert row["ppl"]["native"] < row["ppl"]["raw"]
+    names = {name for name, kind, _ in stored(ready) if kind == "module"}
+    assert {"tales-d16-0", "tales-one-tap-normed-0"} <= names
+    again = ready(*words)
+    assert "training" not in again.err
+    assert [row["recovered"] for row in again.json["rows"]] == [
+        row["recovered"] for row in (wide, normed)
+    ]
+    for row in ready("list", "--json").json:
+        if row["name"].startswith(("tales-d16", "tales-one")) and row["kind"] == "module":
+            assert ready("rm", f"{row['name']}@{row['backbone']}", "--yes").code == 0
+
+
 def test_unknown_names_are_refused(ready):
     for words, named in (
         (("ablate", "magic"), "magic"),
         (("ablate", "objectives", "--only", "kd,magic"), "magic"),
         (("ablate", "controls", "--modules", "nobody"), "nobody"),
+        (("ablate", "shapes", "--only", "d16,square"), "square"),
     ):
         ran = ready(*words, *MOVE)
         assert ran.code == 1

@@ -47,6 +47,18 @@ def test_several_taps_are_normed_and_one_is_not():
     torch.testing.assert_close(gathered[:, :8].mean(-1), torch.zeros(5), atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("taps", [(1,), (0, 1, 2)])
+@pytest.mark.parametrize("normed", [True, False])
+def test_norms_of_taps_can_be_asked_for_and_left_out_and_are_rebuilt(taps, normed):
+    interface = Interface(8, 4, taps, tap_norms=normed)
+    assert len(interface.tap_norms) == normed * len(taps)
+    states = {tap: 100 * torch.randn(5, 8) + 7 for tap in taps}
+    largest = interface.gather(states).abs().max()
+    assert largest < 5 if normed else largest > 20
+    again = Interface.from_tensors(interface.state_dict(), taps)
+    torch.testing.assert_close(again.read_in(states), interface.read_in(states))
+
+
 def test_an_untrained_correction_is_zero():
     correction = new_correction(8, 4, (0,), seed=3)
     assert correction({0: torch.randn(6, 8)}).abs().max() == 0

@@ -85,7 +85,9 @@ def empty_interface(donor: Correction, target: Backbone, config: MoveConfig) -> 
     """An interface of the target with random `P_in`, zero `P_out` and the donor's z norm."""
     taps = target.check_taps(config.taps or target.all_taps)
     generator = torch.Generator().manual_seed(config.seed)
-    interface = Interface(target.d_model, donor.module.d_abi, taps, generator=generator)
+    interface = Interface(
+        target.d_model, donor.module.d_abi, taps, tap_norms=config.tap_norms, generator=generator
+    )
     interface.abi_norm.load_state_dict(donor.interface.abi_norm.state_dict())
     return interface
 

@@ -62,8 +62,7 @@ def fit_module_output(
         wanted: what the corrections should be.
         config: the strengths.
     """
-    interface = Interface(reading.d_model, reading.d_abi, reading.taps)
-    interface.load_state_dict(reading.state_dict())
+    interface = Interface.from_tensors(reading.state_dict(), reading.taps)
     correction = Correction(interface, module).requires_grad_(False).eval()
     outputs = [correction.output(batch.target.taps) for batch in paired.batches]
     _fit_output(outputs, wanted, config).write_to(interface.proj_out)

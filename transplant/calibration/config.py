@@ -25,6 +25,8 @@ class MoveConfig:
     """Excerpts of the calibration split on which the alignment is judged."""
     taps: tuple[int, ...] = ()
     """Layers of the target that are read, -1 for the last; none means all of them."""
+    tap_norms: bool | None = None
+    """Whether each tap is layer-normed; None: where there are several."""
     method: str = "ridge"
     """The input map: `ridge`, or `procrustes` (a rotation of the principal directions)."""
     ridge: float = 1e-3

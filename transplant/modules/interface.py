@@ -20,6 +20,7 @@ class Interface(nn.Module):
         d_model: the width of the backbone.
         d_abi: the width of the shared space.
         taps: the layers that are read.
+        tap_norms: whether each tap is layer-normed; None: where there are several.
         generator: the source of the initial weights; `P_out` starts at zero, so that an untrained
             interface leaves the backbone as it is.
     """
@@ -30,14 +31,15 @@ class Interface(nn.Module):
         d_abi: int,
         taps: Sequence[int],
         *,
+        tap_norms: bool | None = None,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.d_model = d_model
         self.d_abi = d_abi
         self.taps = tuple(taps)
-        norms = [nn.LayerNorm(d_model) for _ in self.taps] if len(self.taps) > 1 else []
-        self.tap_norms = nn.ModuleList(norms)
+        normed = len(self.taps) > 1 if tap_norms is None else tap_norms
+        self.tap_norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in self.taps if normed)
         self.proj_in = nn.Linear(len(self.taps) * d_model, d_abi)
         self.abi_norm = nn.LayerNorm(d_abi)
         self.proj_out = nn.Linear(d_abi, d_model)
@@ -48,10 +50,9 @@ class Interface(nn.Module):
     def gather(self, taps: Mapping[int, Tensor]) -> Tensor:
         """t [..., n_taps * d_model] from the hidden states of each tap [..., d_model]."""
         states = [taps[tap] for tap in self.taps]
-        if len(states) == 1:
-            return states[0]
-        normed = [norm(state) for norm, state in zip(self.tap_norms, states, strict=True)]
-        return torch.cat(normed, dim=-1)
+        if self.tap_norms:
+            states = [norm(state) for norm, state in zip(self.tap_norms, states, strict=True)]
+        return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
 
     def read_in(self, taps: Mapping[int, Tensor]) -> Tensor:
         """z [..., d_abi], what the domain module sees."""
@@ -71,6 +72,6 @@ class Interface(nn.Module):
         if "proj_out.weight" not in tensors:
             raise ShapeError("no interface", expected="proj_out.weight", found=sorted(tensors))
         d_model, d_abi = tensors["proj_out.weight"].shape
-        interface = cls(d_model, d_abi, taps)
+        interface = cls(d_model, d_abi, taps, tap_norms="tap_norms.0.weight" in tensors)
         load_tensors(interface, tensors, "interface")
         return interface

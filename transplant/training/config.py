@@ -41,6 +41,8 @@ class TrainConfig:
     """Width of the shared space."""
     taps: tuple[int, ...] = (-1,)
     """Layers that the interface reads, -1 for the last; none means all of them."""
+    tap_norms: bool | None = None
+    """Whether each tap is layer-normed; None: where there are several."""
     steps: int = 400
     """Optimizer steps at most."""
     batch: int = 4

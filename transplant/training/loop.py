@@ -96,7 +96,9 @@ def train_module(
     """
     if start is None:
         taps = backbone.check_taps(config.taps or backbone.all_taps)
-        start = new_correction(backbone.d_model, config.d_abi, taps, config.seed)
+        start = new_correction(
+            backbone.d_model, config.d_abi, taps, config.seed, tap_norms=config.tap_norms
+        )
     source, held = (
         side
         if isinstance(side, RowSource)
@@ -122,10 +124,12 @@ def train_module(
     return TrainResult(run.correction.eval(), run.course, rows, precision)
 
 
-def new_correction(d_model: int, d_abi: int, taps: Sequence[int], seed: int) -> Correction:
+def new_correction(
+    d_model: int, d_abi: int, taps: Sequence[int], seed: int, *, tap_norms: bool | None = None
+) -> Correction:
     """An untrained interface and module; the same seed gives the same bytes."""
     generator = torch.Generator().manual_seed(seed)
-    interface = Interface(d_model, d_abi, taps, generator=generator)
+    interface = Interface(d_model, d_abi, taps, tap_norms=tap_norms, generator=generator)
     return Correction(interface, MlpModule(d_abi, generator=generator))
 
 
