@@ -8,6 +8,7 @@ import typer
 
 from commands.ablate import ablate
 from commands.adapters import adapters
+from commands.advise import advise
 from commands.bridge_align import bridge_align
 from commands.bridge_train import bridge_train
 from commands.calibrate import calibrate
@@ -46,6 +47,7 @@ VERBS = (
     ("adapters", adapters, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
+    ("advise", advise, ALIGNMENT),
     ("capture", capture, ALIGNMENT),
     ("tokenize-align", tokenize_align, ALIGNMENT),
     ("bridge-align", bridge_align, ALIGNMENT),
