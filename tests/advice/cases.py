@@ -116,7 +116,8 @@ CASES = (
             "--out ref-llama-block.2.attn.h5",
             "abi bridge-train --from ref-gpt2-parts:heads.2 --to ref-llama --layer 2 "
             "--activations ref-llama-block.2.attn.h5 --mixture 1",
-            "abi inject --from ref-gpt2-parts:heads.2 --to ref-llama --layer 2 --bridge bridge",
+            "abi inject --from ref-gpt2-parts:heads.2 --to ref-llama --layer 2 --bridge bridge "
+            "--data prose",
         ),
     ),
     Case("not aligned, two tasks", {**UNLIKE, **APART}, "inject + bridge-train"),

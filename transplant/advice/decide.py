@@ -145,7 +145,7 @@ def _without_alignment(
     bank, file = f"{short_name(found.donor)}-parts", f"{short_name(found.target)}-{place}.h5"
     source = f"{bank}:{kind}.{_nearest_block(found, layer)}"
     specialists = 1 if one_task else max(2, len(found.texts))
-    to = ("--to", found.target, "--layer", number)
+    to, text = ("--to", found.target, "--layer", number), ("--data", found.texts[0])
     return "inject + bridge-train", (
         Step(
             "extract", ("--backbone", found.donor, "--components", kind, "--name", bank),
@@ -153,7 +153,7 @@ def _without_alignment(
         ),
         Step(
             "capture",
-            ("--backbone", found.target, "--data", found.texts[0],
+            ("--backbone", found.target, *text,
              "--taps", f"{place}.in,{place}", "--out", file),
             f"what {place} reads and adds: it is worth {found.impact[place]:.2f} nats per token",
         ),
@@ -163,7 +163,7 @@ def _without_alignment(
             "no map reads the donor's states: bridges are trained"
             + ("" if one_task else ", a specialist for each task"),
         ),
-        Step("inject", ("--from", source, *to, "--bridge", "bridge"), "the part at work"),
+        Step("inject", ("--from", source, *to, "--bridge", "bridge", *text), "the part at work"),
     )  # fmt: skip
 
 
