@@ -57,11 +57,11 @@ def advice_view(found: Measured, advice: Advice) -> Group:
     lines += [f"then:     {step.command}\n          ({step.why})" for step in advice.steps[1:]]
     # One line for each command: a wrapped one could not be copied.
     said = [Text(line, no_wrap=True, overflow="ignore") for line in lines]
-    return Group(asked, _behind(found), *said)
+    return Group(asked, "", _behind(found), *said)
 
 
 def _behind(found: Measured) -> Table:
-    shown = table("\nmeasured as well", "", "")
+    shown = table("measured as well", "", "")
     shown.columns[1].justify = "left"
     shown.add_row("tokens that both have", f"{found.exact_tokens:.1%} of the target's")
     shown.add_row("positions that pair", f"{found.paired:.1%} of the target's")
