@@ -7,6 +7,8 @@ import os
 import typer
 
 from commands.ablate import ablate
+from commands.adapters import adapters
+from commands.advise import advise
 from commands.bridge_align import bridge_align
 from commands.bridge_train import bridge_train
 from commands.calibrate import calibrate
@@ -42,8 +44,10 @@ VERBS = (
     ("paste", paste, MODULES),
     ("extract", extract, MODULES),
     ("inject", inject, MODULES),
+    ("adapters", adapters, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
+    ("advise", advise, ALIGNMENT),
     ("capture", capture, ALIGNMENT),
     ("tokenize-align", tokenize_align, ALIGNMENT),
     ("bridge-align", bridge_align, ALIGNMENT),

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from transplant.modules.hosted import HostedModel
 
 EXIT_ERROR, EXIT_NOT_PASSED = 1, 3
-OTHER_KINDS = ("injection", "fusion", "bank", "tokens")  # found by name where no module has it
+# Found by name where no module has it.
+OTHER_KINDS = ("injection", "adapter", "fusion", "bank", "tokens")
 
 SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
     "as_json": (Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")], False),

@@ -37,6 +37,16 @@ def stored_map(session: Session, donor: Backbone, target: Backbone) -> tuple[Tok
     return made, "made now"
 
 
+def token_counts(backbone: Backbone, documents: Sequence[Document]) -> dict[int, int]:
+    """How often each token of a backbone occurs in a text."""
+    from transplant.text.windows import tokenize
+
+    counts: Counter[int] = Counter()
+    for ids, _ in tokenize(documents, backbone.tokenizer):
+        counts.update(ids)
+    return dict(counts)
+
+
 def measure_pairs(
     donor: Backbone, target: Backbone, documents: Sequence[Document]
 ) -> tuple[dict[int, int], dict[str, Any]]:

@@ -137,7 +137,7 @@ def host(
     """Attaches a module to a backbone that is loaded.
 
     A module inside a core comes first; any other is stored, with the interface that was fitted. A
-    name that no module has may be an injection's.
+    name that no module has may be an injection's or an adapter's.
     """
     if module is None:
         return HostedModel(backbone.name, backbone)
@@ -147,10 +147,11 @@ def host(
     try:
         stored = library.fetch("module", module, backbone.name, d_abi)
     except NotFoundError:
-        injected = host_injection(backbone, module, library)
-        if injected is None:
-            raise
-        return injected
+        for host_other in (host_injection, host_adapter):
+            other = host_other(backbone, module, library)
+            if other is not None:
+                return other
+        raise
     door = library.fetch("interface", module, backbone.name, d_abi)
     if door.backbone_weights != backbone.weights_sha256:
         raise CorruptError(
@@ -204,6 +205,31 @@ def host_injection(backbone: Backbone, name: str, library: Library) -> HostedMod
         )
     part = Bank.from_stored(bank.tensors, bank.made["pieces"]).part(record.part)
     return host_graft(hosted, backbone, record, build_graft(record, part, backbone, stored.tensors))
+
+
+def host_adapter(backbone: Backbone, name: str, library: Library) -> HostedModel | None:
+    """A backbone with an imported LoRA at work; None where no adapter has that name.
+
+    Raises:
+        CorruptError: an adapter of other weights, or one whose record is not whole.
+    """
+    from transplant.surgery.lora.hosted import LoraModel
+    from transplant.surgery.lora.update import LoraUpdate
+
+    try:
+        stored = library.fetch("adapter", name, backbone.name, None)
+    except NotFoundError:
+        return None
+    hosted = f"{name}@{backbone.name}"
+    if stored.backbone_weights != backbone.weights_sha256:
+        raise CorruptError(
+            f"the adapter {hosted} was imported for other weights",
+            expected=f"backbone weights {stored.backbone_weights[:12]}",
+            found=backbone.weights_sha256[:12],
+            hint="abi adapters --import it again",
+        )
+    update = LoraUpdate.from_tensors(stored.tensors, stored.made.get("scales"))
+    return LoraModel(hosted, backbone, update)
 
 
 def installed_library() -> Library:

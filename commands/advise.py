@@ -1,0 +1,51 @@
+"""Measure two backbones and say how to move something from one to the other.
+
+Example: abi advise --from ref-gpt2 --to ref-llama --domain python
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from commands.session import Session
+from transplant.advice.config import AdviceConfig
+
+DEFAULT = AdviceConfig()
+
+
+def advise(
+    session: Session,
+    source: Annotated[str, typer.Option("--from", help="The backbone to move from.")],
+    to: Annotated[str, typer.Option("--to", help="The backbone to move to.")],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Text: prose, python, a file, a folder, a data set. Repeatable, one for each "
+            "task; both backbones read the first. Default: prose."
+        ),
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="Only modules of this domain; default: all of the donor's.")
+    ] = None,
+    excerpts: Annotated[int, typer.Option(min=1, help="Excerpts to align on.")] = DEFAULT.excerpts,
+    impact_tokens: Annotated[
+        int, typer.Option(min=64, help="Tokens that each part is silenced on.")
+    ] = DEFAULT.impact_tokens,
+) -> None:
+    """Measure two backbones and say how to move something from one to the other."""
+    from commands.advice_report import advice_report, advice_view
+    from commands.advising import Advising
+    from transplant.advice.config import Thresholds
+    from transplant.advice.decide import advise as decide
+
+    config = dataclasses.replace(DEFAULT, excerpts=excerpts, impact_tokens=impact_tokens)
+    work = Advising(session, source, to, tuple(data or ("prose",)), domain, config)
+    thresholds = Thresholds()
+    with work.donor.frozen(), work.target.frozen():
+        found = work.measured
+    advice = decide(found, thresholds)
+    report = advice_report(work, found, advice, thresholds)
+    session.out.result(report, advice_view(found, advice))

@@ -1,0 +1,75 @@
+"""`abi adapters`: a LoRA becomes an artifact of its backbone, or a backbone of its own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import transplant
+from registry.store import Registry
+from tests.surgery.lora.folders import gpt2_tensors, write_folder
+
+IDS = torch.arange(20)[None]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return str(write_folder(tmp_path / "law"))
+
+
+@torch.no_grad()
+def logits(abi, name):
+    return transplant.load(name, library=Registry.open(abi.root))(input_ids=IDS).logits
+
+
+def test_an_adapter_is_hosted_reloaded_and_gone_again(abi, folder):
+    before = logits(abi, "tiny-gpt2")
+    words = ("adapters", "--import", folder, "--to", "tiny-gpt2", "--json")
+    ran = abi(*words)
+    assert ran.code == 0, ran.err
+    assert (ran.json["name"], ran.json["pairs"]) == ("law@tiny-gpt2", 2)
+    assert (ran.json["ranks"], ran.json["scales"]) == ([2], [3.0])
+    assert ran.json["trained_on"] == "somewhere"
+    changed = logits(abi, "law@tiny-gpt2")
+    assert ran.json["logits"]["largest_change"] > 1e-2
+    assert not torch.allclose(changed, before, atol=1e-2)
+    assert torch.equal(logits(abi, "law@tiny-gpt2"), changed)
+    assert torch.equal(logits(abi, "tiny-gpt2"), before)
+    assert abi(*words).code == 1  # taken
+    assert abi(*words, "--replace").code == 0
+    assert torch.equal(logits(abi, "law@tiny-gpt2"), changed)
+    assert abi("show", "law@tiny-gpt2", "--verify", "--json").json["kind"] == "adapter"
+    nib = abi("nib", "--anchor", "tiny-gpt2", "--candidate", "law@tiny-gpt2", "--data", abi.corpus,
+              "--chunk-length", "40", "--skip", "4", "--json")  # fmt: skip
+    assert nib.json["js"] > 1e-4
+    assert abi("rm", "law@tiny-gpt2", "--yes").code == 0
+    assert abi("list", "--kind", "adapter", "--json").json == []
+    assert torch.equal(logits(abi, "tiny-gpt2"), before)
+
+
+def test_a_merge_is_a_backbone_with_its_provenance(abi, folder):
+    words = ("adapters", "--import", folder, "--to", "tiny-gpt2", "--merge", "--name", "lawyer")
+    ran = abi(*words, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["logits"]["merged_against_attached"] < 1e-4
+    assert ran.json["logits"]["largest_change"] > 1e-2
+    shown = abi("show", "lawyer", "--verify", "--json").json
+    raw = abi("show", "tiny-gpt2", "--json").json
+    assert shown["kind"] == "backbone"
+    assert shown["parents"]["body"] == raw["backbone"]["weights_sha256"]
+    assert shown["parents"]["lora_file"] == ran.json["weights_sha256"]
+    assert abi("adapters", "--import", folder, "--to", "tiny-gpt2", "--json").code == 0
+    found, expected = logits(abi, "lawyer"), logits(abi, "law@tiny-gpt2")
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert abi(*words).code == 1  # taken
+
+
+def test_what_does_not_fit_is_refused_by_name(abi, tmp_path, folder):
+    ran = abi("adapters", "--import", folder, "--to", "tiny-llama", "--json")
+    assert (ran.code, ran.json["error"]) == (1, "InputError")
+    assert "transformer.h.0.attn.c_attn.lora_A.weight" in ran.json["found"]
+    wide = str(write_folder(tmp_path / "wide", gpt2_tensors(width=48)))
+    ran = abi("adapters", "--import", wide, "--to", "tiny-gpt2", "--json")
+    assert (ran.code, ran.json["error"]) == (1, "ShapeError")
+    assert abi("list", "--kind", "adapter", "--json").json == []
+    assert abi("adapters", "--import", folder, "--to", "law@tiny-gpt2").code == 1

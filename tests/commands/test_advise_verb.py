@@ -1,0 +1,101 @@
+"""`abi advise`: numbers, a strategy, and commands that are valid."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+import typer
+
+from commands.app import VERBS, app
+from tests.advice.cases import CASES, measured
+from transplant.advice.config import Thresholds
+from transplant.advice.decide import advise
+
+FEW = ("--excerpts", "10", "--impact-tokens", "400")
+
+
+def parse(command: str) -> dict:
+    """Reads a command as `abi` would, and stops before it runs; a usage error is raised."""
+    program, verb, *arguments = shlex.split(command)
+    assert program == "abi"
+    found = typer.main.get_command(app).commands[verb]  # pyright: ignore[reportAttributeAccessIssue]
+    return found.make_context(verb, list(arguments)).params
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_command_that_can_be_advised_is_valid(case):
+    known = {name for name, _, _ in VERBS}
+    for step in advise(measured(**case.changes), Thresholds()).steps:
+        if step.verb in known:
+            parse(step.command)
+        else:
+            assert step.command.startswith("abi fuse --layer 3 ")
+
+
+def test_a_command_that_is_not_valid_is_noticed():
+    assert parse("abi train --backbone b --domain d")["domain"] == "d"
+    for wrong in ("abi train --backbone b", "abi train --backbone b --domain d --nowhere 1"):
+        with pytest.raises(Exception, match="Missing|No such"):
+            parse(wrong)
+
+
+def run(abi, command: str):
+    ran = abi(*shlex.split(command)[1:], "--json")
+    assert ran.code == 0, (command, ran.out, ran.err)
+    return ran.json
+
+
+def test_between_strangers_every_step_runs_as_it_is_typed(abi, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = ("advise", "--from", "tiny-gpt2", "--to", "tiny-llama", "--data", abi.corpus, *FEW)
+    said = abi(*words, "--json").json
+    numbers = said["numbers"]
+    assert said["strategy"] == "inject + bridge-train"  # backbones of random weights
+    assert numbers["r2"] < said["thresholds"]["aligned"]
+    assert (len(numbers["pairs"]), len(numbers["impact"])) == (9, 4)
+    assert 0.0 < numbers["exact_text"] <= 1.0
+    for step in said["steps"]:
+        # As it is typed, but for the time that training takes.
+        few = " --steps 4" if "bridge-train" in step["command"] else ""
+        last = run(abi, step["command"] + few)
+    assert last["name"] == "probe@tiny-llama"
+    shown = abi(*words).out
+    assert f"next:     {said['next']}" in shown.splitlines()
+    assert max(numbers["impact"], key=numbers["impact"].get) in shown
+
+
+def test_what_is_aligned_is_moved_and_then_done(trained_abi):
+    words = ("advise", "--from", "tiny-gpt2", "--to", "tiny-gpt2", "--data", trained_abi.corpus)
+    said = trained_abi(*words, *FEW, "--json").json
+    assert [c["name"] for c in said["numbers"]["candidates"]] == ["tales@tiny-gpt2"]
+    assert said["strategy"] == "transfer"
+    moved = run(trained_abi, said["next"])
+    try:
+        again = trained_abi(*words, *FEW, "--json").json
+        assert again["strategy"] == "done"
+        assert again["numbers"]["candidates"][0]["recovered_there"] == pytest.approx(
+            moved["recovered"]["candidate"]
+        )
+        assert run(trained_abi, again["next"])["name"] == "tales-from-tiny-gpt2"
+    finally:
+        assert trained_abi("rm", moved["name"], "--yes").code == 0
+
+
+def test_a_domain_without_a_module_is_trained_first(trained_abi):
+    ran = trained_abi(
+        "advise", "--from", "tiny-gpt2", "--to", "tiny-gpt2", "--domain", "law", *FEW,
+        "--data", trained_abi.corpus, "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    said = ran.json
+    assert said["numbers"]["candidates"] == []
+    assert said["numbers"]["r2"] > 0.99
+    assert said["strategy"] == "train, then transfer"
+    assert said["next"].startswith("abi train --backbone tiny-gpt2 --domain law")
+    assert said["numbers"]["divergence"] is None
+
+
+def test_a_name_that_is_no_backbone_is_refused(trained_abi):
+    assert trained_abi("advise", "--from", "tales@tiny-gpt2", "--to", "tiny-llama").code == 1
+    assert trained_abi("advise", "--from", "tiny-gpt2").code == 2

@@ -1,0 +1,174 @@
+"""Folders that PEFT has saved, read without PEFT: what they change, and what is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from tests.surgery.lora.folders import PREFIX, gpt2_tensors, write_folder
+from tests.tiny import tiny_backbone
+from transplant.errors import (
+    CorruptError,
+    InputError,
+    NotFoundError,
+    NumericalError,
+    ShapeError,
+    TransplantError,
+)
+from transplant.surgery.lora.folder import read_lora
+from transplant.surgery.lora.hosted import LoraModel
+from transplant.surgery.lora.match import match_lora
+from transplant.surgery.lora.merge import merged
+from transplant.surgery.lora.update import LoraUpdate
+
+IDS = torch.arange(12)[None]
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_tokenizer):
+    return tiny_backbone("gpt2", tiny_tokenizer)
+
+
+@torch.no_grad()
+def test_an_adapted_map_adds_scale_b_a_x(tmp_path, backbone):
+    """Against the formula itself, on the one map that is adapted."""
+    tensors = gpt2_tensors(layers=1)
+    write_folder(tmp_path, tensors, target_modules=["h.0.attn.c_attn"])
+    update = match_lora(read_lora(tmp_path), backbone)
+    a, b = tensors.values()
+    x = torch.randn(3, 5, 32)
+    module = backbone.model.transformer.h[0].attn.c_attn
+    plain = module(x)
+    with LoraModel("it", backbone, update).inside():
+        found = module(x)
+    torch.testing.assert_close(found, plain + 3.0 * x @ a.T @ b.T, rtol=1e-5, atol=1e-5)
+    assert torch.equal(module(x), plain)
+    other = merged("new", backbone, update).model.transformer.h[0].attn.c_attn
+    torch.testing.assert_close(other(x), found, rtol=1e-5, atol=1e-5)
+
+
+def test_it_is_the_same_from_its_tensors_and_scales(tmp_path, backbone):
+    update = match_lora(read_lora(write_folder(tmp_path)), backbone)
+    again = LoraUpdate.from_tensors(update.as_tensors(), update.scales())
+    with torch.no_grad():
+        found, expected = (
+            LoraModel("it", backbone, u)(input_ids=IDS).logits for u in (again, update)
+        )
+    assert torch.equal(found, expected)
+    lost = dict(list(update.as_tensors().items())[:-1])
+    with pytest.raises(CorruptError, match="lacks a tensor"):
+        LoraUpdate.from_tensors(lost, update.scales())
+    with pytest.raises(CorruptError, match="without a scale"):
+        LoraUpdate.from_tensors(update.as_tensors(), {})
+
+
+def test_the_hooks_are_gone_after_a_failure(tmp_path, backbone):
+    model = LoraModel("it", backbone, match_lora(read_lora(write_folder(tmp_path)), backbone))
+    hooked = []
+
+    def fail():
+        with model.inside():
+            hooked.extend(m for m in backbone.model.modules() if m._forward_hooks)
+            raise RuntimeError("inside")
+
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
+    assert len(hooked) == 2
+    assert not any(module._forward_hooks for module in backbone.model.modules())
+
+
+def missing(tensors):
+    tensors.pop(f"{PREFIX}transformer.h.1.attn.c_attn.lora_B.weight")
+
+
+def unmatched(tensors):
+    tensors[f"{PREFIX}transformer.h.7.attn.c_attn.lora_A.weight"] = torch.zeros(2, 32)
+
+
+def reshaped(tensors):
+    tensors[f"{PREFIX}transformer.h.1.attn.c_attn.lora_A.weight"] = torch.zeros(2, 31)
+
+
+def infinite(tensors):
+    next(iter(tensors.values()))[0, 0] = float("inf")
+
+
+def strange(tensors):
+    tensors["lora_A.weight"] = torch.zeros(1)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (missing, InputError, r"1 of its keys are missing.*h\.1\.attn\.c_attn\.lora_B"),
+        (unmatched, InputError, r"1 of its keys have no place.*h\.7\.attn"),
+        (reshaped, ShapeError, r"h\.1\.attn\.c_attn\.lora_A\.weight: \[2, 32\] against \[2, 31\]"),
+        (infinite, NumericalError, "NaN or infinity"),
+        (strange, InputError, "does not write"),
+    ],
+)
+def test_every_key_has_its_place_and_every_place_its_key(tmp_path, backbone, change, kind, message):
+    tensors = gpt2_tensors()
+    match_lora(read_lora(write_folder(tmp_path / "whole", tensors)), backbone)
+    change(tensors)
+    with pytest.raises(kind, match=message):
+        match_lora(read_lora(write_folder(tmp_path / "changed", tensors)), backbone)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"peft_type": "IA3"}, "expected LORA, found IA3"),
+        ({"use_dora": True}, "use_dora.*DoRA rescales"),
+        ({"layer_replication": [[0, 1]]}, "layer_replication"),
+        ({"trainable_token_indices": [3]}, "trainable_token_indices"),
+        ({"init_lora_weights": "pissa"}, "pissa.*path_initial_model_for_weight_conversion"),
+        ({"unheard_of": True}, "not known here.*unheard_of"),
+        ({"bias": "some"}, "lora_only"),
+        ({"r": 0}, "cannot be read"),
+        ({"target_modules": "(("}, "cannot be read"),
+        ({"target_modules": ["c_fc"]}, "have no place"),
+        ({"target_modules": ["nowhere"]}, "have no place"),
+        ({"rank_pattern": {"h.0.*": 4}}, "against"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_by_name(tmp_path, backbone, config, message):
+    with pytest.raises(TransplantError, match=message):
+        match_lora(read_lora(write_folder(tmp_path, **config)), backbone)
+
+
+def test_what_is_no_safetensors_folder_is_refused(tmp_path):
+    with pytest.raises(NotFoundError, match="no such folder"):
+        read_lora(tmp_path / "nowhere")
+    folder = write_folder(tmp_path / "it")
+    weights = folder / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(CorruptError, match="safetensors"):
+        read_lora(folder)
+    weights.unlink()
+    with pytest.raises(NotFoundError, match="no weights"):
+        read_lora(folder)
+    (folder / "adapter_model.bin").write_bytes(b"a pickle")
+    with pytest.raises(InputError, match=r"pickle is never loaded.*safe_serialization=True"):
+        read_lora(folder)
+
+
+def test_keys_alone_tell_the_targets_where_the_settings_do_not(tmp_path, backbone):
+    folder = write_folder(tmp_path, target_modules=None)
+    assert len(match_lora(read_lora(folder), backbone).pairs) == 2
+
+
+def test_reading_needs_no_peft(tmp_path):
+    folder = write_folder(tmp_path)
+    code = (
+        "import sys; sys.modules['peft'] = None\n"
+        "from pathlib import Path\n"
+        "import transplant.surgery.lora.hosted, transplant.surgery.lora.merge\n"
+        "from transplant.surgery.lora.folder import read_lora\n"
+        f"print(len(read_lora(Path({str(folder)!r})).tensors))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["4"]

@@ -1,0 +1,75 @@
+"""Commands that advice consists of: each a verb of `abi`, its options, and why it is there."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from transplant.advice.measured import Candidate, Measured
+
+
+@dataclass(frozen=True)
+class Step:
+    """A command, and why it stands there."""
+
+    verb: str
+    arguments: tuple[str, ...]
+    why: str
+
+    @property
+    def command(self) -> str:
+        """As it is typed."""
+        return shlex.join(["abi", self.verb, *self.arguments])
+
+
+def transfer_step(name: str, found: Measured, target: str) -> Step:
+    """A move of a module, with its evidence."""
+    why = f"a map explains {found.r2:.0%} of what the donor's modules read"
+    return Step("transfer", ("--module", name, "--to", target, "--data", found.texts[0]), why)
+
+
+def paste_step(found: Measured, best: Candidate) -> Step:
+    """A module's bytes, core to core."""
+    why = "both cores have the same shared space: the bytes alone do it"
+    names = ("--domain", best.name.partition("@")[0])
+    return Step("paste", ("--from", found.donor, "--to", found.target, *names), why)
+
+
+def embed_init_step(found: Measured, name: str) -> Step:
+    """The target with the donor's tokens."""
+    why = f"only {found.exact_text:.0%} of the text is in tokens that both have"
+    options = ("--from", found.donor, "--to", found.target, "--name", name)
+    return Step("embed-init", (*options, "--data", found.texts[0]), why)
+
+
+def train_step(backbone: str, domain: str, why: str) -> Step:
+    """A module trained on a backbone."""
+    options = ("--backbone", backbone, "--domain", domain_name(domain))
+    data = () if domain == domain_name(domain) else ("--data", domain)
+    return Step("train", (*options, *data), why)
+
+
+def show_step(candidate: Candidate, target: str) -> Step:
+    """A look at what is there."""
+    recorded = candidate.recovered_there
+    kept = "" if recorded is None else f", recovered {recorded:.2f}"
+    return Step("show", (str(candidate.moved),), f"it is on {target} already{kept}")
+
+
+def moved_name(hosted: str) -> str:
+    """What `abi transfer` calls a module that it has moved."""
+    module, _, home = hosted.partition("@")
+    return f"{module}-from-{short_name(home)}"
+
+
+def domain_name(source: str) -> str:
+    """A name for the domain of a text: `law` of `./texts/law.jsonl`."""
+    last = source.rstrip("/").split("/")[-1]
+    stem = re.sub(r"\.(txt|jsonl|parquet|pgn)$", "", last)
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).lstrip("._-") or "domain"
+
+
+def short_name(backbone: str) -> str:
+    """A backbone as a part of other names."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", backbone.rstrip("/").split("/")[-1])

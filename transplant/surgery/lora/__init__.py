@@ -1,0 +1,1 @@
+"""Low-rank adapters that PEFT has saved, read, attached and merged without PEFT."""

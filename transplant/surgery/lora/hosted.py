@@ -1,0 +1,108 @@
+"""A backbone with a LoRA at work on its maps."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from transplant.backbones.view import Backbone
+from transplant.errors import ShapeError
+from transplant.modules.hosted import HostedModel
+from transplant.surgery.lora.update import LoraUpdate, Pair
+
+
+class LoraModel(HostedModel):
+    """A hosted model whose change is a LoRA: y + s B A x behind each adapted map.
+
+    The backbone's own code runs on its own weights; hooks on the adapted modules add the change,
+    and are gone when the call returns.
+
+    Args:
+        name: `<adapter>@<backbone>`.
+        backbone: the frozen language model.
+        update: what it changes.
+    """
+
+    def __init__(self, name: str, backbone: Backbone, update: LoraUpdate) -> None:
+        super().__init__(name, backbone)
+        self.update = update
+        modules = dict(backbone.model.named_modules())
+        lost = [module for module in update.touched if module not in modules]
+        if lost:
+            raise ShapeError(f"the adapter does not fit {backbone.name}", found=lost[:3])
+        self._changes = [(modules[name], self._change(name, modules)) for name in update.touched]
+
+    @property
+    def is_raw(self) -> bool:
+        """Never: something works inside."""
+        return False
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Has the adapter at work in every map that it changes."""
+        with ExitStack() as stack:
+            for module, change in self._changes:
+                hook = module.register_forward_hook(change, with_kwargs=True)
+                stack.callback(hook.remove)
+            yield
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """The same, as calls of the model use it."""
+        with self.inside():
+            yield
+
+    def _change(self, name: str, modules: dict[str, nn.Module]) -> Callable[..., Tensor]:
+        pair = self.update.pairs.get(name)
+        if pair is not None:
+            device = self.backbone.device
+            bias = None if pair.bias is None else pair.bias.to(device)
+            pair = Pair(pair.a.to(device), pair.b.to(device), bias, pair.scale)
+        stand_in = self._stand_in(name, modules[name])
+
+        def change(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
+            self._corrected = True
+            found = output if stand_in is None else stand_in.forward(*args, **kwargs)
+            if pair is None:
+                return found
+            x = args[0] if args else kwargs["input"]
+            return (found + added_by(pair, module, x)).to(found.dtype)
+
+        return change
+
+    def _stand_in(self, name: str, module: nn.Module) -> nn.Module | None:
+        """The module with the parameters that were trained whole; the others are its own."""
+        taken = {
+            leaf: nn.Parameter(
+                value.to(self.backbone.device, module.get_parameter(leaf).dtype), False
+            )
+            for parameter, value in self.update.whole.items()
+            for owner, _, leaf in [parameter.rpartition(".")]
+            if owner == name
+        }
+        if not taken:
+            return None
+        made = copy.copy(module)
+        made._parameters = {**module._parameters, **taken}
+        return made
+
+
+def added_by(pair: Pair, module: nn.Module, x: Tensor) -> Tensor:
+    """s (B A x + b), in the adapter's own precision.
+
+    Args:
+        pair: of this module.
+        module: a linear map or a table of embeddings.
+        x: [..., in], or token ids [...].
+    """
+    if isinstance(module, nn.Embedding):
+        change = functional.embedding(x, pair.a.T) @ pair.b.T * pair.scale
+        scale = getattr(module, "embed_scale", None)  # Gemma's, behind the table
+        return change if scale is None else change * scale
+    change = functional.linear(functional.linear(x.to(pair.a.dtype), pair.a), pair.b, pair.bias)
+    return change * pair.scale

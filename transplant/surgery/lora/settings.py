@@ -1,0 +1,95 @@
+"""What a LoRA's `adapter_config.json` says: which maps it changes, at which rank and scale.
+
+    W' = W + s B A        A [rank, in], B [out, rank]; s = alpha / rank, rsLoRA: alpha / sqrt(rank)
+
+LoRA: Hu et al. 2021, arXiv:2106.09685; rsLoRA: Kalajdzievski 2023, arXiv:2312.03732.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ALL_LINEAR = "all-linear"
+BIASES = ("none", "lora_only", "all")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoraSettings:
+    """The settings that decide what the stored tensors mean."""
+
+    rank: int
+    """Of every pair that `rank_pattern` does not name."""
+    alpha: float
+    """Of every pair that `alpha_pattern` does not name."""
+    rank_pattern: Mapping[str, int] = field(default_factory=dict)
+    """Ranks by the end of a module's name, a regular expression."""
+    alpha_pattern: Mapping[str, float] = field(default_factory=dict)
+    """The same for alpha."""
+    stabilised: bool = False
+    """Whether alpha is divided by the root of the rank (rsLoRA)."""
+    targets: tuple[str, ...] | str | None = None
+    """Ends of names, one regular expression, `all-linear`, or None: what the keys tell."""
+    excluded: tuple[str, ...] | str = ()
+    """Ends of names, or one regular expression, that `targets` does not mean."""
+    layers: tuple[int, ...] = ()
+    """Of targets that stand in numbered blocks, these alone; empty for all."""
+    layers_pattern: tuple[str, ...] = ()
+    """What the lists of those blocks are called; empty for any name."""
+    saved_modules: tuple[str, ...] = ()
+    """Ends of the names of modules that were trained whole."""
+    bias: str = "none"
+    """Whose biases were trained: `none`, `lora_only` or `all`."""
+    pair_bias: bool = False
+    """Whether B has a bias of its own."""
+    base: str | None = None
+    """The backbone that it was trained on, as its maker called it."""
+
+    def rank_of(self, module: str) -> int:
+        """The rank of the pair on a module."""
+        return self.rank_pattern.get(_named_by(self.rank_pattern, module), self.rank)
+
+    def scale_of(self, module: str) -> float:
+        """What B A of a module is multiplied with."""
+        alpha = self.alpha_pattern.get(_named_by(self.alpha_pattern, module), self.alpha)
+        rank = self.rank_of(module)
+        return alpha / (math.sqrt(rank) if self.stabilised else rank)
+
+    def is_whole(self, module: str) -> bool:
+        """Whether a module, or one that it is inside, was trained whole."""
+        parts = module.split(".")
+        owners = [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
+        return any(owner.endswith(name) for owner in owners for name in self.saved_modules)
+
+    def is_target(self, module: str) -> bool:
+        """Whether the settings name this module as one to adapt; with `all-linear`, any."""
+        if self.is_whole(module) or (self.excluded and _matches(self.excluded, module)):
+            return False
+        if self.targets is None:
+            return False
+        if isinstance(self.targets, str):
+            return self.targets == ALL_LINEAR or _matches(self.targets, module)
+        return _matches(self.targets, module) and (not self.layers or self._in_layers(module))
+
+    def _in_layers(self, module: str) -> bool:
+        lists = self.layers_pattern or (r"[^.]*",)
+        for name in lists:
+            found = re.match(rf"(?:^|.*?\.){name}\.(\d+)\.", module)
+            if found:
+                return int(found[1]) in self.layers
+        return False
+
+
+def _matches(names: tuple[str, ...] | str, module: str) -> bool:
+    """Names are whole, or the end of a module's name; a single text is a regular expression."""
+    if isinstance(names, str):
+        return re.fullmatch(names, module) is not None
+    return any(module == name or module.endswith(f".{name}") for name in names)
+
+
+def _named_by(patterns: Mapping[str, object], module: str) -> str:
+    """The first pattern that ends a module's name; the name itself where none does."""
+    fitting = (key for key in patterns if re.match(rf"(.*\.)?({key})$", module))
+    return next(fitting, module)
