@@ -71,7 +71,8 @@ def calibrate(
         move.refuse_taken("module", "interface")
     source = reading_files(move, activations, domain_activations) if activations else nullcontext()
     with source:
-        reused = choice.reads_pairs(move) and reuse_bridge(move)
+        fits_as_stored = choice.reads_pairs(move) and not choice.pairs_budget
+        reused = fits_as_stored and reuse_bridge(move)
         apply_objective(move, choice)
         stored = move.store({}, replace=replace)
     report = calibrated_report(move, choice, stored, reused)

@@ -21,6 +21,7 @@ CURVES = {
     "random": "a random module, fitted and calibrated in the same way",
     "native": "interface and module trained from scratch on the same text",
 }
+MOVED = {"moved": "donor", "random": "random"}  # whose module
 
 
 def curve_report(
@@ -28,7 +29,8 @@ def curve_report(
 ) -> dict[str, Any]:
     """Recovered against target-domain tokens, for the three of `CURVES`.
 
-    At a budget of 0 the moved module is the closed form, and the native the raw backbone. All
+    At a budget of 0 the moved module is the closed form, and the native the raw backbone. The text
+    of a budget is paired with the donor as well, and the closed form fitted on it, too. All
     three stop early by the same text of the calibration split, which the budget does not count.
 
     Args:
@@ -84,15 +86,15 @@ def curve_report(
 
 def run_budget(trials: Trials, choice: ObjectiveChoice, budget: int, seed: int) -> None:
     """The three systems of one budget and one seed."""
-    starts = {
-        "moved": trials.closed_form("donor", seed),
-        "random": trials.closed_form("random", seed),
-    }
+    config = choice.learn_config(seed)
+    paired = trials.draw(min(budget, config.paired_tokens), seed) if budget else []
+    fitted = trials.pairing_also(paired) if paired else trials
+    starts = {name: fitted.closed_form(whose, seed) for name, whose in MOVED.items()}
     if budget == 0:
         for name, start in starts.items():
             trials.keep(f"{name}/0/{seed}", start, curve=name, budget=0, seed=seed)
         return
-    config = dataclasses.replace(choice.learn_config(seed), tokens=budget)
+    config = dataclasses.replace(config, tokens=budget)
     material = trials.material(budget, config.calibration_tokens, seed)
     for name, start in starts.items():
         label = f"{name}/{budget}/{seed}"

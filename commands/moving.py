@@ -159,6 +159,21 @@ class Move(Stepwise):
         with self.step("pair"):
             return pair_for_move(donor, target, text, self.token_counts, self.config)
 
+    def pair_also(self, windows: Sequence[Window]) -> None:
+        """Fits on windows of the domain's training split as well; what was fitted is dropped.
+
+        Args:
+            windows: of the target; both backbones read their text, nobody their next tokens.
+        """
+        from transplant.calibration.move import pair_also
+        from transplant.text.windows import texts_of
+
+        texts, pairing = texts_of(windows, self.domain_text.train), self.pairing
+        with self.step("pair"):
+            self.pairing = pair_also(pairing, texts, self.config)
+        for fitted in ("bridge", "choice", "calibrated"):
+            self.__dict__.pop(fitted, None)
+
     @cached_property
     def bridge(self) -> Bridge:
         """The fitted input side."""

@@ -69,6 +69,11 @@ class ObjectiveChoice:
         """Whether it needs pairs, or starts from the closed form, which does."""
         return PAIRED in self.spec.needs or not _at_home(move)
 
+    @property
+    def pairs_budget(self) -> bool:
+        """Whether its domain text is paired with the donor too, for the closed form before it."""
+        return self.learn_config(0).paired_tokens > 0
+
     def learn_config(self, seed: int) -> LearnConfig:
         """The objective's recipe with what was asked for."""
         names = ("tokens", "steps", "train", "schedule", "learning_rate")
@@ -79,7 +84,8 @@ class ObjectiveChoice:
 def apply_objective(move: Move, choice: ObjectiveChoice) -> None:
     """Calibrates the move by an objective; from then on it is what the move stores.
 
-    It starts from the closed form, or on the module's own backbone from its own interface.
+    It starts from the closed form, which may read the objective's domain text as well, or on the
+    module's own backbone from its own interface.
     """
     from transplant.calibration.gain import choose_gain, scaled
     from transplant.calibration.move import Calibrated
@@ -89,8 +95,11 @@ def apply_objective(move: Move, choice: ObjectiveChoice) -> None:
         return
     oracle = anchor_on(move, choice.anchor) if choice.anchor else None
     move.paired = choice.reads_pairs(move)
-    start = move.calibrated.correction if move.paired else copy.deepcopy(move.donor_correction)
     config = choice.learn_config(move.session.seed)
+    if move.paired and choice.pairs_budget:
+        tokens = min(config.tokens, config.paired_tokens)
+        move.pair_also(windows_of(move.target, move.domain_text.train, WINDOW, tokens))
+    start = move.calibrated.correction if move.paired else copy.deepcopy(move.donor_correction)
     material = material_for(move, choice.spec, config, start, oracle)
     with (
         move.target.frozen(),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,12 @@ class Trials:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     corrections: dict[str, Correction] = field(default_factory=dict)
     _closed: dict[tuple[str, int], Correction] = field(default_factory=dict)
+
+    def pairing_also(self, windows: Sequence[Window]) -> Trials:
+        """Trials of the same move with domain text to fit on; nothing that these keep is shared."""
+        move = copy.copy(self.move)
+        move.pair_also(windows)
+        return Trials(move, self.native, self.eval_tokens)
 
     @cached_property
     def oracle(self) -> Correction:

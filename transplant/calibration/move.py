@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -89,6 +90,23 @@ def pair_for_move(
         paired(text.train, config.excerpts),
         paired(text.calibration, config.held_out_excerpts),
     )
+
+
+def pair_also(pairing: Pairing, text: Sequence[Document], config: MoveConfig) -> Pairing:
+    """The same pairing with more text to fit on, in excerpts, of which every pair is kept.
+
+    Raises:
+        CorpusError: the text holds no excerpt, or no position of it pairs.
+    """
+    more = pair_text(
+        pairing.donor.backbone,
+        pairing.target,
+        cut_excerpts(text, chars=config.excerpt_chars),
+        pairing.correction.taps,
+        pairing.target.check_taps(config.taps or pairing.target.all_taps),
+    )
+    fitted = PairedText((*pairing.fitted.batches, *more.batches))
+    return dataclasses.replace(pairing, fitted=fitted)
 
 
 def check_movable(donor: HostedModel) -> Correction:

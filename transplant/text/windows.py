@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,14 @@ class Window:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+def texts_of(windows: Iterable[Window], documents: Sequence[Document]) -> list[Document]:
+    """What stands in each window behind its first token, as a document of its own."""
+    return [
+        Document(documents[window.document].text[window.ends[0] : window.ends[-1]], "window")
+        for window in windows
+    ]
 
 
 def tokenize(

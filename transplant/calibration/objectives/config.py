@@ -34,6 +34,9 @@ class LearnConfig:
     """Looks without improvement after which learning stops."""
     tokens: int = 32_000
     """Tokens of the domain's training split that are read, where the objective reads them."""
+    paired_tokens: int = 0
+    """Of these, as many as are paired with the donor first, too: the closed form that learning
+    starts from is fitted on them beside the pairing text."""
     calibration_tokens: int = 12_000
     """Tokens of its calibration split on which early stopping is decided."""
     seed: int = 0
@@ -49,6 +52,8 @@ class LearnConfig:
             raise InputError("schedule", expected=f"one of {[*SCHEDULES]}", found=self.schedule)
         if not 0 < self.learning_rate < float("inf"):
             raise InputError("learning_rate must be positive", found=self.learning_rate)
+        if self.paired_tokens < 0:
+            raise InputError("paired_tokens must not be negative", found=self.paired_tokens)
         if self.pull < 0 or self.patience <= 0:
             raise InputError(
                 "pull must not be negative, patience must be positive",
