@@ -137,7 +137,7 @@ def host(
     """Attaches a module to a backbone that is loaded.
 
     A module inside a core comes first; any other is stored, with the interface that was fitted. A
-    name that no module has may be an injection's.
+    name that no module has may be an injection's, or a fusion's.
     """
     if module is None:
         return HostedModel(backbone.name, backbone)
@@ -147,10 +147,12 @@ def host(
     try:
         stored = library.fetch("module", module, backbone.name, d_abi)
     except NotFoundError:
-        injected = host_injection(backbone, module, library)
-        if injected is None:
+        operated = host_injection(backbone, module, library) or _host_fusion(
+            backbone, module, library
+        )
+        if operated is None:
             raise
-        return injected
+        return operated
     door = library.fetch("interface", module, backbone.name, d_abi)
     if door.backbone_weights != backbone.weights_sha256:
         raise CorruptError(
@@ -204,6 +206,12 @@ def host_injection(backbone: Backbone, name: str, library: Library) -> HostedMod
         )
     part = Bank.from_stored(bank.tensors, bank.made["pieces"]).part(record.part)
     return host_graft(hosted, backbone, record, build_graft(record, part, backbone, stored.tensors))
+
+
+def _host_fusion(backbone: Backbone, name: str, library: Library) -> HostedModel | None:
+    from transplant.surgery.fuse.stored import host_fusion
+
+    return host_fusion(backbone, name, library, host)
 
 
 def installed_library() -> Library:
