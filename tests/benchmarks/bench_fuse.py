@@ -47,7 +47,8 @@ def prepare(registry: Path) -> dict[str, Any]:
         script = [sys.executable, str(ROOT / "examples" / "make_games.py"), "--games", "1000"]
         subprocess.run([*script, "--seed", "0", "--out", str(registry / GAMES)], check=True)
     if any(row["name"] == "chess" for row in abi(registry, "list", "--kind", "module")):
-        return {"found": True}
+        shown = abi(registry, "show", MEMBERS[-1])
+        return {"ppl": shown["results"]["ppl"], "found": True}
     trained = abi(
         registry, "train", "--backbone", "ref-gpt2", "--domain", "chess", "--data", GAMES,
         "--steps", "150", "--window", "256", "--tokens", "120000", "--eval-tokens", "10000",
@@ -105,26 +106,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--registry", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=150)
-    parser.add_argument("--eval-tokens", type=int, default=15_000)
+    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--eval-tokens", type=int, default=10_000)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     began = time.monotonic()
     registry = options.registry.resolve()
-    second = prepare(registry)
-    reports = [fuse(registry, 0, options)]
-    for seed in range(1, options.seeds):
-        again = ("--combiner", reports[0]["combiner"], "--no-controls")
-        reports.append(fuse(registry, seed, options, *again))
-    goals = [goal for report in reports for goal in missed(report)]
-    result = {
-        "options": {"seeds": options.seeds, "steps": options.steps,
-                    "eval_tokens": options.eval_tokens},
-        "second_module": second, "missed": goals, "seconds": time.monotonic() - began,
-        "fusions": reports,
-    }  # fmt: skip
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n")
+    result: dict[str, Any] = {
+        "options": {name: getattr(options, name) for name in ("seeds", "steps", "eval_tokens")},
+        "second_module": prepare(registry),
+        "fusions": [],
+    }
+    goals: list[str] = []
+    for seed in range(options.seeds):
+        kept = [report["combiner"] for report in result["fusions"][:1]]
+        again = ("--combiner", *kept, "--no-controls") if kept else ()
+        report = fuse(registry, seed, options, *again)
+        goals += missed(report)
+        result["fusions"].append(report)
+        result |= {"missed": goals, "seconds": time.monotonic() - began}
+        if options.out:
+            options.out.write_text(json.dumps(result, indent=1) + "\n")
     print("\n".join(f"missed: {goal}" for goal in goals) or "every goal is met")
     return 1 if goals else 0
 

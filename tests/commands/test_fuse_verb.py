@@ -69,7 +69,7 @@ def test_modules_are_fused_hosted_and_gone_again(fusing):
     assert abi("show", "fused@tiny-gpt2", "--json").json["kind"] == "fusion"
     assert abi("fuse", *members, *BUDGET).json["what"].endswith("already in the registry")
     abi.train("tiny-gpt2", "--replace", "--seed", "1")
-    with pytest.raises(CorruptError, match="module tales has changed"):
+    with pytest.raises(CorruptError, match="tales has changed since fused@tiny-gpt2"):
         transplant.load("fused@tiny-gpt2", library=library)
     assert abi("rm", "fused@tiny-gpt2", "--yes").code == 0
     assert not list(library.entries("fusion", "tiny-gpt2"))

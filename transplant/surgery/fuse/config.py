@@ -13,7 +13,7 @@ COMBINER_NAMES = ("gate", "attention")
 class FuseConfig:
     """How the weights of several modules are learnt; nothing else moves."""
 
-    steps: int = 150
+    steps: int = 100
     """Optimizer steps on the next-token loss."""
     batch: int = 4
     """Windows per step."""
