@@ -1,4 +1,8 @@
-"""What a fusion is compared with: a module that has learnt nothing in one of its slots."""
+"""What a fusion is compared with: a module that has learnt nothing in one of its slots.
+
+The maps around it stay, and may be of use by themselves: the control says what the module's own
+weights bring, not that a slot without them gets no weight.
+"""
 
 from __future__ import annotations
 
