@@ -18,6 +18,7 @@ from commands.cores import cores
 from commands.demo import demo
 from commands.embed_init import embed_init
 from commands.extract import extract
+from commands.fuse import fuse
 from commands.inject import inject
 from commands.inspect_ import inspect_
 from commands.invariance import invariance
@@ -45,6 +46,7 @@ VERBS = (
     ("extract", extract, MODULES),
     ("inject", inject, MODULES),
     ("adapters", adapters, MODULES),
+    ("fuse", fuse, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
     ("advise", advise, ALIGNMENT),

@@ -137,7 +137,7 @@ def host(
     """Attaches a module to a backbone that is loaded.
 
     A module inside a core comes first; any other is stored, with the interface that was fitted. A
-    name that no module has may be an injection's or an adapter's.
+    name that no module has may be an injection's, an adapter's or a fusion's.
     """
     if module is None:
         return HostedModel(backbone.name, backbone)
@@ -147,7 +147,7 @@ def host(
     try:
         stored = library.fetch("module", module, backbone.name, d_abi)
     except NotFoundError:
-        for host_other in (host_injection, host_adapter):
+        for host_other in (host_injection, host_adapter, host_fusion):
             other = host_other(backbone, module, library)
             if other is not None:
                 return other
@@ -230,6 +230,13 @@ def host_adapter(backbone: Backbone, name: str, library: Library) -> HostedModel
         )
     update = LoraUpdate.from_tensors(stored.tensors, stored.made.get("scales"))
     return LoraModel(hosted, backbone, update)
+
+
+def host_fusion(backbone: Backbone, name: str, library: Library) -> HostedModel | None:
+    """A backbone with several modules that work together; None where no fusion has that name."""
+    from transplant.surgery.fuse.stored import host_fusion
+
+    return host_fusion(backbone, name, library, host)
 
 
 def installed_library() -> Library:

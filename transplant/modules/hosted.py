@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -158,7 +158,7 @@ class HostedModel(nn.Module):
             return
         reader = self.backbone.reader()
         handles = [
-            reader.register_forward_pre_hook(_ask_for_hidden_states, with_kwargs=True),
+            reader.register_forward_pre_hook(ask_for_hidden_states, with_kwargs=True),
             reader.register_forward_hook(self._correct, with_kwargs=True),
         ]
         try:
@@ -170,15 +170,19 @@ class HostedModel(nn.Module):
     def _correct(self, _reader: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
         assert self.correction is not None
         self._corrected = True
-        last = self.backbone.n_layers
-        taps = {
-            tap: output.last_hidden_state if tap == last else output.hidden_states[tap]
-            for tap in self.correction.taps
-        }
-        correction = self.correction(taps)
+        correction = self.correction(self._taps_of(output, self.correction.taps))
         output.last_hidden_state = output.last_hidden_state + correction
         return output
 
+    def _taps_of(self, output: Any, taps: Iterable[int]) -> dict[int, Tensor]:
+        """The hidden states [batch, seq, d_model] of some taps, of what the reader gave."""
+        last = self.backbone.n_layers
+        return {
+            tap: output.last_hidden_state if tap == last else output.hidden_states[tap]
+            for tap in taps
+        }
 
-def _ask_for_hidden_states(_reader: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+
+def ask_for_hidden_states(_reader: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
+    """A hook that has the reader give the hidden states of every layer."""
     return args, {**kwargs, "output_hidden_states": True, "return_dict": True}

@@ -126,10 +126,13 @@ class Graft(nn.Module):
 
     def forward(self, x: Tensor, base: Tensor, span: Span | None = None, layer: int = 0) -> Tensor:
         """g * (d - base), to be added to what is there; computed in the graft's own precision."""
+        states = x.to(self.bridges.inward.dtype)
+        return (self.gate(states) * self.delta(x, base, span, layer)).to(x.dtype)
+
+    def delta(self, x: Tensor, base: Tensor, span: Span | None = None, layer: int = 0) -> Tensor:
+        """d - base, what an open gate would add, in the graft's own precision."""
         own = self.bridges.inward.dtype
-        states = x.to(own)
-        change = self.gate(states) * (self.donor(states, span, layer) - base.to(own))
-        return change.to(x.dtype)
+        return self.donor(x.to(own), span, layer) - base.to(own)
 
     def own_tensors(self) -> dict[str, Tensor]:
         """Bridges and gate: all but the donor's part, which the bank holds."""

@@ -1,0 +1,71 @@
+"""Fuse several transplanted modules on one layer; each position weighs them anew.
+
+Example: abi fuse --layer 2 python@ref-gpt2 chess@ref-gpt2 --data python --data games.pgn
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from commands.options import EvalTokens, Replace
+from commands.session import Session
+from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig
+
+DEFAULT = FuseConfig()
+
+
+def fuse(
+    session: Session,
+    members: Annotated[
+        list[str],
+        typer.Argument(help="Two or more, hosted on one backbone: domain modules, or injections."),
+    ],
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Text to weigh them on, once for each domain; default: the modules' own."
+        ),
+    ] = None,
+    layer: Annotated[
+        int | None,
+        typer.Option(min=0, help="The block; default: where they work. Domain modules: the last."),
+    ] = None,
+    combiner: Annotated[
+        str | None,
+        typer.Option(
+            help=f"{' or '.join(COMBINER_NAMES)}; default: both, the better on calibration text."
+        ),
+    ] = None,
+    name: Annotated[str, typer.Option(help="Hosted as NAME@<backbone>.")] = "fused",
+    steps: Annotated[int, typer.Option(min=1, help="Steps.")] = DEFAULT.steps,
+    batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = DEFAULT.batch,
+    window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = DEFAULT.window,
+    tokens: Annotated[
+        int, typer.Option(min=64, help="Training tokens used, of all texts together.")
+    ] = DEFAULT.train_tokens,
+    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = DEFAULT.learning_rate,
+    eval_tokens: EvalTokens = 20_000,
+    controls: Annotated[
+        bool, typer.Option("--controls/--no-controls", help="Train what it is compared with.")
+    ] = True,
+    replace: Replace = False,
+) -> None:
+    """Fuse several transplanted modules on one layer; only the fusion is trained."""
+    from commands.artifacts import refuse_existing
+    from commands.fused_report import fusion_report, fusion_table
+    from commands.fusing import Fusing
+
+    config = dataclasses.replace(
+        DEFAULT, steps=steps, batch=batch, window=window, train_tokens=tokens,
+        learning_rate=learning_rate, seed=session.seed,
+    )  # fmt: skip
+    work = Fusing(session, tuple(members), tuple(data or ()), layer, config, combiner)
+    refuse_existing(session, ("module", "injection"), name, work.to, None)
+    if not replace:
+        refuse_existing(session, ("fusion",), name, work.to, None)
+    report = fusion_report(work, name, eval_tokens, controls=controls)
+    report["path"] = work.store(name, report, replace=replace)
+    session.out.result(report, fusion_table(report))

@@ -1,0 +1,129 @@
+"""What a fusion reports: weights and perplexity on each text, beside modules and controls."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from commands.fusing import Fusing
+from commands.output import table
+from transplant.errors import CorruptError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from transplant.modules.hosted import HostedModel
+    from transplant.surgery.fuse.hosted import Fused
+    from transplant.text.windows import Window
+
+RAW, MEAN, RANDOM, ALONE = "raw", "mean", "random_slot", "alone"
+WEIGHED_TOKENS = 4_000  # of each text, for the mean weights
+
+
+def fusion_report(work: Fusing, name: str, eval_tokens: int, *, controls: bool) -> dict[str, Any]:
+    """Trains, evaluates on held-out documents and returns everything that the JSON holds.
+
+    Raises:
+        CorruptError: something other than the combiner has moved.
+    """
+    from transplant.surgery.fuse.evidence import perplexities, score_hosted, verdict
+    from transplant.surgery.fuse.train import frozen_hashes
+
+    before = frozen_hashes(work.empty(work.hosted, "gate"))
+    tried = {combiner: found.model for combiner, found in work.tried.items()}
+    kept = tried[work.kept]
+    compared = _controls(work) if controls else {}
+    after = frozen_hashes(kept)
+    if before != after:
+        raise CorruptError("what a fusion must not move has moved", expected=before, found=after)
+    systems: dict[str, HostedModel | None] = {
+        RAW: None, **{model.name: model for model in work.hosted}, **tried, **compared,
+    }  # fmt: skip
+    windows = work.windows("eval", eval_tokens)
+    work.session.out.note("evaluating ...")
+    scores = score_hosted(work.backbone, windows, systems)
+    weighed = {work.kept: kept}
+    if RANDOM in compared:
+        weighed[RANDOM] = compared[RANDOM]
+    return {
+        "name": f"{name}@{work.to}",
+        "layer": kept.layer,
+        "members": [*work.members],
+        "combiner": work.kept,
+        "tried": {
+            combiner: {"calibration_nats": found.course.best, "best_step": found.course.best_step}
+            for combiner, found in work.tried.items()
+        },
+        "ppl": perplexities(scores),
+        "weights": {n: _weights(work, model, windows) for n, model in weighed.items()},
+        **verdict(scores, [model.name for model in work.hosted], work.kept),
+        "trained_parameters": sum(p.numel() for p in kept.combiner.parameters()),
+        "frozen_sha256": dict(zip(["backbone", *work.members], after.values(), strict=True)),
+        "frozen_unchanged": before == after,
+        "tokens": {text: float(found[RAW].tokens.sum()) for text, found in scores.items()},
+        "split": {text: splits.fingerprint for text, splits in work.texts.items()},
+        "seed": work.config.seed,
+        "seconds": time.monotonic() - work.began,
+    }
+
+
+def _controls(work: Fusing) -> dict[str, Fused]:
+    """The mean of all changes; a random module in the last slot; each module under a combiner."""
+    from transplant.surgery.fuse.controls import random_slot
+    from transplant.surgery.fuse.hosted import fuse_members, fused_width
+    from transplant.surgery.fuse.mean import MeanCombiner
+
+    members, combiner = work.hosted, work.kept
+    mean = MeanCombiner(len(members), fused_width(work.backbone, members))
+    drawn = random_slot(members, len(members) - 1, work.config.seed)
+    found = {
+        MEAN: fuse_members(MEAN, members, mean),
+        RANDOM: work.trained(drawn, combiner, "training with a random module").model,
+    }
+    for member in members:
+        alone = work.trained([member], combiner, f"training {member.name} alone")
+        found[f"{ALONE} {member.name}"] = alone.model
+    return found
+
+
+def _weights(
+    work: Fusing, model: Fused, windows: dict[str, list[Window]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """text -> member -> mean weight, and the mean of its size."""
+    from transplant.surgery.fuse.weights import mean_weights
+
+    found = {}
+    for text, own in windows.items():
+        few, tokens = [], 0
+        for window in own:
+            if tokens < WEIGHED_TOKENS:
+                few.append(window)
+                tokens += len(window)
+        weights = mean_weights(model, few)
+        found[text] = {
+            member: {"mean": mean, "size": size}
+            for member, mean, size in zip(work.members, weights.mean, weights.size, strict=True)
+        }
+    return found
+
+
+def fusion_table(report: dict[str, Any]) -> Table:
+    """Perplexities of every system, then weights and the verdict."""
+    texts = [*report["tokens"]]
+    shown = table(f"{report['name']}: {report['combiner']} on block {report['layer']}", "", *texts)
+    for system, on in report["ppl"].items():
+        name = f"[bold]{system}[/bold]" if system == report["combiner"] else system
+        shown.add_row(name, *(f"{on[text]['ppl']:.2f}" for text in texts))
+    shown.add_section()
+    for member in report["members"]:
+        own = report["weights"][report["combiner"]]
+        means = (f"{own[text][member]['mean']:+.2f}" if text in own else "" for text in texts)
+        shown.add_row(f"weight of {member}", *means)
+    changes = (f"{report['gain'][text]['change']:+.1%}" for text in texts)
+    shown.add_row("against the best single", *changes)
+    goals = report["goals"]
+    on_mix = "better" if goals["mix_better_than_each"] else "[red]not better[/red]"
+    far = [text for text, met in goals["own_text_within_2_percent"].items() if not met]
+    own = f"[red]not within 2 % on {', '.join(far)}[/red]" if far else "within 2 % on each own text"
+    shown.caption = f"on the mix {on_mix} than each module alone; {own}"
+    return shown

@@ -1,0 +1,1 @@
+"""Fusion: several transplanted modules on one layer, weighed position by position."""

@@ -1,0 +1,66 @@
+"""What fuses: a weight for each module at each position, on top of the base path.
+
+    out = h + sum_i w_i(h, d) * d_i         h: what the layer gives by itself
+                                            d_i: what module i would add to it
+
+Every weight that is learnt is 0 at first, so that the layer is the backbone's own, bit for bit. A
+weight is a number, not a share: training may leave it above 1 or below 0.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from transplant.errors import ShapeError
+
+
+class Combiner(nn.Module, ABC):
+    """Weighs the changes of several modules.
+
+    Args:
+        members: how many modules.
+        width: of the layer's output.
+    """
+
+    def __init__(self, members: int, width: int) -> None:
+        super().__init__()
+        self.members, self.width = members, width
+
+    @abstractmethod
+    def forward(self, hidden: Tensor, deltas: Tensor) -> Tensor:
+        """The weights [..., members], each position by itself.
+
+        Args:
+            hidden: [..., width], what the layer gives by itself.
+            deltas: [..., members, width], what each module would add.
+        """
+
+    def load_own(self, tensors: Mapping[str, Tensor]) -> None:
+        """Takes the weights as they were stored.
+
+        Raises:
+            ShapeError: tensors are missing, unknown or of other shapes.
+        """
+        own = self.state_dict()
+        for name in sorted(own.keys() | tensors.keys()):
+            expected = list(own[name].shape) if name in own else "no such tensor"
+            found = list(tensors[name].shape) if name in tensors else "nothing"
+            if expected != found:
+                raise ShapeError(f"combiner: {name}", expected=expected, found=found)
+        self.load_state_dict(dict(tensors))
+
+
+def fused_change(combiner: Combiner, hidden: Tensor, deltas: Tensor) -> Tensor:
+    """sum_i w_i * d_i [..., width], computed in single precision.
+
+    Args:
+        combiner: gives the weights.
+        hidden: [..., width].
+        deltas: [..., members, width].
+    """
+    own = deltas.float()
+    weights = combiner(hidden.float(), own)  # [..., members]
+    return (weights[..., None] * own).sum(-2).to(hidden.dtype)

@@ -1,0 +1,55 @@
+"""How modules are fused; in a file of its own: reading a default must not load torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from transplant.errors import InputError
+
+COMBINER_NAMES = ("gate", "attention")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FuseConfig:
+    """How the weights of several modules are learnt; nothing else moves."""
+
+    steps: int = 100
+    """Optimizer steps on the next-token loss."""
+    batch: int = 4
+    """Windows per step."""
+    window: int = 256
+    """Tokens per window."""
+    train_tokens: int = 200_000
+    """Tokens of the training split that are used, shared evenly between the texts."""
+    calibration_tokens: int = 8_000
+    """The same of the calibration split, which chooses the step and the combiner."""
+    learning_rate: float = 2e-2
+    """Peak rate of AdamW."""
+    warmup: float = 0.05
+    """Share of the steps spent warming up."""
+    clip: float = 1.0
+    """Largest gradient norm."""
+    evaluate_every: int = 25
+    """Steps between looks at the calibration split; the best look is kept, the start included."""
+    seed: int = 0
+    """Of the order of the windows and of what a combiner draws."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "train_tokens", "calibration_tokens", "evaluate_every"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"{name} must be positive", found=getattr(self, name))
+        if self.window < 2:
+            raise InputError("a window needs at least two tokens", found=self.window)
+        if self.learning_rate <= 0:
+            raise InputError("--learning-rate", expected="above 0", found=self.learning_rate)
+
+
+def check_combiner(name: str) -> str:
+    """Returns the name of a combiner.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name not in COMBINER_NAMES:
+        raise InputError("--combiner", expected=f"one of {', '.join(COMBINER_NAMES)}", found=name)
+    return name

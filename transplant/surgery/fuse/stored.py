@@ -1,0 +1,107 @@
+"""Fusions as artifacts: what is stored beside the combiner, and how a fusion is rebuilt."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transplant.backbones.view import Backbone
+from transplant.errors import CorruptError, NotFoundError
+from transplant.modules.hosted import HostedModel
+from transplant.surgery.fuse.hosted import Fused, fuse_members, fused_width
+from transplant.surgery.fuse.table import make_combiner
+
+if TYPE_CHECKING:
+    from transplant.loading import Library
+
+PARTS = "injection"
+MODULES = ("module", "interface")
+Host = Callable[[Backbone, str, "Library", int | None], HostedModel]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FusionRecord:
+    """Which modules are fused, where, and by what."""
+
+    combiner: str
+    """`gate` or `attention`."""
+    members: tuple[tuple[str, int | None], ...]
+    """Name and d_abi of each; a part that was injected has no d_abi."""
+    layer: int
+    """The block whose output is changed; the last one for domain modules."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What JSON can hold."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Any) -> FusionRecord:
+        """Reads what `as_dict` gave.
+
+        Raises:
+            CorruptError: a field is missing, or one too many.
+        """
+        try:
+            members = tuple((str(name), d_abi) for name, d_abi in stored["members"])
+            return cls(**{**stored, "members": members})
+        except (TypeError, KeyError, ValueError) as error:
+            raise CorruptError("the record of a fusion", found=error) from error
+
+
+def host_fusion(backbone: Backbone, name: str, library: Library, host: Host) -> Fused | None:
+    """A backbone with a stored fusion at work; None where no fusion has that name.
+
+    Args:
+        backbone: loaded already.
+        name: of the fusion.
+        library: where it and its modules are looked up.
+        host: attaches one of the modules.
+
+    Raises:
+        CorruptError: a fusion of other weights, or modules that are no longer those it was
+            trained with.
+    """
+    try:
+        stored = library.fetch("fusion", name, backbone.name, None)
+    except NotFoundError:
+        return None
+    hosted = f"{name}@{backbone.name}"
+    if stored.backbone_weights != backbone.weights_sha256:
+        raise CorruptError(
+            f"the fusion {hosted} was trained on other weights",
+            expected=f"backbone weights {stored.backbone_weights[:12]}",
+            found=backbone.weights_sha256[:12],
+            hint="abi fuse again",
+        )
+    record = FusionRecord.from_dict(stored.made.get("fusion"))
+    for role, expected in stored.parents.items():
+        kind, _, member = role.partition(":")
+        found = library.fetch(kind, member, backbone.name, dict(record.members).get(member)).sha256
+        if found != expected:
+            raise CorruptError(
+                f"the {kind} {member} has changed since {hosted} was trained",
+                expected=f"sha256 {expected[:12]}",
+                found=found[:12],
+                hint="abi fuse again",
+            )
+    members = [host(backbone, member, library, d_abi) for member, d_abi in record.members]
+    fused = empty_fusion(hosted, members, record.combiner)
+    fused.combiner.load_own(stored.tensors)
+    fused.requires_grad_(False)
+    return fused
+
+
+def empty_fusion(name: str, members: Sequence[HostedModel], combiner: str, seed: int = 0) -> Fused:
+    """Modules fused by an untrained combiner: the backbone as it is.
+
+    Args:
+        name: `<fusion>@<backbone>`.
+        members: hosted on one backbone.
+        combiner: its name.
+        seed: of what it draws.
+    """
+    width = fused_width(members[0].backbone, members)
+    made = make_combiner(combiner, len(members), width, seed)
+    return fuse_members(name, members, made).eval()

@@ -1,0 +1,98 @@
+"""A plain descent: AdamW over parts with rates of their own, and the best look is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from transplant.errors import NumericalError
+from transplant.training.loop import Progress
+from transplant.training.optimizer import make_adamw
+from transplant.training.schedule import warmup_cosine
+
+
+@dataclass
+class Course:
+    """How a run went: (step, loss on the calibration side) of each look, and the best of them."""
+
+    history: list[tuple[int, float]] = field(default_factory=list)
+    best_step: int = 0
+
+    @property
+    def best(self) -> float:
+        """The smallest loss that was seen."""
+        return min(loss for _, loss in self.history)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `descend` needs: parameters with their rates, steps, and two ways to measure."""
+
+    rates: Sequence[tuple[nn.Module, float]]
+    steps: int
+    loss: Callable[[int], Tensor]
+    held: Callable[[], float]
+
+
+class Pace(Protocol):
+    """What a configuration says of a descent."""
+
+    @property
+    def warmup(self) -> float:
+        """Share of the steps spent warming up."""
+        ...
+
+    @property
+    def clip(self) -> float:
+        """Largest gradient norm."""
+        ...
+
+    @property
+    def evaluate_every(self) -> int:
+        """Steps between looks."""
+        ...
+
+
+def descend(plan: Plan, config: Pace, progress: Progress | None = None) -> Course:
+    """AdamW with warm-up and cosine; ends with the best of all looks, the start included.
+
+    Raises:
+        NumericalError: a gradient that is not finite.
+    """
+    modules = [module for module, _ in plan.rates]
+    optimizers = [make_adamw(m.parameters(), rate, 0.0, (0.9, 0.98)) for m, rate in plan.rates]
+    parameters = [parameter for module in modules for parameter in module.parameters()]
+    course = Course([(0, plan.held())])
+    best = _snapshot(modules)
+    for step in range(plan.steps):
+        factor = warmup_cosine(step, plan.steps, warmup=config.warmup)
+        loss = plan.loss(step)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(parameters, config.clip)
+        if not torch.isfinite(norm):
+            raise NumericalError(
+                f"the gradient is not finite at step {step}", hint="a smaller learning rate"
+            )
+        for optimizer, (_, rate) in zip(optimizers, plan.rates, strict=True):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+            optimizer.step()
+            optimizer.zero_grad()
+        if (step + 1) % config.evaluate_every == 0 or step + 1 == plan.steps:
+            held = plan.held()
+            if held < course.best:
+                best, course.best_step = _snapshot(modules), step + 1
+            course.history.append((step + 1, held))
+        if progress is not None:
+            progress(step + 1, plan.steps, f"loss {loss.item():.3f}, best held {course.best:.3f}")
+    for module, tensors in zip(modules, best, strict=True):
+        module.load_state_dict(tensors)
+    return course
+
+
+def _snapshot(modules: Sequence[nn.Module]) -> list[dict[str, Tensor]]:
+    return [{k: v.detach().clone() for k, v in m.state_dict().items()} for m in modules]
