@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.activations.test_writer import make_header, make_states, make_tokens
+from tests.activations.tiny_files import make_header, make_states, make_tokens
 from transplant.activations.joined import join
 from transplant.activations.layout import TokenTable
 from transplant.activations.pairing import aligned_pairs

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import hashlib
-import json
-import os
-import random
-
-import h5py
 import numpy as np
 import pytest
 import torch
 
-from tests.activations.test_writer import (
+from tests.activations.tiny_files import (
     make_header,
     make_states,
     make_tokens,
-    small_chunks,  # noqa: F401  a fixture
     write_file,
     write_rows,
 )
-from transplant.activations.layout import TokenTable
-from transplant.activations.pairing import aligned_pairs
 from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
-from transplant.errors import CorruptError, InputError, NotFoundError, VersionError
-
-
-@pytest.fixture
-def acts_path(tmp_path):
-    return write_file(tmp_path / "a.h5", make_header(), make_tokens())
+from transplant.errors import InputError, NotFoundError
 
 
 @pytest.mark.parametrize("dtype", ["bf16", "fp16"])
@@ -163,143 +148,3 @@ def test_another_backbone_is_refused(acts_path):
             InputError, match="mine has other tokenizer: expected b{12}, found d{12}"
         ):
             acts.check_made_by("a" * 64, "d" * 64, "mine")
-
-
-def test_a_file_cut_short_is_named_wherever_it_is_cut(acts_path):
-    size = acts_path.stat().st_size
-    for kept in (size - 1, size - 2**20, size // 2, 5000, 600, 40, 8, 0):
-        os.truncate(acts_path, kept)
-        with pytest.raises(CorruptError, match=r"a\.h5 .*found .* Try: abi capture it again"):
-            Activations.open(acts_path)
-
-
-def test_what_is_no_file_of_activations_is_named(tmp_path):
-    path = tmp_path / "a.h5"
-    with pytest.raises(NotFoundError, match=r"no file .*a\.h5"):
-        Activations.open(path)
-    for content in (random.Random(0).randbytes(10_000), json.dumps({"rows": 3}).encode()):
-        path.write_bytes(content)
-        with pytest.raises(CorruptError, match="no whole HDF5 file: found .*signature not found"):
-            Activations.open(path)
-    with h5py.File(path, "w") as file:
-        file["ids"] = np.arange(3)
-    with pytest.raises(CorruptError, match="holds no activations: expected .* schema_version"):
-        Activations.open(path)
-    with pytest.raises(CorruptError, match="no whole HDF5 file"):
-        Activations.open(tmp_path)
-
-
-DATASETS = (
-    "ids", "labels", "ends", "windows/first_row", "windows/document", "documents/digest",
-    "taps/block.2.mlp", "committed",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("name", DATASETS)
-def test_a_missing_or_changed_dataset_is_named(acts_path, name):
-    with h5py.File(acts_path, "r+") as file:
-        length = len(file[name])
-        del file[name]
-    with pytest.raises(CorruptError, match=f"damaged: found no dataset {name}"):
-        Activations.open(acts_path)
-    with h5py.File(acts_path, "r+") as file:
-        file[name] = np.full((length + 1, 2), 10**6, np.int64)
-    with pytest.raises(CorruptError, match="damaged: found "):
-        Activations.open(acts_path)
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [("pool", None), ("taps", "[1"), ("taps", '["9"]'), ("taps", "[3]"), ("window", "x"),
-     ("dtype", "fp64"), ("dtype", "fp16"), ("made", "[")],
-)  # fmt: skip
-def test_a_damaged_attribute_is_a_damaged_file(acts_path, name, value):
-    with h5py.File(acts_path, "r+") as file:
-        del file.attrs[name]
-        if value is not None:
-            file.attrs[name] = np.bytes_(value)
-    with pytest.raises(CorruptError, match=r"a\.h5 is damaged"):
-        Activations.open(acts_path)
-
-
-def test_a_newer_file_asks_for_a_newer_abi(acts_path):
-    with h5py.File(acts_path, "r+") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(VersionError, match="expected schema 1, found 2. Try: a newer abi"):
-        Activations.open(acts_path)
-
-
-def tokenized(texts, draw, *, skip=0.0, window=40):
-    """A table of tokens that end at random characters; some at the same one, as bytes do.
-
-    Args:
-        texts: name -> number of characters, in the order of the file.
-        draw: the randomness.
-        skip: the share of rows that a window does not have, at its front, as in T5.
-        window: tokens in a window.
-    """
-    ends, lengths, document = [], [], []
-    for number, length in enumerate(texts.values()):
-        of_one = sorted(draw.choices(range(1, length + 1), k=length // 2))
-        for start in range(0, len(of_one), window):
-            kept = of_one[start : start + window]
-            kept = kept[int(len(kept) * skip) :]
-            ends += kept
-            lengths.append(len(kept))
-            document.append(number)
-    rows = len(ends)
-    return TokenTable(
-        ids=np.zeros(rows, np.int32),
-        labels=np.zeros(rows, np.int32),
-        ends=np.array(ends, np.int32),
-        first_row=np.cumsum([0, *lengths]).astype(np.int64),
-        document=np.array(document, np.int32),
-        digests=tuple(hashlib.sha256(name.encode()).hexdigest() for name in texts),
-    )
-
-
-def oracle(a: TokenTable, b: TokenTable) -> list[tuple[int, int]]:
-    def last_rows(table: TokenTable) -> dict[tuple[str, int], int]:
-        rows = {}
-        for window, (first, last) in enumerate(
-            zip(table.first_row, table.first_row[1:], strict=False)
-        ):
-            for row in range(first, last):
-                rows[table.digests[table.document[window]], int(table.ends[row])] = row
-        return rows
-
-    of_a, of_b = last_rows(a), last_rows(b)
-    return sorted((row, of_b[key]) for key, row in of_a.items() if key in of_b)
-
-
-@pytest.mark.parametrize("skip", [0.0, 0.5])
-def test_aligned_pairs_are_those_of_brute_force(tmp_path, skip):
-    draw = random.Random(skip)
-    texts = {f"text {n}": draw.randrange(2, 400) for n in range(12)}
-    other = dict(draw.sample([*texts.items(), ("only b", 90), ("empty", 1)], 11))
-    a, b = tokenized(texts, draw), tokenized(other, draw, skip=skip, window=25)
-    header = make_header(taps=("0",), widths=(2,))
-    paths = [write_file(tmp_path / f"{n}.h5", header, t) for n, t in enumerate((a, b))]
-    with Activations.open(paths[0]) as left, Activations.open(paths[1]) as right:
-        rows_a, rows_b = aligned_pairs(left, right)
-        pairs = list(zip(rows_a.tolist(), rows_b.tolist(), strict=True))
-        assert pairs == oracle(a, b)
-        assert len(pairs) > 50
-        assert rows_a.dtype == rows_b.dtype == torch.int64
-        back = aligned_pairs(right, left)
-        assert sorted(zip(*[rows.tolist() for rows in back[::-1]], strict=True)) == sorted(pairs)
-        itself = aligned_pairs(left, left)
-        assert torch.equal(*itself)
-
-
-def test_files_of_other_texts_do_not_pair(tmp_path):
-    header, tokens = make_header(), make_tokens()
-    one = write_file(tmp_path / "a.h5", header, tokens)
-    two = write_file(tmp_path / "b.h5", header, make_tokens(name="other"))
-    with Activations.open(one) as a, Activations.open(two) as b:
-        assert [len(rows) for rows in aligned_pairs(a, b)] == [0, 0]
-    pooled = write_file(tmp_path / "c.h5", dataclasses.replace(header, pool="mean"), tokens)
-    with Activations.open(one) as a, Activations.open(pooled) as b:
-        for sides in ((a, b), (b, a)):
-            with pytest.raises(InputError, match=r"c\.h5 are windows: expected --pool none"):
-                aligned_pairs(*sides)

@@ -68,3 +68,17 @@ def abi(tmp_path, tiny_texts, corpus) -> Abi:
     """A registry with tiny backbones and nothing else, for one test alone."""
     put_backbones(tmp_path / "registry", tiny_texts)
     return Abi(tmp_path / "registry", corpus)
+
+
+@pytest.fixture(scope="session")
+def stored(tmp_path_factory, corpus):
+    """A registry with 2M, `other` of the same tokenizer, and 2M-tales; tests must not change it."""
+    from tests.commands.core_runs import train_core, train_inside
+
+    abi = Abi(tmp_path_factory.mktemp("cores"), corpus)
+    made = {"2M": train_core(abi)}
+    made["other"] = train_core(abi, "--name", "other", "--tokenizer", "2M", "--seed", "1")
+    made["2M-tales"] = train_inside(abi, "2M", "lite")
+    for ran in made.values():
+        assert ran.code == 0, ran.err
+    return abi, {name: ran.json for name, ran in made.items()}

@@ -1,61 +1,19 @@
 from __future__ import annotations
 
-import errno
 import json
 import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from torch import Tensor
 
 from registry.manifest import BackboneRecord, Manifest
 from registry.tensors import hash_tensors
-from transplant.errors import (
-    CorruptError,
-    ExistsError,
-    InputError,
-    StorageError,
-)
+from tests.surgery.pasted import INDEX, PREFIX, MakeCore, config_of, load_core, raw_bytes, tree
+from transplant.errors import CorruptError
 from transplant.surgery import paste as pasting
 from transplant.surgery.paste import paste, plan_paste, read_back
-
-MakeCore = Callable[..., Path]
-PREFIX = "model.domain_modules."
-UP = PREFIX + "python.up.weight"
-INDEX = "model.safetensors.index.json"
-
-
-def load_core(folder: Path) -> dict[str, Tensor]:
-    """By safetensors itself, through the index where there is one."""
-    if not (folder / INDEX).exists():
-        return load_file(folder / "model.safetensors")
-    places = json.loads((folder / INDEX).read_text())["weight_map"]
-    found: dict[str, Tensor] = {}
-    for file in sorted(set(places.values())):
-        part = load_file(folder / file)
-        assert all(places[name] == file for name in part)
-        found |= part
-    assert found.keys() == places.keys()
-    return found
-
-
-def raw_bytes(tensor: Tensor) -> bytes:
-    return tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes()
-
-
-def config_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text())
-
-
-def tree(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
@@ -217,132 +175,3 @@ def test_report_is_json(make_core: MakeCore, tmp_path: Path) -> None:
     text = json.loads(json.dumps(report.as_dict()))
     assert text["identical"] is True
     assert text["modules"][0]["tensors"][0].keys() >= {"name", "shape", "dtype", "sha256_source"}
-
-
-@pytest.mark.parametrize(
-    ("raised", "caught", "message"),
-    [
-        (KeyboardInterrupt(), KeyboardInterrupt, None),
-        (OSError(errno.ENOSPC, "no space"), StorageError, "is full: expected [0-9]+ bytes"),
-        (OSError(errno.EACCES, "no"), StorageError, "cannot write"),
-    ],
-)
-@pytest.mark.parametrize("shards", [1, 2])
-@pytest.mark.parametrize("replace_out", [True, False])
-def test_interrupted_copy_leaves_what_was_there(
-    shards: int,
-    replace_out: bool,
-    raised: BaseException,
-    caught: type[BaseException],
-    message: str | None,
-    make_core: MakeCore,
-    tmp_path: Path,
-) -> None:
-    plan = plan_paste(make_core("source", ["python"]), make_core("target", shards=shards))
-    out = make_core("out") if replace_out else tmp_path / "new" / "out"
-    before = tree(tmp_path)
-
-    def stop(done: int, total: int) -> None:
-        if done > total // 2:
-            assert list(out.parent.glob(".out.partial/*"))  # control: it was under way
-            raise raised
-
-    with pytest.raises(caught, match=message):
-        paste(plan, out, replace_out=replace_out, progress=stop)
-    assert tree(tmp_path) == before
-    assert {path.name for path in tmp_path.iterdir()} <= {"source", "target", "out"}
-
-
-def test_out_is_replaced_only_where_asked_and_safe(make_core: MakeCore, tmp_path: Path) -> None:
-    source, target = make_core("source", ["python"]), make_core("target")
-    plan = plan_paste(source, target)
-    before = tree(tmp_path)
-    with pytest.raises(ExistsError, match="--replace"):
-        paste(plan, target)
-    with pytest.raises(InputError, match=r"a folder with a config.json"):
-        paste(plan, tmp_path, replace_out=True)
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(InputError, match="is in it"):
-        paste(plan, tmp_path, replace_out=True)
-    (tmp_path / "config.json").unlink()
-    assert tree(tmp_path) == before
-    paste(plan, target, replace_out=True)
-    assert UP in load_core(target)
-    assert not list(tmp_path.glob(".*"))
-
-
-def test_folder_of_another_paste_is_left_alone(make_core: MakeCore, tmp_path: Path) -> None:
-    plan = plan_paste(make_core("source", ["python"]), make_core("target"))
-    (tmp_path / ".out.partial").mkdir()
-    with pytest.raises(StorageError, match=r"rm -r .*\.out\.partial"):
-        paste(plan, tmp_path / "out")
-    assert (tmp_path / ".out.partial").is_dir()
-
-
-def test_change_since_the_plan_is_noticed(make_core: MakeCore, tmp_path: Path) -> None:
-    source, target = make_core("source", ["python"]), make_core("target")
-    plan = plan_paste(source, target)
-    file = source / "model.safetensors"
-    data = bytearray(file.read_bytes())
-    data[plan.modules[0].tensors[-1].span.begin] ^= 1
-    file.write_bytes(data)
-    with pytest.raises(CorruptError, match="changed since"):
-        paste(plan, tmp_path / "out")
-    os.utime(target / "config.json", (1, 1))
-    with pytest.raises(StorageError, match="was changed"):
-        paste(plan_paste_before(plan), tmp_path / "out")
-    assert not (tmp_path / "out").exists()
-
-
-def plan_paste_before(plan: Any) -> Any:
-    """The same plan with the source as it is now, the target as it was."""
-    fresh = plan_paste(plan.source.path, plan.target.path)
-    return type(fresh)(fresh.source, plan.target, fresh.modules, fresh.dtype)
-
-
-def in_python(code: str, *args: str) -> str:
-    command = [sys.executable, "-c", code, *args]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def test_import_is_light() -> None:
-    code = (
-        "import sys, transplant.surgery.paste;"
-        "heavy = {'torch', 'numpy', 'safetensors', 'transformers', 'mmap'};"
-        "print(sorted(heavy & set(sys.modules)))"
-    )
-    assert in_python(code) == "[]"
-
-
-PASTE = """
-import sys
-from pathlib import Path
-from transplant.surgery.paste import paste, plan_paste
-
-def peak():  # ru_maxrss would count what the parent held when it forked
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
-
-source, target, out = map(Path, sys.argv[1:])
-peaks = [peak()]
-paste(plan_paste(source, target), out)
-peaks.append(peak())
-(target / "model.safetensors").read_bytes()
-print(*peaks, peak())
-"""
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc")
-def test_memory_does_not_grow_with_the_target(make_core: MakeCore, tmp_path: Path) -> None:
-    source = make_core("source", ["python"])
-    peaks: list[int] = []
-    for megabytes in (60, 240):
-        big = {"model.core.big": torch.zeros(megabytes, 1 << 18)}
-        target = make_core(f"target-{megabytes}", change=lambda t, big=big: t.update(big))
-        out = tmp_path / f"out-{megabytes}"
-        told = in_python(PASTE, str(source), str(target), str(out))
-        before, after, control = map(int, told.split())
-        assert after - before < 15 * 1024
-        assert control - after > (megabytes - 15) * 1024
-        peaks.append(after)
-    assert abs(peaks[1] - peaks[0]) < 15 * 1024

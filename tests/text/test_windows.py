@@ -1,6 +1,8 @@
 """Windows keep to their documents and lose no token."""
 
 import copy
+import gc
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -75,6 +77,26 @@ def test_max_tokens_stops_after_the_document_that_reaches_it(
     total = sum(map(len, some))
     last = sum(len(window) for window in some if window.document == some[-1].document)
     assert total - last < 500 <= total
+
+
+def test_windows_take_eight_bytes_for_each_token(
+    tiny_corpus: Corpus, tiny_tokenizer: "PreTrainedTokenizerFast"
+) -> None:
+    long = [Document(" ".join(document.text for document in tiny_corpus), "")]
+
+    def held(make) -> float:
+        """Bytes for each token of what is made."""
+        tracemalloc.start()
+        made = make()
+        gc.collect()
+        size, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        del made
+        return size / tokens
+
+    tokens = sum(map(len, cut_windows(long, tiny_tokenizer, 512, min_length=1)))
+    assert 8 <= held(lambda: cut_windows(long, tiny_tokenizer, 512, min_length=1)) < 12
+    assert held(lambda: list(tokenize(long, tiny_tokenizer))) > 30
 
 
 def test_windows_that_cannot_be_are_refused(

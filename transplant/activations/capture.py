@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
+from array import array
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -64,19 +65,21 @@ def token_table(
         windows: of all documents.
         pool: `none`, or one row for each window: `mean` or `last`.
     """
-    rows = [backbone.rows_of(window) for window in windows]
-    counts = [len(row.labels) if pool == "none" else 1 for row in rows]
-
-    def column(values: Iterator[Sequence[int]]) -> np.ndarray:
-        kept = values if pool == "none" else (v[-1:] for v in values)
-        return np.fromiter((n for v in kept for n in v), dtype=np.int32, count=sum(counts))
-
-    labels = column(iter(row.labels for row in rows))
+    kept = slice(None) if pool == "none" else slice(-1, None)
+    # Window by window, in 32 bits: lists of all rows would be the largest thing in the process.
+    ids, labels, ends = array("i"), array("i"), array("i")
+    first_row = [0]
+    for window in windows:
+        row = backbone.rows_of(window)
+        ids.extend(row.ids[kept])
+        labels.extend(row.labels if pool == "none" else [NO_LABEL])
+        ends.extend(row.ends[kept])
+        first_row.append(len(ids))
     return TokenTable(
-        ids=column(iter(row.ids for row in rows)),
-        labels=labels if pool == "none" else np.full_like(labels, NO_LABEL),
-        ends=column(iter(row.ends for row in rows)),
-        first_row=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        ids=np.asarray(ids),
+        labels=np.asarray(labels),
+        ends=np.asarray(ends),
+        first_row=np.array(first_row, dtype=np.int64),
         document=np.array([window.document for window in windows], dtype=np.int32),
         digests=tuple(document.digest for document in documents),
     )

@@ -118,4 +118,4 @@ def window_ends(backbone: Backbone, windows: Sequence[Window]) -> tuple[torch.Te
 def _windows(backbone: Backbone, excerpts: Sequence[Document]) -> Iterator[Window]:
     for number, (ids, ends) in enumerate(tokenize(excerpts, backbone.tokenizer)):
         limit = backbone.context
-        yield Window(tuple(ids[:limit]), tuple(ends[:limit]), number)
+        yield Window(ids[:limit], ends[:limit], number)
