@@ -16,6 +16,7 @@ from commands.cores import cores
 from commands.demo import demo
 from commands.embed_init import embed_init
 from commands.extract import extract
+from commands.gate import gate
 from commands.inject import inject
 from commands.inspect_ import inspect_
 from commands.invariance import invariance
@@ -42,6 +43,7 @@ VERBS = (
     ("paste", paste, MODULES),
     ("extract", extract, MODULES),
     ("inject", inject, MODULES),
+    ("gate", gate, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
     ("capture", capture, ALIGNMENT),

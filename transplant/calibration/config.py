@@ -93,3 +93,29 @@ class RepairConfig:
             raise InputError(
                 "the ridge strengths must be positive", found=(self.ridge, self.output_ridge)
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig:
+    """How the gate of a module is fitted."""
+
+    tokens: int = 30_000
+    """Tokens that it is fitted on, of the domain's training split and of the general text's."""
+    calibration_tokens: int = 12_000
+    """Tokens of either calibration split, on which memory and threshold are chosen."""
+    window: int = 512
+    """Tokens per window."""
+    memories: tuple[float, ...] = (0.0, 0.8, 0.9, 0.95, 0.98, 0.99)
+    """What is tried: the weight of what one position said at the next."""
+    ridge: float = 1e-3
+    """Ridge strength of the classifier, relative to the mean variance of z."""
+    most_worse: float = 0.005
+    """How much worse the perplexity of general text may be for it, as a share."""
+
+    def __post_init__(self) -> None:
+        if min(self.tokens, self.calibration_tokens) < 1 or self.window < 2:
+            raise InputError("a gate is fitted on tokens, in windows of at least two")
+        if not self.memories or not all(0 <= memory <= 1 for memory in self.memories):
+            raise InputError("a gate's memory", expected="0 to 1", found=self.memories)
+        if self.most_worse < 0 or self.ridge <= 0:
+            raise InputError("most_worse must not be negative, ridge must be positive")
