@@ -55,7 +55,7 @@ class UpdateText:
     train: Sequence[Window]
     eval: Sequence[Window]
     shared: Sequence[Window]
-    """What a repair reads: windows of the training side."""
+    """What a repair chooses from: windows of the training side."""
 
 
 @dataclass
@@ -134,7 +134,7 @@ class Study(Stepwise):
                     f"{corpus} has too few documents for {parts} rounds", found=len(splits.train)
                 )
             train = windows_of(backbone, documents, config.window, budget)
-            shared = windows_of(backbone, documents, self.repair.window, self.repair.tokens)
+            shared = windows_of(backbone, documents, self.repair.window, self.repair.pool)
             texts.append(UpdateText(corpus, splits.fingerprint, train, held, shared))
         return texts
 

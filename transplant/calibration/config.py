@@ -74,24 +74,44 @@ class RepairConfig:
 
     tokens: int = 4_000
     """Tokens of shared text that both backbones read."""
+    pool: int = 64_000
+    """Tokens of the text that these are chosen from, by likeness to the domain's token counts."""
     window: int = 128
     """Tokens per window."""
-    ridge: float = 0.1
-    """Ridge strength, relative to the mean variance of a feature; around the old interface."""
+    ridges: tuple[float, ...] = (1e-3, 1e-2, 0.1, 1.0, 10.0)
+    """Strengths that are tried, relative to the mean variance of a feature and around the old
+    interface; held-out positions of the shared text choose, for either map."""
+    held_out: int = 5
+    """Of the windows every so many-th is held out for that choice."""
     output_ridge: float = 1e-3
-    """The same for the map through the two heads; around the identity."""
+    """The strength for the map through the two heads; around the identity."""
     output: bool = True
     """Whether `P_out` is solved for as well."""
+    words: tuple[float, ...] = (1.0,)
+    """How much of what the old backbone said may be wanted beside the old module's change; the
+    domain's calibration split chooses between these, at each strength, and none of it."""
+    logit_ridges: tuple[float, ...] = (0.1, 1.0)
+    """Strengths of that fit to changes of logits, relative to their mean curvature."""
+    likely_tokens: int = 32
+    """Tokens of the vocabulary on which the change of logits of one position is compared."""
+    iterations: int = 5
+    """Of the solver of that fit."""
+    calibration_tokens: int = 4_000
+    """Tokens of the domain's calibration split that choose."""
 
     def __post_init__(self) -> None:
-        if self.tokens <= 0 or self.window < 2:
+        if min(self.tokens, self.pool, self.calibration_tokens) <= 0 or self.window < 2:
             raise InputError(
                 "a repair needs tokens, in windows of at least two",
-                found=(self.tokens, self.window),
+                found=(self.tokens, self.pool, self.window),
             )
-        if min(self.ridge, self.output_ridge) <= 0:
+        strengths = (*self.ridges, self.output_ridge, *self.logit_ridges)
+        if not self.ridges or min(strengths) <= 0:
+            raise InputError("the ridge strengths must be positive", found=strengths)
+        if self.held_out < 2 or self.likely_tokens < 2 or self.iterations < 0:
             raise InputError(
-                "the ridge strengths must be positive", found=(self.ridge, self.output_ridge)
+                "held_out and likely_tokens must be at least 2, iterations not negative",
+                found=(self.held_out, self.likely_tokens, self.iterations),
             )
 
 

@@ -79,12 +79,17 @@ class Checking:
     """The module and its interface, as they were."""
     text: DomainText
     shared: Sequence[Window]
-    """Text to repair on; none of the domain's is needed."""
+    """Text to repair on, of which that is chosen which looks most like the domain."""
     recipe: TrainConfig
     """Of the native."""
     repair: RepairConfig = field(default_factory=RepairConfig)
     counts: Mapping[str, int] = field(default_factory=dict)
     """The domain's token counts, which travel with the module."""
+
+    @property
+    def repair_calibration(self) -> Sequence[Window]:
+        """What chooses the output map of a repair: the first windows of the calibration split."""
+        return _first(self.text.calibration, self.repair.calibration_tokens)
 
 
 def check_update(
@@ -111,7 +116,7 @@ def check_update(
     began = time.monotonic()
     repaired = repair(
         checking.original, updated, checking.correction, checking.shared, checking.repair,
-        checking.counts,
+        checking.counts, checking.repair_calibration,
     )  # fmt: skip
     repair_seconds = time.monotonic() - began
     recipe = replace(checking.recipe, seed=seed)
