@@ -23,6 +23,7 @@ NOTES = {
     "repaired": "interface solved for again, no gradient; the calibration split chooses",
     "native_updated": "trained on the updated backbone: the ceiling",
     "native_same_tokens": "control: native, with as many tokens as the repair read",
+    "random_repaired": "control: an untrained module, repaired to do what the old one did",
     "random_module": "control: an untrained module behind the same interface",
 }
 

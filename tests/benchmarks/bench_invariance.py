@@ -186,7 +186,8 @@ def report(done: dict[str, Any]) -> int:
     for key, found in done.items():
         if "rounds" not in found:
             updates.setdefault(key.rsplit(", ", 1)[0], []).append(found)
-    print(f"{'':28}{'zero-shot':>10}{'repaired':>10}{'random':>9}{'small':>8}{'update gain':>13}")
+    titles = "zero-shot  repaired   random  repaired   small  update gain"
+    print(f"{'':29}{titles}")
     for key, rows in updates.items():
         report_update(key, rows, updates.get(key.replace("stability 1", "stability 0")), goals)
     for key, found in done.items():
@@ -205,13 +206,13 @@ def report_update(
         mean(rows, lambda f: f["efficacy"]),
         mean(rows, lambda f: f["repaired"]["efficacy"]),
     )
-    random, small = (
+    random, refitted, small = (
         mean(rows, lambda f, n=name: f["controls"][n]["efficacy"])
-        for name in ("random_module", "native_same_tokens")
+        for name in ("random_module", "random_repaired", "native_same_tokens")
     )
     faster = mean(rows, lambda f: f["repair_speedup"])
     print(
-        f"{key:28}{zero:10.1%}{repaired:10.1%}{random:9.1%}{small:8.1%}"
+        f"{key:28}{zero:10.1%}{repaired:10.1%}{random:9.1%}{refitted:10.1%}{small:8.1%}"
         f"{mean(rows, gain):10.4f} nats   repair {faster:.1f} times cheaper; seeds "
         + " ".join(f"{f['efficacy']:.1%}/{f['repaired']['efficacy']:.1%}" for f in rows)
         + f"; {rows[0]['update']['steps']} steps, {mean(rows, processor):.0f} s a row"

@@ -33,7 +33,9 @@ def report(trained_abi, other_text):
 
 def test_invariance_json_holds_every_number_the_design_names(report):
     systems = {"raw", "with_module", "raw_updated", "zero_shot", "native_updated", "repaired"}
-    assert systems | {"random_module", "native_same_tokens"} == set(report["ppl"])
+    assert systems | {"random_module", "random_repaired", "native_same_tokens"} == set(
+        report["ppl"]
+    )
     for one in report["each"]:
         ppl, found = one["ppl"], one["efficacy"]["zero_shot"]
         by_hand = efficacy(ppl["raw_updated"], ppl["zero_shot"], ppl["native_updated"])

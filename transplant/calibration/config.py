@@ -90,7 +90,7 @@ class RepairConfig:
     words: tuple[float, ...] = (1.0,)
     """How much of what the old backbone said may be wanted beside the old module's change; the
     domain's calibration split chooses between these, at each strength, and none of it."""
-    logit_ridges: tuple[float, ...] = (0.1, 1.0)
+    logit_ridges: tuple[float, ...] = (0.3, 1.0, 3.0)
     """Strengths of that fit to changes of logits, relative to their mean curvature."""
     likely_tokens: int = 32
     """Tokens of the vocabulary on which the change of logits of one position is compared."""

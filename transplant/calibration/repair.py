@@ -24,6 +24,7 @@ from transplant.calibration.config import RepairConfig
 from transplant.calibration.repair_output import TriedOutput, refit_to_changes
 from transplant.calibration.repair_rows import Pairs, choose_windows, hold_out, read_both
 from transplant.errors import InputError
+from transplant.modules.domain import DomainModule
 from transplant.modules.hosted import Correction
 from transplant.text.windows import Window
 
@@ -56,6 +57,7 @@ def repair(
     config: RepairConfig,
     counts: Mapping[str, int] | None = None,
     calibration: Sequence[Window] = (),
+    stand_in: DomainModule | None = None,
 ) -> Repaired:
     """Fits `P_in` to the old `t P_in` and `P_out` to the old correction, as the new head sees it.
 
@@ -70,6 +72,8 @@ def repair(
             tokens. Without them every window and token counts alike.
         calibration: windows of the domain's calibration split, which choose an output map for
             what the updated backbone shall say; none: the old correction is all that is wanted.
+        stand_in: a module to put in the old one's place behind the repaired interface, its output
+            map fitted to what the old one did: what a control needs.
 
     Raises:
         InputError: backbones of other widths or tokenizers, or a module that reads windows.
@@ -83,6 +87,8 @@ def repair(
     )
     ridge = _refit_input(old, new, pairs, held, config)
     ridge_out, tried = None, ()
+    if stand_in is not None:
+        new = Correction(new.interface, stand_in).eval()
     if config.output:
         _map_output(before, after, new.interface.proj_out, config, counts or {})
         ridge_out = _refit_output(old, new, pairs, held, config)
