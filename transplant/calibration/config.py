@@ -129,7 +129,7 @@ class GateConfig:
     """What is tried: the weight of what one position said at the next."""
     ridge: float = 1e-3
     """Ridge strength of the classifier, relative to the mean variance of z."""
-    most_worse: float = 0.005
+    most_worse: float = 0.01
     """How much worse the perplexity of general text may be for it, as a share."""
 
     def __post_init__(self) -> None:
