@@ -19,6 +19,7 @@ from commands.demo import demo
 from commands.embed_init import embed_init
 from commands.extract import extract
 from commands.fuse import fuse
+from commands.gate import gate
 from commands.inject import inject
 from commands.inspect_ import inspect_
 from commands.invariance import invariance
@@ -47,6 +48,7 @@ VERBS = (
     ("inject", inject, MODULES),
     ("adapters", adapters, MODULES),
     ("fuse", fuse, MODULES),
+    ("gate", gate, MODULES),
     ("train-core", train_core, MODULES),
     ("train-reference", train_reference, MODULES),
     ("advise", advise, ALIGNMENT),

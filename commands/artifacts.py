@@ -90,7 +90,20 @@ def store_hosted(
     facts["parents"] = {**facts["parents"], "module_here": entry.manifest.sha256}
     interface = describe("interface", name, domain, backbone, d_abi, taps=correction.taps, **facts)
     session.registry.write(interface, tensors_of(correction.interface), replace=replace)
+    if replace:
+        _remove_gate(session, name, backbone, d_abi)
     return entry.manifest
+
+
+def _remove_gate(session: Session, name: str, backbone: Backbone, d_abi: int) -> None:
+    """Removes the gate of a module that was replaced: it was fitted to another z."""
+    from transplant.errors import NotFoundError
+
+    try:
+        session.registry.remove(session.registry.find("gate", name, backbone.name, d_abi))
+    except NotFoundError:
+        return
+    session.out.warn(f"the gate of {name}@{backbone.name} is gone with what it was fitted to")
 
 
 def store_bridge(

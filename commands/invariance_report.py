@@ -20,9 +20,10 @@ NOTES = {
     "with_module": "the module on it",
     "raw_updated": "the updated backbone: module off",
     "zero_shot": "old interface, old module, nothing trained",
-    "repaired": "interface solved for again, no gradient, none of the domain's text",
+    "repaired": "interface solved for again, no gradient; the calibration split chooses",
     "native_updated": "trained on the updated backbone: the ceiling",
     "native_same_tokens": "control: native, with as many tokens as the repair read",
+    "random_repaired": "control: an untrained module, repaired to do what the old one did",
     "random_module": "control: an untrained module behind the same interface",
 }
 
@@ -101,6 +102,11 @@ def _one_seed(
         "ppl": check.ppl,
         "efficacy": {name: found.as_dict() for name, found in check.efficacies.items()},
         "update_ppl": {"before": ppl_before, "after": update_ppl(updated.backbone, text)},
+        "repair_choice": {
+            "ridge": check.repaired.ridge,
+            "ridge_out": check.repaired.ridge_out,
+            "tried": [dataclasses.asdict(one) for one in check.repaired.tried],
+        },
         "z_off": {"before": check.repaired.z_off_before, "repaired": check.repaired.z_off_after},
         **_cost(check, study),
         "module_sha256": {

@@ -11,7 +11,7 @@ from transplant.calibration.objectives.config import TRAINED
 from transplant.calibration.objectives.spec import SPECS
 from transplant.errors import InputError
 from transplant.surgery.inject.config import GATE_KINDS
-from transplant.training.config import UPDATE_KINDS, TrainConfig, UpdateConfig
+from transplant.training.config import TrainConfig, UpdateConfig
 from transplant.training.schedule import SCHEDULES
 
 ModuleOption = Annotated[
@@ -41,23 +41,6 @@ Replace = Annotated[bool, typer.Option("--replace", help="Replace what has that 
 Explain = Annotated[bool, typer.Option("--explain", help="Print what was tried, too.")]
 EvalTokens = Annotated[
     int, typer.Option("--eval-tokens", min=64, help="Held-out tokens to evaluate on.")
-]
-UpdateKind = Annotated[str, typer.Option("--kind", help=f"One of: {', '.join(UPDATE_KINDS)}.")]
-UpdateSteps = Annotated[int, typer.Option("--steps", help="Steps of an update.")]
-UpdateBatch = Annotated[int, typer.Option("--batch", help="Windows per step of an update.")]
-UpdateWindow = Annotated[int, typer.Option("--window", help="Tokens per window of an update.")]
-UpdateRate = Annotated[float, typer.Option("--learning-rate", help="Peak rate of an update.")]
-Stability = Annotated[
-    float, typer.Option("--stability", help="Weight of the term that holds z; 0 for none.")
-]
-TrainInterface = Annotated[
-    bool,
-    typer.Option(
-        "--train-interface/--freeze-interface", help="Whether the interface follows that term too."
-    ),
-]
-RepairTokens = Annotated[
-    int, typer.Option("--repair-tokens", min=64, help="Tokens of shared text that a repair reads.")
 ]
 Objective = Annotated[
     str,

@@ -16,7 +16,8 @@ def rm(
     session: Session,
     name: Annotated[str, typer.Argument(help="A backbone or a hosted module.")],
     kind: Annotated[
-        str | None, typer.Option(help="Only this kind; default: the module and its interface.")
+        str | None,
+        typer.Option(help="Only this kind; default: the module, its interface and gate."),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
 ) -> None:
@@ -25,10 +26,11 @@ def rm(
 
     found = [session.find(name, kind)]
     if kind is None and found[0].manifest.kind == "module":
-        try:
-            found.append(session.find(name, "interface"))
-        except NotFoundError:
-            session.out.note("it has no interface")
+        for with_it in ("interface", "gate"):
+            try:
+                found.append(session.find(name, with_it))
+            except NotFoundError:
+                session.out.note(f"it has no {with_it}")
     if not yes:
         paths = ", ".join(str(entry.path) for entry in found)
         typer.confirm(f"Remove {paths}?", abort=True, err=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-import typing
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from commands.option_groups import grouped, parameters_of
 from commands.output import Output
 from transplant.errors import TransplantError
 
@@ -162,14 +162,10 @@ class Session:
 def as_command(verb: Callable[..., None]) -> Callable[..., None]:
     """Gives a verb the shared options and turns what it raises into exit codes.
 
-    The verb takes a `Session` first; Typer sees the other parameters and the shared ones.
+    The verb takes a `Session` first; Typer sees the other parameters, those that are a group field
+    by field, and the shared ones.
     """
-    hints = typing.get_type_hints(verb, include_extras=True)
-    own = [
-        parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in inspect.signature(verb).parameters.items()
-        if name != "session"
-    ]
+    own = parameters_of(verb)
     shared = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
@@ -189,7 +185,8 @@ def as_command(verb: Callable[..., None]) -> Callable[..., None]:
             device=common["device"],
             registry_root=common["registry"],
         )
-        raise typer.Exit(_run(verb, session, values, debug=common["debug"]))
+        taken = grouped(verb, values)
+        raise typer.Exit(_run(verb, session, taken, debug=common["debug"]))
 
     parameters = [*own, *shared]
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]

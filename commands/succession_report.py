@@ -7,6 +7,7 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from commands.corpora import read_splits, windows_of
+from commands.gates import at_the_gate, gates_of
 from commands.output import table
 from commands.updating import Studied, Study, UpdateText, open_hosted, update_ppl
 from transplant.errors import InputError
@@ -15,12 +16,15 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from transplant.backbones.view import Backbone
+    from transplant.modules.gate import Gate
     from transplant.modules.hosted import Correction
+    from transplant.text.splits import Splits
     from transplant.text.windows import Window
     from transplant.training.update import Updated
 
 GENERAL = "general"
 APPLIED = ("zero_shot", "repaired")
+BEFORE = "before"
 LEAST_EFFICACY = 0.5
 GENERAL_CHARS = 2_000_000  # a tenth of it is held out
 
@@ -36,14 +40,16 @@ def succession_report(
     original = open_hosted(study.session, modules[0])[0].backbone
     texts = _texts_of_rounds(study, original, corpora, rounds)
     studied = [study.open_module(name, original, texts[0]) for name in modules]
-    columns = _columns(study, original, studied, general)
+    other = read_splits(study.session, general, GENERAL_CHARS)
+    columns = _columns(study, original, studied, other)
+    gates, gate_facts = gates_of(study, studied, other)
     first = {one.name: one.checking.correction for one in studied}
-    matrix_before = matrix_of(original, first, columns)
+    before = _matrices(original, {BEFORE: first}, gates, columns)
     latest = Updated(original, tuple(one.checking.correction.interface for one in studied))
     each = []
     for number, text in enumerate(texts, start=1):
         study.session.out.note(f"round {number} of {rounds}: {text.corpus}")
-        latest, record = _one_round(study, latest, studied, text, columns, number)
+        latest, record = _one_round(study, latest, studied, text, columns, gates, number)
         each.append(record)
     least = {
         applied: min(row["efficacy"][name][applied] for row in each for name in modules)
@@ -53,7 +59,8 @@ def succession_report(
         "modules": modules,
         "backbone": original.name,
         "rounds": each,
-        "matrix_before": matrix_before,
+        **{f"{key}_before": value[BEFORE] for key, value in before.items()},
+        "gates": gate_facts,
         "least_efficacy": least,
         "decay": {name: _decay([row["efficacy"][name] for row in each]) for name in modules},
         "module_sha256": {one.name: _module_hashes(one) for one in studied},
@@ -85,6 +92,7 @@ def _one_round(
     studied: list[Studied],
     text: UpdateText,
     columns: dict[str, list[Window]],
+    gates: dict[str, Gate],
     number: int,
 ) -> tuple[Updated, dict[str, Any]]:
     from transplant.evaluation.update_check import check_update
@@ -106,34 +114,53 @@ def _one_round(
         ppl[one.name] = check.ppl
         efficacies[one.name] = {name: found.ppl.mean for name, found in check.efficacies.items()}
     with study.step("matrix"):
-        matrix = {
-            applied: matrix_of(updated.backbone, found, columns)
-            for applied, found in corrections.items()
-        }
+        matrices = _matrices(updated.backbone, corrections, gates, columns)
     return updated, {
         "round": number,
         "corpus": text.corpus,
         "ppl": ppl,
         "efficacy": efficacies,
         "update_ppl": {"before": ppl_before, "after": update_ppl(updated.backbone, text)},
-        "matrix": matrix,
+        **matrices,
         "backbone_sha256": updated.backbone.weights_sha256,
         "seconds": dict(study.seconds),
     }
 
 
 def _columns(
-    study: Study, backbone: Backbone, studied: list[Studied], general: str
+    study: Study, backbone: Backbone, studied: list[Studied], general: Splits
 ) -> dict[str, list[Window]]:
     """Held-out windows of general text and of every domain."""
-    splits = read_splits(study.session, general, GENERAL_CHARS)
     window = studied[0].checking.recipe.window
-    columns = {GENERAL: windows_of(backbone, splits.eval, window, study.eval_tokens)}
+    columns = {GENERAL: windows_of(backbone, general.eval, window, study.eval_tokens)}
     return columns | {one.name: list(one.checking.text.eval) for one in studied}
 
 
+def _matrices(
+    backbone: Backbone,
+    corrections: dict[str, dict[str, Correction]],
+    gates: dict[str, Gate],
+    columns: dict[str, list[Window]],
+) -> dict[str, Any]:
+    """For each way of applying the modules: without their gates, with them, and what these do."""
+    from transplant.modules.gate import Gated
+
+    plain = {applied: matrix_of(backbone, found, columns) for applied, found in corrections.items()}
+    gated = {
+        applied: matrix_of(
+            backbone, {name: Gated(one, gates[name]) for name, one in found.items()}, columns
+        )
+        for applied, found in corrections.items()
+    }
+    return {
+        "matrix": plain,
+        "matrix_gated": gated,
+        "gate": {way: at_the_gate(plain[way], gated[way], [*gates]) for way in corrections},
+    }
+
+
 def matrix_of(
-    backbone: Backbone, corrections: dict[str, Correction], columns: dict[str, list[Window]]
+    backbone: Backbone, corrections: dict[str, Any], columns: dict[str, list[Window]]
 ) -> dict[str, Any]:
     """Perplexities by what is attached and what is read, and what follows from them.
 
@@ -201,7 +228,12 @@ def succession_tables(report: dict[str, Any]) -> Group:
         matrix.add_row(attached, *(f"{row[column]:.2f}" for column in columns))
     notes = table("", "", "")
     for name, percent in last["general_worsens"].items():
-        notes.add_row(f"general text with {name}", f"{percent:+.1f} %")
+        notes.add_row(f"general text with {name}, no gate", f"{percent:+.1f} %")
+    final = report["rounds"][-1]
+    for name, percent in final["matrix_gated"]["zero_shot"]["general_worsens"].items():
+        notes.add_row(f"general text with {name}, gated", f"{percent:+.2f} %")
+    for name, found in final["gate"]["zero_shot"].items():
+        notes.add_row(f"of the gain of {name} its gate keeps", f"{found['kept']:.1%}")
     for name, percent in last["others_worsen"].items():
         notes.add_row(f"the domain of {name}, with the others as well", f"{percent:+.1f} %")
     for name, decay in report["decay"].items():

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.evaluation.likelihood import Likelihood
     from transplant.evaluation.update_check import Checking
+    from transplant.modules.gate import Gate
     from transplant.modules.interface import Interface
     from transplant.text.documents import Document
     from transplant.text.splits import Splits
@@ -41,6 +42,8 @@ class Studied:
     split: str
     checking: Checking
     before: dict[str, Likelihood]
+    gate: Gate | None
+    """The gate that it is hosted with; what is checked is the module without it."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class UpdateText:
     train: Sequence[Window]
     eval: Sequence[Window]
     shared: Sequence[Window]
-    """What a repair reads: windows of the training side."""
+    """What a repair chooses from: windows of the training side."""
 
 
 @dataclass
@@ -112,7 +115,7 @@ class Study(Stepwise):
         )
         with self.step("evaluate_before"):
             before = score_before(checking)
-        return Studied(name, manifest, corpus, splits.fingerprint, checking, before)
+        return Studied(name, manifest, corpus, splits.fingerprint, checking, before, hosted.gate)
 
     def read_text(self, backbone: Backbone, corpus: str, parts: int = 1) -> list[UpdateText]:
         """The text of each update: the training documents of a corpus are dealt out to them."""
@@ -131,7 +134,7 @@ class Study(Stepwise):
                     f"{corpus} has too few documents for {parts} rounds", found=len(splits.train)
                 )
             train = windows_of(backbone, documents, config.window, budget)
-            shared = windows_of(backbone, documents, self.repair.window, self.repair.tokens)
+            shared = windows_of(backbone, documents, self.repair.window, self.repair.pool)
             texts.append(UpdateText(corpus, splits.fingerprint, train, held, shared))
         return texts
 

@@ -16,7 +16,7 @@ from transplant.errors import CorruptError, InputError, VersionError
 SCHEMA_VERSION = 1
 KINDS = (
     "backbone", "module", "interface", "bridge", "adapter", "basis", "bank", "tokens", "injection",
-    "fusion",
+    "fusion", "gate",
 )  # fmt: skip
 
 

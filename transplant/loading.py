@@ -15,6 +15,7 @@ from transplant.backbones.core import CoreBackbone
 from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
 from transplant.errors import CorruptError, NotFoundError, TransplantError
+from transplant.loading_gate import load_gate
 from transplant.modules.core import CoreHosted
 from transplant.modules.forms import module_from_tensors
 from transplant.modules.hosted import Correction, HostedModel
@@ -170,7 +171,8 @@ def host(
     correction = Correction(
         Interface.from_tensors(door.tensors, door.taps), module_from_tensors(stored.tensors)
     )
-    return HostedModel(name, backbone, correction)
+    gate = load_gate(backbone.name, module, correction, (door, stored), library)
+    return HostedModel(name, backbone, correction, gate)
 
 
 def host_injection(backbone: Backbone, name: str, library: Library) -> HostedModel | None:

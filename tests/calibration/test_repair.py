@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections import Counter
 
 import pytest
 import torch
 
 from tests.tiny import WIDTH, rotated_twin, tiny_backbone
+from transplant.alignment.tokens import token_bytes
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import RepairConfig
 from transplant.calibration.repair import map_heads, repair
+from transplant.calibration.repair_rows import choose_windows, hold_out
 from transplant.errors import InputError
+from transplant.evaluation.likelihood import score_documents
 from transplant.modules.forms import FullModule
 from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
-from transplant.text.windows import spread_windows
+from transplant.text.windows import Window, spread_windows
 from transplant.training.loop import new_correction
 
-EXACT = RepairConfig(ridge=1e-9, output_ridge=1e-9)
+EXACT = RepairConfig(ridges=(1e-9,), output_ridge=1e-9, tokens=9000)
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,8 @@ def test_a_linear_change_is_recovered_exactly_and_without_a_repair_it_is_not(sce
     repaired = (logits_of(after, found.correction, windows) - wanted).abs().mean()
     assert repaired < 0.01 * unrepaired
     assert found.z_off_after < 1e-4 < 0.1 < found.z_off_before
-    assert found.rows == sum(len(window) for window in windows[:-4])
+    fitted = [w for n, w in enumerate(windows[:-4]) if n % EXACT.held_out != 1]
+    assert found.rows == sum(map(len, fitted))
 
 
 def test_the_input_side_alone_leaves_the_output_turned(scene):
@@ -89,6 +94,83 @@ def test_the_map_between_heads_is_the_rotation_between_them(scene):
     torch.testing.assert_close(
         map_heads(before.unembedding, after.unembedding, even, 1e9), torch.eye(WIDTH)
     )
+
+
+def test_positions_that_were_held_out_choose_the_strength(scene, tiny_tokenizer):
+    before, after, correction, windows, _ = scene
+    grid = RepairConfig().ridges
+    other = tiny_backbone("llama", tiny_tokenizer, seed=7)
+    few = [Window(w.ids[:24], w.ends[:24], w.document) for w in windows[:2]]
+    # After a rotation the weakest is the best; between strangers, from few rows, it overfits.
+    for target, text, weakest in ((after, windows, True), (other, few, False)):
+        found = repair(before, target, correction, text, RepairConfig())
+        alone = {
+            ridge: repair(before, target, correction, text, RepairConfig(ridges=(ridge,)))
+            for ridge in grid
+        }
+        best = min(one.z_off_after for one in alone.values())
+        assert found.z_off_after == pytest.approx(best)
+        assert found.z_off_after == pytest.approx(alone[found.ridge].z_off_after)
+        assert (found.ridge == min(grid)) == weakest
+        assert found.z_off_after < found.z_off_before
+
+
+def test_the_calibration_split_chooses_the_output_map(scene):
+    before, after, correction, windows, _ = scene
+    calibration, config = windows[-6:], RepairConfig(words=(0.5, 1.0))
+    plain = repair(before, after, correction, windows[:-6], config)
+    assert plain.tried == ()
+    found = repair(before, after, correction, windows[:-6], config, calibration=calibration)
+    assert len(found.tried) == 1 + len(config.words) * len(config.logit_ridges)
+    as_is = found.tried[0]
+    assert as_is.word is None
+    best = min(found.tried, key=lambda one: one.loss)
+    for one, kept in ((as_is, plain), (best, found)):
+        scored = score_documents(after, calibration, {"it": kept.correction})["it"]
+        assert scored.per_token == pytest.approx(one.loss, rel=1e-4)
+    module = hash_tensors(correction.module.state_dict())
+    assert hash_tensors(found.correction.module.state_dict()) == module
+
+
+def test_what_the_updated_backbone_forgot_comes_back_with_the_module(scene):
+    """Wanting the old backbone's word pays where the update has lost something, not elsewhere."""
+    before, _, correction, windows, _ = scene
+    damaged = copy.deepcopy(before)
+    with torch.no_grad():
+        final = damaged.model.model.norm.weight
+        final.mul_(torch.linspace(0.1, 2.0, WIDTH))
+    said = [Window(tuple(ids), tuple(range(64)), n) for n, ids in enumerate(own_words(before, 40))]
+    config = RepairConfig(logit_ridges=(0.1,))
+    muted = copy.deepcopy(correction).requires_grad_(False)
+    muted.interface.proj_out.weight.zero_()
+    found = repair(before, damaged, muted, windows, config, calibration=said)
+    as_is, word = found.tried
+    assert word.loss < as_is.loss - 0.01
+    same = repair(before, copy.deepcopy(before), muted, windows, config, calibration=said)
+    assert same.tried[1].loss == pytest.approx(same.tried[0].loss, abs=1e-4)
+
+
+def own_words(backbone, number):
+    """What a backbone says by itself, as token ids."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        start = torch.randint(5, 300, (number, 1))
+        return backbone.model.generate(
+            start, do_sample=True, max_new_tokens=63, min_new_tokens=63
+        ).tolist()
+
+
+def test_windows_that_look_like_the_domain_are_read_first(scene, tiny_tokenizer):
+    backbone, _, _, windows, _ = scene
+    wanted = windows[5]
+    counts = Counter(token_bytes(tiny_tokenizer)[i].hex() for i in wanted.ids)
+    assert choose_windows(backbone, windows, counts, 64)[0] == wanted
+    assert choose_windows(backbone, windows, {}, 64)[0] == windows[0]
+    fitted, held = hold_out(windows, 5)
+    assert len(fitted) + len(held) == len(windows)
+    assert not {id(one) for one in fitted} & {id(one) for one in held}
+    with pytest.raises(InputError, match="two windows"):
+        hold_out(windows[:1], 5)
 
 
 def test_what_does_not_pair_is_refused(scene, tiny_tokenizer):

@@ -33,7 +33,9 @@ def report(trained_abi, other_text):
 
 def test_invariance_json_holds_every_number_the_design_names(report):
     systems = {"raw", "with_module", "raw_updated", "zero_shot", "native_updated", "repaired"}
-    assert systems | {"random_module", "native_same_tokens"} == set(report["ppl"])
+    assert systems | {"random_module", "random_repaired", "native_same_tokens"} == set(
+        report["ppl"]
+    )
     for one in report["each"]:
         ppl, found = one["ppl"], one["efficacy"]["zero_shot"]
         by_hand = efficacy(ppl["raw_updated"], ppl["zero_shot"], ppl["native_updated"])
@@ -112,5 +114,11 @@ def test_succession_keeps_two_modules_apart_and_counts_what_they_do(abi, other_t
             percent = 100 * (matrix["ppl"][name]["general"] / before - 1)
             assert matrix["general_worsens"][name] == pytest.approx(percent)
             assert row["ppl"][name]["zero_shot"] == pytest.approx(matrix["ppl"][name][name])
+        assert row["matrix_gated"]["zero_shot"]["ppl"]["none"] == matrix["ppl"]["none"]
+        for name in names:
+            gate = row["gate"]["zero_shot"][name]
+            assert gate["general_worsens_ungated"] == matrix["general_worsens"][name]
+            assert gate["general_worsens"] <= max(gate["general_worsens_ungated"], 0) + 1.0
+    assert {fact["from"] for fact in found["gates"].values()} == {"fitted"}
     assert all(len(set(hashes.values())) == 1 for hashes in found["module_sha256"].values())
     assert found["passed"] == (ran.code == 0)

@@ -7,6 +7,7 @@ import torch
 
 from tests.tiny import WIDTH, tiny_backbone
 from transplant.evaluation.interference import Together, interference, worsening
+from transplant.modules.gate import Gate, Gated
 from transplant.text.windows import cut_windows
 from transplant.training.loop import new_correction
 
@@ -33,6 +34,18 @@ def test_together_is_the_sum(scene):
     states = backbone.read(windows[:2], both.taps)
     one, other = (corrections[name](states.taps) for name in ("loud", "wide"))
     torch.testing.assert_close(both(states.taps), one + other)
+
+
+def test_behind_shut_gates_modules_hurt_nothing(scene):
+    backbone, windows, corrections = scene
+    shut, wide = Gate(16), Gate(16)
+    shut.bias.fill_(-1.0)
+    wide.bias.fill_(1.0)
+    for gate, alike in ((shut, "none"), (wide, "loud")):
+        gated = {name: Gated(corrections[name], gate) for name in ("loud", "wide")}
+        matrix = interference(backbone, gated | {"plain": corrections["loud"]}, {"x": windows})
+        assert matrix["loud"] == pytest.approx(matrix["none" if alike == "none" else "plain"])
+        assert (matrix["all"] == pytest.approx(matrix["plain"])) == (alike == "none")
 
 
 def test_a_silent_module_hurts_nothing_and_a_loud_one_does(scene):

@@ -66,6 +66,8 @@ def test_an_update_that_hardly_moves_keeps_the_modules_worth(checking):
     assert found.ppl["repaired"] == pytest.approx(found.ppl["with_module"], rel=1e-3)
     assert found.efficacies["zero_shot"].ppl.mean > 0.5
     assert found.efficacies["random_module"].ppl.mean < found.efficacies["zero_shot"].ppl.mean
+    # A random module that is fitted to the old one's outputs regains some: never all.
+    assert found.ppl["zero_shot"] < found.ppl["random_repaired"] < found.ppl["random_module"]
     assert found.native_steps <= RECIPE.steps
     # The native has to train for a while to be as good as a module that was trained.
     assert found.match_seconds is None or 0 < found.match_seconds <= found.native_seconds

@@ -76,22 +76,68 @@ class RepairConfig:
 
     tokens: int = 4_000
     """Tokens of shared text that both backbones read."""
+    pool: int = 64_000
+    """Tokens of the text that these are chosen from, by likeness to the domain's token counts."""
     window: int = 128
     """Tokens per window."""
-    ridge: float = 0.1
-    """Ridge strength, relative to the mean variance of a feature; around the old interface."""
+    ridges: tuple[float, ...] = (1e-3, 1e-2, 0.1, 1.0, 10.0)
+    """Strengths that are tried, relative to the mean variance of a feature and around the old
+    interface; held-out positions of the shared text choose, for either map."""
+    held_out: int = 5
+    """Of the windows every so many-th is held out for that choice."""
     output_ridge: float = 1e-3
-    """The same for the map through the two heads; around the identity."""
+    """The strength for the map through the two heads; around the identity."""
     output: bool = True
     """Whether `P_out` is solved for as well."""
+    words: tuple[float, ...] = (1.0,)
+    """How much of what the old backbone said may be wanted beside the old module's change; the
+    domain's calibration split chooses between these, at each strength, and none of it."""
+    logit_ridges: tuple[float, ...] = (0.3, 1.0, 3.0)
+    """Strengths of that fit to changes of logits, relative to their mean curvature."""
+    likely_tokens: int = 32
+    """Tokens of the vocabulary on which the change of logits of one position is compared."""
+    iterations: int = 5
+    """Of the solver of that fit."""
+    calibration_tokens: int = 4_000
+    """Tokens of the domain's calibration split that choose."""
 
     def __post_init__(self) -> None:
-        if self.tokens <= 0 or self.window < 2:
+        if min(self.tokens, self.pool, self.calibration_tokens) <= 0 or self.window < 2:
             raise InputError(
                 "a repair needs tokens, in windows of at least two",
-                found=(self.tokens, self.window),
+                found=(self.tokens, self.pool, self.window),
             )
-        if min(self.ridge, self.output_ridge) <= 0:
+        strengths = (*self.ridges, self.output_ridge, *self.logit_ridges)
+        if not self.ridges or min(strengths) <= 0:
+            raise InputError("the ridge strengths must be positive", found=strengths)
+        if self.held_out < 2 or self.likely_tokens < 2 or self.iterations < 0:
             raise InputError(
-                "the ridge strengths must be positive", found=(self.ridge, self.output_ridge)
+                "held_out and likely_tokens must be at least 2, iterations not negative",
+                found=(self.held_out, self.likely_tokens, self.iterations),
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateConfig:
+    """How the gate of a module is fitted."""
+
+    tokens: int = 30_000
+    """Tokens that it is fitted on, of the domain's training split and of the general text's."""
+    calibration_tokens: int = 12_000
+    """Tokens of either calibration split, on which memory and threshold are chosen."""
+    window: int = 512
+    """Tokens per window."""
+    memories: tuple[float, ...] = (0.0, 0.8, 0.9, 0.95, 0.98, 0.99)
+    """What is tried: the weight of what one position said at the next."""
+    ridge: float = 1e-3
+    """Ridge strength of the classifier, relative to the mean variance of z."""
+    most_worse: float = 0.01
+    """How much worse the perplexity of general text may be for it, as a share."""
+
+    def __post_init__(self) -> None:
+        if min(self.tokens, self.calibration_tokens) < 1 or self.window < 2:
+            raise InputError("a gate is fitted on tokens, in windows of at least two")
+        if not self.memories or not all(0 <= memory <= 1 for memory in self.memories):
+            raise InputError("a gate's memory", expected="0 to 1", found=self.memories)
+        if self.most_worse < 0 or self.ridge <= 0:
+            raise InputError("most_worse must not be negative, ridge must be positive")

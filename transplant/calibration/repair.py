@@ -2,7 +2,7 @@
 
 Same tokenizer, same positions: the rows of the backbone before and after pair one to one. Each fit
 is a ridge regression around what the interface already does: where nothing has moved, nothing
-changes, however few the rows.
+changes, however few the rows. How strong the ridge is, positions decide that it was not fitted on.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from transplant.alignment.tokens import SharedTokens, token_bytes
 from transplant.alignment.unembedding import fit_output_map
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
+from transplant.calibration.repair_output import TriedOutput, refit_to_changes
+from transplant.calibration.repair_rows import Pairs, choose_windows, hold_out, read_both
 from transplant.errors import InputError
+from transplant.modules.domain import DomainModule
 from transplant.modules.hosted import Correction
-from transplant.text.windows import Window, batches
+from transplant.text.windows import Window
 
 
 @dataclass(frozen=True)
@@ -32,11 +35,17 @@ class Repaired:
 
     correction: Correction
     z_off_before: float
-    """Mean squared distance of z to the old z, on the rows of the fit."""
+    """Mean squared distance of z to the old z, on held-out positions of the shared text."""
     z_off_after: float
     """The same through the repaired interface."""
     rows: int
     """Positions that it was fitted on."""
+    ridge: float
+    """The strength that held-out positions chose for `P_in`."""
+    ridge_out: float | None
+    """The same for `P_out`."""
+    tried: tuple[TriedOutput, ...]
+    """Output maps that the domain's calibration split chose from; the least loss was kept."""
 
 
 @torch.no_grad()
@@ -44,9 +53,11 @@ def repair(
     before: Backbone,
     after: Backbone,
     correction: Correction,
-    windows: Sequence[Window],
+    shared: Sequence[Window],
     config: RepairConfig,
     counts: Mapping[str, int] | None = None,
+    calibration: Sequence[Window] = (),
+    stand_in: DomainModule | None = None,
 ) -> Repaired:
     """Fits `P_in` to the old `t P_in` and `P_out` to the old correction, as the new head sees it.
 
@@ -54,35 +65,39 @@ def repair(
         before: the backbone that the interface was made for.
         after: the same after an update: same widths, same tokenizer.
         correction: interface and module; copied, the module bit for bit.
-        windows: shared text; none of the domain's is needed.
-        config: the ridge strengths.
-        counts: the domain's token counts, which travel with the module: the map between the two
-            heads is fitted for these tokens. Without them every token counts alike.
+        shared: text to choose from; none of the domain's is needed.
+        config: what is tried.
+        counts: the domain's token counts, which travel with the module: shared text that looks
+            like the domain is read first, and the map between the two heads is fitted for these
+            tokens. Without them every window and token counts alike.
+        calibration: windows of the domain's calibration split, which choose an output map for
+            what the updated backbone shall say; none: the old correction is all that is wanted.
+        stand_in: a module to put in the old one's place behind the repaired interface, its output
+            map fitted to what the old one did: what a control needs.
 
     Raises:
         InputError: backbones of other widths or tokenizers, or a module that reads windows.
     """
     check_repairable(before, after, correction)
-    old = copy.deepcopy(correction).eval()
+    old = copy.deepcopy(correction).cpu().eval()
     new = copy.deepcopy(old)
-    pairs = _read_both(before, after, old, windows)
-    moments = CrossMoments(old.interface.proj_in.in_features, old.interface.d_abi)
-    for ours, theirs in pairs:
-        wanted, found = (old.interface.proj_in(t) for t in (ours, theirs))
-        moments.update(theirs, wanted - found)
-    _add(new.interface.proj_in, fit_ridge(moments, config.ridge))
+    chosen = choose_windows(before, shared, counts or {}, config.tokens)
+    pairs, held = (
+        read_both(before, after, old, side) for side in hold_out(chosen, config.held_out)
+    )
+    ridge = _refit_input(old, new, pairs, held, config)
+    ridge_out, tried = None, ()
+    if stand_in is not None:
+        new = Correction(new.interface, stand_in).eval()
     if config.output:
         _map_output(before, after, new.interface.proj_out, config, counts or {})
-        _refit_output(old, new, pairs, config)
-
-    def off(interface_of: Correction) -> float:
-        total = sum(
-            float(nn.functional.mse_loss(_z(interface_of, theirs), _z(old, ours)) * len(ours))
-            for ours, theirs in pairs
-        )
-        return total / moments.count
-
-    return Repaired(new.requires_grad_(False), off(old), off(new), moments.count)
+        ridge_out = _refit_output(old, new, pairs, held, config)
+        if calibration and config.words:
+            new, tried = refit_to_changes(before, after, old, new, pairs, calibration, config)
+    return Repaired(
+        new.requires_grad_(False), _z_off(old, old, held), _z_off(old, new, held),
+        sum(map(len, pairs)), ridge, ridge_out, tried,
+    )  # fmt: skip
 
 
 def check_repairable(before: Backbone, after: Backbone, correction: Correction) -> None:
@@ -138,19 +153,55 @@ def _map_output(
     AffineMap(proj_out.weight.T @ matrix, proj_out.bias @ matrix).write_to(proj_out)
 
 
+def _refit_input(
+    old: Correction,
+    new: Correction,
+    pairs: Sequence[Pairs],
+    held: Sequence[Pairs],
+    config: RepairConfig,
+) -> float:
+    """Adds to `P_in` what is missing of the old `t P_in`; returns the strength that was chosen."""
+    proj_in = new.interface.proj_in
+    moments = CrossMoments(proj_in.in_features, proj_in.out_features)
+    for rows in pairs:
+        moments.update(rows.t_after, proj_in(rows.t_before) - proj_in(rows.t_after))
+    was = copy.deepcopy(proj_in.state_dict())
+
+    def off(strength: float) -> float:
+        proj_in.load_state_dict(was)
+        _add(proj_in, fit_ridge(moments, strength))
+        return _z_off(old, new, held)
+
+    best = min(config.ridges, key=off)
+    off(best)
+    return best
+
+
 def _refit_output(
     old: Correction,
     new: Correction,
-    pairs: Sequence[tuple[Tensor, Tensor]],
+    pairs: Sequence[Pairs],
+    held: Sequence[Pairs],
     config: RepairConfig,
-) -> None:
-    """The ridge from the module's new outputs to what is still missing of the old correction."""
+) -> float:
+    """Adds to `P_out` what the module's new outputs miss of the old correction."""
     proj_out = new.interface.proj_out
-    moments = CrossMoments(old.interface.d_abi, old.interface.d_model)
-    for ours, theirs in pairs:
-        wanted, found = (c.module.y(_z(c, t)) for c, t in ((old, ours), (new, theirs)))
-        moments.update(found, proj_out(wanted) - proj_out(found))
-    _add(proj_out, fit_ridge(moments, config.ridge))
+
+    def moments_of(side: Sequence[Pairs]) -> CrossMoments:
+        moments = CrossMoments(proj_out.in_features, proj_out.out_features)
+        for rows in side:
+            wanted, found = (
+                old.module.y(_z(old, rows.t_before)),
+                new.module.y(_z(new, rows.t_after)),
+            )
+            moments.update(found, proj_out(wanted) - proj_out(found))
+        return moments
+
+    fitted, judged = moments_of(pairs), moments_of(held)
+    found = {strength: fit_ridge(fitted, strength) for strength in config.ridges}
+    best = max(found, key=lambda strength: found[strength].r2(judged))
+    _add(proj_out, found[best])
+    return best
 
 
 def _weights(backbone: Backbone, counts: Mapping[str, int]) -> Tensor:
@@ -164,21 +215,13 @@ def _weights(backbone: Backbone, counts: Mapping[str, int]) -> Tensor:
     return weights / weights.sum()
 
 
-def _read_both(
-    before: Backbone, after: Backbone, correction: Correction, windows: Sequence[Window]
-) -> list[tuple[Tensor, Tensor]]:
-    """t [rows, n_taps * d_model] before and after, batch by batch, in float32 on the CPU."""
-    correction.cpu()
-    pairs = []
-    for batch in batches(windows):
-        text = [windows[index] for index in batch]
-        states = [side.read(text, correction.taps).to("cpu") for side in (before, after)]
-        ours, theirs = (
-            correction.interface.gather({tap: h.float() for tap, h in side.taps.items()})
-            for side in states
-        )
-        pairs.append((ours, theirs))
-    return pairs
+def _z_off(old: Correction, new: Correction, held: Sequence[Pairs]) -> float:
+    """The mean squared distance of z through `new` to the old z."""
+    total = sum(
+        float(nn.functional.mse_loss(_z(new, rows.t_after), _z(old, rows.t_before))) * len(rows)
+        for rows in held
+    )
+    return total / sum(map(len, held))
 
 
 def _z(correction: Correction, t: Tensor) -> Tensor:

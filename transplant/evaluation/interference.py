@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone
 from transplant.evaluation.likelihood import Corrector, score_documents
+from transplant.modules.gate import Gated
 from transplant.modules.hosted import Correction
 from transplant.text.windows import Window
 
@@ -19,10 +20,10 @@ class Together(nn.Module):
     """Several corrections on one backbone, added up.
 
     Args:
-        corrections: interfaces and modules; each reads the backbone's own hidden states.
+        corrections: each reads the backbone's own hidden states.
     """
 
-    def __init__(self, corrections: Sequence[Correction]) -> None:
+    def __init__(self, corrections: Sequence[Correction | Gated]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(corrections)
 
@@ -36,20 +37,20 @@ class Together(nn.Module):
         return torch.stack([part(taps, windows) for part in self._corrections]).sum(0)
 
     @property
-    def _corrections(self) -> list[Correction]:
-        return [part for part in self.parts if isinstance(part, Correction)]
+    def _corrections(self) -> list[Correction | Gated]:
+        return [part for part in self.parts if isinstance(part, Correction | Gated)]
 
 
 def interference(
     backbone: Backbone,
-    corrections: Mapping[str, Correction],
+    corrections: Mapping[str, Correction | Gated],
     texts: Mapping[str, Sequence[Window]],
 ) -> dict[str, dict[str, float]]:
     """Perplexities: what is attached -> text -> perplexity.
 
     Args:
         backbone: the language model.
-        corrections: by the name of the module.
+        corrections: by the name of the module, behind its gate or not.
         texts: held-out windows, by name.
 
     Returns:

@@ -24,4 +24,4 @@ def window_logits(backbone: Backbone, correction: Corrector | None, window: Wind
 def hosted_logits(model: HostedModel, window: Window) -> Tensor:
     """The same of a hosted model, wherever in the backbone its change happens."""
     with model.inside():
-        return window_logits(model.backbone, model.correction, window)
+        return window_logits(model.backbone, model.corrector, window)

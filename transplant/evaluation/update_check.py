@@ -21,6 +21,7 @@ from transplant.evaluation.invariance import (
     weigh_update,
 )
 from transplant.evaluation.likelihood import Corrector, Likelihood, score_documents
+from transplant.modules.domain import DomainModule
 from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
@@ -29,6 +30,7 @@ from transplant.training.loop import Progress, TrainResult, mean_loss, train_mod
 from transplant.training.rows import row_source
 
 RAW, REPAIRED, RANDOM, NATIVE_SMALL = "raw", "repaired", "random_module", "native_same_tokens"
+RANDOM_REPAIRED = "random_repaired"
 LOOK_EVERY = 5  # steps of the native that is trained on few tokens
 
 
@@ -79,12 +81,17 @@ class Checking:
     """The module and its interface, as they were."""
     text: DomainText
     shared: Sequence[Window]
-    """Text to repair on; none of the domain's is needed."""
+    """Text to repair on, of which that is chosen which looks most like the domain."""
     recipe: TrainConfig
     """Of the native."""
     repair: RepairConfig = field(default_factory=RepairConfig)
     counts: Mapping[str, int] = field(default_factory=dict)
     """The domain's token counts, which travel with the module."""
+
+    @property
+    def repair_calibration(self) -> Sequence[Window]:
+        """What chooses the output map of a repair: the first windows of the calibration split."""
+        return _first(self.text.calibration, self.repair.calibration_tokens)
 
 
 def check_update(
@@ -109,11 +116,9 @@ def check_update(
     module = checking.correction.module
     zero_shot = Correction(interface, module)
     began = time.monotonic()
-    repaired = repair(
-        checking.original, updated, checking.correction, checking.shared, checking.repair,
-        checking.counts,
-    )  # fmt: skip
+    repaired = _repair(checking, updated)
     repair_seconds = time.monotonic() - began
+    random = random_module(module, seed)
     recipe = replace(checking.recipe, seed=seed)
     watch = _Watch(progress)
     native = train_module(
@@ -130,7 +135,8 @@ def check_update(
         REPAIRED: repaired.correction,
         NATIVE_UPDATED: native.correction,
         NATIVE_SMALL: small.correction,
-        RANDOM: Correction(interface, random_module(module, seed)),
+        RANDOM: Correction(interface, random),
+        RANDOM_REPAIRED: _repair(checking, updated, random).correction,
     }
     likelihoods = before | score_documents(updated, checking.text.eval, systems)
     weighed = {name: found for name, found in likelihoods.items() if name != RAW}
@@ -144,6 +150,15 @@ def check_update(
         native_steps=native.course.step,
         match_seconds=_seconds_to_match(checking, updated, repaired.correction, native, watch),
     )
+
+
+def _repair(
+    checking: Checking, updated: Backbone, stand_in: DomainModule | None = None
+) -> Repaired:
+    return repair(
+        checking.original, updated, checking.correction, checking.shared, checking.repair,
+        checking.counts, checking.repair_calibration, stand_in,
+    )  # fmt: skip
 
 
 def score_before(checking: Checking) -> dict[str, Likelihood]:

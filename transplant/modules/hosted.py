@@ -13,6 +13,8 @@ from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.view import Backbone
 from transplant.errors import BackboneError, InputError, ShapeError
 from transplant.modules.domain import DomainModule
+from transplant.modules.gate import Gate, Gated, check_gate
+from transplant.modules.gate_pass import gated_correction
 from transplant.modules.interface import Interface
 
 if TYPE_CHECKING:
@@ -72,9 +74,16 @@ class HostedModel(nn.Module):
         name: `<module>@<backbone>`, or the backbone's name.
         backbone: the frozen language model.
         correction: interface and domain module, or None.
+        gate: where the module is at work; None for everywhere.
     """
 
-    def __init__(self, name: str, backbone: Backbone, correction: Correction | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        backbone: Backbone,
+        correction: Correction | None = None,
+        gate: Gate | None = None,
+    ) -> None:
         super().__init__()
         self.name = name
         self.backbone = backbone
@@ -88,7 +97,11 @@ class HostedModel(nn.Module):
                 )
             backbone.check_taps(correction.taps)
             correction = correction.to(backbone.device).eval()
+            if gate is not None:
+                check_gate(correction, gate)
+                gate = gate.to(backbone.device)
         self.correction = correction
+        self.gate = gate
         self._corrected = False  # whether the hook fired in the last call
 
     @property
@@ -100,6 +113,13 @@ class HostedModel(nn.Module):
     def is_raw(self) -> bool:
         """Whether it is the backbone and nothing else."""
         return self.correction is None
+
+    @property
+    def corrector(self) -> Correction | Gated | None:
+        """What is added to the last hidden state: the correction, where its gate is open."""
+        if self.correction is None or self.gate is None:
+            return self.correction
+        return Gated(self.correction, self.gate)
 
     @contextmanager
     def inside(self) -> Iterator[None]:
@@ -167,10 +187,15 @@ class HostedModel(nn.Module):
             for handle in handles:
                 handle.remove()
 
-    def _correct(self, _reader: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
-        assert self.correction is not None
+    def _correct(self, _reader: nn.Module, _args: Any, kwargs: Any, output: Any) -> Any:
+        corrector = self.corrector
+        assert corrector is not None
         self._corrected = True
-        correction = self.correction(self._taps_of(output, self.correction.taps))
+        taps = self._taps_of(output, corrector.taps)
+        if isinstance(corrector, Gated):
+            correction = gated_correction(corrector, taps, kwargs, output.past_key_values)
+        else:
+            correction = corrector(taps)
         output.last_hidden_state = output.last_hidden_state + correction
         return output
 

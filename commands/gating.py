@@ -1,0 +1,148 @@
+"""From a hosted module and two kinds of text to a stored gate, and what it does."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any
+
+from commands.artifacts import describe, refuse_existing, tensors_of
+from commands.corpora import read_splits, windows_of
+from commands.output import table
+from commands.updating import open_hosted
+from transplant.calibration.config import GateConfig
+from transplant.errors import InputError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from commands.session import Session
+    from transplant.backbones.view import Backbone
+    from transplant.calibration.gate_fit import FittedGate, GateText
+    from transplant.modules.hosted import Correction
+    from transplant.text.splits import Splits
+
+GENERAL_CHARS = 4_000_000  # a tenth of it is held out
+
+
+def gate_report(
+    session: Session,
+    name: str,
+    general: str,
+    config: GateConfig,
+    eval_tokens: int,
+    *,
+    replace: bool,
+) -> dict[str, Any]:
+    """Fits the gate, judges it on held-out documents, stores it and returns the report."""
+    from transplant.calibration.gate_fit import fit_gate
+
+    if not replace:
+        module, at, d_abi = session.registry.split_name(name)
+        refuse_existing(session, ("gate",), str(module), at, d_abi)
+    hosted, manifest = open_hosted(session, name)
+    corpus = str(manifest.made.get("corpus", manifest.domain))
+    if corpus == general:
+        raise InputError(f"--general {general} is the domain of {name}", expected="other text")
+    backbone, correction = hosted.backbone, hosted.correction
+    splits = [read_splits(session, corpus), read_splits(session, general, GENERAL_CHARS)]
+    began = time.monotonic()
+    with backbone.frozen():
+        domain, other = (_text(backbone, side, config) for side in splits)
+        fitted = fit_gate(backbone, correction, domain, other, config)
+    seconds = time.monotonic() - began
+    report = {
+        "name": name,
+        "general": general,
+        "ppl": _held_out(backbone, correction, fitted, splits, config.window, eval_tokens),
+        "memory": fitted.chosen.memory,
+        "tried": [dataclasses.asdict(one) for one in fitted.tried],
+        "config": dataclasses.asdict(config),
+        "splits": {corpus: splits[0].fingerprint, general: splits[1].fingerprint},
+        "seconds": seconds,
+    }
+    report |= _worth(report["ppl"])
+    made = session.made(**{key: report[key] for key in ("general", "config", "splits", "tried")})
+    _store(session, name, hosted, fitted, made, report, replace=replace)
+    return report | {"made": made}
+
+
+def _text(backbone: Backbone, splits: Splits, config: GateConfig) -> GateText:
+    from transplant.calibration.gate_fit import GateText
+
+    return GateText(
+        windows_of(backbone, splits.train, config.window, config.tokens),
+        windows_of(backbone, splits.calibration, config.window, config.calibration_tokens),
+    )
+
+
+def _held_out(
+    backbone: Backbone,
+    correction: Correction,
+    fitted: FittedGate,
+    splits: list[Splits],
+    window: int,
+    tokens: int,
+) -> dict[str, dict[str, float]]:
+    """Perplexities on held-out documents: text -> system -> perplexity."""
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.modules.gate import Gated
+
+    systems = {"raw": None, "ungated": correction, "gated": Gated(correction, fitted.gate)}
+    return {
+        text: {
+            name: found.perplexity
+            for name, found in score_documents(
+                backbone, windows_of(backbone, side.eval, window, tokens), systems
+            ).items()
+        }
+        for text, side in zip(("domain", "general"), splits, strict=True)
+    }
+
+
+def _worth(ppl: dict[str, dict[str, float]]) -> dict[str, float]:
+    """What the gate keeps on the domain, and what general text pays, in % of its perplexity."""
+    import math
+
+    domain, general = ppl["domain"], ppl["general"]
+    gains = [math.log(domain["raw"] / domain[system]) for system in ("gated", "ungated")]
+    return {
+        "kept": gains[0] / gains[1] if gains[1] else 0.0,
+        "general_worsens": 100 * (general["gated"] / general["raw"] - 1),
+        "general_worsens_ungated": 100 * (general["ungated"] / general["raw"] - 1),
+    }
+
+
+def _store(
+    session: Session,
+    name: str,
+    hosted: Any,
+    fitted: FittedGate,
+    made: dict[str, Any],
+    report: dict[str, Any],
+    *,
+    replace: bool,
+) -> None:
+    """Writes the gate as an artifact of its own, beside the module and the interface it is for."""
+    parents = {kind: session.find(name, kind).manifest.sha256 for kind in ("module", "interface")}
+    module = session.find(name, "module").manifest
+    manifest = describe(
+        "gate", module.name, module.domain, hosted.backbone, module.d_abi,
+        taps=hosted.correction.taps, made=made, parents=parents,
+        results={key: report[key] for key in ("ppl", "kept", "general_worsens")},
+    )  # fmt: skip
+    session.registry.write(manifest, tensors_of(fitted.gate), replace=replace)
+
+
+def gate_table(report: dict[str, Any]) -> Table:
+    """The report as one table."""
+    shown = table(f"gate of {report['name']} (held out)", "", "raw", "ungated", "gated")
+    for text, row in report["ppl"].items():
+        label = report["general"] if text == "general" else "its domain"
+        shown.add_row(label, *(f"{row[system]:.2f}" for system in ("raw", "ungated", "gated")))
+    shown.caption = (
+        f"{report['kept']:.1%} of the gain kept; general text worsens by "
+        f"{report['general_worsens']:.2f} %, by {report['general_worsens_ungated']:.1f} % ungated; "
+        f"memory {report['memory']:g}"
+    )
+    return shown
