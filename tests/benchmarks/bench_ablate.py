@@ -1,6 +1,6 @@
-"""The ablations, the budget curve and the same-backbone reconstruction, on the shipped backbones.
+"""Every ablation, the budget curve and the same-backbone reconstruction, on the shipped backbones.
 
-    python tests/benchmarks/bench_ablate.py [--parts objectives,controls,curve,same]
+    python tests/benchmarks/bench_ablate.py [--parts objectives,controls,curve,same,shapes]
         [--pairs ref-gpt2:ref-gpt2-b,...] [--seeds 3] [--steps N] [--out examples/results]
 
 Trains `python` modules where the registry (--registry, else a temporary one) lacks them, runs each
@@ -20,7 +20,7 @@ from typing import Any
 
 TRAIN = ("--steps", "250", "--tokens", "200000")
 PAIRS = "ref-gpt2:ref-gpt2-b,ref-gpt2:ref-llama"
-PARTS = ("objectives", "controls", "curve", "same")
+PARTS = ("objectives", "controls", "curve", "same", "shapes")
 CURVE_GOAL, CURVE_TOKENS = 0.75, 32_000
 FASTER = 10.0  # the closed form against steps, on one backbone
 
@@ -78,6 +78,20 @@ class Bench:
                 f"  {row['objective']:22}{row['from']:13}{row['module']:8}{row['recovered']:8.3f}"
                 f"  {low:.3f} .. {high:.3f}  ppl {row['ppl']:.2f}"
                 f"  top-5 {nib.get('top5', float('nan')):.3f}  {row['seconds']:.1f} s"
+            )
+
+    def shapes(self, donor: str, target: str) -> None:
+        """Widths of the shared space and ways to tap, of one pair."""
+        module, seeds = self.train(donor), str(self.options.seeds)
+        sizes = self.sizes(tokens=False, steps=False)
+        report = self.abi("ablate", "shapes", "--module", module, "--to", target,
+                          "--seeds", seeds, *sizes)  # fmt: skip
+        self.write(f"ablate-shapes-{donor}-{target}", report)
+        print(f"\nshapes: {module} -> {target}")
+        for row in report["rows"]:
+            shares = {name: round(share, 3) for name, share in row["recovered"].items()}
+            print(
+                f"  {row['shape']:16} seed {row['seed']}  native {row['ppl']['native']:.2f}", shares
             )
 
     def curve(self, donor: str, target: str) -> None:
@@ -138,9 +152,9 @@ class Bench:
         better = closed["extended"]["top5"] >= steps["extended"]["top5"]
         self.goal("same: top-5 at least that of steps", better)
 
-    def sizes(self, *, tokens: bool = True) -> list[str]:
-        """Options that both ablations take."""
-        words = ["--steps", str(self.options.steps)] if self.options.steps else []
+    def sizes(self, *, tokens: bool = True, steps: bool = True) -> list[str]:
+        """Options that the ablations share."""
+        words = ["--steps", str(self.options.steps)] if steps and self.options.steps else []
         words += ["--eval-tokens", str(self.options.eval_tokens)]
         return [*words, "--tokens", str(self.options.tokens)] if tokens else words
 
@@ -172,8 +186,8 @@ def main() -> int:
                 donor, target = pair.split(":")
                 if part == "same":
                     bench.same(target)
-                elif part == "curve":
-                    bench.curve(donor, target)
+                elif part in ("curve", "shapes"):
+                    getattr(bench, part)(donor, target)
                 else:
                     bench.ablate(part, donor, target)
     print(f"\n{time.monotonic() - began:.0f} s; goals missed: {bench.missed or 'none'}")
