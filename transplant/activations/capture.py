@@ -34,6 +34,7 @@ from transplant.text.windows import Window, batches
 
 SHARD_ROWS = 16_384  # between two commits
 WAITING = 4  # batches that the writer may be behind: bounds the memory
+Room = dict[str, np.ndarray]  # by tap, for the rows of one batch
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -166,42 +167,65 @@ def _shards(tokens: TokenTable, done: int) -> Iterator[list[int]]:
 
 
 class _Queue:
-    """Hands batches and commits to the writing thread, in order."""
+    """Hands batches and commits to the writing thread, in order.
+
+    A batch waits in one of a few rooms that are used again and again: memory is what the rooms
+    take, however far the writer is behind, and the heap is not left full of holes.
+    """
 
     def __init__(self, writer: ActivationWriter) -> None:
         self.writer = writer
-        self.waiting: queue.Queue[Callable[[], None] | None] = queue.Queue(maxsize=WAITING)
+        self.waiting: queue.SimpleQueue[tuple[Callable[[], None], Room | None] | None] = (
+            queue.SimpleQueue()
+        )
+        self.rooms: queue.SimpleQueue[Room] = queue.SimpleQueue()
+        for _ in range(WAITING):
+            self.rooms.put({})
         self.failure: BaseException | None = None
 
     def __call__(self, rows: dict[str, np.ndarray], places: Sequence[tuple[int, int]]) -> None:
         """Writes the rows of a batch: those of its first window to the first place, and so on."""
+        room = self.rooms.get()
+        held = {name: _moved_into(room, name, values) for name, values in rows.items()}
 
         def write() -> None:
-            for name, values in rows.items():
+            for name, values in held.items():
                 taken = 0
                 for first, last in places:
                     self.writer.write(name, first, values[taken : taken + last - first])
                     taken += last - first
 
-        self._put(write)
+        self._put(write, room)
 
     def commit(self, rows: int) -> None:
         """Declares the rows before this one complete."""
-        self._put(lambda: self.writer.commit(rows))
+        self._put(lambda: self.writer.commit(rows), None)
 
     def run(self) -> None:
         """The thread: works until None comes, and after a failure only empties the queue."""
-        while (work := self.waiting.get()) is not None:
+        while (item := self.waiting.get()) is not None:
+            work, room = item
             if self.failure is None:
                 try:
                     work()
                 except BaseException as error:  # raised where the batches come from
                     self.failure = error
+            if room is not None:
+                self.rooms.put(room)
 
-    def _put(self, work: Callable[[], None]) -> None:
+    def _put(self, work: Callable[[], None], room: Room | None) -> None:
         if self.failure is not None:
             raise self.failure
-        self.waiting.put(work)
+        self.waiting.put((work, room))
+
+
+def _moved_into(room: Room, name: str, values: np.ndarray) -> np.ndarray:
+    """A copy of `values` in the room, which grows where it must."""
+    if name not in room or len(room[name]) < len(values):
+        room[name] = np.empty_like(values)
+    held = room[name][: len(values)]
+    held[...] = values
+    return held
 
 
 @contextmanager
