@@ -34,7 +34,7 @@ from transplant.text.windows import Window, batches
 
 SHARD_ROWS = 16_384  # between two commits
 WAITING = 4  # batches that the writer may be behind: bounds the memory
-Room = dict[str, np.ndarray]  # by tap, for the rows of one batch
+Room = dict[str, Tensor]  # by tap, for the rows of one batch
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -109,13 +109,13 @@ def capture(
         pool: as for `token_table`.
         progress: called after each batch.
     """
-    with _writing(writer) as put:
+    with _writing(writer, DTYPES[dtype]) as put:
         for shard in _shards(tokens, writer.committed):
             for batch in batches([windows[n] for n in shard]):
                 numbers = [shard[n] for n in batch]
                 read = read_taps(backbone, [windows[n] for n in numbers], taps, pool)
                 places = [(int(tokens.first_row[n]), int(tokens.first_row[n + 1])) for n in numbers]
-                put({name: to_stored(states, dtype) for name, states in read.items()}, places)
+                put(read, places)
                 if progress is not None:
                     progress(places[-1][1], tokens.rows, "rows")
             put.commit(int(tokens.first_row[shard[-1] + 1]))
@@ -141,10 +141,9 @@ def read_taps(
     return {name: _pooled(rows[name], counts, pool) for name in taps.names}
 
 
-def to_stored(states: Tensor, dtype: str) -> np.ndarray:
-    """Rows as the file holds them: bfloat16 as its bits."""
-    cast = states.to("cpu", DTYPES[dtype]).contiguous()
-    return cast.view(torch.uint16).numpy() if dtype == "bf16" else cast.numpy()
+def as_stored(rows: Tensor) -> np.ndarray:
+    """The same memory, as the file holds it: bfloat16 as its bits."""
+    return (rows.view(torch.uint16) if rows.dtype == torch.bfloat16 else rows).numpy()
 
 
 def _pooled(rows: Tensor, counts: Sequence[int], pool: str) -> Tensor:
@@ -173,8 +172,8 @@ class _Queue:
     take, however far the writer is behind, and the heap is not left full of holes.
     """
 
-    def __init__(self, writer: ActivationWriter) -> None:
-        self.writer = writer
+    def __init__(self, writer: ActivationWriter, dtype: torch.dtype) -> None:
+        self.writer, self.dtype = writer, dtype
         self.waiting: queue.SimpleQueue[tuple[Callable[[], None], Room | None] | None] = (
             queue.SimpleQueue()
         )
@@ -183,10 +182,10 @@ class _Queue:
             self.rooms.put({})
         self.failure: BaseException | None = None
 
-    def __call__(self, rows: dict[str, np.ndarray], places: Sequence[tuple[int, int]]) -> None:
+    def __call__(self, rows: dict[str, Tensor], places: Sequence[tuple[int, int]]) -> None:
         """Writes the rows of a batch: those of its first window to the first place, and so on."""
         room = self.rooms.get()
-        held = {name: _moved_into(room, name, values) for name, values in rows.items()}
+        held = {name: as_stored(self._moved_into(room, name, rows[name])) for name in rows}
 
         def write() -> None:
             for name, values in held.items():
@@ -213,25 +212,22 @@ class _Queue:
             if room is not None:
                 self.rooms.put(room)
 
+    def _moved_into(self, room: Room, name: str, states: Tensor) -> Tensor:
+        """The same rows in the room, in the type that is stored; the room grows where it must."""
+        if name not in room or len(room[name]) < len(states):
+            room[name] = torch.empty(states.shape, dtype=self.dtype)
+        return room[name][: len(states)].copy_(states)
+
     def _put(self, work: Callable[[], None], room: Room | None) -> None:
         if self.failure is not None:
             raise self.failure
         self.waiting.put((work, room))
 
 
-def _moved_into(room: Room, name: str, values: np.ndarray) -> np.ndarray:
-    """A copy of `values` in the room, which grows where it must."""
-    if name not in room or len(room[name]) < len(values):
-        room[name] = np.empty_like(values)
-    held = room[name][: len(values)]
-    held[...] = values
-    return held
-
-
 @contextmanager
-def _writing(writer: ActivationWriter) -> Iterator[_Queue]:
+def _writing(writer: ActivationWriter, dtype: torch.dtype) -> Iterator[_Queue]:
     """Runs the writing thread inside the block; its failure is raised at the end at the latest."""
-    work = _Queue(writer)
+    work = _Queue(writer, dtype)
     thread = threading.Thread(target=work.run, name="activations", daemon=True)
     thread.start()
     try:
