@@ -57,7 +57,8 @@ class Bench:
     ) -> str:
         """A `python` module on a backbone, where there is none of that name yet."""
         words = ("list", "--backbone", backbone, "--kind", "module")
-        if all(row["name"] != name for row in self.abi(*words)):
+        had: Any = self.abi(*words)
+        if all(row["name"] != name for row in had):
             words = ("train", "--backbone", backbone, "--domain", "python", "--name", name)
             self.abi(*words, "--seed", str(seed), *recipe)
         return f"{name}@{backbone}"
