@@ -21,6 +21,7 @@ CURVES = {
     "random": "a random module, fitted and calibrated in the same way",
     "native": "interface and module trained from scratch on the same text",
 }
+LOOKS = {"evaluate_every": 10, "patience": 15}  # of the native: it must not miss its best
 MOVED = {"moved": "donor", "random": "random"}  # whose module
 
 
@@ -104,20 +105,28 @@ def run_budget(trials: Trials, choice: ObjectiveChoice, budget: int, seed: int) 
 
 
 def train_native(trials: Trials, material: Material, budget: int, seed: int) -> None:
-    """A module and an interface from scratch, by the donor's recipe, on the same windows."""
-    from transplant.training.loop import train_module
+    """A module and an interface from scratch, by the donor's recipe, on the same windows.
+
+    It looks at the calibration split as often as a calibration does, and may stay untrained: a
+    small budget is over before the recipe's first look, and would only do harm.
+    """
+    from transplant.training.loop import mean_loss, new_correction, train_module
 
     move, began = trials.move, time.monotonic()
     assert material.train is not None
     assert material.calibration is not None
-    recipe = dataclasses.replace(native_recipe(move), train_tokens=budget, seed=seed)
+    recipe = dataclasses.replace(native_recipe(move), train_tokens=budget, seed=seed, **LOOKS)
     label = f"native/{budget}/{seed}"
     with move.target.frozen(), move.session.out.progress(label) as progress:
         trained = train_module(
             move.target, material.train, material.calibration, recipe, progress=progress
         )
+    found, target = trained.correction, move.target
+    untrained = new_correction(target.d_model, recipe.d_abi, found.taps, seed)
+    if trained.course.best_loss > mean_loss(target, material.calibration, untrained):
+        found = untrained.requires_grad_(False).eval()
     trials.keep(
-        label, trained.correction, curve="native", budget=budget, seed=seed,
+        label, found, curve="native", budget=budget, seed=seed,
         steps=trained.course.step, best_step=trained.course.best_step,
         seconds=time.monotonic() - began,
     )  # fmt: skip
