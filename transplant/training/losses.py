@@ -114,10 +114,8 @@ class _LinearHeadLoss(torch.autograd.Function):
             label = labels[block]
             rows = hidden[block].to(factor.dtype)
             logits = functional.linear(rows, factor, bias)  # [block, vocab]
-            of_label, largest = logits.gather(1, label[:, None]).squeeze(1), logits.amax(1)
             probabilities = torch.softmax(logits, 1, dtype=torch.float32 if exact else None)
-            log_sum = largest.float() - probabilities.amax(1).float().log()  # largest: exp(0) / sum
-            total += (log_sum - of_label).sum()
+            total += _losses(logits, probabilities, label, exact=exact).sum()
             if gradient is not None:
                 expected = (probabilities.to(factor.dtype) @ factor).to(hidden.dtype)
                 gradient[block] = expected - weight[label]
@@ -130,3 +128,13 @@ class _LinearHeadLoss(torch.autograd.Function):
         """The gradient of the hidden states; the head has none."""
         (gradient,) = ctx.saved_tensors
         return gradient * upstream[0].to(gradient.dtype), None, None, None, None
+
+
+def _losses(logits: Tensor, probabilities: Tensor, label: Tensor, *, exact: bool) -> Tensor:
+    """Of each row, in nats. Those of rounded logits are for display and spare a pass over them."""
+    if exact:
+        of_label = logits.gather(1, label[:, None]).squeeze(1)
+        largest = probabilities.amax(1)  # exp(0) / sum
+        return logits.amax(1).float() - largest.log() - of_label
+    of_label = probabilities.gather(1, label[:, None]).squeeze(1).float()
+    return -of_label.clamp_min(torch.finfo(torch.float32).tiny).log()
