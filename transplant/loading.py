@@ -154,13 +154,10 @@ def host(
                 return other
         raise
     door = library.fetch("interface", module, backbone.name, d_abi)
-    if door.backbone_weights != backbone.weights_sha256:
-        raise CorruptError(
-            f"the interface of {name} was fitted to other weights",
-            expected=f"backbone weights {door.backbone_weights[:12]}",
-            found=backbone.weights_sha256[:12],
-            hint="train or transfer the module again on these weights",
-        )
+    _check_weights(
+        door, backbone, f"the interface of {name} was fitted to",
+        "train or transfer the module again on these weights",
+    )  # fmt: skip
     if door.module is not None and door.module != stored.sha256:
         raise CorruptError(
             f"the interface of {name} was fitted with another module",
@@ -189,13 +186,9 @@ def host_injection(backbone: Backbone, name: str, library: Library) -> HostedMod
     except NotFoundError:
         return None
     hosted = f"{name}@{backbone.name}"
-    if stored.backbone_weights != backbone.weights_sha256:
-        raise CorruptError(
-            f"the bridges of {hosted} were fitted to other weights",
-            expected=f"backbone weights {stored.backbone_weights[:12]}",
-            found=backbone.weights_sha256[:12],
-            hint="abi inject it again",
-        )
+    _check_weights(
+        stored, backbone, f"the bridges of {hosted} were fitted to", "abi inject it again"
+    )
     record = InjectionRecord.from_dict(stored.made["injection"])
     bank = library.fetch("bank", record.bank, record.donor, None)
     if bank.sha256 != stored.parents.get("bank"):
@@ -223,22 +216,40 @@ def host_adapter(backbone: Backbone, name: str, library: Library) -> HostedModel
     except NotFoundError:
         return None
     hosted = f"{name}@{backbone.name}"
-    if stored.backbone_weights != backbone.weights_sha256:
-        raise CorruptError(
-            f"the adapter {hosted} was imported for other weights",
-            expected=f"backbone weights {stored.backbone_weights[:12]}",
-            found=backbone.weights_sha256[:12],
-            hint="abi adapters --import it again",
-        )
+    _check_weights(
+        stored, backbone, f"the adapter {hosted} was imported for", "abi adapters --import it again"
+    )
     update = LoraUpdate.from_tensors(stored.tensors, stored.made.get("scales"))
     return LoraModel(hosted, backbone, update)
 
 
 def host_fusion(backbone: Backbone, name: str, library: Library) -> HostedModel | None:
-    """A backbone with several modules that work together; None where no fusion has that name."""
-    from transplant.surgery.fuse.stored import host_fusion
+    """A backbone with several modules that work together; None where no fusion has that name.
 
-    return host_fusion(backbone, name, library, host)
+    Raises:
+        CorruptError: a fusion of other weights, or modules that are no longer those it was
+            trained with.
+    """
+    from transplant.surgery.fuse.stored import rebuild_fusion
+
+    try:
+        stored = library.fetch("fusion", name, backbone.name, None)
+    except NotFoundError:
+        return None
+    hosted = f"{name}@{backbone.name}"
+    _check_weights(stored, backbone, f"the fusion {hosted} was trained on", "abi fuse again")
+    return rebuild_fusion(hosted, stored, backbone, library, host)
+
+
+def _check_weights(stored: StoredArtifact, backbone: Backbone, made: str, hint: str) -> None:
+    """Refuses what belongs to a backbone of that name, but to other weights than these."""
+    if stored.backbone_weights != backbone.weights_sha256:
+        raise CorruptError(
+            f"{made} other weights",
+            expected=f"backbone weights {stored.backbone_weights[:12]}",
+            found=backbone.weights_sha256[:12],
+            hint=hint,
+        )
 
 
 def installed_library() -> Library:

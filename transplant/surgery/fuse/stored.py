@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.view import Backbone
-from transplant.errors import CorruptError, NotFoundError
+from transplant.errors import CorruptError
 from transplant.modules.hosted import HostedModel
 from transplant.surgery.fuse.hosted import Fused, fuse_members, fused_width
 from transplant.surgery.fuse.table import make_combiner
 
 if TYPE_CHECKING:
-    from transplant.loading import Library
+    from transplant.loading import Library, StoredArtifact
 
 PARTS = "injection"
 MODULES = ("module", "interface")
@@ -50,31 +50,21 @@ class FusionRecord:
             raise CorruptError("the record of a fusion", found=error) from error
 
 
-def host_fusion(backbone: Backbone, name: str, library: Library, host: Host) -> Fused | None:
-    """A backbone with a stored fusion at work; None where no fusion has that name.
+def rebuild_fusion(
+    hosted: str, stored: StoredArtifact, backbone: Backbone, library: Library, host: Host
+) -> Fused:
+    """A backbone with a stored fusion at work.
 
     Args:
+        hosted: `<fusion>@<backbone>`.
+        stored: the fusion; it belongs to the weights of `backbone`.
         backbone: loaded already.
-        name: of the fusion.
-        library: where it and its modules are looked up.
+        library: where its modules are looked up.
         host: attaches one of the modules.
 
     Raises:
-        CorruptError: a fusion of other weights, or modules that are no longer those it was
-            trained with.
+        CorruptError: modules that are no longer those it was trained with.
     """
-    try:
-        stored = library.fetch("fusion", name, backbone.name, None)
-    except NotFoundError:
-        return None
-    hosted = f"{name}@{backbone.name}"
-    if stored.backbone_weights != backbone.weights_sha256:
-        raise CorruptError(
-            f"the fusion {hosted} was trained on other weights",
-            expected=f"backbone weights {stored.backbone_weights[:12]}",
-            found=backbone.weights_sha256[:12],
-            hint="abi fuse again",
-        )
     record = FusionRecord.from_dict(stored.made.get("fusion"))
     for role, expected in stored.parents.items():
         kind, _, member = role.partition(":")
