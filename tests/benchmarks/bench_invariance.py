@@ -5,7 +5,7 @@
 For each backbone: a `python` module, then updates on `prose2` without the stability term and with
 it, each with its controls; then three rounds with two modules, `python` and `chess`, their gates on
 and off. It is sized for two cores and about 40 minutes: 300 steps of an update (`abi invariance`
-takes 1000 by default), modules and natives of 120 steps, 8,000 held-out tokens; the result says so.
+takes 1000 by default), modules and natives of 250 steps, 8,000 held-out tokens; the result says so.
 Each row is one backbone, one strength of the stability term and one seed. A row is written to --out
 as soon as it is there; a run that is started again with the same --out and --registry goes on from
 it, and two runs may share them (give the second its --backbones in another order). Exits 1 where a
@@ -96,8 +96,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=300, help="of an update")
     parser.add_argument("--learning-rate", type=float, default=UPDATE.learning_rate)
-    parser.add_argument("--train-steps", type=int, default=120, help="of modules and natives")
-    parser.add_argument("--train-tokens", type=int, default=120_000)
+    parser.add_argument("--train-steps", type=int, default=250, help="of modules and natives")
+    parser.add_argument("--train-tokens", type=int, default=200_000)
     parser.add_argument("--calibration-tokens", type=int, default=6_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--round-steps", type=int, help="default: as --steps")

@@ -74,8 +74,8 @@ class MoveConfig:
 class RepairConfig:
     """How an interface is solved for again after an update of its backbone."""
 
-    tokens: int = 4_000
-    """Tokens of shared text that both backbones read."""
+    tokens: int = 2_000
+    """Tokens of shared text that both backbones read; twice as many brought nothing measurable."""
     pool: int = 64_000
     """Tokens of the text that these are chosen from, by likeness to the domain's token counts."""
     window: int = 128
@@ -92,13 +92,13 @@ class RepairConfig:
     words: tuple[float, ...] = (1.0,)
     """How much of what the old backbone said may be wanted beside the old module's change; the
     domain's calibration split chooses between these, at each strength, and none of it."""
-    logit_ridges: tuple[float, ...] = (0.3, 1.0, 3.0)
+    logit_ridges: tuple[float, ...] = (1.0,)
     """Strengths of that fit to changes of logits, relative to their mean curvature."""
-    likely_tokens: int = 32
+    likely_tokens: int = 16
     """Tokens of the vocabulary on which the change of logits of one position is compared."""
-    iterations: int = 5
+    iterations: int = 3
     """Of the solver of that fit."""
-    calibration_tokens: int = 4_000
+    calibration_tokens: int = 2_000
     """Tokens of the domain's calibration split that choose."""
 
     def __post_init__(self) -> None:
