@@ -76,8 +76,8 @@ def power_table(power: dict[str, Any]) -> Table:
     chunks, margin, percent = power["chunks"], power["margin"], f"{100 * power['power']:.0f} %"
     shown = table(
         f"\npower of {chunks} chunks, from {power['measured']} of {power['documents']} documents",
-        "", "mean", "sd of a chunk", "standard error", f"{100 * power['level']:.0f} % interval",
-        f"passes at margin {margin:g}", f"chunks for +- {margin:g}", f"chunks to pass {percent}",
+        "", "mean", "sd of\na chunk", "standard\nerror", f"{100 * power['level']:.0f} %\ninterval",
+        f"passes at\n+ {margin:g}", f"chunks for\n+- {margin:g}", f"chunks to\npass {percent}",
     )  # fmt: skip
     for name, found in power["criteria"].items():
         shown.add_row(
