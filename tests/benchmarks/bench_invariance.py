@@ -49,7 +49,7 @@ def main() -> int:
     rows = Rows(options.out)
     for backbone in filter(None, options.backbones.split(",")):
         for seed in range(options.seeds):
-            for stability in (0.0, 1.0):
+            for stability in map(float, options.stabilities.split(",")):
                 rows.measure(
                     f"{backbone}, stability {stability:g}, seed {seed}",
                     lambda b=backbone, s=stability, n=seed: invariance(options, b, s, n),
@@ -94,6 +94,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--backbones", default="ref-gpt2,ref-llama,ref-t5")
     parser.add_argument("--succession", default="ref-gpt2", help="backbones of the rounds")
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--stabilities", default="0,1", help="strengths of the stability term")
     parser.add_argument("--steps", type=int, default=300, help="of an update")
     parser.add_argument("--learning-rate", type=float, default=UPDATE.learning_rate)
     parser.add_argument("--train-steps", type=int, default=250, help="of modules and natives")
@@ -189,7 +190,9 @@ def report(done: dict[str, Any]) -> int:
     titles = "zero-shot  repaired   random  repaired   small  update gain"
     print(f"{'':29}{titles}")
     for key, rows in updates.items():
-        report_update(key, rows, updates.get(key.replace("stability 1", "stability 0")), goals)
+        seeds = [row["seeds"] for row in rows]
+        without = updates.get(f"{key.partition(',')[0]}, stability 0", [])
+        report_update(key, rows, [row for row in without if row["seeds"] in seeds], goals)
     for key, found in done.items():
         for row in found.get("rounds", []):
             report_round(key, row, goals)
@@ -199,9 +202,9 @@ def report(done: dict[str, Any]) -> int:
 
 
 def report_update(
-    key: str, rows: list[dict[str, Any]], free: list[dict[str, Any]] | None, goals: Goals
+    key: str, rows: list[dict[str, Any]], free: list[dict[str, Any]], goals: Goals
 ) -> None:
-    """One backbone and one strength of the term, the mean over seeds and each seed."""
+    """One backbone and one strength of the term; `free`: the same seeds without the term."""
     zero, repaired = (
         mean(rows, lambda f: f["efficacy"]),
         mean(rows, lambda f: f["repaired"]["efficacy"]),

@@ -80,7 +80,7 @@ SPECS: dict[str, Spec] = {
     "lm": Spec(
         says="next tokens of a budget of domain text, held to the interface that it starts from",
         needs=(DOMAIN,),
-        learn=LearnConfig(steps=200, learning_rate=1e-4, pull=1e-3, paired_tokens=32_000),
+        learn=LearnConfig(steps=600, learning_rate=3e-4, pull=1e-3, paired_tokens=32_000),
     ),
 }  # fmt: skip
 
