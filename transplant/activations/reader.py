@@ -55,6 +55,7 @@ class Activations:
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path, self._file = path, file
+        self._datasets: dict[str, h5py.Dataset] = {}  # opening one takes longer than a read
         self.header = read_header(file)
         self.rows = len(dataset(file, "ids"))
         self.committed = read_committed(file)
@@ -212,7 +213,9 @@ class Activations:
             expected = f"0 to {self.committed}, ascending"
             raise InputError(f"rows of {self.path}", expected=expected, found=f"{start} to {stop}")
         with damage_named(self.path):
-            return dataset(self._file, name)[start:stop]
+            if name not in self._datasets:
+                self._datasets[name] = dataset(self._file, name)
+            return self._datasets[name][start:stop]
 
     def _check_number(self, what: str, number: int, count: int) -> None:
         if not 0 <= number < count:

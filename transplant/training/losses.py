@@ -12,7 +12,7 @@ from torch.nn import functional
 from transplant.backbones.view import Backbone, States
 
 RowLoss = Callable[[Tensor, slice], Tensor]
-ROWS = 512  # of a block: its logits stay in the processor's cache for as long as they are needed
+ROWS = 256  # of a block: its logits stay in the processor's cache for as long as they are needed
 
 
 def cross_entropy(
@@ -104,23 +104,23 @@ class _LinearHeadLoss(torch.autograd.Function):
         head_type: torch.dtype,
     ) -> Tensor:
         """The mean loss over hidden [rows, d_model], with labels [rows]."""
+        if not ctx.needs_input_grad[0]:
+            return _exact_loss(hidden, weight, bias, labels)
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
-        gradient = torch.empty_like(hidden) if ctx.needs_input_grad[0] else None
-        exact = gradient is None or weight.dtype != torch.float32
-        factor = weight if exact else weight.to(head_type)
-        bias = bias if exact or bias is None else bias.to(head_type)
+        gradient = torch.empty_like(hidden)
+        stored_rounded = weight.dtype != torch.float32
+        factor = weight if stored_rounded else weight.to(head_type)
+        bias = bias if stored_rounded or bias is None else bias.to(head_type)
         for start in range(0, len(hidden), ROWS):
             block = slice(start, start + ROWS)
             label = labels[block]
-            rows = hidden[block].to(factor.dtype)
-            logits = functional.linear(rows, factor, bias)  # [block, vocab]
-            probabilities = torch.softmax(logits, 1, dtype=torch.float32 if exact else None)
-            total += _losses(logits, probabilities, label, exact=exact).sum()
-            if gradient is not None:
-                expected = (probabilities.to(factor.dtype) @ factor).to(hidden.dtype)
-                gradient[block] = expected - weight[label]
-        if gradient is not None:
-            ctx.save_for_backward(gradient.div_(len(hidden)))
+            logits = functional.linear(hidden[block].to(factor.dtype), factor, bias)
+            softmax_type = torch.float32 if stored_rounded else None
+            probabilities = torch.softmax(logits, 1, dtype=softmax_type)  # [block, vocab]
+            total += _losses_for_display(probabilities, label).sum()
+            expected = (probabilities.to(factor.dtype) @ factor).to(hidden.dtype)
+            gradient[block] = expected - weight[label]
+        ctx.save_for_backward(gradient.div_(len(hidden)))
         return (total / len(hidden)).float()
 
     @staticmethod
@@ -130,11 +130,16 @@ class _LinearHeadLoss(torch.autograd.Function):
         return gradient * upstream[0].to(gradient.dtype), None, None, None, None
 
 
-def _losses(logits: Tensor, probabilities: Tensor, label: Tensor, *, exact: bool) -> Tensor:
-    """Of each row, in nats. Those of rounded logits are for display and spare a pass over them."""
-    if exact:
-        of_label = logits.gather(1, label[:, None]).squeeze(1)
-        largest = probabilities.amax(1)  # exp(0) / sum
-        return logits.amax(1).float() - largest.log() - of_label
+def _exact_loss(hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Tensor) -> Tensor:
+    """The mean loss over hidden [rows, d_model], in single precision at least."""
+    total = torch.zeros((), dtype=torch.float64, device=hidden.device)
+    for rows, label in zip(hidden.split(ROWS), labels.split(ROWS), strict=True):
+        logits = functional.linear(rows.to(weight.dtype), weight, bias)  # [block, vocab]
+        total += functional.cross_entropy(logits.float(), label, reduction="sum")
+    return (total / len(hidden)).float()
+
+
+def _losses_for_display(probabilities: Tensor, label: Tensor) -> Tensor:
+    """Of each row, in nats, at most 87; they spare a pass over the logits."""
     of_label = probabilities.gather(1, label[:, None]).squeeze(1).float()
     return -of_label.clamp_min(torch.finfo(torch.float32).tiny).log()
