@@ -28,7 +28,7 @@ MEMBERS = ("python-shipped@ref-gpt2", "chess@ref-gpt2")
 TEXTS = {"python-shipped@ref-gpt2": "python", "chess@ref-gpt2": GAMES}
 
 
-def abi(registry: Path, *words: str) -> dict[str, Any]:
+def abi(registry: Path, *words: str) -> Any:
     """Runs a verb in the registry's folder and returns its JSON."""
     verb = [sys.executable, "-c", "from commands.app import main; main()", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
