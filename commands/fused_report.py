@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from transplant.surgery.fuse.hosted import Fused
     from transplant.text.windows import Window
 
-RAW, MEAN, RANDOM, ALONE = "raw", "mean", "random_slot", "alone"
+RAW, MEAN, RANDOM, DRAWN, ALONE = "raw", "mean", "random_slot", "random_member", "alone"
 WEIGHED_TOKENS = 4_000  # of each text, for the mean weights
 
 
@@ -43,8 +43,7 @@ def fusion_report(work: Fusing, name: str, eval_tokens: int, *, controls: bool) 
     work.session.out.note("evaluating ...")
     scores = score_hosted(work.backbone, windows, systems)
     weighed = {work.kept: kept}
-    if RANDOM in compared:
-        weighed[RANDOM] = compared[RANDOM]
+    weighed |= {name: compared[name] for name in (RANDOM, DRAWN) if name in compared}
     return {
         "name": f"{name}@{work.to}",
         "layer": kept.layer,
@@ -68,18 +67,21 @@ def fusion_report(work: Fusing, name: str, eval_tokens: int, *, controls: bool) 
 
 
 def _controls(work: Fusing) -> dict[str, Fused]:
-    """The mean of all changes; a random module in the last slot; each module under a combiner."""
+    """The mean of all changes; a random module in the last slot; each module under a combiner.
+
+    The random module works behind the trained maps, and once more behind drawn ones.
+    """
     from transplant.surgery.fuse.controls import random_slot
     from transplant.surgery.fuse.hosted import fuse_members, fused_width
     from transplant.surgery.fuse.mean import MeanCombiner
 
     members, combiner = work.hosted, work.kept
     mean = MeanCombiner(len(members), fused_width(work.backbone, members))
-    drawn = random_slot(members, len(members) - 1, work.config.seed)
-    found = {
-        MEAN: fuse_members(MEAN, members, mean),
-        RANDOM: work.trained(drawn, combiner, "training with a random module").model,
-    }
+    found = {MEAN: fuse_members(MEAN, members, mean)}
+    for control, maps in ((RANDOM, False), (DRAWN, True)):
+        drawn = random_slot(members, len(members) - 1, work.config.seed, maps=maps)
+        title = "training with a random module" + (" and maps" if maps else "")
+        found[control] = work.trained(drawn, combiner, title).model
     for member in members:
         alone = work.trained([member], combiner, f"training {member.name} alone")
         found[f"{ALONE} {member.name}"] = alone.model
@@ -119,6 +121,11 @@ def fusion_table(report: dict[str, Any]) -> Table:
         own = report["weights"][report["combiner"]]
         means = (f"{own[text][member]['mean']:+.2f}" if text in own else "" for text in texts)
         shown.add_row(f"weight of {member}", *means)
+    last = report["members"][-1]
+    for control, behind in ((RANDOM, "its maps"), (DRAWN, "drawn maps")):
+        if own := report["weights"].get(control):
+            means = (f"{own[text][last]['mean']:+.2f}" if text in own else "" for text in texts)
+            shown.add_row(f"weight of a random module for {last}, behind {behind}", *means)
     changes = (f"{report['gain'][text]['change']:+.1%}" for text in texts)
     shown.add_row("against the best single", *changes)
     goals = report["goals"]

@@ -7,6 +7,8 @@ steps). Seed 0 trains both combiners, keeps the better on calibration text, and 
 with it; the other seeds train the kept one again. Exits 1 where a goal is missed on held-out
 documents: on the mix better than each module alone, to the interval; on each one's own text within
 2 % of the better one; a random module's weight below half that of the one in whose place it is.
+That module works behind maps that were trained (`random_slot`); beside it, without a goal, one
+behind maps that are drawn too (`random_member`).
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ MEMBERS = ("python-shipped@ref-gpt2", "chess@ref-gpt2")
 TEXTS = {"python-shipped@ref-gpt2": "python", "chess@ref-gpt2": GAMES}
 
 
-def abi(registry: Path, *words: str) -> dict[str, Any]:
+def abi(registry: Path, *words: str) -> Any:
     """Runs a verb in the registry's folder and returns its JSON."""
     verb = [sys.executable, "-c", "from commands.app import main; main()", *words]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -74,6 +76,12 @@ def line(report: dict[str, Any]) -> str:
         f"{text} {min(ppl[m][text]['ppl'] for m in MEMBERS):.2f} -> {ppl[kept][text]['ppl']:.2f}"
         f" ({report['gain'][text]['change']:+.1%})"
         for text in report["tokens"]
+    ]
+    weights = report["weights"]
+    parts += [
+        f"{control} weighs {weights[control][TEXTS[MEMBERS[-1]]][MEMBERS[-1]]['size']:.2f}"
+        for control in ("random_slot", "random_member")
+        if control in weights
     ]
     return f"seed {report['seed']} {kept}: {'  '.join(parts)}  {report['seconds']:.0f} s"
 

@@ -42,7 +42,7 @@ def test_modules_are_fused_hosted_and_gone_again(fusing):
     texts = {abi.corpus, other}
     assert said["tokens"].keys() == {*texts, "mix"}
     assert said["ppl"].keys() == {
-        "raw", *members, "gate", "attention", "mean", "random_slot",
+        "raw", *members, "gate", "attention", "mean", "random_slot", "random_member",
         *(f"alone {member}" for member in members),
     }  # fmt: skip
     for weights in said["weights"].values():

@@ -98,6 +98,25 @@ def test_the_random_slot_alone_is_another_and_of_the_same_shape(kind, tiny_token
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_slot_with_drawn_maps_keeps_no_trained_map(kind, tiny_tokenizer):
+    _, members = scene("gpt2", kind, tiny_tokenizer)
+
+    def maps(model):
+        around = (
+            model.injections[0].graft.bridges if kind == "parts" else model.correction.interface
+        )
+        return {n: p for n, p in around.named_parameters() if p.ndim > 1}
+
+    trained = maps(members[1])
+    kept, drawn = (maps(random_slot(members, 1, 3, maps=m)[1]) for m in (False, True))
+    for name, own in trained.items():
+        assert torch.equal(kept[name], own)
+        if own.std() > 0:
+            assert not torch.equal(drawn[name], own)
+            assert torch.allclose(drawn[name].std(), own.std(), rtol=0.5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_the_start_is_kept_where_training_only_does_harm(kind, tiny_tokenizer, tiny_corpus):
     _, members = scene("gpt2", kind, tiny_tokenizer)
     windows = cut_windows(tiny_corpus, tiny_tokenizer, 32)

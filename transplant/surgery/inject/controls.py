@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import torch
+from torch import nn
 
-from transplant.surgery.bank.piece import Part
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 @torch.no_grad()
-def random_like(part: Part, seed: int) -> Part:
-    """A part of the same recipe whose maps are drawn anew, each as large as the donor's.
+def random_like(part: AnyModule, seed: int) -> AnyModule:
+    """A part, or maps, of the same recipe: every map is drawn anew, each as large as the given one.
 
     Norms, rotary frequencies and biases by distance stay: they say how the part works, the maps say
     what it knows.
