@@ -13,6 +13,8 @@ from transplant.backbones.fingerprint import hash_parameters, hash_tensors
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_for_move, want
 from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.corr_closed import turned
+from transplant.calibration.objectives.lessons import TextLessons, all_lessons, some_lessons
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.objectives.spec import SPECS
 from transplant.errors import InputError
@@ -122,6 +124,40 @@ def test_least_squares_is_no_worse_than_steps_in_p_out(material):
     config = dataclasses.replace(QUICK, train="p-out", steps=200)
     stepped = fit_by("corr-mse", candidate, material, config).correction
     assert error_of(material, closed) <= error_of(material, stepped)
+
+
+def test_a_search_of_p_in_gets_closer_than_least_squares_and_moves_nothing_else(material):
+    candidate = _start(material.target, 7)
+    before = {k: v.clone() for k, v in candidate.state_dict().items()}
+    closed = fit_by("corr-closed", candidate, material).correction
+    searched = fit_by("corr-solve", candidate, material).correction
+    assert error_of(material, searched) < 0.7 * error_of(material, closed)
+    assert hash_tensors(searched.module.state_dict()) == hash_tensors(candidate.module.state_dict())
+    assert all(torch.equal(before[k], v) for k, v in candidate.state_dict().items())
+    again = fit_by("corr-solve", candidate, material).correction
+    assert hash_tensors(again.state_dict()) == hash_tensors(searched.state_dict())
+
+
+def test_a_turned_input_meets_the_module_where_it_knows_its_way(material):
+    """The anchor's P_in, turned to the candidate's, makes what the candidate's own would make."""
+    candidate = _start(material.target, 7)
+    rows = some_lessons(TextLessons(material.target, material.train, material.oracle), 10**6)
+    found = turned(material.oracle.interface, candidate.interface, rows)
+    taps = rows[0].states.taps
+    with torch.no_grad():
+        own, met, plain = (
+            one.read_in(taps) for one in (candidate.interface, found, material.oracle.interface)
+        )
+    assert (met - own).square().mean() < 0.5 * (plain - own).square().mean()
+
+
+@pytest.mark.parametrize(("rows", "units"), [(1, 1), (65, 2), (10**6, None)])
+def test_some_lessons_are_as_many_as_have_the_rows(rows, units, material):
+    lessons = TextLessons(material.target, material.train, material.oracle)
+    drawn = some_lessons(lessons, rows)
+    assert sum(map(len, drawn)) >= min(rows, sum(map(len, all_lessons(lessons))))
+    assert units is None or sum(map(len, drawn[:-1])) < rows
+    assert units is not None or len(drawn) == len(lessons)
 
 
 @pytest.mark.parametrize("name", ["kd", "corr-mse", "lm"])

@@ -3,50 +3,83 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 
 from transplant.activations.moments import CrossMoments
+from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.learn import mean_of
-from transplant.calibration.objectives.lessons import Lessons, all_lessons
+from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
 from transplant.modules.hosted import Correction
+from transplant.modules.interface import Interface
 
 STRENGTH = 1e-5  # the rows are many and the anchor's correction has no noise
+ROWS = 32_768
 
 
-@torch.no_grad()
 def corr_closed(
     start: Correction, lessons: Lessons, held: Lessons, anchor: Correction
 ) -> Correction:
     """P_out by least squares, from the candidate's y to the anchor's correction.
 
     The module may go on reading through its own P_in, or through the anchor's, which belongs to
-    the same backbone: held-out text decides.
+    the same backbone, as it is or turned to what the module knows: held-out text decides.
 
     Args:
         start: the candidate; its module stays as it is.
-        lessons: rows to fit on, with the anchor's correction.
-        held: rows that decide between the two.
+        lessons: rows to fit on, with the anchor's correction; about `ROWS` of them are read.
+        held: rows that decide between the three.
         anchor: the anchor.
     """
+    return solve_for(start, some_lessons(lessons, ROWS), held, anchor)
+
+
+@torch.no_grad()
+def solve_for(
+    start: Correction, rows: Sequence[Lesson], held: Lessons, anchor: Correction
+) -> Correction:
+    """The same from rows that have been read."""
     inputs = [start.interface]
     if anchor.interface.d_abi == start.interface.d_abi:
-        inputs.append(anchor.interface)
+        inputs += [anchor.interface, turned(anchor.interface, start.interface, rows)]
     solved = [
         Correction(copy.deepcopy(interface), copy.deepcopy(start.module)) for interface in inputs
     ]
     for one in solved:
         one.requires_grad_(False).eval()
-        _solve(one, lessons)
+        _solve(one, rows)
     return min(solved, key=lambda one: mean_of(corr_mse, one, held, 1.0))
 
 
-def _solve(correction: Correction, lessons: Lessons) -> None:
+def turned(anchor: Interface, own: Interface, rows: Sequence[Lesson]) -> Interface:
+    """The anchor's interface, mapped to what the candidate's own would make of the same rows.
+
+    It reads all that the anchor reads, and the candidate's module meets what it was trained on, as
+    far as a linear map can bring it there.
+    """
+    moments = CrossMoments(anchor.d_abi, own.d_abi)
+    for lesson in rows:
+        ours, theirs = (
+            side.proj_in(side.gather(lesson.states.taps)).float() for side in (anchor, own)
+        )
+        moments.update(ours, theirs)
+    found = copy.deepcopy(anchor)
+    change = fit_ridge(moments, STRENGTH)
+    linear = found.proj_in
+    AffineMap(
+        linear.weight.T @ change.weight, linear.bias @ change.weight + change.bias
+    ).write_to(linear)  # fmt: skip
+    found.abi_norm.load_state_dict(own.abi_norm.state_dict())
+    return found
+
+
+def _solve(correction: Correction, rows: Sequence[Lesson]) -> None:
     interface = correction.interface
     moments = CrossMoments(interface.d_abi, interface.d_model)
-    for lesson in all_lessons(lessons):
+    for lesson in rows:
         states = lesson.states
         moments.update(correction.output(states.taps, states.windows), lesson.wanted)
     fit_ridge(moments, STRENGTH).write_to(interface.proj_out)

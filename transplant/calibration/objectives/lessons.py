@@ -6,6 +6,7 @@ module and the head.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -98,3 +99,14 @@ def all_lessons(lessons: Lessons) -> Iterator[Lesson]:
     """Every unit once."""
     for start in range(0, len(lessons), UNITS_AT_ONCE):
         yield lessons.lesson(range(start, min(start + UNITS_AT_ONCE, len(lessons))))
+
+
+def some_lessons(lessons: Lessons, rows: int) -> list[Lesson]:
+    """Units drawn at random until they have so many rows; all units where there are no more."""
+    order = [*range(len(lessons))]
+    random.Random(0).shuffle(order)
+    drawn: list[Lesson] = []
+    while order and rows > 0:
+        drawn.append(lessons.lesson([order.pop()]))
+        rows -= len(drawn[-1])
+    return drawn

@@ -9,6 +9,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.move import Pairing
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import corr_closed
+from transplant.calibration.objectives.corr_solve import corr_solve
 from transplant.calibration.objectives.donor_kd import DonorLessons
 from transplant.calibration.objectives.learn import Learnt, learn
 from transplant.calibration.objectives.lessons import Lessons, TextLessons
@@ -20,6 +21,7 @@ from transplant.modules.hosted import Correction
 from transplant.training.loop import Course, Progress
 from transplant.training.rows import RowSource
 
+SOLVERS = {"corr-closed": corr_closed, "corr-solve": corr_solve}  # from an anchor, without a rate
 HINTS = {
     PAIRED: "--data names text for both backbones to read",
     UNLABELLED: "--domain-data names text of the domain",
@@ -77,10 +79,10 @@ def fit_by(
                 f"the objective {objective} needs {need}", found="none", hint=HINTS[need]
             )
     start = copy.deepcopy(start).to(material.target.device)
-    if objective == "corr-closed":
+    if objective in SOLVERS:
         assert material.oracle is not None
         lessons, held = _text(material, material.train), _text(material, material.calibration)
-        return Learnt(corr_closed(start, lessons, held, material.oracle), Course())
+        return Learnt(SOLVERS[objective](start, lessons, held, material.oracle), Course())
     if objective not in LOSSES:
         raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
     config = config or spec.learn or LearnConfig()

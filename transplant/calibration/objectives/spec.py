@@ -50,7 +50,11 @@ SPECS: dict[str, Spec] = {
         learn=LearnConfig(train="p-out", steps=120, batch=1, learning_rate=2e-3),
     ),
     "corr-closed": Spec(
-        says="P_out solved by least squares for the anchor's correction, behind the better P_in",
+        says="P_out solved by least squares for the anchor's correction, behind the best P_in",
+        needs=_FROM_ANCHOR,
+    ),
+    "corr-solve": Spec(
+        says="the same with P_in searched for, P_out solved at every look: L-BFGS, no rate",
         needs=_FROM_ANCHOR,
     ),
     "corr-mse": Spec(

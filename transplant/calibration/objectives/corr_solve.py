@@ -1,0 +1,80 @@
+"""The anchor's correction by both maps: P_out solved for, P_in searched with P_out always solved.
+
+For any P_in the best P_out is a least-squares problem, so that P_in alone has to be searched for
+(variable projection): at the solved P_out the error's gradient in P_in is that of the whole. What
+is left is smooth and small enough for L-BFGS on a few thousand rows at once, which needs tens of
+looks at them where batches need hundreds of steps, and has no rate to choose.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from transplant.activations.moments import CrossMoments
+from transplant.alignment.ridge import fit_ridge
+from transplant.calibration.objectives.corr_closed import STRENGTH, solve_for
+from transplant.calibration.objectives.corr_mse import corr_mse
+from transplant.calibration.objectives.learn import mean_of
+from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
+from transplant.errors import NumericalError
+from transplant.modules.hosted import Correction
+
+ROWS = 8_192
+ITERATIONS = 40
+
+
+def corr_solve(
+    start: Correction, lessons: Lessons, held: Lessons, anchor: Correction
+) -> Correction:
+    """P_in and P_out for the anchor's correction; what least squares in P_out finds is the start.
+
+    Args:
+        start: the candidate; its module stays as it is.
+        lessons: rows to fit on, with the anchor's correction; about `ROWS` of them are read.
+        held: rows that decide whether the search has helped.
+        anchor: the anchor.
+
+    Raises:
+        NumericalError: the error is not finite.
+    """
+    rows = some_lessons(lessons, ROWS)
+    begin = solve_for(start, rows, held, anchor)
+    before = mean_of(corr_mse, begin, held, 1.0)
+    found = _searched(begin, rows)
+    return found if mean_of(corr_mse, found, held, 1.0) < before else begin
+
+
+def _searched(begin: Correction, rows: list[Lesson]) -> Correction:
+    found = copy.deepcopy(begin)
+    moving = [*found.interface.proj_in.requires_grad_(True).parameters()]
+    search = torch.optim.LBFGS(
+        moving, max_iter=ITERATIONS, history_size=ITERATIONS, line_search_fn="strong_wolfe"
+    )
+
+    def look() -> Tensor:
+        search.zero_grad()
+        error = _error(found, rows)
+        if not torch.isfinite(error):
+            raise NumericalError("corr-solve: the error to the anchor's correction is not finite")
+        error.backward()
+        return error
+
+    search.step(look)
+    with torch.no_grad():
+        _error(found, rows)  # P_out for the P_in that was kept
+    return found.requires_grad_(False)
+
+
+def _error(correction: Correction, rows: list[Lesson]) -> Tensor:
+    """The mean squared error that is left where P_out is solved for."""
+    interface = correction.interface
+    outputs = [correction.output(one.states.taps, one.states.windows) for one in rows]
+    moments = CrossMoments(interface.d_abi, interface.d_model)
+    for y, one in zip(outputs, rows, strict=True):
+        moments.update(y.detach(), one.wanted)
+    fit_ridge(moments, STRENGTH).write_to(interface.proj_out)
+    left = [interface.write_out(y) - one.wanted for y, one in zip(outputs, rows, strict=True)]
+    return torch.cat(left).square().mean()
