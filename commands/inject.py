@@ -9,8 +9,10 @@ from typing import Annotated
 
 import typer
 
-from commands.options import AlignOption, BridgeStart, LayerOption, PairingData, PartOption, Replace
+from commands.move_options import PairingData
+from commands.options import Replace
 from commands.output import table
+from commands.part_options import AlignOption, BridgeStart, LayerOption, PartOption
 from commands.session import Session
 from transplant.surgery.inject.config import InjectConfig
 
