@@ -189,7 +189,7 @@ def host_injection(backbone: Backbone, name: str, library: Library) -> HostedMod
     _check_weights(
         stored, backbone, f"the bridges of {hosted} were fitted to", "abi inject it again"
     )
-    record = InjectionRecord.from_dict(stored.made["injection"])
+    record = InjectionRecord.from_dict(stored.made.get("injection"))
     bank = library.fetch("bank", record.bank, record.donor, None)
     if bank.sha256 != stored.parents.get("bank"):
         raise CorruptError(
