@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from transplant.errors import ShapeError
-from transplant.modules.domain import init_linear, load_tensors
+from transplant.modules.domain import init_linear
+from transplant.modules.tensors import load_tensors
 
 
 class Interface(nn.Module):
