@@ -35,7 +35,7 @@ Modules = Annotated[str, typer.Option(help="Whose modules: of donor, random, non
 
 def ablate(
     session: Session,
-    what: Annotated[str, typer.Argument(help=f"What to ablate: {' or '.join(ABLATED)}.")],
+    what: Annotated[str, typer.Argument(help=f"What to ablate: one of {', '.join(ABLATED)}.")],
     module: ModuleOption,
     to: TargetOption,
     only: Only = None,

@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from commands.objective_options import Steps
 from transplant.errors import InputError
 
 Curve = Annotated[
@@ -26,7 +25,9 @@ class CurveOptions:
 
     curve: Curve = None
     seeds: Annotated[int, typer.Option(min=1, help="Of --curve: seeds of all drawn.")] = 1
-    steps: Steps = None
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of --curve: gradient steps at most.")
+    ] = None
     out: Annotated[
         Path | None, typer.Option(help="Of --curve: folder for plot and JSON; default: here.")
     ] = None

@@ -33,7 +33,7 @@ DomainData = Annotated[
 ]
 Excerpts = Annotated[int, typer.Option("--excerpts", min=1, help="Excerpts of text to pair on.")]
 TargetTaps = Annotated[
-    str, typer.Option("--taps", help="Layers of the target to read: all, last or a list as 0,2,3.")
+    str, typer.Option("--taps", help="Layers of the target to read: all, last, or a list as 0,2,3.")
 ]
 Method = Annotated[str, typer.Option("--method", help=f"Input map: {' or '.join(METHODS)}.")]
 

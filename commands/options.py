@@ -14,7 +14,7 @@ from transplant.errors import InputError
 
 NameOption = Annotated[
     str | None,
-    typer.Option("--name", help="Its name in the registry; default: made from the move."),
+    typer.Option("--name", help="Its name in the registry; default: made from the other names."),
 ]
 Replace = Annotated[bool, typer.Option("--replace", help="Replace what has that name.")]
 Explain = Annotated[bool, typer.Option("--explain", help="Print what was tried, too.")]

@@ -13,7 +13,7 @@ PartOption = Annotated[
     typer.Option("--from", help="A bank and a piece of it: llama:ffn.3, llama:heads.1."),
 ]
 LayerOption = Annotated[int, typer.Option("--layer", min=0, help="The block of the target.")]
-GateOption = Annotated[str, typer.Option("--gate", help=f"{', '.join(GATE_KINDS)}.")]
+GateOption = Annotated[str, typer.Option("--gate", help=f"One of: {', '.join(GATE_KINDS)}.")]
 AlignOption = Annotated[
     str | None,
     typer.Option("--align", help="A map of `abi bridge-align --between` to take as the way in."),

@@ -19,9 +19,7 @@ class TrainOptions:
     """The recipe of a module, as options."""
 
     d_abi: Annotated[int, typer.Option("--d-abi", help="Width of the shared space.")] = TRAIN.d_abi
-    taps: Annotated[str, typer.Option(help="Layers to read: all, last, or a list as 1,2,3.")] = (
-        "last"
-    )
+    taps: Annotated[str, typer.Option(help="Layers: all, last, or a list as 0,2,3.")] = "last"
     steps: Annotated[int, typer.Option(help="Steps at most.")] = TRAIN.steps
     batch: Annotated[int, typer.Option(help="Windows per step.")] = TRAIN.batch
     window: Annotated[int, typer.Option(help="Tokens per window.")] = TRAIN.window
