@@ -11,7 +11,17 @@ from typing import Annotated
 
 import typer
 
-from commands import options
+from commands.move_options import (
+    MOVE,
+    DomainData,
+    Excerpts,
+    Method,
+    ModuleOption,
+    PairingData,
+    TargetOption,
+)
+from commands.objective_options import Steps
+from commands.options import EVAL_TOKENS, EvalTokens
 from commands.output import write_json
 from commands.session import Session
 from transplant.errors import InputError
@@ -25,20 +35,20 @@ Modules = Annotated[str, typer.Option(help="Whose modules: of donor, random, non
 
 def ablate(
     session: Session,
-    what: Annotated[str, typer.Argument(help=f"What to ablate: {' or '.join(ABLATED)}.")],
-    module: options.ModuleOption,
-    to: options.TargetOption,
+    what: Annotated[str, typer.Argument(help=f"What to ablate: one of {', '.join(ABLATED)}.")],
+    module: ModuleOption,
+    to: TargetOption,
     only: Only = None,
     modules: Modules = "donor,random,none",
-    steps: options.Steps = None,
+    steps: Steps = None,
     tokens: Annotated[int, typer.Option(min=64, help="Domain tokens that may be read.")] = 32_000,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds of all that is drawn.")] = 1,
-    data: options.PairingData = "prose",
-    domain_data: options.DomainData = None,
-    method: options.Method = options.MOVE.method,
-    excerpts: options.Excerpts = options.MOVE.excerpts,
+    data: PairingData = "prose",
+    domain_data: DomainData = None,
+    method: Method = MOVE.method,
+    excerpts: Excerpts = MOVE.excerpts,
     native: Annotated[str | None, typer.Option(help="The native module: oracle, ceiling.")] = None,
-    eval_tokens: options.EvalTokens = options.EVAL_TOKENS,
+    eval_tokens: EvalTokens = EVAL_TOKENS,
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
     """Hold the objectives of calibration, their controls, or shapes against one another."""
@@ -50,7 +60,7 @@ def ablate(
 
     if what not in ABLATED:
         raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")
-    config = dataclasses.replace(options.MOVE, method=method, excerpts=excerpts, seed=session.seed)
+    config = dataclasses.replace(MOVE, method=method, excerpts=excerpts, seed=session.seed)
     move = Move(session, module, to, data, domain_data, config)
     chosen = tuple(only.split(",")) if only else None
     if what == "shapes":

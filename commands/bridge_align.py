@@ -10,15 +10,8 @@ from typing import Annotated
 
 import typer
 
-from commands.options import (
-    MOVE,
-    Excerpts,
-    NameOption,
-    PairingData,
-    Replace,
-    TargetTaps,
-    parse_taps,
-)
+from commands.move_options import MOVE, Excerpts, PairingData, TargetTaps
+from commands.options import NameOption, Replace, parse_taps
 from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from commands.options import AlignOption, BridgeStart, GateOption, LayerOption, PartOption, Replace
+from commands.options import Replace
+from commands.part_options import AlignOption, BridgeStart, GateOption, LayerOption, PartOption
 from commands.session import Session
 from transplant.surgery.inject.config import BridgeTrainConfig, InjectConfig
 
@@ -36,7 +37,9 @@ def bridge_train(
     excerpts: Annotated[int, typer.Option(min=1, help="Excerpts to fit on.")] = DEFAULT.excerpts,
     steps: Annotated[int, typer.Option(min=0, help="Steps on the file.")] = TRAIN.steps,
     batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = TRAIN.batch,
-    rate: Annotated[float, typer.Option("--learning-rate")] = TRAIN.learning_rate,
+    rate: Annotated[
+        float, typer.Option("--learning-rate", help="Peak rate.")
+    ] = TRAIN.learning_rate,
     lm_steps: Annotated[int, typer.Option(min=0, help="Steps on text.")] = TRAIN.lm_steps,
     lm_tokens: Annotated[int, typer.Option(min=64, help="Tokens of text to train on.")] = 200_000,
     eval_tokens: Annotated[int, typer.Option(min=64, help="Held-out tokens.")] = 20_000,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from commands.corpora import windows_of
 from commands.grafts import Grafting, mean_gate
 from commands.output import table
-from transplant.errors import CorpusError, InputError
+from transplant.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,13 +42,14 @@ def train_from_file(work: Grafting, path: Path, config: BridgeTrainConfig) -> di
         InputError: rows of another backbone, pooled rows, or a file without the taps.
     """
     from transplant.activations.reader import Activations
+    from transplant.activations.sides import windows_by_side
     from transplant.surgery.inject.fit import judge_streams
     from transplant.surgery.inject.streams import stream_of_file
     from transplant.surgery.inject.train import mean_shares, train_to_match
 
     with Activations.open(path) as acts:
         _check(work, acts, path)
-        sides = _windows_by_side(acts)
+        sides = windows_by_side(acts)
         graft = work.graft
         held, judged = (
             [stream_of_file(acts, [n], work.place) for n in sides[side][:HELD_WINDOWS]]
@@ -129,23 +130,6 @@ def _check(work: Grafting, acts: Activations, path: Path) -> None:
             expected="a part that reads each position by itself (ffn)",
             found=work.source,
         )
-
-
-def _windows_by_side(acts: Activations) -> dict[str, list[int]]:
-    """The windows of the file on each side of the split, in its order."""
-    from transplant.text.splits import split_of_digest
-
-    sides: dict[str, list[int]] = {"train": [], "calibration": [], "eval": []}
-    for number, document in enumerate(acts.document.tolist()):
-        sides[split_of_digest(acts.digests[document])].append(number)
-    empty = [name for name, side in sides.items() if not side]
-    if empty:
-        raise CorpusError(
-            f"{acts.path} holds too few documents: the {' and '.join(empty)} side is empty",
-            expected="about 30 documents or more",
-            found=acts.documents,
-        )
-    return sides
 
 
 def training_table(work: Grafting, name: str, results: dict[str, Any]) -> Table:

@@ -5,14 +5,15 @@ Example: abi calibrate --module python@ref-gpt2 --to ref-llama --objective lm --
 
 from __future__ import annotations
 
-import dataclasses
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands import options
+from commands.move_options import ModuleOption, MoveOptions, TargetOption
+from commands.objective_options import ObjectiveChoice
+from commands.options import Explain, Replace
 from commands.session import Session
 
 Files = typer.Option(
@@ -25,53 +26,31 @@ DomainFile = typer.Option(help="The target's rows on the domain's text, for the 
 
 def calibrate(
     session: Session,
-    module: options.ModuleOption,
-    to: options.TargetOption,
-    objective: options.Objective = "closed-form",
-    anchor: options.Anchor = None,
-    tokens: options.DomainTokens = None,
-    steps: options.Steps = None,
-    train: options.Train = None,
-    schedule: options.Schedule = None,
-    learning_rate: options.Rate = None,
-    data: options.PairingData = "prose",
-    domain_data: options.DomainData = None,
-    method: options.Method = options.MOVE.method,
-    excerpts: options.Excerpts = options.MOVE.excerpts,
-    taps: options.TargetTaps = "all",
+    *,
+    module: ModuleOption,
+    to: TargetOption,
+    choice: ObjectiveChoice,
+    moving: MoveOptions,
     activations: Annotated[tuple[Path, Path] | None, Files] = None,
     domain_activations: Annotated[Path | None, DomainFile] = None,
-    name: options.NameOption = None,
-    explain: options.Explain = False,
-    replace: options.Replace = False,
+    explain: Explain = False,
+    replace: Replace = False,
 ) -> None:
     """Fit a new interface for a module, so that it works in another backbone."""
     from commands.calibrated import calibrated_report, calibrated_table, check_files
     from commands.captured_pairs import reading_files
     from commands.explaining import explained
-    from commands.moving import Move
-    from commands.objectives import ObjectiveChoice, apply_objective
+    from commands.objectives import apply_objective, reads_pairs
     from commands.reused_bridge import reuse_bridge
 
-    choice = ObjectiveChoice(
-        objective=objective, anchor=anchor, tokens=tokens, steps=steps, train=train,
-        schedule=schedule, learning_rate=learning_rate,
-    )  # fmt: skip
     choice.check()
     check_files(choice, activations, domain_activations)
-    config = dataclasses.replace(
-        options.MOVE,
-        method=method,
-        excerpts=excerpts,
-        taps=options.parse_taps(taps),
-        seed=session.seed,
-    )
-    move = Move(session, module, to, data, domain_data, config, name)
+    move = moving.move(session, module, to)
     if not replace:
         move.refuse_taken("module", "interface")
     source = reading_files(move, activations, domain_activations) if activations else nullcontext()
     with source:
-        fits_as_stored = choice.reads_pairs(move) and not choice.pairs_budget
+        fits_as_stored = reads_pairs(move, choice) and not choice.pairs_budget
         reused = fits_as_stored and reuse_bridge(move)
         apply_objective(move, choice)
         stored = move.store({}, replace=replace)

@@ -124,7 +124,7 @@ def store_in_core(
 
     from registry.tensors import hash_tensors
     from transplant.backbones.layercake import LayerCakeForCausalLM
-    from transplant.modules.domain import load_tensors
+    from transplant.modules.tensors import load_tensors
 
     folder = core_folder(session, core.name, "--backbone")
     model = LayerCakeForCausalLM.from_pretrained(folder, dtype="auto")

@@ -13,8 +13,10 @@ from typing import Annotated
 import typer
 from rich.console import Group
 
-from commands.options import EVAL_TOKENS, MOVE, TRAIN, EvalTokens
+from commands.move_options import MOVE
+from commands.options import EVAL_TOKENS, EvalTokens
 from commands.session import Session
+from commands.train_options import TRAIN
 
 DONOR, TARGETS = "ref-gpt2", ("ref-gpt2-b", "ref-llama")
 SCRIPT = """\

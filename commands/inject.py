@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
-from commands.options import AlignOption, BridgeStart, LayerOption, PairingData, PartOption, Replace
+from commands.move_options import PairingData
+from commands.options import Replace
 from commands.output import table
+from commands.part_options import AlignOption, BridgeStart, LayerOption, PartOption
 from commands.session import Session
-from transplant.surgery.inject.config import InjectConfig
+from transplant.surgery.inject.config import GATE_KINDS, InjectConfig
 
 DEFAULT = InjectConfig()
 
@@ -29,7 +31,8 @@ def inject(
     align: AlignOption = None,
     start: BridgeStart = DEFAULT.start,
     gate: Annotated[
-        str | None, typer.Option(help="scalar, vector or input; default: scalar, or the bridge's.")
+        str | None,
+        typer.Option(help=f"One of: {', '.join(GATE_KINDS)}; default: scalar, or the bridge's."),
     ] = None,
     opening: Annotated[
         float | None,

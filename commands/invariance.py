@@ -22,7 +22,7 @@ def invariance(
     ] = "prose2",
     seeds: Annotated[int, typer.Option(min=1, help="Updates, each with a seed of its own.")] = 1,
 ) -> None:
-    """Update a copy of a backbone, apply the old module to it, and print what is left."""
+    """Update a copy of a backbone, apply the old module; exit 3 where under 50 % is left."""
     from commands.invariance_report import invariance_report, invariance_table
 
     report = invariance_report(update.study(session), module, update_data, seeds)

@@ -11,11 +11,12 @@ import typer
 
 from commands.output import table
 from commands.session import Session
+from registry.manifest import KINDS
 
 
 def list_(
     session: Session,
-    kind: Annotated[str | None, typer.Option(help="backbone, module, interface, bridge.")] = None,
+    kind: Annotated[str | None, typer.Option(help=f"Only this kind: {', '.join(KINDS)}.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Only what belongs to this one.")] = None,
 ) -> None:
     """List what the registry holds."""

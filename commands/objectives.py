@@ -1,16 +1,16 @@
-"""What `--objective` asks for: checked against what it needs, then applied to a move."""
+"""What `--objective` asks for, applied to a move."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from commands.corpora import windows_of
 from commands.moving import Move
+from commands.objective_options import ObjectiveChoice
 from transplant.calibration.objectives.config import LearnConfig
-from transplant.calibration.objectives.spec import ORACLE, PAIRED, Spec, spec_of
+from transplant.calibration.objectives.spec import PAIRED, Spec
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
@@ -19,66 +19,6 @@ if TYPE_CHECKING:
     from transplant.modules.hosted import Correction
 
 WINDOW = 512
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectiveChoice:
-    """An objective and the options beside it; None leaves the objective's own default."""
-
-    objective: str = "closed-form"
-    anchor: str | None = None
-    tokens: int | None = None
-    steps: int | None = None
-    train: str | None = None
-    schedule: str | None = None
-    learning_rate: float | None = None
-
-    @property
-    def spec(self) -> Spec:
-        """What the objective is, and what it needs."""
-        return spec_of(self.objective)
-
-    def check(self) -> None:
-        """Refuses, before anything is loaded, what the objective lacks or has no use for.
-
-        Raises:
-            InputError: it names the option.
-        """
-        spec, says = self.spec, f"the objective {self.objective}"
-        if ORACLE in spec.needs and self.anchor is None:
-            raise InputError(
-                f"{says} needs {' and '.join(spec.needs)}",
-                expected="--anchor, a module at work on the target",
-                hint="--anchor python@TARGET; abi train --backbone TARGET trains one",
-            )
-        idle: dict[str, object] = {"--anchor": self.anchor} if ORACLE not in spec.needs else {}
-        if not spec.reads_domain:
-            idle["--tokens"] = self.tokens
-        if spec.learn is None:
-            idle |= {"--steps": self.steps, "--train": self.train, "--schedule": self.schedule}
-            idle["--learning-rate"] = self.learning_rate
-        for option, value in idle.items():
-            if value is not None:
-                raise InputError(
-                    f"{says} has no use for {option}",
-                    expected=f"what it needs: {', '.join(spec.needs)}",
-                )
-        self.learn_config(0)  # a value out of range is refused here, too
-
-    def reads_pairs(self, move: Move) -> bool:
-        """Whether it needs pairs, or starts from the closed form, which does."""
-        return PAIRED in self.spec.needs or not _at_home(move)
-
-    @property
-    def pairs_budget(self) -> bool:
-        """Whether its domain text is paired with the donor too, for the closed form before it."""
-        return self.learn_config(0).paired_tokens > 0
-
-    def learn_config(self, seed: int) -> LearnConfig:
-        """The objective's recipe with what was asked for."""
-        names = ("tokens", "steps", "train", "schedule", "learning_rate")
-        asked = {name: value for name in names if (value := getattr(self, name)) is not None}
-        return dataclasses.replace(self.spec.learn or LearnConfig(), **asked, seed=seed)
 
 
 def apply_objective(move: Move, choice: ObjectiveChoice) -> None:
@@ -94,7 +34,7 @@ def apply_objective(move: Move, choice: ObjectiveChoice) -> None:
     if choice.objective == "closed-form":
         return
     oracle = anchor_on(move, choice.anchor) if choice.anchor else None
-    move.paired = choice.reads_pairs(move)
+    move.paired = reads_pairs(move, choice)
     config = choice.learn_config(move.session.seed)
     if move.paired and choice.pairs_budget:
         tokens = min(config.tokens, config.paired_tokens)
@@ -154,6 +94,11 @@ def anchor_on(move: Move, name: str) -> Correction:
             found="a raw backbone" if hosted.correction is None else hosted.backbone.name,
         )
     return hosted.correction
+
+
+def reads_pairs(move: Move, choice: ObjectiveChoice) -> bool:
+    """Whether the objective needs pairs, or starts from the closed form, which does."""
+    return PAIRED in choice.spec.needs or not _at_home(move)
 
 
 def _at_home(move: Move) -> bool:

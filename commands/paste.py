@@ -39,7 +39,7 @@ def paste(
         bool, typer.Option("--replace", help="Replace a module of that name, and --out.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, write nothing.")
+        bool, typer.Option("--dry-run", help="Check everything, paste nothing.")
     ] = False,
     init_missing: Annotated[
         int | None,
@@ -92,7 +92,7 @@ def paste(
 
 
 def _planned(title: str, plan: PastePlan) -> Table:
-    shown = table(f"{title} (dry run: nothing was written)", "module", "tensors", "bytes")
+    shown = table(f"{title} (dry run: nothing was pasted)", "module", "tensors", "bytes")
     for module in plan.modules:
         shown.add_row(module.name, str(len(module.tensors)), f"{module.size:,}")
     return shown

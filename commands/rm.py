@@ -14,7 +14,9 @@ from commands.session import Session
 
 def rm(
     session: Session,
-    name: Annotated[str, typer.Argument(help="A backbone or a hosted module.")],
+    name: Annotated[
+        str, typer.Argument(help="A backbone, or what is hosted on one: NAME@BACKBONE.")
+    ],
     kind: Annotated[
         str | None,
         typer.Option(help="Only this kind; default: the module, its interface and gate."),

@@ -38,7 +38,8 @@ SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[
             Path | None,
             typer.Option(
-                "--registry", help="Registry folder; default $ABI_REGISTRY or the user data folder."
+                "--registry",
+                help="Registry folder; default: $ABI_REGISTRY, else the user data folder.",
             ),
         ],
         None,

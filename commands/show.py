@@ -19,8 +19,12 @@ SHORT = 72  # characters of a value in the table
 
 def show(
     session: Session,
-    name: Annotated[str, typer.Argument(help="A backbone or a hosted module.")],
-    kind: Annotated[str | None, typer.Option(help="Where a name has several kinds.")] = None,
+    name: Annotated[
+        str, typer.Argument(help="A backbone, or what is hosted on one: NAME@BACKBONE.")
+    ],
+    kind: Annotated[
+        str | None, typer.Option(help="Only this kind; default: the module, else what there is.")
+    ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Recompute every sha256.")] = False,
 ) -> None:
     """Show everything known about one artifact."""

@@ -5,21 +5,22 @@ Example: abi train --backbone ref-gpt2 --domain python
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.options import EVAL_TOKENS, TRAIN, EvalTokens, Replace, parse_taps
+from commands.options import EVAL_TOKENS, EvalTokens, Replace
 from commands.output import table
 from commands.session import Session
+from commands.train_options import TRAIN, TrainOptions
 from transplant.backbones.layercake.names import FORM_NAMES
 from transplant.errors import InputError
 
 
 def train(
     session: Session,
+    *,
     backbone: Annotated[str, typer.Option(help="The backbone: a registry name, folder or hub id.")],
     domain: Annotated[str, typer.Option(help="What the module is about; its default name.")],
     data: Annotated[
@@ -36,18 +37,7 @@ def train(
         str | None,
         typer.Option(help="Name in the registry; default: domain, with --form <core>-<domain>."),
     ] = None,
-    d_abi: Annotated[int, typer.Option("--d-abi", help="Width of the shared space.")] = TRAIN.d_abi,
-    taps: Annotated[
-        str, typer.Option(help="Layers to read: all, last, or a list as 1,2,3.")
-    ] = "last",
-    steps: Annotated[int, typer.Option(help="Steps at most.")] = TRAIN.steps,
-    batch: Annotated[int, typer.Option(help="Windows per step.")] = TRAIN.batch,
-    window: Annotated[int, typer.Option(help="Tokens per window.")] = TRAIN.window,
-    tokens: Annotated[int, typer.Option(help="Training tokens used.")] = TRAIN.train_tokens,
-    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = TRAIN.learning_rate,
-    head_type: Annotated[
-        str, typer.Option(help="Type of gradients through the head: auto, float32 or bfloat16.")
-    ] = TRAIN.head_type,
+    recipe: TrainOptions,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     replace: Replace = False,
@@ -57,29 +47,18 @@ def train(
 
     if form not in (None, *FORM_NAMES):
         raise InputError("--form", expected=f"one of {', '.join(FORM_NAMES)}", found=form)
-    if form is not None and (replace or d_abi != TRAIN.d_abi or taps != "last"):
+    if form is not None and (replace or recipe.d_abi != TRAIN.d_abi or recipe.taps != "last"):
         raise InputError(
             "a module inside a core reads what the core reads, and makes a new core",
             expected="--form without --d-abi, --taps and --replace",
         )
     if activations is not None and data is not None:
         raise InputError("the text is in the file", expected="--data or --from-activations")
-    config = dataclasses.replace(
-        TRAIN,
-        d_abi=d_abi,
-        taps=parse_taps(taps),
-        steps=steps,
-        batch=batch,
-        window=window,
-        train_tokens=tokens,
-        learning_rate=learning_rate,
-        head_type=head_type,
-        seed=session.seed,
-    )
     default = domain if form is None else f"{Path(backbone).name}-{domain}"
     job = TrainJob(
-        backbone, domain, data or domain, name or default, config, eval_tokens, form, activations
-    )
+        backbone, domain, data or domain, name or default, recipe.config(session.seed),
+        eval_tokens, form, activations,
+    )  # fmt: skip
     report = run_train_job(session, job, resume=resume, replace=replace)
     shown = table(f"{report['name']}  (held out)", "", "perplexity")
     for system, value in report["ppl"].items():

@@ -42,7 +42,7 @@ def train_core(
     ] = None,
     vocab: Annotated[int, typer.Option(min=300, help="Entries of a trained tokenizer.")] = 4096,
     max_chars: Annotated[
-        int | None, typer.Option(help="Characters of the text to use; default all.")
+        int | None, typer.Option(help="Characters of the text to use; default: all.")
     ] = None,
     eval_tokens: EvalTokens = 100_000,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,

@@ -27,7 +27,7 @@ def train_reference(
         int | None, typer.Option(help="Tokens to read; default: as the shipped one did.")
     ] = None,
     max_chars: Annotated[
-        int | None, typer.Option(help="Characters of `prose` to use; default all.")
+        int | None, typer.Option(help="Characters of `prose` to use; default: all.")
     ] = None,
     eval_tokens: EvalTokens = 100_000,
 ) -> None:

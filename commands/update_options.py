@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.options import EVAL_TOKENS, REPAIR, UPDATE, EvalTokens
-from transplant.training.config import UPDATE_KINDS
+from commands.options import EVAL_TOKENS, EvalTokens
+from transplant.calibration.config import RepairConfig
+from transplant.training.config import UPDATE_KINDS, UpdateConfig
 
 if TYPE_CHECKING:
     from commands.session import Session
     from commands.updating import Study
+
+UPDATE, REPAIR = UpdateConfig(), RepairConfig()
 
 Kind = Annotated[str, typer.Option(help=f"One of: {', '.join(UPDATE_KINDS)}.")]
 TrainInterface = Annotated[

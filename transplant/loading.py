@@ -16,6 +16,7 @@ from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
 from transplant.errors import CorruptError, NotFoundError, TransplantError
 from transplant.loading_gate import load_gate
+from transplant.loading_other import check_weights, host_other
 from transplant.modules.core import CoreHosted
 from transplant.modules.forms import module_from_tensors
 from transplant.modules.hosted import Correction, HostedModel
@@ -148,13 +149,12 @@ def host(
     try:
         stored = library.fetch("module", module, backbone.name, d_abi)
     except NotFoundError:
-        for host_other in (host_injection, host_adapter, host_fusion):
-            other = host_other(backbone, module, library)
-            if other is not None:
-                return other
-        raise
+        other = host_other(backbone, module, library, host)
+        if other is None:
+            raise
+        return other
     door = library.fetch("interface", module, backbone.name, d_abi)
-    _check_weights(
+    check_weights(
         door, backbone, f"the interface of {name} was fitted to",
         "train or transfer the module again on these weights",
     )  # fmt: skip
@@ -170,86 +170,6 @@ def host(
     )
     gate = load_gate(backbone.name, module, correction, (door, stored), library)
     return HostedModel(name, backbone, correction, gate)
-
-
-def host_injection(backbone: Backbone, name: str, library: Library) -> HostedModel | None:
-    """A backbone with an injected part at work; None where no injection has that name.
-
-    Raises:
-        CorruptError: bridges of another backbone, or a bank that is no longer the one.
-    """
-    from transplant.surgery.bank.piece import Bank
-    from transplant.surgery.inject.stored import InjectionRecord, build_graft, host_graft
-
-    try:
-        stored = library.fetch("injection", name, backbone.name, None)
-    except NotFoundError:
-        return None
-    hosted = f"{name}@{backbone.name}"
-    _check_weights(
-        stored, backbone, f"the bridges of {hosted} were fitted to", "abi inject it again"
-    )
-    record = InjectionRecord.from_dict(stored.made["injection"])
-    bank = library.fetch("bank", record.bank, record.donor, None)
-    if bank.sha256 != stored.parents.get("bank"):
-        raise CorruptError(
-            f"the bank {record.bank}@{record.donor} has changed since {hosted} was made",
-            expected=f"sha256 {str(stored.parents.get('bank'))[:12]}",
-            found=bank.sha256[:12],
-            hint="abi inject it again",
-        )
-    part = Bank.from_stored(bank.tensors, bank.made["pieces"]).part(record.part)
-    return host_graft(hosted, backbone, record, build_graft(record, part, backbone, stored.tensors))
-
-
-def host_adapter(backbone: Backbone, name: str, library: Library) -> HostedModel | None:
-    """A backbone with an imported LoRA at work; None where no adapter has that name.
-
-    Raises:
-        CorruptError: an adapter of other weights, or one whose record is not whole.
-    """
-    from transplant.surgery.lora.hosted import LoraModel
-    from transplant.surgery.lora.update import LoraUpdate
-
-    try:
-        stored = library.fetch("adapter", name, backbone.name, None)
-    except NotFoundError:
-        return None
-    hosted = f"{name}@{backbone.name}"
-    _check_weights(
-        stored, backbone, f"the adapter {hosted} was imported for", "abi adapters --import it again"
-    )
-    update = LoraUpdate.from_tensors(stored.tensors, stored.made.get("scales"))
-    return LoraModel(hosted, backbone, update)
-
-
-def host_fusion(backbone: Backbone, name: str, library: Library) -> HostedModel | None:
-    """A backbone with several modules that work together; None where no fusion has that name.
-
-    Raises:
-        CorruptError: a fusion of other weights, or modules that are no longer those it was
-            trained with.
-    """
-    from transplant.surgery.fuse.stored import rebuild_fusion
-
-    try:
-        stored = library.fetch("fusion", name, backbone.name, None)
-    except NotFoundError:
-        return None
-    hosted = f"{name}@{backbone.name}"
-    _check_weights(stored, backbone, f"the fusion {hosted} was trained on", "abi fuse again")
-    return rebuild_fusion(hosted, stored, backbone, library, host)
-
-
-def _check_weights(stored: StoredArtifact, backbone: Backbone, made: str, hint: str) -> None:
-    """Refuses what belongs to a backbone of that name, but to other weights than these."""
-    if stored.backbone_weights != backbone.weights_sha256:
-        raise CorruptError(
-            f"{made} other weights",
-            expected=f"backbone weights {stored.backbone_weights[:12]}",
-            found=backbone.weights_sha256[:12],
-            hint=hint,
-        )
 
 
 def installed_library() -> Library:

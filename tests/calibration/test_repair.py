@@ -13,7 +13,8 @@ from tests.tiny import WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import token_bytes
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import RepairConfig
-from transplant.calibration.repair import map_heads, repair
+from transplant.calibration.repair import repair
+from transplant.calibration.repair_heads import map_heads
 from transplant.calibration.repair_rows import choose_windows, hold_out
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from commands.ablating import SIDE_BY_SIDE
-from commands.options import parse_budgets
+from commands.curve_options import parse_budgets
 from transplant.errors import InputError
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from transplant.errors import InputError
+from transplant.bounds import at_least
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +30,7 @@ class AdviceConfig:
         Raises:
             InputError: it names the field.
         """
-        for field in fields(self):
-            if getattr(self, field.name) < 1:
-                raise InputError(field.name, expected="at least 1", found=getattr(self, field.name))
+        at_least(self, 1, *(field.name for field in fields(self)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transplant.bounds import above, at_least
 from transplant.errors import InputError
 
 METHODS = ("ridge", "procrustes")
@@ -52,22 +53,12 @@ class MoveConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError("unknown method", expected=f"one of {METHODS}", found=self.method)
-        if self.excerpts <= 0 or self.held_out_excerpts <= 0 or self.excerpt_chars < 40:
-            raise InputError(
-                "pairing needs excerpts of at least 40 characters",
-                found=(self.excerpts, self.held_out_excerpts, self.excerpt_chars),
-            )
-        if self.text_chars < self.excerpt_chars:
-            raise InputError("text_chars must hold an excerpt", found=self.text_chars)
-        if self.stride < 1 or self.iterations < 0 or self.likely_tokens < 2:
-            raise InputError(
-                "stride must be at least 1, likely_tokens at least 2, iterations not negative",
-                found=(self.stride, self.likely_tokens, self.iterations),
-            )
-        if not self.donor_words or min(*self.donor_words, self.donor_word) < 0:
-            raise InputError("donor_words must be 0 or more", found=self.donor_words)
-        if not self.gains or min(self.gains) <= 0:
-            raise InputError("gains must be positive", found=self.gains)
+        at_least(self, 1, "excerpts", "held_out_excerpts", "stride")
+        at_least(self, 40, "excerpt_chars")
+        at_least(self, self.excerpt_chars, "text_chars")
+        at_least(self, 2, "likely_tokens")
+        at_least(self, 0, "iterations", "donor_words", "donor_word")
+        above(self, 0, "gains")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,19 +93,10 @@ class RepairConfig:
     """Tokens of the domain's calibration split that choose."""
 
     def __post_init__(self) -> None:
-        if min(self.tokens, self.pool, self.calibration_tokens) <= 0 or self.window < 2:
-            raise InputError(
-                "a repair needs tokens, in windows of at least two",
-                found=(self.tokens, self.pool, self.window),
-            )
-        strengths = (*self.ridges, self.output_ridge, *self.logit_ridges)
-        if not self.ridges or min(strengths) <= 0:
-            raise InputError("the ridge strengths must be positive", found=strengths)
-        if self.held_out < 2 or self.likely_tokens < 2 or self.iterations < 0:
-            raise InputError(
-                "held_out and likely_tokens must be at least 2, iterations not negative",
-                found=(self.held_out, self.likely_tokens, self.iterations),
-            )
+        at_least(self, 1, "tokens", "pool", "calibration_tokens")
+        at_least(self, 2, "window", "held_out", "likely_tokens")
+        at_least(self, 0, "iterations")
+        above(self, 0, "ridges", "output_ridge", "logit_ridges")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,9 +117,9 @@ class GateConfig:
     """How much worse the perplexity of general text may be for it, as a share."""
 
     def __post_init__(self) -> None:
-        if min(self.tokens, self.calibration_tokens) < 1 or self.window < 2:
-            raise InputError("a gate is fitted on tokens, in windows of at least two")
+        at_least(self, 1, "tokens", "calibration_tokens")
+        at_least(self, 2, "window")
         if not self.memories or not all(0 <= memory <= 1 for memory in self.memories):
             raise InputError("a gate's memory", expected="0 to 1", found=self.memories)
-        if self.most_worse < 0 or self.ridge <= 0:
-            raise InputError("most_worse must not be negative, ridge must be positive")
+        at_least(self, 0, "most_worse")
+        above(self, 0, "ridge")

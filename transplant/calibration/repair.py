@@ -8,24 +8,24 @@ changes, however few the rows. How strong the ridge is, positions decide that it
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
-from transplant.alignment.tokens import SharedTokens, token_bytes
-from transplant.alignment.unembedding import fit_output_map
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
+from transplant.calibration.repair_heads import map_output
 from transplant.calibration.repair_output import TriedOutput, refit_to_changes
 from transplant.calibration.repair_rows import Pairs, choose_windows, hold_out, read_both
 from transplant.errors import InputError
 from transplant.modules.domain import DomainModule
 from transplant.modules.hosted import Correction
+from transplant.modules.interface import Interface
 from transplant.text.windows import Window
 
 
@@ -85,19 +85,19 @@ def repair(
     pairs, held = (
         read_both(before, after, old, side) for side in hold_out(chosen, config.held_out)
     )
-    ridge = _refit_input(old, new, pairs, held, config)
+    ridge = _refit_input(old.interface, new.interface, pairs, held, config)
     ridge_out, tried = None, ()
     if stand_in is not None:
         new = Correction(new.interface, stand_in).eval()
     if config.output:
-        _map_output(before, after, new.interface.proj_out, config, counts or {})
+        map_output(before, after, new.interface.proj_out, config.output_ridge, counts or {})
         ridge_out = _refit_output(old, new, pairs, held, config)
         if calibration and config.words:
             new, tried = refit_to_changes(before, after, old, new, pairs, calibration, config)
+    off = [_z_off(old.interface, one.interface, held) for one in (old, new)]
     return Repaired(
-        new.requires_grad_(False), _z_off(old, old, held), _z_off(old, new, held),
-        sum(map(len, pairs)), ridge, ridge_out, tried,
-    )  # fmt: skip
+        new.requires_grad_(False), off[0], off[1], sum(map(len, pairs)), ridge, ridge_out, tried
+    )
 
 
 def check_repairable(before: Backbone, after: Backbone, correction: Correction) -> None:
@@ -123,58 +123,25 @@ def check_repairable(before: Backbone, after: Backbone, correction: Correction) 
         )
 
 
-def map_heads(before: Tensor, after: Tensor, weights: Tensor, strength: float) -> Tensor:
-    """M [d_model, d_model] such that U_after (c M)' ~ U_before c', around the identity.
-
-    Args:
-        before: U [vocab, d_model] of the backbone as it was.
-        after: U [vocab, d_model] after the update.
-        weights: of the tokens [vocab], float64, summing to 1.
-        strength: ridge, relative to the mean diagonal.
-    """
-    everything = torch.arange(len(before))
-    same = SharedTokens(everything, everything, weights, coverage=1.0)
-    change = fit_output_map(before.float() - after.float(), after.float(), same, strength)
-    return torch.eye(len(change)) + change
-
-
-def _map_output(
-    before: Backbone,
-    after: Backbone,
-    proj_out: nn.Linear,
-    config: RepairConfig,
-    counts: Mapping[str, int],
-) -> None:
-    """P_out <- P_out M, where the head has changed."""
-    heads = before.unembedding.cpu(), after.unembedding.cpu()
-    if torch.equal(*heads):
-        return
-    matrix = map_heads(*heads, _weights(before, counts), config.output_ridge)
-    AffineMap(proj_out.weight.T @ matrix, proj_out.bias @ matrix).write_to(proj_out)
-
-
 def _refit_input(
-    old: Correction,
-    new: Correction,
+    old: Interface,
+    new: Interface,
     pairs: Sequence[Pairs],
     held: Sequence[Pairs],
     config: RepairConfig,
 ) -> float:
     """Adds to `P_in` what is missing of the old `t P_in`; returns the strength that was chosen."""
-    proj_in = new.interface.proj_in
+    proj_in = new.proj_in
     moments = CrossMoments(proj_in.in_features, proj_in.out_features)
     for rows in pairs:
         moments.update(rows.t_after, proj_in(rows.t_before) - proj_in(rows.t_after))
-    was = copy.deepcopy(proj_in.state_dict())
 
-    def off(strength: float) -> float:
-        proj_in.load_state_dict(was)
-        _add(proj_in, fit_ridge(moments, strength))
-        return _z_off(old, new, held)
+    def off(change: AffineMap) -> float:
+        tried = copy.deepcopy(new)
+        _add(tried.proj_in, change)
+        return _z_off(old, tried, held)
 
-    best = min(config.ridges, key=off)
-    off(best)
-    return best
+    return _add_best(proj_in, moments, config.ridges, off)
 
 
 def _refit_output(
@@ -184,48 +151,42 @@ def _refit_output(
     held: Sequence[Pairs],
     config: RepairConfig,
 ) -> float:
-    """Adds to `P_out` what the module's new outputs miss of the old correction."""
+    """Adds to `P_out` what the module's new outputs miss of the old correction; as above."""
     proj_out = new.interface.proj_out
 
     def moments_of(side: Sequence[Pairs]) -> CrossMoments:
         moments = CrossMoments(proj_out.in_features, proj_out.out_features)
         for rows in side:
-            wanted, found = (
-                old.module.y(_z(old, rows.t_before)),
-                new.module.y(_z(new, rows.t_after)),
-            )
+            wanted = old.module.y(old.interface.normed(rows.t_before))
+            found = new.module.y(new.interface.normed(rows.t_after))
             moments.update(found, proj_out(wanted) - proj_out(found))
         return moments
 
-    fitted, judged = moments_of(pairs), moments_of(held)
-    found = {strength: fit_ridge(fitted, strength) for strength in config.ridges}
-    best = max(found, key=lambda strength: found[strength].r2(judged))
-    _add(proj_out, found[best])
+    judged = moments_of(held)
+    return _add_best(proj_out, moments_of(pairs), config.ridges, lambda change: -change.r2(judged))
+
+
+def _add_best(
+    linear: nn.Linear,
+    moments: CrossMoments,
+    strengths: Sequence[float],
+    off: Callable[[AffineMap], float],
+) -> float:
+    """Adds the ridge regression that is least far off; returns its strength."""
+    changes = {strength: fit_ridge(moments, strength) for strength in strengths}
+    best = min(strengths, key=lambda strength: off(changes[strength]))
+    _add(linear, changes[best])
     return best
 
 
-def _weights(backbone: Backbone, counts: Mapping[str, int]) -> Tensor:
-    """How much each token of the vocabulary counts: float64 [vocab], summing to 1."""
-    names = token_bytes(backbone.tokenizer) if counts else {}
-    weights = torch.zeros(backbone.vocab_size, dtype=torch.float64)
-    for number, raw in names.items():
-        weights[number] = counts.get(raw.hex(), 0)
-    if weights.sum() == 0:
-        weights += 1.0
-    return weights / weights.sum()
-
-
-def _z_off(old: Correction, new: Correction, held: Sequence[Pairs]) -> float:
+def _z_off(old: Interface, new: Interface, held: Sequence[Pairs]) -> float:
     """The mean squared distance of z through `new` to the old z."""
     total = sum(
-        float(nn.functional.mse_loss(_z(new, rows.t_after), _z(old, rows.t_before))) * len(rows)
+        float(nn.functional.mse_loss(new.normed(rows.t_after), old.normed(rows.t_before)))
+        * len(rows)
         for rows in held
     )
     return total / sum(map(len, held))
-
-
-def _z(correction: Correction, t: Tensor) -> Tensor:
-    return correction.interface.abi_norm(correction.interface.proj_in(t))
 
 
 def _add(linear: nn.Linear, change: AffineMap) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import LikelyChange, fit_to_changes, likely_change
@@ -63,7 +63,7 @@ def refit_to_changes(
     linear = new.interface.proj_out
     start = AffineMap(linear.weight.T.clone(), linear.bias.clone())
     head = after.unembedding.cpu().float()
-    outputs = [new.module.y(_z(new, rows.t_after)) for rows in pairs]
+    outputs = [new.module.y(new.interface.normed(rows.t_after)) for rows in pairs]
     for word in config.words:
         changes = [_wanted(before, after, old, rows, word, config.likely_tokens) for rows in pairs]
         for ridge in config.logit_ridges:
@@ -84,7 +84,7 @@ def _wanted(
     """The change of the updated backbone's logits that is wanted, on each row's likely tokens."""
     size = max(1, LOGITS_AT_ONCE // after.vocab_size)
     head = before.unembedding.cpu().float()
-    correction = old.interface.write_out(old.module.y(_z(old, rows.t_before)))
+    correction = old.interface.write_out(old.module.y(old.interface.normed(rows.t_before)))
     parts = []
     for c, ours, theirs in zip(
         *(side.split(size) for side in (correction, rows.h_before, rows.h_after)), strict=True
@@ -117,7 +117,3 @@ def _losses(
     for correction in corrections:
         correction.cpu()
     return [total / rows for total in totals]
-
-
-def _z(correction: Correction, t: Tensor) -> Tensor:
-    return correction.interface.abi_norm(correction.interface.proj_in(t))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-
-from transplant.errors import ShapeError
 
 
 class DomainModule(nn.Module, ABC):
@@ -39,18 +36,3 @@ def init_linear(linear: nn.Linear, generator: torch.Generator | None) -> None:
         linear.weight.normal_(0.0, linear.in_features**-0.5, generator=generator)
         if linear.bias is not None:
             linear.bias.zero_()
-
-
-def load_tensors(module: nn.Module, tensors: Mapping[str, Tensor], what: str) -> None:
-    """Copies stored tensors into a module, exactly.
-
-    Raises:
-        ShapeError: names the first tensor that is missing, unknown or of another shape.
-    """
-    expected = module.state_dict()
-    for name in sorted(expected.keys() | tensors.keys()):
-        want = tuple(expected[name].shape) if name in expected else "no such tensor"
-        got = tuple(tensors[name].shape) if name in tensors else "nothing"
-        if want != got:
-            raise ShapeError(f"{what}: {name}", expected=want, found=got)
-    module.load_state_dict(dict(tensors))

@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from transplant.backbones.layercake.forms import Form, Full, Lite
 from transplant.errors import ShapeError
-from transplant.modules.domain import DomainModule, init_linear, load_tensors
+from transplant.modules.domain import DomainModule, init_linear
+from transplant.modules.tensors import load_tensors
 
 EXPANSION = 4
 # Above 1, so that what the module computes outweighs the z that it passes on: a module whose

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from transplant.errors import InputError, ShapeError
-from transplant.modules.domain import load_tensors
+from transplant.modules.tensors import load_tensors
 
 if TYPE_CHECKING:
     from transplant.modules.hosted import Correction

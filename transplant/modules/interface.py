@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from transplant.errors import ShapeError
-from transplant.modules.domain import init_linear, load_tensors
+from transplant.modules.domain import init_linear
+from transplant.modules.tensors import load_tensors
 
 
 class Interface(nn.Module):
@@ -56,7 +57,11 @@ class Interface(nn.Module):
 
     def read_in(self, taps: Mapping[int, Tensor]) -> Tensor:
         """z [..., d_abi], what the domain module sees."""
-        return self.abi_norm(self.proj_in(self.gather(taps)))
+        return self.normed(self.gather(taps))
+
+    def normed(self, t: Tensor) -> Tensor:
+        """z [..., d_abi] = LN(t P_in), from taps that are gathered already."""
+        return self.abi_norm(self.proj_in(t))
 
     def write_out(self, y: Tensor) -> Tensor:
         """The correction [..., d_model] for the module's output y [..., d_abi]."""

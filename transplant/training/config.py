@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transplant.bounds import above, at_least
 from transplant.errors import InputError
 
 
@@ -25,9 +26,8 @@ class PretrainConfig:
     """Seed of the weights and of the order of the windows."""
 
     def __post_init__(self) -> None:
-        if self.tokens <= 0 or self.batch <= 0:
-            raise InputError("tokens and batch must be positive", found=(self.tokens, self.batch))
-        _check_rate(self.learning_rate)
+        at_least(self, 1, "tokens", "batch")
+        above(self, 0, "learning_rate")
 
 
 HEAD_TYPES = ("auto", "float32", "bfloat16")
@@ -72,12 +72,9 @@ class TrainConfig:
     """Seed of the initial weights and of the order of the windows."""
 
     def __post_init__(self) -> None:
-        for name in ("d_abi", "steps", "batch", "train_tokens", "evaluate_every", "patience"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be positive", found=getattr(self, name))
-        _check_rate(self.learning_rate)
-        if self.window < 2:
-            raise InputError("a window needs at least two tokens", found=self.window)
+        at_least(self, 1, "d_abi", "steps", "batch", "train_tokens", "evaluate_every", "patience")
+        at_least(self, 2, "window")
+        above(self, 0, "learning_rate")
         if not 0 <= self.warmup < 1:
             raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)
         if self.head_type not in HEAD_TYPES:
@@ -122,14 +119,10 @@ class UpdateConfig:
             raise InputError(
                 "unknown kind of update", expected=f"one of {UPDATE_KINDS}", found=self.kind
             )
-        for name in ("steps", "batch", "lora_rank"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be positive", found=getattr(self, name))
-        if self.window < 2:
-            raise InputError("a window needs at least two tokens", found=self.window)
-        _check_rate(self.learning_rate)
-        if not 0 <= self.stability < float("inf"):
-            raise InputError("stability must not be negative", found=self.stability)
+        at_least(self, 1, "steps", "batch", "lora_rank")
+        at_least(self, 2, "window")
+        above(self, 0, "learning_rate")
+        at_least(self, 0, "stability")
         if self.stability > 0 and self.kind in ROUNDING_KINDS:
             raise InputError(
                 f"an update of the kind {self.kind} takes no steps; a stability term needs some",
@@ -143,8 +136,3 @@ class UpdateConfig:
                 "without a stability term nothing trains the interface",
                 expected="--train-interface with --stability above 0",
             )
-
-
-def _check_rate(rate: float) -> None:
-    if not 0 < rate < float("inf"):
-        raise InputError("learning_rate must be positive", found=rate)

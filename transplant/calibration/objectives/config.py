@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transplant.bounds import above, at_least
 from transplant.errors import InputError
 from transplant.training.schedule import SCHEDULES
 
@@ -43,19 +44,11 @@ class LearnConfig:
     """Seed of the order of the windows."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "tokens", "calibration_tokens", "evaluate_every"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be positive", found=getattr(self, name))
+        at_least(self, 1, "steps", "batch", "tokens", "calibration_tokens")
+        at_least(self, 1, "evaluate_every", "patience")
+        at_least(self, 0, "paired_tokens", "pull")
+        above(self, 0, "learning_rate")
         if self.train not in TRAINED:
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
         if self.schedule not in SCHEDULES:
             raise InputError("schedule", expected=f"one of {[*SCHEDULES]}", found=self.schedule)
-        if not 0 < self.learning_rate < float("inf"):
-            raise InputError("learning_rate must be positive", found=self.learning_rate)
-        if self.paired_tokens < 0:
-            raise InputError("paired_tokens must not be negative", found=self.paired_tokens)
-        if self.pull < 0 or self.patience <= 0:
-            raise InputError(
-                "pull must not be negative, patience must be positive",
-                found=(self.pull, self.patience),
-            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transplant.bounds import at_least
 from transplant.errors import InputError
 
 METHODS = ("omp", "bridge", "decompose", "mean")
@@ -23,5 +24,4 @@ class EmbedConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError("--method", expected=f"one of {', '.join(METHODS)}", found=self.method)
-        if self.atoms < 1:
-            raise InputError("--atoms", expected="at least 1", found=self.atoms)
+        at_least(self, 1, "atoms")

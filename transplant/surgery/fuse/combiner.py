@@ -14,7 +14,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from transplant.errors import ShapeError
+from transplant.modules.tensors import load_tensors
 
 
 class Combiner(nn.Module, ABC):
@@ -44,13 +44,7 @@ class Combiner(nn.Module, ABC):
         Raises:
             ShapeError: tensors are missing, unknown or of other shapes.
         """
-        own = self.state_dict()
-        for name in sorted(own.keys() | tensors.keys()):
-            expected = list(own[name].shape) if name in own else "no such tensor"
-            found = list(tensors[name].shape) if name in tensors else "nothing"
-            if expected != found:
-                raise ShapeError(f"combiner: {name}", expected=expected, found=found)
-        self.load_state_dict(dict(tensors))
+        load_tensors(self, tensors, "combiner")
 
 
 def fused_change(combiner: Combiner, hidden: Tensor, deltas: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transplant.bounds import above, at_least
 from transplant.errors import InputError
 
 COMBINER_NAMES = ("gate", "attention")
@@ -36,13 +37,9 @@ class FuseConfig:
     """Of the order of the windows and of what a combiner draws."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "train_tokens", "calibration_tokens", "evaluate_every"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be positive", found=getattr(self, name))
-        if self.window < 2:
-            raise InputError("a window needs at least two tokens", found=self.window)
-        if self.learning_rate <= 0:
-            raise InputError("--learning-rate", expected="above 0", found=self.learning_rate)
+        at_least(self, 1, "steps", "batch", "train_tokens", "calibration_tokens", "evaluate_every")
+        at_least(self, 2, "window")
+        above(self, 0, "learning_rate")
 
 
 def check_combiner(name: str) -> str:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from transplant.errors import CorruptError
 from transplant.modules.hosted import HostedModel
 from transplant.surgery.fuse.hosted import Fused, fuse_members, fused_width
 from transplant.surgery.fuse.table import make_combiner
+from transplant.surgery.record import Record
 
 if TYPE_CHECKING:
     from transplant.loading import Library, StoredArtifact
@@ -22,8 +22,10 @@ Host = Callable[[Backbone, str, "Library", int | None], HostedModel]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FusionRecord:
+class FusionRecord(Record):
     """Which modules are fused, where, and by what."""
+
+    OF = "a fusion"
 
     combiner: str
     """`gate` or `attention`."""
@@ -32,22 +34,10 @@ class FusionRecord:
     layer: int
     """The block whose output is changed; the last one for domain modules."""
 
-    def as_dict(self) -> dict[str, Any]:
-        """What JSON can hold."""
-        return dataclasses.asdict(self)
-
     @classmethod
-    def from_dict(cls, stored: Any) -> FusionRecord:
-        """Reads what `as_dict` gave.
-
-        Raises:
-            CorruptError: a field is missing, or one too many.
-        """
-        try:
-            members = tuple((str(name), d_abi) for name, d_abi in stored["members"])
-            return cls(**{**stored, "members": members})
-        except (TypeError, KeyError, ValueError) as error:
-            raise CorruptError("the record of a fusion", found=error) from error
+    def _fields(cls, stored: Any) -> Mapping[str, Any]:
+        members = tuple((str(name), d_abi) for name, d_abi in stored["members"])
+        return {**stored, "members": members}
 
 
 def rebuild_fusion(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transplant.bounds import above, at_least
 from transplant.errors import InputError
 
 GATE_KINDS = ("scalar", "vector", "input")
@@ -38,13 +39,8 @@ class InjectConfig:
             raise InputError("--gate", expected=f"one of {', '.join(GATE_KINDS)}", found=self.gate)
         if self.start not in STARTS:
             raise InputError("--start", expected=f"one of {', '.join(STARTS)}", found=self.start)
-        if self.mixture < 1:
-            raise InputError("--mixture", expected="at least 1", found=self.mixture)
-        if self.excerpts < 1 or self.held_out_excerpts < 1 or self.excerpt_chars < 40:
-            raise InputError(
-                "bridges need excerpts of at least 40 characters",
-                found=(self.excerpts, self.held_out_excerpts, self.excerpt_chars),
-            )
+        at_least(self, 1, "mixture", "excerpts", "held_out_excerpts")
+        at_least(self, 40, "excerpt_chars")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,13 +73,6 @@ class BridgeTrainConfig:
     """Seed of the order of the windows."""
 
     def __post_init__(self) -> None:
-        for name in ("batch", "lm_batch", "evaluate_every"):
-            if getattr(self, name) <= 0:
-                raise InputError(f"{name} must be positive", found=getattr(self, name))
-        if self.steps < 0 or self.lm_steps < 0 or self.balance < 0:
-            raise InputError(
-                "steps and balance cannot be negative",
-                found=(self.steps, self.lm_steps, self.balance),
-            )
-        if min(self.learning_rate, self.lm_rate, self.gate_rate) <= 0:
-            raise InputError("learning rates must be positive")
+        at_least(self, 1, "batch", "lm_batch", "evaluate_every")
+        at_least(self, 0, "steps", "lm_steps", "balance")
+        above(self, 0, "learning_rate", "lm_rate", "gate_rate")

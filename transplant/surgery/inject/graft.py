@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from transplant.alignment.affine import AffineMap
 from transplant.backbones.layercake.blocks import Span
-from transplant.errors import ShapeError
+from transplant.modules.tensors import load_part
 from transplant.surgery.bank.piece import Part
 from transplant.surgery.inject.config import InjectConfig
 from transplant.surgery.inject.gate import GATES
@@ -148,13 +148,7 @@ class Graft(nn.Module):
         Raises:
             ShapeError: tensors are missing, unknown or of other shapes.
         """
-        own = self.own_tensors()
-        for name in sorted(own.keys() | tensors.keys()):
-            expected = list(own[name].shape) if name in own else "no such tensor"
-            found = list(tensors[name].shape) if name in tensors else "nothing"
-            if expected != found:
-                raise ShapeError(f"graft: {name}", expected=expected, found=found)
-        self.load_state_dict(dict(tensors), strict=False)
+        load_part(self, self.own_tensors(), tensors, "graft")
 
 
 def _mixed(x: Tensor, weight: Tensor, bias: Tensor, shares: Tensor) -> Tensor:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor
 
 from transplant.backbones.parts import block_width
 from transplant.backbones.view import Backbone
-from transplant.errors import CorruptError
 from transplant.surgery.bank.piece import Part
 from transplant.surgery.inject.config import InjectConfig
 from transplant.surgery.inject.graft import Graft
 from transplant.surgery.inject.hosted import InjectedModel, Injection
+from transplant.surgery.record import Record
 
 
 @dataclass(frozen=True, kw_only=True)
-class InjectionRecord:
+class InjectionRecord(Record):
     """Where a part comes from, where it works, and how its bridges and gate are built."""
+
+    OF = "an injection"
 
     bank: str
     """The name of the bank."""
@@ -39,22 +39,6 @@ class InjectionRecord:
     def kind(self) -> str:
         """`ffn`, `heads` or `layer`."""
         return self.part.split(".")[0]
-
-    def as_dict(self) -> dict[str, Any]:
-        """What JSON can hold."""
-        return dataclasses.asdict(self)
-
-    @classmethod
-    def from_dict(cls, stored: Any) -> InjectionRecord:
-        """Reads what `as_dict` gave.
-
-        Raises:
-            CorruptError: a field is missing, or one too many.
-        """
-        try:
-            return cls(**stored)
-        except TypeError as error:
-            raise CorruptError("the record of an injection", found=error) from error
 
 
 def build_graft(

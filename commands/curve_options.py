@@ -1,0 +1,59 @@
+"""Whether a move is measured over budgets of domain text, and how: `transfer`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from transplant.errors import InputError
+
+Curve = Annotated[
+    str | None,
+    typer.Option(
+        help="Budgets of domain text, as 0,4k,32k: recovered at each by the moved module, a random "
+        "one and one trained from scratch. Nothing is stored."
+    ),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveOptions:
+    """The options of a curve; without `curve` there is none."""
+
+    curve: Curve = None
+    seeds: Annotated[int, typer.Option(min=1, help="Of --curve: seeds of all drawn.")] = 1
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Of --curve: gradient steps at most.")
+    ] = None
+    out: Annotated[
+        Path | None, typer.Option(help="Of --curve: folder for plot and JSON; default: here.")
+    ] = None
+
+    def budgets(self) -> tuple[int, ...] | None:
+        """Its budgets in tokens; None where there is no curve.
+
+        Raises:
+            InputError: no list of budgets, or options of a curve without one.
+        """
+        if self.curve is not None:
+            return parse_budgets(self.curve)
+        if (self.seeds, self.steps, self.out) != (1, None, None):
+            raise InputError("--seeds, --steps and --out belong to a curve", expected="--curve too")
+        return None
+
+
+def parse_budgets(text: str) -> tuple[int, ...]:
+    """Turns `--curve` into numbers of tokens, ascending: 0,4k,32k is 0, 4,000 and 32,000."""
+    try:
+        budgets = {
+            int(float(part[:-1]) * 1000) if part.lower().endswith("k") else int(part)
+            for part in text.replace(" ", "").split(",")
+        }
+    except ValueError as error:
+        raise InputError("--curve", expected="a list as 0,4k,32k", found=text) from error
+    if min(budgets) < 0 or max(budgets) == 0:
+        raise InputError("--curve", expected="budgets from 0 up, one of them above", found=text)
+    return tuple(sorted(budgets))

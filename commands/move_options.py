@@ -1,0 +1,60 @@
+"""What a module is moved from, to and on: `transfer`, `calibrate`, `ablate`, `bridge-align`."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.options import NameOption, parse_taps
+from transplant.calibration.config import METHODS, MoveConfig
+
+if TYPE_CHECKING:
+    from commands.moving import Move
+    from commands.session import Session
+
+MOVE = MoveConfig()
+
+ModuleOption = Annotated[
+    str, typer.Option("--module", help="The module to move, as in python@ref-gpt2.")
+]
+TargetOption = Annotated[str, typer.Option("--to", help="The backbone it moves to.")]
+PairingData = Annotated[
+    str,
+    typer.Option("--data", help="Text to pair on: prose, python, a file, a folder, a data set."),
+]
+DomainData = Annotated[
+    str | None,
+    typer.Option(
+        "--domain-data", help="The module's domain text; default: what it was trained on."
+    ),
+]
+Excerpts = Annotated[int, typer.Option("--excerpts", min=1, help="Excerpts of text to pair on.")]
+TargetTaps = Annotated[
+    str, typer.Option("--taps", help="Layers of the target to read: all, last, or a list as 0,2,3.")
+]
+Method = Annotated[str, typer.Option("--method", help=f"Input map: {' or '.join(METHODS)}.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveOptions:
+    """The options of every verb that stores a moved module."""
+
+    data: PairingData = "prose"
+    domain_data: DomainData = None
+    method: Method = MOVE.method
+    excerpts: Excerpts = MOVE.excerpts
+    taps: TargetTaps = "all"
+    name: NameOption = None
+
+    def move(self, session: Session, module: str, to: str) -> Move:
+        """The move that they describe."""
+        from commands.moving import Move
+
+        config = dataclasses.replace(
+            MOVE, method=self.method, excerpts=self.excerpts, taps=parse_taps(self.taps),
+            seed=session.seed,
+        )  # fmt: skip
+        return Move(session, module, to, self.data, self.domain_data, config, self.name)
