@@ -8,7 +8,7 @@ from transplant.errors import CorruptError, NotFoundError
 from transplant.modules.gate import Gate
 
 if TYPE_CHECKING:
-    from transplant.loading import Library, StoredArtifact
+    from transplant.library import Library, StoredArtifact
     from transplant.modules.hosted import Correction
 
 

@@ -9,7 +9,7 @@ from transplant.errors import CorruptError, NotFoundError
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
-    from transplant.loading import Library, StoredArtifact
+    from transplant.library import Library, StoredArtifact
     from transplant.modules.hosted import HostedModel
 
     Host = Callable[[Backbone, str, Library, int | None], HostedModel]

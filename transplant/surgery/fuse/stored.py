@@ -14,7 +14,7 @@ from transplant.surgery.fuse.table import make_combiner
 from transplant.surgery.record import Record
 
 if TYPE_CHECKING:
-    from transplant.loading import Library, StoredArtifact
+    from transplant.library import Library, StoredArtifact
 
 PARTS = "injection"
 MODULES = ("module", "interface")
