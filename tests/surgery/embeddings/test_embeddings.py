@@ -8,12 +8,23 @@ import torch
 from tests.tiny import tiny_backbone
 from transplant.alignment.token_map import map_tokens
 from transplant.backbones.fingerprint import hash_parameters
-from transplant.errors import InputError, ShapeError
-from transplant.surgery.embeddings.config import METHODS, EmbedConfig
-from transplant.surgery.embeddings.methods import Tables, new_table
+from transplant.errors import CorpusError, InputError, ShapeError
+from transplant.evaluation.likelihood import score_documents
+from transplant.surgery.embeddings.choose import choose_vocabulary
+from transplant.surgery.embeddings.config import BEST, METHODS, EmbedConfig
+from transplant.surgery.embeddings.methods import MAKERS, Tables, new_table
 from transplant.surgery.embeddings.pursuit import pursue
 from transplant.surgery.embeddings.vocabulary import input_table, spelled_in, with_vocabulary
+from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
+from transplant.text.windows import spread_windows
+
+OMP = EmbedConfig(method="omp")
+
+
+def far_off(tables, tokens, _):
+    """Rows that win every prediction wherever what is predicted is another token."""
+    return torch.full((len(tokens), tables.target.shape[1]), 30.0) * tables.target.mean(0).sign()
 
 
 def draw(*shape, seed=0):
@@ -79,6 +90,45 @@ def test_where_two_tables_are_one_turned_every_row_is_found(vocabularies):
         Tables(source[1:], target, spelled)
 
 
+def test_what_rows_have_in_common_stays_as_it_is_where_the_source_knows_nothing(vocabularies):
+    """A table of noise, beside a target whose rows share a large part: that part is not multiplied.
+
+    In a tied table it acts as a bias of the logits (as in ref-gpt2, with the tokens of ref-t5).
+    """
+    small, large = vocabularies
+    spelled = map_tokens(small, large)
+    common = 5 * torch.nn.functional.normalize(draw(40, seed=2), dim=0)
+    source, target = draw(len(spelled), 64), draw(len(small), 40, seed=1) / 6 + common
+    tables = Tables(source, target, spelled)
+    missing, (ours, theirs) = spelled.of_kind("decomposed"), tables.shared
+    along = common / 5
+
+    def off(rows):
+        return float((rows @ along - target[theirs].mean(0) @ along).abs().max())
+
+    made = new_table(tables, OMP)[missing]
+    assert off(made) < 1.5
+    plain = pursue(source[missing], source[ours], OMP.atoms).of(target[theirs].double()).float()
+    assert off(plain) > 5  # the control: weights that add up to anything
+
+
+def test_a_row_by_pursuit_moves_with_its_table(vocabularies):
+    """Where the two tables have their zero is nobody's knowledge: it must not matter."""
+    small, large = vocabularies
+    spelled = map_tokens(small, large)
+    source, target = draw(len(spelled), 64).double(), draw(len(small), 40, seed=1).double()
+    there, here = draw(64, seed=2).double(), draw(40, seed=3).double()
+    config = EmbedConfig(method="omp", atoms=16)
+    made = new_table(Tables(source, target, spelled), config)
+    moved = new_table(Tables(source + there, target + here, spelled), config)
+    torch.testing.assert_close(moved, made + here)
+    ours, theirs = Tables(source, target, spelled).shared
+    missing = spelled.of_kind("decomposed")
+    plain = pursue(source[missing], source[ours], 16).of(target[theirs])
+    plain_moved = pursue(source[missing] + there, source[ours] + there, 16).of(target[theirs])
+    assert float((plain - plain_moved).norm() / plain.norm()) > 0.1  # the control
+
+
 @pytest.mark.parametrize("family", ["gpt2", "llama", "layercake"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_backbone_takes_another_vocabulary_and_keeps_its_body(family, tied, vocabularies):
@@ -86,7 +136,7 @@ def test_a_backbone_takes_another_vocabulary_and_keeps_its_body(family, tied, vo
     target = tiny_backbone(family, small, tie_word_embeddings=tied)
     source = tiny_backbone("llama", large, seed=1, hidden_size=48, head_dim=12)
     before = hash_parameters(target.model)
-    made = with_vocabulary("new", target, source, spelled_in(target, source), EmbedConfig())
+    made = with_vocabulary("new", target, source, spelled_in(target, source), OMP)
     assert hash_parameters(target.model) == before
     assert made.vocab_size == len(large)
     assert made.tokenizer is large
@@ -110,6 +160,48 @@ def test_what_cannot_be_is_refused(vocabularies):
     small, large = vocabularies
     t5, llama = tiny_backbone("t5", small), tiny_backbone("llama", large)
     with pytest.raises(InputError, match="has an encoder"):
-        with_vocabulary("new", t5, llama, spelled_in(t5, llama), EmbedConfig())
+        with_vocabulary("new", t5, llama, spelled_in(t5, llama), OMP)
     with pytest.raises(InputError, match="--method"):
         EmbedConfig(method="guess")
+    with pytest.raises(InputError, match="best is a choice"):
+        with_vocabulary("new", llama, llama, spelled_in(llama, llama), EmbedConfig())
+
+
+def cost(backbone, documents):
+    """Nats per character of what `choose_vocabulary` reads of documents."""
+    tokens = EmbedConfig.calibration_tokens
+    windows = spread_windows(documents, backbone.tokenizer, backbone.context, tokens)
+    nats = score_documents(backbone, windows, {"it": None})["it"].nats.sum()
+    return float(nats) / sum(window.ends[-1] - window.ends[0] for window in windows)
+
+
+@pytest.mark.parametrize("wins", METHODS)
+def test_best_is_whichever_method_calibration_text_costs_least(wins, vocabularies, monkeypatch):
+    """Every method but one makes rows that are far off: that one is found, wherever it stands."""
+    small, large = vocabularies
+    target, source = tiny_backbone("gpt2", small), tiny_backbone("llama", large, seed=1)
+    spelled = spelled_in(target, source)
+    own = MAKERS[wins]
+    for method in METHODS:
+        if method != wins:
+            monkeypatch.setitem(MAKERS, method, far_off)
+    text = [Document("the old miller said that the river had never been so high. " * 20, "x")]
+    found = choose_vocabulary("new", target, source, spelled, EmbedConfig(), text)
+    assert (found.method, found.backbone.name) == (wins, "new")
+    assert tuple(found.tried) == METHODS
+    assert min(found.tried, key=lambda method: found.tried[method]) == wins
+    monkeypatch.setitem(MAKERS, wins, own)
+    asked = EmbedConfig(method=wins)
+    again = choose_vocabulary("new", target, source, spelled, asked, text)
+    assert torch.equal(input_table(found.backbone), input_table(again.backbone))
+    assert (again.method, again.tried) == (wins, {})
+    assert found.tried[wins] == pytest.approx(cost(again.backbone, text))
+
+
+def test_a_choice_wants_text_and_a_named_method_does_not(vocabularies):
+    small, large = vocabularies
+    target, source = tiny_backbone("gpt2", small), tiny_backbone("llama", large, seed=1)
+    spelled = spelled_in(target, source)
+    with pytest.raises(CorpusError, match="no document is as long"):
+        choose_vocabulary("new", target, source, spelled, EmbedConfig(method=BEST), [])
+    assert choose_vocabulary("new", target, source, spelled, OMP, []).method == "omp"

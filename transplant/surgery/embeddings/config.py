@@ -8,20 +8,24 @@ from transplant.bounds import at_least
 from transplant.errors import InputError
 
 METHODS = ("omp", "bridge", "decompose", "mean")
+BEST = "best"  # whichever of METHODS costs least on calibration text
+CHOICES = (BEST, *METHODS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedConfig:
     """How rows are made for tokens that the target does not have."""
 
-    method: str = "omp"
-    """One of METHODS."""
+    method: str = BEST
+    """One of CHOICES."""
     atoms: int = 64
     """Shared tokens that a row may be combined from, for `omp`."""
     ridge: float = 1e-2
     """Strength of the ridge, for `bridge`, relative to the mean variance of a dimension."""
+    calibration_tokens: int = 20_000
+    """Tokens of calibration text that `best` compares the methods on."""
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise InputError("--method", expected=f"one of {', '.join(METHODS)}", found=self.method)
-        at_least(self, 1, "atoms")
+        if self.method not in CHOICES:
+            raise InputError("--method", expected=f"one of {', '.join(CHOICES)}", found=self.method)
+        at_least(self, 1, "atoms", "calibration_tokens")

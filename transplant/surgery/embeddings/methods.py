@@ -4,7 +4,7 @@ The tokens are those of a source vocabulary; the table is the target's. Tokens t
 same bytes, or the same role) keep the target's own rows. The others are made by one of METHODS:
 
     omp         the source's row as a combination of rows of shared tokens; the same combination
-                of the target's rows (arXiv:2506.06607)
+                of the target's rows (arXiv:2506.06607), both as differences from their mean
     bridge      the source's row, through a ridge fitted on shared tokens: widths may differ
     decompose   the mean of the target's rows that spell the token together
     mean        the mean row: what the others are compared with
@@ -51,8 +51,14 @@ def new_table(tables: Tables, config: EmbedConfig) -> Tensor:
     """The target's table for the source's vocabulary: [vocab_source, d_target].
 
     Raises:
-        InputError: the two vocabularies share fewer than two tokens.
+        InputError: the two vocabularies share fewer than two tokens, or the method is `best`.
     """
+    if config.method not in MAKERS:
+        raise InputError(
+            f"{config.method} is a choice among methods, made on calibration text",
+            expected=f"one of {', '.join(METHODS)}",
+            hint="choose_vocabulary makes that choice",
+        )
     ours, theirs = tables.shared
     if len(ours) < 2:
         raise InputError("the two vocabularies share too few tokens", expected=2, found=len(ours))
@@ -65,9 +71,13 @@ def new_table(tables: Tables, config: EmbedConfig) -> Tensor:
 
 
 def _omp(tables: Tables, tokens: Tensor, config: EmbedConfig) -> Tensor:
+    # Weights need not add up to one: what all rows of the target have in common (in a tied table
+    # nearly a bias of the logits) would be multiplied by their sum, which is arbitrary.
     ours, theirs = tables.shared
-    found = pursue(tables.source[tokens], tables.source[ours], config.atoms)
-    return found.of(tables.target[theirs].double())
+    known, own = tables.source[ours].double(), tables.target[theirs].double()
+    middle, own_middle = known.mean(0), own.mean(0)
+    found = pursue(tables.source[tokens].double() - middle, known - middle, config.atoms)
+    return own_middle + found.of(own - own_middle)
 
 
 def _bridge(tables: Tables, tokens: Tensor, config: EmbedConfig) -> Tensor:

@@ -1,0 +1,69 @@
+"""The method that costs a backbone least, found on calibration text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transplant.alignment.token_map import TokenMap
+from transplant.backbones.view import Backbone
+from transplant.evaluation.likelihood import score_documents
+from transplant.surgery.embeddings.config import BEST, METHODS, EmbedConfig
+from transplant.surgery.embeddings.vocabulary import with_vocabulary
+from transplant.text.documents import Document
+from transplant.text.windows import spread_windows
+
+WINDOW = 512
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A backbone with another's vocabulary, and how its rows were chosen."""
+
+    backbone: Backbone
+    method: str
+    tried: dict[str, float]
+    """Nats per character of the calibration text, by method; empty where one was asked for."""
+
+
+def choose_vocabulary(
+    name: str,
+    target: Backbone,
+    source: Backbone,
+    spelled: TokenMap,
+    config: EmbedConfig,
+    calibration: Sequence[Document],
+) -> Chosen:
+    """Makes the backbone by the method of `config`; for `best`, by each, and keeps the best.
+
+    All of them read the same windows. Of equals, the first in METHODS is kept.
+
+    Args:
+        name: of the new backbone.
+        target: whose body it is; it stays as it was.
+        source: whose tokenizer it takes.
+        spelled: each token of the source in tokens of the target (`spelled_in`).
+        config: how rows are made.
+        calibration: text to choose on; never what is reported on.
+
+    Raises:
+        CorpusError: no calibration text is long enough to choose on.
+        InputError: as of `with_vocabulary`.
+    """
+    if config.method != BEST:
+        made = with_vocabulary(name, target, source, spelled, config)
+        return Chosen(made, config.method, {})
+    length = min(WINDOW, target.context)
+    windows = spread_windows(calibration, source.tokenizer, length, config.calibration_tokens)
+    characters = sum(window.ends[-1] - window.ends[0] for window in windows)
+    kept, tried = None, {}
+    for method in METHODS:
+        own = dataclasses.replace(config, method=method)
+        made = with_vocabulary(name, target, source, spelled, own)
+        found = score_documents(made, windows, {"it": None})["it"]
+        tried[method] = float(found.nats.sum()) / characters
+        if kept is None or tried[method] < tried[kept.method]:
+            kept = Chosen(made, method, tried)
+    assert kept is not None
+    return kept
