@@ -77,7 +77,8 @@ def test_ctrl_c_in_the_training_of_a_module_leaves_a_checkpoint_too(stored, tmp_
     abi, made = stored
     fresh = Abi(tmp_path / "registry", abi.corpus)
     shutil.copytree(abi.root / "2M", fresh.root / "2M")
-    monkeypatch.setattr("commands.train_options.TRAIN", dataclasses.replace(TRAIN, evaluate_every=4))
+    often = dataclasses.replace(TRAIN, evaluate_every=4)
+    monkeypatch.setattr("commands.train_options.TRAIN", often)
     whole = train_inside(fresh, "2M", "full", "--name", "whole")
     assert whole.code == 0, whole.err
     with monkeypatch.context() as patched:
