@@ -4,7 +4,7 @@
 
 For each backbone: a `python` module, then updates on `prose2` without the stability term and with
 it, each with its controls; then three rounds with two modules, `python` and `chess`, their gates on
-and off. It is sized for two cores and about 40 minutes: 300 steps of an update (`abi invariance`
+and off. It is sized for two cores and about an hour: 300 steps of an update (`abi invariance`
 takes 1000 by default), modules and natives of 250 steps, 8,000 held-out tokens; the result says so.
 Each row is one backbone, one strength of the stability term and one seed. A row is written to --out
 as soon as it is there; a run that is started again with the same --out and --registry goes on from
@@ -90,12 +90,12 @@ class Rows:
 
 
 def parse() -> argparse.Namespace:
-    """The options; the defaults fit into 40 minutes of two cores."""
+    """The options; the defaults fit into an hour of two cores."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--backbones", default="ref-gpt2,ref-llama,ref-t5")
     parser.add_argument("--succession", default="ref-gpt2", help="backbones of the rounds")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--stabilities", default="0,1", help="strengths of the stability term")
+    parser.add_argument("--stabilities", default="0,0.3,1", help="strengths of the stability term")
     parser.add_argument("--steps", type=int, default=300, help="of an update")
     parser.add_argument("--learning-rate", type=float, default=UPDATE.learning_rate)
     parser.add_argument("--train-steps", type=int, default=250, help="of modules and natives")
