@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
@@ -50,7 +51,7 @@ def solve_for(
     ]
     for one in solved:
         one.requires_grad_(False).eval()
-        _solve(one, rows)
+        solve_output(one, rows)
     return min(solved, key=lambda one: mean_of(corr_mse, one, held, 1.0))
 
 
@@ -76,10 +77,12 @@ def turned(anchor: Interface, own: Interface, rows: Sequence[Lesson]) -> Interfa
     return found
 
 
-def _solve(correction: Correction, rows: Sequence[Lesson]) -> None:
+def solve_output(correction: Correction, rows: Sequence[Lesson]) -> list[Tensor]:
+    """Writes the P_out that comes closest to what is wanted; returns y of each lesson."""
     interface = correction.interface
+    outputs = [correction.output(one.states.taps, one.states.windows) for one in rows]
     moments = CrossMoments(interface.d_abi, interface.d_model)
-    for lesson in rows:
-        states = lesson.states
-        moments.update(correction.output(states.taps, states.windows), lesson.wanted)
+    for y, one in zip(outputs, rows, strict=True):
+        moments.update(y.detach(), one.wanted)
     fit_ridge(moments, STRENGTH).write_to(interface.proj_out)
+    return outputs

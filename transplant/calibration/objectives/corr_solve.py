@@ -13,9 +13,7 @@ import copy
 import torch
 from torch import Tensor
 
-from transplant.activations.moments import CrossMoments
-from transplant.alignment.ridge import fit_ridge
-from transplant.calibration.objectives.corr_closed import STRENGTH, solve_for
+from transplant.calibration.objectives.corr_closed import solve_for, solve_output
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.learn import mean_of
 from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
@@ -42,9 +40,8 @@ def corr_solve(
     """
     rows = some_lessons(lessons, ROWS)
     begin = solve_for(start, rows, held, anchor)
-    before = mean_of(corr_mse, begin, held, 1.0)
-    found = _searched(begin, rows)
-    return found if mean_of(corr_mse, found, held, 1.0) < before else begin
+    both = (begin, _searched(begin, rows))
+    return min(both, key=lambda one: mean_of(corr_mse, one, held, 1.0))
 
 
 def _searched(begin: Correction, rows: list[Lesson]) -> Correction:
@@ -64,17 +61,12 @@ def _searched(begin: Correction, rows: list[Lesson]) -> Correction:
 
     search.step(look)
     with torch.no_grad():
-        _error(found, rows)  # P_out for the P_in that was kept
+        solve_output(found, rows)  # P_out for the P_in that was kept
     return found.requires_grad_(False)
 
 
 def _error(correction: Correction, rows: list[Lesson]) -> Tensor:
     """The mean squared error that is left where P_out is solved for."""
-    interface = correction.interface
-    outputs = [correction.output(one.states.taps, one.states.windows) for one in rows]
-    moments = CrossMoments(interface.d_abi, interface.d_model)
-    for y, one in zip(outputs, rows, strict=True):
-        moments.update(y.detach(), one.wanted)
-    fit_ridge(moments, STRENGTH).write_to(interface.proj_out)
-    left = [interface.write_out(y) - one.wanted for y, one in zip(outputs, rows, strict=True)]
+    outputs, write_out = solve_output(correction, rows), correction.interface.write_out
+    left = [write_out(y) - one.wanted for y, one in zip(outputs, rows, strict=True)]
     return torch.cat(left).square().mean()
