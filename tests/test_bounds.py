@@ -14,10 +14,20 @@ class Config:
     gains: tuple[float, ...] = (0.5, 1.0)
 
 
-def test_what_is_in_bounds_passes():
-    at_least(Config(), 1, "steps")
-    at_least(Config(), 0.5, "gains", "rate")
-    above(Config(), 0, "steps", "rate", "gains")
+def refused(check, *arguments):
+    try:
+        check(*arguments)
+    except InputError:
+        return True
+    return False
+
+
+def test_the_bound_itself_is_in_for_one_check_and_out_for_the_other():
+    fields = ("steps", "rate", "gains")
+    least = {"steps": 1, "rate": 0.5, "gains": 0.5}
+    assert not any(refused(at_least, Config(), least[name], name) for name in fields)
+    assert all(refused(above, Config(), least[name], name) for name in fields)
+    assert not refused(above, Config(), 0, *fields)
 
 
 @pytest.mark.parametrize(
