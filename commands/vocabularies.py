@@ -28,10 +28,11 @@ def nats_per_character(
     """
     from commands.corpora import windows_of
     from transplant.evaluation.likelihood import score_documents
+    from transplant.text.windows import predicted_characters
 
     windows = windows_of(backbone, documents, 512, tokens)
     found = score_documents(backbone, windows, {"it": None})["it"]
-    characters = sum(window.ends[-1] - window.ends[0] for window in windows)
+    characters = predicted_characters(windows)
     return {
         "ppl": found.perplexity,
         "nats_per_character": float(found.nats.sum()) / max(1, characters),

@@ -47,7 +47,7 @@ from transplant.surgery.embeddings.vocabulary import spelled_in, with_vocabulary
 from transplant.text.documents import Document, read_documents
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import split_documents
-from transplant.text.windows import cut_windows
+from transplant.text.windows import cut_windows, predicted_characters
 
 PAIRS = "ref-llama:ref-gpt2,ref-gpt2:ref-llama,ref-t5:ref-gpt2"
 SURGEON = {
@@ -94,7 +94,7 @@ def score(model: Backbone, excerpts: Sequence[Document]) -> Score:
     """Held-out loss; what is predicted begins behind the first token of an excerpt."""
     windows = cut_windows(excerpts, model.tokenizer, min(WINDOW, model.context))
     found = score_documents(model, windows, {"it": None})["it"]
-    return Score(found, sum(window.ends[-1] - window.ends[0] for window in windows))
+    return Score(found, predicted_characters(windows))
 
 
 class Surgeon:

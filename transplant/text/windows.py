@@ -187,3 +187,8 @@ def take_in_turns(documents: Sequence[int], sizes: Sequence[int], max_tokens: in
         taken.append(index)
         total += sizes[index]
     return taken
+
+
+def predicted_characters(windows: Sequence[Window]) -> int:
+    """The characters that are predicted: all behind the first token of each window."""
+    return sum(window.ends[-1] - window.ends[0] for window in windows)

@@ -12,7 +12,7 @@ from transplant.evaluation.likelihood import score_documents
 from transplant.surgery.embeddings.config import BEST, METHODS, EmbedConfig
 from transplant.surgery.embeddings.vocabulary import with_vocabulary
 from transplant.text.documents import Document
-from transplant.text.windows import spread_windows
+from transplant.text.windows import predicted_characters, spread_windows
 
 WINDOW = 512
 
@@ -56,7 +56,7 @@ def choose_vocabulary(
         return Chosen(made, config.method, {})
     length = min(WINDOW, target.context)
     windows = spread_windows(calibration, source.tokenizer, length, config.calibration_tokens)
-    characters = sum(window.ends[-1] - window.ends[0] for window in windows)
+    characters = predicted_characters(windows)
     kept, tried = None, {}
     for method in METHODS:
         own = dataclasses.replace(config, method=method)
