@@ -38,8 +38,8 @@ class States:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def select(self, rows: Tensor) -> States:
-        """The same for some rows, given as a mask or as indices."""
+    def select(self, rows: Tensor | slice) -> States:
+        """The same for some rows, given as a mask, as indices or, without a copy, as a slice."""
         h_last = self.h_last[rows]
         return States(
             # The last tap is h_last itself: it is selected, and kept, once.
@@ -63,7 +63,10 @@ class States:
 
     def labelled(self) -> States:
         """The rows that have a next token to predict."""
-        return self.select(self.labels != NO_LABEL)
+        has = self.labels != NO_LABEL
+        count = int(has.sum())
+        # Of one window only the last row has none: what is before it need not be copied.
+        return self.select(slice(count) if has[:count].all() else has)
 
 
 @dataclass(frozen=True)

@@ -106,22 +106,21 @@ class _LinearHeadLoss(torch.autograd.Function):
         """The mean loss over hidden [rows, d_model], with labels [rows]."""
         if not ctx.needs_input_grad[0]:
             return _exact_loss(hidden, weight, bias, labels)
-        total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         gradient = torch.empty_like(hidden)
+        of_label = torch.empty(labels.shape, device=hidden.device)
         stored_rounded = weight.dtype != torch.float32
         factor = weight if stored_rounded else weight.to(head_type)
         bias = bias if stored_rounded or bias is None else bias.to(head_type)
         for start in range(0, len(hidden), ROWS):
             block = slice(start, start + ROWS)
-            label = labels[block]
             logits = functional.linear(hidden[block].to(factor.dtype), factor, bias)
             softmax_type = torch.float32 if stored_rounded else None
             probabilities = torch.softmax(logits, 1, dtype=softmax_type)  # [block, vocab]
-            total += _losses_for_display(probabilities, label).sum()
-            expected = (probabilities.to(factor.dtype) @ factor).to(hidden.dtype)
-            gradient[block] = expected - weight[label]
+            of_label[block] = probabilities.gather(1, labels[block, None]).squeeze(1)
+            gradient[block] = probabilities.to(factor.dtype) @ factor
+        gradient -= weight[labels]
         ctx.save_for_backward(gradient.div_(len(hidden)))
-        return (total / len(hidden)).float()
+        return _mean_for_display(of_label)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None, None]:
@@ -139,7 +138,6 @@ def _exact_loss(hidden: Tensor, weight: Tensor, bias: Tensor | None, labels: Ten
     return (total / len(hidden)).float()
 
 
-def _losses_for_display(probabilities: Tensor, label: Tensor) -> Tensor:
-    """Of each row, in nats, at most 87; they spare a pass over the logits."""
-    of_label = probabilities.gather(1, label[:, None]).squeeze(1).float()
-    return -of_label.clamp_min(torch.finfo(torch.float32).tiny).log()
+def _mean_for_display(of_label: Tensor) -> Tensor:
+    """The mean loss in nats, of a row 87 at most; probabilities spare a pass over the logits."""
+    return -of_label.clamp_min(torch.finfo(torch.float32).tiny).log().mean()
