@@ -14,12 +14,13 @@ from commands.trials import Trials
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from transplant.calibration.objectives.config import LearnConfig
     from transplant.calibration.objectives.run import Material
 
 CURVES = {
     "moved": "the moved module, interface calibrated by lm",
     "random": "a random module, fitted and calibrated in the same way",
-    "native": "interface and module trained from scratch on the same text",
+    "native": "interface and module trained from scratch on the same text, for as many steps",
 }
 LOOKS = {"evaluate_every": 10, "patience": 15}  # of the native: it must not miss its best
 MOVED = {"moved": "donor", "random": "random"}  # whose module
@@ -101,21 +102,25 @@ def run_budget(trials: Trials, choice: ObjectiveChoice, budget: int, seed: int) 
         label = f"{name}/{budget}/{seed}"
         facts = {"curve": name, "budget": budget, "seed": seed}
         trials.learn(label, "lm", start, material, config, **facts)
-    train_native(trials, material, budget, seed)
+    train_native(trials, material, config)
 
 
-def train_native(trials: Trials, material: Material, budget: int, seed: int) -> None:
+def train_native(trials: Trials, material: Material, moved: LearnConfig) -> None:
     """A module and an interface from scratch, by the donor's recipe, on the same windows.
 
-    It looks at the calibration split as often as a calibration does, and may stay untrained: a
-    small budget is over before the recipe's first look, and would only do harm.
+    It takes as many steps as the moved module may, looks at the calibration split more often, and
+    may stay untrained: a small budget is over before the recipe's first look, and would only harm.
     """
     from transplant.training.loop import mean_loss, new_correction, train_module
 
     move, began = trials.move, time.monotonic()
     assert material.train is not None
     assert material.calibration is not None
-    recipe = dataclasses.replace(native_recipe(move), train_tokens=budget, seed=seed, **LOOKS)
+    budget, seed = moved.tokens, moved.seed
+    recipe = native_recipe(move)
+    recipe = dataclasses.replace(
+        recipe, train_tokens=budget, seed=seed, steps=max(recipe.steps, moved.steps), **LOOKS
+    )
     label = f"native/{budget}/{seed}"
     with move.target.frozen(), move.session.out.progress(label) as progress:
         trained = train_module(
