@@ -7,11 +7,12 @@
 (Where PyPI's torch would be gigabytes, as in the Makefile: `--extra-index-url
 https://download.pytorch.org/whl/cpu`.) Whichever of the two is not installed is left out.
 
-Every tool reads ref-llama without its head, each in a copy of its own, for both rivals leave hooks
-behind; windows of 512 tokens alone, for SAELens stores no others. nnsight: `trace`, with `.save()`
-or its `cache`; to disk one safetensors file for each batch, for it has no writer. SAELens:
-`HookedProxyLM` and `ActivationsStore`; to disk its `CacheActivationsRunner`, which takes one hook
-a run, so that all taps are as many runs. Neither rival syncs what it writes; our capture does.
+Every tool reads ref-llama without its head, each in modules of its own around the same weights, for
+both rivals leave hooks behind; windows of 512 tokens alone, for SAELens stores no others. nnsight:
+`trace`, with `.save()` or its `cache`; to disk one safetensors file for each batch, for it has no
+writer. SAELens: `HookedProxyLM` and `ActivationsStore`; to disk its `CacheActivationsRunner`, which
+takes one hook a run, so that all taps are as many runs. Neither rival syncs what it writes; our
+capture does, and `nnsight, synced` is what nnsight takes when each of its files is.
 `last` is the tap after the final norm; at tap 2 both rivals stop the pass, as each offers to.
 
 Ratios are medians over rounds in which all take turns. Exits 1 where ours is larger than the better
@@ -42,6 +43,7 @@ from transplant.activations.reader import Activations
 from transplant.text.windows import Window
 
 CLOSE = 1e-4
+SYNCED = "nnsight, synced"
 PACKAGES = (
     "torch", "transformers", "nnsight", "sae-lens", "transformer-lens", "datasets", "pyarrow",
     "safetensors", "h5py", "numpy",
@@ -114,6 +116,9 @@ def measure(passes: Passes, rivals: Mapping[str, Rival], taps: Taps, rounds: int
     def ours_to_disk() -> None:
         in_folder(lambda folder: passes.to_disk(taps, folder / "acts.h5"))
 
+    if isinstance(nnsight := rivals.get("nnsight"), NNsightRival):
+        synced = partial(nnsight.to_disk, taps, synced=True)
+        writing[SYNCED] = partial(in_folder, synced)
     memory = {"ours": partial(passes.to_memory, taps), **reading}
     return {
         "to memory": ratios(memory, passes.bare, rounds),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,6 +38,12 @@ class Rival(Protocol):
         ...
 
 
+def twin(model: nn.Module) -> nn.Module:
+    """A copy of the modules, for hooks; the weights are shared, for where they lie costs time."""
+    weights = [*model.parameters(), *model.buffers()]
+    return copy.deepcopy(model, {id(weight): weight for weight in weights})
+
+
 def place_of(tap: str, n_layers: int) -> str:
     """The submodule of the decoder whose output a tap is."""
     if tap == "0":
@@ -52,7 +59,7 @@ class NNsightRival:
 
         self.passes, self.cache = passes, cache
         self.last = str(passes.backbone.n_layers)
-        self.model = NNsight(copy.deepcopy(passes.backbone.reader()))
+        self.model = NNsight(twin(passes.backbone.reader()))
 
     @torch.no_grad()
     def read(self, batch: list[Window], taps: Taps) -> Mapping[str, Tensor]:
@@ -79,11 +86,15 @@ class NNsightRival:
                     tracer.stop()
         return dict(zip(taps.names, found, strict=True))
 
-    def to_disk(self, taps: Taps, folder: Path) -> None:
+    def to_disk(self, taps: Taps, folder: Path, *, synced: bool = False) -> None:
         for number, batch in enumerate(self.passes.grouped):
             states = {f"tap{name}": kept for name, kept in self.read(batch, taps).items()}
             ids, mask = self.passes.padded(batch)
-            save_file({**states, "ids": ids, "mask": mask}, folder / f"{number:05d}.safetensors")
+            path = folder / f"{number:05d}.safetensors"
+            save_file({**states, "ids": ids, "mask": mask}, path)
+            if synced:
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
 
     def stored(self, taps: Taps, folder: Path) -> Mapping[str, Tensor]:
         files = [load_file(path) for path in sorted(folder.iterdir())]
@@ -118,7 +129,7 @@ class SAELensRival:
         self.stores: dict[tuple[str, ...], Any] = {}
         self.ids = Dataset.from_dict({"input_ids": [[*w.ids] for w in passes.windows]})
         backbone = passes.backbone
-        model = Headless(copy.deepcopy(backbone.reader()))
+        model = Headless(twin(backbone.reader()))
         hooks = [self._hook(str(tap)) for tap in backbone.all_taps]
         self.lm = HookedProxyLM(model, backbone.tokenizer, hook_names=hooks)
 

@@ -168,8 +168,8 @@ def _shards(tokens: TokenTable, done: int) -> Iterator[list[int]]:
 class _Queue:
     """Hands batches and commits to the writing thread, in order.
 
-    A batch waits in one of a few rooms that are used again and again: memory is what the rooms
-    take, however far the writer is behind, and the heap is not left full of holes.
+    A batch waits as the backbone gave it, or, where another type is stored, in one of a few rooms
+    that are used again and again. No more of them wait than there are rooms.
     """
 
     def __init__(self, writer: ActivationWriter, dtype: torch.dtype) -> None:
@@ -185,7 +185,7 @@ class _Queue:
     def __call__(self, rows: dict[str, Tensor], places: Sequence[tuple[int, int]]) -> None:
         """Writes the rows of a batch: those of its first window to the first place, and so on."""
         room = self.rooms.get()
-        held = {name: as_stored(self._moved_into(room, name, rows[name])) for name in rows}
+        held = {name: as_stored(self._converted(room, name, rows[name])) for name in rows}
 
         def write() -> None:
             for name, values in held.items():
@@ -212,8 +212,10 @@ class _Queue:
             if room is not None:
                 self.rooms.put(room)
 
-    def _moved_into(self, room: Room, name: str, states: Tensor) -> Tensor:
-        """The same rows in the room, in the type that is stored; the room grows where it must."""
+    def _converted(self, room: Room, name: str, states: Tensor) -> Tensor:
+        """The same rows on the CPU in the type that is stored; a room grows where it must."""
+        if states.dtype == self.dtype and states.device.type == "cpu":
+            return states.contiguous()
         if name not in room or len(room[name]) < len(states):
             room[name] = torch.empty(states.shape, dtype=self.dtype)
         return room[name][: len(states)].copy_(states)

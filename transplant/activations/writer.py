@@ -30,6 +30,7 @@ from transplant.activations.staging import lock, reserve, staged, storage_errors
 from transplant.errors import InputError, NotFoundError, ShapeError
 
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
+SYNC_BYTES = 2**24  # go to the disk as they come: the commit after them waits for the rest alone
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class ActivationWriter:
         self._committed_at: int = dataset(file, "committed").id.get_offset()
         self.rows = len(dataset(file, "ids"))
         self.committed = read_committed(file)
+        self._unsynced = 0
 
     @classmethod
     def create(cls, path: Path, header: CaptureHeader, tokens: TokenTable) -> ActivationWriter:
@@ -118,6 +120,8 @@ class ActivationWriter:
                 taken = min(len(data), (place.chunk_rows - within) * row_bytes)
                 self._put(data[:taken], place.offsets[chunk] + within * row_bytes)
                 data, row = data[taken:], row + taken // row_bytes
+            if self._unsynced >= SYNC_BYTES:
+                self._sync()
 
     def commit(self, rows: int) -> None:
         """Declare the first `rows` rows of every tap complete, once they are on the disk.
@@ -129,10 +133,10 @@ class ActivationWriter:
         if not self.committed <= rows <= self.rows:
             raise InputError("commit", expected=f"{self.committed} to {self.rows}", found=rows)
         with storage_errors(self.path):
-            _sync_data(self._handle)
+            self._sync()
             self._put(memoryview(rows.to_bytes(8, "little")), self._committed_at)
             if rows == self.rows:
-                _sync_data(self._handle)
+                self._sync()
         self.committed = rows
 
     def close(self) -> None:
@@ -168,6 +172,11 @@ class ActivationWriter:
         while data:  # the system may write a part of what it was given
             written = os.pwrite(self._handle, data, offset)
             data, offset = data[written:], offset + written
+            self._unsynced += written
+
+    def _sync(self) -> None:
+        _sync_data(self._handle)
+        self._unsynced = 0
 
 
 def _place_of(tap: h5py.Dataset) -> _Place:
