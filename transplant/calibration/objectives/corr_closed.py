@@ -13,7 +13,7 @@ from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.learn import mean_of
-from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
+from transplant.calibration.objectives.lessons import Lesson, Lessons, all_lessons, some_lessons
 from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 
@@ -35,12 +35,12 @@ def corr_closed(
         held: rows that decide between the three.
         anchor: the anchor.
     """
-    return solve_for(start, some_lessons(lessons, ROWS), held, anchor)
+    return solve_for(start, some_lessons(lessons, ROWS), [*all_lessons(held)], anchor)
 
 
 @torch.no_grad()
 def solve_for(
-    start: Correction, rows: Sequence[Lesson], held: Lessons, anchor: Correction
+    start: Correction, rows: Sequence[Lesson], held: Sequence[Lesson], anchor: Correction
 ) -> Correction:
     """The same from rows that have been read."""
     inputs = [start.interface]

@@ -12,16 +12,17 @@ import copy
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from transplant.calibration.objectives.corr_closed import solve_for, solve_output
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.learn import mean_of
-from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
+from transplant.calibration.objectives.lessons import Lesson, Lessons, all_lessons, some_lessons
 from transplant.errors import NumericalError
 from transplant.modules.hosted import Correction
 
-ROWS = 8_192
-ITERATIONS = 40
+ROWS = 10_240
+ITERATIONS = 25
 
 
 def corr_solve(
@@ -38,10 +39,10 @@ def corr_solve(
     Raises:
         NumericalError: the error is not finite.
     """
-    rows = some_lessons(lessons, ROWS)
-    begin = solve_for(start, rows, held, anchor)
+    rows, held_out = some_lessons(lessons, ROWS), [*all_lessons(held)]
+    begin = solve_for(start, rows, held_out, anchor)
     both = (begin, _searched(begin, rows))
-    return min(both, key=lambda one: mean_of(corr_mse, one, held, 1.0))
+    return min(both, key=lambda one: mean_of(corr_mse, one, held_out, 1.0))
 
 
 def _searched(begin: Correction, rows: list[Lesson]) -> Correction:
@@ -68,5 +69,8 @@ def _searched(begin: Correction, rows: list[Lesson]) -> Correction:
 def _error(correction: Correction, rows: list[Lesson]) -> Tensor:
     """The mean squared error that is left where P_out is solved for."""
     outputs, write_out = solve_output(correction, rows), correction.interface.write_out
-    left = [write_out(y) - one.wanted for y, one in zip(outputs, rows, strict=True)]
-    return torch.cat(left).square().mean()
+    left = [
+        functional.mse_loss(write_out(y), one.wanted, reduction="sum")
+        for y, one in zip(outputs, rows, strict=True)
+    ]
+    return torch.stack(left).sum() / sum(one.wanted.numel() for one in rows)
