@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from registry.manifest import BackboneRecord, Manifest
     from transplant.backbones.view import Backbone
     from transplant.calibration.bridge import Bridge
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
 
 def record_of(backbone: Backbone) -> BackboneRecord:

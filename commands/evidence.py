@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from transplant.evaluation.likelihood import Corrector
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
 NOTES = {
     "raw": "the target as it is",

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from commands.session import Session
     from transplant.backbones.view import Backbone
     from transplant.calibration.gate_fit import FittedGate, GateText
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
     from transplant.text.splits import Splits
 
 GENERAL_CHARS = 4_000_000  # a tenth of it is held out

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from transplant.calibration.choice import Choice
     from transplant.calibration.move import Calibrated, Pairing
     from transplant.calibration.wanted import Wanted
-    from transplant.modules.hosted import Correction, HostedModel
+    from transplant.modules.correction import Correction
+    from transplant.modules.hosted import HostedModel
     from transplant.text.splits import Splits
     from transplant.text.windows import Window
     from transplant.training.rows import RowSource

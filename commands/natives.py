@@ -15,7 +15,7 @@ from transplant.training.config import TrainConfig
 if TYPE_CHECKING:
     from registry.manifest import Manifest
     from transplant.backbones.core import CoreBackbone
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
 EVAL_TOKENS = 2_000  # of the report of a native that is trained on the way; nothing reads it
 

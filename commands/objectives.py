@@ -16,7 +16,7 @@ from transplant.errors import InputError
 if TYPE_CHECKING:
     from transplant.calibration.objectives.learn import Learnt
     from transplant.calibration.objectives.run import Material
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
 WINDOW = 512
 
@@ -103,7 +103,7 @@ def reads_pairs(move: Move, choice: ObjectiveChoice) -> bool:
 
 def _at_home(move: Move) -> bool:
     """Whether the target is the module's own backbone, and its interface one of its own."""
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
     same = move.donor.backbone.weights_sha256 == move.target.weights_sha256
     return same and type(move.donor_correction) is Correction

@@ -12,7 +12,8 @@ from transplant.errors import InputError
 if TYPE_CHECKING:
     from registry.store import Registry
     from transplant.evaluation.likelihood import Corrector
-    from transplant.modules.hosted import Correction, HostedModel
+    from transplant.modules.correction import Correction
+    from transplant.modules.hosted import HostedModel
     from transplant.text.windows import Window
 
 CONTROL_TOKENS = 2_000
@@ -103,7 +104,7 @@ def numbers_of(
     from transplant.evaluation.likelihood import score_documents
     from transplant.evaluation.nib import CRITERIA, run_nib
     from transplant.evaluation.scoring import window_logits
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
     hosted, native, donor = loaded
     candidate, backbone = hosted.correction, hosted.backbone
@@ -139,7 +140,7 @@ def control_of(hosted: HostedModel, windows: list[Window]) -> dict[str, Any]:
     """The moved module with one tensor's sign flipped, on a few windows: it must not agree."""
     from transplant.evaluation.likelihood import score_documents
     from transplant.evaluation.recomputed import SAME_TEXT, sign_flipped
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
     assert hosted.correction is not None
     interface, module = hosted.correction.interface, hosted.correction.module

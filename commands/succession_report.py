@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from transplant.backbones.view import Backbone
+    from transplant.modules.correction import Correction
     from transplant.modules.gate import Gate
-    from transplant.modules.hosted import Correction
     from transplant.text.splits import Splits
     from transplant.text.windows import Window
     from transplant.training.update import Updated

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transplant.activations.reader import Activations
     from transplant.backbones.view import Backbone
     from transplant.evaluation.likelihood import Likelihood
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
     from transplant.text.windows import Window
     from transplant.training.rows import RowSource
 

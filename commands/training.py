@@ -19,7 +19,7 @@ from transplant.training.config import TrainConfig
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.modules.core import CoreCorrection
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
 
 @dataclass(frozen=True)

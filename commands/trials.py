@@ -21,8 +21,8 @@ from transplant.errors import CorpusError
 if TYPE_CHECKING:
     from transplant.calibration.objectives.run import Material
     from transplant.evaluation.likelihood import Likelihood
+    from transplant.modules.correction import Correction
     from transplant.modules.domain import DomainModule
-    from transplant.modules.hosted import Correction
     from transplant.text.windows import Window
 
 WINDOW = 512
@@ -89,7 +89,7 @@ class Trials:
     def untouched(self, whose: str, seed: int) -> Correction:
         """A new interface that reads at random and writes nothing, with a module behind it."""
         from transplant.calibration.bridge import empty_interface
-        from transplant.modules.hosted import Correction
+        from transplant.modules.correction import Correction
 
         config = dataclasses.replace(self.move.config, seed=seed)
         interface = empty_interface(self.move.pairing.correction, self.move.target, config)

@@ -17,8 +17,9 @@ from transplant.library import Library
 from transplant.loading_gate import load_gate
 from transplant.loading_other import check_weights, host_other
 from transplant.modules.core import CoreHosted
+from transplant.modules.correction import Correction
 from transplant.modules.forms import module_from_tensors
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
 
 

@@ -9,7 +9,7 @@ from transplant.modules.gate import Gate
 
 if TYPE_CHECKING:
     from transplant.library import Library, StoredArtifact
-    from transplant.modules.hosted import Correction
+    from transplant.modules.correction import Correction
 
 
 def load_gate(

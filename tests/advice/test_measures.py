@@ -12,8 +12,8 @@ from tests.tiny import permuted_twin, rotated_twin, tiny_backbone
 from transplant.advice.domains import correction_cosine, unigram_divergence
 from transplant.advice.impact import ablation_impact
 from transplant.advice.taps import measure_alignment, read_tap, spread_taps
+from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
-from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import cut_windows
 

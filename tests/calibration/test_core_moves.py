@@ -18,7 +18,8 @@ from transplant.errors import InputError
 from transplant.evaluation.controls import copied_over, random_module
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.core import CoreCorrection, CoreHosted, untrained_in_core
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.correction import Correction
+from transplant.modules.hosted import HostedModel
 from transplant.modules.tensors import load_tensors
 from transplant.text.splits import split_documents
 from transplant.text.windows import spread_windows

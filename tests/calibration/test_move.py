@@ -18,8 +18,9 @@ from transplant.errors import CorpusError, InputError, ShapeError
 from transplant.evaluation.controls import build_controls, copied_over, random_module
 from transplant.evaluation.evidence import weigh
 from transplant.evaluation.likelihood import score_documents
+from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.hosted import HostedModel
 from transplant.text.documents import Document
 from transplant.text.splits import split_documents
 from transplant.text.tokenizers import train_tokenizer

@@ -18,8 +18,8 @@ from transplant.calibration.repair_heads import map_heads
 from transplant.calibration.repair_rows import choose_windows, hold_out
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
+from transplant.modules.correction import Correction
 from transplant.modules.forms import FullModule
-from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window, spread_windows
 from transplant.training.loop import new_correction

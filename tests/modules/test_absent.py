@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from transplant.modules.absent import NoModule
+from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
-from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 
 

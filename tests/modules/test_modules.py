@@ -7,8 +7,9 @@ import torch
 
 from tests.tiny import LAYERS, tiny_backbone
 from transplant.errors import ShapeError
+from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule, module_from_tensors
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
 from transplant.text.windows import cut_windows
 from transplant.training.loop import new_correction

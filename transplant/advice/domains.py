@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from transplant.backbones.view import Backbone
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.text.windows import Window, batches
 
 

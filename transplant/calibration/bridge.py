@@ -14,7 +14,7 @@ from transplant.alignment.ridge import fit_ridge
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.pairs import PairedText
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 
 

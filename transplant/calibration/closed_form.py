@@ -18,8 +18,8 @@ from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.pairs import PairedText
 from transplant.calibration.wanted import Wanted
+from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
-from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 
 

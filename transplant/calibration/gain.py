@@ -11,7 +11,7 @@ from torch import nn
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.closed_form import LinearCorrection
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.text.windows import Window
 from transplant.training.rows import RowSource, states_of
 

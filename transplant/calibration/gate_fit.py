@@ -20,8 +20,8 @@ from transplant.alignment.ridge import fit_ridge
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
+from transplant.modules.correction import Correction
 from transplant.modules.gate import Gate
-from transplant.modules.hosted import Correction
 from transplant.text.windows import Window
 from transplant.training.rows import states_of
 

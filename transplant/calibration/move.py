@@ -18,7 +18,8 @@ from transplant.calibration.pairs import PairedText, pair_text
 from transplant.calibration.selection import most_like_domain
 from transplant.calibration.wanted import Wanted, carry_over, map_outputs
 from transplant.errors import InputError
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.correction import Correction
+from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
 from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts

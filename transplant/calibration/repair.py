@@ -23,8 +23,8 @@ from transplant.calibration.repair_heads import map_output
 from transplant.calibration.repair_output import TriedOutput, refit_to_changes
 from transplant.calibration.repair_rows import Pairs, choose_windows, hold_out, read_both
 from transplant.errors import InputError
+from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
-from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
 

@@ -21,7 +21,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
 from transplant.calibration.repair_rows import Pairs
 from transplant.calibration.wanted import LOGITS_AT_ONCE
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.text.windows import Window
 from transplant.training.rows import states_of
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from transplant.backbones.view import Backbone
 from transplant.calibration.selection import by_likeness
 from transplant.errors import InputError
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.text.windows import Window, batches
 
 

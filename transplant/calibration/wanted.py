@@ -14,7 +14,7 @@ from transplant.alignment.unembedding import fit_output_map
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.pairs import PairedRows, PairedText
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 
 LOGITS_AT_ONCE = 2_500_000  # 10 MB of them: larger blocks leave the cache and run slower
 

@@ -23,8 +23,8 @@ from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import Calibrated, Pairing, align, calibrate
 from transplant.calibration.wanted import Wanted, carry_over
 from transplant.modules.core import CoreCorrection
+from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
-from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
 from transplant.training.rows import RowSource

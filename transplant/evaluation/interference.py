@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone
 from transplant.evaluation.likelihood import Corrector, score_documents
+from transplant.modules.correction import Correction
 from transplant.modules.gate import Gated
-from transplant.modules.hosted import Correction
 from transplant.text.windows import Window
 
 NONE, ALL = "none", "all"

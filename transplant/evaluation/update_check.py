@@ -21,8 +21,8 @@ from transplant.evaluation.invariance import (
     weigh_update,
 )
 from transplant.evaluation.likelihood import Corrector, Likelihood, score_documents
+from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
-from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
 from transplant.training.config import TrainConfig

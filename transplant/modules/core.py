@@ -12,9 +12,10 @@ from torch import Tensor
 
 from transplant.backbones.core import CoreBackbone
 from transplant.errors import InputError
+from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.forms import CORE_FORMS
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
 from transplant.modules.tensors import load_tensors
 

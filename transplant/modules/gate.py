@@ -11,17 +11,14 @@ that solved for it again, leaves where it was.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from transplant.errors import InputError, ShapeError
+from transplant.modules.correction import Correction
 from transplant.modules.tensors import load_tensors
-
-if TYPE_CHECKING:
-    from transplant.modules.hosted import Correction
 
 SPAN = 256  # positions that are summed at once
 

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone, States
 from transplant.errors import NumericalError
+from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
-from transplant.modules.hosted import Correction
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
 from transplant.training.checkpoint import (

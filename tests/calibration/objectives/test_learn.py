@@ -20,7 +20,8 @@ from transplant.calibration.objectives.spec import SPECS
 from transplant.errors import InputError
 from transplant.evaluation.controls import random_module
 from transplant.evaluation.likelihood import score_documents
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.correction import Correction
+from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
 from transplant.text.splits import split_documents
 from transplant.text.windows import spread_windows

@@ -14,7 +14,7 @@ from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.learn import mean_of
 from transplant.calibration.objectives.lessons import Lesson, Lessons, all_lessons, some_lessons
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 
 STRENGTH = 1e-5  # the rows are many and the anchor's correction has no noise

@@ -19,7 +19,7 @@ from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.learn import mean_of
 from transplant.calibration.objectives.lessons import Lesson, Lessons, all_lessons, some_lessons
 from transplant.errors import NumericalError
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 
 ROWS = 10_240
 ITERATIONS = 25

@@ -17,7 +17,7 @@ from transplant.calibration.objectives.kl import kl
 from transplant.calibration.objectives.lessons import Lesson
 from transplant.calibration.pairs import PairedText
 from transplant.calibration.wanted import OutputMap
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.training.rows import concat_states
 
 BLOCK = 512  # rows of a unit

@@ -13,7 +13,7 @@ from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.lessons import Lesson, Lessons, all_lessons
 from transplant.calibration.objectives.table import Loss
 from transplant.errors import NumericalError
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.training.loop import Course, Progress, WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.schedule import SCHEDULES

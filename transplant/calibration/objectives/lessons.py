@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from transplant.backbones.view import Backbone, States
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.training.rows import RowSource
 
 UNITS_AT_ONCE = 4  # where all lessons are gone through

@@ -17,7 +17,7 @@ from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLAB
 from transplant.calibration.objectives.table import LOSSES
 from transplant.calibration.wanted import OutputMap
 from transplant.errors import InputError
-from transplant.modules.hosted import Correction
+from transplant.modules.correction import Correction
 from transplant.training.loop import Course, Progress
 from transplant.training.rows import RowSource
 

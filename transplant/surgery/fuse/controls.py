@@ -11,7 +11,8 @@ import copy
 from collections.abc import Sequence
 
 from transplant.evaluation.controls import RANDOM_SEED_OFFSET, random_module
-from transplant.modules.hosted import Correction, HostedModel
+from transplant.modules.correction import Correction
+from transplant.modules.hosted import HostedModel
 from transplant.surgery.inject.controls import random_like
 from transplant.surgery.inject.graft import Bare
 from transplant.surgery.inject.hosted import InjectedModel, Injection

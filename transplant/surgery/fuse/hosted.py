@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from transplant.backbones.parts import block_width, find_site, intercepted
 from transplant.backbones.view import Backbone
 from transplant.errors import InputError
-from transplant.modules.hosted import Correction, HostedModel, ask_for_hidden_states
+from transplant.modules.correction import Correction
+from transplant.modules.hosted import HostedModel, ask_for_hidden_states
 from transplant.surgery.fuse.combiner import Combiner, fused_change
 from transplant.surgery.inject.hosted import InjectedModel, Injection
 
