@@ -76,7 +76,7 @@ def test_a_disk_that_cannot_reserve_room_is_taken(tmp_path, monkeypatch):
     assert sha256(write_file(tmp_path / "b.h5", make_header(), make_tokens())) == whole
 
 
-@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync", "fdatasync between commits"])
 def test_a_disk_that_fills_up_costs_no_committed_row(tmp_path, monkeypatch, call):
     header, tokens, path = make_header(), make_tokens(), tmp_path / "a.h5"
     with ActivationWriter.create(path, header, tokens) as writer:
@@ -86,6 +86,9 @@ def test_a_disk_that_fills_up_costs_no_committed_row(tmp_path, monkeypatch, call
             monkeypatch.setattr(os, "pwrite", full)
         else:
             monkeypatch.setattr("transplant.activations.writer._sync_data", full)
+        if call == "fdatasync between commits":
+            monkeypatch.setattr("transplant.activations.writer.SYNC_BYTES", 1)
+            monkeypatch.setattr(writer, "commit", pytest.fail)
 
         def go_on() -> None:
             write_rows(writer, header, 120, 200)
