@@ -161,4 +161,4 @@ def crossing_text(report: dict[str, Any]) -> str:
     tokens, most = report["crossing_tokens"], report["budgets"][-1]
     if tokens is None:
         return f"up to {most:,} tokens the native does not catch up"
-    return f"the native catches up at about {tokens:,.0f} tokens"
+    return f"the native catches up at about {float(f'{tokens:.2g}'):,.0f} tokens"

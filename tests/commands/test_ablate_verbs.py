@@ -7,6 +7,7 @@ import json
 import pytest
 
 from commands.ablating import SIDE_BY_SIDE
+from commands.curve import crossing_text
 from commands.curve_options import parse_budgets
 from transplant.errors import InputError
 
@@ -122,6 +123,13 @@ def test_a_curve_has_three_systems_a_plot_and_a_crossing(ready, tmp_path):
     assert (tmp_path / "plot" / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((tmp_path / "plot" / "curve.json").read_text())["budgets"] == [0, 600, 2000]
     assert stored(ready) == before
+
+
+def test_a_crossing_is_told_to_two_figures():
+    told = crossing_text({"crossing_tokens": 175_163.7, "budgets": [0, 256_000]})
+    assert told == "the native catches up at about 180,000 tokens"
+    told = crossing_text({"crossing_tokens": None, "budgets": [0, 256_000]})
+    assert told == "up to 256,000 tokens the native does not catch up"
 
 
 def test_what_belongs_to_a_curve_is_refused_without_one(ready):
