@@ -13,7 +13,7 @@ from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.learn import mean_of
-from transplant.calibration.objectives.lessons import Lesson, Lessons, all_lessons, some_lessons
+from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 
@@ -22,7 +22,7 @@ ROWS = 32_768
 
 
 def corr_closed(
-    start: Correction, lessons: Lessons, held: Lessons, anchor: Correction
+    start: Correction, lessons: Lessons, held: Sequence[Lesson], anchor: Correction
 ) -> Correction:
     """P_out by least squares, from the candidate's y to the anchor's correction.
 
@@ -35,7 +35,7 @@ def corr_closed(
         held: rows that decide between the three.
         anchor: the anchor.
     """
-    return solve_for(start, some_lessons(lessons, ROWS), [*all_lessons(held)], anchor)
+    return solve_for(start, some_lessons(lessons, ROWS), held, anchor)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ looks at them where batches need hundreds of steps, and has no rate to choose.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch.nn import functional
 from transplant.calibration.objectives.corr_closed import solve_for, solve_output
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.learn import mean_of
-from transplant.calibration.objectives.lessons import Lesson, Lessons, all_lessons, some_lessons
+from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
 from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
 
@@ -26,7 +27,7 @@ ITERATIONS = 25
 
 
 def corr_solve(
-    start: Correction, lessons: Lessons, held: Lessons, anchor: Correction
+    start: Correction, lessons: Lessons, held: Sequence[Lesson], anchor: Correction
 ) -> Correction:
     """P_in and P_out for the anchor's correction; what least squares in P_out finds is the start.
 
@@ -39,10 +40,10 @@ def corr_solve(
     Raises:
         NumericalError: the error is not finite.
     """
-    rows, held_out = some_lessons(lessons, ROWS), [*all_lessons(held)]
-    begin = solve_for(start, rows, held_out, anchor)
+    rows = some_lessons(lessons, ROWS)
+    begin = solve_for(start, rows, held, anchor)
     both = (begin, _searched(begin, rows))
-    return min(both, key=lambda one: mean_of(corr_mse, one, held_out, 1.0))
+    return min(both, key=lambda one: mean_of(corr_mse, one, held, 1.0))
 
 
 def _searched(begin: Correction, rows: list[Lesson]) -> Correction:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from transplant.calibration.objectives.config import LearnConfig
-from transplant.calibration.objectives.lessons import Lesson, Lessons, all_lessons
+from transplant.calibration.objectives.lessons import Lesson, Lessons
 from transplant.calibration.objectives.table import Loss
 from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
@@ -30,7 +30,7 @@ class Learnt:
 def learn(
     start: Correction,
     lessons: Lessons,
-    held: Lessons,
+    held: Sequence[Lesson],
     loss: Loss,
     config: LearnConfig,
     *,
@@ -57,8 +57,7 @@ def learn(
     first = [parameter.detach().clone() for parameter in moving]
     optimizer = make_adamw(moving, config.learning_rate, 0.0, (0.9, 0.98))
     order = WindowOrder(len(lessons), config.batch, config.seed)
-    held_out = [*all_lessons(held)]
-    course = Course(best_loss=mean_of(loss, correction, held_out, 1.0))
+    course = Course(best_loss=mean_of(loss, correction, held, 1.0))
     course.history.append([0, course.best_loss])
     best = _snapshot(correction)
     while course.step < config.steps and course.looks_without_gain < config.patience:
@@ -69,7 +68,7 @@ def learn(
         value = loss(lesson, change, course.step / config.steps)
         _step(value + config.pull * _distance(moving, first), moving, optimizer, config, course)
         due = course.step % config.evaluate_every == 0 or course.step == config.steps
-        if due and _look(course, mean_of(loss, correction, held_out, 1.0)):
+        if due and _look(course, mean_of(loss, correction, held, 1.0)):
             best = _snapshot(correction)
         if progress is not None:
             note = f"loss {value.item():.4f}, best held {course.best_loss:.4f}"
@@ -79,7 +78,7 @@ def learn(
 
 
 @torch.no_grad()
-def mean_of(loss: Loss, correction: Correction, lessons: Iterable[Lesson], done: float) -> float:
+def mean_of(loss: Loss, correction: Correction, lessons: Sequence[Lesson], done: float) -> float:
     """The mean of an objective over all rows of some lessons."""
     total, rows = 0.0, 0
     for lesson in lessons:

@@ -12,7 +12,7 @@ from transplant.calibration.objectives.corr_closed import corr_closed
 from transplant.calibration.objectives.corr_solve import corr_solve
 from transplant.calibration.objectives.donor_kd import DonorLessons
 from transplant.calibration.objectives.learn import Learnt, learn
-from transplant.calibration.objectives.lessons import Lessons, TextLessons
+from transplant.calibration.objectives.lessons import Lessons, TextLessons, all_lessons
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
 from transplant.calibration.objectives.table import LOSSES
 from transplant.calibration.wanted import OutputMap
@@ -79,17 +79,17 @@ def fit_by(
                 f"the objective {objective} needs {need}", found="none", hint=HINTS[need]
             )
     start = copy.deepcopy(start).to(material.target.device)
-    if objective in SOLVERS:
-        assert material.oracle is not None
-        lessons, held = _text(material, material.train), _text(material, material.calibration)
-        return Learnt(SOLVERS[objective](start, lessons, held, material.oracle), Course())
-    if objective not in LOSSES:
+    if objective not in SOLVERS and objective not in LOSSES:
         raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
     config = config or spec.learn or LearnConfig()
     if PAIRED in spec.needs:
-        lessons, held = _paired(material, config.seed)
+        lessons, to_hold = _paired(material, config.seed)
     else:
-        lessons, held = _text(material, material.train), _text(material, material.calibration)
+        lessons, to_hold = _text(material, material.train), _text(material, material.calibration)
+    held = [*all_lessons(to_hold)]  # read once: every look is at the same rows
+    if objective in SOLVERS:
+        assert material.oracle is not None
+        return Learnt(SOLVERS[objective](start, lessons, held, material.oracle), Course())
     return learn(start, lessons, held, LOSSES[objective], config, progress=progress)
 
 
