@@ -43,7 +43,6 @@ from transplant.activations.reader import Activations
 from transplant.text.windows import Window
 
 CLOSE = 1e-4
-SYNCED = "nnsight, synced"
 PACKAGES = (
     "torch", "transformers", "nnsight", "sae-lens", "transformer-lens", "datasets", "pyarrow",
     "safetensors", "h5py", "numpy",
@@ -118,7 +117,7 @@ def measure(passes: Passes, rivals: Mapping[str, Rival], taps: Taps, rounds: int
 
     if isinstance(nnsight := rivals.get("nnsight"), NNsightRival):
         synced = partial(nnsight.to_disk, taps, synced=True)
-        writing[SYNCED] = partial(in_folder, synced)
+        writing["nnsight, synced"] = partial(in_folder, synced)
     memory = {"ours": partial(passes.to_memory, taps), **reading}
     return {
         "to memory": ratios(memory, passes.bare, rounds),
