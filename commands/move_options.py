@@ -23,7 +23,11 @@ ModuleOption = Annotated[
 TargetOption = Annotated[str, typer.Option("--to", help="The backbone it moves to.")]
 PairingData = Annotated[
     str,
-    typer.Option("--data", help="Text to pair on: prose, python, a file, a folder, a data set."),
+    typer.Option(
+        "--data",
+        help="Text to pair on: prose, python, a file, a folder, a data set; donor for what the "
+        "donor itself writes.",
+    ),
 ]
 DomainData = Annotated[
     str | None,

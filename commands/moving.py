@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from transplant.training.rows import RowSource
 
 
+DONOR = "donor"  # for a corpus that it writes itself
 GAIN_TOKENS = 12_000  # of the calibration split
 
 
@@ -41,7 +43,7 @@ class Move(Stepwise):
         session: the run.
         module: the module's name, as `python@ref-gpt2`.
         to: the target's name.
-        data: the pairing text.
+        data: the pairing text; `donor` for what the donor itself writes.
         domain_data: the domain's text; None for what the module was trained on.
         config: how to fit.
         name: the name in the registry; None for `<module>-from-<donor>`.
@@ -106,7 +108,24 @@ class Move(Stepwise):
     @cached_property
     def pairing_text(self) -> Splits:
         """The pairing text, split."""
+        if self.data == DONOR:
+            return self._donors_text()
         return read_splits(self.session, self.data, self.config.text_chars)
+
+    def _donors_text(self) -> Splits:
+        """What the donor writes: as many documents as the splits of them need."""
+        from transplant.calibration.donor_text import write_documents
+        from transplant.text.splits import CALIBRATION_SHARE, EVAL_SHARE, split_documents
+
+        config, train_share = self.config, 1 - CALIBRATION_SHARE - EVAL_SHARE
+        count = max(config.excerpts / train_share, config.held_out_excerpts / CALIBRATION_SHARE)
+        donor, counts = self.donor, self.token_counts
+        with self.step("write"), self.session.out.progress("the donor writes") as progress:
+            written = write_documents(
+                donor, counts, math.ceil(count),
+                chars=config.excerpt_chars, seed=config.seed, progress=progress,
+            )  # fmt: skip
+        return split_documents(written)
 
     @cached_property
     def pairing_split(self) -> str:

@@ -130,6 +130,19 @@ def test_calibrate_takes_the_bridge_that_bridge_align_left(trained_abi):
     assert shown.count("chosen") == 1
 
 
+def test_a_donor_writes_what_it_is_paired_on(trained_abi):
+    words = (*MOVE, "--to", "tiny-llama", "--data", "donor", "--name", "from-own-text", "--json")
+    ran = trained_abi("bridge-align", *words)
+    assert ran.code == 0, ran.out + ran.err
+    aligned = ran.json
+    calibrated = trained_abi("calibrate", *words).json
+    assert calibrated["bridge"] == "from the registry"  # the same seed has written the same
+    made = trained_abi("show", calibrated["name"], "--json").json["made"]
+    assert made["pairing_corpus"] == "donor"
+    again = trained_abi("bridge-align", *words, "--replace", "--seed", "1").json
+    assert again["pairs"] != aligned["pairs"]
+
+
 def test_procrustes_rotates_into_the_interface(trained_abi):
     ran = trained_abi(
         "bridge-align", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json",
