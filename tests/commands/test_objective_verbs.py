@@ -32,7 +32,7 @@ def options_for(name, oracle):
 def test_every_objective_moves_a_module_and_leaves_its_bytes(name, trained_abi, oracle):
     ran = trained_abi(
         "calibrate", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus,
-        "--objective", name, "--name", f"by-{name}", *options_for(name, oracle),
+        "--objective", name, "--name", f"by-{name.replace('+', '-')}", *options_for(name, oracle),
     )  # fmt: skip
     assert ran.code == 0, ran.out + ran.err
     report = ran.json

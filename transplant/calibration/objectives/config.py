@@ -29,6 +29,8 @@ class LearnConfig:
     """Largest gradient norm."""
     pull: float = 0.0
     """Factor on the squared distance from the starting interface, added to the loss."""
+    donor_weight: float = 0.0
+    """Factor on the divergence from the donor's teaching, where it teaches beside another loss."""
     evaluate_every: int = 25
     """Steps between looks at what is held out of the fit."""
     patience: int = 4
@@ -46,7 +48,7 @@ class LearnConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "batch", "tokens", "calibration_tokens")
         at_least(self, 1, "evaluate_every", "patience")
-        at_least(self, 0, "paired_tokens", "pull")
+        at_least(self, 0, "paired_tokens", "pull", "donor_weight")
         above(self, 0, "learning_rate")
         if self.train not in TRAINED:
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)

@@ -20,6 +20,15 @@ from transplant.training.schedule import SCHEDULES
 
 
 @dataclass(frozen=True)
+class Subject:
+    """Something to learn from, by a loss that counts for so much."""
+
+    lessons: Lessons
+    loss: Loss
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
 class Learnt:
     """The best correction by what was held out, and the course of the learning."""
 
@@ -29,9 +38,8 @@ class Learnt:
 
 def learn(
     start: Correction,
-    lessons: Lessons,
+    subjects: Sequence[Subject],
     held: Sequence[Lesson],
-    loss: Loss,
     config: LearnConfig,
     *,
     progress: Progress | None = None,
@@ -39,13 +47,12 @@ def learn(
     """Calibrates an interface by gradient steps; the start itself is among what may be kept.
 
     Adam, warm-up and schedule, gradient clipping, and where `config.pull` is not 0 a spring to the
-    starting interface. The objective's own value on `held` decides when to stop and what is kept.
+    starting interface. The first subject's loss on `held` decides when to stop and what is kept.
 
     Args:
         start: the interface to begin with, and the module, which stays; it is copied, not changed.
-        lessons: what to learn from.
+        subjects: what to learn from; a step takes a batch of each.
         held: what to judge on.
-        loss: the objective.
         config: the recipe.
         progress: called after each step.
 
@@ -56,19 +63,23 @@ def learn(
     moving = _moving(correction, config.train)
     first = [parameter.detach().clone() for parameter in moving]
     optimizer = make_adamw(moving, config.learning_rate, 0.0, (0.9, 0.98))
-    order = WindowOrder(len(lessons), config.batch, config.seed)
-    course = Course(best_loss=mean_of(loss, correction, held, 1.0))
+    orders = [WindowOrder(len(one.lessons), config.batch, config.seed) for one in subjects]
+    judged = subjects[0].loss
+    course = Course(best_loss=mean_of(judged, correction, held, 1.0))
     course.history.append([0, course.best_loss])
     best = _snapshot(correction)
     while course.step < config.steps and course.looks_without_gain < config.patience:
         rate = SCHEDULES[config.schedule](course.step, config.steps)
         set_rate(optimizer, config.learning_rate * rate)
-        lesson = lessons.lesson(order.batch(course.step))
-        change = correction(lesson.states.taps, lesson.states.windows)
-        value = loss(lesson, change, course.step / config.steps)
-        _step(value + config.pull * _distance(moving, first), moving, optimizer, config, course)
+        value = config.pull * _distance(moving, first)
+        for subject, order in zip(subjects, orders, strict=True):
+            lesson = subject.lessons.lesson(order.batch(course.step))
+            change = correction(lesson.states.taps, lesson.states.windows)
+            loss = subject.loss(lesson, change, course.step / config.steps)
+            value = value + subject.weight * loss
+        _step(value, moving, optimizer, config, course)
         due = course.step % config.evaluate_every == 0 or course.step == config.steps
-        if due and _look(course, mean_of(loss, correction, held, 1.0)):
+        if due and _look(course, mean_of(judged, correction, held, 1.0)):
             best = _snapshot(correction)
         if progress is not None:
             note = f"loss {value.item():.4f}, best held {course.best_loss:.4f}"

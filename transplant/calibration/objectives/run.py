@@ -10,8 +10,8 @@ from transplant.calibration.move import Pairing
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import corr_closed
 from transplant.calibration.objectives.corr_solve import corr_solve
-from transplant.calibration.objectives.donor_kd import DonorLessons
-from transplant.calibration.objectives.learn import Learnt, learn
+from transplant.calibration.objectives.donor_kd import DonorLessons, donor_kd
+from transplant.calibration.objectives.learn import Learnt, Subject, learn
 from transplant.calibration.objectives.lessons import Lessons, TextLessons, all_lessons
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
 from transplant.calibration.objectives.table import LOSSES
@@ -79,18 +79,22 @@ def fit_by(
                 f"the objective {objective} needs {need}", found="none", hint=HINTS[need]
             )
     start = copy.deepcopy(start).to(material.target.device)
-    if objective not in SOLVERS and objective not in LOSSES:
-        raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
     config = config or spec.learn or LearnConfig()
-    if PAIRED in spec.needs:
-        lessons, to_hold = _paired(material, config.seed)
-    else:
+    if spec.reads_domain:
         lessons, to_hold = _text(material, material.train), _text(material, material.calibration)
+    else:
+        lessons, to_hold = _paired(material, config.seed)
     held = [*all_lessons(to_hold)]  # read once: every look is at the same rows
     if objective in SOLVERS:
         assert material.oracle is not None
         return Learnt(SOLVERS[objective](start, lessons, held, material.oracle), Course())
-    return learn(start, lessons, held, LOSSES[objective], config, progress=progress)
+    if objective not in LOSSES:
+        raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
+    subjects = [Subject(lessons, LOSSES[objective])]
+    if spec.reads_domain and PAIRED in spec.needs:
+        taught, _ = _paired(material, config.seed)
+        subjects.append(Subject(taught, donor_kd, config.donor_weight))
+    return learn(start, subjects, held, config, progress=progress)
 
 
 def _text(material: Material, source: RowSource | None) -> Lessons:

@@ -86,6 +86,11 @@ SPECS: dict[str, Spec] = {
         needs=(DOMAIN,),
         learn=LearnConfig(steps=600, learning_rate=3e-4, pull=1e-3, paired_tokens=32_000),
     ),
+    "lm+donor-kd": Spec(
+        says="next tokens of a budget of domain text, while the donor teaches on it and on pairs",
+        needs=(DOMAIN, PAIRED),
+        learn=LearnConfig(steps=1200, donor_weight=3.0, paired_tokens=32_000),
+    ),
 }  # fmt: skip
 
 

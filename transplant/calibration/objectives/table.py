@@ -28,4 +28,5 @@ LOSSES: dict[str, Loss] = {
     "kl": kl,
     "kd": kd,
     "lm": lm,
+    "lm+donor-kd": lm,  # what is judged; the donor teaches beside it
 }
