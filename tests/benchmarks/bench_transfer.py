@@ -5,10 +5,10 @@
     python tests/benchmarks/bench_transfer.py --read examples/results/transfer.json
 
 Each seed trains the donor's module and the native ceiling anew, moves the module with text of
-`prose`, then with unlabelled text of `python` to pair on, then with what the donor itself writes,
-and evaluates on held-out documents of `python`. Under each mean stands Student's 95 % interval over the seeds. Exits 1 where a goal is
-missed. With --out, a run that was interrupted goes on where it stopped. `--read` measures nothing:
-it prints the same of what a run has written.
+`prose` to pair on, then with unlabelled text of `python`, then with what the donor itself writes,
+and evaluates on held-out documents of `python`. Under each mean stands Student's 95 % interval over
+the seeds. Exits 1 where a goal is missed. With --out, a run that was interrupted goes on where it
+stopped. `--read` measures nothing: it prints the same of what a run has written.
 """
 
 from __future__ import annotations
