@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from transplant.calibration.objectives.config import LearnConfig
     from transplant.calibration.objectives.run import Material
 
+OBJECTIVE = "lm+donor-kd"
 CURVES = {
-    "moved": "the moved module, interface calibrated by lm",
+    "moved": f"the moved module, interface calibrated by {OBJECTIVE}",
     "random": "a random module, fitted and calibrated in the same way",
     "native": "interface and module trained from scratch on the same text, for as many steps",
 }
@@ -46,7 +47,7 @@ def curve_report(
 
     move, first = trials.move, trials.move.session.seed
     trials.oracle  # noqa: B018
-    choice = ObjectiveChoice(objective="lm", steps=steps)
+    choice = ObjectiveChoice(objective=OBJECTIVE, steps=steps)
     for seed in range(first, first + seeds):
         for budget in budgets:
             run_budget(trials, choice, budget, seed)
@@ -73,6 +74,8 @@ def curve_report(
     return {
         "donor": move.module,
         "target": move.to,
+        "objective": OBJECTIVE,
+        "pairing_corpus": move.data,
         "budgets": list(budgets),
         "seeds": seeds,
         "curves": curves,
@@ -97,11 +100,13 @@ def run_budget(trials: Trials, choice: ObjectiveChoice, budget: int, seed: int) 
             trials.keep(f"{name}/0/{seed}", start, curve=name, budget=0, seed=seed)
         return
     config = dataclasses.replace(config, tokens=budget)
-    material = trials.material(budget, config.calibration_tokens, seed)
+    material = dataclasses.replace(
+        trials.material(budget, config.calibration_tokens, seed), pairing=fitted.move.pairing
+    )
     for name, start in starts.items():
         label = f"{name}/{budget}/{seed}"
         facts = {"curve": name, "budget": budget, "seed": seed}
-        trials.learn(label, "lm", start, material, config, **facts)
+        trials.learn(label, OBJECTIVE, start, material, config, **facts)
     train_native(trials, material, config)
 
 

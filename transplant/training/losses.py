@@ -45,15 +45,22 @@ def next_token_loss(
     return loss
 
 
-def through_head(backbone: Backbone, hidden: Tensor, loss_of: RowLoss) -> Tensor:
+def through_head(
+    backbone: Backbone,
+    hidden: Tensor,
+    loss_of: RowLoss,
+    head_type: torch.dtype = torch.float32,
+) -> Tensor:
     """The mean over rows of any loss of their logits; no logits are kept for the backward pass.
 
     Args:
         backbone: whose head it is.
         hidden: [rows, d_model], corrected.
         loss_of: the losses [block] of the logits [block, vocab] of a block of rows, and the block.
+        head_type: in which it and the head multiply matrices where there is a gradient; a loss
+            without one is always exact.
     """
-    loss: Tensor = _HeadLoss.apply(hidden, backbone.head, loss_of)  # type: ignore[assignment]
+    loss: Tensor = _HeadLoss.apply(hidden, backbone.head, loss_of, head_type)  # type: ignore[assignment]
     return loss
 
 
@@ -62,16 +69,24 @@ class _HeadLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, head: Callable[[Tensor], Tensor], loss_of: RowLoss
+        ctx: Any,
+        hidden: Tensor,
+        head: Callable[[Tensor], Tensor],
+        loss_of: RowLoss,
+        head_type: torch.dtype,
     ) -> Tensor:
         """The mean loss over hidden [rows, d_model]."""
         learns = ctx.needs_input_grad[0]
+        rounds = learns and head_type != torch.float32
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         gradient = torch.empty_like(hidden) if learns else None
         for start in range(0, len(hidden), ROWS):
             block = slice(start, min(start + ROWS, len(hidden)))
             rows = hidden[block].detach().requires_grad_(learns)
-            with torch.set_grad_enabled(learns):
+            with (
+                torch.set_grad_enabled(learns),
+                torch.autocast(hidden.device.type, head_type, enabled=rounds, cache_enabled=False),
+            ):
                 loss = loss_of(head(rows).float(), block).sum()
             total += loss.detach()
             if gradient is not None:
@@ -81,10 +96,10 @@ class _HeadLoss(torch.autograd.Function):
         return (total / len(hidden)).float()
 
     @staticmethod
-    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None, None, None]:
         """The gradient of the hidden states; nothing else has one."""
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0].to(gradient.dtype), None, None
+        return gradient * upstream[0].to(gradient.dtype), None, None, None
 
 
 class _LinearHeadLoss(torch.autograd.Function):

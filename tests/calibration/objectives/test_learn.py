@@ -224,7 +224,13 @@ def test_a_missing_need_is_named(name, material):
 
 
 def test_options_out_of_range_are_refused():
-    for wrong in ({"train": "module"}, {"steps": 0}, {"schedule": "none"}, {"pull": -1.0}):
+    for wrong in (
+        {"train": "module"},
+        {"steps": 0},
+        {"schedule": "none"},
+        {"pull": -1.0},
+        {"head_type": "int8"},
+    ):
         with pytest.raises(InputError):
             LearnConfig(**wrong)
 

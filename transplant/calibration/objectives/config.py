@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from transplant.bounds import above, at_least
 from transplant.errors import InputError
+from transplant.training.config import HEAD_TYPES
 from transplant.training.schedule import SCHEDULES
 
 TRAINED = ("p-out", "interface")
@@ -27,10 +28,13 @@ class LearnConfig:
     """Course of the rate: `cosine`, or `phases`, the four published for corr-mse."""
     clip: float = 1.0
     """Largest gradient norm."""
+    head_type: str = "auto"
+    """In which the gradient passes the head: see `TrainConfig`."""
     pull: float = 0.0
     """Factor on the squared distance from the starting interface, added to the loss."""
-    donor_weight: float = 0.0
-    """Factor on the divergence from the donor's teaching, where it teaches beside another loss."""
+    donor_tokens: int = 0
+    """Where the donor teaches beside the next tokens of a text: as so many tokens of it counts what
+    it says. The less text there is, the more the donor is heard."""
     evaluate_every: int = 25
     """Steps between looks at what is held out of the fit."""
     patience: int = 4
@@ -48,9 +52,11 @@ class LearnConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "batch", "tokens", "calibration_tokens")
         at_least(self, 1, "evaluate_every", "patience")
-        at_least(self, 0, "paired_tokens", "pull", "donor_weight")
+        at_least(self, 0, "paired_tokens", "donor_tokens", "pull")
         above(self, 0, "learning_rate")
         if self.train not in TRAINED:
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
+        if self.head_type not in HEAD_TYPES:
+            raise InputError("head type", expected=f"one of {HEAD_TYPES}", found=self.head_type)
         if self.schedule not in SCHEDULES:
             raise InputError("schedule", expected=f"one of {[*SCHEDULES]}", found=self.schedule)

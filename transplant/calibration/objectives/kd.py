@@ -28,4 +28,4 @@ def kd(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
         read = functional.cross_entropy(logits, lesson.states.labels[rows], reduction="none")
         return SHARE * taught + (1 - SHARE) * read
 
-    return through_head(lesson.target, lesson.hidden(change), loss_of)
+    return through_head(lesson.target, lesson.hidden(change), loss_of, lesson.head_type)

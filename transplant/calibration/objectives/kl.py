@@ -21,7 +21,7 @@ def kl(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
     def loss_of(logits: Tensor, rows: slice) -> Tensor:
         return divergence(teacher_at(lesson, rows), logits)
 
-    return through_head(lesson.target, lesson.hidden(change), loss_of)
+    return through_head(lesson.target, lesson.hidden(change), loss_of, lesson.head_type)
 
 
 def divergence(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
 from transplant.training.loop import Course, Progress, WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate
+from transplant.training.precision import head_type
 from transplant.training.schedule import SCHEDULES
 
 
@@ -63,6 +65,7 @@ def learn(
     moving = _moving(correction, config.train)
     first = [parameter.detach().clone() for parameter in moving]
     optimizer = make_adamw(moving, config.learning_rate, 0.0, (0.9, 0.98))
+    precision = head_type(config.head_type, next(correction.parameters()).device)
     orders = [WindowOrder(len(one.lessons), config.batch, config.seed) for one in subjects]
     judged = subjects[0].loss
     course = Course(best_loss=mean_of(judged, correction, held, 1.0))
@@ -74,6 +77,7 @@ def learn(
         value = config.pull * _distance(moving, first)
         for subject, order in zip(subjects, orders, strict=True):
             lesson = subject.lessons.lesson(order.batch(course.step))
+            lesson = dataclasses.replace(lesson, head_type=precision)
             change = correction(lesson.states.taps, lesson.states.windows)
             loss = subject.loss(lesson, change, course.step / config.steps)
             value = value + subject.weight * loss

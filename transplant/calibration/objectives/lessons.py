@@ -31,6 +31,8 @@ class Lesson:
     """The teacher's own correction at these rows [rows, d_teacher]; None without a teacher."""
     teach: Callable[[Tensor, Tensor], Tensor] | None = None
     """From the raw last hidden state [rows, d_model] and the aim to the teacher's logits."""
+    head_type: torch.dtype = torch.float32
+    """In which heads are multiplied where there is a gradient."""
 
     def __len__(self) -> int:
         return len(self.states)

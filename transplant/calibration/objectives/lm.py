@@ -15,4 +15,5 @@ def lm(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
         lesson: labelled rows.
         change: the correction [rows, d_model] that learns.
     """
-    return next_token_loss(lesson.target, lesson.hidden(change), lesson.states.labels)
+    hidden = lesson.hidden(change)
+    return next_token_loss(lesson.target, hidden, lesson.states.labels, lesson.head_type)

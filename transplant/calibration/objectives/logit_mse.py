@@ -20,4 +20,4 @@ def logit_mse(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
     def loss_of(logits: Tensor, rows: slice) -> Tensor:
         return (logits - teacher_at(lesson, rows)).square().mean(-1)
 
-    return through_head(lesson.target, lesson.hidden(change), loss_of)
+    return through_head(lesson.target, lesson.hidden(change), loss_of, lesson.head_type)

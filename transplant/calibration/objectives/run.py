@@ -93,7 +93,7 @@ def fit_by(
     subjects = [Subject(lessons, LOSSES[objective])]
     if spec.reads_domain and PAIRED in spec.needs:
         taught, _ = _paired(material, config.seed)
-        subjects.append(Subject(taught, donor_kd, config.donor_weight))
+        subjects.append(Subject(taught, donor_kd, config.donor_tokens / config.tokens))
     return learn(start, subjects, held, config, progress=progress)
 
 

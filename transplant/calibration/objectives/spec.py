@@ -89,7 +89,9 @@ SPECS: dict[str, Spec] = {
     "lm+donor-kd": Spec(
         says="next tokens of a budget of domain text, while the donor teaches on it and on pairs",
         needs=(DOMAIN, PAIRED),
-        learn=LearnConfig(steps=1200, donor_weight=3.0, paired_tokens=32_000),
+        learn=LearnConfig(
+            steps=800, evaluate_every=50, donor_tokens=96_000, paired_tokens=32_000
+        ),
     ),
 }  # fmt: skip
 
