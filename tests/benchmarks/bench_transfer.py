@@ -32,6 +32,7 @@ GOALS["donor"] = GOALS["prose"]  # no text of the domain there either: the donor
 RANDOM_GOAL = 0.10  # the random module under the same maps stays below this
 DONOR_SHARE = 0.9  # of what is recovered, attributable to the donor
 MODULE_GOAL = 0.08  # attributable to the module itself
+MORE = {"donor": ("--excerpts", "1000")}  # twice as many: what it writes costs nobody anything
 TRAIN = ("--steps", "250", "--tokens", "200000")
 
 
@@ -57,6 +58,7 @@ class Runs:
         report = self.abi(
             "transfer", "--module", key[0], "--to", target, "--native", f"python-{seed}",
             "--data", data, "--name", f"moved-{donor}-{data}-{seed}", "--seed", str(seed),
+            *MORE.get(data, ()),
         )  # fmt: skip
         self.reports.append({**report, "data": data})
         print(summary(self.reports[-1]), file=sys.stderr, flush=True)

@@ -20,7 +20,7 @@ from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
 from transplant.text.documents import Document
 
-AT_ONCE = 256  # documents
+AT_ONCE = 64  # documents: more of them outgrow the cache of a processor
 TOKENS = 256  # drawn in a round
 ROUNDS = 16  # at most, of a donor that writes few characters at a time
 
