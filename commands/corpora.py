@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from transplant.errors import InputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -15,8 +17,13 @@ if TYPE_CHECKING:
     from transplant.text.windows import Window
 
 
+DONOR = "donor"
+"""What a donor writes itself, where a move asks for text to pair on."""
+
+
 def read_splits(session: Session, source: str, max_chars: int | None = None) -> Splits:
     """The three splits of a corpus."""
+    _refuse_donor(source)
     session.out.note(f"reading {source}")
     return _read(source, max_chars)
 
@@ -25,8 +32,17 @@ def read_documents_of(session: Session, source: str) -> list[Document]:
     """All documents of a corpus, in its own order."""
     from transplant.text.documents import read_documents
 
+    _refuse_donor(source)
     session.out.note(f"reading {source}")
     return read_documents(source)
+
+
+def _refuse_donor(source: str) -> None:
+    if source == DONOR:
+        raise InputError(
+            "`donor` is text that a move is paired on, and no corpus",
+            hint="abi transfer --data donor; a folder of that name: ./donor",
+        )
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import refuse_existing, store_bridge, store_hosted
-from commands.corpora import read_splits, windows_of
+from commands.corpora import DONOR, read_splits, windows_of
 from commands.session import Session
 from commands.steps import Stepwise
 from transplant.calibration.config import MoveConfig
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from transplant.training.rows import RowSource
 
 
-DONOR = "donor"  # for a corpus that it writes itself
 GAIN_TOKENS = 12_000  # of the calibration split
 
 

@@ -141,6 +141,11 @@ def test_a_donor_writes_what_it_is_paired_on(trained_abi):
     assert made["pairing_corpus"] == "donor"
     again = trained_abi("bridge-align", *words, "--replace", "--seed", "1").json
     assert again["pairs"] != aligned["pairs"]
+    elsewhere = trained_abi(
+        "transfer", *MOVE, "--to", "tiny-llama", "--domain-data", "donor", "--json"
+    )
+    assert elsewhere.code == 1
+    assert "--data donor" in elsewhere.json["hint"]
 
 
 def test_procrustes_rotates_into_the_interface(trained_abi):
