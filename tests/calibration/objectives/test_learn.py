@@ -272,3 +272,26 @@ def test_donor_kd_in_p_out_alone_brings_the_donors_module_home(twin, text):
     recovered = {name: (scores["raw"].per_token - scores[name].per_token) / gap for name in systems}
     assert recovered["moved"] > 0.9
     assert recovered["random"] < recovered["moved"] - 0.05
+
+
+def test_a_donor_beside_a_little_text_keeps_it_from_being_learnt_by_heart(twin, text):
+    donor, material, reading = twin
+    target = material.target
+    little, calibration = (
+        CachedRows(target, windows, range(LAYERS + 1))
+        for windows in (
+            windows_of(target, text.train)[:2], windows_of(target, text.calibration),
+        )
+    )  # fmt: skip
+    material = dataclasses.replace(material, train=little, calibration=calibration)
+    start = Correction(reading, donor.correction.module)
+    config = dataclasses.replace(QUICK, tokens=128, learning_rate=5e-3)
+    alone, unheard, heard = (
+        fit_by(name, start, material, dataclasses.replace(config, donor_tokens=tokens)).correction
+        for name, tokens in (("lm", 0), ("lm+donor-kd", 0), ("lm+donor-kd", 1280))
+    )
+    assert hash_tensors(alone.state_dict()) == hash_tensors(unheard.state_dict())
+    windows = windows_of(target, text.eval)
+    scores = score_documents(target, windows, {"raw": None, "alone": alone, "heard": heard})
+    gained = {name: scores["raw"].per_token - score.per_token for name, score in scores.items()}
+    assert gained["heard"] > 1.2 * gained["alone"] > 0

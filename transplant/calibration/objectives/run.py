@@ -79,6 +79,8 @@ def fit_by(
                 f"the objective {objective} needs {need}", found="none", hint=HINTS[need]
             )
     start = copy.deepcopy(start).to(material.target.device)
+    if objective not in SOLVERS and objective not in LOSSES:
+        raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
     config = config or spec.learn or LearnConfig()
     if spec.reads_domain:
         lessons, to_hold = _text(material, material.train), _text(material, material.calibration)
@@ -88,8 +90,6 @@ def fit_by(
     if objective in SOLVERS:
         assert material.oracle is not None
         return Learnt(SOLVERS[objective](start, lessons, held, material.oracle), Course())
-    if objective not in LOSSES:
-        raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
     subjects = [Subject(lessons, LOSSES[objective])]
     if spec.reads_domain and PAIRED in spec.needs:
         taught, _ = _paired(material, config.seed)
