@@ -9,7 +9,7 @@ DONOR=${DONOR:-ref-gpt2}
 TARGET=${TARGET:-ref-llama}
 DOMAIN=${DOMAIN:-python}
 DATA=${DATA:-$DOMAIN}           # the domain's text
-PAIRS=${PAIRS:-prose}           # any text: what both backbones read to be aligned
+PAIRS=${PAIRS:-prose}           # what both read to be aligned: any text, or `donor`, which writes it
 TRAIN=${TRAIN:-"--steps 250 --tokens 200000"}
 MOVED=$DOMAIN-from-$(basename "$DONOR")
 

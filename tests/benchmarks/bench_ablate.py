@@ -22,6 +22,7 @@ TRAIN = ("--steps", "250", "--tokens", "200000")
 PAIRS = "ref-gpt2:ref-gpt2-b,ref-gpt2:ref-llama"
 PARTS = ("objectives", "controls", "curve", "same", "shapes")
 CURVE_GOAL, CURVE_TOKENS = 0.75, 32_000
+CURVE_PAIRS = ("--data", "donor", "--excerpts", "1000")
 ONE_STEP = ("--steps", "1", "--tokens", "4000")
 SAME = {
     "corr-closed": ("--tokens", "200000"),
@@ -111,7 +112,8 @@ class Bench:
         with tempfile.TemporaryDirectory() as plots:
             report = self.abi(
                 "transfer", "--module", module, "--to", target, "--curve", self.options.budgets,
-                "--seeds", str(self.options.seeds), "--out", plots, *self.sizes(tokens=False),
+                "--seeds", str(self.options.seeds), "--out", plots, *CURVE_PAIRS,
+                *self.sizes(tokens=False),
             )  # fmt: skip
             name = f"curve-{donor}-{target}"
             self.write(name, report)
