@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transplant.training.rows import RowSource
 
 
+LEAST_WRITTEN = 60  # documents: some must be held out
 GAIN_TOKENS = 12_000  # of the calibration split
 
 
@@ -112,16 +113,16 @@ class Move(Stepwise):
         return read_splits(self.session, self.data, self.config.text_chars)
 
     def _donors_text(self) -> Splits:
-        """What the donor writes: as many documents as the splits of them need."""
+        """What the donor writes: enough that the excerpts can be cut from its training split."""
         from transplant.calibration.donor_text import write_documents
         from transplant.text.splits import CALIBRATION_SHARE, EVAL_SHARE, split_documents
 
         config, train_share = self.config, 1 - CALIBRATION_SHARE - EVAL_SHARE
-        count = max(config.excerpts / train_share, config.held_out_excerpts / CALIBRATION_SHARE)
+        count = max(LEAST_WRITTEN, math.ceil(config.excerpts / train_share))
         donor, counts = self.donor, self.token_counts
         with self.step("write"), self.session.out.progress("the donor writes") as progress:
             written = write_documents(
-                donor, counts, math.ceil(count),
+                donor, counts, count,
                 chars=config.excerpt_chars, seed=config.seed, progress=progress,
             )  # fmt: skip
         return split_documents(written)

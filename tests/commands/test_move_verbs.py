@@ -134,13 +134,10 @@ def test_a_donor_writes_what_it_is_paired_on(trained_abi):
     words = (*MOVE, "--to", "tiny-llama", "--data", "donor", "--name", "from-own-text", "--json")
     ran = trained_abi("bridge-align", *words)
     assert ran.code == 0, ran.out + ran.err
-    aligned = ran.json
     calibrated = trained_abi("calibrate", *words).json
     assert calibrated["bridge"] == "from the registry"  # the same seed has written the same
     made = trained_abi("show", calibrated["name"], "--json").json["made"]
     assert made["pairing_corpus"] == "donor"
-    again = trained_abi("bridge-align", *words, "--replace", "--seed", "1").json
-    assert again["pairs"] != aligned["pairs"]
     elsewhere = trained_abi(
         "transfer", *MOVE, "--to", "tiny-llama", "--domain-data", "donor", "--json"
     )
