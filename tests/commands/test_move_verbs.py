@@ -130,7 +130,7 @@ def test_calibrate_takes_the_bridge_that_bridge_align_left(trained_abi):
     assert shown.count("chosen") == 1
 
 
-def test_a_donor_writes_what_it_is_paired_on(trained_abi):
+def test_a_donor_writes_what_it_is_paired_on(trained_abi, tmp_path):
     words = (*MOVE, "--to", "tiny-llama", "--data", "donor", "--name", "from-own-text", "--json")
     ran = trained_abi("bridge-align", *words)
     assert ran.code == 0, ran.out + ran.err
@@ -138,9 +138,8 @@ def test_a_donor_writes_what_it_is_paired_on(trained_abi):
     assert calibrated["bridge"] == "from the registry"  # the same seed has written the same
     made = trained_abi("show", calibrated["name"], "--json").json["made"]
     assert made["pairing_corpus"] == "donor"
-    elsewhere = trained_abi(
-        "transfer", *MOVE, "--to", "tiny-llama", "--domain-data", "donor", "--json"
-    )
+    words = ("--taps", "last", "--out", str(tmp_path / "acts.h5"), "--json")
+    elsewhere = trained_abi("capture", "--backbone", "tiny-gpt2", "--data", "donor", *words)
     assert elsewhere.code == 1
     assert "--data donor" in elsewhere.json["hint"]
 
