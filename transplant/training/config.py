@@ -33,6 +33,12 @@ class PretrainConfig:
 HEAD_TYPES = ("auto", "float32", "bfloat16")
 
 
+def check_head_type(name: str) -> None:
+    """Refuses what is none of `HEAD_TYPES`."""
+    if name not in HEAD_TYPES:
+        raise InputError("head type", expected=f"one of {HEAD_TYPES}", found=name)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How a domain module and its interface are trained on a frozen backbone."""
@@ -77,8 +83,7 @@ class TrainConfig:
         above(self, 0, "learning_rate")
         if not 0 <= self.warmup < 1:
             raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)
-        if self.head_type not in HEAD_TYPES:
-            raise InputError("head type", expected=f"one of {HEAD_TYPES}", found=self.head_type)
+        check_head_type(self.head_type)
 
 
 UPDATE_KINDS = ("finetune", "lora", "half", "int8", "merge")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transplant.bounds import above, at_least
 from transplant.errors import InputError
-from transplant.training.config import HEAD_TYPES
+from transplant.training.config import check_head_type
 from transplant.training.schedule import SCHEDULES
 
 TRAINED = ("p-out", "interface")
@@ -56,7 +56,6 @@ class LearnConfig:
         above(self, 0, "learning_rate")
         if self.train not in TRAINED:
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
-        if self.head_type not in HEAD_TYPES:
-            raise InputError("head type", expected=f"one of {HEAD_TYPES}", found=self.head_type)
+        check_head_type(self.head_type)
         if self.schedule not in SCHEDULES:
             raise InputError("schedule", expected=f"one of {[*SCHEDULES]}", found=self.schedule)

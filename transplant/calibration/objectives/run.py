@@ -85,14 +85,15 @@ def fit_by(
     if spec.reads_domain:
         lessons, to_hold = _text(material, material.train), _text(material, material.calibration)
     else:
-        lessons, to_hold = _paired(material, config.seed)
+        lessons = _paired(material, config.seed)
+        to_hold = _paired(material, config.seed, held_out=True)
     held = [*all_lessons(to_hold)]  # read once: every look is at the same rows
     if objective in SOLVERS:
         assert material.oracle is not None
         return Learnt(SOLVERS[objective](start, lessons, held, material.oracle), Course())
     subjects = [Subject(lessons, LOSSES[objective])]
     if spec.reads_domain and PAIRED in spec.needs:
-        taught, _ = _paired(material, config.seed)
+        taught = _paired(material, config.seed)
         subjects.append(Subject(taught, donor_kd, config.donor_tokens / config.tokens))
     return learn(start, subjects, held, config, progress=progress)
 
@@ -102,12 +103,9 @@ def _text(material: Material, source: RowSource | None) -> Lessons:
     return TextLessons(material.target, source, material.oracle)
 
 
-def _paired(material: Material, seed: int) -> tuple[Lessons, Lessons]:
+def _paired(material: Material, seed: int, *, held_out: bool = False) -> Lessons:
     pairing, output_map = material.pairing, material.output_map
     assert pairing is not None
     assert output_map is not None
-    fitted, held = (
-        DonorLessons(material.target, side, pairing.correction, output_map, seed)
-        for side in (pairing.fitted, pairing.held_out)
-    )
-    return fitted, held
+    side = pairing.held_out if held_out else pairing.fitted
+    return DonorLessons(material.target, side, pairing.correction, output_map, seed)
