@@ -50,7 +50,7 @@ def calibrated_report(
         "split": move.domain_split,
     }
     if move.paired:
-        shared = move.wanted.output_map.shared
+        shared = move.output_map.shared
         found["bridge"] = "from the registry" if reused else "fitted now"
         found["tried"] = [dataclasses.asdict(way) for way in move.choice.tried]
         found |= {"shared_tokens": len(shared.ids_a), "token_coverage": shared.coverage}

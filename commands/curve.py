@@ -100,9 +100,7 @@ def run_budget(trials: Trials, choice: ObjectiveChoice, budget: int, seed: int) 
             trials.keep(f"{name}/0/{seed}", start, curve=name, budget=0, seed=seed)
         return
     config = dataclasses.replace(config, tokens=budget)
-    material = dataclasses.replace(
-        trials.material(budget, config.calibration_tokens, seed), pairing=fitted.move.pairing
-    )
+    material = fitted.material(budget, config.calibration_tokens, seed)
     for name, start in starts.items():
         label = f"{name}/{budget}/{seed}"
         facts = {"curve": name, "budget": budget, "seed": seed}

@@ -72,7 +72,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
         },
         "gain": candidate.gain,
         "tried": [dataclasses.asdict(way) for way in move.choice.tried],
-        "token_coverage": move.wanted.output_map.shared.coverage,
+        "token_coverage": move.output_map.shared.coverage,
         "bridge": dataclasses.asdict(move.bridge.quality),
         "split": move.domain_text.fingerprint,
         "made": {k: v for k, v in move.facts().items() if k != "token_counts"},

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transplant.calibration.bridge import Bridge
     from transplant.calibration.choice import Choice
     from transplant.calibration.move import Calibrated, Pairing
-    from transplant.calibration.wanted import Wanted
+    from transplant.calibration.wanted import OutputMap, Wanted
     from transplant.modules.correction import Correction
     from transplant.modules.hosted import HostedModel
     from transplant.text.splits import Splits
@@ -204,13 +204,20 @@ class Move(Stepwise):
             return align(pairing, self.config)
 
     @cached_property
+    def output_map(self) -> OutputMap:
+        """The way between the two heads, which depends on no text."""
+        from transplant.calibration.wanted import map_outputs
+
+        return map_outputs(self.donor.backbone, self.target, self.token_counts, self.config)
+
+    @cached_property
     def choice(self) -> Choice:
         """What is wanted of the target, and the module at work in it."""
         from transplant.calibration.choice import choose
 
         pairing, text, reading = self.pairing, self.calibration_text, self.bridge.interface
         with self.target.frozen(), self.step("calibrate"):
-            return choose(pairing, reading, self.token_counts, text, self.config)
+            return choose(pairing, reading, self.output_map, text, self.config)
 
     @property
     def wanted(self) -> Wanted:

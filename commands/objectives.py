@@ -62,7 +62,7 @@ def material_for(
 
     found = Material(target=move.target, oracle=oracle)
     if PAIRED in spec.needs:
-        found = dataclasses.replace(found, pairing=move.pairing, output_map=move.wanted.output_map)
+        found = dataclasses.replace(found, pairing=move.pairing, output_map=move.output_map)
     if not spec.reads_domain:
         return found
     taps = sorted({*start.taps, *(oracle.taps if oracle is not None else ())})

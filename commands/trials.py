@@ -49,9 +49,11 @@ class Trials:
 
     def pairing_also(self, windows: Sequence[Window]) -> Trials:
         """Trials of the same move with domain text to fit on; nothing that these keep is shared."""
-        move = copy.copy(self.move)
-        move.pair_also(windows)
-        return Trials(move, self.native, self.eval_tokens)
+        also = copy.copy(self)  # the ceiling and the text that was read stay
+        also.move = copy.copy(self.move)
+        also.move.pair_also(windows)
+        also.rows, also.corrections, also._closed = {}, {}, {}
+        return also
 
     @cached_property
     def oracle(self) -> Correction:
@@ -107,7 +109,7 @@ class Trials:
             held = windows_of(move.target, move.domain_text.calibration, WINDOW, calibration_tokens)
             calibration = row_source(move.target, held, taps, folder=scratch)
         return Material(
-            target=move.target, pairing=move.pairing, output_map=move.wanted.output_map,
+            target=move.target, pairing=move.pairing, output_map=move.output_map,
             train=train, calibration=calibration, oracle=self.oracle,
         )  # fmt: skip
 

@@ -20,6 +20,7 @@ from transplant.calibration.captured import pair_captured
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Pairing, align, calibrate, want
 from transplant.calibration.pairs import pair_text
+from transplant.calibration.wanted import map_outputs
 from transplant.errors import CorpusError, InputError
 from transplant.modules.hosted import HostedModel
 from transplant.text.documents import Document
@@ -83,7 +84,8 @@ def files(scene):
 
 
 def calibrated(scene, pairing, calibration):
-    bridge, wanted = align(pairing, CONFIG), want(pairing, scene.counts, CONFIG)
+    output_map = map_outputs(scene.donor.backbone, scene.target, scene.counts, CONFIG)
+    bridge, wanted = align(pairing, CONFIG), want(pairing, output_map, CONFIG)
     return calibrate(pairing, bridge.interface, wanted, calibration, CONFIG)
 
 

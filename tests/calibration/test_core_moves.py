@@ -14,6 +14,7 @@ from transplant.backbones.core import CoreBackbone
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Pairing, align, calibrate, pair_for_move, want
+from transplant.calibration.wanted import map_outputs
 from transplant.errors import InputError
 from transplant.evaluation.controls import copied_over, random_module
 from transplant.evaluation.likelihood import score_documents
@@ -92,7 +93,8 @@ def moved(donor, text, counts):
     target = twin_of(donor, same_abi=False)
     pairing = read_both(donor, target, text, counts)
     with target.frozen(), donor.backbone.frozen():
-        bridge, wanted = align(pairing, CONFIG), want(pairing, counts, CONFIG)
+        output_map = map_outputs(donor.backbone, target, counts, CONFIG)
+        bridge, wanted = align(pairing, CONFIG), want(pairing, output_map, CONFIG)
         calibration = windows_of(target, text.calibration)
         candidate = calibrate(pairing, bridge.interface, wanted, calibration, CONFIG)
     return pairing, bridge, candidate.correction

@@ -14,6 +14,7 @@ from transplant.calibration.choice import choose
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import align, calibrate, pair_for_move, want
+from transplant.calibration.wanted import map_outputs
 from transplant.errors import CorpusError, InputError, ShapeError
 from transplant.evaluation.controls import build_controls, copied_over, random_module
 from transplant.evaluation.evidence import weigh
@@ -83,7 +84,8 @@ def scene(request, text, tiny_texts):
         (i for w in windows_of(donor.backbone, text.train) for i in w.ids), donor.tokenizer
     )
     pairing = pair_for_move(donor, target, text, counts, CONFIG)
-    bridge, wanted = align(pairing, CONFIG), want(pairing, counts, CONFIG)
+    output_map = map_outputs(donor.backbone, target, counts, CONFIG)
+    bridge, wanted = align(pairing, CONFIG), want(pairing, output_map, CONFIG)
     calibration = windows_of(target, text.calibration)
     candidate = calibrate(pairing, bridge.interface, wanted, calibration, CONFIG)
     return Scene(donor, target, pairing, bridge, wanted, calibration, candidate, counts)
@@ -228,7 +230,7 @@ def test_interfaces_of_another_width_do_not_fit_the_module(scene):
 def test_the_calibration_split_chooses_how_much_the_donor_itself_says(scene):
     config = dataclasses.replace(CONFIG, donor_words=(0.0, 0.5, 8.0))
     reading, text = scene.bridge.interface, scene.calibration
-    choice = choose(scene.pairing, reading, scene.counts, text, config)
+    choice = choose(scene.pairing, reading, scene.wanted.output_map, text, config)
     assert [way.donor_word for way in choice.tried] == [0.0, 0.5, 8.0]
     assert choice.calibrated.loss == min(way.loss for way in choice.tried)
     chosen = next(way for way in choice.tried if way.loss == choice.calibrated.loss)
@@ -243,7 +245,7 @@ def test_the_calibration_split_chooses_how_much_the_donor_itself_says(scene):
 def test_what_the_donor_says_without_its_module_is_a_control_where_it_was_wanted(scene):
     def names(word):
         config = dataclasses.replace(CONFIG, donor_word=word)
-        wanted = want(scene.pairing, scene.counts, config)
+        wanted = want(scene.pairing, scene.wanted.output_map, config)
         reading, text = scene.bridge.interface, scene.calibration
         return build_controls(scene.pairing, reading, wanted, scene.candidate, text, config).keys()
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Calibrated, Pairing, calibrate, want
-from transplant.calibration.wanted import Wanted
+from transplant.calibration.wanted import OutputMap, Wanted
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
 from transplant.training.rows import RowSource
@@ -39,7 +39,7 @@ class Choice:
 def choose(
     pairing: Pairing,
     reading: Interface,
-    counts: Mapping[str, int],
+    output_map: OutputMap,
     calibration: Sequence[Window] | RowSource,
     config: MoveConfig,
 ) -> Choice:
@@ -48,7 +48,7 @@ def choose(
     Args:
         pairing: the paired rows.
         reading: the interface whose input side is fitted.
-        counts: the domain's token counts, which travel with the module.
+        output_map: the way between the two heads.
         calibration: windows of the domain's calibration split, or their rows.
         config: how to fit; its `donor_words` are tried.
     """
@@ -56,7 +56,7 @@ def choose(
     tried: list[Tried] = []
     for word in config.donor_words:
         own = dataclasses.replace(config, donor_word=word)
-        wanted = want(pairing, counts, own)
+        wanted = want(pairing, output_map, own)
         made = calibrate(pairing, reading, wanted, calibration, own)
         tried.append(Tried(word, made.gain, made.loss))
         choices.append((own, wanted, made))

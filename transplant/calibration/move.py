@@ -16,7 +16,7 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.calibration.selection import most_like_domain
-from transplant.calibration.wanted import Wanted, carry_over, map_outputs
+from transplant.calibration.wanted import OutputMap, Wanted, carry_over
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
@@ -135,15 +135,14 @@ def align(pairing: Pairing, config: MoveConfig) -> Bridge:
     return fit_bridge(pairing.correction, pairing.target, pairing.fitted, pairing.held_out, config)
 
 
-def want(pairing: Pairing, counts: Mapping[str, int], config: MoveConfig) -> Wanted:
+def want(pairing: Pairing, output_map: OutputMap, config: MoveConfig) -> Wanted:
     """Carries the donor's corrections over to the target, through the two heads.
 
     Args:
         pairing: the paired rows.
-        counts: the domain's token counts, which travel with the module.
-        config: the ridge strengths, and how many tokens a position looks at.
+        output_map: the way between the two heads, see `wanted.map_outputs`.
+        config: how many tokens a position looks at, and how much the donor's own word counts.
     """
-    output_map = map_outputs(pairing.donor.backbone, pairing.target, counts, config)
     return carry_over(output_map, pairing.correction, pairing.target, pairing.fitted, config)
 
 

@@ -11,12 +11,13 @@ from tests.tiny import LAYERS, WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_parameters, hash_tensors
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.move import align, pair_for_move, want
+from transplant.calibration.move import align, pair_for_move
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import turned
 from transplant.calibration.objectives.lessons import TextLessons, all_lessons, some_lessons
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.objectives.spec import SPECS
+from transplant.calibration.wanted import map_outputs
 from transplant.errors import InputError
 from transplant.evaluation.controls import random_module
 from transplant.evaluation.likelihood import score_documents
@@ -251,8 +252,8 @@ def twin(tiny_tokenizer, text):
         (i for w in windows_of(target, text.train) for i in w.ids), target.tokenizer
     )
     pairing = pair_for_move(donor, target, text, counts, MOVE)
-    wanted = want(pairing, counts, MOVE)
-    found = Material(target=target, pairing=pairing, output_map=wanted.output_map)
+    output_map = map_outputs(donor_backbone, target, counts, MOVE)
+    found = Material(target=target, pairing=pairing, output_map=output_map)
     return donor, found, align(pairing, MOVE).interface
 
 
