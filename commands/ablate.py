@@ -1,4 +1,4 @@
-"""Hold the objectives of calibration, their controls, or shapes of modules against one another.
+"""Hold objectives of calibration, controls, shapes or a move and its ceiling against one another.
 
 Example: abi ablate controls --module python@ref-gpt2 --to ref-gpt2-b --seeds 3
 """
@@ -26,7 +26,7 @@ from commands.output import write_json
 from commands.session import Session
 from transplant.errors import InputError
 
-ABLATED = ("objectives", "controls", "shapes")
+ABLATED = ("objectives", "controls", "shapes", "ceiling")
 Only = Annotated[
     str | None, typer.Option(help="Of `objectives` and `shapes`: these alone, as kd,lm.")
 ]
@@ -51,8 +51,9 @@ def ablate(
     eval_tokens: EvalTokens = EVAL_TOKENS,
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
-    """Hold the objectives of calibration, their controls, or shapes against one another."""
+    """Hold objectives, controls, shapes, or a move and its ceiling against one another."""
     from commands.ablating import SIDE_BY_SIDE, Sizes, ablation_report, ablation_table
+    from commands.ceiling import ceiling_report, ceiling_table
     from commands.moving import Move
     from commands.reused_bridge import reuse_bridge
     from commands.shapes import SHAPES, shapes_report, shapes_table
@@ -63,8 +64,12 @@ def ablate(
     config = dataclasses.replace(MOVE, method=method, excerpts=excerpts, seed=session.seed)
     move = Move(session, module, to, data, domain_data, config)
     chosen = tuple(only.split(",")) if only else None
+    shown = ablation_table
     if what == "shapes":
         report = shapes_report(move, eval_tokens, chosen or tuple(SHAPES), seeds)
+        shown = shapes_table
+    elif what == "ceiling":
+        report, shown = ceiling_report(Trials(move, native, eval_tokens)), ceiling_table
     else:
         sizes = Sizes(
             objectives=chosen or SIDE_BY_SIDE, modules=tuple(modules.split(",")),
@@ -74,5 +79,4 @@ def ablate(
         report = ablation_report(Trials(move, native, eval_tokens), what, sizes)
     if out is not None:
         write_json(out, report)
-    shown = shapes_table if what == "shapes" else ablation_table
     session.out.result(report, shown(report))

@@ -90,6 +90,23 @@ def test_shapes_train_move_and_weigh_each_and_use_again_what_is_trained(ready, m
             assert ready("rm", f"{row['name']}@{row['backbone']}", "--yes").code == 0
 
 
+def test_the_ceiling_is_the_donor_beside_the_target(ready):
+    words = ("ablate", "ceiling", *MOVE, "--data", ready.corpus, "--eval-tokens", "2000")
+    ran = ready(*words)
+    assert ran.code == 0, ran.out + ran.err
+    rows = {row["name"]: row for row in ran.json["rows"]}
+    assert 0 < ran.json["paired_share"] <= 1
+    assert (rows["raw"]["recovered"], rows["native"]["recovered"]) == (0, 1)
+    heard = {(row["heard"], row["elsewhere"]) for row in rows.values() if "heard" in row}
+    assert len(heard) == 6
+    assert rows["its module, raw"]["donor_word"] == 0
+    assert not rows["its own word, moved"]["module"]
+    for row in rows.values():
+        assert row["interval"][0] <= row["recovered"] <= row["interval"][1]
+    shown = ready(*(word for word in words if word != "--json"))
+    assert "its own word" in shown.out
+
+
 def test_unknown_names_are_refused(ready):
     for words, named in (
         (("ablate", "magic"), "magic"),

@@ -91,10 +91,7 @@ def carry_over(
         parts = []
         for c, h_donor, h in zip(*(states.split(size) for states in rows), strict=True):
             logits = target.head(h.to(target.device)).cpu().float()
-            change = c @ output_map.donor_head.T
-            if config.donor_word:
-                change += config.donor_word * _donor_word(h_donor, logits, output_map)
-            change = spread_change(change, logits.softmax(-1), output_map.beginnings)
+            change = change_of_logits(output_map, c, h_donor, logits, config.donor_word)
             parts.append(likely_change(logits, change, config.likely_tokens))
         return LikelyChange(
             torch.cat([part.tokens for part in parts]),
@@ -107,6 +104,27 @@ def carry_over(
         changes=tuple(map(changes, paired.batches, corrections)),
         output_map=output_map,
     )
+
+
+def change_of_logits(
+    output_map: OutputMap, correction: Tensor, h_donor: Tensor, logits: Tensor, donor_word: float
+) -> Tensor:
+    """How the target's logits should change: as the donor's do by its module.
+
+    Args:
+        output_map: the two heads, and the shared tokens.
+        correction: the donor's [rows, d_donor].
+        h_donor: its last hidden states [rows, d_donor].
+        logits: of the raw target at the same positions [rows, vocab_target].
+        donor_word: how much what the donor says without its module counts besides.
+
+    Returns:
+        [rows, vocab_target]
+    """
+    change = correction @ output_map.donor_head.T
+    if donor_word:
+        change += donor_word * _donor_word(h_donor, logits, output_map)
+    return spread_change(change, logits.softmax(-1), output_map.beginnings)
 
 
 def _donor_word(h_donor: Tensor, logits: Tensor, output_map: OutputMap) -> Tensor:

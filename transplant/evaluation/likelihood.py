@@ -93,21 +93,48 @@ def score_rows(
         blocks: labelled rows of some windows, and the document [windows] of each of these.
         systems: corrections by name; `None` is the raw backbone.
     """
-    tokens = torch.zeros(0, dtype=torch.float64)
-    nats = {name: torch.zeros(0, dtype=torch.float64) for name in systems}
+    tally = Tally(systems)
     for states, documents in blocks:
-        owner = documents[states.windows.cpu()]
-        if len(tokens) <= int(documents.max()):
-            more = torch.zeros(int(documents.max()) + 1 - len(tokens), dtype=torch.float64)
-            tokens = torch.cat([tokens, more])
-            nats = {name: torch.cat([total, more]) for name, total in nats.items()}
-        tokens.index_add_(0, owner, torch.ones(len(states), dtype=torch.float64))
-        for name, system in systems.items():
-            hidden = states.h_last
-            if system is not None:
-                hidden = hidden + system(states.taps, states.windows)
-            logits = backbone.head(hidden).float()
-            loss = nn.functional.cross_entropy(logits, states.labels, reduction="none")
-            nats[name].index_add_(0, owner, loss.double().cpu())
-    seen = tokens > 0
-    return {name: Likelihood(total[seen], tokens[seen]) for name, total in nats.items()}
+        tally.add(
+            documents[states.windows.cpu()],
+            {name: row_losses(backbone, states, system) for name, system in systems.items()},
+        )
+    return tally.likelihoods()
+
+
+def row_losses(backbone: Backbone, states: States, system: Corrector | None) -> Tensor:
+    """What each row's next token costs a system, in nats [rows]."""
+    hidden = states.h_last
+    if system is not None:
+        hidden = hidden + system(states.taps, states.windows)
+    logits = backbone.head(hidden).float()
+    return nn.functional.cross_entropy(logits, states.labels, reduction="none")
+
+
+class Tally:
+    """Adds the losses of rows up, document by document, for several systems at once.
+
+    Args:
+        names: of the systems.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._tokens = torch.zeros(0, dtype=torch.float64)
+        self._nats = {name: torch.zeros(0, dtype=torch.float64) for name in names}
+
+    def add(self, documents: Tensor, losses: Mapping[str, Tensor]) -> None:
+        """Takes in the losses [rows] of every system, and the document [rows] of each."""
+        more = int(documents.max()) + 1 - len(self._tokens)
+        if more > 0:
+            unseen = torch.zeros(more, dtype=torch.float64)
+            self._tokens = torch.cat([self._tokens, unseen])
+            self._nats = {name: torch.cat([sums, unseen]) for name, sums in self._nats.items()}
+        self._tokens.index_add_(0, documents, torch.ones(len(documents), dtype=torch.float64))
+        for name, sums in self._nats.items():
+            sums.index_add_(0, documents, losses[name].double().cpu())
+
+    def likelihoods(self) -> dict[str, Likelihood]:
+        """Of every system, on the documents that were seen."""
+        seen = self._tokens > 0
+        tokens = self._tokens[seen]
+        return {name: Likelihood(sums[seen], tokens) for name, sums in self._nats.items()}

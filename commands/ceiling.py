@@ -1,0 +1,137 @@
+"""The ceiling of a move: its donor running beside the target, heard in several ways."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from commands.corpora import windows_of
+from commands.output import table
+from commands.trials import Trials
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from transplant.evaluation.ceiling import Beside, BesideScores
+    from transplant.evaluation.likelihood import Corrector
+    from transplant.text.documents import Document
+
+WORDS = (0.0, 0.25, 0.5, 1.0)
+LENGTH = 256  # tokens of the target: as much text has to fit into the donor's context
+CALIBRATION_TOKENS = 12_000
+HEARD: dict[str, Callable[[Beside], bool]] = {
+    "its module": lambda way: way.module and not way.donor_word,
+    "its own word": lambda way: not way.module,
+    "both": lambda way: way.module,
+}
+ELSEWHERE = ("raw", "moved")
+
+
+def ceiling_report(trials: Trials) -> dict[str, Any]:
+    """Recovered by the move, and by its donor running beside the target, on held-out documents.
+
+    How loud the donor is, and how much its own word counts beside its module's change, is chosen on
+    the calibration split: for its module alone, for its word alone, and for both.
+
+    Args:
+        trials: the move, and its native.
+    """
+    from transplant.evaluation.evidence import recovered_by
+
+    move, seed = trials.move, trials.move.session.seed
+    systems: dict[str, Corrector | None] = {"raw": None, "native": trials.oracle}
+    systems |= {"moved": trials.closed_form("donor", seed)}
+    systems |= {"random": trials.closed_form("random", seed)}
+    splits = move.domain_text
+    with move.step("calibrate_beside"):
+        ways = _loudest(trials, splits.calibration, systems)
+    beside = {
+        f"{heard}, {elsewhere}": dataclasses.replace(way, elsewhere=elsewhere)
+        for elsewhere in ELSEWHERE
+        for heard, way in ways.items()
+    }
+    with move.step("evaluate"):
+        found = _score(trials, splits.eval, trials.eval_tokens, systems, beside)
+    rows = []
+    for name, scored in found.likelihoods.items():
+        share = recovered_by(found.likelihoods, name)
+        row = {"name": name, "ppl": scored.perplexity, "recovered": share.mean}
+        row["interval"] = share.as_list()
+        if name in beside:
+            row |= {"heard": name.partition(",")[0], **dataclasses.asdict(beside[name])}
+        rows.append(row)
+    return {
+        "ablation": "ceiling",
+        "donor": move.module,
+        "target": move.to,
+        "paired_share": found.paired_share,
+        "rows": rows,
+        "eval_tokens": trials.eval_tokens,
+        "split": move.domain_split,
+        "pairing_split": move.pairing_split,
+        "module_sha256": move.manifest.sha256,
+        "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
+        "seconds": move.seconds,
+    }
+
+
+def _loudest(
+    trials: Trials, documents: Sequence[Document], systems: Mapping[str, Corrector | None]
+) -> dict[str, Beside]:
+    """The best way to hear the donor, of each of `HEARD`."""
+    from transplant.evaluation.ceiling import Beside
+
+    tried = {
+        f"{number}": Beside(donor_word=word, gain=gain, module=module)
+        for number, (module, word, gain) in enumerate(
+            itertools.product((True, False), WORDS, trials.move.config.gains)
+        )
+        if module or word
+    }
+    raw = {"raw": systems["raw"]}
+    scored = _score(trials, documents, CALIBRATION_TOKENS, raw, tried).likelihoods
+    return {
+        heard: tried[min((n for n in tried if fits(tried[n])), key=lambda n: scored[n].per_token)]
+        for heard, fits in HEARD.items()
+    }
+
+
+def _score(
+    trials: Trials,
+    documents: Sequence[Document],
+    tokens: int,
+    systems: Mapping[str, Corrector | None],
+    ways: Mapping[str, Beside],
+) -> BesideScores:
+    from transplant.evaluation.ceiling import score_beside
+    from transplant.text.windows import texts_of
+
+    move = trials.move
+    windows = windows_of(move.target, documents, LENGTH, tokens)
+    owners = [window.document for window in windows]
+    return score_beside(
+        move.donor, move.target, texts_of(windows, documents), owners, move.output_map,
+        systems, ways,
+    )  # fmt: skip
+
+
+def ceiling_table(report: dict[str, Any]) -> Table:
+    """The report as one table."""
+    shown = table(
+        f"{report['donor']} beside {report['target']}",
+        "heard", "elsewhere", "its word", "gain", "recovered", "95 %", "ppl",
+    )  # fmt: skip
+    for row in report["rows"]:
+        low, high = row["interval"]
+        ways = ("", "", "")
+        if "heard" in row:
+            ways = (row["elsewhere"], f"{row['donor_word']:g}", f"{row['gain']:g}")
+        shown.add_row(
+            row.get("heard", row["name"]), *ways, f"{row['recovered']:.3f}",
+            f"{low:.3f} .. {high:.3f}", f"{row['ppl']:.2f}",
+        )  # fmt: skip
+    share = report["paired_share"]
+    shown.caption = f"the donor can be heard at {share:.0%} of the tokens"
+    return shown

@@ -1,0 +1,95 @@
+"""A donor beside its target: what it says is added where both have read as far, nowhere else."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.tiny import WIDTH, rotated_twin, tiny_backbone
+from transplant.alignment.tokens import count_tokens
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.wanted import map_outputs
+from transplant.evaluation.ceiling import Beside, score_beside
+from transplant.evaluation.likelihood import score_documents
+from transplant.modules.correction import Correction
+from transplant.modules.forms import MlpModule
+from transplant.modules.hosted import HostedModel
+from transplant.modules.interface import Interface
+from transplant.text.documents import Document
+from transplant.text.tokenizers import train_tokenizer
+from transplant.text.windows import cut_windows
+
+DOCUMENTS = (0, 1, 1, 2)  # the second document is in two pieces
+
+
+def correction_of(width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    interface = Interface(width, 8, (-1,), generator=generator)
+    torch.nn.init.normal_(interface.proj_out.weight, generator=generator)
+    module = MlpModule(8).untrained(generator)
+    return Correction(interface, module).requires_grad_(False).eval()
+
+
+@pytest.fixture(scope="module")
+def donor(tiny_texts):
+    tokenizer = train_tokenizer("bpe", tiny_texts, 330, context=128)
+    backbone = tiny_backbone("llama", tokenizer, seed=1)
+    return HostedModel("tales@tiny-llama", backbone, correction_of(WIDTH, 5))
+
+
+@pytest.fixture(scope="module")
+def texts(tiny_corpus):
+    return [Document(one.text[:200], "text") for one in tiny_corpus[: len(DOCUMENTS)]]
+
+
+def beside(donor, target, texts, systems, ways):
+    counts = count_tokens(
+        donor.backbone.tokenizer(texts[0].text)["input_ids"], donor.backbone.tokenizer
+    )
+    maps = map_outputs(donor.backbone, target, counts, MoveConfig())
+    return score_beside(donor, target, texts, DOCUMENTS, maps, systems, ways)
+
+
+def test_beside_its_twin_a_donor_says_what_it_says_at_home(donor, texts):
+    generator = torch.Generator().manual_seed(4)
+    rotation, _ = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator))
+    twin = rotated_twin(donor.backbone, rotation)
+    ways = {
+        "module": Beside(donor_word=0.0, gain=1.0),
+        "loud": Beside(donor_word=1.0, gain=1.0),
+        "word": Beside(donor_word=1.0, gain=1.0, module=False),
+        "half": Beside(donor_word=0.0, gain=0.5),
+    }
+    scores = beside(donor, twin, texts, {"raw": None}, ways)
+    assert scores.paired_share == 1.0
+    windows = cut_windows(texts, donor.backbone.tokenizer, 128)
+    home = {"raw": None, "hosted": donor.correction}
+    home = score_documents(donor.backbone, windows, home)
+    found = scores.likelihoods
+    assert len(found["raw"].tokens) == 3  # documents, not texts
+    # Special tokens begin with none of the donor's: they get the change that is expected.
+    assert found["module"].per_token == pytest.approx(home["hosted"].per_token, rel=1e-4)
+    assert found["raw"].per_token == pytest.approx(home["raw"].per_token, rel=1e-5)
+    assert abs(found["module"].per_token - found["raw"].per_token) > 1e-3
+    # A twin says already what the donor says without its module.
+    assert found["loud"].per_token == pytest.approx(found["module"].per_token, rel=1e-4)
+    assert found["word"].per_token == pytest.approx(found["raw"].per_token, rel=1e-4)
+    assert found["half"].per_token != pytest.approx(found["module"].per_token, rel=1e-4)
+
+
+def test_where_no_token_of_the_donor_ends_the_other_system_speaks(donor, texts, tiny_texts):
+    digits = train_tokenizer("bpe-digits", tiny_texts, 360, context=128)
+    target = tiny_backbone("llama", digits, seed=3, hidden_size=48)
+    moved = correction_of(48, 6)
+    ways = {
+        "silent": Beside(donor_word=0.5, gain=0.0),
+        "silent, moved": Beside(donor_word=0.5, gain=0.0, elsewhere="moved"),
+        "heard": Beside(donor_word=0.5, gain=1.0),
+    }
+    scores = beside(donor, target, texts, {"raw": None, "moved": moved}, ways)
+    found = {name: one.per_token for name, one in scores.likelihoods.items()}
+    assert 0.1 < scores.paired_share < 1.0
+    assert found["silent"] == pytest.approx(found["raw"])
+    assert min(found["raw"], found["moved"]) < found["silent, moved"]
+    assert found["silent, moved"] < max(found["raw"], found["moved"])
+    assert found["heard"] != pytest.approx(found["raw"], rel=1e-4)

@@ -1,0 +1,110 @@
+"""What a donor would bring if it ran beside the target: what a move of its module stands in for.
+
+A moved module makes the target's own layers stand for what the donor read. Here the donor reads the
+text itself, and the change that its module makes to its logits is added to the target's, wherever
+both have read up to the same character.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from transplant.backbones.view import Backbone, States
+from transplant.calibration.pairs import paired_windows
+from transplant.calibration.wanted import LOGITS_AT_ONCE, OutputMap, change_of_logits
+from transplant.evaluation.likelihood import Corrector, Likelihood, Tally, row_losses
+from transplant.modules.hosted import HostedModel
+from transplant.text.documents import Document
+from transplant.text.pairing import match_positions
+
+
+@dataclass(frozen=True)
+class Beside:
+    """How the donor is heard beside the target."""
+
+    donor_word: float
+    """How much what its backbone says itself counts, beside the change that its module makes."""
+    gain: float
+    """The factor on all that it says."""
+    module: bool = True
+    """Whether its module is at work."""
+    elsewhere: str = "raw"
+    """The system that speaks where no token of the donor ends."""
+
+
+@dataclass(frozen=True)
+class BesideScores:
+    """Likelihoods of systems, and of a donor beside the target, on the same text."""
+
+    likelihoods: dict[str, Likelihood]
+    paired_share: float
+    """The share of the predicted tokens at which the donor had read as far."""
+
+
+@torch.no_grad()
+def score_beside(
+    donor: HostedModel,
+    target: Backbone,
+    texts: Sequence[Document],
+    documents: Sequence[int],
+    output_map: OutputMap,
+    systems: Mapping[str, Corrector | None],
+    ways: Mapping[str, Beside],
+) -> BesideScores:
+    """Scores systems, and ways to hear the donor, on the same text.
+
+    Args:
+        donor: a hosted module.
+        target: the backbone that the module would move to; donor and target are on the CPU.
+        texts: held-out text; what is longer than a backbone's context is cut.
+        documents: the document that each text is of.
+        output_map: the two heads.
+        systems: corrections of the target by name; `None` is the raw backbone.
+        ways: how the donor is heard, by name; `elsewhere` names one of `systems`.
+    """
+    assert donor.correction is not None
+    taps = sorted({tap for one in systems.values() if one is not None for tap in one.taps})
+    tally, rows, paired = Tally([*systems, *ways]), 0, 0
+    for left, right in paired_windows(donor.backbone, target, texts):
+        ours = donor.backbone.read(left, donor.correction.taps)
+        theirs = target.read(right, taps).labelled()
+        at_ours, at_theirs = match_positions(ours.ends, ours.windows, theirs.ends, theirs.windows)
+        losses = {name: row_losses(target, theirs, one) for name, one in systems.items()}
+        losses |= {name: losses[way.elsewhere].clone() for name, way in ways.items()}
+        rows, paired = rows + len(theirs), paired + len(at_theirs)
+        size = max(1, LOGITS_AT_ONCE // target.vocab_size)
+        for a, b in zip(at_ours.split(size), at_theirs.split(size), strict=True):
+            both = ours.select(a), theirs.select(b)
+            for name, loss in _losses_beside(donor, target, *both, output_map, ways).items():
+                losses[name][b] = loss
+        owners = torch.tensor([documents[window.document] for window in right])
+        tally.add(owners[theirs.windows], losses)
+    return BesideScores(tally.likelihoods(), paired / max(1, rows))
+
+
+def _losses_beside(
+    donor: HostedModel,
+    target: Backbone,
+    ours: States,
+    theirs: States,
+    output_map: OutputMap,
+    ways: Mapping[str, Beside],
+) -> dict[str, Tensor]:
+    """Of rows that pair, one by one."""
+    assert donor.correction is not None
+    correction = donor.correction(ours.taps, ours.windows).float()
+    logits = target.head(theirs.h_last).float()
+    said = {
+        (module, word): change_of_logits(output_map, module * correction, ours.h_last, logits, word)
+        for module, word in {(way.module, way.donor_word) for way in ways.values()}
+    }
+    losses = {}
+    for name, way in ways.items():
+        changed = logits + way.gain * said[way.module, way.donor_word]
+        losses[name] = functional.cross_entropy(changed, theirs.labels, reduction="none")
+    return losses
