@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from commands.core_modules import module_records
 from commands.corpora import read_splits, windows_of
+from commands.inside_cores import find_core_module, module_records
 from commands.session import Session
 from commands.steps import Stepwise
 from transplant.advice.config import AdviceConfig
@@ -165,15 +165,14 @@ def candidates_of(
     session: Session, source: str, to: str, domain: str | None
 ) -> tuple[Candidate, ...]:
     """The modules that were trained on a backbone, and what is recorded of them."""
-    from commands.core_modules import find_core_module
-
+    registry = session.registry
     inside = [
-        find_core_module(session, f"{name}@{source}") for name in module_records(session, source)
+        find_core_module(registry, f"{name}@{source}") for name in module_records(registry, source)
     ]
-    stored = [entry.manifest for entry in session.registry.entries("module", source)]
+    stored = [entry.manifest for entry in registry.entries("module", source)]
     # What was moved there is another backbone's.
     own = [m for m in [*inside, *stored] if m is not None and "module" not in m.parents]
-    every = [entry.manifest for entry in session.registry.entries("module")]
+    every = [entry.manifest for entry in registry.entries("module")]
     return tuple(
         _candidate(manifest, source, to, every)
         for manifest in own

@@ -1,4 +1,4 @@
-"""Domain modules inside the registry's LayerCake cores: finding them, adding one."""
+"""Domain modules inside LayerCake cores: adding one to a core of the registry."""
 
 from __future__ import annotations
 
@@ -7,58 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.core_folders import core_folder, store_core
+from commands.inside_cores import module_records
 from commands.session import Session
-from transplant.errors import InputError, NotFoundError
-from transplant.surgery.core import module_prefix
+from transplant.errors import InputError
 
 if TYPE_CHECKING:
     from registry.entry import Entry
-    from registry.manifest import Manifest
     from transplant.backbones.core import CoreBackbone
     from transplant.backbones.view import Backbone
     from transplant.modules.domain import DomainModule
-
-
-def module_records(session: Session, core: str) -> dict[str, Any]:
-    """How each module inside a core was made; none for a core outside the registry."""
-    manifest = _core_manifest(session, core)
-    return {} if manifest is None else manifest.made.get("modules", {})
-
-
-def find_core_module(session: Session, name: str) -> Manifest | None:
-    """The manifest of a module inside a core, by its hosted name; None where there is none.
-
-    It is made from the core's: the tensors are the module's alone, under their portable names.
-    """
-    from registry.manifest import Manifest
-
-    module, core, _ = session.registry.split_name(name)
-    home = _core_manifest(session, core) if module is not None else None
-    if module is None or home is None or module not in home.made.get("modules", {}):
-        return None
-    record = home.made["modules"][module]
-    prefix = module_prefix(module)
-    return Manifest(
-        name=module,
-        kind="module",
-        domain=record["domain"],
-        backbone=home.backbone,
-        d_abi=record["d_abi"],
-        tensors={
-            tensor.removeprefix(prefix): found
-            for tensor, found in home.tensors.items()
-            if tensor.startswith(prefix)
-        },
-        made=record["made"],
-        results=record["results"],
-    )
-
-
-def _core_manifest(session: Session, core: str) -> Manifest | None:
-    try:
-        return session.registry.find("backbone", core).manifest
-    except (NotFoundError, InputError):
-        return None
 
 
 def check_core(session: Session, backbone: Backbone, module: str) -> CoreBackbone:
@@ -138,5 +95,5 @@ def store_in_core(
         for file in folder.glob("*.safetensors"):
             for name, before in hash_tensors(file).items():
                 assert made[name] == before, f"{name} of the core changed"
-        modules = {**module_records(session, core.name), module: record}
+        modules = {**module_records(session.registry, core.name), module: record}
         return store_core(session, stored, Path(scratch), record["results"], modules=modules)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from commands.core_modules import module_records
 from commands.corpora import windows_of
+from commands.inside_cores import module_records
 from commands.moving import Move
 from commands.natives import native_correction
 from commands.output import table
@@ -93,7 +93,7 @@ def other_domains(move: Move) -> dict[str, Correction]:
         and entry.manifest.domain != manifest.domain
         and "donor_backbone" not in entry.manifest.parents
     }
-    for name, record in module_records(move.session, manifest.backbone.id).items():
+    for name, record in module_records(move.session.registry, manifest.backbone.id).items():
         if record["domain"] != manifest.domain:
             inside = move.session.load(f"{name}@{manifest.backbone.id}").correction
             assert inside is not None

@@ -48,7 +48,7 @@ def paste(
 ) -> None:
     """Copy a module's bytes from core to core: no model is built, nothing is computed."""
     from commands.core_folders import core_folder, make_untrained, refuse_taken, store_core
-    from commands.core_modules import module_records
+    from commands.inside_cores import module_records
     from transplant.backbones.layercake.sizes import SIZES
     from transplant.surgery.paste import paste as paste_files
     from transplant.surgery.paste import plan_paste
@@ -74,9 +74,9 @@ def paste(
             progress=lambda done, total: progress(done >> 20, total >> 20, "MiB"),
         )  # fmt: skip
         if out is None:
-            records = module_records(session, source)
+            records = module_records(session.registry, source)
             moved = {m.name: records[m.name] for m in plan.modules if m.name in records}
-            modules = {**module_records(session, to), **moved}
+            modules = {**module_records(session.registry, to), **moved}
             folder = store_core(session, stored, folder, source=source, to=to, modules=modules).path
     found = {**report.as_dict(), "out": str(folder), "from": source, "to": to}
     session.out.result(found, _done(title, found))

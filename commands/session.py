@@ -101,13 +101,13 @@ class Session:
         Raises:
             InputError: a module inside a core, which is no artifact of its own.
         """
-        from commands.core_modules import find_core_module
+        from commands.inside_cores import find_core_module
         from transplant.errors import InputError
 
         module, backbone, d_abi = self.registry.split_name(name)
         if module is None:
             return self.registry.find(kind or "backbone", backbone, None, d_abi)
-        if kind in (None, "module") and find_core_module(self, name) is not None:
+        if kind in (None, "module") and find_core_module(self.registry, name) is not None:
             raise InputError(
                 f"{name} is inside the core {backbone}",
                 expected="an artifact of its own",
@@ -133,17 +133,17 @@ class Session:
 
     def module_manifest(self, name: str) -> Manifest:
         """The manifest of a hosted module: one inside a core, or an artifact of its own."""
-        from commands.core_modules import find_core_module
+        from commands.inside_cores import find_core_module
 
-        return find_core_module(self, name) or self.find(name, "module").manifest
+        return find_core_module(self.registry, name) or self.find(name, "module").manifest
 
     def domain_source(self, name: str) -> str | None:
         """The corpus that a hosted module was trained on; None for a raw backbone."""
-        from commands.core_modules import find_core_module
+        from commands.inside_cores import find_core_module
 
         if "@" not in name:
             return None
-        manifest = find_core_module(self, name) or self.find(name).manifest
+        manifest = find_core_module(self.registry, name) or self.find(name).manifest
         source = manifest.made.get("corpus", manifest.domain)
         return None if source is None else str(source)
 
