@@ -62,7 +62,9 @@ def material_for(
 
     found = Material(target=move.target, oracle=oracle)
     if PAIRED in spec.needs:
-        found = dataclasses.replace(found, pairing=move.pairing, output_map=move.output_map)
+        found = dataclasses.replace(
+            found, pairing=move.pairing, output_map=move.output_map, voice=move.choice.voice
+        )
     if not spec.reads_domain:
         return found
     taps = sorted({*start.taps, *(oracle.taps if oracle is not None else ())})

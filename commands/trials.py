@@ -110,7 +110,7 @@ class Trials:
             calibration = row_source(move.target, held, taps, folder=scratch)
         return Material(
             target=move.target, pairing=move.pairing, output_map=move.output_map,
-            train=train, calibration=calibration, oracle=self.oracle,
+            voice=move.choice.voice, train=train, calibration=calibration, oracle=self.oracle,
         )  # fmt: skip
 
     @property

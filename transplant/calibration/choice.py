@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Calibrated, Pairing, calibrate, want
-from transplant.calibration.wanted import OutputMap, Wanted
+from transplant.calibration.wanted import OutputMap, Voice, Wanted
 from transplant.modules.interface import Interface
 from transplant.text.windows import Window
 from transplant.training.rows import RowSource
@@ -34,6 +34,11 @@ class Choice:
     wanted: Wanted
     calibrated: Calibrated
     tried: tuple[Tried, ...]
+
+    @property
+    def voice(self) -> Voice:
+        """How the donor is best heard."""
+        return Voice(self.config.donor_word, self.calibrated.gain)
 
 
 def choose(

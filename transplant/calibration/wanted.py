@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -28,6 +29,25 @@ class OutputMap:
     matrix: Tensor  # M [d_donor, d_target]
     shared: SharedTokens
     beginnings: Tensor  # the donor's token that each of the target's begins with [vocab_target]
+
+    def to(self, device: torch.device) -> OutputMap:
+        """The same on another device."""
+        shared = dataclasses.replace(
+            self.shared, ids_a=self.shared.ids_a.to(device), ids_b=self.shared.ids_b.to(device)
+        )
+        moved = (self.donor_head, self.head, self.matrix, self.beginnings)
+        donor_head, head, matrix, beginnings = (tensor.to(device) for tensor in moved)
+        return OutputMap(donor_head, head, matrix, shared, beginnings)
+
+
+@dataclass(frozen=True)
+class Voice:
+    """How a donor is heard on the target."""
+
+    donor_word: float = 0.0
+    """How much what its backbone says itself counts, beside the change that its module makes."""
+    gain: float = 1.0
+    """The factor on all that it says."""
 
 
 @dataclass(frozen=True)
@@ -140,6 +160,6 @@ def _donor_word(h_donor: Tensor, logits: Tensor, output_map: OutputMap) -> Tenso
     """
     shared = output_map.shared
     own = (h_donor @ output_map.donor_head.T)[:, shared.ids_a].log_softmax(-1)
-    word = torch.zeros(len(h_donor), len(output_map.donor_head))
+    word = h_donor.new_zeros(len(h_donor), len(output_map.donor_head))
     word[:, shared.ids_a] = own - logits[:, shared.ids_b].log_softmax(-1)
     return word

@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from transplant.backbones.view import Backbone, States
 from transplant.calibration.pairs import paired_windows
-from transplant.calibration.wanted import LOGITS_AT_ONCE, OutputMap, change_of_logits
+from transplant.calibration.wanted import LOGITS_AT_ONCE, OutputMap, Voice, change_of_logits
 from transplant.evaluation.likelihood import Corrector, Likelihood, Tally, row_losses
 from transplant.modules.hosted import HostedModel
 from transplant.text.documents import Document
@@ -24,13 +24,9 @@ from transplant.text.pairing import match_positions
 
 
 @dataclass(frozen=True)
-class Beside:
+class Beside(Voice):
     """How the donor is heard beside the target."""
 
-    donor_word: float
-    """How much what its backbone says itself counts, beside the change that its module makes."""
-    gain: float
-    """The factor on all that it says."""
     module: bool = True
     """Whether its module is at work."""
     elsewhere: str = "raw"

@@ -15,7 +15,7 @@ from transplant.calibration.objectives.learn import Learnt, Subject, learn
 from transplant.calibration.objectives.lessons import Lessons, TextLessons, all_lessons
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
 from transplant.calibration.objectives.table import LOSSES
-from transplant.calibration.wanted import OutputMap
+from transplant.calibration.wanted import OutputMap, Voice
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.training.loop import Course, Progress
@@ -37,6 +37,8 @@ class Material:
     target: Backbone
     pairing: Pairing | None = None
     output_map: OutputMap | None = None
+    voice: Voice = Voice()
+    """How the donor is heard, where it teaches."""
     train: RowSource | None = None
     """Rows of the domain's training split, with the taps of all that reads them."""
     calibration: RowSource | None = None
@@ -108,4 +110,4 @@ def _paired(material: Material, seed: int, *, held_out: bool = False) -> Lessons
     assert pairing is not None
     assert output_map is not None
     side = pairing.held_out if held_out else pairing.fitted
-    return DonorLessons(material.target, side, pairing.correction, output_map, seed)
+    return DonorLessons(material.target, side, pairing.correction, output_map, material.voice, seed)
