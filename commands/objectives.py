@@ -51,6 +51,8 @@ def apply_objective(move: Move, choice: ObjectiveChoice) -> None:
     gain, loss = choose_gain(move.target, learnt.correction, move.calibration_text, gains)
     move.calibrated = Calibrated(scaled(learnt.correction, gain), gain, loss)
     move.objective = facts_of(choice, config, learnt)
+    if PAIRED in choice.spec.needs:
+        move.objective["voice"] = dataclasses.asdict(material.voice)
 
 
 def material_for(

@@ -14,10 +14,11 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_for_move
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import turned
+from transplant.calibration.objectives.donor_kd import DonorLessons
 from transplant.calibration.objectives.lessons import TextLessons, all_lessons, some_lessons
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.objectives.spec import SPECS
-from transplant.calibration.wanted import map_outputs
+from transplant.calibration.wanted import Voice, map_outputs
 from transplant.errors import InputError
 from transplant.evaluation.controls import random_module
 from transplant.evaluation.likelihood import score_documents
@@ -273,6 +274,27 @@ def test_donor_kd_in_p_out_alone_brings_the_donors_module_home(twin, text):
     recovered = {name: (scores["raw"].per_token - scores[name].per_token) / gap for name in systems}
     assert recovered["moved"] > 0.9
     assert recovered["random"] < recovered["moved"] - 0.05
+
+
+def test_the_donor_teaches_with_the_voice_that_it_is_given(twin):
+    donor, material, _ = twin
+    pairing, target = material.pairing, material.target
+
+    def teaching(**voice):
+        lessons = DonorLessons(
+            target, pairing.held_out, pairing.correction, material.output_map, Voice(**voice)
+        )
+        lesson = lessons.lesson([0])
+        return lesson, lesson.teacher_logits(slice(40)).log_softmax(-1)
+
+    lesson, whole = teaching()
+    raw = target.head(lesson.states.h_last[:40]).log_softmax(-1)
+    assert torch.equal(teaching(gain=0.0)[1], raw)
+    assert (whole - raw).abs().max() > 0.1
+    between = (teaching(gain=0.5)[1].exp() - raw.exp()).norm()
+    assert 0 < between < (whole.exp() - raw.exp()).norm()
+    # A twin says already what the donor says without its module.
+    torch.testing.assert_close(teaching(donor_word=1.0)[1], whole, atol=1e-3, rtol=0)
 
 
 def test_a_donor_beside_a_little_text_keeps_it_from_being_learnt_by_heart(twin, text):
