@@ -61,6 +61,8 @@ def ablate(
 
     if what not in ABLATED:
         raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")
+    if what == "ceiling" and (only or steps):
+        raise InputError(f"a ceiling has no use for {'--only' if only else '--steps'}")
     config = dataclasses.replace(MOVE, method=method, excerpts=excerpts, seed=session.seed)
     move = Move(session, module, to, data, domain_data, config)
     chosen = tuple(only.split(",")) if only else None

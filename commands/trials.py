@@ -15,7 +15,7 @@ from commands.corpora import windows_of
 from commands.moving import Move
 from commands.natives import native_correction
 from transplant.calibration.objectives.config import LearnConfig
-from transplant.calibration.objectives.spec import spec_of
+from transplant.calibration.objectives.spec import PAIRED, spec_of
 from transplant.errors import CorpusError
 
 if TYPE_CHECKING:
@@ -155,6 +155,8 @@ class Trials:
             correction = scaled(correction, gain)
         course = learnt.course
         facts |= {"steps": course.step, "best_step": course.best_step}
+        if PAIRED in spec.needs:
+            facts["voice"] = dataclasses.asdict(material.voice)
         self.keep(name, correction, objective=objective, needs=list(spec.needs), **facts,
                   seconds=time.monotonic() - began)  # fmt: skip
 

@@ -113,6 +113,7 @@ def test_unknown_names_are_refused(ready):
         (("ablate", "objectives", "--only", "kd,magic"), "magic"),
         (("ablate", "controls", "--modules", "nobody"), "nobody"),
         (("ablate", "shapes", "--only", "d16,square"), "square"),
+        (("ablate", "ceiling", "--only", "d16"), "--only"),
     ):
         ran = ready(*words, *MOVE)
         assert ran.code == 1
