@@ -47,7 +47,7 @@ SPECS: dict[str, Spec] = {
     "donor-kd": Spec(
         says="the target's logits, changed as the donor's were, are the teacher",
         needs=(PAIRED,), gain=True,
-        learn=LearnConfig(train="p-out", steps=600, evaluate_every=50),
+        learn=LearnConfig(train="p-out", steps=600, evaluate_every=50, patience=12),
     ),
     "corr-closed": Spec(
         says="P_out solved by least squares for the anchor's correction, behind the best P_in",
