@@ -49,6 +49,7 @@ class Trials:
 
     def pairing_also(self, windows: Sequence[Window]) -> Trials:
         """Trials of the same move with domain text to fit on; nothing that these keep is shared."""
+        self.move.pairing  # noqa: B018  the pairing text is read once for all of them
         also = copy.copy(self)  # the ceiling and the text that was read stay
         also.move = copy.copy(self.move)
         also.move.pair_also(windows)

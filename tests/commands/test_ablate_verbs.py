@@ -143,6 +143,25 @@ def test_a_curve_has_three_systems_a_plot_and_a_crossing(ready, tmp_path):
     assert stored(ready) == before
 
 
+def test_every_draw_of_a_curve_reads_the_same_pairs_once(ready, monkeypatch, tmp_path):
+    from transplant.calibration import move
+
+    asked = []
+
+    def pair_for_move(*given):
+        asked.append(given)
+        return paired(*given)
+
+    paired = move.pair_for_move
+    monkeypatch.setattr(move, "pair_for_move", pair_for_move)
+    ran = ready(
+        "transfer", *MOVE, "--data", ready.corpus, "--curve", "600", "--seeds", "2",
+        "--steps", "3", "--eval-tokens", "2000", "--out", str(tmp_path),
+    )  # fmt: skip
+    assert ran.code == 0, ran.out + ran.err
+    assert len(asked) == 1
+
+
 def test_a_crossing_is_told_to_two_figures():
     told = crossing_text({"crossing_tokens": 175_163.7, "budgets": [0, 256_000]})
     assert told == "the native catches up at about 180,000 tokens"
