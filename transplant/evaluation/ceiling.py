@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from transplant.backbones.view import Backbone, States
@@ -56,7 +56,7 @@ def score_beside(
 
     Args:
         donor: a hosted module.
-        target: the backbone that the module would move to; donor and target are on the CPU.
+        target: the backbone that the module would move to.
         texts: held-out text; what is longer than a backbone's context is cut.
         documents: the document that each text is of.
         output_map: the two heads.
@@ -65,6 +65,10 @@ def score_beside(
     """
     assert donor.correction is not None
     taps = sorted({tap for one in systems.values() if one is not None for tap in one.taps})
+    for one in systems.values():
+        if isinstance(one, nn.Module):
+            one.to(target.device)
+    output_map = output_map.to(target.device)
     tally, rows, paired = Tally([*systems, *ways]), 0, 0
     for left, right in paired_windows(donor.backbone, target, texts):
         ours = donor.backbone.read(left, donor.correction.taps)
@@ -79,7 +83,7 @@ def score_beside(
             for name, loss in _losses_beside(donor, target, *both, output_map, ways).items():
                 losses[name][b] = loss
         owners = torch.tensor([documents[window.document] for window in right])
-        tally.add(owners[theirs.windows], losses)
+        tally.add(owners[theirs.windows.cpu()], losses)
     return BesideScores(tally.likelihoods(), paired / max(1, rows))
 
 
