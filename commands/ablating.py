@@ -120,23 +120,15 @@ ABLATIONS: dict[str, Callable[[Trials, Sizes], None]] = {
 
 def ablation_report(trials: Trials, what: str, sizes: Sizes) -> dict[str, Any]:
     """Runs an ablation and judges all of it on the same held-out documents."""
-    move = trials.move
     trials.oracle  # noqa: B018  the ceiling first: what cannot be compared fails early
     ABLATIONS[what](trials, sizes)
     rows = trials.judge()
     return {
         "ablation": what,
-        "donor": move.module,
-        "target": move.to,
         "sizes": dataclasses.asdict(sizes),
         "rows": rows,
         "means": means_over_seeds(rows),
-        "eval_tokens": trials.eval_tokens,
-        "split": move.domain_split,
-        "pairing_split": move.pairing_split,
-        "module_sha256": move.manifest.sha256,
-        "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
-        "seconds": move.seconds,
+        **trials.facts(),
     }
 
 

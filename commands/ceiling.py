@@ -41,12 +41,15 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
     from transplant.evaluation.evidence import recovered_by
 
     move, seed = trials.move, trials.move.session.seed
-    systems: dict[str, Corrector | None] = {"raw": None, "native": trials.oracle}
-    systems |= {"moved": trials.closed_form("donor", seed)}
-    systems |= {"random": trials.closed_form("random", seed)}
+    systems: dict[str, Corrector | None] = {
+        "raw": None,
+        "native": trials.oracle,
+        "moved": trials.closed_form("donor", seed),
+        "random": trials.closed_form("random", seed),
+    }
     splits = move.domain_text
     with move.step("calibrate_beside"):
-        ways = _loudest(trials, splits.calibration, systems)
+        ways = _loudest(trials, splits.calibration)
     beside = {
         f"{heard}, {elsewhere}": dataclasses.replace(way, elsewhere=elsewhere)
         for elsewhere in ELSEWHERE
@@ -64,22 +67,13 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
         rows.append(row)
     return {
         "ablation": "ceiling",
-        "donor": move.module,
-        "target": move.to,
         "paired_share": found.paired_share,
         "rows": rows,
-        "eval_tokens": trials.eval_tokens,
-        "split": move.domain_split,
-        "pairing_split": move.pairing_split,
-        "module_sha256": move.manifest.sha256,
-        "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
-        "seconds": move.seconds,
+        **trials.facts(),
     }
 
 
-def _loudest(
-    trials: Trials, documents: Sequence[Document], systems: Mapping[str, Corrector | None]
-) -> dict[str, Beside]:
+def _loudest(trials: Trials, documents: Sequence[Document]) -> dict[str, Beside]:
     """The best way to hear the donor, of each of `HEARD`."""
     from transplant.evaluation.ceiling import Beside
 
@@ -90,8 +84,7 @@ def _loudest(
         )
         if module or word
     }
-    raw = {"raw": systems["raw"]}
-    scored = _score(trials, documents, CALIBRATION_TOKENS, raw, tried).likelihoods
+    scored = _score(trials, documents, CALIBRATION_TOKENS, {"raw": None}, tried).likelihoods
     return {
         heard: tried[min((n for n in tried if fits(tried[n])), key=lambda n: scored[n].per_token)]
         for heard, fits in HEARD.items()

@@ -182,6 +182,20 @@ class Trials:
             rows.append(row)
         return rows
 
+    def facts(self) -> dict[str, Any]:
+        """What was judged on which text, and how it was made, for the JSON."""
+        move = self.move
+        return {
+            "donor": move.module,
+            "target": move.to,
+            "eval_tokens": self.eval_tokens,
+            "split": move.domain_split,
+            "pairing_split": move.pairing_split,
+            "module_sha256": move.manifest.sha256,
+            "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
+            "seconds": move.seconds,
+        }
+
     def score(self) -> dict[str, Likelihood]:
         """The held-out likelihood of every kept correction, of the target and of its native."""
         from transplant.evaluation.likelihood import score_documents
