@@ -72,8 +72,6 @@ def curve_report(
     }
     mean = {name: [point["recovered"] for point in points] for name, points in curves.items()}
     return {
-        "donor": move.module,
-        "target": move.to,
         "objective": OBJECTIVE,
         "pairing_corpus": move.data,
         "budgets": list(budgets),
@@ -81,11 +79,8 @@ def curve_report(
         "curves": curves,
         "crossing_tokens": crossing(budgets, mean["moved"], mean["native"]),
         "rows": rows,
-        "eval_tokens": trials.eval_tokens,
         "early_stopping_tokens": choice.learn_config(first).calibration_tokens,
-        "split": move.domain_split,
-        "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
-        "seconds": move.seconds,
+        **trials.facts(),
     }
 
 
