@@ -36,6 +36,7 @@ from commands.train_core import train_core
 from commands.train_reference import train_reference
 from commands.transfer import transfer
 from commands.verify import verify
+from transplant.allocator import keep_freed_memory
 
 MODULES, ALIGNMENT, EVIDENCE, REGISTRY = "Modules", "Alignment", "Evidence", "Registry"
 
@@ -86,4 +87,5 @@ def main() -> None:
     """Entry point of the script `abi`."""
     # Other libraries' bars would run into ours.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    keep_freed_memory()
     app()
