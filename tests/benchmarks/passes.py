@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -83,19 +84,20 @@ def ratios(
 ) -> dict[str, dict[str, Any]]:
     """Of each run, the median over rounds of its time over that of `bare` in the same round.
 
-    All of them run once unmeasured; in each round they take turns, and each round begins with
-    another one. `cpu` is the same ratio of processor time: steadier where cores are shared, but
-    blind to waiting for the disk.
+    All of them run once unmeasured; in each round they take turns in an order that is drawn anew:
+    what a run leaves in the caches and in the heap is the start of the next one. `cpu` is the same
+    ratio of processor time: steadier where cores are shared, but blind to waiting for the disk.
     """
     order = [bare, *runs.values()]
     for run in order:
         run()
     each: dict[str, list[float]] = {name: [] for name in runs}
     each_cpu: dict[str, list[float]] = {name: [] for name in runs}
-    for number in range(rounds):
-        turn = number % len(order)
+    draw = random.Random(0)
+    for _ in range(rounds):
+        draw.shuffle(order)
         seconds, cpu = {}, {}
-        for run in order[turn:] + order[:turn]:
+        for run in order:
             began, began_cpu = time.perf_counter(), time.process_time()
             run()
             seconds[run] = time.perf_counter() - began
