@@ -26,11 +26,31 @@ from commands.output import write_json
 from commands.session import Session
 from transplant.errors import InputError
 
-ABLATED = ("objectives", "controls", "shapes", "ceiling")
+SIZES = ("only", "modules", "steps", "tokens", "seeds", "native")
+ABLATED = {
+    "objectives": SIZES,
+    "controls": ("modules", "steps", "tokens", "seeds", "native"),
+    "shapes": ("only", "seeds"),
+    "ceiling": ("native",),
+}
+"""Which of the options that not all of them have an ablation reads."""
 Only = Annotated[
     str | None, typer.Option(help="Of `objectives` and `shapes`: these alone, as kd,lm.")
 ]
-Modules = Annotated[str, typer.Option(help="Whose modules: of donor, random, none.")]
+Modules = Annotated[
+    str | None, typer.Option(help="Whose modules; default: donor,random,none.", show_default=False)
+]
+Native = Annotated[str | None, typer.Option(help="The native module: oracle, ceiling.")]
+Tokens = Annotated[
+    int | None,
+    typer.Option(
+        min=64, help="Domain tokens that may be read; default: 32000.", show_default=False
+    ),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(min=1, help="Seeds of all that is drawn; default: 1.", show_default=False),
+]
 
 
 def ablate(
@@ -39,15 +59,15 @@ def ablate(
     module: ModuleOption,
     to: TargetOption,
     only: Only = None,
-    modules: Modules = "donor,random,none",
+    modules: Modules = None,
     steps: Steps = None,
-    tokens: Annotated[int, typer.Option(min=64, help="Domain tokens that may be read.")] = 32_000,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds of all that is drawn.")] = 1,
+    tokens: Tokens = None,
+    seeds: Seeds = None,
     data: PairingData = "prose",
     domain_data: DomainData = None,
     method: Method = MOVE.method,
     excerpts: Excerpts = MOVE.excerpts,
-    native: Annotated[str | None, typer.Option(help="The native module: oracle, ceiling.")] = None,
+    native: Native = None,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
@@ -61,21 +81,24 @@ def ablate(
 
     if what not in ABLATED:
         raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")
-    if what == "ceiling" and (only or steps):
-        raise InputError(f"a ceiling has no use for {'--only' if only else '--steps'}")
+    options = (only, modules, steps, tokens, seeds, native)
+    given = {name: value for name, value in zip(SIZES, options, strict=True) if value is not None}
+    if unread := [f"--{name}" for name in given if name not in ABLATED[what]]:
+        raise InputError(f"`ablate {what}` has no use for {', '.join(unread)}")
     config = dataclasses.replace(MOVE, method=method, excerpts=excerpts, seed=session.seed)
     move = Move(session, module, to, data, domain_data, config)
     chosen = tuple(only.split(",")) if only else None
     shown = ablation_table
     if what == "shapes":
-        report = shapes_report(move, eval_tokens, chosen or tuple(SHAPES), seeds)
+        report = shapes_report(move, eval_tokens, chosen or tuple(SHAPES), seeds or Sizes.seeds)
         shown = shapes_table
     elif what == "ceiling":
         report, shown = ceiling_report(Trials(move, native, eval_tokens)), ceiling_table
     else:
         sizes = Sizes(
-            objectives=chosen or SIDE_BY_SIDE, modules=tuple(modules.split(",")),
-            steps=steps, tokens=tokens, seeds=seeds,
+            objectives=chosen or SIDE_BY_SIDE,
+            modules=Sizes.modules if modules is None else tuple(modules.split(",")),
+            steps=steps, tokens=tokens or Sizes.tokens, seeds=seeds or Sizes.seeds,
         )  # fmt: skip
         reuse_bridge(move)
         report = ablation_report(Trials(move, native, eval_tokens), what, sizes)

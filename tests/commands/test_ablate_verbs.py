@@ -113,7 +113,9 @@ def test_unknown_names_are_refused(ready):
         (("ablate", "objectives", "--only", "kd,magic"), "magic"),
         (("ablate", "controls", "--modules", "nobody"), "nobody"),
         (("ablate", "shapes", "--only", "d16,square"), "square"),
-        (("ablate", "ceiling", "--only", "d16"), "--only"),
+        (("ablate", "ceiling", "--only", "d16", "--seeds", "2"), "--only, --seeds"),
+        (("ablate", "controls", "--only", "kd"), "--only"),
+        (("ablate", "shapes", "--tokens", "64", "--native", "python"), "--tokens, --native"),
     ):
         ran = ready(*words, *MOVE)
         assert ran.code == 1
