@@ -16,7 +16,6 @@ def make_adamw(
     weight_decay: float,
     betas: tuple[float, float],
     *,
-    fused: bool = False,
     late: Collection[nn.Parameter] = (),
 ) -> torch.optim.AdamW:
     """An optimizer of the parameters that ask for a gradient.
@@ -26,7 +25,6 @@ def make_adamw(
         learning_rate: the peak rate.
         weight_decay: of matrices.
         betas: of the two moments.
-        fused: one kernel per step: quicker, and rounded otherwise.
         late: those of them that do not move before LATE_START.
     """
     resting = set(late)
@@ -43,7 +41,7 @@ def make_adamw(
                 "late": True,
             }
         )
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=fused)
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=betas, fused=True)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float, progress: float = 1.0) -> None:

@@ -54,7 +54,7 @@ def pretrain(
     """
     steps = count_steps(config, rows.shape[1])
     optimizer = make_adamw(
-        model.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.95), fused=True,
+        model.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.95),
         late=getattr(model, "late_parameters", ()),
     )  # fmt: skip
     moving = [p for p in model.parameters() if p.requires_grad]
