@@ -50,6 +50,8 @@ def native_recipe(move: Move) -> TrainConfig:
 def native_recipe_of(manifest: Manifest) -> TrainConfig:
     """The recipe by which a module was trained, for the same backbone."""
     recipe = dict(manifest.made.get("recipe") or {})
+    if "head_type" in recipe:  # as it was called for a while
+        recipe["matmul_type"] = recipe.pop("head_type")
     taps = tuple(recipe.pop("taps", TrainConfig.taps))
     return TrainConfig(**recipe, taps=taps)
 

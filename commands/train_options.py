@@ -25,14 +25,14 @@ class TrainOptions:
     window: Annotated[int, typer.Option(help="Tokens per window.")] = TRAIN.window
     tokens: Annotated[int, typer.Option(help="Training tokens used.")] = TRAIN.train_tokens
     learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = TRAIN.learning_rate
-    head_type: Annotated[
-        str, typer.Option(help="Type of gradients through the head: auto, float32 or bfloat16.")
-    ] = TRAIN.head_type
+    matmul_type: Annotated[
+        str, typer.Option(help="Type of a step's matrix products: auto, float32 or bfloat16.")
+    ] = TRAIN.matmul_type
 
     def config(self, seed: int) -> TrainConfig:
         """The recipe that they describe."""
         return dataclasses.replace(
             TRAIN, d_abi=self.d_abi, taps=parse_taps(self.taps), steps=self.steps,
             batch=self.batch, window=self.window, train_tokens=self.tokens,
-            learning_rate=self.learning_rate, head_type=self.head_type, seed=seed,
+            learning_rate=self.learning_rate, matmul_type=self.matmul_type, seed=seed,
         )  # fmt: skip

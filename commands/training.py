@@ -92,7 +92,7 @@ def run_train_job(
         recipe=dataclasses.asdict(config),
         token_counts=text.token_counts,
         form=job.form,
-        head_type=trained.head_type,
+        matmul_type=trained.matmul_type,
     )
     name = _store(session, job, backbone, trained.correction, made, {"ppl": ppl}, replace=replace)
     checkpoint.remove()
@@ -109,7 +109,7 @@ def run_train_job(
         "steps": trained.course.step,
         "best_step": trained.course.best_step,
         "hidden_states": trained.rows,
-        "head_type": trained.head_type,
+        "matmul_type": trained.matmul_type,
         "seed": config.seed,
         "split": text.split,
         "seconds": time.monotonic() - began,

@@ -32,6 +32,7 @@ from passes import Passes, ratios
 
 from transplant.activations.capture import Taps
 from transplant.activations.reader import Activations
+from transplant.allocator import keep_freed_memory
 from transplant.training.config import TrainConfig
 
 ABI = str(Path(sys.executable).with_name("abi"))
@@ -130,12 +131,13 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def train(pairs: int, head_type: str) -> dict[str, Any]:
+def train(pairs: int, matmul_type: str) -> dict[str, Any]:
     """Training on each of the shipped architectures."""
-    return {name: train_on(name, pairs, head_type) for name in ("ref-gpt2", "ref-llama", "ref-t5")}
+    names = ("ref-gpt2", "ref-llama", "ref-t5")
+    return {name: train_on(name, pairs, matmul_type) for name in names}
 
 
-def train_on(name: str, pairs: int, head_type: str) -> dict[str, Any]:
+def train_on(name: str, pairs: int, matmul_type: str) -> dict[str, Any]:
     """Three epochs of a module on 40,000 tokens: rows through the backbone, or from a file."""
     import transplant
     from transplant.activations.capture import capture, token_table
@@ -158,7 +160,7 @@ def train_on(name: str, pairs: int, head_type: str) -> dict[str, Any]:
         widths=(backbone.d_model,), made={},
     )  # fmt: skip
     steps = 3 * (len(windows) - held) // TrainConfig.batch
-    config = TrainConfig(steps=steps, taps=(last,), head_type=head_type)
+    config = TrainConfig(steps=steps, taps=(last,), matmul_type=matmul_type)
     sides = range(held, len(windows)), range(held)
     losses: dict[str, float] = {}
 
@@ -218,15 +220,16 @@ def main() -> int:
     parser.add_argument("--only", default="speed,memory,crash,train")
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--head-type", default=TrainConfig.head_type, help="for `train`")
+    parser.add_argument("--matmul-type", default=TrainConfig.matmul_type, help="for `train`")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    keep_freed_memory()  # as `abi` does
     parts = {
         "speed": lambda: speed(options.pairs),
         "memory": memory,
         "crash": crash,
-        "train": lambda: train(options.pairs, options.head_type),
+        "train": lambda: train(options.pairs, options.matmul_type),
     }
     found = {}
     for name in options.only.split(","):

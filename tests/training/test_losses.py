@@ -10,8 +10,9 @@ from torch import nn
 
 from transplant.backbones.view import States
 from transplant.training import losses
+from transplant.training.loop import new_correction
 from transplant.training.losses import cross_entropy
-from transplant.training.precision import head_type
+from transplant.training.precision import matmul_type
 
 ROWS, WIDTH, VOCAB = 21, 6, 11
 
@@ -49,10 +50,10 @@ def rows():
     return States({}, hidden, labels, labels, torch.zeros(ROWS, dtype=torch.long)), shift
 
 
-def loss_and_gradient(head, rows, head_type=torch.float32):
+def loss_and_gradient(head, rows, matmul_type=torch.float32):
     states, shift = rows
     shift.zero_grad()
-    loss = cross_entropy(head, states, shift, head_type)
+    loss = cross_entropy(head, states, shift, matmul_type)
     (2.5 * loss).backward()
     return loss.detach(), shift.values.grad.clone()
 
@@ -101,6 +102,24 @@ def test_a_rounded_head_changes_gradients_by_its_rounding_and_no_loss_without_on
     torch.testing.assert_close(unlearnt, exact, rtol=1e-6, atol=0)
 
 
+def test_the_products_of_the_module_are_rounded_where_it_learns(rows):
+    states, _ = rows
+    states = dataclasses.replace(states, taps={0: states.h_last})
+    correction = new_correction(WIDTH, 4, (0,), seed=0)
+    nn.init.normal_(correction.interface.proj_out.weight)
+    inner, head = correction.module.w1.weight, Head(linear=False)  # which is never rounded
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        correction.zero_grad()
+        cross_entropy(head, states, correction, dtype).backward()
+        assert inner.grad.dtype == torch.float32
+        with torch.no_grad():
+            found[dtype] = inner.grad.clone(), cross_entropy(head, states, correction, dtype)
+    (slope, exact), (rough, unlearnt) = found[torch.float32], found[torch.bfloat16]
+    assert 0 < (rough - slope).norm() / slope.norm() < 3e-2
+    assert torch.equal(unlearnt, exact)
+
+
 def test_a_head_that_is_stored_rounded_is_used_as_it_is(rows):
     head = Head()
     head.linear_head = (head.weight.double(), None)
@@ -114,6 +133,6 @@ def test_auto_is_what_the_processor_multiplies(monkeypatch):
     device = torch.device("cpu")
     for able, wanted in ((True, torch.bfloat16), (False, torch.float32)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {"amx_bf16": able})
-        assert head_type("auto", device) == wanted
-    assert head_type("float32", device) == torch.float32
-    assert head_type("bfloat16", device) == torch.bfloat16
+        assert matmul_type("auto", device) == wanted
+    assert matmul_type("float32", device) == torch.float32
+    assert matmul_type("bfloat16", device) == torch.bfloat16

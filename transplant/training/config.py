@@ -30,13 +30,13 @@ class PretrainConfig:
         above(self, 0, "learning_rate")
 
 
-HEAD_TYPES = ("auto", "float32", "bfloat16")
+MATMUL_TYPES = ("auto", "float32", "bfloat16")
 
 
-def check_head_type(name: str) -> None:
-    """Refuses what is none of `HEAD_TYPES`."""
-    if name not in HEAD_TYPES:
-        raise InputError("head type", expected=f"one of {HEAD_TYPES}", found=name)
+def check_matmul_type(name: str) -> None:
+    """Refuses what is none of `MATMUL_TYPES`."""
+    if name not in MATMUL_TYPES:
+        raise InputError("type of products", expected=f"one of {MATMUL_TYPES}", found=name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +71,10 @@ class TrainConfig:
     """Steps between looks at the calibration split."""
     patience: int = 3
     """Looks without improvement after which training stops."""
-    head_type: str = "auto"
-    """Type in which gradients pass the frozen head: `float32`, `bfloat16`, or `auto`, which is
-    bfloat16 where the processor multiplies it natively. Losses that decide are always exact."""
+    matmul_type: str = "auto"
+    """Type in which a step multiplies matrices, of the module and of the frozen head: `float32`,
+    `bfloat16`, or `auto`, which is bfloat16 where the processor multiplies it natively. Weights,
+    and the losses that decide, are float32."""
     seed: int = 0
     """Seed of the initial weights and of the order of the windows."""
 
@@ -83,7 +84,7 @@ class TrainConfig:
         above(self, 0, "learning_rate")
         if not 0 <= self.warmup < 1:
             raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)
-        check_head_type(self.head_type)
+        check_matmul_type(self.matmul_type)
 
 
 UPDATE_KINDS = ("finetune", "lora", "half", "int8", "merge")

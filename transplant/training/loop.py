@@ -29,7 +29,7 @@ from transplant.training.checkpoint import (
 from transplant.training.config import TrainConfig
 from transplant.training.losses import cross_entropy
 from transplant.training.optimizer import make_adamw, set_rate
-from transplant.training.precision import head_type
+from transplant.training.precision import matmul_type
 from transplant.training.rows import RowSource, row_source, states_of
 from transplant.training.schedule import warmup_cosine
 
@@ -61,8 +61,8 @@ class TrainResult:
     course: Course
     rows: str
     """Where hidden states came from: `cached` in memory or on `disk`, `live`, or a `file`."""
-    head_type: str
-    """Type in which gradients passed the head."""
+    matmul_type: str
+    """Type in which steps multiplied matrices."""
 
 
 def train_module(
@@ -120,7 +120,7 @@ def train_module(
             progress(step, config.steps, f"loss {loss:.3f}, best held {run.course.best_loss:.3f}")
     run.correction.load_state_dict(run.best)
     rows = type(source).__name__.removesuffix("Rows").lower()
-    precision = str(run.head_type).removeprefix("torch.")
+    precision = str(run.matmul_type).removeprefix("torch.")
     return TrainResult(run.correction.eval(), run.course, rows, precision)
 
 
@@ -165,7 +165,7 @@ class _Run:
         self.backbone, self.config, self.course = backbone, config, Course()
         self.correction = start.to(backbone.device).train()
         self.best = self._snapshot()
-        self.head_type = head_type(config.head_type, backbone.device)
+        self.matmul_type = matmul_type(config.matmul_type, backbone.device)
         self.optimizer = make_adamw(
             self.correction.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.98)
         )
@@ -174,7 +174,7 @@ class _Run:
         config = self.config
         rate = warmup_cosine(self.course.step, config.steps, warmup=config.warmup)
         set_rate(self.optimizer, config.learning_rate * rate)
-        loss = cross_entropy(self.backbone, states, self.correction, self.head_type)
+        loss = cross_entropy(self.backbone, states, self.correction, self.matmul_type)
         loss.backward()
         norm = nn.utils.clip_grad_norm_(self.correction.parameters(), config.clip)
         if not torch.isfinite(norm):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from transplant.backbones.view import Backbone, States
+from transplant.training.precision import rounded_products
 
 RowLoss = Callable[[Tensor, slice], Tensor]
 ROWS = 256  # of a block: its logits stay in the processor's cache for as long as they are needed
@@ -19,11 +20,21 @@ def cross_entropy(
     backbone: Backbone,
     states: States,
     correction: nn.Module,
-    head_type: torch.dtype = torch.float32,
+    matmul_type: torch.dtype = torch.float32,
 ) -> Tensor:
-    """Mean next-token loss in nats over the rows of `states`."""
-    hidden = states.h_last + correction(states.taps, states.windows)
-    return next_token_loss(backbone, hidden, states.labels, head_type)
+    """Mean next-token loss in nats over the rows of `states`.
+
+    Args:
+        backbone: the frozen language model.
+        states: labelled rows.
+        correction: an interface and a module.
+        matmul_type: in which both of these and the head multiply matrices where there is a
+            gradient; a loss without one is always exact.
+    """
+    device, learns = states.h_last.device, torch.is_grad_enabled()
+    with rounded_products(device, matmul_type, learns=learns):
+        change = correction(states.taps, states.windows)
+    return next_token_loss(backbone, states.h_last + change, states.labels, matmul_type)
 
 
 def next_token_loss(
@@ -77,7 +88,6 @@ class _HeadLoss(torch.autograd.Function):
     ) -> Tensor:
         """The mean loss over hidden [rows, d_model]."""
         learns = ctx.needs_input_grad[0]
-        rounds = learns and head_type != torch.float32
         total = torch.zeros((), dtype=torch.float64, device=hidden.device)
         gradient = torch.empty_like(hidden) if learns else None
         for start in range(0, len(hidden), ROWS):
@@ -85,7 +95,7 @@ class _HeadLoss(torch.autograd.Function):
             rows = hidden[block].detach().requires_grad_(learns)
             with (
                 torch.set_grad_enabled(learns),
-                torch.autocast(hidden.device.type, head_type, enabled=rounds, cache_enabled=False),
+                rounded_products(hidden.device, head_type, learns=learns),
             ):
                 loss = loss_of(head(rows).float(), block).sum()
             total += loss.detach()

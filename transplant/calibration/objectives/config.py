@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transplant.bounds import above, at_least
 from transplant.errors import InputError
-from transplant.training.config import check_head_type
+from transplant.training.config import check_matmul_type
 from transplant.training.schedule import SCHEDULES
 
 TRAINED = ("p-out", "interface")
@@ -29,7 +29,8 @@ class LearnConfig:
     clip: float = 1.0
     """Largest gradient norm."""
     head_type: str = "auto"
-    """In which the gradient passes the head: see `TrainConfig`."""
+    """In which the head is multiplied where there is a gradient, as `TrainConfig.matmul_type`; the
+    interface and the module stay in float32."""
     pull: float = 0.0
     """Factor on the squared distance from the starting interface, added to the loss."""
     donor_tokens: int = 0
@@ -56,6 +57,6 @@ class LearnConfig:
         above(self, 0, "learning_rate")
         if self.train not in TRAINED:
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
-        check_head_type(self.head_type)
+        check_matmul_type(self.head_type)
         if self.schedule not in SCHEDULES:
             raise InputError("schedule", expected=f"one of {[*SCHEDULES]}", found=self.schedule)

@@ -17,7 +17,7 @@ from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
 from transplant.training.loop import Course, Progress, WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate
-from transplant.training.precision import head_type
+from transplant.training.precision import matmul_type
 from transplant.training.schedule import SCHEDULES
 
 
@@ -65,7 +65,7 @@ def learn(
     moving = _moving(correction, config.train)
     first = [parameter.detach().clone() for parameter in moving]
     optimizer = make_adamw(moving, config.learning_rate, 0.0, (0.9, 0.98))
-    precision = head_type(config.head_type, next(correction.parameters()).device)
+    precision = matmul_type(config.head_type, next(correction.parameters()).device)
     orders = [WindowOrder(len(one.lessons), config.batch, config.seed) for one in subjects]
     judged = subjects[0].loss
     course = Course(best_loss=mean_of(judged, correction, held, 1.0))
