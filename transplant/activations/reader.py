@@ -69,7 +69,7 @@ class Activations:
         check_column("digest", dataset(file, "documents/digest"), DIGEST, self.documents)
 
     @classmethod
-    def open(cls, path: Path, *, partial: bool = False) -> Activations:
+    def open(cls, path: Path | str, *, partial: bool = False) -> Activations:
         """Open a file; `partial` takes one whose capture has not come to its end.
 
         Raises:
@@ -78,6 +78,7 @@ class Activations:
             VersionError: a newer version of this tool wrote it.
             InputError: it is not complete, and `partial` is off.
         """
+        path = Path(path)
         file = open_file(path)
         try:
             with damage_named(path):
