@@ -84,7 +84,10 @@ def ablate(
     options = (only, modules, steps, tokens, seeds, native)
     given = {name: value for name, value in zip(SIZES, options, strict=True) if value is not None}
     if unread := [f"--{name}" for name in given if name not in ABLATED[what]]:
-        raise InputError(f"`ablate {what}` has no use for {', '.join(unread)}")
+        raise InputError(
+            f"`ablate {what}` has no use for {', '.join(unread)}",
+            expected=f"at most {', '.join(f'--{name}' for name in ABLATED[what])}",
+        )
     config = dataclasses.replace(MOVE, method=method, excerpts=excerpts, seed=session.seed)
     move = Move(session, module, to, data, domain_data, config)
     chosen = tuple(only.split(",")) if only else None
