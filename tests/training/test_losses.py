@@ -105,8 +105,9 @@ def test_a_rounded_head_changes_gradients_by_its_rounding_and_no_loss_without_on
 def test_the_products_of_the_module_are_rounded_where_it_learns(rows):
     states, _ = rows
     states = dataclasses.replace(states, taps={0: states.h_last})
-    correction = new_correction(WIDTH, 4, (0,), seed=0)
-    nn.init.normal_(correction.interface.proj_out.weight)
+    correction = new_correction(WIDTH, 32, (0,), seed=0)
+    generator = torch.Generator().manual_seed(2)
+    nn.init.normal_(correction.interface.proj_out.weight, std=0.2, generator=generator)
     inner, head = correction.module.w1.weight, Head(linear=False)  # which is never rounded
     found = {}
     for dtype in (torch.float32, torch.bfloat16):
