@@ -26,9 +26,8 @@ from commands.output import write_json
 from commands.session import Session
 from transplant.errors import InputError
 
-SIZES = ("only", "modules", "steps", "tokens", "seeds", "native")
 ABLATED = {
-    "objectives": SIZES,
+    "objectives": ("only", "modules", "steps", "tokens", "seeds", "native"),
     "controls": ("modules", "steps", "tokens", "seeds", "native"),
     "shapes": ("only", "seeds"),
     "ceiling": ("native",),
@@ -81,8 +80,11 @@ def ablate(
 
     if what not in ABLATED:
         raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")
-    options = (only, modules, steps, tokens, seeds, native)
-    given = {name: value for name, value in zip(SIZES, options, strict=True) if value is not None}
+    options = {
+        "only": only, "modules": modules, "steps": steps, "tokens": tokens, "seeds": seeds,
+        "native": native,
+    }  # fmt: skip
+    given = [name for name, value in options.items() if value is not None]
     if unread := [f"--{name}" for name in given if name not in ABLATED[what]]:
         raise InputError(
             f"`ablate {what}` has no use for {', '.join(unread)}",

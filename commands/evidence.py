@@ -75,7 +75,7 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
         "token_coverage": move.output_map.shared.coverage,
         "bridge": dataclasses.asdict(move.bridge.quality),
         "split": move.domain_text.fingerprint,
-        "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
+        "made": move.facts(),
         "seconds": move.seconds,
     }
 

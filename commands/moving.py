@@ -230,16 +230,19 @@ class Move(Stepwise):
         return self.choice.calibrated
 
     def facts(self) -> dict[str, Any]:
-        """How it was made, for manifests and JSON."""
+        """How it was made."""
         return self.session.made(
             config=dataclasses.asdict(self.config),
             recipe=self.manifest.made.get("recipe"),
             pairing_corpus=self.data if self.paired else None,
             pairing_split=self.pairing_split if self.paired else None,
             objective=self.objective or {"name": "closed-form"},
-            token_counts=self.token_counts,
             corpus=self.domain_source,
         )
+
+    def _stored_facts(self) -> dict[str, Any]:
+        """The same for manifests, which keep the counts for the next move."""
+        return {**self.facts(), "token_counts": self.token_counts}
 
     def parents(self) -> dict[str, str]:
         """What it was made from."""
@@ -255,14 +258,14 @@ class Move(Stepwise):
         """Writes the bridge to the registry and returns its path."""
         return store_bridge(
             self.session, self.moved_name, self.manifest.domain, self.target, self.bridge,
-            replace=replace, made=self.facts(), parents=self.parents(),
+            replace=replace, made=self._stored_facts(), parents=self.parents(),
             results=dataclasses.asdict(self.bridge.quality),
         )  # fmt: skip
 
     def store(self, results: dict[str, Any], *, replace: bool) -> Manifest:
         """Writes the moved module, bit for bit, and its new interface."""
         facts = {
-            **self.facts(),
+            **self._stored_facts(),
             "gain": self.calibrated.gain,
             "donor_word": self.choice.config.donor_word if self.paired else None,
             "split": self.domain_split,

@@ -107,7 +107,7 @@ def shapes_report(
         "rows": rows,
         "eval_tokens": eval_tokens,
         "split": move.domain_split,
-        "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
+        "made": move.facts(),
         "seconds": move.seconds,
     }
 

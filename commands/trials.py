@@ -192,7 +192,7 @@ class Trials:
             "split": move.domain_split,
             "pairing_split": move.pairing_split,
             "module_sha256": move.manifest.sha256,
-            "made": {k: v for k, v in move.facts().items() if k != "token_counts"},
+            "made": move.facts(),
             "seconds": move.seconds,
         }
 

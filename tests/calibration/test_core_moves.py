@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from tests.calibration.tiny_training import D_ABI, windows_of
 from tests.tiny import LAYERS, WIDTH, permuted_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.core import CoreBackbone
@@ -22,23 +23,11 @@ from transplant.modules.core import CoreCorrection, CoreHosted, untrained_in_cor
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
 from transplant.modules.tensors import load_tensors
-from transplant.text.splits import split_documents
-from transplant.text.windows import spread_windows
 from transplant.training.config import TrainConfig
 from transplant.training.loop import new_correction, train_module
 
-D_ABI = 16
 CONFIG = MoveConfig(excerpts=60, excerpt_chars=240, held_out_excerpts=12, stride=1, taps=(LAYERS,))
 TRAIN = TrainConfig(steps=80, batch=4, window=64, evaluate_every=20, learning_rate=0.01, patience=9)
-
-
-@pytest.fixture(scope="module")
-def text(tiny_corpus):
-    return split_documents(tiny_corpus)
-
-
-def windows_of(backbone, documents):
-    return spread_windows(documents, backbone.tokenizer, 64, 10**6)
 
 
 def bare_core(tokenizer, seed=1, **changes) -> CoreBackbone:

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from tests.calibration.tiny_training import TRAIN, windows_of
 from tests.tiny import LAYERS, WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_parameters
@@ -25,25 +26,11 @@ from transplant.modules.hosted import HostedModel
 from transplant.text.documents import Document
 from transplant.text.splits import split_documents
 from transplant.text.tokenizers import train_tokenizer
-from transplant.text.windows import spread_windows
-from transplant.training.config import TrainConfig
 from transplant.training.loop import train_module
 
 CONFIG = MoveConfig(
     excerpts=60, excerpt_chars=240, held_out_excerpts=12, stride=1, likely_tokens=400
 )
-TRAIN = TrainConfig(
-    d_abi=16, steps=80, batch=4, window=64, evaluate_every=20, learning_rate=0.01, patience=9
-)
-
-
-@pytest.fixture(scope="module")
-def text(tiny_corpus):
-    return split_documents(tiny_corpus)
-
-
-def windows_of(backbone, documents):
-    return spread_windows(documents, backbone.tokenizer, 64, 10**6)
 
 
 def hosted(backbone, text):

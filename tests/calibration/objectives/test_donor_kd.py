@@ -7,12 +7,12 @@ import dataclasses
 import pytest
 import torch
 
+from tests.calibration.tiny_training import QUICK, TRAIN, windows_of
 from tests.tiny import LAYERS, WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_for_move
-from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.donor_kd import DonorLessons
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.wanted import Voice, map_outputs
@@ -20,26 +20,10 @@ from transplant.evaluation.controls import random_module
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
-from transplant.text.splits import split_documents
-from transplant.text.windows import spread_windows
-from transplant.training.config import TrainConfig
 from transplant.training.loop import train_module
 from transplant.training.rows import CachedRows
 
-TRAIN = TrainConfig(
-    d_abi=16, steps=80, batch=4, window=64, evaluate_every=20, learning_rate=0.01, patience=9
-)
 MOVE = MoveConfig(excerpts=60, excerpt_chars=240, held_out_excerpts=12, stride=1)
-QUICK = LearnConfig(steps=60, learning_rate=0.02, evaluate_every=20, patience=9)
-
-
-def windows_of(backbone, documents):
-    return spread_windows(documents, backbone.tokenizer, 64, 10**6)
-
-
-@pytest.fixture(scope="module")
-def text(tiny_corpus):
-    return split_documents(tiny_corpus)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from tests.calibration.tiny_training import D_ABI, QUICK, TRAIN, windows_of
 from tests.tiny import LAYERS, WIDTH, tiny_backbone
 from transplant.backbones.fingerprint import hash_parameters, hash_tensors
 from transplant.calibration.objectives.config import LearnConfig
@@ -18,27 +19,10 @@ from transplant.errors import InputError
 from transplant.evaluation.controls import random_module
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
-from transplant.text.splits import split_documents
-from transplant.text.windows import spread_windows
-from transplant.training.config import TrainConfig
 from transplant.training.loop import mean_loss, new_correction, train_module
 from transplant.training.rows import CachedRows
 
-D_ABI = 16
-TRAIN = TrainConfig(
-    d_abi=D_ABI, steps=80, batch=4, window=64, evaluate_every=20, learning_rate=0.01, patience=9
-)
-QUICK = LearnConfig(steps=60, learning_rate=0.02, evaluate_every=20, patience=9)
 FROM_ORACLE = ("corr-mse", "corr-mse-weighted", "corr-mse-curriculum", "logit-mse", "kl", "kd")
-
-
-def windows_of(backbone, documents):
-    return spread_windows(documents, backbone.tokenizer, 64, 10**6)
-
-
-@pytest.fixture(scope="module")
-def text(tiny_corpus):
-    return split_documents(tiny_corpus)
 
 
 @pytest.fixture(scope="module")
