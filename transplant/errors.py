@@ -18,6 +18,9 @@ The command line catches the base class once and prints its one line.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class TransplantError(Exception):
     """Base class: what went wrong, expected against found, and what to try next.
@@ -105,3 +108,34 @@ class StorageError(TransplantError):
 
 class NumericalError(TransplantError):
     """A solve or a training step that left the finite numbers."""
+
+
+@contextmanager
+def foreign(
+    what: str, error: type[TransplantError], *, expected: object = None, hint: str | None = None
+) -> Iterator[None]:
+    """Gives whatever a foreign reader raises in the block one name; its cause is kept.
+
+    A reader of files that others wrote (a model, a tokenizer, an adapter, a document, JSON) raises
+    what its own code happens to raise: a KeyError of a missing field, a RecursionError of deep
+    nesting, a panic of a Rust extension (a BaseException). Errors of this library pass unchanged,
+    as does an interruption.
+
+    Args:
+        what: what could not be read, naming the file.
+        error: the class to raise.
+        expected: what would have been right.
+        hint: the next thing to try.
+    """
+    try:
+        yield
+    except (TransplantError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as cause:
+        raise error(what, expected=expected, found=first_line(cause), hint=hint) from cause
+
+
+def first_line(error: BaseException, limit: int = 200) -> str:
+    """An exception as one line: its class and the first line of its message."""
+    lines = str(error).strip().splitlines() or ["no message"]
+    return f"{type(error).__name__}: {lines[0][:limit]}"
