@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from commands.objective_options import ObjectiveChoice
+from commands.options.objective import ObjectiveChoice
 from commands.output import table
 from commands.trials import MODULES, Trials
 from transplant.calibration.objectives.config import LearnConfig

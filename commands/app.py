@@ -3,74 +3,36 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from importlib import import_module
 
 import typer
 
-from commands.ablate import ablate
-from commands.adapters import adapters
-from commands.advise import advise
-from commands.bridge_align import bridge_align
-from commands.bridge_train import bridge_train
-from commands.calibrate import calibrate
-from commands.capture import capture
-from commands.compare import compare
-from commands.cores import cores
-from commands.demo import demo
-from commands.embed_init import embed_init
-from commands.extract import extract
-from commands.fuse import fuse
-from commands.gate import gate
-from commands.inject import inject
-from commands.inspect_ import inspect_
-from commands.invariance import invariance
-from commands.list_ import list_
-from commands.nib import nib
-from commands.paste import paste
-from commands.rm import rm
 from commands.session import as_command
-from commands.show import show
-from commands.succession import succession
-from commands.tokenize_align import tokenize_align
-from commands.train import train
-from commands.train_core import train_core
-from commands.train_reference import train_reference
-from commands.transfer import transfer
-from commands.verify import verify
 from transplant.allocator import keep_freed_memory
 
-MODULES, ALIGNMENT, EVIDENCE, REGISTRY = "Modules", "Alignment", "Evidence", "Registry"
+VERBS = {
+    "Modules": (
+        "train", "transfer", "calibrate", "paste", "extract", "inject", "adapters", "fuse", "gate",
+        "train-core", "train-reference",
+    ),
+    "Alignment": (
+        "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
+    ),
+    "Evidence": (
+        "nib", "verify", "ablate", "compare", "invariance", "succession", "demo",
+    ),
+    "Registry": ("cores", "list", "inspect", "show", "rm"),
+}  # fmt: skip
+"""The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
+BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
 
-VERBS = (
-    ("train", train, MODULES),
-    ("transfer", transfer, MODULES),
-    ("calibrate", calibrate, MODULES),
-    ("paste", paste, MODULES),
-    ("extract", extract, MODULES),
-    ("inject", inject, MODULES),
-    ("adapters", adapters, MODULES),
-    ("fuse", fuse, MODULES),
-    ("gate", gate, MODULES),
-    ("train-core", train_core, MODULES),
-    ("train-reference", train_reference, MODULES),
-    ("advise", advise, ALIGNMENT),
-    ("capture", capture, ALIGNMENT),
-    ("tokenize-align", tokenize_align, ALIGNMENT),
-    ("bridge-align", bridge_align, ALIGNMENT),
-    ("bridge-train", bridge_train, ALIGNMENT),
-    ("embed-init", embed_init, ALIGNMENT),
-    ("nib", nib, EVIDENCE),
-    ("verify", verify, EVIDENCE),
-    ("ablate", ablate, EVIDENCE),
-    ("compare", compare, EVIDENCE),
-    ("invariance", invariance, EVIDENCE),
-    ("succession", succession, EVIDENCE),
-    ("demo", demo, EVIDENCE),
-    ("cores", cores, REGISTRY),
-    ("list", list_, REGISTRY),
-    ("inspect", inspect_, REGISTRY),
-    ("show", show, REGISTRY),
-    ("rm", rm, REGISTRY),
-)
+
+def find_verb(name: str) -> Callable[..., None]:
+    """The function of a verb, by its name on the command line."""
+    own = name.replace("-", "_") + ("_" if name in BUILTINS else "")
+    return getattr(import_module(f"commands.verbs.{own}"), own)
+
 
 app = typer.Typer(
     name="abi",
@@ -79,8 +41,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for _name, _verb, _panel in VERBS:
-    app.command(_name, rich_help_panel=_panel)(as_command(_verb))
+for _panel, _names in VERBS.items():
+    for _name in _names:
+        app.command(_name, rich_help_panel=_panel)(as_command(find_verb(_name)))
 
 
 def main() -> None:

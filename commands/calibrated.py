@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.moving import Move
-from commands.objective_options import ObjectiveChoice
+from commands.options.objective import ObjectiveChoice
 from commands.output import table
 from transplant.errors import InputError
 

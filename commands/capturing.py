@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.corpora import read_documents_of
-from commands.options import NAMED_TAPS
+from commands.options.shared import NAMED_TAPS
 from commands.ranks import Rank
 from commands.session import Session
 from transplant.errors import InputError

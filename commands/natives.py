@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from commands.core_modules import refuse_inside
 from commands.moving import Move
-from commands.options import NAMED_TAPS
+from commands.options.shared import NAMED_TAPS
 from commands.training import TrainJob, run_train_job
 from transplant.errors import InputError, NotFoundError
 from transplant.training.config import TrainConfig

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.corpora import windows_of
 from commands.moving import Move
-from commands.objective_options import ObjectiveChoice
+from commands.options.objective import ObjectiveChoice
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.spec import PAIRED, Spec
 from transplant.errors import InputError

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from commands.option_groups import grouped, parameters_of
+from commands.options.groups import grouped, parameters_of
 from commands.output import Output
 from transplant.errors import TransplantError
 

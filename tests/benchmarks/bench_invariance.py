@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import Any
 
 from commands.invariance_report import invariance_report
+from commands.options.train import TRAIN
+from commands.options.update import REPAIR, UPDATE
 from commands.output import Output
 from commands.session import Session
 from commands.succession_report import succession_report
-from commands.train_options import TRAIN
 from commands.training import TrainJob, run_train_job
-from commands.update_options import REPAIR, UPDATE
 from commands.updating import Study
 from transplant.errors import NotFoundError
 

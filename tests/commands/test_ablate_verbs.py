@@ -8,7 +8,7 @@ import pytest
 
 from commands.ablating import SIDE_BY_SIDE
 from commands.curve import crossing_text
-from commands.curve_options import parse_budgets
+from commands.options.curve import parse_budgets
 from transplant.errors import InputError
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")

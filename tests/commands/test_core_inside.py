@@ -78,7 +78,7 @@ def test_ctrl_c_in_the_training_of_a_module_leaves_a_checkpoint_too(stored, tmp_
     fresh = Abi(tmp_path / "registry", abi.corpus)
     shutil.copytree(abi.root / "2M", fresh.root / "2M")
     often = dataclasses.replace(TRAIN, evaluate_every=4)
-    monkeypatch.setattr("commands.train_options.TRAIN", often)
+    monkeypatch.setattr("commands.options.train.TRAIN", often)
     whole = train_inside(fresh, "2M", "full", "--name", "whole")
     assert whole.code == 0, whole.err
     with monkeypatch.context() as patched:

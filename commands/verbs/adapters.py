@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import Replace
+from commands.options.shared import Replace
 from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError

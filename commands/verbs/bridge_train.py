@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from commands.options import Replace
-from commands.part_options import AlignOption, BridgeStart, GateOption, LayerOption, PartOption
+from commands.options.part import AlignOption, BridgeStart, GateOption, LayerOption, PartOption
+from commands.options.shared import Replace
 from commands.session import Session
 from transplant.surgery.inject.config import BridgeTrainConfig, InjectConfig
 

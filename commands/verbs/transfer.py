@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from commands.curve_options import CurveOptions
-from commands.move_options import ModuleOption, MoveOptions, TargetOption
-from commands.options import EVAL_TOKENS, EvalTokens, Explain, Replace
+from commands.options.curve import CurveOptions
+from commands.options.move import ModuleOption, MoveOptions, TargetOption
+from commands.options.shared import EVAL_TOKENS, EvalTokens, Explain, Replace
 from commands.session import Session
 
 
@@ -33,13 +33,13 @@ def transfer(
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
     from commands.evidence import transfer_report, transfer_table
-    from commands.explaining import explained
+    from commands.render.tried import explained
     from commands.reused_bridge import reuse_bridge
 
     budgets = over.budgets()
     move = moving.move(session, module, to)
     if budgets is not None:
-        from commands.curve_plot import print_curve
+        from commands.render.curve_plot import print_curve
 
         folder = over.out or Path()
         print_curve(move, native, eval_tokens, budgets, over.seeds, over.steps, folder)

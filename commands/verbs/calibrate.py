@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from commands.move_options import ModuleOption, MoveOptions, TargetOption
-from commands.objective_options import ObjectiveChoice
-from commands.options import Explain, Replace
+from commands.options.move import ModuleOption, MoveOptions, TargetOption
+from commands.options.objective import ObjectiveChoice
+from commands.options.shared import Explain, Replace
 from commands.session import Session
 
 Files = typer.Option(
@@ -39,8 +39,8 @@ def calibrate(
     """Fit a new interface for a module, so that it works in another backbone."""
     from commands.calibrated import calibrated_report, calibrated_table, check_files
     from commands.captured_pairs import reading_files
-    from commands.explaining import explained
     from commands.objectives import apply_objective, reads_pairs
+    from commands.render.tried import explained
     from commands.reused_bridge import reuse_bridge
 
     choice.check()

@@ -9,10 +9,10 @@ from typing import Annotated
 
 import typer
 
-from commands.move_options import PairingData
-from commands.options import Replace
+from commands.options.move import PairingData
+from commands.options.part import AlignOption, BridgeStart, LayerOption, PartOption
+from commands.options.shared import Replace
 from commands.output import table
-from commands.part_options import AlignOption, BridgeStart, LayerOption, PartOption
 from commands.session import Session
 from transplant.surgery.inject.config import GATE_KINDS, InjectConfig
 

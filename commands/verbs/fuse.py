@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import EvalTokens, Replace
+from commands.options.shared import EvalTokens, Replace
 from commands.session import Session
 from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig
 

@@ -1,7 +1,6 @@
 """Options and their parsers that verbs of any kind share, each written once.
 
-Those of one topic stand in `move_options`, `objective_options`, `part_options`, `train_options` and
-`update_options`.
+Those of one topic stand in the files beside this one.
 """
 
 from __future__ import annotations

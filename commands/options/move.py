@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.options import NameOption, parse_taps
+from commands.options.shared import NameOption, parse_taps
 from transplant.calibration.config import METHODS, MoveConfig
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.options import EVAL_TOKENS, EvalTokens
+from commands.options.shared import EVAL_TOKENS, EvalTokens
 from transplant.calibration.config import RepairConfig
 from transplant.training.config import UPDATE_KINDS, UpdateConfig
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import Replace, parse_layers
+from commands.options.shared import Replace, parse_layers
 from commands.output import table
 from commands.session import Session
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
+from commands.options.update import UpdateOptions
 from commands.session import NotPassedError, Session
-from commands.update_options import UpdateOptions
 
 
 def invariance(

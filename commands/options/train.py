@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import parse_taps
+from commands.options.shared import parse_taps
 from transplant.training.config import TrainConfig
 
 TRAIN = TrainConfig()

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import EvalTokens, NameOption
+from commands.options.shared import EvalTokens, NameOption
 from commands.session import Session
 from transplant.surgery.embeddings.config import CHOICES, EmbedConfig
 

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import EvalTokens
+from commands.options.shared import EvalTokens
 from commands.output import table
 from commands.session import Session
 from transplant.training.config import PretrainConfig

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from commands.move_options import (
+from commands.options.move import (
     MOVE,
     DomainData,
     Excerpts,
@@ -20,8 +20,8 @@ from commands.move_options import (
     PairingData,
     TargetOption,
 )
-from commands.objective_options import Steps
-from commands.options import EVAL_TOKENS, EvalTokens
+from commands.options.objective import Steps
+from commands.options.shared import EVAL_TOKENS, EvalTokens
 from commands.output import write_json
 from commands.session import Session
 from transplant.errors import InputError

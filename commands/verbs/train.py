@@ -10,10 +10,10 @@ from typing import Annotated
 
 import typer
 
-from commands.options import EVAL_TOKENS, EvalTokens, Replace
+from commands.options.shared import EVAL_TOKENS, EvalTokens, Replace
+from commands.options.train import TRAIN, TrainOptions
 from commands.output import table
 from commands.session import Session
-from commands.train_options import TRAIN, TrainOptions
 from transplant.backbones.layercake.names import FORM_NAMES
 from transplant.errors import InputError
 

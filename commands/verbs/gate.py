@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import EVAL_TOKENS, EvalTokens, Replace
+from commands.options.shared import EVAL_TOKENS, EvalTokens, Replace
 from commands.session import Session
 from transplant.calibration.config import GateConfig
 

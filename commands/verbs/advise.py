@@ -36,8 +36,8 @@ def advise(
     ] = DEFAULT.impact_tokens,
 ) -> None:
     """Measure two backbones and say how to move something from one to the other."""
-    from commands.advice_report import advice_report, advice_view
     from commands.advising import Advising
+    from commands.render.advice import advice_report, advice_view
     from transplant.advice.config import Thresholds
     from transplant.advice.decide import advise as decide
 

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from commands.move_options import MOVE, Excerpts, PairingData, TargetTaps
-from commands.options import NameOption, Replace, parse_taps
+from commands.options.move import MOVE, Excerpts, PairingData, TargetTaps
+from commands.options.shared import NameOption, Replace, parse_taps
 from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options import NameOption, Replace
+from commands.options.shared import NameOption, Replace
 from commands.output import table
 from commands.session import Session
 

@@ -13,10 +13,10 @@ from typing import Annotated
 import typer
 from rich.console import Group
 
-from commands.move_options import MOVE
-from commands.options import EVAL_TOKENS, EvalTokens
+from commands.options.move import MOVE
+from commands.options.shared import EVAL_TOKENS, EvalTokens
+from commands.options.train import TRAIN
 from commands.session import Session
-from commands.train_options import TRAIN
 
 DONOR, TARGETS = "ref-gpt2", ("ref-gpt2-b", "ref-llama")
 SCRIPT = """\
@@ -37,7 +37,7 @@ def demo(
     """Train a module, move it to two other backbones, prove it, write a page."""
     from commands.evidence import transfer_report, transfer_table
     from commands.moving import Move
-    from commands.page import require_plotting, write_page
+    from commands.render.page import require_plotting, write_page
     from commands.training import TrainJob, run_train_job
 
     require_plotting()

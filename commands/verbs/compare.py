@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.options import EvalTokens
+from commands.options.shared import EvalTokens
 from commands.session import Session
 from transplant.errors import InputError
 

@@ -1,0 +1,1 @@
+"""Reports rendered: tables, plots and pages."""

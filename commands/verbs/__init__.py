@@ -1,0 +1,1 @@
+"""The verbs of `abi`: one a file, found by its name."""
