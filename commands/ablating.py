@@ -9,14 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from commands.options.objective import ObjectiveChoice
-from commands.output import table
 from commands.trials import MODULES, Trials
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.spec import PAIRED, SPECS
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 # The published protocol: an oracle teaches for 1200 steps at 1e-4.
 PUBLISHED = {"steps": 1200, "learning_rate": 1e-4}
@@ -160,29 +159,6 @@ def means_over_seeds(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
             found["nib"]["passed"] = sum(nib["pass"] for nib in judged)
         means.append(found)
     return means
-
-
-def ablation_table(report: dict[str, Any]) -> Table:
-    """The means as one table."""
-    shown = table(
-        f"{report['ablation']}: {report['donor']} -> {report['target']}",
-        "objective", "from", "module", "recovered", "95 %", "ppl", "top-5", "JS", "NIB", "seconds",
-    )  # fmt: skip
-    last = None
-    for row in report["means"]:
-        if last not in (None, row["module"]):
-            shown.add_section()
-        last = row["module"]
-        low, high = row["interval"]
-        nib = row.get("nib")
-        words = ("", "", "not run")
-        if nib:
-            words = (f"{nib['top5']:.3f}", f"{nib['js']:.4f}", f"{nib['passed']}/{row['seeds']}")
-        shown.add_row(
-            row["objective"], row["from"], row["module"], f"{row['recovered']:.3f}",
-            f"{low:.3f} .. {high:.3f}", f"{row['ppl']:.2f}", *words, f"{row['seconds']:.1f}",
-        )  # fmt: skip
-    return shown
 
 
 def _seeds(trials: Trials, sizes: Sizes) -> range:

@@ -9,13 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import record_of
-from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from registry.manifest import BackboneRecord
     from transplant.activations.reader import Activations
     from transplant.alignment.between import Rows
@@ -188,15 +185,3 @@ def align_between(
     entry = session.registry.write(manifest, tensors, replace=replace)
     return {"name": f"{name}@{paired.reads.id}", "from": between[0], "to": between[1], **results,
             **paired.facts, "path": str(entry.path)}  # fmt: skip
-
-
-def between_table(report: dict[str, Any]) -> Table:
-    """A map between two layers."""
-    shown = table(f"bridge {report['name']}  (held-out rows)", "", "before", "after")
-    for key in ("cosine", "mse"):
-        before = report[f"{key}_before"]
-        first = "" if before is None else f"{before:.3f}"
-        shown.add_row(key, first, f"{report[f'{key}_after']:.3f}")
-    shown.add_row("R2", "", f"{report['r2']:.3f}")
-    shown.add_row("pairs", "", f"{report['pairs']}")
-    return shown

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.corpora import windows_of
 from commands.grafts import Grafting, mean_gate
-from commands.output import table
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from transplant.activations.reader import Activations
     from transplant.evaluation.likelihood import Likelihood
     from transplant.surgery.inject.config import BridgeTrainConfig
@@ -130,22 +126,3 @@ def _check(work: Grafting, acts: Activations, path: Path) -> None:
             expected="a part that reads each position by itself (ffn)",
             found=work.source,
         )
-
-
-def training_table(work: Grafting, name: str, results: dict[str, Any]) -> Table:
-    """What `bridge-train` prints."""
-    matched, text = results["matched"], results["text"]
-    shown = table(f"bridge {name}@{work.to} for {work.source}  (held out)", "", "")
-    for when in ("before", "after"):
-        shown.add_row(f"R2 {when}", f"{matched[when]['r2']:.3f}")
-    mse = f"{matched['after']['mse']:.4f}, {matched['mean_prediction_mse']:.4f}"
-    shown.add_row("MSE, and of the mean", mse)
-    shares = ", ".join(f"{share:.2f}" for share in matched["shares"])
-    shown.add_row("shares of the specialists", shares)
-    if text is not None:
-        ppl = text["ppl"]
-        low, high = (math.expm1(bound) for bound in text["change_in_nats"]["interval"])
-        change = f"{ppl['raw']:.2f} -> {ppl['injected']:.2f} ({low:+.2%} .. {high:+.2%})"
-        shown.add_row("perplexity", change)
-        shown.add_row("gate", f"{work.config.gate} {text['gate']:.3f}")
-    return shown

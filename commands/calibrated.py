@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from commands.moving import Move
 from commands.options.objective import ObjectiveChoice
-from commands.output import table
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from registry.manifest import Manifest
 
 
@@ -57,21 +54,3 @@ def calibrated_report(
     if move.objective:
         found["learned"] = move.objective
     return {**found, "seconds": move.seconds}
-
-
-def calibrated_table(report: dict[str, Any]) -> Table:
-    """The report as a table."""
-    shown = table(f"calibrated {report['name']}", "", "")
-    shown.add_row("objective", report["objective"])
-    shown.add_row("from", ", ".join(report["needs"]))
-    for key in ("bridge", "gain", "shared_tokens", "token_coverage"):
-        if key in report:
-            value = report[key]
-            text = value if isinstance(value, str) else f"{value:.3g}"
-            shown.add_row(key.replace("_", " "), text)
-    if learned := report.get("learned"):
-        shown.add_row("steps", f"{learned['steps_taken']}, the best at {learned['best_step']}")
-    shown.add_row("seconds", f"{sum(report['seconds'].values()):.1f}")
-    anchor = (report.get("learned") or {}).get("anchor") or f"NATIVE@{report['target']}"
-    shown.add_row("next", f"abi nib --anchor {anchor} --candidate {report['name']}")
-    return shown

@@ -8,12 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from commands.corpora import windows_of
-from commands.output import table
 from commands.trials import Trials
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from transplant.evaluation.ceiling import Beside, BesideScores
     from transplant.evaluation.likelihood import Corrector
     from transplant.text.documents import Document
@@ -108,23 +105,3 @@ def _score(
         move.donor, move.target, texts_of(windows, documents), owners, move.output_map,
         systems, ways,
     )  # fmt: skip
-
-
-def ceiling_table(report: dict[str, Any]) -> Table:
-    """The report as one table."""
-    shown = table(
-        f"{report['donor']} beside {report['target']}",
-        "heard", "elsewhere", "its word", "gain", "recovered", "95 %", "ppl",
-    )  # fmt: skip
-    for row in report["rows"]:
-        low, high = row["interval"]
-        ways = ("", "", "")
-        if "heard" in row:
-            ways = (row["elsewhere"], f"{row['donor_word']:g}", f"{row['gain']:g}")
-        shown.add_row(
-            row.get("heard", row["name"]), *ways, f"{row['recovered']:.3f}",
-            f"{low:.3f} .. {high:.3f}", f"{row['ppl']:.2f}",
-        )  # fmt: skip
-    share = report["paired_share"]
-    shown.caption = f"the donor can be heard at {share:.0%} of the tokens"
-    return shown

@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from commands.natives import native_recipe
 from commands.objectives import ObjectiveChoice
-from commands.output import table
 from commands.trials import Trials
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from transplant.calibration.objectives.config import LearnConfig
     from transplant.calibration.objectives.run import Material
 
@@ -133,30 +130,3 @@ def train_native(trials: Trials, material: Material, moved: LearnConfig) -> None
         steps=trained.course.step, best_step=trained.course.best_step,
         seconds=time.monotonic() - began,
     )  # fmt: skip
-
-
-def curve_table(report: dict[str, Any]) -> Table:
-    """The report as one table."""
-    shown = table(f"{report['donor']} -> {report['target']}: recovered", "tokens", *CURVES)
-    for number, budget in enumerate(report["budgets"]):
-        points = [report["curves"][name][number] for name in CURVES]
-        shown.add_row(f"{budget:,}", *(point_text(point) for point in points))
-    shown.caption = crossing_text(report)
-    return shown
-
-
-def point_text(point: dict[str, Any]) -> str:
-    """A value and its interval."""
-    text = f"{point['recovered']:.3f}"
-    if point["interval"] is None:
-        return text
-    low, high = point["interval"]
-    return f"{text} ({low:.3f} .. {high:.3f})"
-
-
-def crossing_text(report: dict[str, Any]) -> str:
-    """Where the native catches up, in words."""
-    tokens, most = report["crossing_tokens"], report["budgets"][-1]
-    if tokens is None:
-        return f"up to {most:,} tokens the native does not catch up"
-    return f"the native catches up at about {float(f'{tokens:.2g}'):,.0f} tokens"

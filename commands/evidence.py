@@ -9,27 +9,11 @@ from commands.corpora import windows_of
 from commands.inside_cores import module_records
 from commands.moving import Move
 from commands.natives import native_correction
-from commands.output import table
 from transplant.errors import CorpusError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from transplant.evaluation.likelihood import Corrector
     from transplant.modules.correction import Correction
-
-NOTES = {
-    "raw": "the target as it is",
-    "native": "trained on the target: the ceiling",
-    "candidate": "the moved module",
-    "random_module": "donor-free: same maps, random module",
-    "shuffled_pairs": "donor-free: pairs that do not belong together",
-    "linear_surrogate": "module-free: taps straight to the wanted change",
-    "random_refitted": "module-free: random module, output refitted",
-    "donor_alone": "module-free: what the donor's backbone says, no module",
-    "direct_copy": "the donor's interface as it is",
-    "pasted": "the module's bytes in the target core, no fit",
-}
 
 
 def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[str, Any]:
@@ -116,49 +100,3 @@ def nib_of(move: Move, ceiling: Correction) -> dict[str, Any]:
     except CorpusError as error:
         return {"pass": None, "why": str(error)}
     return found.as_dict()
-
-
-def transfer_table(report: dict[str, Any]) -> Table:
-    """The report as one table."""
-    shown = table(
-        f"{report['donor']} -> {report['name']}", "", "perplexity", "recovered", "95 %", ""
-    )
-    shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False  # the one that may shrink
-    intervals = report["intervals"]["recovered"]
-    for system, ppl in report["ppl"].items():
-        recovered = report["recovered"].get(system)
-        bounds = intervals.get(system)
-        shown.add_row(
-            f"[bold]{system}[/bold]" if system == "candidate" else system,
-            f"{ppl:.2f}",
-            "" if recovered is None else f"{recovered:.3f}",
-            "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}",
-            f"[dim]{NOTES.get(system, 'another domain under the same maps')}[/dim]",
-        )
-    shown.add_section()
-    for share, best in (("donor", "best_donor_free"), ("module", "best_module_free")):
-        low, high = report["intervals"][f"{share}_attributable"]
-        shown.add_row(
-            f"{share}-attributable",
-            "",
-            f"{report[f'{share}_attributable']:.3f}",
-            f"{low:.3f} .. {high:.3f}",
-            f"[dim]candidate minus {report[best]}[/dim]",
-        )
-    shown.add_row("NIB against native", "", nib_verdict(report["nib"]), "", nib_line(report["nib"]))
-    same = report["module_sha256"]["donor"] == report["module_sha256"]["target"]
-    shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", "", "")
-    return shown
-
-
-def nib_verdict(nib: dict[str, Any]) -> str:
-    """One word."""
-    return "not run" if nib["pass"] is None else str(nib["verdict"])
-
-
-def nib_line(nib: dict[str, Any]) -> str:
-    """The four numbers on one line."""
-    if nib["pass"] is None:
-        return f"[dim]{nib['why']}[/dim]"
-    numbers = ", ".join(f"{name} {nib[name]:.3f}" for name in ("top5", "top1", "js", "entropy"))
-    return f"[dim]{numbers}[/dim]"

@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import describe, refuse_existing, tensors_of
 from commands.corpora import read_splits, windows_of
-from commands.output import table
 from commands.updating import open_hosted
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from commands.session import Session
     from transplant.backbones.view import Backbone
     from transplant.calibration.gate_fit import FittedGate, GateText
@@ -132,17 +129,3 @@ def _store(
         results={key: report[key] for key in ("ppl", "kept", "general_worsens")},
     )  # fmt: skip
     session.registry.write(manifest, tensors_of(fitted.gate), replace=replace)
-
-
-def gate_table(report: dict[str, Any]) -> Table:
-    """The report as one table."""
-    shown = table(f"gate of {report['name']} (held out)", "", "raw", "ungated", "gated")
-    for text, row in report["ppl"].items():
-        label = report["general"] if text == "general" else "its domain"
-        shown.add_row(label, *(f"{row[system]:.2f}" for system in ("raw", "ungated", "gated")))
-    shown.caption = (
-        f"{report['kept']:.1%} of the gain kept; general text worsens by "
-        f"{report['general_worsens']:.2f} %, by {report['general_worsens_ungated']:.1f} % ungated; "
-        f"memory {report['memory']:g}"
-    )
-    return shown

@@ -6,26 +6,11 @@ import dataclasses
 import statistics
 from typing import TYPE_CHECKING, Any
 
-from commands.output import table
 from commands.updating import Studied, Study, UpdateText, open_hosted, update_ppl
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from transplant.evaluation.invariance import Efficacy
     from transplant.evaluation.update_check import UpdateCheck
-
-NOTES = {
-    "raw": "the backbone before the update",
-    "with_module": "the module on it",
-    "raw_updated": "the updated backbone: module off",
-    "zero_shot": "old interface, old module, nothing trained",
-    "repaired": "interface solved for again, no gradient; the calibration split chooses",
-    "native_updated": "trained on the updated backbone: the ceiling",
-    "native_same_tokens": "control: native, with as many tokens as the repair read",
-    "random_repaired": "control: an untrained module, repaired to do what the old one did",
-    "random_module": "control: an untrained module behind the same interface",
-}
 
 
 def invariance_report(study: Study, module: str, corpus: str, seeds: int) -> dict[str, Any]:
@@ -139,42 +124,3 @@ def _cost(check: UpdateCheck, study: Study) -> dict[str, Any]:
 
 def _means(rows: list[dict[str, float]]) -> dict[str, float]:
     return {name: statistics.mean(row[name] for row in rows) for name in rows[0]}
-
-
-def invariance_table(report: dict[str, Any]) -> Table:
-    """The report as one table."""
-    shown = table(
-        f"{report['module']} through an update ({report['kind']}, "
-        f"stability {report['stability']:g}, seeds {len(report['seeds'])})",
-        "", "perplexity", "efficacy", "95 %", "in nats", "published", "",
-    )  # fmt: skip
-    shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False
-    weighed = {"zero_shot": report, "repaired": report["repaired"], **report["controls"]}
-    for system, note in NOTES.items():
-        found = weighed.get(system)
-        cells = ["", "", "", ""]
-        if found is not None:
-            low, high = found["interval"]["efficacy"]
-            cells = [
-                f"{found['efficacy']:.1%}",
-                f"{low:.1%} .. {high:.1%}",
-                f"{found['efficacy_nats']:.1%}",
-                f"{found['efficacy_published']:.1%}",
-            ]
-        shown.add_row(system, f"{report['ppl'][system]:.2f}", *cells, f"[dim]{note}[/dim]")
-    shown.add_section()
-    before, after = report["update_ppl"]["before"], report["update_ppl"]["after"]
-    shown.add_row(
-        "update's text", f"{after:.2f}", "", "", "", "", f"[dim]{before:.2f} before it[/dim]"
-    )
-    seconds = report["seconds"]
-    as_good = "as good" if report["native_matched"] else "that stays below it"
-    shown.add_row(
-        "repair", f"{seconds['repair']:.1f} s", "", "", "", "",
-        f"[dim]a native {as_good}: {seconds['native_to_match']:.1f} s, "
-        f"{report['repair_speedup']:.1f} times as long[/dim]",
-    )  # fmt: skip
-    same = len(set(report["module_sha256"].values())) == 1
-    shown.add_row("module bytes", "identical" if same else "[red]CHANGED[/red]", *[""] * 5)
-    shown.add_row("verdict", f"[bold]{report['verdict']}[/bold]", *[""] * 5)
-    return shown

@@ -6,12 +6,11 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from commands.core_folders import core_folder
-from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 
 def paste_report(
@@ -41,17 +40,3 @@ def paste_report(
         "pass": all(verdict.passed for verdict in verdicts),
         "modules": [{**dataclasses.asdict(v), "pass": v.passed} for v in verdicts],
     }
-
-
-def paste_table(report: dict[str, Any]) -> Table:
-    """The report as one table."""
-    title = f"{report['from']} -> {report['to']}"
-    shown = table(title, "check", "identical", "one flipped bit is seen")
-    for module in report["modules"]:
-        for check in module["checks"]:
-            facts = (check["identical"], check["control_differs"])
-            words = ("yes" if fact else "NO" for fact in facts)
-            shown.add_row(f"{module['module']}: {check['name']}", *words)
-        shown.add_row(f"  of {module['tensors']} tensors; the control flips: {module['flipped']}")
-    shown.add_row(f"[bold]{'pass' if report['pass'] else 'FAIL'}[/bold]")
-    return shown

@@ -8,14 +8,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.output import table
 from commands.recomputed_move import MISMATCH, NEAR, REPRODUCED, recompute
 from commands.session import Session
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Group
-    from rich.table import Table
+    pass
 
 SHIPPED = "headline.json"
 
@@ -79,46 +77,3 @@ def read_record(path: Path) -> dict[str, Any]:
         if missing:
             raise InputError(f"{path} holds no whole move", expected=needed, found=f"no {missing}")
     return record
-
-
-def results_table(report: dict[str, Any]) -> Group:
-    """Number by number, a table for each move."""
-    from rich.console import Group
-
-    verdict = report["verdict"] if report["pass"] else f"{report['verdict']}: does not pass"
-    last = f"\n[bold]{verdict}[/bold]  {report['seconds']:.0f} s, from {report['record']}"
-    made = [f"made by: {report['command']}"] if report["command"] else []
-    return Group(*(_move_table(move) for move in report["moves"]), last, *made)
-
-
-def _move_table(move: dict[str, Any]) -> Table:
-    title = f"{move['donor']} -> {move['name']}"
-    shown = table(title, "", "recorded", "recomputed", "tolerance", "agrees")
-    for number in move["numbers"]:
-        shown.add_row(
-            number["name"].replace("_", " "),
-            *(f"{number[key]:.4f}" for key in ("recorded", "recomputed")),
-            f"+- {number['tolerance']:.4f}",
-            _word(number["agrees"]),
-        )
-    shown.add_section()
-    hashes = move["module_sha256"]
-    for side, found in hashes["found"].items():
-        recorded = hashes["recorded"][side]
-        agrees = _word(recorded == found)
-        shown.add_row(f"module sha256, {side}", recorded[:12], found[:12], "", agrees)
-    split = move["split"]
-    shown.add_row(
-        "held-out text", split["recorded"][:12], split["found"][:12], "", _word(split["same"])
-    )
-    control = move["control"]
-    differs = "differs" if control["differs"] else "[red]DOES NOT DIFFER[/red]"
-    ppl = (f"{control['ppl'][name]:.4f}" for name in ("candidate", "sign_flipped"))
-    shown.add_row(f"control: a sign flipped, {control['tokens']:,} tokens", *ppl, "", differs)
-    if move["not_recomputed"]:
-        shown.caption = f"not recomputed, as they need a fit: {', '.join(move['not_recomputed'])}"
-    return shown
-
-
-def _word(agrees: bool) -> str:
-    return "yes" if agrees else "[red]NO[/red]"

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 from commands.evidence import transfer_report
 from commands.moving import Move
 from commands.natives import native_recipe_of
-from commands.output import table
 from commands.training import TrainJob, run_train_job
 from transplant.errors import InputError, NotFoundError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    pass
 
 
 ONE, ALL = (-1,), ()
@@ -110,21 +109,3 @@ def shapes_report(
         "made": move.facts(),
         "seconds": move.seconds,
     }
-
-
-def shapes_table(report: dict[str, Any]) -> Table:
-    """The rows as one table."""
-    shown = table(
-        f"shapes: {report['donor']} -> {report['target']}",
-        "shape", "seed", "native", "recovered", "95 %", "random", "surrogate", "module-a.", "R2",
-    )  # fmt: skip
-    for row in report["rows"]:
-        low, high = row["interval"]
-        shown.add_row(
-            row["shape"], str(row["seed"]), f"{row['ppl']['native']:.2f}",
-            f"{row['recovered']['candidate']:.3f}", f"{low:.3f} .. {high:.3f}",
-            f"{row['recovered']['random_module']:.3f}",
-            f"{row['recovered']['linear_surrogate']:.3f}",
-            f"{row['module_attributable']:.3f}", f"{row['r2']:.3f}",
-        )  # fmt: skip
-    return shown

@@ -8,13 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from commands.corpora import read_splits, windows_of
 from commands.gates import at_the_gate, gates_of
-from commands.output import table
 from commands.updating import Studied, Study, UpdateText, open_hosted, update_ppl
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.console import Group
-
     from transplant.backbones.view import Backbone
     from transplant.modules.correction import Correction
     from transplant.modules.gate import Gate
@@ -202,40 +199,3 @@ def original_hash(backbone: Backbone) -> str:
     from transplant.backbones.fingerprint import hash_parameters
 
     return hash_parameters(backbone.model)
-
-
-def succession_tables(report: dict[str, Any]) -> Group:
-    """The efficacies round by round, and the matrix after the last one."""
-    from rich.console import Group
-
-    rounds = table(
-        f"{len(report['rounds'])} updates of {report['backbone']}",
-        "round", "module", "raw", "zero-shot", "repaired", "native", "efficacy", "repaired",
-    )  # fmt: skip
-    for row in report["rounds"]:
-        for name, ppl in row["ppl"].items():
-            systems = ("raw_updated", "zero_shot", "repaired", "native_updated")
-            rounds.add_row(
-                f"{row['round']} {row['corpus']}",
-                name,
-                *(f"{ppl[system]:.2f}" for system in systems),
-                *(f"{row['efficacy'][name][applied]:.1%}" for applied in APPLIED),
-            )
-    last = report["rounds"][-1]["matrix"]["zero_shot"]
-    columns = [*next(iter(last["ppl"].values()))]
-    matrix = table("perplexity after the last update, by what is attached", "attached", *columns)
-    for attached, row in last["ppl"].items():
-        matrix.add_row(attached, *(f"{row[column]:.2f}" for column in columns))
-    notes = table("", "", "")
-    for name, percent in last["general_worsens"].items():
-        notes.add_row(f"general text with {name}, no gate", f"{percent:+.1f} %")
-    final = report["rounds"][-1]
-    for name, percent in final["matrix_gated"]["zero_shot"]["general_worsens"].items():
-        notes.add_row(f"general text with {name}, gated", f"{percent:+.2f} %")
-    for name, found in final["gate"]["zero_shot"].items():
-        notes.add_row(f"of the gain of {name} its gate keeps", f"{found['kept']:.1%}")
-    for name, percent in last["others_worsen"].items():
-        notes.add_row(f"the domain of {name}, with the others as well", f"{percent:+.1f} %")
-    for name, decay in report["decay"].items():
-        notes.add_row(f"efficacy of {name} from round to round", f"{decay['zero_shot']:+.1%}")
-    return Group(rounds, matrix, notes)

@@ -8,9 +8,10 @@ from typing import Any
 
 from rich.console import Group
 
-from commands.curve import CURVES, crossing_text, curve_report, curve_table
+from commands.curve import CURVES, curve_report
 from commands.moving import Move
 from commands.output import write_json
+from commands.render.curve import crossing_text, curve_table
 from commands.reused_bridge import reuse_bridge
 from commands.trials import Trials
 from transplant.errors import StorageError, TransplantError

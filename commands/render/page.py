@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from commands.evidence import NOTES
+from commands.render.transfer import NOTES
 from transplant.errors import StorageError, TransplantError
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")

@@ -71,11 +71,12 @@ def ablate(
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
     """Hold objectives, controls, shapes, or a move and its ceiling against one another."""
-    from commands.ablating import SIDE_BY_SIDE, Sizes, ablation_report, ablation_table
-    from commands.ceiling import ceiling_report, ceiling_table
+    from commands.ablating import SIDE_BY_SIDE, Sizes, ablation_report
+    from commands.ceiling import ceiling_report
     from commands.moving import Move
+    from commands.render.ablation import ablation_table, ceiling_table, shapes_table
     from commands.reused_bridge import reuse_bridge
-    from commands.shapes import SHAPES, shapes_report, shapes_table
+    from commands.shapes import SHAPES, shapes_report
     from commands.trials import Trials
 
     if what not in ABLATED:

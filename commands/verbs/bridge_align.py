@@ -38,7 +38,8 @@ def bridge_align(
     from commands.moving import Move
 
     if between is not None:
-        from commands.aligning import align_between, between_table
+        from commands.aligning import align_between
+        from commands.render.bridge import between_table
 
         found = align_between(
             session, between, data, method, excerpts, name or "align", replace=replace

@@ -48,14 +48,10 @@ def bridge_train(
 ) -> None:
     """Train bridges so that a donor's part adds what the target's own part adds."""
     from commands.artifacts import refuse_existing
-    from commands.bridge_training import (
-        TextPhase,
-        train_from_file,
-        train_from_text,
-        training_table,
-    )
+    from commands.bridge_training import TextPhase, train_from_file, train_from_text
     from commands.capturing import corpus_of
     from commands.grafts import Grafting
+    from commands.render.bridge import training_table
 
     if not replace:
         refuse_existing(session, ("bridge",), name, to, None)
@@ -74,5 +70,7 @@ def bridge_train(
     results = {"matched": matched, "text": text}
     manifest = work.manifest("bridge", name, results, training=dataclasses.asdict(recipe))
     entry = session.registry.write(manifest, work.graft.own_tensors(), replace=replace)
-    report = {**work.report(work.judged()), **results, "path": str(entry.path)}
-    session.out.result({"name": f"{name}@{to}", **report}, training_table(work, name, results))
+    report = {
+        "name": f"{name}@{to}", **work.report(work.judged()), **results, "path": str(entry.path),
+    }  # fmt: skip
+    session.out.result(report, training_table(report))

@@ -37,9 +37,10 @@ def calibrate(
     replace: Replace = False,
 ) -> None:
     """Fit a new interface for a module, so that it works in another backbone."""
-    from commands.calibrated import calibrated_report, calibrated_table, check_files
+    from commands.calibrated import calibrated_report, check_files
     from commands.captured_pairs import reading_files
     from commands.objectives import apply_objective, reads_pairs
+    from commands.render.calibration import calibrated_table
     from commands.render.tried import explained
     from commands.reused_bridge import reuse_bridge
 

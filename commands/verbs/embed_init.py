@@ -39,8 +39,9 @@ def embed_init(
     """Give a backbone the vocabulary of another."""
     from commands.core_folders import refuse_taken
     from commands.corpora import read_splits
+    from commands.render.vocabulary import vocabulary_table
     from commands.tokens import map_name, stored_map
-    from commands.vocabularies import nats_per_character, store_backbone, vocabulary_table
+    from commands.vocabularies import nats_per_character, store_backbone
     from transplant.surgery.embeddings.choose import choose_vocabulary
     from transplant.surgery.embeddings.vocabulary import with_vocabulary
 

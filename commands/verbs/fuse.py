@@ -55,8 +55,9 @@ def fuse(
 ) -> None:
     """Fuse several transplanted modules on one layer; only the fusion is trained."""
     from commands.artifacts import refuse_existing
-    from commands.fused_report import fusion_report, fusion_table
+    from commands.fused_report import fusion_report
     from commands.fusing import Fusing
+    from commands.render.fusion import fusion_table
 
     config = dataclasses.replace(
         DEFAULT, steps=steps, batch=batch, window=window, train_tokens=tokens,

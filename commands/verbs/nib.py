@@ -41,7 +41,8 @@ def nib(
     from rich.console import Group
 
     from commands.corpora import read_splits, windows_of
-    from commands.nib_power import nib_table, power_report, power_table
+    from commands.nib_power import power_report
+    from commands.render.nib import nib_table, power_table
     from transplant.evaluation.nib import run_nib
     from transplant.evaluation.scoring import hosted_logits
 

@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from commands.output import table
+from commands.render.paste import pasted_table, plan_table
 from commands.session import Session
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from transplant.surgery.plan import PastePlan
 
 UNTRAINED = "untrained"  # the module that `--init-missing` makes where no --domain is named
 
@@ -62,7 +57,7 @@ def paste(
     plan = plan_paste(donor, target, domain, replace=replace)
     title = f"{', '.join(module.name for module in plan.modules)}: {source} -> {to}"
     if dry_run:
-        session.out.result(plan.as_dict(), _planned(title, plan))
+        session.out.result(plan.as_dict(), plan_table(title, plan))
         return
     stored = name or "-".join([Path(to).name, *(module.name for module in plan.modules)])
     if out is None:
@@ -79,7 +74,7 @@ def paste(
             modules = {**module_records(session.registry, to), **moved}
             folder = store_core(session, stored, folder, source=source, to=to, modules=modules).path
     found = {**report.as_dict(), "out": str(folder), "from": source, "to": to}
-    session.out.result(found, _done(title, found))
+    session.out.result(found, pasted_table(title, found))
     note = (
         "The weights are identical; where the two cores were trained apart, what the module does "
         "there is not."
@@ -89,21 +84,3 @@ def paste(
             move = f"abi transfer --module {module.name}@{source} --to {to}"
             note += f" {move} fits it to its new core, and measures both."
     session.out.note(note)
-
-
-def _planned(title: str, plan: PastePlan) -> Table:
-    shown = table(f"{title} (dry run: nothing was pasted)", "module", "tensors", "bytes")
-    for module in plan.modules:
-        shown.add_row(module.name, str(len(module.tensors)), f"{module.size:,}")
-    return shown
-
-
-def _done(title: str, found: dict[str, Any]) -> Table:
-    shown = table(f"{title} -> {found['out']}", "", "")
-    for module in found["modules"]:
-        shown.add_row(f"{module['name']}, tensors bit-identical", str(len(module["tensors"])))
-        shown.add_row("  sha256 in the source", module["sha256_source"][:16])
-        shown.add_row("  sha256 read back", module["sha256_target"][:16])
-    shown.add_row("bytes copied", f"{found['bytes_copied']:,}")
-    shown.add_row("seconds", f"{found['seconds']:.2f}")
-    return shown

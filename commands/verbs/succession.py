@@ -27,7 +27,8 @@ def succession(
     general: Annotated[str, typer.Option(help="Text that belongs to no module.")] = "prose",
 ) -> None:
     """Update a backbone several times and check every module after each; exit 3 under 50 %."""
-    from commands.succession_report import succession_report, succession_tables
+    from commands.render.invariance import succession_tables
+    from commands.succession_report import succession_report
 
     texts = update_data or ["prose2"]
     report = succession_report(update.study(session), module, texts, rounds, general)

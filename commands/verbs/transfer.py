@@ -32,7 +32,8 @@ def transfer(
     replace: Replace = False,
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
-    from commands.evidence import transfer_report, transfer_table
+    from commands.evidence import transfer_report
+    from commands.render.transfer import transfer_table
     from commands.render.tried import explained
     from commands.reused_bridge import reuse_bridge
 

@@ -48,12 +48,14 @@ def verify(
     Exit 3 where something does not agree.
     """
     if what == "paste":
-        from commands.paste_checks import paste_report, paste_table
+        from commands.paste_checks import paste_report
+        from commands.render.paste import paste_table
 
         report = paste_report(session, source, to, domain, tokens)
         shown = paste_table(report)
     elif what == "results":
-        from commands.recomputing import results_report, results_table
+        from commands.recomputing import results_report
+        from commands.render.recomputed import results_table
 
         report = results_report(session, record, allow_other_text=allow_other_text)
         shown = results_table(report)

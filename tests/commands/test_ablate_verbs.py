@@ -7,8 +7,8 @@ import json
 import pytest
 
 from commands.ablating import SIDE_BY_SIDE
-from commands.curve import crossing_text
 from commands.options.curve import parse_budgets
+from commands.render.curve import crossing_text
 from transplant.errors import InputError
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")

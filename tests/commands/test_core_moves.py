@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from commands.evidence import transfer_table
+from commands.render.transfer import transfer_table
 from tests.commands.core_runs import (
     MOVE,
     copy_of,

@@ -1,0 +1,71 @@
+"""Ablations of a move as tables: objectives and controls, shapes, the ceiling."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from commands.output import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def shapes_table(report: dict[str, Any]) -> Table:
+    """The rows as one table."""
+    shown = table(
+        f"shapes: {report['donor']} -> {report['target']}",
+        "shape", "seed", "native", "recovered", "95 %", "random", "surrogate", "module-a.", "R2",
+    )  # fmt: skip
+    for row in report["rows"]:
+        low, high = row["interval"]
+        shown.add_row(
+            row["shape"], str(row["seed"]), f"{row['ppl']['native']:.2f}",
+            f"{row['recovered']['candidate']:.3f}", f"{low:.3f} .. {high:.3f}",
+            f"{row['recovered']['random_module']:.3f}",
+            f"{row['recovered']['linear_surrogate']:.3f}",
+            f"{row['module_attributable']:.3f}", f"{row['r2']:.3f}",
+        )  # fmt: skip
+    return shown
+
+
+def ablation_table(report: dict[str, Any]) -> Table:
+    """The means as one table."""
+    shown = table(
+        f"{report['ablation']}: {report['donor']} -> {report['target']}",
+        "objective", "from", "module", "recovered", "95 %", "ppl", "top-5", "JS", "NIB", "seconds",
+    )  # fmt: skip
+    last = None
+    for row in report["means"]:
+        if last not in (None, row["module"]):
+            shown.add_section()
+        last = row["module"]
+        low, high = row["interval"]
+        nib = row.get("nib")
+        words = ("", "", "not run")
+        if nib:
+            words = (f"{nib['top5']:.3f}", f"{nib['js']:.4f}", f"{nib['passed']}/{row['seeds']}")
+        shown.add_row(
+            row["objective"], row["from"], row["module"], f"{row['recovered']:.3f}",
+            f"{low:.3f} .. {high:.3f}", f"{row['ppl']:.2f}", *words, f"{row['seconds']:.1f}",
+        )  # fmt: skip
+    return shown
+
+
+def ceiling_table(report: dict[str, Any]) -> Table:
+    """The report as one table."""
+    shown = table(
+        f"{report['donor']} beside {report['target']}",
+        "heard", "elsewhere", "its word", "gain", "recovered", "95 %", "ppl",
+    )  # fmt: skip
+    for row in report["rows"]:
+        low, high = row["interval"]
+        ways = ("", "", "")
+        if "heard" in row:
+            ways = (row["elsewhere"], f"{row['donor_word']:g}", f"{row['gain']:g}")
+        shown.add_row(
+            row.get("heard", row["name"]), *ways, f"{row['recovered']:.3f}",
+            f"{low:.3f} .. {high:.3f}", f"{row['ppl']:.2f}",
+        )  # fmt: skip
+    share = report["paired_share"]
+    shown.caption = f"the donor can be heard at {share:.0%} of the tokens"
+    return shown

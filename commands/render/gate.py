@@ -1,0 +1,24 @@
+"""A gate and what it spares, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from commands.output import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def gate_table(report: dict[str, Any]) -> Table:
+    """The report as one table."""
+    shown = table(f"gate of {report['name']} (held out)", "", "raw", "ungated", "gated")
+    for text, row in report["ppl"].items():
+        label = report["general"] if text == "general" else "its domain"
+        shown.add_row(label, *(f"{row[system]:.2f}" for system in ("raw", "ungated", "gated")))
+    shown.caption = (
+        f"{report['kept']:.1%} of the gain kept; general text worsens by "
+        f"{report['general_worsens']:.2f} %, by {report['general_worsens_ungated']:.1f} % ungated; "
+        f"memory {report['memory']:g}"
+    )
+    return shown
