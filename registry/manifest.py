@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 from registry.decode import decode
 from registry.names import HostedName, check_name
+from registry.seal import SEAL, check_seal
 from transplant.errors import CorruptError, InputError, VersionError
 
 SCHEMA_VERSION = 1
@@ -130,11 +131,12 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str, path: Path) -> Manifest:
-        """Read what `to_json` wrote; `path` is named in every message.
+        """Read what `to_json` wrote, sealed or not; `path` is named in every message.
 
         Raises:
             VersionError: a newer version of this tool wrote it.
-            CorruptError: no JSON, or a field that is missing, unknown or of another type.
+            CorruptError: no JSON, a field that is missing, unknown or of another type, or content
+                that differs from its seal.
         """
         try:
             data = json.loads(text, parse_constant=_refuse_constant)
@@ -148,12 +150,17 @@ class Manifest:
                 found=version,
                 hint="upgrade abi",
             )
+        fields = data
+        if isinstance(data, dict):
+            fields = {key: value for key, value in data.items() if key != SEAL}
         try:
-            return decode(cls, data, f"{path}: manifest")
+            manifest = decode(cls, fields, f"{path}: manifest")
         except InputError as error:
             raise CorruptError(
                 f"{path}: {error.what}", expected=error.expected, found=error.found
             ) from error
+        check_seal(data, str(path))
+        return manifest
 
 
 def _refuse_constant(constant: str) -> NoReturn:

@@ -21,6 +21,7 @@ from registry import catalog, staging, tensors
 from registry.entry import MANIFEST, Entry, is_place, place_of, read_entry, unchanged
 from registry.manifest import KINDS, Manifest
 from registry.names import backbone_key, parse_hosted
+from registry.seal import sealed
 from transplant.errors import (
     ArtifactError,
     ExistsError,
@@ -258,7 +259,7 @@ class Registry:
 
 def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> None:
     complete = dataclasses.replace(manifest, tensors=tensors.hash_tensors(weights))
-    file.write_bytes(complete.to_json().encode())
+    file.write_bytes(sealed(complete.to_json()).encode())
 
 
 def _verify(entry: Entry) -> None:
