@@ -81,10 +81,11 @@ def store_in_core(
 
     from registry.tensors import hash_tensors
     from transplant.backbones.layercake import LayerCakeForCausalLM
+    from transplant.backbones.whole import load_whole
     from transplant.modules.tensors import load_tensors
 
     folder = core_folder(session, core.name, "--backbone")
-    model = LayerCakeForCausalLM.from_pretrained(folder, dtype="auto")
+    model, _ = load_whole(LayerCakeForCausalLM, str(folder), dtype="auto")
     inside = model.add_domain_module(module, form, 0)
     with torch.no_grad():
         load_tensors(inside, trained.state_dict(), f"module {module}")

@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
 from transplant.backbones.causal import CausalBackbone
 from transplant.backbones.core import CoreBackbone
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.fingerprint import hash_parameters
+from transplant.backbones.folder import check_folder, check_sizes
 from transplant.backbones.view import Backbone
-from transplant.errors import BackboneError, InputError
+from transplant.backbones.whole import check_finite, check_fits, load_whole, quiet
+from transplant.errors import BackboneError, InputError, foreign
+from transplant.text.windows import Window
 
 CAUSAL_FAMILIES = (
     "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "opt",
@@ -23,6 +25,9 @@ PREFIX_FAMILIES = ("t5",)
 FAMILIES = (*CAUSAL_FAMILIES, *CORE_FAMILIES, *PREFIX_FAMILIES)
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROBE_TOLERANCE = 1e-3  # of the largest logit
+LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id"
+DEVICES = "cpu, cuda, cuda:1 or mps"
+LIST = "abi list --kind backbone"
 
 
 def load_backbone(
@@ -36,6 +41,8 @@ def load_backbone(
 ) -> Backbone:
     """Loads a frozen language model and gives the one view of it.
 
+    Every weight comes from the files; `notes` of what is returned says what was odd but harmless.
+
     Args:
         name: a folder written by `save_pretrained`, or a hub id. Registry names are resolved to
             folders by `transplant.load` and by the command line.
@@ -46,29 +53,38 @@ def load_backbone(
         trust_remote_code: run code that comes with the weights. Off unless asked for by name.
 
     Raises:
-        BackboneError: nothing there, no weights, no fast tokenizer, or no view of this family.
+        BackboneError: nothing there, files that cannot be read, weights that are missing or do not
+            fit the configuration, no fast tokenizer, or no view of this family.
+        NumericalError: a weight that is NaN or infinite.
+        InputError: a dtype or a device that is not to be had.
     """
     if dtype not in DTYPES:
         raise InputError("unknown dtype", expected=f"one of {sorted(DTYPES)}", found=dtype)
+    _check_device(device)
     source = str(path or name)
-    model, tokenizer = _load(source, revision, trust_remote_code)
+    model, tokenizer, unexpected = _load(source, revision, trust_remote_code)
+    check_finite(model, str(name))  # named before training finds a loss that is NaN
     stored_hash = hash_parameters(model)  # before the cast: of the weights as they are stored
-    try:
+    with foreign(f"--device {device} is not to be had here", InputError, expected=DEVICES):
         model = model.to(dtype=DTYPES[dtype], device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"--device {device} is not to be had here",
-            expected="cpu, cuda, cuda:1 or mps",
-            found=_first_line(error),
-        ) from error
-    return view_of(str(name), model, tokenizer, revision=revision, weights_sha256=stored_hash)
+    if dtype == "float16":
+        check_finite(model, f"{name} in float16", "bfloat16 or float32, which hold larger numbers")
+    backbone = view_of(str(name), model, tokenizer, revision=revision, weights_sha256=stored_hash)
+    _probe(backbone)
+    if unexpected:
+        names = ", ".join(unexpected[:4])
+        backbone.notes.append(
+            f"{name} has no place for {len(unexpected)} tensors of its file: {names}"
+        )
+    return backbone
 
 
 def view_of(name: str, model: Any, tokenizer: Any, **known: Any) -> Backbone:
     """The view of a model that is already in memory; see `Backbone` for `known`.
 
     Raises:
-        BackboneError: a family that is neither named nor fits the generic view.
+        BackboneError: a family that is neither named nor fits the generic view, or a tokenizer with
+            tokens that the model has no embedding of.
     """
     family = model.config.model_type
     if not getattr(tokenizer, "is_fast", False):
@@ -77,6 +93,7 @@ def view_of(name: str, model: Any, tokenizer: Any, **known: Any) -> Backbone:
             expected="a fast tokenizer (tokenizer.json)",
             found=type(tokenizer).__name__,
         )
+    _check_ids(name, model, tokenizer)
     if family in PREFIX_FAMILIES:
         return PrefixBackbone(name, model, tokenizer, **known)
     if family in CORE_FAMILIES:
@@ -86,52 +103,84 @@ def view_of(name: str, model: Any, tokenizer: Any, **known: Any) -> Backbone:
     return _generic_view(name, model, tokenizer, **known)
 
 
-def _load(source: str, revision: str | None, trust_remote_code: bool) -> tuple[Any, Any]:
-    from transformers import (
-        AutoConfig,
-        AutoModelForCausalLM,
-        AutoModelForSeq2SeqLM,
-        AutoTokenizer,
-    )
-
-    from transplant.backbones.layercake.registration import register
-
-    register()  # so that the Auto classes know a core
+def _load(source: str, revision: str | None, trust_remote_code: bool) -> tuple[Any, Any, list[str]]:
+    """Model, tokenizer, and the names of tensors that the model has no place for."""
     folder = Path(source).expanduser()
-    if folder.is_dir():
-        _require_weights(folder)
-        source = str(folder)
-    elif source.startswith((".", "/", "~")):
-        raise BackboneError(f"no such backbone folder: {source}")
-    options = {"revision": revision, "trust_remote_code": trust_remote_code}
-    try:
+    with (
+        quiet(),
+        foreign(f"cannot load backbone {source!r}", BackboneError, expected=LOADABLE, hint=LIST),
+    ):
+        from transformers import (
+            AutoConfig,
+            AutoModelForCausalLM,
+            AutoModelForSeq2SeqLM,
+            AutoTokenizer,
+            PreTrainedConfig,
+        )
+
+        from transplant.backbones.layercake.registration import register
+
+        register()  # so that the Auto classes know a core
+        held = None
+        if folder.is_dir():
+            held = check_folder(folder)
+            source = str(folder)
+        elif source.startswith((".", "/", "~")):
+            raise BackboneError(f"no such backbone folder: {source}")
+        raw, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
+        check_sizes(raw, source, held)
+        options = {"revision": revision, "trust_remote_code": trust_remote_code}
         config = AutoConfig.from_pretrained(source, **options)
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
-        model = auto.from_pretrained(source, dtype="auto", use_safetensors=True, **options)
-        tokenizer = AutoTokenizer.from_pretrained(source, **options)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
+        if held is not None and type(config) in auto._model_mapping:
+            check_fits(auto, config, source, held)
+        model, unexpected = load_whole(auto, source, dtype="auto", use_safetensors=True, **options)
+    with quiet(), foreign(
+        f"cannot load the tokenizer of {source!r}", BackboneError,
+        expected="a fast tokenizer (tokenizer.json) as save_pretrained writes it",
+    ):  # fmt: skip
+        return model, AutoTokenizer.from_pretrained(source, **options), unexpected
+
+
+def _check_device(device: str) -> None:
+    """Refuses a device before anything is read: a sum must come back from it."""
+    with foreign(f"--device {device} is not to be had here", InputError, expected=DEVICES):
+        place = torch.device(device)
+        if place.type == "cpu" and place.index:
+            raise ValueError(f"there is one cpu, and no cpu:{place.index}")
+        torch.ones(2, device=place).sum().cpu()
+
+
+def _check_ids(name: str, model: Any, tokenizer: Any) -> None:
+    """Refuses a tokenizer that may give ids which the model has no embedding of."""
+    with foreign(f"the vocabulary of {name} cannot be read", BackboneError):
+        rows = model.get_input_embeddings().weight.shape[0]
+        token, largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if largest >= rows:
         raise BackboneError(
-            f"cannot load backbone {source!r}",
-            expected="a registry name, a save_pretrained folder with safetensors, or a hub id",
-            found=_first_line(error),
-            hint="abi list --kind backbone",
-        ) from error
-    return model, tokenizer
+            f"the tokenizer of {name} is not that of its weights: token {token!r} has no embedding",
+            expected=f"ids below {rows:,}",
+            found=f"id {largest:,}",
+            hint="the tokenizer that the weights were trained with, or resize_token_embeddings",
+        )
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines() or ["no message"]
-    return f"{type(error).__name__}: {lines[0][:200]}"
-
-
-def _require_weights(folder: Path) -> None:
-    for pattern, what in (("config.json", "a config.json"), ("*.safetensors", "weights")):
-        if not any(folder.glob(pattern)):
-            pickled = " (pickled weights are never loaded)" if any(folder.glob("*.bin")) else ""
-            raise BackboneError(
-                f"backbone folder {folder} has no {what.removeprefix('a ')}{pickled}",
-                expected=f"{what} as save_pretrained writes it ({pattern})",
-            )
+@torch.no_grad()
+def _probe(backbone: Backbone) -> None:
+    """Refuses what cannot read a few tokens: settings whose nonsense shows only at work."""
+    with foreign(
+        f"{backbone.name} cannot read text", BackboneError,
+        expected="a configuration that fits its weights", hint="restore its config.json",
+    ):  # fmt: skip
+        if min(backbone.context - 1, backbone.n_layers) < 1:
+            raise ValueError(f"{backbone.n_layers} layers, a window of {backbone.context} tokens")
+        if not backbone.tokenizer("a text", return_offsets_mapping=True)["offset_mapping"]:
+            raise ValueError("a tokenizer that makes no token of a text")
+        ids = [n % backbone.vocab_size for n in range(min(4, backbone.context))]
+        states = backbone.read([Window(ids, range(1, len(ids) + 1), 0)], backbone.all_taps[-1:])
+        logits = backbone.head(states.h_last[:1])
+        if not torch.isfinite(logits.float()).all():
+            raise ValueError("logits that are NaN or infinite")
 
 
 @torch.no_grad()

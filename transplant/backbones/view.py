@@ -104,6 +104,7 @@ class Backbone(ABC):
         self.revision = revision
         self.weights_sha256 = weights_sha256 or hash_parameters(model)
         self.tokenizer_sha256 = hash_tokenizer(tokenizer)
+        self.notes: list[str] = []  # what was odd about its files, but does no harm
 
     @property
     def family(self) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.backbones.layercake import FORMS, LayerCakeForCausalLM
+from transplant.backbones.whole import load_whole
 from transplant.errors import InputError, NotFoundError, ShapeError
 from transplant.surgery.core import Core, open_core
 
@@ -133,7 +134,7 @@ def _observers(
     pasted: Path, core: Core, module: str, tokens: int, seed: int
 ) -> dict[str, Callable[[Mapping[str, Tensor]], Any]]:
     """What is compared, as functions of the module's tensors; each returns what `==` compares."""
-    model: Any = LayerCakeForCausalLM.from_pretrained(pasted).eval()
+    model, _ = load_whole(LayerCakeForCausalLM, str(pasted))
     installed = model.model.domain_modules[module]
     model.set_active(module, True)
     draw = torch.Generator().manual_seed(seed)

@@ -1,0 +1,316 @@
+"""A backbone is loaded whole or refused by name, whatever its folder holds."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tests.tiny import tiny_model
+from transplant.backbones.load import load_backbone
+from transplant.errors import BackboneError, InputError, NumericalError, TransplantError
+
+INDEX = "model.safetensors.index.json"
+DEEP = '{"a":' * 3000 + "1" + "}" * 3000
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory, tiny_tokenizer):
+    root = tmp_path_factory.mktemp("backbones")
+    for family in ("gpt2", "llama", "t5"):
+        tiny_model(family, tiny_tokenizer).save_pretrained(root / family)
+        tiny_tokenizer.save_pretrained(root / family)
+    return root
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    def copy(family):
+        return shutil.copytree(saved / family, tmp_path / family)
+
+    return copy
+
+
+def edit(file, change):
+    held = json.loads(file.read_text())
+    change(held)
+    file.write_text(json.dumps(held))
+
+
+def configure(path, **values):
+    edit(path / "config.json", lambda held: held.update(values))
+    return path
+
+
+def reweigh(path, change):
+    tensors = {
+        name: tensor.clone() for name, tensor in load_file(path / "model.safetensors").items()
+    }
+    change(tensors)
+    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
+    return path
+
+
+def shard(path, change):
+    tensors = load_file(path / "model.safetensors")
+    file = "model-00001-of-00001.safetensors"
+    save_file(tensors, path / file, metadata={"format": "pt"})
+    (path / "model.safetensors").unlink()
+    index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(tensors, file)}
+    change(index)
+    (path / INDEX).write_text(json.dumps(index))
+    return path
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "t5"])
+def test_a_whole_folder_is_loaded_without_a_note(folder, family):
+    assert load_backbone(folder(family)).notes == []
+
+
+def test_whole_shards_are_loaded(folder):
+    path = folder("llama")
+    plain = load_backbone(path)
+    assert load_backbone(shard(path, lambda _index: None)).weights_sha256 == plain.weights_sha256
+
+
+@pytest.mark.parametrize(
+    ("family", "name"),
+    [
+        ("gpt2", "transformer.h.1.mlp.c_fc.bias"),
+        ("gpt2", "transformer.wte.weight"),
+        ("llama", "lm_head.weight"),
+        ("llama", "model.norm.weight"),
+        ("t5", "encoder.final_layer_norm.weight"),
+    ],
+)
+def test_a_missing_weight_is_refused_by_name(folder, family, name):
+    path = reweigh(folder(family), lambda tensors: tensors.pop(name))
+    with pytest.raises(BackboneError, match=rf"(?s)missing.*{name}"):
+        load_backbone(path)
+
+
+def test_a_tied_head_may_be_absent_and_may_be_there(folder):
+    path = folder("gpt2")
+    before = load_backbone(path)
+    assert "lm_head.weight" not in load_file(path / "model.safetensors")
+    table = "transformer.wte.weight"
+    reweigh(path, lambda tensors: tensors.update({"lm_head.weight": tensors[table].clone()}))
+    assert load_backbone(path).weights_sha256 == before.weights_sha256
+
+
+def test_a_weight_of_another_shape_is_refused_by_name(folder):
+    path = reweigh(folder("llama"), lambda t: t.update({"model.norm.weight": torch.ones(3)}))
+    with pytest.raises(BackboneError, match=r"model\.norm\.weight of shape \[32\], found \[3\]"):
+        load_backbone(path)
+
+
+def test_more_layers_than_the_file_holds_are_refused(folder):
+    with pytest.raises(BackboneError, match=r"missing.*model\.layers\.2\."):
+        load_backbone(configure(folder("llama"), num_hidden_layers=3))
+
+
+@pytest.mark.parametrize(
+    ("family", "count"),
+    [
+        ("llama", {"num_hidden_layers": 1}), ("llama", {"num_hidden_layers": 0}),
+        ("gpt2", {"n_layer": 1}), ("t5", {"num_layers": 1, "num_decoder_layers": 2}),
+        ("t5", {"num_layers": 0}), ("t5", {"num_decoder_layers": 1}),
+    ],
+)  # fmt: skip
+def test_fewer_layers_than_the_file_holds_are_refused(folder, family, count):
+    with pytest.raises(BackboneError, match="leaves out layers"):
+        load_backbone(configure(folder(family), **count))
+
+
+def test_a_tensor_without_a_place_is_noted(folder):
+    path = reweigh(folder("llama"), lambda t: t.update({"score.weight": torch.ones(2, 2)}))
+    (note,) = load_backbone(path).notes
+    assert "score.weight" in note
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("name", ["transformer.wte.weight", "transformer.h.1.mlp.c_fc.bias"])
+def test_a_weight_that_is_no_number_is_named(folder, name, value):
+    path = reweigh(folder("gpt2"), lambda t: t[name].view(-1)[5:6].fill_(value))
+    with pytest.raises(NumericalError, match=rf"{name}.*in 1 of") as caught:
+        load_backbone(path)
+    assert "learning" not in str(caught.value)
+
+
+def test_a_weight_beyond_float16_is_named_there_alone(folder):
+    path = reweigh(folder("gpt2"), lambda t: t["transformer.ln_f.bias"][0:1].fill_(1e6))
+    load_backbone(path, dtype="bfloat16")
+    with pytest.raises(NumericalError, match=r"in float16.*transformer\.ln_f\.bias"):
+        load_backbone(path, dtype="float16")
+
+
+@pytest.mark.parametrize(
+    ("family", "values"),
+    [
+        *(("gpt2", {"n_layer": value}) for value in (None, "x", [], 1.5, -1, 10**9, 10**40)),
+        *(("gpt2", {"n_embd": value}) for value in (None, 0, 10**6, 10**9, 10**40)),
+        *(("gpt2", {"n_positions": value}) for value in (None, -1, 1, 10**9)),
+        *(("gpt2", {"model_type": value}) for value in (None, 5, [], {}, "nonsense", "llama")),
+        *(("gpt2", {"activation_function": value}) for value in (None, 7, "nonsense")),
+        ("gpt2", {"n_inner": 10**9}),
+        ("gpt2", {"vocab_size": 10**9}),
+        ("gpt2", {"quantization_config": 5}),
+        ("gpt2", {"dtype": "float99"}),
+        ("llama", {"num_attention_heads": 0}),
+        ("llama", {"max_position_embeddings": "long"}),
+        ("llama", {"rms_norm_eps": "small"}),
+        ("llama", {"rope_parameters": {"rope_type": "nonsense", "rope_theta": 1e4}}),
+        ("llama", {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 0}}),
+        ("llama", {"rope_parameters": {"rope_type": "default", "rope_theta": 0}}),
+        ("llama", {"rope_parameters": {"rope_type": "yarn"}}),
+        ("t5", {"decoder_start_token_id": None}),
+        ("t5", {"decoder_start_token_id": 10**6}),
+        ("t5", {"relative_attention_num_buckets": 0}),
+    ],
+)  # fmt: skip
+def test_a_configuration_that_cannot_be_is_refused(folder, family, values):
+    with pytest.raises((BackboneError, NumericalError)):
+        load_backbone(configure(folder(family), **values))
+
+
+def test_a_width_beyond_the_file_is_refused_before_memory_is_taken(folder, monkeypatch):
+    path = configure(folder("llama"), hidden_size=65536, intermediate_size=65536)
+    monkeypatch.setattr(
+        "transplant.backbones.load.load_whole", lambda *_a, **_k: pytest.fail("built")
+    )
+    with pytest.raises(BackboneError, match=r"numbers, which the file holds"):
+        load_backbone(path)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"null", b"[]", b"5", b'{"model_type": "gp', DEEP.encode(), b"[" * 10**5, b"\0" * 9],
+)
+def test_a_file_that_is_not_what_it_should_be_is_refused(folder, file, text):
+    path = folder("gpt2")
+    (path / file).write_bytes(text)
+    with pytest.raises(BackboneError):
+        load_backbone(path)
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("kind", ["folder", "loop", "nothing"])
+def test_what_is_no_file_is_refused(folder, file, kind):
+    path = folder("gpt2")
+    (path / file).unlink()
+    if kind == "folder":
+        (path / file).mkdir()
+    if kind == "loop":
+        (path / file).symlink_to(file)
+    with pytest.raises(BackboneError):
+        load_backbone(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda held: held.pop("model"),
+        lambda held: held.update(model=None),
+        lambda held: held["model"].update(vocab=None),
+        lambda held: held["model"].update(vocab={"a": -1}),
+        lambda held: held["model"].update(merges=["a b c d"]),
+        lambda held: held.update(added_tokens=[{"id": "x"}]),
+        lambda held: held.update(pre_tokenizer={"type": "nonsense"}),
+        lambda held: held.update(normalizer={"type": "Replace", "pattern": {"Regex": "*"}}),
+        lambda held: held["model"].update(vocab={}, merges=[]),
+    ],
+)
+def test_a_tokenizer_that_cannot_be_is_refused(folder, change):
+    path = folder("gpt2")
+    edit(path / "tokenizer.json", change)
+    with pytest.raises(BackboneError):
+        load_backbone(path)
+
+
+def test_a_token_without_an_embedding_is_refused_by_name(folder):
+    path = folder("gpt2")
+    token = {"id": 5000, "content": "<late>", "special": True, "single_word": False}
+    token |= {"lstrip": False, "rstrip": False, "normalized": False}
+    edit(path / "tokenizer.json", lambda held: held["added_tokens"].append(token))
+    with pytest.raises(BackboneError, match="'<late>' has no embedding"):
+        load_backbone(path)
+
+
+def test_a_table_shorter_than_the_vocabulary_is_refused(folder):
+    path = configure(folder("llama"), vocab_size=200)
+    names = ("model.embed_tokens.weight", "lm_head.weight")
+    reweigh(path, lambda t: t.update({name: t[name][:200].clone() for name in names}))
+    with pytest.raises(BackboneError, match="has no embedding"):
+        load_backbone(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda index: index["weight_map"].update({"model.norm.weight": "../x.safetensors"}),
+        lambda index: index["weight_map"].update({"model.norm.weight": "/etc/passwd"}),
+        lambda index: index["weight_map"].update({"model.norm.weight": "x.safetensors"}),
+        lambda index: index["weight_map"].update({"model.norm.weight": None}),
+        lambda index: index.pop("weight_map"),
+        lambda index: index.update(weight_map=None),
+        lambda index: index.update(weight_map={}),
+        lambda index: index.pop("metadata"),
+    ],
+)
+def test_an_index_of_other_files_is_refused(folder, change):
+    with pytest.raises(BackboneError):
+        load_backbone(shard(folder("llama"), change))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _data: b"",
+        lambda data: data[:4],
+        lambda data: data[: len(data) // 2],
+        lambda data: data + b"xx",
+        lambda data: struct.pack("<Q", 2**60) + data[8:],
+        lambda _data: struct.pack("<Q", 2) + b"[]",
+        lambda data: data[:8] + b"x" * (len(data) - 8),
+        lambda data: data.replace(b'"F32"', b'"Q32"', 1),
+        lambda data: data.replace(b'"shape":[', b'"shape":[-', 1),
+    ],
+)
+def test_damaged_safetensors_are_refused(folder, damage):
+    path = folder("gpt2")
+    file = path / "model.safetensors"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(BackboneError):
+        load_backbone(path)
+
+
+@pytest.mark.parametrize(
+    "device", ["meta", "cuda:99", "banana", "", "cpu:7", "hpu", "lazy", "auto"]
+)
+def test_a_device_that_is_not_there_is_refused_before_anything_is_read(device):
+    with pytest.raises(InputError, match="is not to be had here"):
+        load_backbone("./no-such-folder", device=device)
+
+
+def test_code_beside_the_weights_is_not_run(folder, tmp_path):
+    path = folder("gpt2")
+    ran = tmp_path / "ran"
+    (path / "own.py").write_text(f"open({str(ran)!r}, 'w')\n")
+    own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
+    load_backbone(configure(path, auto_map=own))  # a family that is known needs none
+    with pytest.raises(BackboneError):
+        load_backbone(configure(path, model_type="own"))
+    assert not ran.exists()
+
+
+def test_the_cause_is_kept(folder):
+    path = folder("gpt2")
+    (path / "config.json").write_text("{")
+    with pytest.raises(TransplantError) as caught:
+        load_backbone(path)
+    assert caught.value.__cause__ is not None
