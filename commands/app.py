@@ -25,6 +25,8 @@ VERBS = {
     "Registry": ("cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip
 """The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
+NO_TEXT = frozenset({"paste", "extract", "adapters", "train-reference", "demo", *VERBS["Registry"]})
+"""The verbs that read no corpus of the user's; the others take the options of text."""
 BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
 
 
@@ -43,7 +45,9 @@ app = typer.Typer(
 )
 for _panel, _names in VERBS.items():
     for _name in _names:
-        app.command(_name, rich_help_panel=_panel)(as_command(find_verb(_name)))
+        app.command(_name, rich_help_panel=_panel)(
+            as_command(find_verb(_name), reads_text=_name not in NO_TEXT)
+        )
 
 
 def main() -> None:

@@ -156,12 +156,14 @@ def _prepare(session: Session, job: CaptureJob, rank: Rank) -> _Prepared:
     from transplant.activations.capture import token_table
     from transplant.activations.layout import CaptureHeader
     from transplant.backbones.parts import block_width
+    from transplant.text.limits import stream_chars
     from transplant.text.splits import fingerprint
     from transplant.text.windows import cut_windows
 
     backbone = session.load_backbone(job.backbone)
     taps = _taps(backbone, job.taps)
-    documents = read_documents_of(session, job.data)
+    reach = stream_chars(train=job.max_tokens or 0)
+    documents = read_documents_of(session, job.data, stream_chars=reach)
     length = min(job.window, backbone.context)
     windows = cut_windows(documents, backbone.tokenizer, length, max_tokens=job.max_tokens)
     windows, used = _share(windows, documents[: windows[-1].document + 1], rank)
@@ -179,7 +181,11 @@ def _prepare(session: Session, job: CaptureJob, rank: Rank) -> _Prepared:
         widths=tuple(
             backbone.d_model if name.isdecimal() else block_width(backbone) for name in taps.names
         ),
-        made={"taps": job.taps, "max_tokens": job.max_tokens},
+        made={
+            "taps": job.taps,
+            "max_tokens": job.max_tokens,
+            **({"reading": dict(session.reading)} if session.reading else {}),
+        },
     )
     return _Prepared(
         backbone, windows, token_table(backbone, used, windows, job.pool), taps, header

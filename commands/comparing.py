@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from commands.corpora import read_splits, windows_of
+from commands.corpora import read_splits, recorded_reach, windows_of
 from commands.session import Session
 from transplant.errors import InputError
 
@@ -25,7 +25,9 @@ def compare_pair(session: Session, core: str, plain: str, eval_tokens: int) -> d
     of_core = session.registry.find("backbone", core).manifest
     of_plain = session.registry.find("backbone", plain).manifest
     recipe = _common_recipe(of_core, of_plain)
-    splits = read_splits(session, recipe["data"], recipe["max_chars"])
+    splits = read_splits(
+        session, recipe["data"], recipe["max_chars"], recorded_reach(of_core.made, recipe["data"])
+    )
     if splits.fingerprint != of_core.made["split"]:
         session.out.warn(
             f"{recipe['data']} has changed since {core} was trained: documents held out now may "

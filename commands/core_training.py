@@ -58,13 +58,15 @@ def run_core_job(session: Session, job: CoreJob, *, resume: bool) -> dict[str, A
     from transplant.backbones.fingerprint import hash_tokenizer
     from transplant.backbones.load import view_of
     from transplant.evaluation.likelihood import score_documents
+    from transplant.text.limits import stream_chars
     from transplant.text.windows import pack_tokens
     from transplant.training.checkpoint import CheckpointFile
     from transplant.training.pretrain import pretrain
 
     refuse_taken(session, job.name)
     began = time.monotonic()
-    splits = read_splits(session, job.data, job.max_chars)
+    reach = stream_chars(train=job.config.tokens, evaluation=job.eval_tokens)
+    splits = read_splits(session, job.data, job.max_chars, reach)
     tokenizer = _tokenizer(session, job, splits)
     model: Any = _untrained(job, tokenizer)
     model.to(session.device)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError
+from transplant.errors import CorpusError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from commands.session import Session
     from transplant.backbones.view import Backbone
-    from transplant.text.documents import Document
+    from transplant.text.documents import Corpus, Document
     from transplant.text.splits import Splits
     from transplant.text.windows import Window
 
@@ -21,20 +21,63 @@ DONOR = "donor"
 """What a donor writes itself, where a move asks for text to pair on."""
 
 
-def read_splits(session: Session, source: str, max_chars: int | None = None) -> Splits:
-    """The three splits of a corpus."""
+NAMED = 20  # files and rows left out that a run names; all of them are counted
+
+
+def read_splits(
+    session: Session, source: str, max_chars: int | None = None, stream_chars: int | None = None
+) -> Splits:
+    """The three splits of a corpus; of a stream, as far as `stream_chars` says."""
     _refuse_donor(source)
     session.out.note(f"reading {source}")
-    return _read(source, max_chars)
+    corpus, splits = _split(source, max_chars, stream_chars, session.skip_bad)
+    _note(session, source, corpus)
+    return splits
 
 
-def read_documents_of(session: Session, source: str) -> list[Document]:
-    """All documents of a corpus, in its own order."""
-    from transplant.text.documents import read_documents
-
+def read_documents_of(
+    session: Session, source: str, max_chars: int | None = None, stream_chars: int | None = None
+) -> list[Document]:
+    """All documents of a corpus, in its own order; of a stream, as far as `stream_chars` says."""
     _refuse_donor(source)
     session.out.note(f"reading {source}")
-    return read_documents(source)
+    corpus = _read(source, max_chars, stream_chars, session.skip_bad)
+    _note(session, source, corpus)
+    return corpus.documents
+
+
+def recorded_reach(made: Mapping[str, Any], source: str) -> int | None:
+    """How far a run read a stream, by what it recorded: another one that reads as far splits it so.
+
+    Args:
+        made: of a manifest or a result.
+        source: the corpus.
+
+    Returns:
+        The characters, or None where it is not recorded.
+    """
+    reading = made.get("reading") or {}
+    return (reading.get(source) or {}).get("stream_chars")
+
+
+def _note(session: Session, source: str, corpus: Corpus) -> None:
+    """Says what of a source was not read, and keeps it for the run's facts."""
+    facts: dict[str, Any] = {}
+    if corpus.reach is not None:
+        characters = sum(len(document.text) for document in corpus.documents)
+        facts["stream_chars"] = corpus.reach
+        session.out.note(
+            f"{source} is read no further than budgets need: {len(corpus.documents):,} documents, "
+            f"{characters:,} characters"
+        )
+    if corpus.skipped:
+        facts |= {"skipped": len(corpus.skipped), "first_skipped": [*corpus.skipped[:NAMED]]}
+    if facts and session.reading.get(source) != facts:
+        session.reading[source] = facts
+        for line in corpus.skipped[:NAMED]:
+            session.out.warn(f"left out: {line}")
+        if len(corpus.skipped) > NAMED:
+            session.out.warn(f"left out: {len(corpus.skipped) - NAMED:,} more of {source}")
 
 
 def _refuse_donor(source: str) -> None:
@@ -46,11 +89,29 @@ def _refuse_donor(source: str) -> None:
 
 
 @lru_cache(maxsize=4)
-def _read(source: str, max_chars: int | None) -> Splits:
-    from transplant.text.documents import read_documents
+def _split(
+    source: str, max_chars: int | None, stream_chars: int | None, skip_bad: bool
+) -> tuple[Corpus, Splits]:
     from transplant.text.splits import split_documents
 
-    return split_documents(read_documents(source, max_chars=max_chars))
+    corpus = _read(source, max_chars, stream_chars, skip_bad)
+    return corpus, split_documents(corpus.documents)
+
+
+def _read(source: str, max_chars: int | None, stream_chars: int | None, skip_bad: bool) -> Corpus:
+    from transplant.text.documents import LEAVE_OUT, read_corpus
+
+    try:
+        return read_corpus(
+            source, max_chars=max_chars, stream_chars=stream_chars, skip_bad=skip_bad
+        )
+    except CorpusError as error:
+        if error.hint is None or LEAVE_OUT not in error.hint:
+            raise
+        hint = error.hint.replace(LEAVE_OUT, f"--{LEAVE_OUT.replace('_', '-')}")
+        raise CorpusError(
+            error.what, expected=error.expected, found=error.found, hint=hint
+        ) from error
 
 
 def windows_of(

@@ -130,8 +130,15 @@ class Fusing:
     @cached_property
     def texts(self) -> dict[str, Splits]:
         """The texts by name, split."""
+        from transplant.text.limits import stream_chars
+
         names = self.data or tuple(self._own_text(name) for name in self.members)
-        return {name: read_splits(self.session, name, 8_000_000) for name in dict.fromkeys(names)}
+        reach = stream_chars(
+            train=self.config.train_tokens, calibration=self.config.calibration_tokens
+        )
+        return {
+            name: read_splits(self.session, name, 8_000_000, reach) for name in dict.fromkeys(names)
+        }
 
     def _own_text(self, member: str) -> str:
         manifest = self.entries[member][0].manifest

@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import describe, refuse_existing, tensors_of
-from commands.corpora import read_splits, windows_of
+from commands.corpora import read_splits, recorded_reach, windows_of
 from commands.updating import open_hosted
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
@@ -42,7 +42,10 @@ def gate_report(
     if corpus == general:
         raise InputError(f"--general {general} is the domain of {name}", expected="other text")
     backbone, correction = hosted.backbone, hosted.correction
-    splits = [read_splits(session, corpus), read_splits(session, general, GENERAL_CHARS)]
+    splits = [
+        read_splits(session, corpus, stream_chars=recorded_reach(manifest.made, corpus)),
+        read_splits(session, general, GENERAL_CHARS),
+    ]
     began = time.monotonic()
     with backbone.frozen():
         domain, other = (_text(backbone, side, config) for side in splits)

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from commands.artifacts import refuse_existing, store_bridge, store_hosted
-from commands.corpora import DONOR, read_splits, windows_of
+from commands.corpora import DONOR, read_splits, recorded_reach, windows_of
 from commands.session import Session
 from commands.steps import Stepwise
 from transplant.calibration.config import MoveConfig
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 
 LEAST_WRITTEN = 60  # documents: some must be held out
+EXCERPT_TOKENS = 400  # of a stream for each excerpt that is chosen: more to choose from
 GAIN_TOKENS = 12_000  # of the calibration split
 
 
@@ -108,9 +109,13 @@ class Move(Stepwise):
     @cached_property
     def pairing_text(self) -> Splits:
         """The pairing text, split."""
+        from transplant.text.limits import stream_chars
+
         if self.data == DONOR:
             return self._donors_text()
-        return read_splits(self.session, self.data, self.config.text_chars)
+        config = self.config
+        reach = stream_chars(train=EXCERPT_TOKENS * config.excerpts)
+        return read_splits(self.session, self.data, config.text_chars, reach)
 
     def _donors_text(self) -> Splits:
         """What the donor writes: enough that the excerpts can be cut from its training split."""
@@ -140,7 +145,8 @@ class Move(Stepwise):
     @cached_property
     def domain_text(self) -> Splits:
         """The domain's text, split."""
-        splits = read_splits(self.session, self.domain_source)
+        reach = recorded_reach(self.manifest.made, self.domain_source)
+        splits = read_splits(self.session, self.domain_source, stream_chars=reach)
         trained_on = self.manifest.made.get("split")
         if self.domain_data is None and trained_on != splits.fingerprint:
             self.session.out.warn(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
-from commands.corpora import read_splits, windows_of
+from commands.corpora import read_splits, recorded_reach, windows_of
 from commands.session import Session
 from transplant.errors import InputError
 
@@ -26,7 +26,9 @@ def recompute(session: Session, library: Registry, move: dict[str, Any]) -> dict
     from transplant.evaluation.recomputed import OTHER_TEXT, SAME_TEXT, compare_numbers
 
     hosted, native, donor = load_systems(session, library, move)
-    splits = read_splits(session, str(move["made"]["corpus"]))
+    corpus = str(move["made"]["corpus"])
+    reach = recorded_reach(move["made"], corpus)
+    splits = read_splits(session, corpus, stream_chars=reach)
     same = splits.fingerprint == move["split"]
     windows = windows_of(hosted.backbone, splits.eval, 512, 10**9)
     found = numbers_of(session, move, (hosted, native, donor), windows)

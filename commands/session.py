@@ -7,7 +7,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -45,6 +45,19 @@ SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
 }
+# Of the verbs that read a corpus, beside those.
+TEXT_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "skip_bad": (
+        Annotated[
+            bool,
+            typer.Option(
+                "--skip-bad",
+                help="Leave out files and rows of the text that cannot be read, by name.",
+            ),
+        ],
+        False,
+    ),
+}
 
 
 class NotPassedError(Exception):
@@ -61,6 +74,10 @@ class Session:
     seed: int
     device: str
     registry_root: Path | None
+    skip_bad: bool = False
+    """Whether what cannot be read of a corpus is left out."""
+    reading: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """What was not read of which corpus, where that is not all of it."""
 
     @functools.cached_property
     def registry(self) -> Registry:
@@ -156,27 +173,29 @@ class Session:
             "options": self.options,
             "seed": self.seed,
             "versions": transplant.versions(),
+            **({"reading": dict(self.reading)} if self.reading else {}),
             **facts,
         }
 
 
-def as_command(verb: Callable[..., None]) -> Callable[..., None]:
+def as_command(verb: Callable[..., None], *, reads_text: bool = False) -> Callable[..., None]:
     """Gives a verb the shared options and turns what it raises into exit codes.
 
     The verb takes a `Session` first; Typer sees the other parameters, those that are a group field
-    by field, and the shared ones.
+    by field, the shared ones, and those of text where it reads any.
     """
     own = parameters_of(verb)
+    options = SHARED_OPTIONS | (TEXT_OPTIONS if reads_text else {})
     shared = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
         )
-        for name, (annotation, default) in SHARED_OPTIONS.items()
+        for name, (annotation, default) in options.items()
     ]
 
     @functools.wraps(verb)
     def command(**values: Any) -> None:
-        common = {name: values.pop(name) for name in SHARED_OPTIONS}
+        common = {name: values.pop(name) for name in options}
         out = Output(as_json=common["as_json"], quiet=common["quiet"])
         session = Session(
             verb=verb.__name__.strip("_"),
@@ -185,6 +204,7 @@ def as_command(verb: Callable[..., None]) -> Callable[..., None]:
             seed=common["seed"],
             device=common["device"],
             registry_root=common["registry"],
+            skip_bad=common.get("skip_bad", False),
         )
         taken = grouped(verb, values)
         raise typer.Exit(_run(verb, session, taken, debug=common["debug"]))

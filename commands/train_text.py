@@ -45,8 +45,12 @@ def text_of_corpus(
     """Windows of a corpus, which the backbone has still to read."""
     from transplant.alignment.tokens import count_tokens
     from transplant.evaluation.likelihood import score_documents
+    from transplant.text.limits import stream_chars
 
-    splits = read_splits(session, corpus)
+    reach = stream_chars(
+        train=config.train_tokens, calibration=config.calibration_tokens, evaluation=eval_tokens
+    )
+    splits = read_splits(session, corpus, stream_chars=reach)
     train = windows_of(backbone, splits.train, config.window, config.train_tokens)
 
     def score(correction: Correction) -> dict[str, Likelihood]:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from commands.corpora import read_splits, windows_of
+from commands.corpora import read_splits, recorded_reach, windows_of
 from commands.natives import native_recipe_of
 from commands.session import Session
 from commands.steps import Stepwise
@@ -93,7 +93,8 @@ class Study(Stepwise):
             )  # fmt: skip
         assert hosted.correction is not None
         corpus = str(manifest.made.get("corpus", manifest.domain))
-        splits = read_splits(self.session, corpus)
+        reach = recorded_reach(manifest.made, corpus)
+        splits = read_splits(self.session, corpus, stream_chars=reach)
         refuse_domain_text(text, splits, name, corpus)
         recipe = native_recipe_of(manifest)
 
@@ -124,7 +125,7 @@ class Study(Stepwise):
         if config.kind in ROUNDING_KINDS:
             budget = config.window  # they read none
         chars = min(max(CHARS_PER_TOKEN * budget * parts, LEAST_CHARS), MOST_CHARS)
-        splits = read_splits(self.session, corpus, chars)
+        splits = read_splits(self.session, corpus, chars, chars)
         held = windows_of(backbone, splits.eval, config.window, UPDATE_EVAL_TOKENS)
         texts = []
         for part in range(parts):

@@ -15,6 +15,7 @@ from transplant.errors import InputError
 from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig, PowerConfig
 
 NIB, POWER = NIBConfig(), PowerConfig()
+SPARE = 4  # chunks of a stream that a seed draws one from, at least
 
 
 def nib(
@@ -45,6 +46,7 @@ def nib(
     from commands.render.nib import nib_table, power_table
     from transplant.evaluation.nib import run_nib
     from transplant.evaluation.scoring import hosted_logits
+    from transplant.text.limits import stream_chars
 
     one, other = session.load(anchor), session.load(candidate)
     if one.backbone.weights_sha256 != other.backbone.weights_sha256:
@@ -57,7 +59,8 @@ def nib(
     source = data or session.domain_source(candidate) or session.domain_source(anchor)
     if source is None:
         raise InputError("two raw backbones have no domain", hint="--data python")
-    splits = read_splits(session, source)
+    reach = stream_chars(evaluation=SPARE * chunks * chunk_length)
+    splits = read_splits(session, source, stream_chars=reach)
     backbone = one.backbone
     windows = windows_of(backbone, splits.eval, chunk_length, 10**9)
     of_anchor = partial(hosted_logits, one)

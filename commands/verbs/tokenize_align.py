@@ -29,15 +29,15 @@ def tokenize_align(
 ) -> None:
     """Spell the tokens of one backbone in those of another."""
     from commands.artifacts import describe, refuse_existing
+    from commands.corpora import read_documents_of
     from commands.tokens import map_name, measure_pairs
     from transplant.alignment.token_map import KINDS, map_tokens
-    from transplant.text.documents import read_documents
 
     stored = name or map_name(source)
     if not replace:
         refuse_existing(session, ("tokens",), stored, to, None)
     donor, target = session.load_backbone(source), session.load_backbone(to)
-    documents = read_documents(data, max_chars=characters)
+    documents = read_documents_of(session, data, characters, characters)
     found = map_tokens(donor.tokenizer, target.tokenizer, target.vocab_size)
     counts, pairs = measure_pairs(donor, target, documents)
     results = {

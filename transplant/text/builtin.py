@@ -32,7 +32,7 @@ def prose() -> Iterator[tuple[str, str]]:
             if text and len(text) >= MIN_DOCSTRING and hash(text) not in seen:
                 seen.add(hash(text))
                 parts.append(text)
-        document = "\n\n".join(parts)
+        document = "\n\n".join(part for part in parts if _is_unicode(part))
         if len(document) >= MIN_DOCUMENT:
             yield name, document
 
@@ -81,9 +81,18 @@ def _parsed(root: Path, skipped: frozenset[str]) -> Iterator[tuple[str, ast.Modu
             with warnings.catch_warnings():  # other people's invalid escapes are not our news
                 warnings.simplefilter("ignore")
                 tree = ast.parse(source)
-        except (SyntaxError, ValueError, OSError):
-            continue  # a template or a file of another encoding is no text for this purpose
+        except (SyntaxError, ValueError, OSError, RecursionError, MemoryError):
+            continue  # a template, another encoding, or deeper than the parser: no text for us
         yield str(name), tree, source
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it holds no half of a surrogate pair, which a literal may escape."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _comments(lines: Iterable[str]) -> Iterator[str]:

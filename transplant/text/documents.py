@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from transplant.errors import CorpusError, InputError
-from transplant.text import builtin
+from transplant.errors import CorpusError, InputError, foreign
+from transplant.text import builtin, limits
 from transplant.text.dedup import drop_near_duplicates
-from transplant.text.pgn import read_games
+from transplant.text.files import UNDERSTOOD, check_file, list_files, read_file
+from transplant.text.hub import from_datasets
+from transplant.text.rows import TEXT_COLUMNS, Row
 
-TEXT_COLUMNS = ("text", "content", "document")
-SOURCES_HINT = (
-    "a folder, a .txt, .jsonl, .parquet or .pgn file, a `datasets` id, `prose`, `prose2` or "
-    "`python`"
-)
+__all__ = ["TEXT_COLUMNS", "Corpus", "Document", "read_corpus", "read_documents"]
+
+SOURCES_HINT = f"a folder, a file ({UNDERSTOOD}), a `datasets` id, `prose`, `prose2` or `python`"
+LEAVE_OUT = "skip_bad leaves it out"
 
 
 @dataclass(frozen=True)
@@ -34,157 +35,152 @@ class Document:
         return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def read_documents(source: str, *, max_chars: int | None = None) -> list[Document]:
-    """Reads a corpus and drops its near-duplicates.
+@dataclass(frozen=True)
+class Corpus:
+    """What was read of a source."""
 
-    Args:
-        source: `prose`, `prose2` or `python` (rebuilt from what is installed), a folder, a `.txt`,
-            `.jsonl`, `.parquet` or `.pgn` file, or the id of a data set for the `datasets`
-            package. Each chess game of a `.pgn` file is one document: its movetext alone.
-        max_chars: stop after this many characters; the built-in corpora are visited in the order
-            of their hashed paths, so a smaller corpus is a sample of the larger one.
+    documents: list[Document]
+    """Without near-duplicates, in the source's own order."""
+    skipped: tuple[str, ...]
+    """What could not be read and was left out: an error's line for each."""
+    reach: int | None
+    """The characters after which a stream was not read on; None where all was read."""
+
+
+@dataclass
+class _Source:
+    """A source while it is read."""
+
+    name: str
+    skip_bad: bool
+    skipped: list[str] = field(default_factory=list)
+    is_stream: bool = False
+
+    def leave_out(self, error: CorpusError) -> None:
+        """Notes a file or row that is left out, or refuses it."""
+        if not self.skip_bad:
+            hint = f"{error.hint}; {LEAVE_OUT}" if error.hint else LEAVE_OUT
+            raise CorpusError(
+                error.what, expected=error.expected, found=error.found, hint=hint
+            ) from error
+        # A file's name may hold bytes that no manifest can.
+        self.skipped.append(str(error).encode("utf-8", "backslashreplace").decode())
+
+
+def read_documents(source: str, *, max_chars: int | None = None) -> list[Document]:
+    """The documents that `read_corpus` reads, and none of its facts.
 
     Raises:
-        CorpusError: nothing there, nothing readable, or no text left.
+        CorpusError: as `read_corpus` does.
+    """
+    return read_corpus(source, max_chars=max_chars).documents
+
+
+def read_corpus(
+    source: str,
+    *,
+    max_chars: int | None = None,
+    stream_chars: int | None = None,
+    skip_bad: bool = False,
+) -> Corpus:
+    """Reads a corpus and drops its near-duplicates.
+
+    A data set, which may have no end, and files of more than `WHOLE_BYTES` are streams: no more of
+    them is read than budgets need. They are read from their beginning and not shuffled, so that a
+    document is on the same side of a split however far they are read. Reading ends after
+    `stream_chars` characters that are at least `LEAST_DOCUMENTS` documents, at the latest after
+    `STRETCH` times as many characters, or a row for each `ROW_CHARS` of them.
+
+    Args:
+        source: `prose`, `prose2` or `python` (rebuilt from what is installed), a folder, a file, or
+            the id of a data set for the `datasets` package. A text or source file is one document,
+            as is each game of a `.pgn` file (its movetext alone), each line of a `.jsonl` file,
+            each element of a `.json` list, and each row of a `.csv`, `.tsv` or `.parquet` table.
+            In a folder all files are read but hidden ones and `__pycache__`.
+        max_chars: stop after this many characters; the built-in corpora are visited in the order
+            of their hashed paths, so a smaller corpus is a sample of the larger one.
+        stream_chars: how far a stream is read; `limits.stream_chars` gives it for budgets, None
+            for the default ones.
+        skip_bad: leave out files of a folder, and rows of a file or a data set, that cannot be
+            read; else the first one is refused by name.
+
+    Raises:
+        CorpusError: nothing there, something that cannot be read, or no text left.
+        InputError: `max_chars` is not positive.
     """
     if max_chars is not None and max_chars <= 0:
         raise InputError("max_chars must be positive", found=max_chars)
-    try:
-        taken = _take(_iterate(source), max_chars)
-    except OSError as error:
-        raise CorpusError(f"cannot read corpus {source!r}", found=str(error)) from error
+    reading = _Source(source, skip_bad)
+    with foreign(f"cannot read corpus {source!r}", CorpusError):
+        reach = stream_chars or limits.STREAM_CHARS
+        taken, stopped = _take(reading, max_chars, reach)
     if not taken:
-        raise CorpusError(f"corpus {source!r} is empty", hint=f"give {SOURCES_HINT}")
+        raise CorpusError(
+            f"corpus {source!r} is empty", hint=f"give {SOURCES_HINT}",
+            found=f"{len(reading.skipped)} that cannot be read" if reading.skipped else None,
+        )  # fmt: skip
     kept = drop_near_duplicates([document.text for document in taken])
-    return [taken[index] for index in kept]
+    documents = [taken[index] for index in kept]
+    return Corpus(documents, tuple(reading.skipped), reach if stopped else None)
 
 
-def _take(documents: Iterator[Document], max_chars: int | None) -> list[Document]:
+def _take(reading: _Source, max_chars: int | None, reach: int) -> tuple[list[Document], bool]:
+    """The documents that have text, and whether a stream was left before its end."""
     taken: list[Document] = []
     total = 0
-    for document in documents:
-        if not document.text.strip():
-            continue
-        taken.append(document)
-        total += len(document.text)
-        if max_chars is not None and total >= max_chars:
-            break
-    return taken
+    for number, row in enumerate(_iterate(reading), start=1):
+        if isinstance(row, CorpusError):
+            reading.leave_out(row)
+        elif row[0].strip():
+            taken.append(Document(*row))
+            total += len(row[0])
+            if max_chars is not None and total >= max_chars:
+                break
+        if reading.is_stream and limits.is_enough(total, len(taken), number, reach):
+            return taken, True
+    return taken, False
 
 
-def _iterate(source: str) -> Iterator[Document]:
+def _iterate(reading: _Source) -> Iterator[Row]:
+    source = reading.name
     if source in builtin.BUILTIN:
         for name, text in builtin.BUILTIN[source]():
-            yield Document(text, name)
+            yield text, name
         return
     path = Path(source).expanduser()
+    if not source.strip():
+        raise CorpusError(f"no such corpus: {source!r}", hint=f"give {SOURCES_HINT}")
     if path.is_dir():
-        yield from _from_folder(path)
-    elif path.is_file():
-        yield from _from_file(path)
+        yield from _from_folder(path, reading)
+    elif os.path.lexists(path):
+        reading.is_stream = check_file(path) > limits.WHOLE_BYTES
+        with foreign(f"{path} cannot be read", CorpusError):
+            yield from read_file(path)
     elif source.count("/") <= 1 and not path.suffix and not source.startswith((".", "~", "/")):
-        yield from _from_datasets(source)
+        reading.is_stream = True
+        yield from from_datasets(source, SOURCES_HINT)
     else:
         raise CorpusError(f"no such corpus: {source}", hint=f"give {SOURCES_HINT}")
 
 
-def _from_folder(folder: Path) -> Iterator[Document]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not hidden and _looks_like_text(path):
-            yield from _from_file(path)
-
-
-def _looks_like_text(path: Path) -> bool:
-    with path.open("rb") as handle:
-        return path.suffix == ".parquet" or b"\0" not in handle.read(4096)
-
-
-def _from_file(path: Path) -> Iterator[Document]:
-    if path.suffix == ".jsonl":
-        return _from_jsonl(path)
-    if path.suffix == ".parquet":
-        return _from_parquet(path)
-    if path.suffix.lower() == ".pgn":  # old archives have it in capitals
-        return (Document(text, f"{path}:{line}") for line, text in read_games(path))
-    return iter([Document(_decode(path), str(path))])
-
-
-def _decode(path: Path) -> str:
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")  # a byte-order mark is no text
-    except UnicodeDecodeError as error:
-        raise CorpusError(
-            f"{path} is not text", expected="UTF-8", found=f"byte {error.start} that is not"
-        ) from error
-    if "\0" in text:
-        raise CorpusError(f"{path} is not text", expected="UTF-8 text", found="null bytes")
-    return text
-
-
-def _from_jsonl(path: Path) -> Iterator[Document]:
-    for number, line in enumerate(_decode(path).split("\n"), start=1):
-        if not line.strip():
-            continue
+def _from_folder(folder: Path, reading: _Source) -> Iterator[Row]:
+    """The rows of all files, after all their names have been looked at."""
+    sizes: dict[Path, int] = {}
+    for path in list_files(folder):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise CorpusError(f"{path}:{number} is not JSON", found=error.msg) from error
-        yield Document(_text_of(row, f"{path}:{number}"), f"{path}:{number}")
+            sizes[path] = check_file(path)
+        except CorpusError as error:
+            reading.leave_out(error)
+    reading.is_stream = sum(sizes.values()) > limits.WHOLE_BYTES
+    for path, size in sizes.items():
+        yield from _from_file_of_folder(path, size, reading)
 
 
-def _text_of(row: object, where: str) -> str:
-    if isinstance(row, dict):
-        row = next((row[key] for key in TEXT_COLUMNS if isinstance(row.get(key), str)), None)
-    if not isinstance(row, str):
-        raise CorpusError(f"{where} has no text", expected=f"a string or a field of {TEXT_COLUMNS}")
+def _from_file_of_folder(path: Path, size: int, reading: _Source) -> Iterator[Row]:
+    """A file that breaks off is left out whole, unless it is too large to be held back."""
     try:
-        row.encode("utf-8")
-    except UnicodeEncodeError as error:  # JSON can escape what no UTF-8 file can hold
-        raise CorpusError(
-            f"{where} is not text", expected="Unicode", found="half of a surrogate pair"
-        ) from error
-    return row
-
-
-def _from_parquet(path: Path) -> Iterator[Document]:
-    try:
-        import pyarrow
-        import pyarrow.parquet as parquet
-    except ImportError as error:
-        raise CorpusError(
-            f"{path} needs the package pyarrow", hint="pip install 'abi-transplant[data]'"
-        ) from error
-    number = 0
-    try:
-        with parquet.ParquetFile(path) as file:
-            for batch in file.iter_batches():
-                for row in batch.to_pylist():
-                    yield Document(_text_of(row, f"{path}:{number}"), f"{path}:{number}")
-                    number += 1
-    except pyarrow.ArrowException as error:
-        raise CorpusError(f"{path} is not readable as parquet", found=error) from error
-
-
-def _from_datasets(name: str) -> Iterator[Document]:
-    try:
-        import datasets
-    except ImportError as error:
-        raise CorpusError(
-            f"no file or folder {name!r}, and reading it as a data set needs `datasets`",
-            hint="pip install 'abi-transplant[data]'",
-        ) from error
-    try:
-        rows: Iterable[object] = datasets.load_dataset(name, split="train", streaming=True)
-        first_rows = iter(rows)
-        for number, row in enumerate(first_rows):
-            yield Document(_text_of(row, f"{name}[{number}]"), f"{name}[{number}]")
-    except CorpusError:
-        raise
-    except Exception as error:
-        raise CorpusError(
-            f"corpus {name!r} is no file, no folder, and `datasets` cannot load it",
-            found=f"{type(error).__name__}: {str(error).splitlines()[0][:160]}",
-            hint=f"give {SOURCES_HINT}",
-        ) from error
+        with foreign(f"{path} cannot be read", CorpusError):
+            rows = read_file(path)
+            yield from rows if size > limits.WHOLE_BYTES else list(rows)
+    except CorpusError as error:
+        reading.leave_out(error)

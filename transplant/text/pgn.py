@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from transplant.errors import CorpusError
+from transplant.text.limits import LARGEST_BYTES
+from transplant.text.rows import too_large
 
 RESULTS = frozenset({"1-0", "0-1", "1/2-1/2", "*"})
 
@@ -122,7 +124,10 @@ def _tokens(path: Path) -> Iterator[tuple[int, str]]:
 
 def _lines(path: Path) -> Iterator[str]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as handle:
-        for number, line in enumerate(handle, start=1):
+        lines = iter(lambda: handle.readline(LARGEST_BYTES + 1), "")
+        for number, line in enumerate(lines, start=1):
+            if len(line) > LARGEST_BYTES:
+                raise too_large(f"{path}:{number}", path.stat().st_size)
             if "\0" in line:
                 raise CorpusError(
                     f"{path}:{number} is not text", expected="UTF-8 text", found="null bytes"

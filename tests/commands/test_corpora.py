@@ -1,0 +1,97 @@
+"""What the verbs read of a corpus: bad files by name, and no more of a stream than they need."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import shutil
+from pathlib import Path
+
+import datasets
+import pytest
+
+from commands import corpora
+from registry.store import Registry
+from tests.commands.conftest import TINY
+from tests.conftest import write_document
+
+FEW = ("--steps", "2", "--window", "64", "--batch", "2", "--tokens", "4000", "--d-abi", "16")
+REACH = 200_000
+
+
+@pytest.fixture
+def spoiled(corpus, tmp_path) -> Path:
+    """The corpus, with a file that is not understood and one that is not text."""
+    folder = Path(shutil.copytree(corpus, tmp_path / "spoiled"))
+    (folder / "report.pdf").write_bytes(b"%PDF-1.7 and more")
+    (folder / "table.CSV").write_text("id,label\n1,2\n")
+    return folder
+
+
+def test_a_bad_file_is_named_with_how_to_leave_it_out(abi, spoiled):
+    words = ("train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", str(spoiled), *TINY)
+    ran = abi(*words, "--json")
+    assert ran.code == 1
+    assert ran.json["error"] == "CorpusError"
+    assert "report.pdf" in ran.json["what"]
+    assert ran.json["hint"] == "--skip-bad leaves it out"
+    assert abi("show", "tales@tiny-gpt2", "--json").code == 1
+    ran = abi(*words, "--skip-bad", "--json")
+    assert ran.code == 0, ran.err
+    for name in ("report.pdf", "table.CSV"):
+        assert name in ran.err
+    made = Registry.open(abi.root).find("module", "tales", "tiny-gpt2").manifest.made
+    assert made["reading"][str(spoiled)]["skipped"] == 2
+    assert "report.pdf" in made["reading"][str(spoiled)]["first_skipped"][0]
+    plain = abi(*(abi.corpus if word == str(spoiled) else word for word in words),
+                "--name", "plain", "--json")  # fmt: skip
+    assert plain.json["split"] == ran.json["split"]
+    made = Registry.open(abi.root).find("module", "plain", "tiny-gpt2").manifest.made
+    assert "reading" not in made
+
+
+@pytest.fixture
+def rows_read(monkeypatch):
+    """A data set without end in place of any other; how many rows of it were read."""
+    read: list[int] = []
+
+    def load_dataset(*_, **__):
+        draw = random.Random(0)
+        for number in itertools.count():
+            read.append(number)
+            assert number < 10_000, "read without end"
+            yield {"text": f"{number} {write_document(draw.randrange(10**9))}"}
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr("transplant.text.limits.STREAM_CHARS", REACH)
+    corpora._split.cache_clear()
+    yield read
+    corpora._split.cache_clear()
+
+
+def test_every_verb_reads_an_endless_data_set_to_its_bound(abi, tmp_path, rows_read):
+    train = ("train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", "endless", *FEW)
+    module, file = "tales@tiny-gpt2", str(tmp_path / "acts.h5")
+    for words in (
+        (*train, "--eval-tokens", "400"),
+        ("train", "--backbone", "tiny-llama", "--domain", "tales", "--data", "endless", *FEW,
+         "--eval-tokens", "400"),
+        ("nib", "--anchor", "tiny-gpt2", "--candidate", module, "--chunks", "2",
+         "--chunk-length", "64"),
+        ("transfer", "--module", module, "--to", "tiny-llama", "--data", "endless", "--excerpts",
+         "40", "--eval-tokens", "400"),
+        ("capture", "--backbone", "tiny-gpt2", "--data", "endless", "--window", "64",
+         "--max-tokens", "2000", "--out", file),
+        ("capture", "--verify", file),
+        ("invariance", "--module", module, "--update-data", "endless-other", "--steps", "2",
+         "--eval-tokens", "400"),
+    ):  # fmt: skip
+        rows_read.clear()
+        ran = abi(*words, "--json")
+        assert ran.code in (0, 3), (words[0], ran.out, ran.err)
+        assert "has changed" not in ran.err, words[0]
+        assert "is read no further than budgets need" in ran.err or "--verify" in words
+    made = Registry.open(abi.root).find("module", "tales", "tiny-gpt2").manifest.made
+    assert made["reading"] == {
+        "endless": {"stream_chars": made["reading"]["endless"]["stream_chars"]}
+    }
