@@ -101,10 +101,12 @@ def _files(a: Side, b: Side) -> PairedSides:
             d_model=header.widths[header.taps.index(a.tap)],
             weights_sha256=header.backbone_sha256,
             tokenizer_sha256=header.tokenizer_sha256,
+            config_sha256=header.config_sha256,
         )
         facts = {
             "corpus_fingerprint": header.corpus_fingerprint,
             "to_weights": other.header.backbone_sha256,
+            "to_config": other.header.config_sha256,
         }
     return PairedSides(rows[True], rows[False], reads, facts)
 
@@ -132,7 +134,12 @@ def _layers(session: Session, a: Side, b: Side, data: str, excerpts: int) -> Pai
             rows_x, rows_y = match_positions(*window_ends(one, left), *window_ends(other, right))
             yield x[rows_x], y[rows_y]
 
-    facts = {"corpus": data, "split": splits.fingerprint, "to_weights": other.weights_sha256}
+    facts = {
+        "corpus": data,
+        "split": splits.fingerprint,
+        "to_weights": other.weights_sha256,
+        "to_config": other.config_sha256,
+    }
     return PairedSides(
         rows("train", excerpts), rows("calibration", max(1, excerpts // 5)), record_of(one), facts
     )
@@ -151,7 +158,11 @@ def _tables(session: Session, a: Side, b: Side) -> PairedSides:
     draws = [hashlib.sha256(str(name).encode()).digest()[0] % HELD_SHARE for name in names]
     held = torch.tensor([draw == 0 for draw in draws])
     x, y = input_table(one)[ids_a].float(), input_table(other)[ids_b].float()
-    facts = {"token_map": origin, "to_weights": other.weights_sha256}
+    facts = {
+        "token_map": origin,
+        "to_weights": other.weights_sha256,
+        "to_config": other.config_sha256,
+    }
     return PairedSides([(x[~held], y[~held])], [(x[held], y[held])], record_of(one), facts)
 
 
@@ -177,9 +188,12 @@ def align_between(
         "mse_after": fit.mse[1],
     }
     align = {"from": [paired.reads.id, a.tap], "to": [b.source, b.tap], **paired.facts}
+    sides = {
+        "to_backbone": paired.facts["to_weights"], "to_config": paired.facts["to_config"],
+    }  # fmt: skip
     manifest = Manifest(
         kind="bridge", name=name, backbone=paired.reads, made=session.made(align=align),
-        results=results, parents={"to_backbone": paired.facts["to_weights"]},
+        results=results, parents={role: sha256 for role, sha256 in sides.items() if sha256},
     )  # fmt: skip
     tensors = {"weight": fit.bridge.weight, "bias": fit.bridge.bias}
     entry = session.registry.write(manifest, tensors, replace=replace)

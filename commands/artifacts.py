@@ -27,6 +27,7 @@ def record_of(backbone: Backbone) -> BackboneRecord:
         d_model=backbone.d_model,
         weights_sha256=backbone.weights_sha256,
         tokenizer_sha256=backbone.tokenizer_sha256,
+        config_sha256=backbone.config_sha256,
     )
 
 

@@ -108,7 +108,7 @@ def score_injected(model: InjectedModel, windows: Any) -> tuple[Likelihood, Like
 
 def _check(work: Grafting, acts: Activations, path: Path) -> None:
     target = work.target
-    acts.check_made_by(target.weights_sha256, target.tokenizer_sha256, target.name)
+    acts.check_made_by(target, target.name)
     taps = f"{work.place}.in,{work.place}"
     again = f"abi capture --backbone {target.name} --data TEXT --taps {taps} --out FILE"
     if acts.header.pool != "none":

@@ -53,9 +53,7 @@ def reading_files(move: Move, paired: tuple[Path, Path], domain: Path | None) ->
                 hint=f"--domain-data {rows.header.corpus}, if that is the domain too",
             )
         if rows.header.corpus == move.domain_source:
-            rows.check_made_by(
-                move.target.weights_sha256, move.target.tokenizer_sha256, move.target.name
-            )
+            rows.check_made_by(move.target, move.target.name)
             taps = move.pairing.fitted.batches[0].target.taps
             sides = windows_by_side(rows)
             move.domain_split = fingerprint_of(rows, sides)

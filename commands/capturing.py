@@ -122,9 +122,7 @@ def verify_file(session: Session, path: Path) -> dict[str, Any]:
 
     with Activations.open(path) as acts:
         work = _prepare(session, _job_of(acts, path), Rank(0, 1))
-        acts.check_made_by(
-            work.backbone.weights_sha256, work.backbone.tokenizer_sha256, work.backbone.name
-        )
+        acts.check_made_by(work.backbone, work.backbone.name)
         if work.header.corpus_fingerprint != acts.header.corpus_fingerprint:
             raise InputError(
                 f"{acts.header.corpus} is no longer the text of {path}",
@@ -172,6 +170,7 @@ def _prepare(session: Session, job: CaptureJob, rank: Rank) -> _Prepared:
         family=backbone.family,
         backbone_sha256=backbone.weights_sha256,
         tokenizer_sha256=backbone.tokenizer_sha256,
+        config_sha256=backbone.config_sha256,
         corpus=job.data,
         corpus_fingerprint=fingerprint(used),
         window=length,

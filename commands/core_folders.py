@@ -80,6 +80,7 @@ def store_core(
     """
     from registry.manifest import BackboneRecord, Manifest
     from registry.tensors import hash_tensors
+    from transplant.backbones.configuration import hash_config_of
     from transplant.backbones.identity import tokenizer_sha256
 
     config = json.loads((folder / "config.json").read_text())
@@ -89,6 +90,7 @@ def store_core(
         d_model=config["hidden_size"],
         weights_sha256="",
         tokenizer_sha256=tokenizer_sha256(json.loads((folder / "tokenizer.json").read_text())),
+        config_sha256=hash_config_of(folder),
     )
     manifest = Manifest(
         name=name,

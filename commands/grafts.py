@@ -13,6 +13,7 @@ from commands.banks import DonorPart, donor_part
 from commands.corpora import read_splits
 from commands.session import Session
 from commands.stored_bridges import stored_bridge, stored_inward
+from transplant.backbones.identity import difference
 from transplant.errors import CorruptError, InputError
 from transplant.surgery.inject.config import InjectConfig
 
@@ -70,11 +71,12 @@ class Grafting:
         """The donor backbone, the very one that the bank was taken from."""
         manifest = self.donor_part.bank
         donor = self.session.load_backbone(manifest.backbone.id)
-        if donor.weights_sha256 != manifest.backbone.weights_sha256:
+        if differing := difference(manifest.backbone, donor):
+            what, expected, found = differing
             raise CorruptError(
                 f"{donor.name} is no longer what the bank {manifest.name} was taken from",
-                expected=f"weights {manifest.backbone.weights_sha256[:12]}",
-                found=donor.weights_sha256[:12],
+                expected=f"{what} {expected[:12]}",
+                found=found[:12],
             )
         return donor
 

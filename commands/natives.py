@@ -96,7 +96,7 @@ def _inside_core(move: Move, target: CoreBackbone, form: str, name: str | None) 
             expected="the core by itself, so that one module is compared with another",
         )
     domain = move.manifest.domain or move.manifest.name
-    wanted = (target.weights_sha256, form, move.domain_text.fingerprint)
+    wanted = (target.weights_sha256, form, move.domain_text.fingerprint, target.config_sha256)
     held = {
         entry.manifest.name: entry.manifest.made.get("modules", {})
         for entry in move.session.registry.entries("backbone")
@@ -106,7 +106,13 @@ def _inside_core(move: Move, target: CoreBackbone, form: str, name: str | None) 
         for core, records in held.items()
         if name in (None, core)
         and (record := records.get(domain)) is not None
-        and (record["core"], record["made"]["form"], record["made"]["split"]) == wanted
+        and (
+            record["core"],
+            record["made"]["form"],
+            record["made"]["split"],
+            record.get("core_config", target.config_sha256),
+        )
+        == wanted
     ]
     if name and not fitting:
         raise _no_ceiling(move, f"{domain}@{name}", "no such module, or other core, form or text")

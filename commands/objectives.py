@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from commands.corpora import windows_of
 from commands.moving import Move
 from commands.options.objective import ObjectiveChoice
+from transplant.backbones.identity import difference
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.spec import PAIRED, Spec
 from transplant.errors import InputError
@@ -91,7 +92,7 @@ def anchor_on(move: Move, name: str) -> Correction:
         InputError: a raw backbone, or one hosted on another.
     """
     hosted = move.session.load(name)
-    if hosted.correction is None or hosted.backbone.weights_sha256 != move.target.weights_sha256:
+    if hosted.correction is None or difference(hosted.backbone, move.target):
         raise InputError(
             f"--anchor {name} is not at work on the target",
             expected=f"a module on {move.to}",
@@ -109,7 +110,7 @@ def _at_home(move: Move) -> bool:
     """Whether the target is the module's own backbone, and its interface one of its own."""
     from transplant.modules.correction import Correction
 
-    same = move.donor.backbone.weights_sha256 == move.target.weights_sha256
+    same = difference(move.donor.backbone, move.target) is None
     return same and type(move.donor_correction) is Correction
 
 

@@ -65,6 +65,7 @@ def save_reference(
         d_model=stored.d_model,
         weights_sha256=stored.weights_sha256,
         tokenizer_sha256=stored.tokenizer_sha256,
+        config_sha256=stored.config_sha256,
     )
     manifest = Manifest(
         name=backbone.name,

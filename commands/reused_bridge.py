@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from commands.moving import Move
+from transplant.backbones.identity import difference
 
 
 def reuse_bridge(move: Move) -> bool:
@@ -24,7 +25,7 @@ def reuse_bridge(move: Move) -> bool:
         same = (
             manifest.name == move.moved_name
             and manifest.parents == move.parents()
-            and manifest.backbone.weights_sha256 == move.target.weights_sha256
+            and difference(manifest.backbone, move.target) is None
             and manifest.made.get("pairing_split") == move.pairing_split
             and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))
         )

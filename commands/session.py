@@ -101,7 +101,10 @@ class Session:
         import transplant
 
         self.out.note(f"loading {name}")
-        return transplant.load(name, library=self.registry, device=self.device)
+        hosted = transplant.load(name, library=self.registry, device=self.device)
+        for note in hosted.backbone.notes:
+            self.out.note(note)
+        return hosted
 
     def load_backbone(self, name: str) -> Backbone:
         """A backbone by name; a module in the name is refused."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from transplant.backbones.identity import difference
 from transplant.errors import CorruptError, InputError
 from transplant.surgery.inject.config import InjectConfig
 
@@ -37,7 +39,7 @@ def stored_bridge(work: Grafting, name: str) -> dict[str, Tensor]:
 
     Raises:
         InputError: it was trained for another one.
-        CorruptError: it was trained on other weights of the target.
+        CorruptError: it was trained on another target of that name.
     """
     entry = find_bridge(work.session, name, work.to)
     made, parents = entry.manifest.made, entry.manifest.parents
@@ -49,8 +51,12 @@ def stored_bridge(work: Grafting, name: str) -> dict[str, Tensor]:
             f"bridge {name}@{work.to} is for another injection",
             expected=differing, found={key: found.get(key) for key in differing},
         )  # fmt: skip
-    if entry.manifest.backbone.weights_sha256 != work.target.weights_sha256:
-        raise CorruptError(f"bridge {name} was fitted to other weights of {work.to}")
+    if differing := difference(entry.manifest.backbone, work.target):
+        what, expected, found = differing
+        raise CorruptError(
+            f"bridge {name} was fitted to another {what} of {work.to}",
+            expected=expected[:12], found=found[:12], hint="abi bridge-train it again",
+        )  # fmt: skip
     return work.session.registry.read(entry)
 
 
@@ -58,19 +64,24 @@ def stored_inward(work: Grafting, name: str, donor_tap: str) -> InwardFit:
     """The map that `abi bridge-align --between` has stored, if it is between these layers.
 
     Raises:
-        InputError: it is between others, or other weights.
+        InputError: it is between others, or of other backbones.
     """
     from transplant.alignment.affine import AffineMap
     from transplant.surgery.inject.fit import InwardFit
 
     manifest = (entry := find_bridge(work.session, name, work.to)).manifest
     align, bank = manifest.made.get("align", {}), work.donor_part.bank.backbone
-    weights = (manifest.backbone.weights_sha256, manifest.parents.get("to_backbone", ""))
+    parents = manifest.parents
+    read = replace(
+        bank, weights_sha256=parents.get("to_backbone", ""), config_sha256=parents.get("to_config")
+    )
+    others = difference(manifest.backbone, work.target) or difference(read, bank)
     taps = tuple(align.get(side, ["", "nothing"])[1] for side in ("from", "to"))
     expected = (f"{work.place}.in", donor_tap)
-    if (taps, weights) != (expected, (work.target.weights_sha256, bank.weights_sha256)):
+    if taps != expected or others:
+        of = f"of another {others[0]}" if others else "between other layers"
         raise InputError(
-            f"{name}@{work.to} is a map between other layers, or of other weights",
+            f"{name}@{work.to} is a map {of}",
             expected=" to ".join(expected),
             found=" to ".join(taps),
         )

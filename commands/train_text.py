@@ -86,7 +86,7 @@ def text_of_file(
     from transplant.training.rows import file_rows
 
     with Activations.open(path) as acts:
-        acts.check_made_by(backbone.weights_sha256, backbone.tokenizer_sha256, backbone.name)
+        acts.check_made_by(backbone, backbone.name)
         _check_length(acts, min(config.window, backbone.context))
         sides = windows_by_side(acts)
         train, calibration, evaluated = (

@@ -66,7 +66,11 @@ def run_train_job(
             _checkpoint_path(session, job),
             {
                 "config": dataclasses.asdict(config),
-                "backbone": backbone.weights_sha256,
+                "backbone": [
+                    backbone.weights_sha256,
+                    backbone.tokenizer_sha256,
+                    backbone.config_sha256,
+                ],
                 "split": text.split,
                 "form": job.form,
             },
@@ -136,7 +140,7 @@ def _store(
     module = correction.module
     record = {
         "domain": job.domain, "d_abi": module.d_abi, "made": made, "results": results,
-        "core": backbone.weights_sha256,
+        "core": backbone.weights_sha256, "core_config": backbone.config_sha256,
     }  # fmt: skip
     store_in_core(session, backbone, job.name, job.domain, job.form, module, record)
     return f"{job.domain}@{job.name}"

@@ -11,6 +11,7 @@ from commands.corpora import read_splits, recorded_reach, windows_of
 from commands.natives import native_recipe_of
 from commands.session import Session
 from commands.steps import Stepwise
+from transplant.backbones.identity import difference
 from transplant.calibration.config import RepairConfig
 from transplant.errors import InputError
 from transplant.training.config import ROUNDING_KINDS, UpdateConfig
@@ -86,7 +87,7 @@ class Study(Stepwise):
         from transplant.evaluation.update_check import Checking, DomainText, score_before
 
         hosted, manifest = open_hosted(self.session, name)
-        if hosted.backbone.weights_sha256 != backbone.weights_sha256:
+        if difference(hosted.backbone, backbone):
             raise InputError(
                 f"{name} is on another backbone", expected=backbone.name,
                 found=hosted.backbone.name,

@@ -8,6 +8,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from transplant.errors import CorruptError
 
+LATER = {"later": True}
+"""The metadata of a field that older manifests do not have: its default stands for it."""
 _JSON_NAMES = {str: "a string", int: "an integer", float: "a number", dict: "an object"}
 
 
@@ -47,11 +49,14 @@ def _decode_object(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(where, "an object", value)
     hints = get_type_hints(cls)
-    for missing in sorted(hints.keys() - value.keys()):
+    later = {field.name for field in dataclasses.fields(cls) if "later" in field.metadata}
+    for missing in sorted(hints.keys() - value.keys() - later):
         raise CorruptError(f"{where}.{missing}", expected="the field", found="nothing")
     for unknown in sorted(value.keys() - hints.keys()):
         raise CorruptError(f"{where}.{unknown}", expected="no such field", found="one")
-    return cls(**{key: decode(hints[key], value[key], f"{where}.{key}") for key in hints})
+    return cls(
+        **{key: decode(hints[key], value[key], f"{where}.{key}") for key in hints if key in value}
+    )
 
 
 def _wrong(where: str, expected: str, value: Any) -> CorruptError:

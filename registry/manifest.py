@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
-from registry.decode import decode
+from registry.decode import LATER, decode
 from registry.names import HostedName, check_name
 from registry.seal import SEAL, check_seal
 from transplant.errors import CorruptError, InputError, VersionError
@@ -37,6 +37,8 @@ class BackboneRecord:
     """Fingerprint of its weights."""
     tokenizer_sha256: str
     """Fingerprint of its tokenizer."""
+    config_sha256: str | None = field(default=None, metadata=LATER)
+    """Fingerprint of the settings that decide what it computes; None in manifests of before."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,6 +124,8 @@ class Manifest:
         """
         try:
             fields = dataclasses.asdict(self)
+            if self.backbone.config_sha256 is None:  # an older manifest is written as it was read
+                del fields["backbone"]["config_sha256"]
             return json.dumps(fields, sort_keys=True, indent=2, allow_nan=False) + "\n"
         except (TypeError, ValueError) as error:
             raise InputError(

@@ -19,7 +19,7 @@ import platformdirs
 
 from registry import catalog, staging, tensors
 from registry.entry import MANIFEST, Entry, is_place, place_of, read_entry, unchanged
-from registry.manifest import KINDS, Manifest
+from registry.manifest import KINDS, BackboneRecord, Manifest
 from registry.names import backbone_key, parse_hosted
 from registry.seal import sealed
 from transplant.errors import (
@@ -43,7 +43,7 @@ class Fetched:
     """What hosting a stored module takes."""
 
     taps: tuple[int, ...]
-    backbone_weights: str
+    backbone: BackboneRecord
     module: str | None
     sha256: str
     tensors: dict[str, Tensor]
@@ -107,11 +107,11 @@ class Registry:
         parsed = parse_hosted(name)
         return parsed.module, parsed.backbone, parsed.d_abi
 
-    def weights_sha256(self, name: str) -> str | None:
-        """The fingerprint of a backbone's weights that its manifest promises."""
+    def backbone_record(self, name: str) -> BackboneRecord | None:
+        """The fingerprints of a backbone that its manifest promises."""
         if self.backbone_path(name) is None:
             return None
-        return self.find("backbone", name).manifest.backbone.weights_sha256
+        return self.find("backbone", name).manifest.backbone
 
     def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None = None) -> Fetched:
         """One artifact with its verified tensors, for `transplant.load`.
@@ -123,7 +123,7 @@ class Registry:
         manifest = entry.manifest
         return Fetched(
             manifest.taps,
-            manifest.backbone.weights_sha256,
+            manifest.backbone,
             manifest.parents.get("module_here"),
             manifest.sha256,
             self.read(entry),

@@ -10,6 +10,25 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+class Fingerprints(Protocol):
+    """What makes a backbone that backbone: its weights, its tokenizer and its configuration."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """The fingerprint of its weights."""
+        ...
+
+    @property
+    def tokenizer_sha256(self) -> str:
+        """The fingerprint of its tokenizer."""
+        ...
+
+    @property
+    def config_sha256(self) -> str | None:
+        """The fingerprint of its configuration; None in records from before there was one."""
+        ...
+
+
 class StoredArtifact(Protocol):
     """One artifact as a library gives it out: verified tensors and what reading them takes."""
 
@@ -19,8 +38,8 @@ class StoredArtifact(Protocol):
         ...
 
     @property
-    def backbone_weights(self) -> str:
-        """The sha256 of the backbone's weights that it belongs to."""
+    def backbone(self) -> Fingerprints:
+        """The backbone that it belongs to."""
         ...
 
     @property
@@ -60,8 +79,8 @@ class Library(Protocol):
         """The folder of a backbone it holds."""
         ...
 
-    def weights_sha256(self, name: str) -> str | None:
-        """The fingerprint that a backbone it holds must have."""
+    def backbone_record(self, name: str) -> Fingerprints | None:
+        """What a backbone it holds must be."""
         ...
 
     def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None) -> StoredArtifact:

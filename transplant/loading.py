@@ -15,7 +15,8 @@ from transplant.backbones.view import Backbone
 from transplant.errors import CorruptError, NotFoundError, TransplantError
 from transplant.library import Library
 from transplant.loading_gate import load_gate
-from transplant.loading_other import check_weights, host_other
+from transplant.loading_other import host_other
+from transplant.loading_same import check_promised, check_same
 from transplant.modules.core import CoreHosted
 from transplant.modules.correction import Correction
 from transplant.modules.forms import module_from_tensors
@@ -48,7 +49,8 @@ def load(
 
     Raises:
         NotFoundError: no such artifact.
-        CorruptError: damaged tensors, or an interface of other weights than the backbone's.
+        CorruptError: damaged tensors, or an interface of a backbone with other weights, another
+            tokenizer or another configuration. `.backbone.notes` says what could not be compared.
     """
     library = library or installed_library()
     module, backbone_name, d_abi = library.split_name(name)
@@ -60,14 +62,9 @@ def load(
         revision=revision,
         trust_remote_code=trust_remote_code,
     )
-    promised = library.weights_sha256(backbone_name)
-    if promised is not None and promised != backbone.weights_sha256:
-        raise CorruptError(
-            f"the weights of {backbone_name} are not those of its manifest",
-            expected=f"sha256 {promised[:12]}",
-            found=backbone.weights_sha256[:12],
-            hint="restore the file, or reinstall abi where the backbone ships with it",
-        )
+    promised = library.backbone_record(backbone_name)
+    if promised is not None:
+        check_promised(promised, backbone)
     return host(backbone, module, library, d_abi)
 
 
@@ -92,9 +89,9 @@ def host(
             raise
         return other
     door = library.fetch("interface", module, backbone.name, d_abi)
-    check_weights(
+    check_same(
         door, backbone, f"the interface of {name} was fitted to",
-        "train or transfer the module again on these weights",
+        "train or transfer the module again on this backbone",
     )  # fmt: skip
     if door.module is not None and door.module != stored.sha256:
         raise CorruptError(
@@ -106,7 +103,7 @@ def host(
     correction = Correction(
         Interface.from_tensors(door.tensors, door.taps), module_from_tensors(stored.tensors)
     )
-    gate = load_gate(backbone.name, module, correction, (door, stored), library)
+    gate = load_gate(backbone, module, correction, (door, stored), library)
     return HostedModel(name, backbone, correction, gate)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from transplant.errors import CorruptError, NotFoundError
+from transplant.loading_same import check_same
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
@@ -26,8 +27,8 @@ def host_other(backbone: Backbone, name: str, library: Library, host: Host) -> H
         host: attaches a module, for what is made of several.
 
     Raises:
-        CorruptError: it belongs to other weights, what it was made from has changed since, or its
-            record is not whole.
+        CorruptError: it belongs to another backbone of that name, what it was made from has changed
+            since, or its record is not whole.
     """
     hosted = f"{name}@{backbone.name}"
     for kind, (made, again, rebuild) in KINDS.items():
@@ -35,20 +36,9 @@ def host_other(backbone: Backbone, name: str, library: Library, host: Host) -> H
             stored = library.fetch(kind, name, backbone.name, None)
         except NotFoundError:
             continue
-        check_weights(stored, backbone, made.format(hosted), again)
+        check_same(stored, backbone, made.format(hosted), again)
         return rebuild(hosted, stored, backbone, library, host)
     return None
-
-
-def check_weights(stored: StoredArtifact, backbone: Backbone, made: str, hint: str) -> None:
-    """Refuses what belongs to a backbone of that name, but to other weights than these."""
-    if stored.backbone_weights != backbone.weights_sha256:
-        raise CorruptError(
-            f"{made} other weights",
-            expected=f"backbone weights {stored.backbone_weights[:12]}",
-            found=backbone.weights_sha256[:12],
-            hint=hint,
-        )
 
 
 def _injection(

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from commands.session import NotPassedError, Session
+from transplant.backbones.identity import difference
 from transplant.errors import InputError
 from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig, PowerConfig
 
@@ -49,7 +50,7 @@ def nib(
     from transplant.text.limits import stream_chars
 
     one, other = session.load(anchor), session.load(candidate)
-    if one.backbone.weights_sha256 != other.backbone.weights_sha256:
+    if difference(one.backbone, other.backbone):
         raise InputError(
             "anchor and candidate are hosted on different backbones",
             expected=one.backbone.name,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -141,10 +144,20 @@ def test_a_tap_that_is_not_there_is_named_with_those_that_are(acts_path):
 
 def test_another_backbone_is_refused(acts_path):
     with Activations.open(acts_path) as acts:
-        acts.check_made_by("a" * 64, "b" * 64, "ref-gpt2")
-        with pytest.raises(InputError, match="weights: expected a{12}, found d{12}\\."):
-            acts.check_made_by("d" * 64, "b" * 64, "mine")
-        with pytest.raises(
-            InputError, match="mine has other tokenizer: expected b{12}, found d{12}"
+        acts.check_made_by(acts.header, "ref-gpt2")
+        for field, message in (
+            ("backbone_sha256", "weights: expected a{12}, found d{12}\\."),
+            ("tokenizer_sha256", "mine has other tokenizer: expected b{12}, found d{12}"),
+            ("config_sha256", "mine has other configuration: expected c{12}, found d{12}"),
         ):
-            acts.check_made_by("a" * 64, "d" * 64, "mine")
+            other = dataclasses.replace(acts.header, **{field: "d" * 64})
+            with pytest.raises(InputError, match=message):
+                acts.check_made_by(other, "mine")
+
+
+def test_a_file_without_a_configuration_is_read_as_it_is(acts_path):
+    with h5py.File(acts_path, "r+") as file:
+        del file.attrs["config_sha256"]
+    with Activations.open(acts_path) as acts:
+        assert acts.header.config_sha256 is None
+        acts.check_made_by(dataclasses.replace(acts.header, config_sha256="d" * 64), "mine")

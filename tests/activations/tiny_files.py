@@ -22,6 +22,7 @@ def make_header(**changes) -> CaptureHeader:
         "family": "gpt2",
         "backbone_sha256": "a" * 64,
         "tokenizer_sha256": "b" * 64,
+        "config_sha256": "c" * 64,
         "corpus": "prose",
         "corpus_fingerprint": "c" * 64,
         "window": 64,

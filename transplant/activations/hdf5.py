@@ -35,6 +35,8 @@ def write_header(file: h5py.File, header: CaptureHeader) -> None:
     """Write the attributes of the root."""
     fields = {key: value for key, value in vars(header).items() if key != "widths"}
     fields |= {"taps": json.dumps(header.taps), "made": json.dumps(header.made, sort_keys=True)}
+    if header.config_sha256 is None:
+        del fields["config_sha256"]
     for key, value in {"schema_version": SCHEMA_VERSION, **fields}.items():
         file.attrs[key] = fixed_text(value) if isinstance(value, str) else value
 
@@ -148,6 +150,8 @@ def read_header(file: h5py.File) -> CaptureHeader:
     """The attributes of the root, and the widths; for use inside `damage_named`."""
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(CaptureHeader):
+        if field.name == "config_sha256" and field.name not in file.attrs:
+            continue  # written before there was one
         if field.name != "widths":
             value: Any = file.attrs[field.name]
             is_text = isinstance(value, bytes)

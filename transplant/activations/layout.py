@@ -39,6 +39,8 @@ class CaptureHeader:
     """The fingerprint of its weights."""
     tokenizer_sha256: str
     """The fingerprint of its tokenizer."""
+    config_sha256: str | None = None
+    """The fingerprint of its configuration; None in files from before there was one."""
     corpus: str
     """Where the text came from."""
     corpus_fingerprint: str
@@ -55,6 +57,11 @@ class CaptureHeader:
     """The width of each tap, in the same order."""
     made: dict[str, Any]
     """How the file was made: anything that JSON can hold."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """The fingerprint of its weights."""
+        return self.backbone_sha256
 
     def __post_init__(self) -> None:
         if self.dtype not in STORED:

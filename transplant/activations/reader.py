@@ -22,7 +22,9 @@ from transplant.activations.hdf5 import (
     read_header,
 )
 from transplant.activations.layout import DIGEST, SHARE, check_column, check_windows
+from transplant.backbones.identity import difference
 from transplant.errors import CorruptError, InputError, NotFoundError
+from transplant.library import Fingerprints
 
 
 @dataclass(frozen=True)
@@ -153,28 +155,24 @@ class Activations:
         for start in range(0, self.committed, rows):
             yield range(start, min(start + rows, self.committed))
 
-    def check_made_by(self, backbone_sha256: str, tokenizer_sha256: str, name: str) -> None:
+    def check_made_by(self, backbone: Fingerprints, name: str) -> None:
         """Refuse a backbone that is not the one captured.
 
         Args:
-            backbone_sha256: the fingerprint of its weights.
-            tokenizer_sha256: the fingerprint of its tokenizer.
+            backbone: it, or its record.
             name: what the user calls it.
 
         Raises:
-            InputError: other weights, or another tokenizer.
+            InputError: other weights, another tokenizer or configuration.
         """
-        for what, held, given in (
-            ("weights", self.header.backbone_sha256, backbone_sha256),
-            ("tokenizer", self.header.tokenizer_sha256, tokenizer_sha256),
-        ):
-            if held != given:
-                raise InputError(
-                    f"{self.path} is of {self.header.backbone}; {name} has other {what}",
-                    expected=held[:12],
-                    found=given[:12],
-                    hint=f"--backbone {self.header.backbone}, or {AGAIN}",
-                )
+        if differing := difference(self.header, backbone):
+            what, held, given = differing
+            raise InputError(
+                f"{self.path} is of {self.header.backbone}; {name} has other {what}",
+                expected=held[:12],
+                found=given[:12],
+                hint=f"--backbone {self.header.backbone}, or {AGAIN}",
+            )
 
     def check_holds(self, layers: Iterable[int]) -> None:
         """Refuse to be read where one of these layers, or single positions, were not captured.

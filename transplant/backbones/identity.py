@@ -1,4 +1,4 @@
-"""What fingerprints are made of, without torch: for code that only sees files.
+"""What fingerprints are made of and how they are compared, without torch.
 
 `fingerprint` computes the same of models in memory.
 """
@@ -9,6 +9,20 @@ import hashlib
 import json
 from collections.abc import Iterable
 from typing import Any
+
+from transplant.library import Fingerprints
+
+
+def difference(held: Fingerprints, found: Fingerprints) -> tuple[str, str, str] | None:
+    """What makes two backbones different: the part, and its two fingerprints; None where nothing.
+
+    A configuration that one of them does not record is not compared.
+    """
+    for part in ("weights", "tokenizer", "config"):
+        ours, theirs = (getattr(side, f"{part}_sha256") for side in (held, found))
+        if ours != theirs and None not in (ours, theirs):
+            return {"config": "configuration"}.get(part, part), str(ours), str(theirs)
+    return None
 
 
 def tensors_sha256(tensors: Iterable[tuple[str, str, tuple[int, ...], str]]) -> str:

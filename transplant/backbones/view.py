@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from transplant.backbones.configuration import hash_config
 from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
 from transplant.errors import InputError
 from transplant.text.windows import Window
@@ -104,6 +105,7 @@ class Backbone(ABC):
         self.revision = revision
         self.weights_sha256 = weights_sha256 or hash_parameters(model)
         self.tokenizer_sha256 = hash_tokenizer(tokenizer)
+        self.config_sha256: str | None = hash_config(model.config)
         self.notes: list[str] = []  # what was odd about its files, but does no harm
 
     @property

@@ -52,7 +52,7 @@ def pair_captured(
         (ours, donor.backbone, donor_taps),
         (theirs, target, target_taps),
     ):
-        acts.check_made_by(backbone.weights_sha256, backbone.tokenizer_sha256, backbone.name)
+        acts.check_made_by(backbone, backbone.name)
         acts.check_holds({*taps, backbone.n_layers})
     starts, rows_a, rows_b = _pairs_by_window(ours, theirs)
     sides = windows_by_side(ours)

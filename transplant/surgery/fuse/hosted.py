@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from transplant.backbones.identity import difference
 from transplant.backbones.parts import block_width, find_site, intercepted
 from transplant.backbones.view import Backbone
 from transplant.errors import InputError
@@ -172,7 +173,7 @@ def fuse_members(name: str, members: Sequence[HostedModel], combiner: Combiner) 
         for injection in m.injections
     ]
     for member in members:
-        if member.backbone.weights_sha256 != backbone.weights_sha256:
+        if difference(member.backbone, backbone):
             raise InputError(
                 f"{member.name} is hosted on another backbone",
                 expected=backbone.name, found=member.backbone.name,
