@@ -32,7 +32,7 @@ class Side:
     @property
     def is_file(self) -> bool:
         """Whether it is a file of captured activations."""
-        return Path(self.source).suffix in (".h5", ".hdf5")
+        return Path(self.source).suffix.lower() in (".h5", ".hdf5")
 
 
 @dataclass(frozen=True)

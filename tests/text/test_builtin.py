@@ -117,3 +117,15 @@ def test_prose2_shares_no_document_with_prose() -> None:
     ]
     assert all(sides)
     assert not sides[0] & sides[1]
+
+
+def test_modules_that_no_reader_could_use_are_passed_over(tmp_path, monkeypatch) -> None:
+    words = "a docstring of an installed module that says this and that about its own functions "
+    (tmp_path / "good.py").write_text(f'"""{words * 6}"""\n')
+    (tmp_path / "half.py").write_text(f'"""{words * 6}\\ud800"""\n')
+    (tmp_path / "deep.py").write_text("x = " + "(" * 5000 + ")" * 5000 + "\n")
+    (tmp_path / "sums.py").write_text("x = " + "-" * 200_000 + "1\n")
+    (tmp_path / "folder.py").mkdir()
+    monkeypatch.setattr("sysconfig.get_paths", lambda: {"purelib": str(tmp_path)})
+    documents = read_documents("prose")
+    assert [document.source for document in documents] == ["good.py"]

@@ -76,6 +76,17 @@ def test_a_long_line_is_read_and_one_beyond_the_bound_is_named(
         read_documents(str(whole))
 
 
+def test_json_that_is_too_large_to_parse_at_once_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rows.json"
+    path.write_text(json.dumps(["word " * 100, "other " * 100]))
+    assert len(texts_of(path)) == 2
+    monkeypatch.setattr(readers, "WHOLE_BYTES", 1000)
+    with pytest.raises(CorpusError, match=r"rows\.json is too large.*\.jsonl"):
+        read_documents(str(path))
+
+
 @pytest.mark.parametrize(
     "value",
     [["one text", "another"], [{"text": "one text"}, {"id": 1, "content": "another"}]],

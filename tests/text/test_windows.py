@@ -135,3 +135,11 @@ def test_packing_needs_an_end_of_text_token(
     without.eos_token = None
     with pytest.raises(InputError, match="end-of-text"):
         pack_tokens(tiny_corpus, without, 50)
+
+
+def test_a_text_that_the_tokenizer_fails_on_is_named(tiny_corpus: Corpus) -> None:
+    def failing(text: str, **_: object) -> None:
+        raise KeyError(text[:3])
+
+    with pytest.raises(CorpusError, match="the tokenizer cannot read tiny/0.*KeyError"):
+        cut_windows(tiny_corpus, failing, 37)  # pyright: ignore[reportArgumentType]

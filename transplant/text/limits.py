@@ -4,8 +4,8 @@ from __future__ import annotations
 
 WHOLE_BYTES = 2**28
 """Bytes of files that are read to their end; a larger corpus is read as a stream is."""
-LARGEST_BYTES = 2**28
-"""Bytes of one document, line, `.json` or text file: more is refused, not read into memory."""
+LARGEST_BYTES = 2**26
+"""Bytes of one document or line: more is refused, as its tokens would not fit in memory."""
 
 STREAM_CHARS = 4_000_000
 """Characters of a stream that are read at least: what the default budgets need, at 8 a token."""

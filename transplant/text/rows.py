@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from transplant.errors import CorpusError, foreign
-from transplant.text.limits import LARGEST_BYTES
+from transplant.text.limits import LARGEST_BYTES, WHOLE_BYTES
 
 TEXT_COLUMNS = ("text", "content", "document")
 BATCH = 1024  # rows of a table in memory at a time
@@ -103,7 +103,14 @@ def from_jsonl(path: Path) -> Iterator[Row]:
 def from_json(path: Path) -> Iterator[Row]:
     """Yields the text of each element of a list, or of the one object that there is."""
     try:
-        value = _parsed(read_whole(path), str(path))
+        size = path.stat().st_size
+        if size > WHOLE_BYTES:
+            raise CorpusError(
+                f"{path} is too large to be parsed at once",
+                expected=f"at most {WHOLE_BYTES:,} bytes", found=f"{size:,}",
+                hint="lines of JSON are read from a file whose name ends in .jsonl",
+            )  # fmt: skip
+        value = _parsed(_read_text(path), str(path))
     except CorpusError as error:
         if "Extra data" in str(error.found):
             error = CorpusError(
@@ -176,11 +183,11 @@ def read_whole(path: Path) -> str:
     size = path.stat().st_size
     if size > LARGEST_BYTES:
         raise too_large(str(path), size)
-    return decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), str(path))
+    return _read_text(path)
 
 
 def too_large(where: str, size: int) -> CorpusError:
-    """The error of one text that would not fit in memory once it is tokenized."""
+    """The error of one text whose tokens would not fit in memory."""
     return CorpusError(
         f"{where} is one text that is too large",
         expected=f"at most {LARGEST_BYTES:,} bytes", found=f"{size:,}", hint="cut it into several",
@@ -191,6 +198,10 @@ def shown(names: Sequence[Any] | Mapping[Any, Any]) -> str:
     """Foreign names as they stand in a message: not longer than a line."""
     text = ", ".join(repr(str(name)[:40]) for name in list(names)[:8]) or "none"
     return text[:SHOWN]
+
+
+def _read_text(path: Path) -> str:
+    return decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), str(path))
 
 
 def _find_column(names: Sequence[str], path: Path) -> int:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from transplant.errors import CorpusError, InputError
+from transplant.errors import CorpusError, InputError, foreign
 from transplant.text.documents import Document
 
 if TYPE_CHECKING:
@@ -47,16 +47,22 @@ def texts_of(windows: Iterable[Window], documents: Sequence[Document]) -> list[D
 def tokenize(
     documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Yields (token ids, character ends) for each document, without special tokens."""
+    """Yields (token ids, character ends) for each document, without special tokens.
+
+    Raises:
+        CorpusError: the tokenizer fails on a text.
+    """
     for document in documents:
-        encoded = tokenizer(
-            document.text,
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            verbose=False,
-        )
-        yield encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
+        with foreign(f"the tokenizer cannot read {document.source}", CorpusError):
+            encoded = tokenizer(
+                document.text,
+                add_special_tokens=False,
+                return_offsets_mapping=True,
+                return_attention_mask=False,
+                verbose=False,
+            )
+            found = encoded["input_ids"], [end for _, end in encoded["offset_mapping"]]
+        yield found
 
 
 def cut_windows(
