@@ -54,14 +54,15 @@ def refuse_existing(
     Raises:
         InputError: it cannot be a name.
         ExistsError: an artifact of that name is there.
+        CorruptError: one is there and cannot be read.
     """
     from registry.names import check_name
     from transplant.errors import ExistsError
 
     check_name(name, "--name")
     for kind in kinds:
-        for entry in session.registry.entries(kind, backbone):
-            if (entry.manifest.name, entry.manifest.d_abi) == (name, d_abi):
+        for entry in session.registry.choices(kind, backbone, name):
+            if entry.manifest.d_abi == d_abi:
                 raise ExistsError(
                     f"{kind} {entry.hosted} is already in the registry",
                     hint=f"abi {session.verb.replace('_', '-')} ... --replace, or another --name",

@@ -33,9 +33,9 @@ def find_bank(session: Session, name: str) -> Entry:
     """
     if "@" in name:
         return session.find(name, "bank")
-    held = session.registry.entries("bank")
-    found = [entry for entry in held if entry.manifest.name == name]
+    found = session.registry.choices("bank", name=name)
     if not found:
+        held = session.registry.entries("bank")
         known = ", ".join(entry.manifest.name for entry in held) or "no bank at all"
         raise NotFoundError(
             f"no bank {name}", expected="one that exists", found=known,

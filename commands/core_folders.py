@@ -110,7 +110,7 @@ def refuse_taken(session: Session, name: str) -> None:
     from registry.names import check_name
 
     check_name(name, "--name")
-    if session.registry.backbone_path(name) is not None:
+    if session.registry.holds_backbone(name):
         raise ExistsError(
             f"{name} is already in the registry", hint=f"abi rm {name}, or another --name"
         )

@@ -72,7 +72,7 @@ def other_domains(move: Move) -> dict[str, Correction]:
     registry, manifest = move.session.registry, move.manifest
     others = {
         entry.manifest.name: module_from_tensors(registry.read(entry)).eval()
-        for entry in registry.entries("module", manifest.backbone.id)
+        for entry in registry.choices("module", manifest.backbone.id)
         if entry.manifest.d_abi == manifest.d_abi
         and entry.manifest.domain != manifest.domain
         and "donor_backbone" not in entry.manifest.parents

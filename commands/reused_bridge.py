@@ -20,11 +20,10 @@ def reuse_bridge(move: Move) -> bool:
     from transplant.modules.interface import Interface
 
     registry = move.session.registry
-    for entry in registry.entries("bridge", move.to):
+    for entry in registry.choices("bridge", move.to, move.moved_name):
         manifest = entry.manifest
         same = (
-            manifest.name == move.moved_name
-            and manifest.parents == move.parents()
+            manifest.parents == move.parents()
             and difference(manifest.backbone, move.target) is None
             and manifest.made.get("pairing_split") == move.pairing_split
             and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))

@@ -28,7 +28,7 @@ def stored_map(session: Session, donor: Backbone, target: Backbone) -> tuple[Tok
     """
     from transplant.alignment.token_map import TokenMap, map_tokens
 
-    for entry in session.registry.entries("tokens", target.name):
+    for entry in session.registry.choices("tokens", target.name):
         manifest = entry.manifest
         same = (manifest.parents.get("source_tokenizer"), manifest.backbone.tokenizer_sha256)
         if same == (donor.tokenizer_sha256, target.tokenizer_sha256):

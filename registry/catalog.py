@@ -35,6 +35,26 @@ def scan(
                 yield error
 
 
+def choices(
+    bases: Sequence[Base], kind: str, backbone: str | None, name: str | None
+) -> Iterator[Entry]:
+    """Every artifact that one may be chosen from.
+
+    Raises:
+        CorruptError, VersionError, StorageError: one cannot be read, and might be the one.
+    """
+    key = "*" if backbone is None else backbone_key(backbone)
+    seen: set[Path] = set()
+    for base, shipped in bases:
+        for place in sorted(_places(base, key) - seen):
+            seen.add(place)
+            if _kind_of(place) == kind and name in (None, place.name):
+                try:
+                    yield read_entry(base, place, shipped=shipped)
+                except NotFoundError:  # removed since it was listed
+                    continue
+
+
 def find(
     bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
 ) -> Entry:
@@ -74,6 +94,10 @@ def check_kind(kind: str) -> None:
     """
     if kind not in KINDS:
         raise InputError("kind", expected=f"one of {', '.join(KINDS)}", found=repr(kind))
+
+
+def _kind_of(place: Path) -> str:
+    return "backbone" if len(place.parts) == 1 else place.parts[2]
 
 
 def _places(base: Path, key: str) -> set[Path]:

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from registry.decode import LATER, decode
 from registry.names import HostedName, check_name
-from registry.seal import SEAL, check_seal
+from registry.seal import check_seal, without_seal
 from transplant.errors import CorruptError, InputError, VersionError
 
 SCHEMA_VERSION = 1
@@ -154,9 +154,7 @@ class Manifest:
                 found=version,
                 hint="upgrade abi",
             )
-        fields = data
-        if isinstance(data, dict):
-            fields = {key: value for key, value in data.items() if key != SEAL}
+        fields = without_seal(data) if isinstance(data, dict) else data
         try:
             manifest = decode(cls, fields, f"{path}: manifest")
         except InputError as error:

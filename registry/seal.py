@@ -1,27 +1,41 @@
-"""The seal of a manifest: a checksum of all that it says, in the manifest itself.
+"""What the store adds to a manifest: a checksum of all that it says, and of the files beside it.
 
-The hashes of tensors say nothing of the taps, scales, counts and records beside them, which decide
-numbers as well. The seal covers the content, not the layout: it is the sha256 of the JSON without
-the seal, keys sorted, no spaces, in ASCII. A manifest without one was written before there were
-seals, or edited by somebody who took it off; it is read as it stands.
+The hashes of tensors say nothing of the taps, scales, counts and records in a manifest, nor of a
+backbone's configuration and tokenizer; these decide numbers as well. The seal covers the content of
+the manifest, not its layout: it is the sha256 of the JSON without the seal, keys sorted, no spaces,
+in ASCII. A manifest without these lines was written before there were any, or by somebody who took
+them off; it is read as it stands.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
-from transplant.errors import CorruptError, foreign
+from transplant.errors import CorruptError, StorageError, foreign
 
-SEAL = "manifest_sha256"
+SEAL, FILES = "manifest_sha256", "files_sha256"
 
 
-def sealed(text: str) -> str:
-    """The text of a manifest with its seal, in the layout of `Manifest.to_json`."""
+def sealed(text: str, files: dict[str, str] | None = None) -> str:
+    """The text of a manifest with its seal, in the layout of `Manifest.to_json`.
+
+    Args:
+        text: what `Manifest.to_json` gave.
+        files: the sha256 of each file beside it, where there are any but the weights.
+    """
     fields = json.loads(text)
+    if files:
+        fields[FILES] = files
     fields[SEAL] = _digest(fields)
     return json.dumps(fields, sort_keys=True, indent=2) + "\n"
+
+
+def without_seal(fields: dict[str, Any]) -> dict[str, Any]:
+    """What the manifest itself says."""
+    return {key: value for key, value in fields.items() if key not in (SEAL, FILES)}
 
 
 def check_seal(fields: dict[str, Any], where: str) -> None:
@@ -42,6 +56,41 @@ def check_seal(fields: dict[str, Any], where: str) -> None:
             hint="restore the file, or make the artifact again; where you have changed it yourself "
             f"and mean it, take the line {SEAL} out of it",
         )
+
+
+def hash_files(folder: Path, leave_out: set[str]) -> dict[str, str]:
+    """The sha256 of every file of a folder but some."""
+    files = sorted(file for file in folder.iterdir() if file.name not in leave_out)
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def check_files(manifest: Path) -> None:
+    """Compare the files beside a manifest with the hashes in it, where it has any.
+
+    Raises:
+        CorruptError: a file that is missing, or not as it was written.
+        StorageError: the disk refused to read one.
+    """
+    with foreign(f"{manifest}: {FILES}", CorruptError, expected="an object of hashes"):
+        promised = {
+            str(k): str(v) for k, v in json.loads(manifest.read_bytes()).get(FILES, {}).items()
+        }
+    for name, expected in promised.items():
+        file = manifest.with_name(name)
+        try:
+            found = hashlib.sha256(file.read_bytes()).hexdigest()
+        except FileNotFoundError:
+            found = "no such file"
+        except OSError as error:
+            raise StorageError(f"cannot read {file}: {error}") from error
+        if found != expected:
+            raise CorruptError(
+                f"{file} is not as it was written",
+                expected=f"sha256 {expected}",
+                found=found,
+                hint="restore the file, or make the backbone again; where you have changed it "
+                f"yourself and mean it, take {FILES} and {SEAL} out of {manifest}",
+            )
 
 
 def _digest(fields: dict[str, Any]) -> str:

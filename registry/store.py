@@ -21,7 +21,7 @@ from registry import catalog, staging, tensors
 from registry.entry import MANIFEST, Entry, is_place, place_of, read_entry, unchanged
 from registry.manifest import KINDS, BackboneRecord, Manifest
 from registry.names import backbone_key, parse_hosted
-from registry.seal import sealed
+from registry.seal import check_files, hash_files, sealed
 from transplant.errors import (
     ArtifactError,
     ExistsError,
@@ -85,6 +85,19 @@ class Registry:
         items = catalog.scan(self._bases(), backbone)
         return [item for item in items if not isinstance(item, Entry)]
 
+    def choices(
+        self, kind: str, backbone: str | None = None, name: str | None = None
+    ) -> list[Entry]:
+        """What a search by other facts than the whole name chooses from, in the order of `entries`.
+
+        A damaged one is not passed over: the search would take another, or make one anew.
+
+        Raises:
+            CorruptError, VersionError: the manifest of one of them cannot be used.
+        """
+        catalog.check_kind(kind)
+        return sorted(catalog.choices(self._bases(), kind, backbone, name), key=_order)
+
     def find(
         self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
     ) -> Entry:
@@ -97,10 +110,20 @@ class Registry:
         """
         return catalog.find(self._bases(), kind, name, backbone, d_abi)
 
+    def holds_backbone(self, name: str) -> bool:
+        """Whether a backbone of that name is here, damaged or not."""
+        return self._backbone_folder(name) is not None
+
     def backbone_path(self, name: str) -> Path | None:
-        """The folder of a backbone that the registry holds, for `from_pretrained`."""
-        folders = (base / backbone_key(name) for base, _ in self._bases())
-        return next((folder for folder in folders if (folder / MANIFEST).is_file()), None)
+        """The folder of a backbone that the registry holds, for `from_pretrained`.
+
+        Raises:
+            CorruptError: its configuration or tokenizer is not as it was written.
+        """
+        folder = self._backbone_folder(name)
+        if folder is not None:
+            check_files(folder / MANIFEST)
+        return folder
 
     def split_name(self, name: str) -> tuple[str | None, str, int | None]:
         """(module, backbone, d_abi) of a hosted name, for `transplant.load`."""
@@ -109,7 +132,7 @@ class Registry:
 
     def backbone_record(self, name: str) -> BackboneRecord | None:
         """The fingerprints of a backbone that its manifest promises."""
-        if self.backbone_path(name) is None:
+        if not self.holds_backbone(name):
             return None
         return self.find("backbone", name).manifest.backbone
 
@@ -226,6 +249,10 @@ class Registry:
         with staging.storage_errors(root), self._writing(final):
             return staging.discard(final, first=MANIFEST, keep=r"d\d+" if is_backbone else None)
 
+    def _backbone_folder(self, name: str) -> Path | None:
+        folders = (base / backbone_key(name) for base, _ in self._bases())
+        return next((folder for folder in folders if (folder / MANIFEST).is_file()), None)
+
     def _bases(self) -> list[catalog.Base]:
         own = [] if self.root == self.reference else [(self.root, False)]
         return [*own, (self.reference, True)]
@@ -259,12 +286,14 @@ class Registry:
 
 def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> None:
     complete = dataclasses.replace(manifest, tensors=tensors.hash_tensors(weights))
-    file.write_bytes(sealed(complete.to_json()).encode())
+    others = hash_files(file.parent, {file.name, weights.name})
+    file.write_bytes(sealed(complete.to_json(), others).encode())
 
 
 def _verify(entry: Entry) -> None:
     again = "reinstall abi" if entry.shipped else f"abi rm {entry.hosted}, and make it again"
     tensors.verify(entry.weights, entry.manifest.tensors, hint=again)
+    check_files(entry.path / MANIFEST)
 
 
 def _order(entry: Entry) -> tuple[str, int, str, int]:

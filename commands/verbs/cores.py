@@ -26,7 +26,7 @@ def cores(
             **dataclasses.asdict(size),
             "vocab": vocab,
             "parameters": count_parameters(size, vocab),
-            "in_registry": session.registry.backbone_path(size.name) is not None,
+            "in_registry": session.registry.holds_backbone(size.name),
         }
         for size in SIZES.values()
     ]

@@ -49,7 +49,7 @@ def paste(
     from transplant.surgery.paste import plan_paste
 
     for core, module in ((source, (domain or [UNTRAINED])[0]), (to, None)):
-        missing = core in SIZES and session.registry.backbone_path(core) is None
+        missing = core in SIZES and not session.registry.holds_backbone(core)
         if missing and init_missing is not None:
             session.out.note(f"making an untrained {core}")
             make_untrained(session, core, init_missing, module)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from registry import Manifest, Registry
-from registry.seal import SEAL, sealed
+from registry.seal import FILES, SEAL, sealed
 from tests.registry.stored import WEIGHTS
 from transplant.errors import ArtifactError, CorruptError
 
@@ -80,3 +83,48 @@ def test_the_layout_is_no_part_of_the_seal_and_a_manifest_without_one_is_read(
         file.write_text(other)
         assert store.entries() == [entry]
     assert sealed(entry.manifest.to_json()) == sealed(text) == text
+
+
+def backbone_folder(folder: Path) -> Path:
+    folder.mkdir()
+    save_file({"w": torch.ones(2)}, folder / "model.safetensors")
+    for name in ("config.json", "tokenizer.json"):
+        (folder / name).write_text(json.dumps({"of": name}))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_changed_or_missing_file_of_a_backbone_is_refused(
+    store: Registry, make: Callable[..., Manifest], tmp_path: Path, name: str
+) -> None:
+    made = make(name="ref-gpt2", kind="backbone", d_abi=None)
+    entry = store.write_backbone(made, backbone_folder(tmp_path / "made"))
+    assert store.backbone_path("ref-gpt2") == entry.path
+    store.verify(entry)
+    file = entry.path / name
+    whole = file.read_bytes()
+    for damage in (lambda: file.write_bytes(whole.replace(b"o", b"p")), file.unlink):
+        damage()
+        for read in (lambda: store.backbone_path("ref-gpt2"), lambda: store.verify(entry)):
+            with pytest.raises(CorruptError, match=rf"{name} is not as it was written"):
+                read()
+        assert store.holds_backbone("ref-gpt2")
+    manifest = entry.path / "manifest.json"
+    old = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps({k: old[k] for k in old.keys() - {SEAL, FILES}}))
+    assert store.backbone_path("ref-gpt2") == entry.path  # the control, and an older manifest
+
+
+def test_a_damaged_one_among_those_to_choose_from_is_not_passed_over(
+    store: Registry, make: Callable[..., Manifest]
+) -> None:
+    good, bad = (store.write(make(name=name), WEIGHTS) for name in ("good", "bad"))
+    store.write(make(name="bad", kind="interface"), WEIGHTS)
+    assert store.choices("module") == store.entries("module") == [bad, good]
+    (bad.path / "manifest.json").write_text("{")
+    assert store.entries("module") == store.choices("module", "ref-gpt2", "good") == [good]
+    assert len(store.choices("interface", name="bad")) == 1
+    for backbone, name in ((None, None), ("ref-gpt2", "bad")):
+        with pytest.raises(CorruptError):
+            store.choices("module", backbone, name)
+    assert store.choices("module", "ref-llama") == []
