@@ -30,7 +30,8 @@ def read_splits(
     """The three splits of a corpus; of a stream, as far as `stream_chars` says."""
     _refuse_donor(source)
     session.out.note(f"reading {source}")
-    corpus, splits = _split(source, max_chars, stream_chars, session.skip_bad)
+    reach = _at_least_as_before(session, source, stream_chars)
+    corpus, splits = _split(source, max_chars, reach, session.skip_bad)
     _note(session, source, corpus)
     return splits
 
@@ -41,7 +42,8 @@ def read_documents_of(
     """All documents of a corpus, in its own order; of a stream, as far as `stream_chars` says."""
     _refuse_donor(source)
     session.out.note(f"reading {source}")
-    corpus = _read(source, max_chars, stream_chars, session.skip_bad)
+    reach = _at_least_as_before(session, source, stream_chars)
+    corpus = _read(source, max_chars, reach, session.skip_bad)
     _note(session, source, corpus)
     return corpus.documents
 
@@ -58,6 +60,19 @@ def recorded_reach(made: Mapping[str, Any], source: str) -> int | None:
     """
     reading = made.get("reading") or {}
     return (reading.get(source) or {}).get("stream_chars")
+
+
+def read_as_far(session: Session, made: Mapping[str, Any], source: str) -> None:
+    """Lets this run read a stream no less far than the one that `made` tells of."""
+    reach = recorded_reach(made, source)
+    if reach is not None:
+        session.reading.setdefault(source, {"stream_chars": reach})
+
+
+def _at_least_as_before(session: Session, source: str, stream_chars: int | None) -> int | None:
+    """How far to read a stream: not less far than the run has, so that its splits are the same."""
+    before = session.reading.get(source, {}).get("stream_chars", 0)
+    return max(stream_chars or 0, before) or None
 
 
 def _note(session: Session, source: str, corpus: Corpus) -> None:

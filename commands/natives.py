@@ -6,6 +6,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from commands.core_modules import refuse_inside
+from commands.corpora import read_as_far
 from commands.moving import Move
 from commands.options.shared import NAMED_TAPS
 from commands.training import TrainJob, run_train_job
@@ -128,6 +129,7 @@ def _inside_core(move: Move, target: CoreBackbone, form: str, name: str | None) 
 def _train(move: Move, name: str, form: str | None) -> None:
     domain = move.manifest.domain or move.manifest.name
     move.session.out.note(f"no native {domain} on {move.to} yet: training the ceiling")
+    read_as_far(move.session, move.manifest.made, move.domain_source)
     job = TrainJob(
         move.to, domain, move.domain_source, name, native_recipe(move), EVAL_TOKENS, form
     )

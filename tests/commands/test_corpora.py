@@ -64,6 +64,7 @@ def rows_read(monkeypatch):
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.setattr("transplant.text.limits.STREAM_CHARS", REACH)
+    monkeypatch.setattr("transplant.text.limits.CHARS_PER_TOKEN", 1)
     corpora._split.cache_clear()
     yield read
     corpora._split.cache_clear()
@@ -73,9 +74,7 @@ def test_every_verb_reads_an_endless_data_set_to_its_bound(abi, tmp_path, rows_r
     train = ("train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", "endless", *FEW)
     module, file = "tales@tiny-gpt2", str(tmp_path / "acts.h5")
     for words in (
-        (*train, "--eval-tokens", "400"),
-        ("train", "--backbone", "tiny-llama", "--domain", "tales", "--data", "endless", *FEW,
-         "--eval-tokens", "400"),
+        (*train, "--eval-tokens", "24000"),  # more than the least that is read
         ("nib", "--anchor", "tiny-gpt2", "--candidate", module, "--chunks", "2",
          "--chunk-length", "64"),
         ("transfer", "--module", module, "--to", "tiny-llama", "--data", "endless", "--excerpts",
@@ -92,6 +91,6 @@ def test_every_verb_reads_an_endless_data_set_to_its_bound(abi, tmp_path, rows_r
         assert "has changed" not in ran.err, words[0]
         assert "is read no further than budgets need" in ran.err or "--verify" in words
     made = Registry.open(abi.root).find("module", "tales", "tiny-gpt2").manifest.made
-    assert made["reading"] == {
-        "endless": {"stream_chars": made["reading"]["endless"]["stream_chars"]}
-    }
+    assert made["reading"] == {"endless": {"stream_chars": 2 * REACH}}
+    native = Registry.open(abi.root).find("module", "tales", "tiny-llama").manifest.made
+    assert native["split"] == made["split"]  # trained on the way, on as much of the stream
