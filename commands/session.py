@@ -18,7 +18,7 @@ from commands.output import Output
 from transplant.errors import TransplantError
 
 if TYPE_CHECKING:
-    from registry.entry import Entry
+    from registry.entry import Broken, Entry
     from registry.manifest import Manifest
     from registry.store import Registry
     from transplant.backbones.view import Backbone
@@ -120,36 +120,46 @@ class Session:
 
         Raises:
             InputError: a module inside a core, which is no artifact of its own.
+            CorruptError: it is broken; the hint removes it.
+        """
+        from registry.entry import Broken
+
+        found = self.held(name, kind)
+        if isinstance(found, Broken):
+            raise found.error
+        return found
+
+    def held(self, name: str, kind: str | None = None) -> Entry | Broken:
+        """What `find` gives, or the broken folder that has its place.
+
+        Raises:
+            InputError: a module inside a core, which is no artifact of its own.
         """
         from commands.inside_cores import find_core_module
-        from transplant.errors import InputError
+        from transplant.errors import CorruptError, InputError, NotFoundError
 
         module, backbone, d_abi = self.registry.split_name(name)
         if module is None:
-            return self.registry.find(kind or "backbone", backbone, None, d_abi)
-        if kind in (None, "module") and find_core_module(self.registry, name) is not None:
+            return self.registry.held(kind or "backbone", backbone, None, d_abi)
+        lost = None
+        try:
+            inside = kind in (None, "module") and find_core_module(self.registry, name)
+        except CorruptError as error:  # of the backbone: what stands beside it can be found
+            inside, lost = None, error
+        if inside:
             raise InputError(
                 f"{name} is inside the core {backbone}",
                 expected="an artifact of its own",
                 hint=f"abi show {backbone}, or abi rm {backbone} with all that is inside",
             )
-        if kind is not None:
-            return self.registry.find(kind, module, backbone, d_abi)
-        return self._find_hosted(module, backbone, d_abi)
-
-    def _find_hosted(self, name: str, backbone: str, d_abi: int | None) -> Entry:
-        """The artifact of a name that belongs to a backbone, of the first kind that has one."""
-        from transplant.errors import NotFoundError
-
-        try:
-            return self.registry.find("module", name, backbone, d_abi)
-        except NotFoundError:
-            for kind in OTHER_KINDS:
-                try:
-                    return self.registry.find(kind, name, backbone, d_abi)
-                except NotFoundError:
-                    continue
-            raise
+        missing = None
+        for each in (kind,) if kind is not None else ("module", *OTHER_KINDS):
+            try:
+                return self.registry.held(each, module, backbone, d_abi)
+            except NotFoundError as error:
+                missing = missing or error
+        assert missing is not None
+        raise lost or missing
 
     def module_manifest(self, name: str) -> Manifest:
         """The manifest of a hosted module: one inside a core, or an artifact of its own."""
@@ -245,4 +255,7 @@ def _as_plain(value: Any) -> Any:
     """An option's value as JSON holds it."""
     if isinstance(value, tuple | list):
         return [_as_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value
+    text = str(value) if isinstance(value, Path) else value
+    if isinstance(text, str):  # a path that is no UTF-8 can be stored as it is shown
+        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return text

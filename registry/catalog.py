@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import glob
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from registry.entry import MANIFEST, Entry, is_place, read_entry
+from registry.entry import MANIFEST, Broken, Entry, is_place, name_at, read_entry
 from registry.manifest import KINDS
 from registry.names import HostedName, backbone_key, check_name
 from registry.staging import final_of
@@ -65,15 +66,36 @@ def find(
         InputError: there are several.
         CorruptError: it is there, with a broken manifest.
     """
+    found = held(bases, kind, name, backbone, d_abi)
+    if isinstance(found, Broken):
+        raise found.error
+    return found
+
+
+def held(
+    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
+) -> Entry | Broken:
+    """The one artifact of that name, be it broken.
+
+    Raises:
+        NotFoundError: there is none; the message lists the closest names.
+        InputError: there are several.
+    """
     check_kind(kind)
-    found: dict[Path, Entry] = {}
+    found: dict[Path, Entry | Broken] = {}
     for base, shipped in bases:
         for place in _candidates(base, kind, name, backbone, d_abi):
-            if place not in found:
-                try:
-                    found[place] = read_entry(base, place, shipped=shipped)
-                except NotFoundError:
-                    continue
+            if place in found:
+                continue
+            try:
+                found[place] = read_entry(base, place, shipped=shipped)
+            except NotFoundError:
+                continue
+            except (ArtifactError, StorageError) as error:
+                hosted = name_at(place)[1]
+                found[place] = Broken(
+                    path=base / place, kind=kind, hosted=hosted, shipped=shipped, error=error
+                )
     if not found:
         raise _not_found(bases, kind, name, backbone, d_abi)
     if len(found) > 1:
@@ -120,7 +142,7 @@ def _candidates(
 ) -> list[Path]:
     if kind == "backbone":
         place = Path(backbone_key(name))
-        return [place] if (base / place / MANIFEST).exists() else []
+        return [place] if os.path.lexists(base / place / MANIFEST) else []
     if backbone is None:
         raise InputError(f"{kind} {name}", expected="the backbone it belongs to", found="none")
     key = backbone_key(backbone)

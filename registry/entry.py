@@ -10,10 +10,19 @@ from pathlib import Path
 
 from registry.manifest import KINDS, Manifest
 from registry.names import backbone_key
+from registry.plain import check_inside, read_plain
 from registry.staging import sibling
-from transplant.errors import CorruptError, NotFoundError, StorageError
+from transplant.errors import (
+    ArtifactError,
+    CorruptError,
+    InputError,
+    NotFoundError,
+    StorageError,
+    TransplantError,
+)
 
 MANIFEST = "manifest.json"
+MAX_MANIFEST = 1 << 26  # bytes; the counts of a vocabulary of 256,000 tokens take 6 MB
 _ATTEMPTS = 5
 
 
@@ -29,6 +38,11 @@ class Entry:
     """Whether it came with the package, and so is never written."""
 
     @property
+    def kind(self) -> str:
+        """One of KINDS."""
+        return self.manifest.kind
+
+    @property
     def hosted(self) -> str:
         """Its full name: `python@ref-gpt2/d128`, or the backbone's own."""
         return self.manifest.hosted
@@ -38,6 +52,22 @@ class Entry:
         """Its safetensors file."""
         backbone = self.manifest.kind == "backbone"
         return self.path / ("model.safetensors" if backbone else "weights.safetensors")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Broken:
+    """A folder where an artifact should be, which cannot be read: it can be named and removed."""
+
+    path: Path
+    """The folder."""
+    kind: str
+    """The kind that its place is for."""
+    hosted: str
+    """The name of its place."""
+    shipped: bool
+    """Whether it came with the package."""
+    error: TransplantError
+    """What reading it gave."""
 
 
 def place_of(manifest: Manifest) -> Path:
@@ -54,20 +84,46 @@ def is_place(place: Path) -> bool:
     return len(parts) == 4 and bool(re.fullmatch(r"d\d+", parts[1])) and parts[2] in KINDS[1:]
 
 
+def name_at(place: Path) -> tuple[str, str]:
+    """The kind of what a folder is for, and its full name: `("module", "python@ref-gpt2/d128")`."""
+    if len(place.parts) == 1:
+        return "backbone", place.name
+    key, space, kind, name = place.parts
+    return kind, f"{name}@{key}/{space}"
+
+
 def read_entry(base: Path, place: Path, *, shipped: bool) -> Entry:
     """Read the manifest at `base / place`, or at the folder that stands in while it is replaced.
 
     Raises:
         NotFoundError: nothing is there.
-        CorruptError: a folder without a manifest, or with one that is broken or belongs elsewhere.
+        CorruptError: a folder without a manifest, or with one that is broken or belongs elsewhere,
+            or one that is reached through a link; its hint removes it.
         VersionError: a newer version of this tool wrote it.
+        StorageError: the disk refused to read it.
     """
+    try:
+        return _read(base, place, shipped)
+    except CorruptError as error:
+        kind, hosted = name_at(place)
+        again = "" if kind == "backbone" else f" --kind {kind}"
+        removal = f"abi rm {hosted}{again}" if hosted.isprintable() else "to remove that folder"
+        if shipped:
+            removal = "to reinstall abi"
+        hints = [hint for hint in (error.hint, removal) if hint not in (None, "abi list")]
+        raise CorruptError(
+            error.what, expected=error.expected, found=error.found, hint="; or ".join(hints)
+        ) from error
+
+
+def _read(base: Path, place: Path, shipped: bool) -> Entry:
     final = base / place
     was_there = final.is_dir()
     for folder in (final, sibling(final, "old")) * _ATTEMPTS:  # a writer may be between its moves
         file = folder / MANIFEST
         try:
-            text = file.read_bytes().decode()
+            check_inside(base, folder)
+            text = read_plain(file, MAX_MANIFEST, follow=shipped).decode()
         except (FileNotFoundError, NotADirectoryError):
             continue
         except UnicodeDecodeError as error:
@@ -100,7 +156,12 @@ def unchanged(entry: Entry) -> Iterator[None]:
 
 def _check_place(manifest: Manifest, place: Path, file: Path) -> None:
     # The backbone's folder is not compared: a relative path names another one elsewhere.
-    own = place_of(manifest)
+    try:
+        own = place_of(manifest)
+    except InputError as error:
+        raise CorruptError(
+            f"{file}: {error.what}", expected=error.expected, found=error.found
+        ) from error
     if own.parts[1:] != place.parts[1:] or own.name != place.name:
         raise CorruptError(f"{file} is not this folder's", expected=place, found=own)
 
@@ -108,8 +169,9 @@ def _check_place(manifest: Manifest, place: Path, file: Path) -> None:
 def _check_current(entry: Entry, before: tuple[int, int] | None) -> None:
     file = entry.path / MANIFEST
     try:
-        current = Manifest.from_json(file.read_text(encoding="utf-8"), file)
-    except FileNotFoundError:
+        text = read_plain(file, MAX_MANIFEST, follow=entry.shipped).decode()
+        current = Manifest.from_json(text, file)
+    except (OSError, UnicodeDecodeError, ArtifactError):
         current = None
     # A replacement by the same tensors has an equal manifest, in another folder.
     if current != entry.manifest or before is None or _identity(entry.path) != before:

@@ -7,8 +7,9 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from registry import strict_json
 from registry.decode import LATER, decode
 from registry.names import HostedName, check_name
 from registry.seal import check_seal, without_seal
@@ -95,6 +96,15 @@ class Manifest:
             raise InputError("kind", expected=f"one of {', '.join(KINDS)}", found=repr(self.kind))
         if self.d_abi is not None and self.d_abi < 1:
             raise InputError("d_abi", expected="a width of at least 1", found=self.d_abi)
+        backbone = dataclasses.asdict(self.backbone)
+        shown = [("domain", self.domain), ("license", self.license), *self.parents.items()]
+        shown += [("parents", role) for role in self.parents]
+        for where, text in [
+            *shown,
+            *((f"backbone.{key}", value) for key, value in backbone.items()),
+        ]:
+            if isinstance(text, str) and not text.isprintable():
+                raise InputError(where, expected="printable text", found=ascii(text)[:80])
 
     @property
     def hosted(self) -> str:
@@ -126,8 +136,10 @@ class Manifest:
             fields = dataclasses.asdict(self)
             if self.backbone.config_sha256 is None:  # an older manifest is written as it was read
                 del fields["backbone"]["config_sha256"]
-            return json.dumps(fields, sort_keys=True, indent=2, allow_nan=False) + "\n"
-        except (TypeError, ValueError) as error:
+            text = json.dumps(fields, sort_keys=True, indent=2, allow_nan=False) + "\n"
+            strict_json.parse(text)  # what is written here can be read here
+            return text
+        except (TypeError, ValueError, RecursionError) as error:
             raise InputError(
                 f"the manifest of {self.name}: {error}",
                 expected="finite numbers, strings, lists and objects in `made` and `results`",
@@ -143,8 +155,8 @@ class Manifest:
                 that differs from its seal.
         """
         try:
-            data = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            data = strict_json.parse(text)
+        except ValueError as error:
             raise CorruptError(f"{path}: {error}", expected="JSON", hint="abi list") from error
         version = data.get("schema_version") if isinstance(data, dict) else None
         if type(version) is int and version > SCHEMA_VERSION:
@@ -163,7 +175,3 @@ class Manifest:
             ) from error
         check_seal(data, str(path))
         return manifest
-
-
-def _refuse_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")

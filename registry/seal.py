@@ -14,6 +14,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from registry import strict_json
+from registry.plain import MAX_FILE, read_plain
 from transplant.errors import CorruptError, StorageError, foreign
 
 SEAL, FILES = "manifest_sha256", "files_sha256"
@@ -64,24 +66,30 @@ def hash_files(folder: Path, leave_out: set[str]) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def check_files(manifest: Path) -> None:
+def check_files(manifest: Path, *, follow: bool = False) -> None:
     """Compare the files beside a manifest with the hashes in it, where it has any.
 
+    Args:
+        manifest: the file.
+        follow: whether what it names may be links.
+
     Raises:
-        CorruptError: a file that is missing, or not as it was written.
+        CorruptError: a file that is missing, no plain file, or not as it was written.
         StorageError: the disk refused to read one.
     """
     with foreign(f"{manifest}: {FILES}", CorruptError, expected="an object of hashes"):
-        promised = {
-            str(k): str(v) for k, v in json.loads(manifest.read_bytes()).get(FILES, {}).items()
-        }
-    for name, expected in promised.items():
+        text = read_plain(manifest, MAX_FILE, follow=follow).decode()
+        promised = strict_json.parse(text).get(FILES, {})
+        names = {str(name): str(sha256) for name, sha256 in promised.items()}
+    for name, expected in names.items():
+        if Path(name).name != name:
+            raise CorruptError(f"{manifest}: {FILES}", expected="names of files", found=repr(name))
         file = manifest.with_name(name)
         try:
-            found = hashlib.sha256(file.read_bytes()).hexdigest()
+            found = hashlib.sha256(read_plain(file, MAX_FILE, follow=follow)).hexdigest()
         except FileNotFoundError:
             found = "no such file"
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a NUL in a name
             raise StorageError(f"cannot read {file}: {error}") from error
         if found != expected:
             raise CorruptError(

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,7 +29,12 @@ def locked(root: Path, timeout_s: float) -> Iterator[None]:
         StorageError: another process kept the lock for `timeout_s` seconds.
     """
     root.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(root / ".lock", timeout=timeout_s)
+    file = root / ".lock"
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise StorageError(
+            f"the registry lock {file}", expected="a regular file", hint=f"remove {file}"
+        )
+    lock = FileLock(file, timeout=timeout_s)
     try:
         lock.acquire()
     except Timeout as error:
@@ -53,7 +59,7 @@ def staged(final: Path) -> Iterator[Path]:
         yield temporary
         flush(temporary)
         try:
-            if final.exists():
+            if os.path.lexists(final):
                 os.rename(final, sibling(final, "old"))
             os.rename(temporary, final)
         finally:
@@ -97,12 +103,16 @@ def discard(final: Path, *, first: str, keep: str | None = None) -> int:
     temporary = sibling(final, "tmp")
     if keep is None:
         os.rename(final, temporary)
+        if not temporary.is_dir() or temporary.is_symlink():  # a file, or a link, of that name
+            freed = os.lstat(temporary).st_size
+            temporary.unlink()
+            return freed
     else:
         temporary.mkdir()
         for path in sorted(final.iterdir(), key=lambda path: path.name != first):
             if not re.fullmatch(keep, path.name):
                 os.rename(path, temporary / path.name)
-    freed = sum(file.stat().st_size for file in temporary.rglob("*") if file.is_file())
+    freed = sum(_size(Path(at, name)) for at, _, names in os.walk(temporary) for name in names)
     shutil.rmtree(temporary)
     return freed
 
@@ -127,7 +137,7 @@ def storage_errors(root: Path, needed: int = 0) -> Iterator[None]:
 def settle_all(parent: Path) -> None:
     """Clear away what crashed writers left in a folder. Only under the lock."""
     for temporary in parent.glob(".*.tmp"):
-        shutil.rmtree(temporary, ignore_errors=True)
+        _clear(temporary)
     for old in parent.glob(".*.old"):
         _settle(final_of(old))
 
@@ -164,6 +174,11 @@ def prune(folder: Path, root: Path) -> None:
         folder = folder.parent
 
 
+def _size(path: Path) -> int:
+    found = os.lstat(path)
+    return found.st_size if stat.S_ISREG(found.st_mode) else 0
+
+
 def _free_bytes(root: Path) -> int:
     existing = next(folder for folder in (root, *root.parents) if folder.exists())
     return shutil.disk_usage(existing).free
@@ -171,10 +186,18 @@ def _free_bytes(root: Path) -> int:
 
 def _settle(final: Path) -> None:
     old = sibling(final, "old")
-    if final.exists():
-        shutil.rmtree(old, ignore_errors=True)
-    elif old.exists():
+    if os.path.lexists(final):
+        _clear(old)
+    elif os.path.lexists(old):
         os.rename(old, final)
+
+
+def _clear(path: Path) -> None:
+    """Remove a folder, a file or a link; what a link leads to stays."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import platformdirs
 
 from registry import catalog, staging, tensors
-from registry.entry import MANIFEST, Entry, is_place, place_of, read_entry, unchanged
+from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry, unchanged
 from registry.manifest import KINDS, BackboneRecord, Manifest
 from registry.names import backbone_key, parse_hosted
+from registry.plain import check_inside, check_plain, check_root, real
 from registry.seal import check_files, hash_files, sealed
 from transplant.errors import (
     ArtifactError,
@@ -110,6 +111,16 @@ class Registry:
         """
         return catalog.find(self._bases(), kind, name, backbone, d_abi)
 
+    def held(
+        self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
+    ) -> Entry | Broken:
+        """The one artifact of that name, even a broken one, as `remove` takes it.
+
+        Raises:
+            NotFoundError, InputError: as `find`.
+        """
+        return catalog.held(self._bases(), kind, name, backbone, d_abi)
+
     def holds_backbone(self, name: str) -> bool:
         """Whether a backbone of that name is here, damaged or not."""
         return self._backbone_folder(name) is not None
@@ -118,11 +129,16 @@ class Registry:
         """The folder of a backbone that the registry holds, for `from_pretrained`.
 
         Raises:
-            CorruptError: its configuration or tokenizer is not as it was written.
+            CorruptError: its configuration or tokenizer is not as it was written, a file of it is a
+                link, a pipe or a device, or the folder is a link.
         """
-        folder = self._backbone_folder(name)
-        if folder is not None:
-            check_files(folder / MANIFEST)
+        found = self._backbone_folder(name)
+        if found is None:
+            return None
+        folder, (base, shipped) = found
+        check_inside(base, folder)
+        check_plain(folder, follow=shipped)
+        check_files(folder / MANIFEST, follow=shipped)
         return folder
 
     def split_name(self, name: str) -> tuple[str | None, str, int | None]:
@@ -227,7 +243,7 @@ class Registry:
                 _write_manifest(manifest, folder / "model.safetensors", folder / MANIFEST)
             return read_entry(self.root, place, shipped=False)
 
-    def remove(self, entry: Entry) -> int:
+    def remove(self, entry: Entry | Broken) -> int:
         """Remove an artifact, and the folders that this empties; return the bytes freed.
 
         A backbone's modules stay: they are artifacts of their own.
@@ -236,9 +252,11 @@ class Registry:
             InputError: it ships with the package, or is not in this registry.
             StorageError: the disk or the lock refused.
         """
-        root, path = self.root.resolve(), staging.final_of(entry.path).resolve()
+        root, path = real(self.root), staging.final_of(entry.path)
+        broken = isinstance(entry, Broken)  # a link is removed, not what it leads to
+        path = real(path.parent) / path.name if broken else real(path)
         place = path.relative_to(root) if path.is_relative_to(root) else Path()
-        is_backbone = entry.manifest.kind == "backbone"
+        is_backbone = entry.kind == "backbone"
         inside = len(place.parts) == 1 if is_backbone else is_place(place)
         if not inside:
             found = "one that ships with abi" if entry.shipped else str(path)
@@ -246,27 +264,30 @@ class Registry:
                 f"cannot remove {entry.hosted}", expected=f"an artifact in {root}", found=found
             )
         final = self.root / place
+        keep = r"d\d+" if is_backbone and not final.is_symlink() else None
         with staging.storage_errors(root), self._writing(final):
-            return staging.discard(final, first=MANIFEST, keep=r"d\d+" if is_backbone else None)
+            return staging.discard(final, first=MANIFEST, keep=keep)
 
-    def _backbone_folder(self, name: str) -> Path | None:
-        folders = (base / backbone_key(name) for base, _ in self._bases())
-        return next((folder for folder in folders if (folder / MANIFEST).is_file()), None)
+    def _backbone_folder(self, name: str) -> tuple[Path, catalog.Base] | None:
+        folders = [(base[0] / backbone_key(name), base) for base in self._bases()]
+        return next((it for it in folders if os.path.lexists(it[0] / MANIFEST)), None)
 
     def _bases(self) -> list[catalog.Base]:
+        check_root(self.root)
         own = [] if self.root == self.reference else [(self.root, False)]
         return [*own, (self.reference, True)]
 
     @contextmanager
     def _writing(self, final: Path) -> Iterator[None]:
         """Hold the lock; clear what crashed writers left beside `final`, then emptied folders."""
-        if self.root.resolve().is_relative_to(self.reference.resolve()):
+        if real(self.root).is_relative_to(real(self.reference)):
             raise InputError(
                 "the registry root",
                 expected="a folder of your own",
                 found=f"{self.root}, which ships with abi",
                 hint="--registry DIR",
             )
+        check_inside(self.root, final.parent)
         with staging.locked(self.root, self.lock_timeout_s):
             try:
                 staging.settle_all(final.parent)
@@ -292,8 +313,8 @@ def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> None:
 
 def _verify(entry: Entry) -> None:
     again = "reinstall abi" if entry.shipped else f"abi rm {entry.hosted}, and make it again"
-    tensors.verify(entry.weights, entry.manifest.tensors, hint=again)
-    check_files(entry.path / MANIFEST)
+    tensors.verify(entry.weights, entry.manifest.tensors, hint=again, follow=entry.shipped)
+    check_files(entry.path / MANIFEST, follow=entry.shipped)
 
 
 def _order(entry: Entry) -> tuple[str, int, str, int]:

@@ -6,13 +6,15 @@ The format: https://huggingface.co/docs/safetensors (8 bytes of header length, a
 from __future__ import annotations
 
 import hashlib
-import json
 import math
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from registry import strict_json
 from registry.manifest import TensorRecord
-from transplant.errors import CorruptError, InputError, NumericalError, StorageError
+from registry.plain import open_plain
+from transplant.errors import CorruptError, InputError, NumericalError, StorageError, foreign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,16 +31,20 @@ _BYTES = {
 }
 
 
-def hash_tensors(path: Path) -> dict[str, TensorRecord]:
+def hash_tensors(path: Path, *, follow: bool = True) -> dict[str, TensorRecord]:
     """Shape, dtype and sha256 of every tensor of a file, in chunks of 1 MiB.
 
+    Args:
+        path: the safetensors file.
+        follow: whether it may be a link to one.
+
     Raises:
-        CorruptError: no such file, or one that breaks the format.
+        CorruptError: no such file, no regular file, or one that breaks the format.
         StorageError: the disk refused to read it.
     """
     try:
-        with path.open("rb") as file:
-            size = path.stat().st_size
+        with open_plain(path, follow=follow) as file:
+            size = os.fstat(file.fileno()).st_size
             header, start = _read_header(file, path, size)
             spans = _check_spans(header, path, size - start)
             return {
@@ -55,18 +61,25 @@ def hash_tensors(path: Path) -> dict[str, TensorRecord]:
         raise StorageError(f"cannot read {path}: {error}") from error
 
 
-def verify(path: Path, records: Mapping[str, TensorRecord], *, hint: str | None = None) -> None:
+def verify(
+    path: Path,
+    records: Mapping[str, TensorRecord],
+    *,
+    hint: str | None = None,
+    follow: bool = True,
+) -> None:
     """Compare every tensor of a file with its record.
 
     Args:
         path: the safetensors file.
         records: what the manifest promises.
         hint: what to try where they differ.
+        follow: whether the file may be a link to one.
 
     Raises:
         CorruptError: naming the file, the tensor, the expected and the found.
     """
-    found = hash_tensors(path)
+    found = hash_tensors(path, follow=follow)
     hint = hint or f"abi rm {path.parent.name}, and make it again"
     for tensor in sorted(records.keys() | found.keys()):
         expected, got = records.get(tensor), found.get(tensor)
@@ -87,14 +100,10 @@ def load(path: Path) -> dict[str, Tensor]:
     Raises:
         CorruptError: no such file, or no safetensors.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
+    with foreign(str(path), CorruptError, expected="a safetensors file", hint="abi list"):
         return load_file(path)
-    # torch raises RuntimeError where the file goes between its opening and its mapping.
-    except (SafetensorError, FileNotFoundError, RuntimeError) as error:
-        raise CorruptError(f"{path}: {error}", expected="a safetensors file") from error
 
 
 def save(path: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -142,8 +151,8 @@ def _read_header(file: BinaryIO, path: Path, size: int) -> tuple[dict[str, Any],
         limit = max(0, min(_MAX_HEADER, size - 8))
         raise _broken(path, f"a header of at most {limit} bytes", length)
     try:
-        header = json.loads(file.read(length).decode(), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        header = strict_json.parse(file.read(length).decode())
+    except ValueError as error:
         raise _broken(path, "a JSON header", error) from error
     if not isinstance(header, dict):
         raise _broken(path, "an object as header", type(header).__name__)
@@ -186,12 +195,6 @@ def _hash_span(file: BinaryIO, start: int, left: int, path: Path) -> str:
         digest.update(chunk)
         left -= len(chunk)
     return digest.hexdigest()
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(unique := dict(pairs)) != len(pairs):
-        raise ValueError("a key appears twice")
-    return unique
 
 
 def _broken(path: Path, expected: str, found: object) -> CorruptError:

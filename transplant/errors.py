@@ -53,7 +53,7 @@ class TransplantError(Exception):
             line += f", found {self.found}" if self.found is not None else ""
         elif self.found is not None:
             line += f": found {self.found}"
-        return f"{line}. Try: {self.hint}" if self.hint else line
+        return _printable(f"{line}. Try: {self.hint}" if self.hint else line)
 
     def as_dict(self) -> dict[str, str | None]:
         """The same facts for `--json` output."""
@@ -64,6 +64,15 @@ class TransplantError(Exception):
             "found": None if self.found is None else str(self.found),
             "hint": self.hint,
         }
+
+
+def _printable(text: str) -> str:
+    """Text with what would steer a terminal, or could not be encoded, as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() or char in " \n" else ascii(char)[1:-1] for char in text
+    )
 
 
 class InputError(TransplantError):

@@ -35,7 +35,7 @@ def list_(
             }
         )
     for problem in session.registry.problems(backbone):
-        session.out.warn(str(problem))
+        session.out.warn(" ".join(str(problem).split()))
     shown = table(f"registry {session.registry.root}", "name", "kind", "backbone", "d_abi")
     for row in rows:
         shown.add_row(*(str(row[k] if row[k] is not None else "") for k in list(row)[:4]))

@@ -23,14 +23,14 @@ def rm(
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
 ) -> None:
-    """Remove an artifact from the registry."""
+    """Remove an artifact from the registry, also one whose manifest is broken."""
     from transplant.errors import NotFoundError
 
-    found = [session.find(name, kind)]
-    if kind is None and found[0].manifest.kind == "module":
+    found = [session.held(name, kind)]
+    if kind is None and found[0].kind == "module":
         for with_it in ("interface", "gate"):
             try:
-                found.append(session.find(name, with_it))
+                found.append(session.held(name, with_it))
             except NotFoundError:
                 session.out.note(f"it has no {with_it}")
     if not yes:
