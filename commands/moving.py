@@ -140,7 +140,9 @@ class Move(Stepwise):
     @property
     def domain_source(self) -> str:
         """Where the domain's text comes from."""
-        return self.domain_data or str(self.manifest.made.get("corpus", self.manifest.domain))
+        if self.domain_data is not None:
+            return self.domain_data
+        return str(self.manifest.made.get("corpus", self.manifest.domain))
 
     @cached_property
     def domain_text(self) -> Splits:

@@ -61,7 +61,15 @@ def bridge_train(
     recipe = BridgeTrainConfig(
         steps=steps, batch=batch, learning_rate=rate, lm_steps=lm_steps, seed=session.seed
     )
-    work = Grafting(session, source, to, layer, data or corpus_of(activations), config, align=align)
+    work = Grafting(
+        session,
+        source,
+        to,
+        layer,
+        corpus_of(activations) if data is None else data,
+        config,
+        align=align,
+    )
     matched = train_from_file(work, activations, recipe)
     text = None
     if lm_steps:

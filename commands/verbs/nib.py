@@ -57,7 +57,9 @@ def nib(
             found=other.backbone.name,
         )
     config = dataclasses.replace(NIB, chunks=chunks, chunk_length=chunk_length, skip=skip)
-    source = data or session.domain_source(candidate) or session.domain_source(anchor)
+    source = data
+    if source is None:
+        source = session.domain_source(candidate) or session.domain_source(anchor)
     if source is None:
         raise InputError("two raw backbones have no domain", hint="--data python")
     reach = stream_chars(evaluation=SPARE * chunks * chunk_length)

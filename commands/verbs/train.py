@@ -55,8 +55,9 @@ def train(
     if activations is not None and data is not None:
         raise InputError("the text is in the file", expected="--data or --from-activations")
     default = domain if form is None else f"{Path(backbone).name}-{domain}"
+    text = domain if data is None else data
     job = TrainJob(
-        backbone, domain, data or domain, name or default, recipe.config(session.seed),
+        backbone, domain, text, name or default, recipe.config(session.seed),
         eval_tokens, form, activations,
     )  # fmt: skip
     report = run_train_job(session, job, resume=resume, replace=replace)

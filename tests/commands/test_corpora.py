@@ -50,6 +50,22 @@ def test_a_bad_file_is_named_with_how_to_leave_it_out(abi, spoiled):
     assert "reading" not in made
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--backbone", "tiny-gpt2", "--domain", "python", "--data", ""),
+        ("nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--data", ""),
+        ("transfer", "--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--data", "python",
+         "--domain-data", " "),
+        ("capture", "--backbone", "tiny-gpt2", "--data", "", "--out", "never.h5"),
+    ],
+)  # fmt: skip
+def test_an_empty_name_of_a_corpus_is_no_other_corpus(trained_abi, words):
+    ran = trained_abi(*words, "--json")
+    assert ran.code == 1, ran.out
+    assert "no such corpus" in ran.json["what"]
+
+
 @pytest.fixture
 def rows_read(monkeypatch):
     """A data set without end in place of any other; how many rows of it were read."""
