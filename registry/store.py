@@ -146,6 +146,11 @@ class Registry:
         parsed = parse_hosted(name)
         return parsed.module, parsed.backbone, parsed.d_abi
 
+    @property
+    def checked_file(self) -> Path | None:
+        """Where loads keep what they have checked; None before the first artifact is written."""
+        return self.root / ".checked.json" if self.root.is_dir() else None
+
     def backbone_record(self, name: str) -> BackboneRecord | None:
         """The fingerprints of a backbone that its manifest promises."""
         if not self.holds_backbone(name):

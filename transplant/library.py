@@ -79,6 +79,11 @@ class Library(Protocol):
         """The folder of a backbone it holds."""
         ...
 
+    @property
+    def checked_file(self) -> Path | None:
+        """A file that keeps the fingerprints of folders that were checked; None for none."""
+        ...
+
     def backbone_record(self, name: str) -> Fingerprints | None:
         """What a backbone it holds must be."""
         ...

@@ -61,6 +61,7 @@ def load(
         dtype=dtype,
         revision=revision,
         trust_remote_code=trust_remote_code,
+        remembered=library.checked_file,
     )
     promised = library.backbone_record(backbone_name)
     if promised is not None:

@@ -22,6 +22,7 @@ SAFETENSORS_NAMES = {
     torch.bfloat16: "BF16",
     torch.int64: "I64",
     torch.int32: "I32",
+    torch.int16: "I16",
     torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
@@ -40,8 +41,11 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
 
 def hash_parameters(model: nn.Module) -> str:
-    """The sha256 over a model's parameters."""
-    return hash_tensors(dict(model.named_parameters()))
+    """The sha256 over a model's parameters, and over what else of it a file holds."""
+    tensors: dict[str, Tensor] = dict(model.named_parameters())
+    held = model.state_dict().keys()
+    tensors |= {name: buffer for name, buffer in model.named_buffers() if name in held}
+    return hash_tensors(tensors)
 
 
 def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:

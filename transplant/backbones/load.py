@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from transplant.backbones.causal import CausalBackbone
+from transplant.backbones.configuration import hash_config
 from transplant.backbones.core import CoreBackbone
 from transplant.backbones.encoder_decoder import PrefixBackbone
-from transplant.backbones.fingerprint import hash_parameters
+from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
 from transplant.backbones.folder import check_folder, check_sizes
+from transplant.backbones.remembered import Checked, Memory
 from transplant.backbones.view import Backbone
 from transplant.backbones.whole import check_finite, check_fits, load_whole, quiet
 from transplant.errors import BackboneError, InputError, foreign
@@ -38,6 +41,7 @@ def load_backbone(
     dtype: str = "float32",
     device: str = "cpu",
     trust_remote_code: bool = False,
+    remembered: Path | None = None,
 ) -> Backbone:
     """Loads a frozen language model and gives the one view of it.
 
@@ -51,6 +55,8 @@ def load_backbone(
         dtype: the arithmetic of the forward pass: float32, bfloat16 or float16.
         device: `cpu`, `cuda`, `cuda:1`, `mps`.
         trust_remote_code: run code that comes with the weights. Off unless asked for by name.
+        remembered: a file that keeps what was checked, so that a folder that is as it was is not
+            checked again (`transplant.backbones.remembered` says how); None checks always.
 
     Raises:
         BackboneError: nothing there, files that cannot be read, weights that are missing or do not
@@ -62,15 +68,28 @@ def load_backbone(
         raise InputError("unknown dtype", expected=f"one of {sorted(DTYPES)}", found=dtype)
     _check_device(device)
     source = str(path or name)
-    model, tokenizer, unexpected = _load(source, revision, trust_remote_code)
-    check_finite(model, str(name))  # named before training finds a loss that is NaN
-    stored_hash = hash_parameters(model)  # before the cast: of the weights as they are stored
+    folder = Path(source).expanduser()
+    memory = Memory(remembered, folder.resolve() if folder.is_dir() else None)
+    state = memory.state()
+    known = memory.recall(state)
+    files = _Files(source, revision, trust_remote_code)
+    model, tokenizer, unexpected = _load(files, checked=known is not None)
+    if known is None:
+        check_finite(model, str(name))  # named before training finds a loss that is NaN
+        _check_ids(str(name), model, tokenizer)
+        config_hash = hash_config(model.config)
+        # Before the cast: of the weights as they are stored.
+        checked = Checked(hash_parameters(model), hash_tokenizer(tokenizer), config_hash)
+    else:
+        checked = known
     with foreign(f"--device {device} is not to be had here", InputError, expected=DEVICES):
         model = model.to(dtype=DTYPES[dtype], device=device)
     if dtype == "float16":
         check_finite(model, f"{name} in float16", "bfloat16 or float32, which hold larger numbers")
-    backbone = view_of(str(name), model, tokenizer, revision=revision, weights_sha256=stored_hash)
-    _probe(backbone)
+    backbone = view_of(str(name), model, tokenizer, revision=revision, **asdict(checked))
+    if known is None:
+        _probe(backbone)
+        memory.keep(state, checked)
     if unexpected:
         names = ", ".join(unexpected[:4])
         backbone.notes.append(
@@ -93,7 +112,8 @@ def view_of(name: str, model: Any, tokenizer: Any, **known: Any) -> Backbone:
             expected="a fast tokenizer (tokenizer.json)",
             found=type(tokenizer).__name__,
         )
-    _check_ids(name, model, tokenizer)
+    if known.get("tokenizer_sha256") is None:  # else it was checked when that was computed
+        _check_ids(name, model, tokenizer)
     if family in PREFIX_FAMILIES:
         return PrefixBackbone(name, model, tokenizer, **known)
     if family in CORE_FAMILIES:
@@ -103,8 +123,21 @@ def view_of(name: str, model: Any, tokenizer: Any, **known: Any) -> Backbone:
     return _generic_view(name, model, tokenizer, **known)
 
 
-def _load(source: str, revision: str | None, trust_remote_code: bool) -> tuple[Any, Any, list[str]]:
-    """Model, tokenizer, and the names of tensors that the model has no place for."""
+@dataclass(frozen=True)
+class _Files:
+    """Where a model comes from."""
+
+    source: str
+    revision: str | None
+    trust_remote_code: bool
+
+
+def _load(files: _Files, *, checked: bool) -> tuple[Any, Any, list[str]]:
+    """Model, tokenizer, and the names of tensors that the model has no place for.
+
+    Where the folder was checked before, it is not looked through again.
+    """
+    source, revision = files.source, files.revision
     folder = Path(source).expanduser()
     with (
         quiet(),
@@ -123,13 +156,14 @@ def _load(source: str, revision: str | None, trust_remote_code: bool) -> tuple[A
         register()  # so that the Auto classes know a core
         held = None
         if folder.is_dir():
-            held = check_folder(folder)
+            held = None if checked else check_folder(folder)
             source = str(folder)
         elif source.startswith((".", "/", "~")):
             raise BackboneError(f"no such backbone folder: {source}")
-        raw, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
-        check_sizes(raw, source, held)
-        options = {"revision": revision, "trust_remote_code": trust_remote_code}
+        if not checked:
+            raw, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
+            check_sizes(raw, source, held)
+        options = {"revision": revision, "trust_remote_code": files.trust_remote_code}
         config = AutoConfig.from_pretrained(source, **options)
         auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
         if held is not None and type(config) in auto._model_mapping:

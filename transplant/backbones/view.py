@@ -88,6 +88,8 @@ class Backbone(ABC):
         tokenizer: a fast tokenizer with character offsets.
         revision: the hub revision, where there is one.
         weights_sha256: the hash of the weights as stored; computed where it is not given.
+        tokenizer_sha256: the hash of the tokenizer; likewise.
+        config_sha256: the hash of the configuration; likewise.
     """
 
     def __init__(
@@ -98,14 +100,16 @@ class Backbone(ABC):
         *,
         revision: str | None = None,
         weights_sha256: str | None = None,
+        tokenizer_sha256: str | None = None,
+        config_sha256: str | None = None,
     ) -> None:
         self.name = name
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.revision = revision
         self.weights_sha256 = weights_sha256 or hash_parameters(model)
-        self.tokenizer_sha256 = hash_tokenizer(tokenizer)
-        self.config_sha256: str | None = hash_config(model.config)
+        self.tokenizer_sha256 = tokenizer_sha256 or hash_tokenizer(tokenizer)
+        self.config_sha256: str | None = config_sha256 or hash_config(model.config)
         self.notes: list[str] = []  # what was odd about its files, but does no harm
 
     @property

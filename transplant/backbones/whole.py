@@ -132,8 +132,10 @@ def _finite(tensor: Tensor) -> bool:
     return bool(torch.isfinite(torch.stack(wide.aminmax())).all())  # one pass, no copy
 
 
-def _of_layers(unexpected: Iterable[str], model: Any) -> list[str]:
+def _of_layers(unexpected: list[str], model: Any) -> list[str]:
     """Those names that stand in a list of layers behind its last one."""
+    if not unexpected:
+        return []
     lengths = {
         name.removeprefix(prefix): len(module)
         for name, module in model.named_modules()
