@@ -38,6 +38,10 @@ def write_as(path: Path, texts: tuple[str, ...]) -> Path:
     return path
 
 
+def refuse(error: CorpusError) -> None:
+    raise error
+
+
 def texts_of(path: Path) -> list[str]:
     return [document.text for document in read_documents(str(path))]
 
@@ -168,7 +172,7 @@ def test_linked_folders_are_read_once_and_loops_end(
     (folder / "copy").symlink_to(folder / "sub")
     (folder / "linked").symlink_to(other)
     (other / "back").symlink_to(folder)
-    assert list_files(folder) == [folder / "linked" / "b.txt", folder / "sub" / "a.txt"]
+    assert list_files(folder, refuse) == [folder / "linked" / "b.txt", folder / "sub" / "a.txt"]
     assert texts_of(folder) == [tiny_texts[1], tiny_texts[0]]
 
 
@@ -178,7 +182,7 @@ def test_hidden_names_and_compiled_python_are_passed_over(
     for name in (".git/config", ".hidden.pdf", "__pycache__/a.cpython-311.pyc", "sub/a.py"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(tiny_texts[0])
-    assert list_files(tmp_path) == [tmp_path / "sub" / "a.py"]
+    assert list_files(tmp_path, refuse) == [tmp_path / "sub" / "a.py"]
 
 
 @pytest.mark.parametrize("cause", [PermissionError(13, "Permission denied"), RuntimeError("odd")])
@@ -200,14 +204,24 @@ def test_whatever_a_reader_raises_gets_the_name_of_the_file(
 
 
 def test_a_folder_that_may_not_be_listed_is_a_named_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, tiny_texts: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_path: object):
-        raise PermissionError(13, "Permission denied")
+    scandir, closed = os.scandir, tmp_path / "closed"
 
-    monkeypatch.setattr("os.scandir", refuse)
-    with pytest.raises(CorpusError, match="Permission denied"):
-        read_documents(str(tmp_path))
+    def scan(path: Path):
+        if Path(path) == closed:
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    closed.mkdir()
+    (tmp_path / "open.txt").write_text(tiny_texts[0])
+    monkeypatch.setattr("os.scandir", scan)
+    for source in (closed, tmp_path):
+        with pytest.raises(CorpusError, match="Permission denied"):
+            read_documents(str(source))
+    left = read_corpus(str(tmp_path), skip_bad=True)
+    assert [document.text for document in left.documents] == [tiny_texts[0]]
+    assert str(closed) in left.skipped[0]
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def _iterate(reading: _Source) -> Iterator[Row]:
 def _from_folder(folder: Path, reading: _Source) -> Iterator[Row]:
     """The rows of all files, after all their names have been looked at."""
     sizes: dict[Path, int] = {}
-    for path in list_files(folder):
+    for path in list_files(folder, reading.leave_out):
         try:
             sizes[path] = check_file(path)
         except CorpusError as error:

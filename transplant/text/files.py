@@ -91,42 +91,46 @@ def check_file(path: Path) -> int:
     return found.st_size
 
 
-def list_files(folder: Path) -> list[Path]:
+def list_files(folder: Path, refuse: Callable[[CorpusError], None]) -> list[Path]:
     """All files below a folder in the order of their names; links to folders are followed once.
 
     Hidden files and folders, and `__pycache__`, are passed over.
 
+    Args:
+        folder: where to look.
+        refuse: called for each folder below it that cannot be listed.
+
     Raises:
-        OSError: a folder cannot be listed.
+        OSError: the folder itself cannot be listed.
     """
     found: list[Path] = []
-    linked: list[Path] = []
     seen: set[tuple[int, int]] = set()
-    _walk(folder, found, linked, seen)
-    while linked:  # after what stands in the folder itself, which names them first
-        _walk(linked.pop(0), found, linked, seen)
-    return sorted(found)
-
-
-def _walk(folder: Path, found: list[Path], linked: list[Path], seen: set[tuple[int, int]]) -> None:
-    pending = [folder]
-    while pending:
-        here = pending.pop()
-        place = here.stat()
-        if (place.st_dev, place.st_ino) in seen:
+    pending, linked = [folder], []
+    while pending or linked:  # what stands in the folder itself comes first, and names its files
+        here = pending.pop() if pending else linked.pop(0)
+        try:
+            place = here.stat()
+            if (place.st_dev, place.st_ino) in seen:
+                continue
+            seen.add((place.st_dev, place.st_ino))
+            with os.scandir(here) as scanned:
+                entries = sorted(scanned, key=lambda entry: entry.name)
+        except OSError as error:
+            if here == folder:
+                raise
+            refuse(CorpusError(f"{here} cannot be listed", found=error.strerror))
             continue
-        seen.add((place.st_dev, place.st_ino))
-        with os.scandir(here) as entries:
-            for entry in sorted(entries, key=lambda entry: entry.name):
-                if entry.name.startswith(".") or entry.name == PASSED_OVER:
-                    continue
-                path = here / entry.name
-                if entry.is_dir(follow_symlinks=False):
-                    pending.append(path)
-                elif os.path.isdir(path):
-                    linked.append(path)
-                else:
-                    found.append(path)
+        for entry in entries:
+            path = here / entry.name
+            if entry.name.startswith(".") or entry.name == PASSED_OVER:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(path)
+            elif os.path.isdir(path):
+                linked.append(path)
+            else:
+                found.append(path)
+    return sorted(found)
 
 
 def _reason(path: Path, error: OSError) -> str:
