@@ -7,26 +7,24 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from commands.errors import flags_of, in_flags
 from commands.options.groups import grouped, parameters_of
 from commands.output import Output
 from transplant.errors import TransplantError
+from transplant.workflows.work import OTHER_KINDS
+from transplant.workspace import Workspace
 
 if TYPE_CHECKING:
     from registry.entry import Broken, Entry
-    from registry.manifest import Manifest
     from registry.store import Registry
-    from transplant.backbones.view import Backbone
-    from transplant.modules.hosted import HostedModel
 
 EXIT_ERROR, EXIT_NOT_PASSED = 1, 3
-# Found by name where no module has it.
-OTHER_KINDS = ("injection", "adapter", "fusion", "bank", "tokens")
 
 SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
     "as_json": (Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")], False),
@@ -64,27 +62,16 @@ class NotPassedError(Exception):
     """A benchmark ran, was printed, and did not pass: exit code 3."""
 
 
-@dataclass(frozen=True)
-class Session:
-    """One run of one verb: the shared options, and what follows from them."""
+@dataclass(frozen=True, kw_only=True)
+class Session(Workspace):
+    """One run of one verb: a workspace, and the output that it reports to."""
 
-    verb: str
-    options: dict[str, Any]
     out: Output
-    seed: int
-    device: str
-    registry_root: Path | None
-    skip_bad: bool = False
-    """Whether what cannot be read of a corpus is left out."""
-    reading: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """What was not read of which corpus, where that is not all of it."""
 
-    @functools.cached_property
+    @property
     def registry(self) -> Registry:
         """The registry that `--registry` or the environment names."""
-        from registry.store import Registry
-
-        return Registry.open(self.registry_root)
+        return cast("Registry", self.library)
 
     @contextmanager
     def resumable(self, path: Path) -> Iterator[None]:
@@ -96,27 +83,8 @@ class Session:
                 self.out.note(f"stopped; the same command with --resume continues {path}")
             raise
 
-    def load(self, name: str) -> HostedModel:
-        """A backbone, or a module hosted on one, by name."""
-        import transplant
-
-        self.out.note(f"loading {name}")
-        hosted = transplant.load(name, library=self.registry, device=self.device)
-        for note in hosted.backbone.notes:
-            self.out.note(note)
-        return hosted
-
-    def load_backbone(self, name: str) -> Backbone:
-        """A backbone by name; a module in the name is refused."""
-        hosted = self.load(name)
-        if not hosted.is_raw:
-            from transplant.errors import InputError
-
-            raise InputError(f"{name} is a hosted module", expected="a backbone's name")
-        return hosted.backbone
-
     def find(self, name: str, kind: str | None = None) -> Entry:
-        """The artifact of a name: a backbone, or the module (or another kind) hosted on one.
+        """The artifact of a name, as the registry has it; see `Workspace.find`.
 
         Raises:
             InputError: a module inside a core, which is no artifact of its own.
@@ -135,8 +103,8 @@ class Session:
         Raises:
             InputError: a module inside a core, which is no artifact of its own.
         """
-        from commands.inside_cores import find_core_module
         from transplant.errors import CorruptError, InputError, NotFoundError
+        from transplant.workflows.cores.modules_inside import find_core_module
 
         module, backbone, d_abi = self.registry.split_name(name)
         if module is None:
@@ -161,34 +129,18 @@ class Session:
         assert missing is not None
         raise lost or missing
 
-    def module_manifest(self, name: str) -> Manifest:
-        """The manifest of a hosted module: one inside a core, or an artifact of its own."""
-        from commands.inside_cores import find_core_module
 
-        return find_core_module(self.registry, name) or self.find(name, "module").manifest
+def open_session(
+    verb: str, out: Output, root: Path | None = None, options: dict[str, Any] | None = None,
+    seed: int = 0, device: str = "cpu", skip_bad: bool = False,
+) -> Session:  # fmt: skip
+    """A session on a registry: the one at `root`, else that of the environment."""
+    from registry.store import Registry
 
-    def domain_source(self, name: str) -> str | None:
-        """The corpus that a hosted module was trained on; None for a raw backbone."""
-        from commands.inside_cores import find_core_module
-
-        if "@" not in name:
-            return None
-        manifest = find_core_module(self.registry, name) or self.find(name).manifest
-        source = manifest.made.get("corpus", manifest.domain)
-        return None if source is None else str(source)
-
-    def made(self, **facts: Any) -> dict[str, Any]:
-        """How an artifact was made, for its manifest and its JSON."""
-        import transplant
-
-        return {
-            "verb": self.verb,
-            "options": self.options,
-            "seed": self.seed,
-            "versions": transplant.versions(),
-            **({"reading": dict(self.reading)} if self.reading else {}),
-            **facts,
-        }
+    return Session(
+        library=Registry.open(root), device=device, seed=seed, reporter=out, verb=verb,
+        options=options or {}, skip_bad=skip_bad, out=out,
+    )  # fmt: skip
 
 
 def as_command(verb: Callable[..., None], *, reads_text: bool = False) -> Callable[..., None]:
@@ -210,15 +162,10 @@ def as_command(verb: Callable[..., None], *, reads_text: bool = False) -> Callab
     def command(**values: Any) -> None:
         common = {name: values.pop(name) for name in options}
         out = Output(as_json=common["as_json"], quiet=common["quiet"])
-        session = Session(
-            verb=verb.__name__.strip("_"),
-            options=_plain(values),
-            out=out,
-            seed=common["seed"],
-            device=common["device"],
-            registry_root=common["registry"],
-            skip_bad=common.get("skip_bad", False),
-        )
+        session = open_session(
+            verb.__name__.strip("_"), out, common["registry"], _plain(values), common["seed"],
+            common["device"], common.get("skip_bad", False),
+        )  # fmt: skip
         taken = grouped(verb, values)
         raise typer.Exit(_run(verb, session, taken, debug=common["debug"]))
 
@@ -242,7 +189,7 @@ def _run(verb: Callable[..., None], session: Session, values: dict[str, Any], de
     except TransplantError as error:
         if debug:
             raise
-        session.out.error(error)
+        session.out.error(in_flags(error, flags_of(verb)))
         return EXIT_ERROR
     return 0
 

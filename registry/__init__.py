@@ -7,7 +7,7 @@ from registry.entry import Entry
 from registry.manifest import KINDS, SCHEMA_VERSION, BackboneRecord, Manifest, TensorRecord
 from registry.names import HostedName, backbone_key, check_name, parse_hosted
 from registry.store import REFERENCE, Registry
-from registry.tensors import hash_tensors, verify
+from transplant.files.safetensors import hash_tensors, verify
 
 __all__ = [
     "KINDS",

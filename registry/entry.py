@@ -10,7 +10,6 @@ from pathlib import Path
 
 from registry.manifest import KINDS, Manifest
 from registry.names import backbone_key
-from registry.plain import check_inside, read_plain
 from registry.staging import sibling
 from transplant.errors import (
     ArtifactError,
@@ -20,6 +19,7 @@ from transplant.errors import (
     StorageError,
     TransplantError,
 )
+from transplant.files.plain import check_inside, read_plain
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 1 << 26  # bytes; the counts of a vocabulary of 256,000 tokens take 6 MB

@@ -5,15 +5,20 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from registry import strict_json
 from registry.decode import LATER, decode
 from registry.names import HostedName, check_name
 from registry.seal import check_seal, without_seal
 from transplant.errors import CorruptError, InputError, VersionError
+from transplant.files import strict_json
+from transplant.files.safetensors import TensorRecord
+
+if TYPE_CHECKING:
+    from transplant.library import BackboneIdentity
 
 SCHEMA_VERSION = 1
 KINDS = (
@@ -41,17 +46,18 @@ class BackboneRecord:
     config_sha256: str | None = field(default=None, metadata=LATER)
     """Fingerprint of the settings that decide what it computes; None in manifests of before."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class TensorRecord:
-    """One tensor, as the safetensors header describes it."""
-
-    shape: tuple[int, ...]
-    """Its dimensions."""
-    dtype: str
-    """The header's word for it, such as `F32`."""
-    sha256: str
-    """Hash of its raw little-endian bytes."""
+    @classmethod
+    def of(cls, backbone: BackboneIdentity) -> BackboneRecord:
+        """What a manifest says of a backbone."""
+        return cls(
+            id=backbone.name,
+            revision=backbone.revision,
+            family=backbone.family,
+            d_model=backbone.d_model,
+            weights_sha256=backbone.weights_sha256,
+            tokenizer_sha256=backbone.tokenizer_sha256,
+            config_sha256=backbone.config_sha256,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +131,30 @@ class Manifest:
             for name, tensor in self.tensors.items()
         )
         return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    def part(
+        self, name: str, prefix: str, *, domain: str | None, d_abi: int | None,
+        made: Mapping[str, Any], results: Mapping[str, Any],
+    ) -> Manifest:  # fmt: skip
+        """The manifest of a module inside this core: its tensors alone, under their own names.
+
+        Args:
+            name: the module's name.
+            prefix: what its tensors begin with in the core.
+            domain: of the text that it was trained on.
+            d_abi: the width of its space.
+            made: how it was made.
+            results: what was measured of it.
+        """
+        tensors = {
+            tensor.removeprefix(prefix): record
+            for tensor, record in self.tensors.items()
+            if tensor.startswith(prefix)
+        }
+        return Manifest(
+            name=name, kind="module", domain=domain, backbone=self.backbone, d_abi=d_abi,
+            tensors=tensors, made=dict(made), results=dict(results),
+        )  # fmt: skip
 
     def to_json(self) -> str:
         """Stable text: sorted keys, two spaces, a newline at the end.

@@ -14,9 +14,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from registry import strict_json
-from registry.plain import MAX_FILE, read_plain
 from transplant.errors import CorruptError, StorageError, foreign
+from transplant.files import strict_json
+from transplant.files.plain import MAX_FILE, read_plain
 
 SEAL, FILES = "manifest_sha256", "files_sha256"
 

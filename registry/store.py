@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from registry import catalog, staging, tensors
+from registry import catalog, staging
 from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry, unchanged
 from registry.manifest import KINDS, BackboneRecord, Manifest
-from registry.names import backbone_key, parse_hosted
-from registry.plain import check_inside, check_plain, check_root, real
+from registry.names import backbone_key, check_name, parse_hosted
 from registry.seal import check_files, hash_files, sealed
 from transplant.errors import (
     ArtifactError,
@@ -29,11 +28,15 @@ from transplant.errors import (
     InputError,
     StorageError,
 )
+from transplant.files import safetensors
+from transplant.files.plain import check_inside, check_plain, check_root, real
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
+
+    from transplant.library import BackboneIdentity
 
 REFERENCE = Path(__file__).parent / "reference"
 _PLAIN_FILES = {".json", ".safetensors", ".txt", ".model", ".jinja"}  # nothing that holds pickles
@@ -194,7 +197,7 @@ class Registry:
         """
         with unchanged(entry):  # what is loaded is what was verified
             _verify(entry)
-            return tensors.load(entry.weights)
+            return safetensors.load(entry.weights)
 
     def write(
         self, manifest: Manifest, weights: Mapping[str, Tensor], *, replace: bool = False
@@ -209,7 +212,7 @@ class Registry:
         """
         if manifest.kind == "backbone":
             raise InputError("kind", expected="no backbone", found=manifest.name)
-        tensors.check_finite(weights)
+        safetensors.check_finite(weights)
         place = place_of(manifest)
         final = self.root / place
         needed = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
@@ -217,9 +220,110 @@ class Registry:
             self._check_free(manifest, replace)
             with staging.staged(final) as folder:
                 file = folder / "weights.safetensors"
-                tensors.save(file, weights)
+                safetensors.save(file, weights)
                 _write_manifest(manifest, file, folder / MANIFEST)
             return read_entry(self.root, place, shipped=False)
+
+    def store(
+        self, kind: str, name: str, tensors: Mapping[str, Tensor], *, backbone: BackboneIdentity,
+        domain: str | None = None, d_abi: int | None = None, taps: Sequence[int] = (),
+        made: Mapping[str, Any], results: Mapping[str, Any] | None = None,
+        parents: Mapping[str, str] | None = None, replace: bool = False,
+    ) -> Entry:  # fmt: skip
+        """Describe and write an artifact of a backbone.
+
+        Args:
+            kind: one of `KINDS`, but no backbone.
+            name: its own name.
+            tensors: what is stored.
+            backbone: what it belongs to.
+            domain: of the text that it was trained on.
+            d_abi: the width of the shared space; None where there is none.
+            taps: the layers that it reads.
+            made: how it was made.
+            results: what was measured.
+            parents: the sha256 of what it was made from, by role.
+            replace: whether one of that name may go.
+
+        Raises:
+            ExistsError, NumericalError, StorageError, InputError: as `write`.
+        """
+        manifest = Manifest(
+            kind=kind, name=name, domain=domain, backbone=BackboneRecord.of(backbone),
+            d_abi=d_abi, taps=tuple(taps), made=dict(made), results=dict(results or {}),
+            parents=dict(parents or {}),
+        )  # fmt: skip
+        return self.write(manifest, tensors, replace=replace)
+
+    def store_backbone(
+        self, folder: Path, *, backbone: BackboneIdentity, taps: Sequence[int],
+        made: Mapping[str, Any], results: Mapping[str, Any] | None = None,
+        parents: Mapping[str, str] | None = None, license: str | None = None,
+    ) -> Entry:  # fmt: skip
+        """Describe and write a backbone of a `save_pretrained` folder.
+
+        Args:
+            folder: what is copied.
+            backbone: its identity; an empty fingerprint of weights is taken from the file.
+            taps: its layers.
+            made: how it was made.
+            results: what was measured.
+            parents: the sha256 of what it was made from, by role.
+            license: what it may be passed on under.
+
+        Raises:
+            ExistsError, StorageError, InputError: as `write_backbone`.
+        """
+        record = BackboneRecord.of(backbone)
+        manifest = Manifest(
+            kind="backbone", name=backbone.name, backbone=record, taps=tuple(taps),
+            made=dict(made), results=dict(results or {}), parents=dict(parents or {}),
+            license=license,
+        )  # fmt: skip
+        if not record.weights_sha256:
+            hashed = safetensors.hash_tensors(folder / "model.safetensors")
+            whole = dataclasses.replace(manifest, tensors=hashed)
+            record = dataclasses.replace(record, weights_sha256=whole.sha256)
+            manifest = dataclasses.replace(whole, backbone=record)
+        return self.write_backbone(manifest, folder)
+
+    def check_free(
+        self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None
+    ) -> None:
+        """Refuse, before the work, a name that cannot be stored.
+
+        Args:
+            kinds: what is to be stored; of a backbone the other arguments are None.
+            name: its own name.
+            backbone: what it belongs to.
+            d_abi: the width of the shared space.
+
+        Raises:
+            InputError: it cannot be a name.
+            ExistsError: an artifact of one of these kinds has it.
+        """
+        check_name(name)
+        for kind in kinds:
+            if kind == "backbone":
+                taken = [name] if self.holds_backbone(name) else []
+            else:
+                taken = [
+                    entry.hosted
+                    for entry in self.choices(kind, backbone, name)
+                    if entry.manifest.d_abi == d_abi
+                ]
+            if taken:
+                raise ExistsError(
+                    f"{kind} {taken[0]} is already in the registry",
+                    hint=f"abi rm {taken[0]}, --replace where there is one, or another name",
+                )
+
+    def checkpoint_path(
+        self, name: str, backbone: str | None = None, d_abi: int | None = None
+    ) -> Path:
+        """Where a run that can be resumed keeps its state."""
+        own = f"{name}.core" if backbone is None else f"{name}@{backbone_key(backbone)}-d{d_abi}"
+        return self.root / ".runs" / f"{own}.safetensors"
 
     def write_backbone(self, manifest: Manifest, source: Path) -> Entry:
         """Store a copy of a `save_pretrained` folder; the manifest comes last and makes it real.
@@ -311,14 +415,14 @@ class Registry:
 
 
 def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> None:
-    complete = dataclasses.replace(manifest, tensors=tensors.hash_tensors(weights))
+    complete = dataclasses.replace(manifest, tensors=safetensors.hash_tensors(weights))
     others = hash_files(file.parent, {file.name, weights.name})
     file.write_bytes(sealed(complete.to_json(), others).encode())
 
 
 def _verify(entry: Entry) -> None:
     again = "reinstall abi" if entry.shipped else f"abi rm {entry.hosted}, and make it again"
-    tensors.verify(entry.weights, entry.manifest.tensors, hint=again, follow=entry.shipped)
+    safetensors.verify(entry.weights, entry.manifest.tensors, hint=again, follow=entry.shipped)
     check_files(entry.path / MANIFEST, follow=entry.shipped)
 
 

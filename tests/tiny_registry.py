@@ -5,20 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from commands.output import Output
-from commands.references import save_reference
-from commands.session import Session
+from commands.session import open_session
+from registry.store import Registry
 from tests.tiny import tiny_backbone
 from transplant.text.tokenizers import train_tokenizer
+from transplant.workflows.train.reference import save_reference
 
 
 def put_backbones(root: Path, texts: tuple[str, ...]) -> None:
     """Saves tiny-gpt2, tiny-llama and tiny-t5, each with a tokenizer of its own kind."""
-    session = Session("test", {}, Output(quiet=True), 0, "cpu", root)
+    work = open_session("test", Output(quiet=True), root)
+    library = Registry(root, reference=root / ".none")
     for family, kind, size in (
         ("gpt2", "bpe", 330), ("llama", "bpe-digits", 350), ("t5", "unigram", 400),
     ):  # fmt: skip
         backbone = tiny_backbone(family, train_tokenizer(kind, texts, size, context=128))
-        save_reference(session, backbone, root / backbone.name, {"split": "none"})
+        save_reference(work, backbone, library, {"split": "none"})
 
 
 def put_corpus(folder: Path, texts: tuple[str, ...]) -> str:

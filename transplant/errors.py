@@ -44,9 +44,10 @@ class TransplantError(Exception):
         self.expected = expected
         self.found = found
         self.hint = hint
-        super().__init__(self._line())
+        super().__init__(self.line())
 
-    def _line(self) -> str:
+    def line(self) -> str:
+        """The whole message on one line."""
         line = self.what
         if self.expected is not None:
             line += f": expected {self.expected}"

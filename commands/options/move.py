@@ -12,8 +12,8 @@ from commands.options.shared import NameOption, parse_taps
 from transplant.calibration.config import METHODS, MoveConfig
 
 if TYPE_CHECKING:
-    from commands.moving import Move
     from commands.session import Session
+    from transplant.workflows.move.move import Move
 
 MOVE = MoveConfig()
 
@@ -55,7 +55,7 @@ class MoveOptions:
 
     def move(self, session: Session, module: str, to: str) -> Move:
         """The move that they describe."""
-        from commands.moving import Move
+        from transplant.workflows.move.move import Move
 
         config = dataclasses.replace(
             MOVE, method=self.method, excerpts=self.excerpts, taps=parse_taps(self.taps),

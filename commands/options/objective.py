@@ -1,4 +1,4 @@
-"""What `--objective` asks for, checked against what it needs."""
+"""An objective and its recipe: `calibrate`."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from transplant.calibration.objectives.config import TRAINED, LearnConfig
-from transplant.calibration.objectives.spec import ORACLE, SPECS, Spec, spec_of
-from transplant.errors import InputError
+from transplant.calibration.objectives.choice import ObjectiveChoice
+from transplant.calibration.objectives.config import TRAINED
+from transplant.calibration.objectives.spec import SPECS
 from transplant.training.schedule import SCHEDULES
 
 Objective = Annotated[
@@ -39,7 +39,7 @@ Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak rate."
 
 
 @dataclass(frozen=True, kw_only=True)
-class ObjectiveChoice:
+class ObjectiveOptions:
     """The options of an objective; None leaves the objective's own default."""
 
     objective: Objective = "closed-form"
@@ -50,45 +50,12 @@ class ObjectiveChoice:
     schedule: Schedule = None
     learning_rate: Rate = None
 
-    @property
-    def spec(self) -> Spec:
-        """What the objective is, and what it needs."""
-        return spec_of(self.objective)
-
-    def check(self) -> None:
-        """Refuses, before anything is loaded, what the objective lacks or has no use for.
+    def choice(self) -> ObjectiveChoice:
+        """The objective that they ask for.
 
         Raises:
-            InputError: it names the option.
+            InputError: it lacks something, or has no use for an option.
         """
-        spec, says = self.spec, f"the objective {self.objective}"
-        if ORACLE in spec.needs and self.anchor is None:
-            raise InputError(
-                f"{says} needs {' and '.join(spec.needs)}",
-                expected="--anchor, a module at work on the target",
-                hint="--anchor python@TARGET; abi train --backbone TARGET trains one",
-            )
-        idle: dict[str, object] = {"--anchor": self.anchor} if ORACLE not in spec.needs else {}
-        if not spec.reads_domain:
-            idle["--tokens"] = self.tokens
-        if spec.learn is None:
-            idle |= {"--steps": self.steps, "--train": self.train, "--schedule": self.schedule}
-            idle["--learning-rate"] = self.learning_rate
-        for option, value in idle.items():
-            if value is not None:
-                raise InputError(
-                    f"{says} has no use for {option}",
-                    expected=f"what it needs: {', '.join(spec.needs)}",
-                )
-        self.learn_config(0)  # a value out of range is refused here, too
-
-    @property
-    def pairs_budget(self) -> bool:
-        """Whether its domain text is paired with the donor too, for the closed form before it."""
-        return self.learn_config(0).paired_tokens > 0
-
-    def learn_config(self, seed: int) -> LearnConfig:
-        """The objective's recipe with what was asked for."""
-        names = ("tokens", "steps", "train", "schedule", "learning_rate")
-        asked = {name: value for name in names if (value := getattr(self, name)) is not None}
-        return dataclasses.replace(self.spec.learn or LearnConfig(), **asked, seed=seed)
+        chosen = ObjectiveChoice(**dataclasses.asdict(self))
+        chosen.check()
+        return chosen

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from transplant.errors import InputError
+from transplant.training.config import NAMED_TAPS
 
 NameOption = Annotated[
     str | None,
@@ -22,7 +23,6 @@ EvalTokens = Annotated[
 ]
 
 EVAL_TOKENS = 40_000
-NAMED_TAPS: dict[str, tuple[int, ...]] = {"all": (), "last": (-1,)}
 
 
 def parse_taps(text: str) -> tuple[int, ...]:

@@ -14,7 +14,7 @@ from transplant.training.config import UPDATE_KINDS, UpdateConfig
 
 if TYPE_CHECKING:
     from commands.session import Session
-    from commands.updating import Study
+    from transplant.workflows.update.study import Study
 
 UPDATE, REPAIR = UpdateConfig(), RepairConfig()
 
@@ -47,7 +47,7 @@ class UpdateOptions:
 
     def study(self, session: Session) -> Study:
         """The study that they describe."""
-        from commands.updating import Study
+        from transplant.workflows.update.study import Study
 
         config = dataclasses.replace(
             UPDATE, kind=self.kind, steps=self.steps, batch=self.batch, window=self.window,

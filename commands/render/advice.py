@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from commands.output import table
 
@@ -11,32 +10,10 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-    from commands.advising import Advising
-    from transplant.advice.config import Thresholds
     from transplant.advice.decide import Advice
     from transplant.advice.measured import Measured
 
 SHOWN = 3  # parts of the target in the table
-
-
-def advice_report(
-    work: Advising, found: Measured, advice: Advice, thresholds: Thresholds
-) -> dict[str, Any]:
-    """Everything: the numbers, what they were compared with, and what follows."""
-    steps = [{"command": s.command, "why": s.why} for s in advice.steps]
-    return {
-        "from": found.donor,
-        "to": found.target,
-        "strategy": advice.strategy,
-        "next": steps[0]["command"],
-        "steps": steps,
-        "answers": [dataclasses.asdict(a) for a in advice.answers],
-        "numbers": dataclasses.asdict(found),
-        "thresholds": dataclasses.asdict(thresholds),
-        "split": work.text.fingerprint,
-        "seconds": work.seconds,
-        "made": work.session.made(config=dataclasses.asdict(work.config)),
-    }
 
 
 def advice_view(found: Measured, advice: Advice) -> Group:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from commands.curve import CURVES
 from commands.output import table
+from transplant.workflows.move.budget_curve import CURVES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -6,15 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
-
-from commands.curve import CURVES, curve_report
-from commands.moving import Move
 from commands.output import write_json
-from commands.render.curve import crossing_text, curve_table
-from commands.reused_bridge import reuse_bridge
-from commands.trials import Trials
+from commands.render.curve import crossing_text
 from transplant.errors import StorageError, TransplantError
+from transplant.workflows.move.budget_curve import CURVES
 
 COLOURS = {"moved": "#1f6f5c", "random": "#c8553d", "native": "#8a8f98"}
 
@@ -29,24 +24,6 @@ def require_matplotlib() -> None:
         raise TransplantError(
             "the plot needs matplotlib", hint="pip install 'abi-transplant[plot]'"
         )
-
-
-def print_curve(
-    move: Move,
-    native: str | None,
-    eval_tokens: int,
-    budgets: tuple[int, ...],
-    seeds: int,
-    steps: int | None,
-    folder: Path,
-) -> None:
-    """Measures the curve, writes plot and JSON, and prints the table."""
-    require_matplotlib()
-    reuse_bridge(move)
-    report = curve_report(Trials(move, native, eval_tokens), budgets, seeds, steps)
-    report["files"] = write_curve(folder, report)
-    shown = Group(curve_table(report), f"\nthe plot: {report['files'][1]}")
-    move.session.out.result(report, shown)
 
 
 def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from commands.fused_report import DRAWN, RANDOM
 from commands.output import table
+from transplant.workflows.fuse.report import DRAWN, RANDOM
 
 if TYPE_CHECKING:
     from rich.table import Table

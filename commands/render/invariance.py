@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.succession_report import APPLIED
+from transplant.workflows.update.succession import APPLIED
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -71,13 +71,13 @@ def ablate(
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
     """Hold objectives, controls, shapes, or a move and its ceiling against one another."""
-    from commands.ablating import SIDE_BY_SIDE, Sizes, ablation_report
-    from commands.ceiling import ceiling_report
-    from commands.moving import Move
     from commands.render.ablation import ablation_table, ceiling_table, shapes_table
-    from commands.reused_bridge import reuse_bridge
-    from commands.shapes import SHAPES, shapes_report
-    from commands.trials import Trials
+    from transplant.workflows.move.ablation import SIDE_BY_SIDE, Sizes, ablation_report
+    from transplant.workflows.move.ceiling import ceiling_report
+    from transplant.workflows.move.move import Move
+    from transplant.workflows.move.shape_ablation import SHAPES, shapes_report
+    from transplant.workflows.move.stored_bridge import reuse_bridge
+    from transplant.workflows.move.trials import Trials
 
     if what not in ABLATED:
         raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")

@@ -33,11 +33,11 @@ def adapters(
     replace: Replace = False,
 ) -> None:
     """Import a LoRA that PEFT has saved: attached to a backbone, or merged into a new one."""
-    from commands.artifacts import refuse_existing
-    from commands.core_folders import refuse_taken
-    from commands.imported import store_attached, store_merged
     from transplant.surgery.lora.folder import read_lora
     from transplant.surgery.lora.match import match_lora
+    from transplant.workflows.adapters import store_attached, store_merged
+    from transplant.workflows.artifacts import refuse_existing
+    from transplant.workflows.cores.folders import refuse_taken
 
     stored = name or re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name).lstrip("._-")
     if merge and replace:
@@ -49,7 +49,7 @@ def adapters(
         if not replace:
             refuse_existing(session, ("adapter",), stored, to, None)
     folder = read_lora(source)
-    backbone = session.load_backbone(to)
+    backbone = session.backbone(to)
     update = match_lora(folder, backbone)
     with backbone.frozen():
         store = store_merged if merge else store_attached

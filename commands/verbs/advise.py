@@ -36,16 +36,16 @@ def advise(
     ] = DEFAULT.impact_tokens,
 ) -> None:
     """Measure two backbones and say how to move something from one to the other."""
-    from commands.advising import Advising
-    from commands.render.advice import advice_report, advice_view
+    from commands.render.advice import advice_view
     from transplant.advice.config import Thresholds
     from transplant.advice.decide import advise as decide
+    from transplant.workflows.advise import Advising, advice_report
 
     config = dataclasses.replace(DEFAULT, excerpts=excerpts, impact_tokens=impact_tokens)
-    work = Advising(session, source, to, tuple(data or ("prose",)), domain, config)
+    advising = Advising(session, source, to, tuple(data or ("prose",)), domain, config)
     thresholds = Thresholds()
-    with work.donor.frozen(), work.target.frozen():
-        found = work.measured
+    with advising.donor.frozen(), advising.target.frozen():
+        found = advising.measured
     advice = decide(found, thresholds)
-    report = advice_report(work, found, advice, thresholds)
+    report = advice_report(advising, found, advice, thresholds)
     session.out.result(report, advice_view(found, advice))

@@ -35,11 +35,11 @@ def bridge_align(
     replace: Replace = False,
 ) -> None:
     """Fit the map that lets a module read another backbone, or a map between any two layers."""
-    from commands.moving import Move
+    from transplant.workflows.move.move import Move
 
     if between is not None:
-        from commands.aligning import align_between
         from commands.render.bridge import between_table
+        from transplant.workflows.align import align_between
 
         found = align_between(
             session, between, data, method, excerpts, name or "align", replace=replace

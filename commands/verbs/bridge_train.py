@@ -47,11 +47,15 @@ def bridge_train(
     replace: Replace = False,
 ) -> None:
     """Train bridges so that a donor's part adds what the target's own part adds."""
-    from commands.artifacts import refuse_existing
-    from commands.bridge_training import TextPhase, train_from_file, train_from_text
-    from commands.capturing import corpus_of
-    from commands.grafts import Grafting
     from commands.render.bridge import training_table
+    from transplant.workflows.artifacts import refuse_existing
+    from transplant.workflows.capture import corpus_of
+    from transplant.workflows.inject.injection import Grafting
+    from transplant.workflows.inject.train_bridges import (
+        TextPhase,
+        train_from_file,
+        train_from_text,
+    )
 
     if not replace:
         refuse_existing(session, ("bridge",), name, to, None)
@@ -61,7 +65,7 @@ def bridge_train(
     recipe = BridgeTrainConfig(
         steps=steps, batch=batch, learning_rate=rate, lm_steps=lm_steps, seed=session.seed
     )
-    work = Grafting(
+    injection = Grafting(
         session,
         source,
         to,
@@ -70,15 +74,19 @@ def bridge_train(
         config,
         align=align,
     )
-    matched = train_from_file(work, activations, recipe)
+    matched = train_from_file(injection, activations, recipe)
     text = None
     if lm_steps:
         phase = TextPhase(lm_tokens, max(64, lm_tokens // 20), eval_tokens)
-        text = train_from_text(work, recipe, phase)
+        text = train_from_text(injection, recipe, phase)
     results = {"matched": matched, "text": text}
-    manifest = work.manifest("bridge", name, results, training=dataclasses.asdict(recipe))
-    entry = session.registry.write(manifest, work.graft.own_tensors(), replace=replace)
+    entry = injection.store(
+        "bridge", name, results, replace=replace, training=dataclasses.asdict(recipe)
+    )
     report = {
-        "name": f"{name}@{to}", **work.report(work.judged()), **results, "path": str(entry.path),
-    }  # fmt: skip
+        "name": f"{name}@{to}",
+        **injection.report(injection.judged()),
+        **results,
+        "path": str(entry.path),
+    }
     session.out.result(report, training_table(report))

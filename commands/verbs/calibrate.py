@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from commands.options.move import ModuleOption, MoveOptions, TargetOption
-from commands.options.objective import ObjectiveChoice
+from commands.options.objective import ObjectiveOptions
 from commands.options.shared import Explain, Replace
 from commands.session import Session
 
@@ -29,7 +29,7 @@ def calibrate(
     *,
     module: ModuleOption,
     to: TargetOption,
-    choice: ObjectiveChoice,
+    objective: ObjectiveOptions,
     moving: MoveOptions,
     activations: Annotated[tuple[Path, Path] | None, Files] = None,
     domain_activations: Annotated[Path | None, DomainFile] = None,
@@ -37,14 +37,14 @@ def calibrate(
     replace: Replace = False,
 ) -> None:
     """Fit a new interface for a module, so that it works in another backbone."""
-    from commands.calibrated import calibrated_report, check_files
-    from commands.captured_pairs import reading_files
-    from commands.objectives import apply_objective, reads_pairs
     from commands.render.calibration import calibrated_table
     from commands.render.tried import explained
-    from commands.reused_bridge import reuse_bridge
+    from transplant.workflows.move.calibration import calibrated_report, check_files
+    from transplant.workflows.move.from_activations import reading_files
+    from transplant.workflows.move.objective import apply_objective, reads_pairs
+    from transplant.workflows.move.stored_bridge import reuse_bridge
 
-    choice.check()
+    choice = objective.choice()
     check_files(choice, activations, domain_activations)
     move = moving.move(session, module, to)
     if not replace:

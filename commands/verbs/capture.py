@@ -44,8 +44,8 @@ def capture(
     ] = None,
 ) -> None:
     """Capture the hidden states of a frozen backbone into an HDF5 file."""
-    from commands.capturing import CaptureJob, inspect_file, run_capture, verify_file
-    from commands.ranks import Rank
+    from transplant.workflows.capture import CaptureJob, inspect_file, run_capture, verify_file
+    from transplant.workflows.ranks import Rank
 
     if inspect is not None:
         report = inspect_file(inspect)

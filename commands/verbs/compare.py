@@ -24,9 +24,9 @@ def compare(
     eval_tokens: EvalTokens = 200_000,
 ) -> None:
     """Compare cores with the plain transformers of the same recipe, on held-out documents."""
-    from commands.comparing import compare_pair
     from commands.render.comparison import comparison_table
     from transplant.evaluation.intervals import t_interval
+    from transplant.workflows.train.compare_cores import compare_pair
 
     plain = baseline or [f"{core}-plain" for core in cores]
     if len(plain) != len(cores):

@@ -35,11 +35,11 @@ def demo(
     eval_tokens: EvalTokens = EVAL_TOKENS,
 ) -> None:
     """Train a module, move it to two other backbones, prove it, write a page."""
-    from commands.evidence import transfer_report
-    from commands.moving import Move
     from commands.render.page import require_plotting, write_page
     from commands.render.transfer import transfer_table
-    from commands.training import TrainJob, run_train_job
+    from transplant.workflows.move.evidence import transfer_report
+    from transplant.workflows.move.move import Move
+    from transplant.workflows.train.module import TrainJob, run_train_job
 
     require_plotting()
     began = time.monotonic()

@@ -27,29 +27,11 @@ def extract(
     replace: Replace = False,
 ) -> None:
     """Take pieces out of a backbone into a bank."""
-    from commands.artifacts import describe, refuse_existing
-    from commands.banks import describe_pieces
-    from transplant.surgery.bank.extract import extract as take
+    from transplant.workflows.inject.banks import extract_bank
 
-    if not replace:
-        refuse_existing(session, ("bank",), name, backbone, None)
-    donor = session.load_backbone(backbone)
     wanted = [part.strip() for part in components.split(",") if part.strip()]
-    with donor.frozen():
-        bank = take(donor, wanted, parse_layers(layers))
-    made = session.made(pieces=bank.recipes())
-    manifest = describe("bank", name, None, donor, None, made=made)
-    entry = session.registry.write(manifest, bank.tensors(), replace=replace)
-    pieces = describe_pieces(entry.manifest)
-    report = {
-        "name": name,
-        "backbone": backbone,
-        "sha256": entry.manifest.sha256,
-        "pieces": [piece["piece"] for piece in pieces],
-        "parameters": sum(piece["parameters"] for piece in pieces),
-        "path": str(entry.path),
-    }
+    report = extract_bank(session, backbone, name, wanted, parse_layers(layers), replace=replace)
     shown = table(f"bank {name}  (from {backbone})", "piece", "parameters")
-    for piece in pieces:
-        shown.add_row(piece["piece"], f"{piece['parameters']:,}")
+    for piece, parameters in report["sizes"].items():
+        shown.add_row(piece, f"{parameters:,}")
     session.out.result(report, shown)

@@ -54,19 +54,19 @@ def fuse(
     replace: Replace = False,
 ) -> None:
     """Fuse several transplanted modules on one layer; only the fusion is trained."""
-    from commands.artifacts import refuse_existing
-    from commands.fused_report import fusion_report
-    from commands.fusing import Fusing
     from commands.render.fusion import fusion_table
+    from transplant.workflows.artifacts import refuse_existing
+    from transplant.workflows.fuse.fusion import Fusing
+    from transplant.workflows.fuse.report import fusion_report
 
     config = dataclasses.replace(
         DEFAULT, steps=steps, batch=batch, window=window, train_tokens=tokens,
         learning_rate=learning_rate, seed=session.seed,
     )  # fmt: skip
-    work = Fusing(session, tuple(members), tuple(data or ()), layer, config, combiner)
-    refuse_existing(session, ("module", "injection"), name, work.to, None)
+    fusion = Fusing(session, tuple(members), tuple(data or ()), layer, config, combiner)
+    refuse_existing(session, ("module", "injection"), name, fusion.to, None)
     if not replace:
-        refuse_existing(session, ("fusion",), name, work.to, None)
-    report = fusion_report(work, name, eval_tokens, controls=controls)
-    report["path"] = work.store(name, report, replace=replace)
+        refuse_existing(session, ("fusion",), name, fusion.to, None)
+    report = fusion_report(fusion, name, eval_tokens, controls=controls)
+    report["path"] = fusion.store(name, report, replace=replace)
     session.out.result(report, fusion_table(report))

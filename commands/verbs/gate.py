@@ -31,8 +31,8 @@ def gate(
     replace: Replace = False,
 ) -> None:
     """Fit a gate to a module behind an interface; it is hosted with the module from then on."""
-    from commands.gating import gate_report
     from commands.render.gate import gate_table
+    from transplant.workflows.gate import gate_report
 
     config = dataclasses.replace(GATE, tokens=tokens, most_worse=most_worse / 100)
     report = gate_report(session, module, general, config, eval_tokens, replace=replace)

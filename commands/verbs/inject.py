@@ -48,9 +48,9 @@ def inject(
     replace: Replace = False,
 ) -> None:
     """Put a piece of a donor to work inside a block of a target."""
-    from commands.artifacts import refuse_existing
-    from commands.grafts import Grafting
-    from commands.stored_bridges import inject_config
+    from transplant.workflows.artifacts import refuse_existing
+    from transplant.workflows.inject.bridges import inject_config
+    from transplant.workflows.inject.injection import Grafting
 
     refuse_existing(session, ("module",), name, to, None)
     if not replace:
@@ -59,13 +59,12 @@ def inject(
         session, to, bridge, gate=gate, opening=opening, mixture=mixture, start=start,
         excerpts=excerpts, seed=session.seed,
     )  # fmt: skip
-    work = Grafting(session, source, to, layer, data, config, bridge, opening, align)
-    with work.target.frozen():
-        judged = work.judged()
-    report = work.report(judged)
+    injection = Grafting(session, source, to, layer, data, config, bridge, opening, align)
+    with injection.target.frozen():
+        judged = injection.judged()
+    report = injection.report(judged)
     results = {key: report[key] for key in ("inward", "reproduction", "gate")}
-    manifest = work.manifest("injection", name, results)
-    entry = session.registry.write(manifest, work.graft.own_tensors(), replace=replace)
+    entry = injection.store("injection", name, results, replace=replace)
     found = judged
     shown = table(f"{name}@{to}: {source} in block {layer}", "", "held out")
     shown.add_row("bridges from", report["start"])

@@ -6,12 +6,15 @@ Example: abi inspect llama-parts --verify
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from commands.output import table
 from commands.session import Session
+
+if TYPE_CHECKING:
+    from registry.entry import Entry
 
 
 def inspect_(
@@ -20,9 +23,9 @@ def inspect_(
     verify: Annotated[bool, typer.Option("--verify", help="Recompute every sha256.")] = False,
 ) -> None:
     """Say what a bank holds: shapes, parameters, hashes, and where it comes from."""
-    from commands.banks import describe_pieces, find_bank
+    from transplant.workflows.inject.banks import describe_pieces, find_bank
 
-    entry = find_bank(session, name)
+    entry = cast("Entry", find_bank(session, name))
     if verify:
         session.registry.verify(entry)
     manifest = entry.manifest

@@ -11,12 +11,9 @@ from typing import Annotated
 import typer
 
 from commands.session import NotPassedError, Session
-from transplant.backbones.identity import difference
-from transplant.errors import InputError
-from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig, PowerConfig
+from transplant.evaluation.config import NIBConfig, PowerConfig
 
 NIB, POWER = NIBConfig(), PowerConfig()
-SPARE = 4  # chunks of a stream that a seed draws one from, at least
 
 
 def nib(
@@ -38,52 +35,17 @@ def nib(
     ] = POWER.margin,
 ) -> None:
     """Run the Non-Inferiority Benchmark; exit 3 where it does not pass."""
-    from functools import partial
-
     from rich.console import Group
 
-    from commands.corpora import read_splits, windows_of
-    from commands.nib_power import power_report
     from commands.render.nib import nib_table, power_table
-    from transplant.evaluation.nib import run_nib
-    from transplant.evaluation.scoring import hosted_logits
-    from transplant.text.limits import stream_chars
+    from transplant.workflows.nib import nib_report
 
-    one, other = session.load(anchor), session.load(candidate)
-    if difference(one.backbone, other.backbone):
-        raise InputError(
-            "anchor and candidate are hosted on different backbones",
-            expected=one.backbone.name,
-            found=other.backbone.name,
-        )
     config = dataclasses.replace(NIB, chunks=chunks, chunk_length=chunk_length, skip=skip)
-    source = data
-    if source is None:
-        source = session.domain_source(candidate) or session.domain_source(anchor)
-    if source is None:
-        raise InputError("two raw backbones have no domain", hint="--data python")
-    reach = stream_chars(evaluation=SPARE * chunks * chunk_length)
-    splits = read_splits(session, source, stream_chars=reach)
-    backbone = one.backbone
-    windows = windows_of(backbone, splits.eval, chunk_length, 10**9)
-    of_anchor = partial(hosted_logits, one)
-    of_candidate = partial(hosted_logits, other)
-    result = run_nib(
-        windows, of_anchor, of_candidate, config, seeds=EXTENDED_SEEDS if extended else None
-    )
-    report = {
-        "anchor": anchor,
-        "candidate": candidate,
-        **result.as_dict(),
-        "data": source,
-        "split": splits.fingerprint,
-        "made": session.made(),
-    }
+    report = nib_report(
+        session, anchor, candidate, data=data, config=config, extended=extended,
+        power=PowerConfig(margin=margin) if power else None,
+    )  # fmt: skip
     shown = nib_table(report)
-    if power:
-        asked = PowerConfig(margin=margin)
-        report["power"] = power_report(windows, of_anchor, of_candidate, result, asked)
-        shown = Group(shown, power_table(report["power"]))
-    session.out.result(report, shown)
-    if not result.passed:
+    session.out.result(report, Group(shown, power_table(report["power"])) if power else shown)
+    if not report["pass"]:
         raise NotPassedError

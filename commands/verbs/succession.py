@@ -28,7 +28,7 @@ def succession(
 ) -> None:
     """Update a backbone several times and check every module after each; exit 3 under 50 %."""
     from commands.render.invariance import succession_tables
-    from commands.succession_report import succession_report
+    from transplant.workflows.update.succession import succession_report
 
     texts = update_data or ["prose2"]
     report = succession_report(update.study(session), module, texts, rounds, general)

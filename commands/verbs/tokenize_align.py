@@ -28,36 +28,14 @@ def tokenize_align(
     replace: Replace = False,
 ) -> None:
     """Spell the tokens of one backbone in those of another."""
-    from commands.artifacts import describe, refuse_existing
-    from commands.corpora import read_documents_of
-    from commands.tokens import map_name, measure_pairs
-    from transplant.alignment.token_map import KINDS, map_tokens
+    from transplant.alignment.token_map import KINDS
+    from transplant.workflows.token_map import align_tokens
 
-    stored = name or map_name(source)
-    if not replace:
-        refuse_existing(session, ("tokens",), stored, to, None)
-    donor, target = session.load_backbone(source), session.load_backbone(to)
-    documents = read_documents_of(session, data, characters, characters)
-    found = map_tokens(donor.tokenizer, target.tokenizer, target.vocab_size)
-    counts, pairs = measure_pairs(donor, target, documents)
-    results = {
-        "tokens": found.coverage(),
-        "text": found.coverage(counts),
-        "pairs": pairs,
-    }
-    made = session.made(corpus=data, source=donor.name)
-    facts = {
-        "made": made,
-        "results": results,
-        "parents": {"source_tokenizer": donor.tokenizer_sha256},
-    }
-    manifest = describe("tokens", stored, None, target, None, **facts)
-    entry = session.registry.write(manifest, found.as_tensors(), replace=replace)
-    report = {"name": f"{stored}@{to}", "from": source, "to": to, "data": data, **results}
+    report = align_tokens(session, source, to, data, characters, name, replace=replace)
     shown = table(f"tokens of {to} in those of {source}", "", "tokens", f"text ({data})")
     for kind in (*KINDS[1:], KINDS[0]):
-        shown.add_row(kind, f"{results['tokens'][kind]:.1%}", f"{results['text'][kind]:.1%}")
+        shown.add_row(kind, f"{report['tokens'][kind]:.1%}", f"{report['text'][kind]:.1%}")
     shown.add_section()
-    shown.add_row("positions that pair", "", f"{pairs['paired_share']:.1%}")
-    shown.add_row("characters a token", "", f"{pairs['characters_per_token']['to']:.2f}")
-    session.out.result({**report, "path": str(entry.path)}, shown)
+    shown.add_row("positions that pair", "", f"{report['pairs']['paired_share']:.1%}")
+    shown.add_row("characters a token", "", f"{report['pairs']['characters_per_token']['to']:.2f}")
+    session.out.result(report, shown)

@@ -43,7 +43,7 @@ def train(
     replace: Replace = False,
 ) -> None:
     """Train a domain module on a frozen backbone: with an interface, or inside a core."""
-    from commands.training import TrainJob, run_train_job
+    from transplant.workflows.train.module import TrainJob, run_train_job
 
     if form not in (None, *FORM_NAMES):
         raise InputError("--form", expected=f"one of {', '.join(FORM_NAMES)}", found=form)

@@ -48,7 +48,7 @@ def train_core(
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
 ) -> None:
     """Train a LayerCake core from scratch, or (--baseline) the transformer to compare it with."""
-    from commands.core_training import CoreJob, run_core_job
+    from transplant.workflows.train.core import CoreJob, run_core_job
 
     if size not in SIZES:
         raise InputError("--size", expected=f"one of {', '.join(SIZES)}", found=size)

@@ -5,7 +5,6 @@ Example: abi train-reference ref-gpt2 --out my-references
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -32,45 +31,11 @@ def train_reference(
     eval_tokens: EvalTokens = 100_000,
 ) -> None:
     """Train a reference backbone from scratch on `prose` (about an hour on one core)."""
-    from commands.corpora import read_splits
-    from commands.references import (
-        TOKENIZER_CHARS,
-        evaluate_reference,
-        first_chars,
-        save_reference,
-    )
-    from transplant.backbones.load import view_of
-    from transplant.backbones.reference import CONTEXT, REFERENCES
-    from transplant.errors import ExistsError, InputError
-    from transplant.text.windows import pack_tokens
-    from transplant.training.pretrain import pretrain_cycles
+    from registry.store import Registry
+    from transplant.workflows.train.reference import train_new_reference
 
-    if name not in REFERENCES:
-        raise InputError("unknown reference", expected=f"one of {[*REFERENCES]}", found=name)
-    if (out / name).exists():
-        raise ExistsError(f"{out / name} is already there", hint="another --out")
-    began = time.monotonic()
-    spec = REFERENCES[name]
-    splits = read_splits(session, "prose", max_chars)
-    session.out.note("training the tokenizer ...")
-    tokenizer = spec.make_tokenizer(first_chars(splits.train, TOKENIZER_CHARS))
-    rows = pack_tokens(splits.train, tokenizer, CONTEXT)
-    model = spec.make_model(tokenizer)
-    cycles = spec.cycles if tokens is None else ((tokens, PRETRAIN.learning_rate),)
-    with session.out.progress(f"training {name}") as progress:
-        loss = pretrain_cycles(model, rows, cycles, spec.seed, progress)
-    backbone = view_of(name, model, tokenizer)
-    report = {
-        "name": name,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "tokens": sum(read for read, _ in cycles),
-        "cycles": cycles,
-        "train_loss": loss,
-        "ppl": evaluate_reference(session, backbone, splits, eval_tokens),
-        "split": splits.fingerprint,
-        "seconds": time.monotonic() - began,
-    }
-    save_reference(session, backbone, out / name, report)
+    library = Registry(out, reference=out / ".none")  # the shipped one of that name may stay
+    report = train_new_reference(session, library, name, tokens, max_chars, eval_tokens)
     shown = table(f"{name} -> {out / name}", "", "")
     for key in ("parameters", "tokens", "train_loss"):
         shown.add_row(key.replace("_", " "), f"{report[key]:,.6g}")

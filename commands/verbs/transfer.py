@@ -6,7 +6,7 @@ Example: abi transfer --module python@ref-gpt2 --to ref-llama
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,9 @@ from commands.options.curve import CurveOptions
 from commands.options.move import ModuleOption, MoveOptions, TargetOption
 from commands.options.shared import EVAL_TOKENS, EvalTokens, Explain, Replace
 from commands.session import Session
+
+if TYPE_CHECKING:
+    from transplant.workflows.move.move import Move
 
 
 def transfer(
@@ -32,23 +35,42 @@ def transfer(
     replace: Replace = False,
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
-    from commands.evidence import transfer_report
     from commands.render.transfer import transfer_table
     from commands.render.tried import explained
-    from commands.reused_bridge import reuse_bridge
+    from transplant.workflows.move.evidence import transfer_report
 
     budgets = over.budgets()
     move = moving.move(session, module, to)
     if budgets is not None:
-        from commands.render.curve_plot import print_curve
-
-        folder = over.out or Path()
-        print_curve(move, native, eval_tokens, budgets, over.seeds, over.steps, folder)
+        _show_curve(session, move, native, eval_tokens, budgets, over)
         return
     if not replace:
         move.refuse_taken("module", "interface")
+    from transplant.workflows.move.stored_bridge import reuse_bridge
+
     reuse_bridge(move)
     report = transfer_report(move, native, eval_tokens)
     move.store({name: report[name] for name in ("ppl", "recovered", "nib")}, replace=replace)
     shown = transfer_table(report)
     session.out.result(report, explained(shown, report["tried"]) if explain else shown)
+
+
+def _show_curve(
+    session: Session, move: Move, native: str | None, eval_tokens: int,
+    budgets: tuple[int, ...], over: CurveOptions,
+) -> None:  # fmt: skip
+    """Measures a curve, writes plot and JSON, and prints the table."""
+    from rich.console import Group
+
+    from commands.render.curve import curve_table
+    from commands.render.curve_plot import require_matplotlib, write_curve
+    from transplant.workflows.move.budget_curve import curve_report
+    from transplant.workflows.move.stored_bridge import reuse_bridge
+    from transplant.workflows.move.trials import Trials
+
+    require_matplotlib()
+    reuse_bridge(move)
+    report = curve_report(Trials(move, native, eval_tokens), budgets, over.seeds, over.steps)
+    report["files"] = write_curve(over.out or Path(), report)
+    shown = Group(curve_table(report), f"\nthe plot: {report['files'][1]}")
+    session.out.result(report, shown)

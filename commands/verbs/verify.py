@@ -17,6 +17,9 @@ from transplant.errors import InputError
 VERIFIED = ("results", "paste")
 
 
+SHIPPED = "headline.json"
+
+
 def verify(
     session: Session,
     what: Annotated[
@@ -48,16 +51,20 @@ def verify(
     Exit 3 where something does not agree.
     """
     if what == "paste":
-        from commands.paste_checks import paste_report
         from commands.render.paste import paste_table
+        from transplant.workflows.verify_paste import paste_report
 
         report = paste_report(session, source, to, domain, tokens)
         shown = paste_table(report)
     elif what == "results":
-        from commands.recomputing import results_report
         from commands.render.recomputed import results_table
+        from registry.store import REFERENCE, Registry
+        from transplant.workflows.move.record import results_report
 
-        report = results_report(session, record, allow_other_text=allow_other_text)
+        library = session.library if record else Registry(REFERENCE)
+        report = results_report(
+            session, library, record or REFERENCE / SHIPPED, allow_other_text=allow_other_text
+        )
         shown = results_table(report)
     else:
         raise InputError(f"cannot verify {what!r}", expected=f"one of {[*VERIFIED]}")

@@ -28,15 +28,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from commands.invariance_report import invariance_report
 from commands.options.train import TRAIN
 from commands.options.update import REPAIR, UPDATE
 from commands.output import Output
-from commands.session import Session
-from commands.succession_report import succession_report
-from commands.training import TrainJob, run_train_job
-from commands.updating import Study
+from commands.session import open_session
 from transplant.errors import NotFoundError
+from transplant.workflows.train.module import TrainJob, run_train_job
+from transplant.workflows.update.invariance import invariance_report
+from transplant.workflows.update.study import Study
+from transplant.workflows.update.succession import succession_report
 
 GAMES = Path(__file__).parents[2] / "examples" / "make_games.py"
 LEAST_EFFICACY, MOST_COST, LEAST_SPEEDUP, LEAST_AFTER_ROUNDS = 0.80, 0.02, 20.0, 0.70
@@ -114,7 +114,7 @@ def study(
     options: argparse.Namespace, verb: str, stability: float, steps: int, seed: int = 0
 ) -> Study:
     """A study as the verb would make it."""
-    session = Session(verb, {}, Output(quiet=True), seed, "cpu", options.registry)
+    session = open_session(verb, Output(quiet=True), options.registry, seed=seed)
     config = dataclasses.replace(
         UPDATE, steps=steps, stability=stability, learning_rate=options.learning_rate
     )
@@ -123,7 +123,7 @@ def study(
 
 def trained(options: argparse.Namespace, domain: str, backbone: str, data: str) -> str:
     """The hosted name of a module, which is trained where the registry does not hold it."""
-    made = study(options, "train", 0.0, 1).session
+    made = study(options, "train", 0.0, 1).work
     try:
         made.registry.find("module", domain, backbone)
     except NotFoundError:

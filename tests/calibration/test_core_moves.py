@@ -17,14 +17,15 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Pairing, align, calibrate, pair_for_move, want
 from transplant.calibration.wanted import map_outputs
 from transplant.errors import InputError
-from transplant.evaluation.controls import copied_over, random_module
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.core import CoreCorrection, CoreHosted, untrained_in_core
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
 from transplant.modules.tensors import load_tensors
+from transplant.modules.untrained import random_module
 from transplant.training.config import TrainConfig
 from transplant.training.loop import new_correction, train_module
+from transplant.workflows.move.controls import copied_over
 
 CONFIG = MoveConfig(excerpts=60, excerpt_chars=240, held_out_excerpts=12, stride=1, taps=(LAYERS,))
 TRAIN = TrainConfig(steps=80, batch=4, window=64, evaluate_every=20, learning_rate=0.01, patience=9)

@@ -17,16 +17,17 @@ from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import align, calibrate, pair_for_move, want
 from transplant.calibration.wanted import map_outputs
 from transplant.errors import CorpusError, InputError, ShapeError
-from transplant.evaluation.controls import build_controls, copied_over, random_module
 from transplant.evaluation.evidence import weigh
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
 from transplant.modules.hosted import HostedModel
+from transplant.modules.untrained import random_module
 from transplant.text.documents import Document
 from transplant.text.splits import split_documents
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import train_module
+from transplant.workflows.move.controls import build_controls, copied_over
 
 CONFIG = MoveConfig(
     excerpts=60, excerpt_chars=240, held_out_excerpts=12, stride=1, likely_tokens=400

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from commands.ablating import SIDE_BY_SIDE
 from commands.options.curve import parse_budgets
 from commands.render.curve import crossing_text
 from transplant.errors import InputError
+from transplant.workflows.move.ablation import SIDE_BY_SIDE
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")
 
@@ -64,7 +64,7 @@ def test_the_controls_also_start_from_a_new_interface(ready):
 
 
 def test_shapes_train_move_and_weigh_each_and_use_again_what_is_trained(ready, monkeypatch):
-    from commands import shapes
+    from transplant.workflows.move import shape_ablation as shapes
 
     table = {"d16": {"d_abi": 16}, "one-tap-normed": {"taps": (-1,), "tap_norms": True}}
     monkeypatch.setattr(shapes, "SHAPES", table)

@@ -84,7 +84,7 @@ def modules_of(abi):
 
 
 def test_a_full_disk_leaves_no_half_artifact(abi, monkeypatch):
-    from registry import tensors
+    from transplant.files import safetensors as tensors
 
     def full(*_args, **_kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -12,8 +12,8 @@ import h5py
 import pytest
 import torch
 
-from commands.ranks import Rank
 from transplant.activations.reader import Activations
+from transplant.workflows.ranks import Rank
 
 FEW = ("--steps", "12", "--window", "64", "--batch", "2", "--d-abi", "8", "--eval-tokens", "400")
 

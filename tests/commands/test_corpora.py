@@ -10,10 +10,10 @@ from pathlib import Path
 import datasets
 import pytest
 
-from commands import corpora
 from registry.store import Registry
 from tests.commands.conftest import TINY
 from tests.conftest import write_document
+from transplant.workflows import corpus
 
 FEW = ("--steps", "2", "--window", "64", "--batch", "2", "--tokens", "4000", "--d-abi", "16")
 REACH = 200_000
@@ -81,9 +81,9 @@ def rows_read(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.setattr("transplant.text.limits.STREAM_CHARS", REACH)
     monkeypatch.setattr("transplant.text.limits.CHARS_PER_TOKEN", 1)
-    corpora._split.cache_clear()
+    corpus._split.cache_clear()
     yield read
-    corpora._split.cache_clear()
+    corpus._split.cache_clear()
 
 
 def test_every_verb_reads_an_endless_data_set_to_its_bound(abi, tmp_path, rows_read):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from commands.natives import native_recipe_of
 from transplant.training.config import TrainConfig
+from transplant.workflows.move.native import native_recipe_of
 
 
 def test_the_type_of_products_is_found_under_its_earlier_name():

@@ -18,7 +18,7 @@ def test_a_reference_is_a_plain_folder_with_a_manifest(trained_abi, tmp_path):
     assert {"config.json", "model.safetensors", "tokenizer.json", "manifest.json"} <= names
     again = trained_abi("train-reference", "ref-gpt2", "--out", str(tmp_path), *SMALL)
     assert again.code == 1
-    assert "already there" in again.json["what"]
+    assert "already in" in again.json["what"]
 
 
 def test_an_unknown_reference_names_the_known_ones(trained_abi, tmp_path):

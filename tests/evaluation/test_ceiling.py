@@ -9,7 +9,6 @@ from tests.tiny import WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.wanted import map_outputs
-from transplant.evaluation.ceiling import Beside, score_beside
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
@@ -18,6 +17,7 @@ from transplant.modules.interface import Interface
 from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows
+from transplant.workflows.move.side_by_side import Beside, score_beside
 
 DOCUMENTS = (0, 1, 1, 2)  # the second document is in two pieces
 

@@ -10,12 +10,12 @@ import pytest
 from tests.tiny import tiny_backbone
 from transplant.backbones.fingerprint import hash_parameters, hash_tensors
 from transplant.calibration.config import RepairConfig
-from transplant.evaluation.update_check import Checking, DomainText, check_update, score_before
 from transplant.text.splits import split_documents
 from transplant.text.windows import spread_windows
 from transplant.training.config import TrainConfig, UpdateConfig
 from transplant.training.loop import train_module
 from transplant.training.update import update_backbone
+from transplant.workflows.update.check import Checking, DomainText, check_update, score_before
 
 RECIPE = TrainConfig(
     d_abi=16, steps=40, batch=4, window=64, evaluate_every=10, learning_rate=0.01, patience=9

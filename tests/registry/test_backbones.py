@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from registry import Manifest, Registry, staging, tensors
+from registry import Manifest, Registry, staging
 from transplant.errors import CorruptError, ExistsError, InputError, StorageError
+from transplant.files import safetensors as tensors
 
 Make = Callable[..., Manifest]
 

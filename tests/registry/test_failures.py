@@ -10,9 +10,10 @@ from pathlib import Path
 import filelock
 import pytest
 
-from registry import Registry, staging, tensors
+from registry import Registry, staging
 from tests.registry.stored import OTHER, WEIGHTS, Make, files_under
 from transplant.errors import StorageError
+from transplant.files import safetensors as tensors
 
 
 def fail_with(error: BaseException) -> Callable[..., None]:

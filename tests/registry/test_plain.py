@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from registry import Entry, Registry, plain, tensors
+from registry import Entry, Registry
 from registry.entry import MAX_MANIFEST, Broken
 from tests.registry.stored import OTHER, WEIGHTS, Make, files_under
 from transplant.errors import CorruptError, InputError, StorageError, TransplantError
+from transplant.files import plain
+from transplant.files import safetensors as tensors
 
 SECRET = "outside the registry"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from registry import Registry, tensors
+from registry import Registry
 from tests.registry.stored import OTHER, WEIGHTS, Make, files_under
 from transplant.errors import (
     CorruptError,
@@ -17,6 +17,7 @@ from transplant.errors import (
     NumericalError,
     StorageError,
 )
+from transplant.files import safetensors as tensors
 
 
 def test_what_is_written_is_what_is_read(store: Registry, make: Make) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 
 import pytest
 
-from registry import Manifest, Registry, strict_json
+from registry import Manifest, Registry
 from tests.registry.stored import WEIGHTS
 from transplant.errors import InputError
+from transplant.files import strict_json
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from registry import tensors as files
 from registry.manifest import TensorRecord
 from transplant.errors import CorruptError, InputError, NumericalError
+from transplant.files import safetensors as files
 
 
 def raw(path: Path, header: Any, data: bytes = b"", length: int | None = None) -> Path:

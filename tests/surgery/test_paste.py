@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from registry.manifest import BackboneRecord, Manifest
-from registry.tensors import hash_tensors
 from tests.surgery.pasted import INDEX, PREFIX, MakeCore, config_of, load_core, raw_bytes, tree
 from transplant.errors import CorruptError
+from transplant.files.safetensors import hash_tensors
 from transplant.surgery import paste as pasting
 from transplant.surgery.paste import paste, plan_paste, read_back
 
@@ -169,9 +169,9 @@ def test_disk_that_flips_a_bit_leaves_nothing(
 
 def test_report_is_json(make_core: MakeCore, tmp_path: Path) -> None:
     plan = plan_paste(make_core("source", ["python"]), make_core("target"))
-    seen: list[tuple[int, int]] = []
+    seen: list[tuple[object, ...]] = []
     report = paste(plan, tmp_path / "out", progress=lambda *step: seen.append(step))
-    assert seen[-1] == (report.bytes_copied, report.bytes_copied)
+    assert seen[-1] == (report.bytes_copied, report.bytes_copied, "bytes")
     text = json.loads(json.dumps(report.as_dict()))
     assert text["identical"] is True
     assert text["modules"][0]["tensors"][0].keys() >= {"name", "shape", "dtype", "sha256_source"}

@@ -37,7 +37,7 @@ def test_interrupted_copy_leaves_what_was_there(
     out = make_core("out") if replace_out else tmp_path / "new" / "out"
     before = tree(tmp_path)
 
-    def stop(done: int, total: int) -> None:
+    def stop(done: int, total: int, _: str) -> None:
         if done > total // 2:
             assert list(out.parent.glob(".out.partial/*"))  # control: it was under way
             raise raised

@@ -29,6 +29,7 @@ from transplant.backbones.parts import (
     watched,
 )
 from transplant.backbones.view import NO_LABEL, Backbone
+from transplant.progress import Progress
 from transplant.text.documents import Document
 from transplant.text.windows import Window, batches
 
@@ -95,7 +96,7 @@ def capture(
     *,
     dtype: str,
     pool: str,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Runs the backbone over the windows that the file does not hold yet.
 

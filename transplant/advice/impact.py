@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from transplant.backbones.parts import block_count, find_part, intercepted
 from transplant.backbones.view import Backbone
 from transplant.evaluation.likelihood import score_documents
+from transplant.progress import Progress
 from transplant.text.windows import Window
 
 PARTS = ("attn", "mlp")
@@ -18,7 +19,7 @@ def ablation_impact(
     backbone: Backbone,
     windows: Sequence[Window],
     *,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, float]:
     """Nats per token that are lost where one part of one block adds nothing.
 

@@ -8,7 +8,7 @@ often than ordinary prose does. Both backbones then read it, to be paired.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from statistics import median
 
 import torch
@@ -18,6 +18,7 @@ from transplant.alignment.tokens import token_bytes
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
+from transplant.progress import Progress
 from transplant.text.documents import Document
 
 AT_ONCE = 64  # documents: more of them outgrow the cache of a processor
@@ -33,7 +34,7 @@ def write_documents(
     *,
     chars: int = 600,
     seed: int = 0,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> list[Document]:
     """Draws documents from a hosted module; nothing is cut off its distribution.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone, States
+from transplant.progress import Progress
 from transplant.text.windows import Window, batches
 
 Block = tuple[States, Tensor]  # rows of some windows, and each window's document
@@ -53,7 +54,7 @@ def score_documents(
     windows: Sequence[Window],
     systems: Mapping[str, Corrector | None],
     *,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Likelihood]:
     """Scores every system on the same windows; `None` is the raw backbone.
 

@@ -13,9 +13,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from transplant.errors import CorruptError
+from transplant.progress import Progress
 from transplant.surgery.core import CONFIG, INDEX
 from transplant.surgery.header import header_bytes
 from transplant.surgery.layout import OutFile, Placed, config_of, index_of, lay_out, size_of
@@ -24,20 +25,12 @@ from transplant.surgery.report import PastedModule, PasteReport, read_back
 from transplant.surgery.staging import check_out, staged
 from transplant.surgery.stream import Moved, copy_hashed, copy_span, write_all
 
-__all__ = ["PastePlan", "PasteReport", "Progress", "paste", "plan_paste", "read_back"]
+__all__ = ["PastePlan", "PasteReport", "paste", "plan_paste", "read_back"]
 
 _PLAIN = {".json", ".txt", ".model", ".jinja", ".md"}  # nothing that holds pickles
 _PLAIN_NAMES = {"LICENSE", "NOTICE"}
 # A registry's manifest promises the hashes of the target as it was.
 _NOT_COPIED = {CONFIG, INDEX, "manifest.json"}
-
-
-class Progress(Protocol):
-    """What a long copy reports to."""
-
-    def __call__(self, done: int, total: int) -> None:
-        """`done` of `total` bytes are copied."""
-        ...
 
 
 def paste(
@@ -49,7 +42,7 @@ def paste(
         plan: what `plan_paste` returned.
         out: the folder to write; it may be the target itself, with `replace_out`.
         replace_out: whether a checkpoint at `out` may go.
-        progress: told of every chunk.
+        progress: called after each chunk, in bytes.
 
     Raises:
         ExistsError, InputError: `out` cannot be written there.
@@ -180,6 +173,6 @@ def _counter(total: int, progress: Progress | None) -> Moved:
         nonlocal done
         done = min(done + count, total)  # the header of a file copied whole counts for nothing
         if progress is not None:
-            progress(done, total)
+            progress(done, total, "bytes")
 
     return moved

@@ -39,6 +39,10 @@ def check_matmul_type(name: str) -> None:
         raise InputError("type of products", expected=f"one of {MATMUL_TYPES}", found=name)
 
 
+NAMED_TAPS: dict[str, tuple[int, ...]] = {"all": (), "last": (-1,)}
+"""Taps that mean the same on any backbone, as the configurations write them."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How a domain module and its interface are trained on a frozen backbone."""

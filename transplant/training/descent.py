@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from transplant.errors import NumericalError
-from transplant.training.loop import Progress
+from transplant.progress import Progress
 from transplant.training.optimizer import make_adamw
 from transplant.training.schedule import warmup_cosine
 

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from transplant.backbones.view import Backbone
 from transplant.errors import NumericalError
 from transplant.modules.interface import Interface
+from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
-from transplant.training.loop import Progress, WindowOrder
+from transplant.training.loop import WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.reference_z import ReferenceZ
 from transplant.training.schedule import warmup_cosine

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -17,6 +16,7 @@ from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
 from transplant.modules.interface import Interface
+from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.checkpoint import (
     Checkpoint,
@@ -32,14 +32,6 @@ from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.precision import matmul_type
 from transplant.training.rows import RowSource, row_source, states_of
 from transplant.training.schedule import warmup_cosine
-
-
-class Progress(Protocol):
-    """What a long loop reports to."""
-
-    def __call__(self, step: int, total: int, note: str) -> None:
-        """Step `step` of `total` is done."""
-        ...
 
 
 @dataclass

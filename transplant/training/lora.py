@@ -9,10 +9,10 @@ from transformers.pytorch_utils import Conv1D
 
 from transplant.backbones.view import Backbone
 from transplant.errors import InputError
+from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
 from transplant.training.finetune import Held, finetune
-from transplant.training.loop import Progress
 
 
 def lora(

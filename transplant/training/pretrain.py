@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from transplant.errors import NumericalError
+from transplant.progress import Progress
 from transplant.training.checkpoint import (
     Checkpoint,
     CheckpointFile,
@@ -21,7 +22,6 @@ from transplant.training.checkpoint import (
     unprefixed,
 )
 from transplant.training.config import PretrainConfig
-from transplant.training.loop import Progress
 from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.schedule import warmup_cosine
 

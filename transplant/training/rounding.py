@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from transplant.backbones.view import Backbone
+from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
 from transplant.training.finetune import Held
-from transplant.training.loop import Progress
 
 LEVELS = 127  # of a signed byte, on each side of zero
 

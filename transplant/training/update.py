@@ -12,10 +12,10 @@ from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
 from transplant.errors import InputError
 from transplant.modules.interface import Interface
+from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
 from transplant.training.finetune import Held, finetune
-from transplant.training.loop import Progress
 from transplant.training.lora import lora
 from transplant.training.reference_z import ReferenceZ
 from transplant.training.rounding import half, int8

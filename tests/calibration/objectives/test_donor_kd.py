@@ -16,10 +16,10 @@ from transplant.calibration.move import align, pair_for_move
 from transplant.calibration.objectives.donor_kd import DonorLessons
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.wanted import Voice, map_outputs
-from transplant.evaluation.controls import random_module
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
+from transplant.modules.untrained import random_module
 from transplant.training.loop import train_module
 from transplant.training.rows import CachedRows
 

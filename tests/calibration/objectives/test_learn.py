@@ -16,9 +16,9 @@ from transplant.calibration.objectives.lessons import TextLessons, all_lessons, 
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.objectives.spec import SPECS
 from transplant.errors import InputError
-from transplant.evaluation.controls import random_module
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
+from transplant.modules.untrained import random_module
 from transplant.training.loop import mean_loss, new_correction, train_module
 from transplant.training.rows import CachedRows
 

@@ -15,7 +15,8 @@ from transplant.calibration.objectives.lessons import Lesson, Lessons
 from transplant.calibration.objectives.table import Loss
 from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
-from transplant.training.loop import Course, Progress, WindowOrder
+from transplant.progress import Progress
+from transplant.training.loop import Course, WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.precision import matmul_type
 from transplant.training.schedule import SCHEDULES

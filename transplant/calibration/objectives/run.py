@@ -18,7 +18,8 @@ from transplant.calibration.objectives.table import LOSSES
 from transplant.calibration.wanted import OutputMap, Voice
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
-from transplant.training.loop import Course, Progress
+from transplant.progress import Progress
+from transplant.training.loop import Course
 from transplant.training.rows import RowSource
 
 SOLVERS = {"corr-closed": corr_closed, "corr-solve": corr_solve}  # from an anchor, without a rate

@@ -10,9 +10,9 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 
-from transplant.evaluation.controls import RANDOM_SEED_OFFSET, random_module
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
+from transplant.modules.untrained import RANDOM_SEED_OFFSET, random_module
 from transplant.surgery.inject.controls import random_like
 from transplant.surgery.inject.graft import Bare
 from transplant.surgery.inject.hosted import InjectedModel, Injection

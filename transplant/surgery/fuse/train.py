@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from transplant.backbones.fingerprint import hash_parameters, hash_tensors
+from transplant.progress import Progress
 from transplant.surgery.fuse.config import FuseConfig
 from transplant.surgery.fuse.hosted import Fused, FusedModules
 from transplant.surgery.next_token import text_plan
 from transplant.text.windows import Window
 from transplant.training.descent import Course, descend
-from transplant.training.loop import Progress, WindowOrder
+from transplant.training.loop import WindowOrder
 
 
 def train_fusion(

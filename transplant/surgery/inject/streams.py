@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,7 @@ from transplant.activations.reader import Activations
 from transplant.backbones.layercake.blocks import Span, make_span
 from transplant.backbones.parts import watched
 from transplant.backbones.view import Backbone
+from transplant.progress import Progress
 from transplant.text.windows import Window
 
 
@@ -54,7 +55,7 @@ def read_streams(
     place: str,
     *,
     batch: int = 16,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress | None = None,
 ) -> Iterator[Stream]:
     """The same for many windows, in batches of `batch`."""
     for start in range(0, len(windows), batch):

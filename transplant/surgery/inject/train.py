@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from transplant.progress import Progress
 from transplant.surgery.inject.config import BridgeTrainConfig
 from transplant.surgery.inject.graft import Graft
 from transplant.surgery.inject.hosted import InjectedModel
@@ -17,7 +18,7 @@ from transplant.surgery.inject.streams import Stream
 from transplant.surgery.next_token import text_plan
 from transplant.text.windows import Window
 from transplant.training.descent import Course, Plan, descend
-from transplant.training.loop import Progress, WindowOrder
+from transplant.training.loop import WindowOrder
 
 
 def train_to_match(

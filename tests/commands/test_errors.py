@@ -1,0 +1,36 @@
+"""Errors of the library on the command line: parameters become flags, calls become commands."""
+
+from __future__ import annotations
+
+import pytest
+
+from commands.app import find_verb
+from commands.errors import flags_of, in_flags
+from transplant.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ("a smaller `learning_rate`", "a smaller --learning-rate"),
+        ("`window=512`", "--window 512"),
+        ("`capture(data='my text', out='FILE')`", "abi capture --data 'my text' --out FILE"),
+        ("`show('ref-gpt2')`, or `list()`", "abi show ref-gpt2, or abi list"),
+        ("`rm('x@y', yes=True)`", "abi rm x@y --yes"),
+        ("`list_(kind='module')`", "abi list --kind module"),
+        ("`tokenize_align(source='a', to='b')`", "abi tokenize-align --from a --to b"),
+        ("`activations` of this file", "--from-activations of this file"),
+        ("the `donor` and `x = y @ W`", "the `donor` and `x = y @ W`"),
+    ],
+)
+def test_a_hint_of_the_library_is_typed_as_a_command(said: str, typed: str) -> None:
+    error = InputError("what", hint=said)
+    shown = in_flags(error, flags_of(find_verb("train")))
+    assert (shown.hint, type(shown)) == (typed, InputError)
+    assert str(shown) == f"what. Try: {typed}"
+    assert error.hint == said  # what Python sees stays
+
+
+def test_a_flag_is_the_one_that_the_verb_declares() -> None:
+    assert flags_of(find_verb("paste"))["source"] == "--from"
+    assert flags_of(find_verb("calibrate"))["activations"] == "--from-activations"

@@ -1,0 +1,73 @@
+"""An objective as it is asked for, checked against what it needs; no torch here."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.spec import ORACLE, Spec, spec_of
+from transplant.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveChoice:
+    """An objective and what is asked of it; None leaves the objective's own default."""
+
+    objective: str = "closed-form"
+    """Its name in the table of objectives."""
+    anchor: str | None = None
+    """The oracle: the name of a model hosted on the target."""
+    tokens: int | None = None
+    """Tokens of domain text that it may read."""
+    steps: int | None = None
+    """Gradient steps at most."""
+    train: str | None = None
+    """What it moves."""
+    schedule: str | None = None
+    """Course of the learning rate."""
+    learning_rate: float | None = None
+    """Peak rate."""
+
+    @property
+    def spec(self) -> Spec:
+        """What the objective is, and what it needs."""
+        return spec_of(self.objective)
+
+    def check(self) -> None:
+        """Refuses, before anything is loaded, what the objective lacks or has no use for.
+
+        Raises:
+            InputError: it names the parameter.
+        """
+        spec, says = self.spec, f"the objective {self.objective}"
+        if ORACLE in spec.needs and self.anchor is None:
+            raise InputError(
+                f"{says} needs {' and '.join(spec.needs)}",
+                expected="`anchor`, a module at work on the target",
+                hint="`train(backbone='TARGET', domain='NAME')`, then `anchor='NAME@TARGET'`",
+            )
+        idle: dict[str, object] = {"anchor": self.anchor} if ORACLE not in spec.needs else {}
+        if not spec.reads_domain:
+            idle["tokens"] = self.tokens
+        if spec.learn is None:
+            idle |= {"steps": self.steps, "train": self.train, "schedule": self.schedule}
+            idle["learning_rate"] = self.learning_rate
+        for name, value in idle.items():
+            if value is not None:
+                raise InputError(
+                    f"{says} has no use for `{name}`",
+                    expected=f"what it needs: {', '.join(spec.needs)}",
+                )
+        self.learn_config(0)  # a value out of range is refused here, too
+
+    @property
+    def pairs_budget(self) -> bool:
+        """Whether its domain text is paired with the donor too, for the closed form before it."""
+        return self.learn_config(0).paired_tokens > 0
+
+    def learn_config(self, seed: int) -> LearnConfig:
+        """The objective's recipe with what was asked for."""
+        names = ("tokens", "steps", "train", "schedule", "learning_rate")
+        asked = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return dataclasses.replace(self.spec.learn or LearnConfig(), **asked, seed=seed)

@@ -1,0 +1,214 @@
+"""Safetensors files: hashed and checked without torch, loaded and saved with it.
+
+The format: https://huggingface.co/docs/safetensors (8 bytes of header length, a JSON header, data).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from transplant.errors import CorruptError, InputError, NumericalError, StorageError, foreign
+from transplant.files import strict_json
+from transplant.files.plain import open_plain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorRecord:
+    """One tensor, as the safetensors header describes it."""
+
+    shape: tuple[int, ...]
+    """Its dimensions."""
+    dtype: str
+    """The header's word for it, such as `F32`."""
+    sha256: str
+    """Hash of its raw little-endian bytes."""
+
+
+_CHUNK = 1 << 20
+_MAX_HEADER = 100_000_000  # the format's own limit
+_BYTES = {
+    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
+    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
+    **dict.fromkeys(("U32", "I32", "F32"), 4),
+    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
+}
+
+
+def hash_tensors(path: Path, *, follow: bool = True) -> dict[str, TensorRecord]:
+    """Shape, dtype and sha256 of every tensor of a file, in chunks of 1 MiB.
+
+    Args:
+        path: the safetensors file.
+        follow: whether it may be a link to one.
+
+    Raises:
+        CorruptError: no such file, no regular file, or one that breaks the format.
+        StorageError: the disk refused to read it.
+    """
+    try:
+        with open_plain(path, follow=follow) as file:
+            size = os.fstat(file.fileno()).st_size
+            header, start = _read_header(file, path, size)
+            spans = _check_spans(header, path, size - start)
+            return {
+                name: TensorRecord(
+                    shape=tuple(header[name]["shape"]),
+                    dtype=header[name]["dtype"],
+                    sha256=_hash_span(file, start + begin, end - begin, path),
+                )
+                for name, (begin, end) in spans.items()
+            }
+    except FileNotFoundError as error:
+        raise CorruptError(f"{path} is missing", hint="abi list") from error
+    except OSError as error:
+        raise StorageError(f"cannot read {path}: {error}") from error
+
+
+def verify(
+    path: Path,
+    records: Mapping[str, TensorRecord],
+    *,
+    hint: str | None = None,
+    follow: bool = True,
+) -> None:
+    """Compare every tensor of a file with its record.
+
+    Args:
+        path: the safetensors file.
+        records: what the manifest promises.
+        hint: what to try where they differ.
+        follow: whether the file may be a link to one.
+
+    Raises:
+        CorruptError: naming the file, the tensor, the expected and the found.
+    """
+    found = hash_tensors(path, follow=follow)
+    hint = hint or f"abi rm {path.parent.name}, and make it again"
+    for tensor in sorted(records.keys() | found.keys()):
+        expected, got = records.get(tensor), found.get(tensor)
+        if expected == got:
+            continue
+        if expected is None or got is None:
+            sides = ("no such tensor", "one") if expected is None else ("the tensor", "nothing")
+        elif (expected.shape, expected.dtype) != (got.shape, got.dtype):
+            sides = (f"{expected.dtype} {expected.shape}", f"{got.dtype} {got.shape}")
+        else:
+            sides = (f"sha256 {expected.sha256}", got.sha256)
+        raise CorruptError(f"{path}: tensor {tensor}", expected=sides[0], found=sides[1], hint=hint)
+
+
+def load(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, on the CPU. Nothing is verified but the format.
+
+    Raises:
+        CorruptError: no such file, or no safetensors.
+    """
+    from safetensors.torch import load_file
+
+    with foreign(str(path), CorruptError, expected="a safetensors file", hint="abi list"):
+        return load_file(path)
+
+
+def save(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write contiguous CPU copies, so that tied or strided tensors are stored whole.
+
+    Raises:
+        InputError: a dtype that the format does not have.
+        OSError: the disk refused (ENOSPC where it is full).
+    """
+    from safetensors.torch import save as to_bytes
+
+    copies = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    try:
+        data = to_bytes(copies)
+    except (ValueError, KeyError) as error:
+        raise InputError(f"cannot store these tensors: {error}") from error
+    # Not save_file: its own temporary file is private to this user, and hides the errno.
+    path.write_bytes(data)
+
+
+def check_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse NaN and infinities.
+
+    Raises:
+        NumericalError: naming the first tensor that holds one.
+    """
+    for name, tensor in tensors.items():
+        if not (tensor.is_floating_point() or tensor.is_complex()):
+            continue
+        wide = tensor.float() if tensor.element_size() == 1 else tensor  # no isfinite on float8
+        bad = int((~wide.isfinite()).sum())
+        if bad:
+            raise NumericalError(
+                f"tensor {name}",
+                expected="finite numbers",
+                found=f"{bad} of {tensor.numel()} that are not",
+                hint="a smaller learning rate or a larger ridge penalty",
+            )
+
+
+def _read_header(file: BinaryIO, path: Path, size: int) -> tuple[dict[str, Any], int]:
+    """The header without its metadata, and where the data start."""
+    length = int.from_bytes(file.read(8), "little")
+    if size < 8 or length > min(_MAX_HEADER, size - 8):
+        limit = max(0, min(_MAX_HEADER, size - 8))
+        raise _broken(path, f"a header of at most {limit} bytes", length)
+    try:
+        header = strict_json.parse(file.read(length).decode())
+    except ValueError as error:
+        raise _broken(path, "a JSON header", error) from error
+    if not isinstance(header, dict):
+        raise _broken(path, "an object as header", type(header).__name__)
+    header.pop("__metadata__", None)
+    return header, 8 + length
+
+
+def _check_spans(header: dict[str, Any], path: Path, size: int) -> dict[str, tuple[int, int]]:
+    """Begin and end of each tensor in the data, in file order: they must fill it exactly."""
+    spans: dict[str, tuple[int, int]] = {}
+    for name, entry in header.items():
+        try:
+            width, (begin, end) = _BYTES[entry["dtype"]], entry["data_offsets"]
+            numbers = [*entry["shape"], begin, end]
+        except (KeyError, TypeError, ValueError) as error:
+            raise _broken(path, f"dtype, shape and data_offsets of {name}", entry) from error
+        if not all(type(n) is int and n >= 0 for n in numbers) or not name.isprintable():
+            raise _broken(path, f"a name, a shape and offsets for {name!r}", entry)
+        if end - begin != width * math.prod(entry["shape"]):
+            raise _broken(path, f"offsets of {name} that fit its shape", entry)
+        spans[name] = (begin, end)
+    spans = dict(sorted(spans.items(), key=lambda item: item[1]))
+    cursor = 0
+    for name, (begin, end) in spans.items():
+        if begin != cursor:
+            raise _broken(path, f"{name} to begin at byte {cursor}", begin)
+        cursor = end
+    if cursor != size:
+        raise _broken(path, f"{cursor} bytes of data", size)
+    return spans
+
+
+def _hash_span(file: BinaryIO, start: int, left: int, path: Path) -> str:
+    digest = hashlib.sha256()
+    file.seek(start)
+    while left:
+        chunk = file.read(min(_CHUNK, left))
+        if not chunk:
+            raise _broken(path, f"{left} more bytes", "the end of the file")
+        digest.update(chunk)
+        left -= len(chunk)
+    return digest.hexdigest()
+
+
+def _broken(path: Path, expected: str, found: object) -> CorruptError:
+    return CorruptError(f"{path}", expected=expected, found=str(found)[:120], hint="abi list")

@@ -1,0 +1,50 @@
+"""What long work reports to: the course of one loop, and what a whole job has to say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """What a long loop reports to."""
+
+    def __call__(self, step: int, total: int, note: str, /) -> None:
+        """Step `step` of `total` is done."""
+        ...
+
+
+class Reporter(Protocol):
+    """What a job reports to; nothing of it is part of the result."""
+
+    def note(self, text: str, /) -> None:
+        """Says what is going on."""
+        ...
+
+    def warn(self, text: str, /) -> None:
+        """Says what is wrong but does not stop the work."""
+        ...
+
+    def progress(self, title: str, /) -> AbstractContextManager[Progress]:
+        """Follows one long loop."""
+        ...
+
+
+class SilentReporter:
+    """A reporter that keeps everything to itself."""
+
+    def note(self, text: str, /) -> None:
+        """Says nothing."""
+
+    def warn(self, text: str, /) -> None:
+        """Says nothing."""
+
+    @contextmanager
+    def progress(self, title: str, /) -> Iterator[Progress]:  # noqa: ARG002
+        """Follows a loop in silence."""
+        yield _ignore
+
+
+def _ignore(*_: object) -> None:
+    pass

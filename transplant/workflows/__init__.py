@@ -1,0 +1,1 @@
+"""Whole jobs: a name goes in, an artifact and a report come out."""

@@ -1,0 +1,110 @@
+"""Imported adapters in the registry: attached to their backbone, or as a new one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from transplant.backbones.view import Backbone
+    from transplant.modules.hosted import HostedModel
+    from transplant.surgery.lora.folder import LoraFolder
+    from transplant.surgery.lora.update import LoraUpdate
+    from transplant.workflows.work import Work
+
+PROBE = 32  # tokens that both sides of a comparison read
+
+
+def store_attached(
+    work: Work, name: str, backbone: Backbone, folder: LoraFolder, update: LoraUpdate,
+    *, replace: bool,
+) -> dict[str, Any]:  # fmt: skip
+    """Writes an adapter of a backbone and reports what it changes."""
+    from transplant.surgery.lora.hosted import LoraModel
+
+    model = LoraModel(f"{name}@{backbone.name}", backbone, update)
+    logits = {"largest_change": off(_probe(model), _probe_of(backbone))}
+    made = work.made(scales=update.scales(), lora=_source(folder))
+    entry = work.library.store(
+        "adapter", name, update.as_tensors(), backbone=backbone, made=made,
+        results={"logits": logits}, parents={"lora_file": folder.weights_sha256}, replace=replace,
+    )  # fmt: skip
+    sha256 = entry.manifest.sha256
+    return _report(entry.hosted.removesuffix("/d0"), backbone, folder, update) | {
+        "merged": False, "logits": logits, "sha256": sha256, "path": str(entry.path),
+    }  # fmt: skip
+
+
+def store_merged(
+    work: Work, name: str, backbone: Backbone, folder: LoraFolder, update: LoraUpdate,
+    *, replace: bool,  # noqa: ARG001
+) -> dict[str, Any]:  # fmt: skip
+    """Writes a backbone with the adapter in its weights, compared with the attached one."""
+    from transplant.surgery.lora.hosted import LoraModel
+    from transplant.surgery.lora.merge import merged
+    from transplant.workflows.vocabulary import store_backbone
+
+    made = merged(name, backbone, update)
+    attached = _probe(LoraModel(f"{name}@{backbone.name}", backbone, update))
+    alone = _probe_of(made)
+    logits = {
+        "largest_change": off(alone, _probe_of(backbone)),
+        "merged_against_attached": off(alone, attached),
+    }
+    facts = work.made(lora=_source(folder), ranks=_ranks(update), scales=update.scales())
+    parents = {"body": backbone.weights_sha256, "lora_file": folder.weights_sha256}
+    entry = store_backbone(work, made, facts, results={"logits": logits}, parents=parents)
+    return _report(name, backbone, folder, update) | {
+        "merged": True, "logits": logits, "sha256": made.weights_sha256, "path": str(entry.path),
+    }  # fmt: skip
+
+
+def off(a: Tensor, b: Tensor) -> float:
+    """The largest difference of two sets of logits."""
+    return float((a - b).abs().max())
+
+
+def _probe(model: HostedModel) -> Tensor:
+    import torch
+
+    limit = model.backbone.vocab_size
+    ids = torch.arange(PROBE, device=model.backbone.device).remainder(limit)[None]
+    with torch.no_grad():
+        return model(input_ids=ids).logits.float()
+
+
+def _probe_of(backbone: Backbone) -> Tensor:
+    from transplant.modules.hosted import HostedModel
+
+    return _probe(HostedModel(backbone.name, backbone))
+
+
+def _source(folder: LoraFolder) -> dict[str, Any]:
+    """Where an adapter comes from: a folder may move, its bytes do not change."""
+    return {
+        "folder": str(folder.path),
+        "config_sha256": folder.config_sha256,
+        "weights_sha256": folder.weights_sha256,
+        "trained_on": folder.settings.base,
+    }
+
+
+def _ranks(update: LoraUpdate) -> list[int]:
+    return sorted({len(pair.a) for pair in update.pairs.values()})
+
+
+def _report(
+    name: str, backbone: Backbone, folder: LoraFolder, update: LoraUpdate
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "backbone": backbone.name,
+        "pairs": len(update.pairs),
+        "modules": sorted(update.pairs),
+        "parameters": sum(tensor.numel() for tensor in update.as_tensors().values()),
+        "ranks": _ranks(update),
+        "scales": sorted(set(update.scales().values())),
+        "whole": sorted(update.whole),
+        **_source(folder),
+    }

@@ -1,0 +1,229 @@
+"""Measuring what advice rests on: two backbones, some texts, and what the registry records."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from transplant.advice.config import AdviceConfig
+from transplant.workflows.cores.modules_inside import find_core_module, module_records
+from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.steps import Stepwise
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from transplant.advice.config import Thresholds
+    from transplant.advice.decide import Advice
+    from transplant.advice.measured import Candidate, Measured
+    from transplant.advice.taps import Alignment
+    from transplant.backbones.view import Backbone
+    from transplant.library import Manifest
+    from transplant.text.documents import Document
+    from transplant.text.splits import Splits
+
+COMPARED = 3  # candidates whose corrections are compared, at most
+
+
+@dataclass
+class Advising(Stepwise):
+    """Two backbones and the texts that they read.
+
+    Args:
+        work: library, device, seed and reporter.
+        source: the backbone to move from.
+        to: the backbone to move to.
+        texts: one for each task; pairs come from the first.
+        domain: the only domain whose modules count; None for all.
+        config: how much is read.
+    """
+
+    work: Work
+    source: str
+    to: str
+    texts: tuple[str, ...]
+    domain: str | None
+    config: AdviceConfig
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @cached_property
+    def donor(self) -> Backbone:
+        """The backbone to move from."""
+        return self.work.backbone(self.source)
+
+    @cached_property
+    def target(self) -> Backbone:
+        """The backbone to move to."""
+        return self.work.backbone(self.to)
+
+    @cached_property
+    def text(self) -> Splits:
+        """The first text, split."""
+        return read_splits(self.work, self.texts[0], self.config.text_chars)
+
+    @cached_property
+    def measured(self) -> Measured:
+        """Everything."""
+        from transplant.advice.measured import Measured
+
+        candidates = candidates_of(self.work, self.source, self.to, self.domain)
+        with self.step("read"):
+            self.text  # noqa: B018
+        tokens, text, paired = self._vocabulary()
+        aligned = self._alignment()
+        return Measured(
+            donor=self.source, target=self.to, texts=self.texts, domain=self.domain,
+            r2=aligned.r2, cosine=aligned.cosine, shared_cosine=aligned.shared_cosine,
+            pairs=aligned.pairs, exact_tokens=tokens, exact_text=text, paired=paired,
+            layers=self.target.n_layers, impact=self._impact(), divergence=self._divergence(),
+            correction_cosine=self._corrections(candidates), candidates=candidates,
+        )  # fmt: skip
+
+    def _vocabulary(self) -> tuple[float, float, float]:
+        """What the target's tokens are to the donor: of all, of the text, and where they end."""
+        from transplant.workflows.token_map import measure_pairs, stored_map
+
+        with self.step("vocabulary"):
+            spelled, _ = stored_map(self.work, self.donor, self.target)
+            counts, pairs = measure_pairs(self.donor, self.target, self._sample(self.text))
+            return (
+                spelled.coverage()["exact"], spelled.coverage(counts)["exact"],
+                pairs["paired_share"],
+            )  # fmt: skip
+
+    def _alignment(self) -> Alignment:
+        from transplant.advice.taps import measure_alignment
+
+        config = self.config
+        with self.step("alignment"):
+            return measure_alignment(
+                self.donor, self.target, self._excerpts("train", config.excerpts),
+                self._excerpts("calibration", config.held_out), config.taps,
+            )  # fmt: skip
+
+    def _impact(self) -> dict[str, float]:
+        from transplant.advice.impact import ablation_impact
+
+        windows = windows_of(self.target, self.text.eval, 256, self.config.impact_tokens)
+        with self.step("impact"), self.work.reporter.progress("silencing") as progress:
+            return ablation_impact(self.target, windows, progress=progress)
+
+    def _divergence(self) -> float | None:
+        """Of the two texts that differ most, in the target's tokens."""
+        from transplant.advice.domains import unigram_divergence
+        from transplant.workflows.token_map import token_counts
+
+        if len(self.texts) < 2:
+            return None
+        with self.step("texts"):
+            counted = [
+                token_counts(self.target, self._sample(self._split_of(source)))
+                for source in self.texts
+            ]
+            return max(unigram_divergence(a, b) for a, b in itertools.combinations(counted, 2))
+
+    def _corrections(self, candidates: tuple[Candidate, ...]) -> float | None:
+        """Of the two candidates that differ most, on the first text."""
+        from transplant.advice.domains import correction_cosine
+        from transplant.loading import host
+
+        registry, found = self.work.library, []
+        for candidate in candidates[:COMPARED] if len(candidates) > 1 else ():
+            module, _, d_abi = registry.split_name(candidate.name)
+            hosted = host(self.donor, module, registry, d_abi)
+            if hosted.correction is not None:
+                found.append(hosted.correction)
+        windows = windows_of(self.donor, self.text.eval, 256, self.config.impact_tokens)
+        with self.step("corrections"):
+            pairs = itertools.combinations(found, 2)
+            cosines = [correction_cosine(self.donor, a, b, windows) for a, b in pairs]
+        return min(cosines, default=None)
+
+    def _split_of(self, source: str) -> Splits:
+        return read_splits(self.work, source, self.config.text_chars)
+
+    def _sample(self, splits: Splits) -> list[Document]:
+        """Documents of the training side, about as many characters as are asked for."""
+        kept, left = [], self.config.characters
+        for document in splits.train:
+            kept.append(document)
+            left -= len(document.text)
+            if left <= 0:
+                break
+        return kept
+
+    def _excerpts(self, side: str, keep: int) -> list[Document]:
+        from transplant.text.excerpts import cut_excerpts
+
+        cut = cut_excerpts(getattr(self.text, side))
+        return cut[:: max(1, len(cut) // keep)][:keep]
+
+
+def candidates_of(work: Work, source: str, to: str, domain: str | None) -> tuple[Candidate, ...]:
+    """The modules that were trained on a backbone, and what is recorded of them."""
+    registry = work.library
+    inside = [
+        find_core_module(registry, f"{name}@{source}") for name in module_records(registry, source)
+    ]
+    stored = [entry.manifest for entry in registry.entries("module", source)]
+    # What was moved there is another backbone's.
+    own = [m for m in [*inside, *stored] if m is not None and "module" not in m.parents]
+    every = [entry.manifest for entry in registry.entries("module")]
+    return tuple(
+        _candidate(manifest, source, to, every)
+        for manifest in own
+        if domain is None or domain in (manifest.domain, manifest.name)
+    )
+
+
+def _candidate(manifest: Manifest, source: str, to: str, every: list[Manifest]) -> Candidate:
+    from transplant.advice.measured import Candidate
+
+    copies = [m for m in every if m.parents.get("module") == manifest.sha256]
+    recorded = [_recovered(copy.results) for copy in copies]
+    there = next((copy for copy in copies if copy.backbone.id == to), None)
+    return Candidate(
+        name=f"{manifest.name}@{source}",
+        domain=manifest.domain,
+        recovered=max((value for value in recorded if value is not None), default=None),
+        gained=_gained(manifest.results),
+        moved=None if there is None else f"{there.name}@{to}",
+        recovered_there=None if there is None else _recovered(there.results),
+    )
+
+
+def _recovered(results: Mapping[str, Any]) -> float | None:
+    value = (results.get("recovered") or {}).get("candidate")
+    return None if value is None else float(value)
+
+
+def _gained(results: Mapping[str, Any]) -> float | None:
+    ppl = results.get("ppl") or {}
+    if "raw" not in ppl or "native" not in ppl:
+        return None
+    return math.log(ppl["raw"] / ppl["native"])
+
+
+def advice_report(
+    advising: Advising, found: Measured, advice: Advice, thresholds: Thresholds
+) -> dict[str, Any]:
+    """Everything: the numbers, what they were compared with, and what follows."""
+    steps = [{"command": s.command, "why": s.why} for s in advice.steps]
+    return {
+        "from": found.donor,
+        "to": found.target,
+        "strategy": advice.strategy,
+        "next": steps[0]["command"],
+        "steps": steps,
+        "answers": [dataclasses.asdict(a) for a in advice.answers],
+        "numbers": dataclasses.asdict(found),
+        "thresholds": dataclasses.asdict(thresholds),
+        "split": advising.text.fingerprint,
+        "seconds": advising.seconds,
+        "made": advising.work.made(config=dataclasses.asdict(advising.config)),
+    }

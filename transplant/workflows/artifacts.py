@@ -1,0 +1,91 @@
+"""From models in memory to artifacts in the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from transplant.backbones.view import Backbone
+    from transplant.calibration.bridge import Bridge
+    from transplant.library import Manifest
+    from transplant.modules.correction import Correction
+    from transplant.workflows.work import Work
+
+
+def refuse_existing(
+    work: Work, kinds: tuple[str, ...], name: str, backbone: str, d_abi: int | None
+) -> None:
+    """Refuses a taken or impossible name before the work is done, not after.
+
+    Raises:
+        InputError: it cannot be a name.
+        ExistsError: an artifact of that name is there.
+    """
+    work.library.check_free(kinds, name, backbone, d_abi)
+
+
+def store_hosted(
+    work: Work,
+    name: str,
+    domain: str | None,
+    backbone: Backbone,
+    correction: Correction,
+    *,
+    made: dict[str, Any],
+    results: dict[str, Any],
+    parents: dict[str, str] | None = None,
+    replace: bool = False,
+) -> Manifest:
+    """Writes the domain module and the interface of a hosted model; returns the module's manifest.
+
+    The module goes first: an interface without its module would be named but unusable.
+    """
+    d_abi = correction.module.d_abi
+    facts = {"made": made, "results": results, "parents": parents or {}}
+    common = {"backbone": backbone, "domain": domain, "d_abi": d_abi, "replace": replace}
+    entry = work.library.store("module", name, tensors_of(correction.module), **common, **facts)
+    facts["parents"] = {**facts["parents"], "module_here": entry.manifest.sha256}
+    interface = tensors_of(correction.interface)
+    work.library.store("interface", name, interface, taps=correction.taps, **common, **facts)
+    if replace:
+        _remove_gate(work, name, backbone, d_abi)
+    return entry.manifest
+
+
+def _remove_gate(work: Work, name: str, backbone: Backbone, d_abi: int) -> None:
+    """Removes the gate of a module that was replaced: it was fitted to another z."""
+    from transplant.errors import NotFoundError
+
+    try:
+        work.library.remove(work.library.find("gate", name, backbone.name, d_abi))
+    except NotFoundError:
+        return
+    work.reporter.warn(f"the gate of {name}@{backbone.name} is gone with what it was fitted to")
+
+
+def store_bridge(
+    work: Work,
+    name: str,
+    domain: str | None,
+    backbone: Backbone,
+    bridge: Bridge,
+    *,
+    replace: bool,
+    **facts: Any,
+) -> str:
+    """Writes a bridge and returns its path."""
+    interface = bridge.interface
+    entry = work.library.store(
+        "bridge", name, tensors_of(interface), backbone=backbone, domain=domain,
+        d_abi=interface.d_abi, taps=interface.taps, replace=replace, **facts,
+    )  # fmt: skip
+    return str(entry.path)
+
+
+def tensors_of(module: Any) -> Mapping[str, Tensor]:
+    """A module's tensors, detached."""
+    return {name: tensor.detach() for name, tensor in module.state_dict().items()}

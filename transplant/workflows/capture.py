@@ -1,0 +1,239 @@
+"""One capture, from corpus to file; and what a file says of itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError
+from transplant.training.config import NAMED_TAPS
+from transplant.workflows.corpus import read_documents_of
+from transplant.workflows.ranks import Rank
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.activations.capture import Taps
+    from transplant.activations.layout import CaptureHeader, TokenTable
+    from transplant.activations.reader import Activations
+    from transplant.backbones.view import Backbone
+    from transplant.text.documents import Document
+    from transplant.text.windows import Window
+
+SAMPLE = 16  # windows that are computed again
+# A batch of another make-up is summed in another order; relative to the largest state of a tap.
+TOLERANCE = {"fp32": 1e-4, "fp16": 2e-3, "bf16": 1.6e-2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureJob:
+    """What to capture, of what, and where to."""
+
+    backbone: str
+    data: str
+    out: Path
+    taps: str
+    dtype: str
+    window: int
+    max_tokens: int | None
+    pool: str
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """All that is known before the backbone runs."""
+
+    backbone: Backbone
+    windows: list[Window]
+    tokens: TokenTable
+    taps: Taps
+    header: CaptureHeader
+
+
+def run_capture(work: Work, job: CaptureJob, *, resume: bool) -> dict[str, Any]:
+    """Captures into a new file, or continues one.
+
+    Of several processes each captures its share of the documents into a file of its own; the first
+    joins them. Their reports are of the same, whole file.
+
+    Raises:
+        ExistsError: there is one already, and `resume` is off.
+    """
+    from transplant.activations.capture import capture
+    from transplant.activations.joined import join
+    from transplant.activations.writer import ActivationWriter
+
+    began = time.monotonic()
+    rank = Rank.of_environment()
+    prepared = _prepare(work, job, rank)
+    start = ActivationWriter.resume if resume else ActivationWriter.create
+    with start(rank.part_of(job.out), prepared.header, prepared.tokens) as writer:
+        had = writer.committed
+        with (
+            work.resumable(rank.part_of(job.out)),
+            work.reporter.progress(f"capturing {job.backbone}") as progress,
+        ):
+            capture(
+                prepared.backbone, prepared.windows, prepared.tokens, prepared.taps, writer,
+                dtype=job.dtype, pool=job.pool, progress=progress,
+            )  # fmt: skip
+    with rank.together():
+        if rank.number == 0 and rank.count > 1:
+            join(rank.parts_of(job.out), job.out)
+    seconds = time.monotonic() - began
+    report = inspect_file(job.out)
+    return {**report, "captured": prepared.tokens.rows - had, "seconds": round(seconds, 2)}
+
+
+def inspect_file(path: Path) -> dict[str, Any]:
+    """What a file holds, complete or not."""
+    from transplant.activations.reader import Activations
+
+    with Activations.open(path, partial=True) as acts:
+        header = dataclasses.asdict(acts.header)
+        return {
+            "file": str(path),
+            "complete": acts.complete,
+            "rows": acts.rows,
+            "committed": acts.committed,
+            "documents": acts.documents,
+            "windows": acts.windows,
+            **{key: list(v) if isinstance(v, tuple) else v for key, v in header.items()},
+            "bytes": path.stat().st_size,
+        }
+
+
+def corpus_of(path: Path) -> str:
+    """The text that a file was captured from."""
+    return str(inspect_file(path)["corpus"])
+
+
+def verify_file(work: Work, path: Path) -> dict[str, Any]:
+    """Computes a sample of windows again and compares them with the file."""
+    import random
+
+    import torch
+
+    from transplant.activations.capture import read_taps
+    from transplant.activations.reader import Activations
+
+    with Activations.open(path) as acts:
+        prepared = _prepare(work, _job_of(acts, path), Rank(0, 1))
+        acts.check_made_by(prepared.backbone, prepared.backbone.name)
+        if prepared.header.corpus_fingerprint != acts.header.corpus_fingerprint:
+            raise InputError(
+                f"{acts.header.corpus} is no longer the text of {path}",
+                expected=acts.header.corpus_fingerprint[:12],
+                found=prepared.header.corpus_fingerprint[:12],
+                hint="abi capture it again",
+            )
+        count = min(SAMPLE, len(prepared.windows))
+        chosen = sorted(random.Random(work.seed).sample(range(len(prepared.windows)), count))
+        differences = []
+        for number in chosen:
+            again = read_taps(
+                prepared.backbone, [prepared.windows[number]], prepared.taps, acts.header.pool
+            )
+            rows = acts.rows_of_window(number)
+            for name, states in again.items():
+                held = acts.tap(name, rows.start, rows.stop).float()
+                scale = held.abs().max().clamp_min(1e-6)
+                differences.append((held - states.float().cpu()).abs().max() / scale)
+    worst = float(torch.stack(differences).max())  # NaN where any of them is
+    return {
+        "file": str(path),
+        "windows": count,
+        "largest_difference": worst if math.isfinite(worst) else None,
+        "tolerance": TOLERANCE[acts.header.dtype],
+        "identical": worst <= TOLERANCE[acts.header.dtype],
+    }
+
+
+def _prepare(work: Work, job: CaptureJob, rank: Rank) -> _Prepared:
+    from transplant.activations.capture import token_table
+    from transplant.activations.layout import CaptureHeader
+    from transplant.backbones.parts import block_width
+    from transplant.text.limits import stream_chars
+    from transplant.text.splits import fingerprint
+    from transplant.text.windows import cut_windows
+
+    backbone = work.backbone(job.backbone)
+    taps = _taps(backbone, job.taps)
+    reach = stream_chars(train=job.max_tokens or 0)
+    documents = read_documents_of(work, job.data, stream_chars=reach)
+    length = min(job.window, backbone.context)
+    windows = cut_windows(documents, backbone.tokenizer, length, max_tokens=job.max_tokens)
+    windows, used = _share(windows, documents[: windows[-1].document + 1], rank)
+    header = CaptureHeader(
+        backbone=backbone.name,
+        family=backbone.family,
+        backbone_sha256=backbone.weights_sha256,
+        tokenizer_sha256=backbone.tokenizer_sha256,
+        config_sha256=backbone.config_sha256,
+        corpus=job.data,
+        corpus_fingerprint=fingerprint(used),
+        window=length,
+        pool=job.pool,
+        dtype=job.dtype,
+        taps=taps.names,
+        widths=tuple(
+            backbone.d_model if name.isdecimal() else block_width(backbone) for name in taps.names
+        ),
+        made={
+            "taps": job.taps,
+            "max_tokens": job.max_tokens,
+            **({"reading": dict(work.reading)} if work.reading else {}),
+        },
+    )
+    return _Prepared(
+        backbone, windows, token_table(backbone, used, windows, job.pool), taps, header
+    )
+
+
+def _share(
+    windows: list[Window], documents: list[Document], rank: Rank
+) -> tuple[list[Window], list[Document]]:
+    """The documents of one rank, and their windows, which number them from 0."""
+    sizes = [0] * len(documents)
+    for window in windows:
+        sizes[window.document] += len(window)
+    if len(documents) < rank.count:
+        raise InputError(
+            "more processes than documents", expected=f"at most {len(documents)}", found=rank.count
+        )
+    mine = rank.share(sizes)
+    kept = [
+        dataclasses.replace(window, document=window.document - mine.start)
+        for window in windows
+        if window.document in mine
+    ]
+    return kept, documents[mine.start : mine.stop]
+
+
+def _taps(backbone: Backbone, text: str) -> Taps:
+    """The taps of `--taps`: layers sorted, then parts as they were named."""
+    from transplant.activations.capture import Taps
+    from transplant.backbones.parts import find_part
+
+    if text in NAMED_TAPS:
+        layers, parts = NAMED_TAPS[text] or backbone.all_taps, []
+    else:
+        names = [name.strip() for name in text.split(",")]
+        layers = tuple(int(name) for name in names if name.lstrip("-").isdecimal())
+        parts = [name for name in names if not name.lstrip("-").isdecimal()]
+    for part in parts:
+        find_part(backbone, part)
+    chosen = backbone.check_taps(layers) if layers else ()
+    return Taps((*map(str, chosen), *parts))
+
+
+def _job_of(acts: Activations, path: Path) -> CaptureJob:
+    header = acts.header
+    return CaptureJob(
+        backbone=header.backbone, data=header.corpus, out=path, taps=header.made["taps"],
+        dtype=header.dtype, window=header.window, max_tokens=header.made["max_tokens"],
+        pool=header.pool,
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""LayerCake cores in a library: their folders, and the modules inside them."""

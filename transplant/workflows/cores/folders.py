@@ -1,0 +1,101 @@
+"""From the name of a LayerCake core to its folder, and from a folder into the registry."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.backbones.layercake.sizes import SIZES
+from transplant.errors import NotFoundError
+from transplant.library import KnownBackbone
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.library import Entry
+
+TOKENIZER_OF = "ref-gpt2"  # an untrained core needs one, and this one is always there
+
+
+def core_folder(work: Work, name: str, option: str) -> Path:
+    """The folder of a core: one on the disk, or one of the registry by its name.
+
+    Raises:
+        NotFoundError: there is none; the message names the two ways on.
+    """
+    if name.startswith((".", "~")) or "/" in name:
+        folder = Path(name).expanduser()
+        if not folder.is_dir():
+            raise NotFoundError(f"{option} {name}: no such folder", hint="abi cores")
+        return folder
+    stored = work.library.backbone_path(name)
+    if stored is None and (Path(name) / "config.json").is_file():
+        return Path(name)
+    if stored is None:
+        ways = f"abi train-core --size {name}; for a structural test --init-missing 0 makes one"
+        raise NotFoundError(
+            f"{option} {name}: no such core in {work.library.root}",
+            expected="its name in the registry, or the folder of a trained core",
+            hint=ways if name in SIZES else "abi list --kind backbone; abi cores lists the sizes",
+        )
+    return stored
+
+
+def make_untrained(work: Work, size: str, seed: int, module: str | None) -> Entry:
+    """Writes an untrained core of a named size to the registry, with an untrained module if named.
+
+    The module is drawn at random, not left at the identity: what is pasted must be seen to act.
+    """
+    import torch
+
+    from transplant.backbones.layercake import LayerCakeConfig, build_core
+    from transplant.backbones.reference import special_ids
+
+    tokenizer = work.backbone(TOKENIZER_OF).tokenizer
+    special = special_ids(tokenizer)
+    model = build_core(LayerCakeConfig.from_size(SIZES[size], len(tokenizer), **special), seed)
+    if module is not None:
+        form = model.add_domain_module(module, "full", seed)
+        generator = torch.Generator().manual_seed(seed)
+        for projection in form.last_projections():
+            spread = projection.in_features**-0.5
+            torch.nn.init.normal_(projection.weight, std=spread, generator=generator)
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        return store_core(work, size, Path(folder), trained=False)
+
+
+def store_core(
+    work: Work,
+    name: str,
+    folder: Path,
+    results: dict[str, Any] | None = None,
+    **facts: Any,
+) -> Entry:
+    """Copies a core's folder into the registry; neither model nor tokenizer is loaded.
+
+    A plain transformer's folder is taken the same way.
+    """
+    from transplant.backbones.configuration import hash_config_of
+    from transplant.backbones.identity import tokenizer_sha256
+
+    config = json.loads((folder / "config.json").read_text())
+    core = KnownBackbone(
+        name=name,
+        family=config["model_type"],
+        d_model=config["hidden_size"],
+        weights_sha256="",
+        tokenizer_sha256=tokenizer_sha256(json.loads((folder / "tokenizer.json").read_text())),
+        config_sha256=hash_config_of(folder),
+    )
+    taps = range(config["num_hidden_layers"] + (2 if config.get("d_abi") else 1))
+    return work.library.store_backbone(
+        folder, backbone=core, taps=tuple(taps), made=work.made(**facts), results=results
+    )
+
+
+def refuse_taken(work: Work, name: str) -> None:
+    """Refuses a taken name before the work is done."""
+    work.library.check_free(("backbone",), name, None, None)

@@ -1,0 +1,138 @@
+"""Corpora by name, read once in a run."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import CorpusError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from transplant.backbones.view import Backbone
+    from transplant.text.documents import Corpus, Document
+    from transplant.text.splits import Splits
+    from transplant.text.windows import Window
+    from transplant.workflows.work import Work
+
+
+DONOR = "donor"
+"""What a donor writes itself, where a move asks for text to pair on."""
+
+
+NAMED = 20  # files and rows left out that a run names; all of them are counted
+
+
+def read_splits(
+    work: Work, source: str, max_chars: int | None = None, stream_chars: int | None = None
+) -> Splits:
+    """The three splits of a corpus; of a stream, as far as `stream_chars` says."""
+    _refuse_donor(source)
+    work.reporter.note(f"reading {source}")
+    reach = _at_least_as_before(work, source, stream_chars)
+    corpus, splits = _split(source, max_chars, reach, work.skip_bad)
+    _note(work, source, corpus)
+    return splits
+
+
+def read_documents_of(
+    work: Work, source: str, max_chars: int | None = None, stream_chars: int | None = None
+) -> list[Document]:
+    """All documents of a corpus, in its own order; of a stream, as far as `stream_chars` says."""
+    _refuse_donor(source)
+    work.reporter.note(f"reading {source}")
+    reach = _at_least_as_before(work, source, stream_chars)
+    corpus = _read(source, max_chars, reach, work.skip_bad)
+    _note(work, source, corpus)
+    return corpus.documents
+
+
+def recorded_reach(made: Mapping[str, Any], source: str) -> int | None:
+    """How far a run read a stream, by what it recorded: another one that reads as far splits it so.
+
+    Args:
+        made: of a manifest or a result.
+        source: the corpus.
+
+    Returns:
+        The characters, or None where it is not recorded.
+    """
+    reading = made.get("reading") or {}
+    return (reading.get(source) or {}).get("stream_chars")
+
+
+def read_as_far(work: Work, made: Mapping[str, Any], source: str) -> None:
+    """Lets this run read a stream no less far than the one that `made` tells of."""
+    reach = recorded_reach(made, source)
+    if reach is not None:
+        work.reading.setdefault(source, {"stream_chars": reach})
+
+
+def _at_least_as_before(work: Work, source: str, stream_chars: int | None) -> int | None:
+    """How far to read a stream: not less far than the run has, so that its splits are the same."""
+    before = work.reading.get(source, {}).get("stream_chars", 0)
+    return max(stream_chars or 0, before) or None
+
+
+def _note(work: Work, source: str, corpus: Corpus) -> None:
+    """Says what of a source was not read, and keeps it for the run's facts."""
+    facts: dict[str, Any] = {}
+    if corpus.reach is not None:
+        characters = sum(len(document.text) for document in corpus.documents)
+        facts["stream_chars"] = corpus.reach
+        work.reporter.note(
+            f"{source} is read no further than budgets need: {len(corpus.documents):,} documents, "
+            f"{characters:,} characters"
+        )
+    if corpus.skipped:
+        facts |= {"skipped": len(corpus.skipped), "first_skipped": [*corpus.skipped[:NAMED]]}
+    if facts and work.reading.get(source) != facts:
+        work.reading[source] = facts
+        for line in corpus.skipped[:NAMED]:
+            work.reporter.warn(f"left out: {line}")
+        if len(corpus.skipped) > NAMED:
+            work.reporter.warn(f"left out: {len(corpus.skipped) - NAMED:,} more of {source}")
+
+
+def _refuse_donor(source: str) -> None:
+    if source == DONOR:
+        raise InputError(
+            "`donor` is text that a move is paired on, and no corpus",
+            hint="abi transfer --data donor; a folder of that name: ./donor",
+        )
+
+
+@lru_cache(maxsize=4)
+def _split(
+    source: str, max_chars: int | None, stream_chars: int | None, skip_bad: bool
+) -> tuple[Corpus, Splits]:
+    from transplant.text.splits import split_documents
+
+    corpus = _read(source, max_chars, stream_chars, skip_bad)
+    return corpus, split_documents(corpus.documents)
+
+
+def _read(source: str, max_chars: int | None, stream_chars: int | None, skip_bad: bool) -> Corpus:
+    from transplant.text.documents import LEAVE_OUT, read_corpus
+
+    try:
+        return read_corpus(
+            source, max_chars=max_chars, stream_chars=stream_chars, skip_bad=skip_bad
+        )
+    except CorpusError as error:
+        if error.hint is None or LEAVE_OUT not in error.hint:
+            raise
+        hint = error.hint.replace(LEAVE_OUT, f"--{LEAVE_OUT.replace('_', '-')}")
+        raise CorpusError(
+            error.what, expected=error.expected, found=error.found, hint=hint
+        ) from error
+
+
+def windows_of(
+    backbone: Backbone, documents: Sequence[Document], length: int, tokens: int
+) -> list[Window]:
+    """At most `tokens` tokens of windows that the backbone can read, spread over documents."""
+    from transplant.text.windows import spread_windows
+
+    return spread_windows(documents, backbone.tokenizer, min(length, backbone.context), tokens)

@@ -1,0 +1,1 @@
+"""Several modules on one layer."""

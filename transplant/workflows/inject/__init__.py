@@ -1,0 +1,1 @@
+"""Pieces of a donor inside a target: banks, bridges, injections."""

@@ -1,0 +1,1 @@
+"""Moving a module to another backbone, with the evidence."""

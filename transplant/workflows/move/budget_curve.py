@@ -1,0 +1,132 @@
+"""The budget curve: what a moved module is worth as the target's domain text grows."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.move.native import native_recipe
+from transplant.workflows.move.objective import ObjectiveChoice
+from transplant.workflows.move.trials import Trials
+
+if TYPE_CHECKING:
+    from transplant.calibration.objectives.config import LearnConfig
+    from transplant.calibration.objectives.run import Material
+
+OBJECTIVE = "lm+donor-kd"
+CURVES = {
+    "moved": f"the moved module, interface calibrated by {OBJECTIVE}",
+    "random": "a random module, fitted and calibrated in the same way",
+    "native": "interface and module trained from scratch on the same text, for as many steps",
+}
+LOOKS = {"evaluate_every": 10, "patience": 15}  # of the native: it must not miss its best
+MOVED = {"moved": "donor", "random": "random"}  # whose module
+
+
+def curve_report(
+    trials: Trials, budgets: tuple[int, ...], seeds: int, steps: int | None
+) -> dict[str, Any]:
+    """Recovered against target-domain tokens, for the three of `CURVES`.
+
+    At a budget of 0 the moved module is the closed form, and the native the raw backbone. The text
+    of a budget is paired with the donor as well, and the closed form fitted on it, too. All
+    three stop early by the same text of the calibration split, which the budget does not count.
+
+    Args:
+        trials: the move and its ceiling.
+        budgets: tokens, ascending.
+        seeds: draws of the text, of the random module and of the native's first weights.
+        steps: of the calibration; None for the objective's own.
+    """
+    from transplant.evaluation.curve import crossing
+    from transplant.evaluation.intervals import t_interval
+
+    move, first = trials.move, trials.move.work.seed
+    trials.oracle  # noqa: B018
+    choice = ObjectiveChoice(objective=OBJECTIVE, steps=steps)
+    for seed in range(first, first + seeds):
+        for budget in budgets:
+            run_budget(trials, choice, budget, seed)
+    rows = trials.judge(nib=False)
+    # At no budget the native is the raw backbone, by definition: recovered is 0.
+    found = {name: {budget: [] for budget in budgets} for name in CURVES}
+    for row in rows:
+        found[row["curve"]][row["budget"]].append(row["recovered"])
+    if 0 in budgets:
+        found["native"][0] = [0.0] * seeds
+    curves = {
+        name: [
+            {
+                "tokens": budget,
+                "recovered": sum(values) / len(values),
+                "interval": t_interval(values).as_list() if len(values) > 1 else None,
+                "seeds": values,
+            }
+            for budget, values in by_budget.items()
+        ]
+        for name, by_budget in found.items()
+    }
+    mean = {name: [point["recovered"] for point in points] for name, points in curves.items()}
+    return {
+        "objective": OBJECTIVE,
+        "pairing_corpus": move.data,
+        "budgets": list(budgets),
+        "seeds": seeds,
+        "curves": curves,
+        "crossing_tokens": crossing(budgets, mean["moved"], mean["native"]),
+        "rows": rows,
+        "early_stopping_tokens": choice.learn_config(first).calibration_tokens,
+        **trials.facts(),
+    }
+
+
+def run_budget(trials: Trials, choice: ObjectiveChoice, budget: int, seed: int) -> None:
+    """The three systems of one budget and one seed."""
+    config = choice.learn_config(seed)
+    paired = trials.draw(min(budget, config.paired_tokens), seed) if budget else []
+    fitted = trials.pairing_also(paired) if paired else trials
+    starts = {name: fitted.closed_form(whose, seed) for name, whose in MOVED.items()}
+    if budget == 0:
+        for name, start in starts.items():
+            trials.keep(f"{name}/0/{seed}", start, curve=name, budget=0, seed=seed)
+        return
+    config = dataclasses.replace(config, tokens=budget)
+    material = fitted.material(budget, config.calibration_tokens, seed)
+    for name, start in starts.items():
+        label = f"{name}/{budget}/{seed}"
+        facts = {"curve": name, "budget": budget, "seed": seed}
+        trials.learn(label, OBJECTIVE, start, material, config, **facts)
+    train_native(trials, material, config)
+
+
+def train_native(trials: Trials, material: Material, moved: LearnConfig) -> None:
+    """A module and an interface from scratch, by the donor's recipe, on the same windows.
+
+    It takes as many steps as the moved module may, looks at the calibration split more often, and
+    may stay untrained: a small budget is over before the recipe's first look, and would only harm.
+    """
+    from transplant.training.loop import mean_loss, new_correction, train_module
+
+    move, began = trials.move, time.monotonic()
+    assert material.train is not None
+    assert material.calibration is not None
+    budget, seed = moved.tokens, moved.seed
+    recipe = native_recipe(move)
+    recipe = dataclasses.replace(
+        recipe, train_tokens=budget, seed=seed, steps=max(recipe.steps, moved.steps), **LOOKS
+    )
+    label = f"native/{budget}/{seed}"
+    with move.target.frozen(), move.work.reporter.progress(label) as progress:
+        trained = train_module(
+            move.target, material.train, material.calibration, recipe, progress=progress
+        )
+    found, target = trained.correction, move.target
+    untrained = new_correction(target.d_model, recipe.d_abi, found.taps, seed)
+    if trained.course.best_loss > mean_loss(target, material.calibration, untrained):
+        found = untrained.requires_grad_(False).eval()
+    trials.keep(
+        label, found, curve="native", budget=budget, seed=seed,
+        steps=trained.course.step, best_step=trained.course.best_step,
+        seconds=time.monotonic() - began,
+    )  # fmt: skip

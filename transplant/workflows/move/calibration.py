@@ -1,0 +1,56 @@
+"""What `abi calibrate` says of what it has done."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.calibration.objectives.choice import ObjectiveChoice
+from transplant.errors import InputError
+from transplant.workflows.move.move import Move
+
+if TYPE_CHECKING:
+    from transplant.library import Manifest
+
+
+def check_files(
+    choice: ObjectiveChoice, paired: tuple[Path, Path] | None, domain: Path | None
+) -> None:
+    """Refuses files that the objective would not read.
+
+    Raises:
+        InputError: it names the option.
+    """
+    if paired is None and domain is not None:
+        raise InputError("--domain-activations", expected="--from-activations beside it")
+    if paired is not None and choice.spec.reads_domain:
+        raise InputError(
+            f"the objective {choice.objective} reads domain text, not captured files",
+            expected="closed-form or donor-kd with --from-activations",
+        )
+
+
+def calibrated_report(
+    move: Move, choice: ObjectiveChoice, stored: Manifest, reused: bool
+) -> dict[str, Any]:
+    """The JSON of a calibration."""
+    found: dict[str, Any] = {
+        "name": f"{move.moved_name}@{move.to}",
+        "donor": move.module,
+        "target": move.to,
+        "objective": choice.objective,
+        "needs": list(choice.spec.needs),
+        "gain": move.calibrated.gain,
+        "module_sha256": {"donor": move.manifest.sha256, "target": stored.sha256},
+        "seed": move.work.seed,
+        "split": move.domain_split,
+    }
+    if move.paired:
+        shared = move.output_map.shared
+        found["bridge"] = "from the registry" if reused else "fitted now"
+        found["tried"] = [dataclasses.asdict(way) for way in move.choice.tried]
+        found |= {"shared_tokens": len(shared.ids_a), "token_coverage": shared.coverage}
+    if move.objective:
+        found["learned"] = move.objective
+    return {**found, "seconds": move.seconds}

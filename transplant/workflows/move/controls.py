@@ -1,0 +1,106 @@
+"""The controls that stand beside every move (DESIGN, section 4).
+
+Donor-free: what is left when nothing of the donor comes along. Module-free: what the donor's
+outputs alone bring, without the module's own weights. Each fitted control chooses its own gain, as
+the candidate does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from transplant.backbones.core import CoreBackbone
+from transplant.calibration.closed_form import (
+    LinearCorrection,
+    fit_linear_surrogate,
+    fit_module_output,
+)
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.gain import choose_gain, scaled
+from transplant.calibration.move import Calibrated, Pairing, align, calibrate
+from transplant.calibration.wanted import Wanted, carry_over
+from transplant.modules.core import CoreCorrection
+from transplant.modules.correction import Correction
+from transplant.modules.domain import DomainModule
+from transplant.modules.interface import Interface
+from transplant.modules.untrained import random_module
+from transplant.text.windows import Window
+from transplant.training.rows import RowSource
+
+
+def build_controls(
+    pairing: Pairing,
+    reading: Interface,
+    wanted: Wanted,
+    candidate: Calibrated,
+    calibration: Sequence[Window] | RowSource,
+    config: MoveConfig,
+) -> dict[str, Correction | LinearCorrection]:
+    """Every control that needs no second domain and no training, by the name it is reported under.
+
+    Args:
+        pairing: the paired rows of the move.
+        reading: the interface with the fitted input side.
+        wanted: what the corrections should be.
+        candidate: the move itself.
+        calibration: windows that choose the gains.
+        config: the move's configuration, as it was chosen.
+    """
+    random = random_module(pairing.correction.module, config.seed)
+
+    def with_gain(correction: Correction | LinearCorrection) -> Correction | LinearCorrection:
+        gain, _ = choose_gain(pairing.target, correction, calibration, config.gains)
+        return scaled(correction, gain)
+
+    controls = {
+        "random_module": Correction(candidate.correction.interface, random),
+        "shuffled_pairs": shuffled(pairing, wanted, calibration, config),
+        "linear_surrogate": with_gain(
+            fit_linear_surrogate(reading, pairing.fitted, wanted, config)
+        ),
+        "random_refitted": with_gain(
+            fit_module_output(reading, random, pairing.fitted, wanted, config)
+        ),
+    }
+    if config.donor_word:
+        alone = carry_over(wanted.output_map, None, pairing.target, pairing.fitted, config)
+        controls["donor_alone"] = with_gain(
+            fit_linear_surrogate(reading, pairing.fitted, alone, config)
+        )
+    return controls | copied_over(pairing)
+
+
+def shuffled(
+    pairing: Pairing, wanted: Wanted, calibration: Sequence[Window] | RowSource, config: MoveConfig
+) -> Correction:
+    """The whole move again, from pairs whose two sides do not belong together."""
+    mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(config.seed))
+    reading = align(mixed, config).interface
+    again = carry_over(wanted.output_map, mixed.correction, mixed.target, mixed.fitted, config)
+    return calibrate(mixed, reading, again, calibration, config).correction
+
+
+def copied_over(pairing: Pairing) -> dict[str, Correction]:
+    """What no fit has touched, where the shapes allow it.
+
+    `pasted`: a core's module behind the target core's own interface, as a paste leaves it.
+    `direct_copy`: the donor's own interface on the target.
+    """
+    correction, target = pairing.correction, pairing.target
+    interface = correction.interface
+    if isinstance(correction, CoreCorrection):
+        if not isinstance(target, CoreBackbone) or target.d_abi != interface.d_abi:
+            return {}
+        return {"pasted": CoreCorrection(target, correction.module)}
+    if interface.d_model != target.d_model or max(interface.taps) > target.n_layers:
+        return {}
+    return {"direct_copy": Correction(interface, correction.module)}
+
+
+def under_same_maps(
+    candidate: Calibrated, others: Mapping[str, DomainModule]
+) -> dict[str, Correction]:
+    """Other domains' modules behind the candidate's interface: they should not help."""
+    interface = candidate.correction.interface
+    return {f"other_domain_{name}": Correction(interface, other) for name, other in others.items()}

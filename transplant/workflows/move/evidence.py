@@ -1,0 +1,102 @@
+"""The evidence of one move: controls, native ceiling, NIB, as a report and as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import CorpusError
+from transplant.workflows.cores.modules_inside import module_records
+from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.move import Move
+from transplant.workflows.move.native import native_correction
+
+if TYPE_CHECKING:
+    from transplant.evaluation.likelihood import Corrector
+    from transplant.modules.correction import Correction
+
+
+def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[str, Any]:
+    """Everything that a transfer's JSON holds (DESIGN, section 7)."""
+    from transplant.backbones.fingerprint import hash_tensors
+    from transplant.evaluation.evidence import weigh
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.workflows.move.controls import build_controls
+
+    move.donor  # noqa: B018  what cannot be moved fails before the long work
+    ceiling = native_correction(move, native)
+    candidate = move.calibrated
+    with move.step("controls"):
+        controls = build_controls(
+            move.pairing, move.bridge.interface, move.wanted, candidate,
+            move.calibration_text, move.choice.config,
+        )  # fmt: skip
+        controls |= other_domains(move)
+    systems: dict[str, Corrector | None] = {
+        "raw": None,
+        "native": ceiling,
+        "candidate": candidate.correction,
+        **controls,
+    }
+    windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
+    with move.step("evaluate"), move.work.reporter.progress("evaluating") as progress:
+        likelihoods = score_documents(move.target, windows, systems, progress=progress)
+    with move.step("nib"):
+        nib = nib_of(move, ceiling)
+    return {
+        "donor": move.module,
+        "target": move.to,
+        "name": f"{move.moved_name}@{move.to}",
+        "seed": move.work.seed,
+        **weigh(likelihoods).as_dict(),
+        "nib": nib,
+        "module_sha256": {
+            "donor": move.manifest.sha256,
+            "target": hash_tensors(candidate.correction.module.state_dict()),
+        },
+        "gain": candidate.gain,
+        "tried": [dataclasses.asdict(way) for way in move.choice.tried],
+        "token_coverage": move.output_map.shared.coverage,
+        "bridge": dataclasses.asdict(move.bridge.quality),
+        "split": move.domain_text.fingerprint,
+        "made": move.facts(),
+        "seconds": move.seconds,
+    }
+
+
+def other_domains(move: Move) -> dict[str, Correction]:
+    """Modules of other domains on the donor, or inside it, under the same maps."""
+    from transplant.modules.forms import module_from_tensors
+    from transplant.workflows.move.controls import under_same_maps
+
+    registry, manifest = move.work.library, move.manifest
+    others = {
+        entry.manifest.name: module_from_tensors(registry.read(entry)).eval()
+        for entry in registry.choices("module", manifest.backbone.id)
+        if entry.manifest.d_abi == manifest.d_abi
+        and entry.manifest.domain != manifest.domain
+        and "donor_backbone" not in entry.manifest.parents
+    }
+    for name, record in module_records(move.work.library, manifest.backbone.id).items():
+        if record["domain"] != manifest.domain:
+            inside = move.work.load(f"{name}@{manifest.backbone.id}").correction
+            assert inside is not None
+            others[name] = inside.module
+    return dict(under_same_maps(move.calibrated, others))
+
+
+def nib_of(move: Move, ceiling: Correction) -> dict[str, Any]:
+    """NIB of the candidate against the native; says why where the text is too short for it."""
+    from transplant.evaluation.nib import run_nib
+    from transplant.evaluation.scoring import window_logits
+
+    windows = windows_of(move.target, move.domain_text.eval, 512, 10**9)
+    try:
+        found = run_nib(
+            windows,
+            lambda window: window_logits(move.target, ceiling, window),
+            lambda window: window_logits(move.target, move.calibrated.correction, window),
+        )
+    except CorpusError as error:
+        return {"pass": None, "why": str(error)}
+    return found.as_dict()

@@ -1,0 +1,63 @@
+"""A move that reads captured files: the backbones do not run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from transplant.errors import InputError
+from transplant.workflows.move.move import GAIN_TOKENS, Move
+
+
+@contextmanager
+def reading_files(move: Move, paired: tuple[Path, Path], domain: Path | None) -> Iterator[None]:
+    """Inside the block the move takes its rows from files.
+
+    Args:
+        move: its pairing text becomes that of the files.
+        paired: rows of the donor and of the target on the same text.
+        domain: rows of the target on the domain, whose calibration split chooses the gain; where
+            there are none, `paired` has them or the target reads that split.
+
+    Raises:
+        InputError: a file of another backbone, of other text, or without the layers that are read.
+    """
+    from transplant.activations.reader import Activations
+    from transplant.activations.sides import fingerprint_of, windows_by_side
+    from transplant.calibration.captured import pair_captured
+    from transplant.training.rows import file_rows
+
+    with ExitStack() as stack:
+        donor, target = (stack.enter_context(Activations.open(path)) for path in paired)
+        if donor.header.corpus != target.header.corpus:
+            raise InputError(
+                "--from-activations takes two files of the same text",
+                expected=donor.header.corpus,
+                found=target.header.corpus,
+                hint=f"abi capture --backbone {move.to} --data {donor.header.corpus} --taps all "
+                "--out FILE",
+            )
+        with move.step("pair"):
+            move.pairing = pair_captured(
+                move.donor, move.target, (donor, target), move.token_counts, move.config
+            )
+        move.data = donor.header.corpus
+        move.pairing_split = fingerprint_of(donor, windows_by_side(donor))
+        rows = target if domain is None else stack.enter_context(Activations.open(domain))
+        if domain is not None and rows.header.corpus != move.domain_source:
+            raise InputError(
+                f"{domain} holds other text than the domain's",
+                expected=move.domain_source,
+                found=rows.header.corpus,
+                hint=f"--domain-data {rows.header.corpus}, if that is the domain too",
+            )
+        if rows.header.corpus == move.domain_source:
+            rows.check_made_by(move.target, move.target.name)
+            taps = move.pairing.fitted.batches[0].target.taps
+            sides = windows_by_side(rows)
+            move.domain_split = fingerprint_of(rows, sides)
+            move.calibration_text = file_rows(
+                move.target, rows, sides["calibration"], taps, GAIN_TOKENS
+            )
+        yield

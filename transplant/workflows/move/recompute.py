@@ -1,0 +1,173 @@
+"""One recorded move, recomputed from the artifacts that it left."""
+
+from __future__ import annotations
+
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError
+from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.evaluation.likelihood import Corrector
+    from transplant.library import Library
+    from transplant.modules.correction import Correction
+    from transplant.modules.hosted import HostedModel
+    from transplant.text.windows import Window
+
+CONTROL_TOKENS = 2_000
+REPRODUCED, MISMATCH, NEAR = "reproduced", "mismatch", "other text"
+
+
+def recompute(work: Work, library: Library, move: dict[str, Any]) -> dict[str, Any]:
+    """One move: its numbers again, its module's bytes, and the control that must not agree."""
+    from transplant.backbones.fingerprint import hash_tensors
+    from transplant.evaluation.recomputed import OTHER_TEXT, SAME_TEXT, compare_numbers
+
+    hosted, native, donor = load_systems(work, library, move)
+    corpus = str(move["made"]["corpus"])
+    reach = recorded_reach(move["made"], corpus)
+    splits = read_splits(work, corpus, stream_chars=reach)
+    same = splits.fingerprint == move["split"]
+    windows = windows_of(hosted.backbone, splits.eval, 512, 10**9)
+    found = numbers_of(work, move, (hosted, native, donor), windows)
+    tolerances = SAME_TEXT if same else OTHER_TEXT
+    compared = compare_numbers(recorded_numbers(move), found, tolerances)
+    control = control_of(hosted, windows)
+    assert hosted.correction is not None
+    sides = {"donor": donor, "target": hosted.correction}
+    hashes = {side: hash_tensors(c.module.state_dict()) for side, c in sides.items()}
+    intact = hashes == move["module_sha256"]
+    agrees = intact and control["differs"] and all(number.agrees for number in compared)
+    return {
+        "donor": move["donor"],
+        "name": move["name"],
+        "verdict": MISMATCH if not agrees else REPRODUCED if same else NEAR,
+        "numbers": [{**number.__dict__, "agrees": number.agrees} for number in compared],
+        "module_sha256": {"recorded": move["module_sha256"], "found": hashes, "agrees": intact},
+        "control": control,
+        "split": {"recorded": move["split"], "found": splits.fingerprint, "same": same},
+        "not_recomputed": [name for name in move["ppl"] if f"ppl.{name}" not in found],
+        "versions": move["made"].get("versions"),
+    }
+
+
+def load_systems(
+    work: Work, library: Library, move: dict[str, Any]
+) -> tuple[HostedModel, Correction, Correction]:
+    """The moved module at work, the native beside it, and the donor's own correction.
+
+    Raises:
+        InputError: the move ended inside a core.
+    """
+    import transplant
+    from transplant.loading import host
+    from transplant.modules.core import CoreHosted
+
+    work.reporter.note(f"loading {move['name']} and {move['donor']}")
+    hosted = transplant.load(move["name"], library=library, device=work.device)
+    if isinstance(hosted, CoreHosted):
+        raise InputError(f"{move['name']} is inside a core", expected="a move behind an interface")
+    donor = transplant.load(move["donor"], library=library, device=work.device)
+    assert hosted.correction is not None
+    ceiling = _native(library, move)
+    native = host(hosted.backbone, ceiling, library, hosted.correction.module.d_abi)
+    assert native.correction is not None
+    assert donor.correction is not None
+    return hosted, native.correction, donor.correction
+
+
+def _native(library: Library, move: dict[str, Any]) -> str:
+    """The native's name: what the record says, else what `abi transfer` looks for."""
+    named = move.get("native") or move["made"]["options"].get("native")
+    if named:
+        return named.partition("@")[0]
+    module, backbone, d_abi = library.split_name(move["donor"])
+    assert module is not None
+    return library.find("module", module, backbone, d_abi).manifest.domain or module
+
+
+def numbers_of(
+    work: Work,
+    move: dict[str, Any],
+    loaded: tuple[HostedModel, Correction, Correction],
+    windows: list[Window],
+) -> dict[str, float]:
+    """What can be computed without a fit, by the names of `recorded_numbers`.
+
+    Args:
+        work: library, device, seed and reporter.
+        move: the record.
+        loaded: moved module, native and donor, as `load_systems` returns them.
+        windows: all held-out windows, in the order in which a budget takes them.
+    """
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.evaluation.nib import CRITERIA, run_nib
+    from transplant.evaluation.scoring import window_logits
+    from transplant.modules.correction import Correction
+    from transplant.modules.untrained import random_module
+
+    hosted, native, donor = loaded
+    candidate, backbone = hosted.correction, hosted.backbone
+    assert candidate is not None
+    interface, module = candidate.interface, candidate.module
+    systems: dict[str, Corrector | None] = {
+        "raw": None,
+        "native": native,
+        "candidate": candidate,
+        "random_module": Correction(interface, random_module(module, move["seed"])),
+    }
+    if "direct_copy" in move["ppl"]:
+        systems["direct_copy"] = donor
+    evaluated = first_windows(windows, move["made"]["options"]["eval_tokens"])
+    with work.reporter.progress(f"evaluating {move['name']}") as progress:
+        scored = score_documents(backbone, evaluated, systems, progress=progress)
+    nats = {name: likelihood.per_token for name, likelihood in scored.items()}
+    gap = nats["raw"] - nats["native"]
+    found = {f"ppl.{name}": likelihood.perplexity for name, likelihood in scored.items()}
+    judged = [name for name in systems if name not in ("raw", "native")]
+    found |= {f"recovered.{name}": (nats["raw"] - nats[name]) / gap for name in judged}
+    if move["nib"]["pass"] is not None:
+        result = run_nib(
+            windows,
+            lambda window: window_logits(backbone, native, window),
+            lambda window: window_logits(backbone, candidate, window),
+        )
+        found |= {f"nib.{name}": result.means[name] for name in CRITERIA}
+    return found
+
+
+def control_of(hosted: HostedModel, windows: list[Window]) -> dict[str, Any]:
+    """The moved module with one tensor's sign flipped, on a few windows: it must not agree."""
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.evaluation.recomputed import SAME_TEXT, sign_flipped
+    from transplant.modules.correction import Correction
+
+    assert hosted.correction is not None
+    interface, module = hosted.correction.interface, hosted.correction.module
+    systems = {
+        "candidate": hosted.correction,
+        "sign_flipped": Correction(interface, sign_flipped(module)),
+    }
+    scored = score_documents(hosted.backbone, first_windows(windows, CONTROL_TOKENS), systems)
+    ppl = {name: likelihood.perplexity for name, likelihood in scored.items()}
+    allowed = SAME_TEXT.of("ppl.candidate", ppl["candidate"])
+    differs = abs(ppl["sign_flipped"] - ppl["candidate"]) > allowed
+    return {"tokens": CONTROL_TOKENS, "ppl": ppl, "differs": differs}
+
+
+def first_windows(windows: list[Window], tokens: int) -> list[Window]:
+    """As many as a budget of tokens takes: none begins once it is used up."""
+    starts = accumulate((len(window) for window in windows), initial=0)
+    return [window for window, start in zip(windows, starts, strict=False) if start < tokens]
+
+
+def recorded_numbers(move: dict[str, Any]) -> dict[str, float]:
+    """A move's numbers under one name each: `ppl.raw`, `recovered.candidate`, `nib.top5`."""
+    return {
+        f"{kind}.{name}": value
+        for kind in ("ppl", "recovered", "nib")
+        for name, value in move[kind].items()
+        if isinstance(value, float)
+    }

@@ -1,0 +1,40 @@
+"""Bridges that `bridge-align` has left, for the moves that they were made of."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+from transplant.backbones.identity import difference
+from transplant.workflows.move.move import Move
+
+
+def reuse_bridge(move: Move) -> bool:
+    """Takes the bridge that `bridge-align` has stored, if it was made of the same things.
+
+    Returns:
+        Whether there was one; without it the bridge is fitted when it is first needed.
+    """
+    from transplant.calibration.bridge import Bridge, BridgeQuality
+    from transplant.modules.interface import Interface
+
+    registry = move.work.library
+    for entry in registry.choices("bridge", move.to, move.moved_name):
+        manifest = entry.manifest
+        same = (
+            manifest.parents == move.parents()
+            and difference(manifest.backbone, move.target) is None
+            and manifest.made.get("pairing_split") == move.pairing_split
+            and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))
+        )
+        if same:
+            interface = Interface.from_tensors(registry.read(entry), manifest.taps)
+            interface.requires_grad_(False).eval()
+            move.bridge = Bridge(interface, BridgeQuality(**manifest.results))
+            return True
+    return False
+
+
+def _as_json(value: Any) -> Any:
+    return json.loads(json.dumps(value))

@@ -1,0 +1,228 @@
+"""Many calibrations of one move, judged together on the same held-out text."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.spec import PAIRED, spec_of
+from transplant.errors import CorpusError
+from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.move import Move
+from transplant.workflows.move.native import native_correction
+
+if TYPE_CHECKING:
+    from transplant.calibration.objectives.run import Material
+    from transplant.evaluation.likelihood import Likelihood
+    from transplant.modules.correction import Correction
+    from transplant.modules.domain import DomainModule
+    from transplant.text.windows import Window
+
+WINDOW = 512
+MODULES = ("donor", "random", "none")
+"""Whose module is behind the interface: the donor's, an untrained one's, nobody's."""
+
+
+@dataclass
+class Trials:
+    """One move, its native ceiling, and calibrations of it that are judged side by side.
+
+    Args:
+        move: the move; it is not stored.
+        native: the name of the ceiling; None for the domain's.
+        eval_tokens: held-out tokens to judge on.
+    """
+
+    move: Move
+    native: str | None
+    eval_tokens: int
+    rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    corrections: dict[str, Correction] = field(default_factory=dict)
+    _closed: dict[tuple[str, int], Correction] = field(default_factory=dict)
+
+    def pairing_also(self, windows: Sequence[Window]) -> Trials:
+        """Trials of the same move with domain text to fit on; nothing that these keep is shared."""
+        self.move.pairing  # noqa: B018  the pairing text is read once for all of them
+        also = copy.copy(self)  # the ceiling and the text that was read stay
+        also.move = copy.copy(self.move)
+        also.move.pair_also(windows)
+        also.rows, also.corrections, also._closed = {}, {}, {}
+        return also
+
+    @cached_property
+    def oracle(self) -> Correction:
+        """The native module on the target: the ceiling, and the oracle of those that need one."""
+        return native_correction(self.move, self.native)
+
+    def module(self, whose: str, seed: int) -> DomainModule:
+        """One of `MODULES`."""
+        from transplant.modules.absent import NoModule
+        from transplant.modules.untrained import random_module
+
+        donors = self.move.pairing.correction.module
+        if whose == "none":
+            return NoModule(donors.d_abi)
+        return donors if whose == "donor" else random_module(donors, seed)
+
+    def closed_form(self, whose: str, seed: int) -> Correction:
+        """The move in closed form, or the same fit with another module in the donor's place."""
+        from transplant.calibration.closed_form import fit_module_output
+        from transplant.calibration.gain import choose_gain, scaled
+
+        move = self.move
+        if whose == "donor":
+            return move.calibrated.correction
+        if (whose, seed) in self._closed:
+            return self._closed[whose, seed]
+        fitted = fit_module_output(
+            move.bridge.interface, self.module(whose, seed), move.pairing.fitted, move.wanted,
+            move.choice.config,
+        )  # fmt: skip
+        gain, _ = choose_gain(move.target, fitted, move.calibration_text, move.config.gains)
+        self._closed[whose, seed] = scaled(fitted, gain)
+        return self._closed[whose, seed]
+
+    def untouched(self, whose: str, seed: int) -> Correction:
+        """A new interface that reads at random and writes nothing, with a module behind it."""
+        from transplant.calibration.bridge import empty_interface
+        from transplant.modules.correction import Correction
+
+        config = dataclasses.replace(self.move.config, seed=seed)
+        interface = empty_interface(self.move.pairing.correction, self.move.target, config)
+        return Correction(interface, self.module(whose, seed))
+
+    def material(self, tokens: int, calibration_tokens: int, seed: int) -> Material:
+        """Everything that any objective needs, with a budget of domain text drawn by a seed."""
+        from transplant.calibration.objectives.run import Material
+        from transplant.training.rows import row_source
+
+        move, taps = self.move, self.taps
+        scratch = move.work.library.root
+        with move.step("read_domain_text"):
+            train = row_source(move.target, self.draw(tokens, seed), taps, folder=scratch)
+            held = windows_of(move.target, move.domain_text.calibration, WINDOW, calibration_tokens)
+            calibration = row_source(move.target, held, taps, folder=scratch)
+        return Material(
+            target=move.target, pairing=move.pairing, output_map=move.output_map,
+            voice=move.choice.voice, train=train, calibration=calibration, oracle=self.oracle,
+        )  # fmt: skip
+
+    @property
+    def taps(self) -> list[int]:
+        """All that a calibration of this move may read."""
+        return sorted({*self.move.bridge.interface.taps, *self.oracle.taps})
+
+    def draw(self, tokens: int, seed: int) -> list[Window]:
+        """Windows of the domain's training split; a smaller budget is a part of a larger one."""
+        from transplant.text.windows import take_in_turns
+
+        windows = list(self._domain_windows)
+        random.Random(seed).shuffle(windows)
+        sizes = [*map(len, windows)]
+        return [windows[i] for i in take_in_turns([w.document for w in windows], sizes, tokens)]
+
+    @cached_property
+    def _domain_windows(self) -> list[Window]:
+        return windows_of(self.move.target, self.move.domain_text.train, WINDOW, 10**9)
+
+    def learn(
+        self,
+        name: str,
+        objective: str,
+        start: Correction,
+        material: Material,
+        config: LearnConfig,
+        **facts: Any,
+    ) -> None:
+        """Calibrates by an objective and keeps the result under a name."""
+        from transplant.calibration.gain import choose_gain, scaled
+        from transplant.calibration.objectives.run import fit_by
+
+        began = time.monotonic()
+        move, spec = self.move, spec_of(objective)
+        with move.target.frozen(), move.work.reporter.progress(name) as progress:
+            learnt = fit_by(objective, start, material, config, progress=progress)
+        correction = learnt.correction
+        if spec.gain:
+            text = move.calibration_text if material.calibration is None else material.calibration
+            gain, _ = choose_gain(move.target, correction, text, move.config.gains)
+            correction = scaled(correction, gain)
+        course = learnt.course
+        facts |= {"steps": course.step, "best_step": course.best_step}
+        if PAIRED in spec.needs:
+            facts["voice"] = dataclasses.asdict(material.voice)
+        self.keep(name, correction, objective=objective, needs=list(spec.needs), **facts,
+                  seconds=time.monotonic() - began)  # fmt: skip
+
+    def keep(self, name: str, correction: Correction, **facts: Any) -> None:
+        """Keeps a correction, and what is said of it, to be judged."""
+        self.corrections[name] = correction
+        self.rows[name] = facts
+        self.move.work.reporter.note(f"{name}: {facts.get('seconds', 0.0):.1f} s")
+
+    def judge(self, *, nib: bool = True) -> list[dict[str, Any]]:
+        """Every kept correction on held-out documents: ppl, recovered, and the NIB."""
+        from transplant.evaluation.evidence import recovered_by
+
+        scored = self.score()
+        rows = []
+        for name, facts in self.rows.items():
+            share = recovered_by(scored, name)
+            row = {"name": name, **facts, "ppl": scored[name].perplexity}
+            row |= {"recovered": share.mean, "interval": share.as_list()}
+            if nib:
+                row["nib"] = self._nib(self.corrections[name])
+            rows.append(row)
+        return rows
+
+    def facts(self) -> dict[str, Any]:
+        """What was judged on which text, and how it was made, for the JSON."""
+        move = self.move
+        return {
+            "donor": move.module,
+            "target": move.to,
+            "eval_tokens": self.eval_tokens,
+            "split": move.domain_split,
+            "pairing_split": move.pairing_split,
+            "module_sha256": move.manifest.sha256,
+            "made": move.facts(),
+            "seconds": move.seconds,
+        }
+
+    def score(self) -> dict[str, Likelihood]:
+        """The held-out likelihood of every kept correction, of the target and of its native."""
+        from transplant.evaluation.likelihood import score_documents
+
+        move = self.move
+        systems = {"raw": None, "native": self.oracle, **self.corrections}
+        with move.step("evaluate"), move.work.reporter.progress("evaluating") as progress:
+            return score_documents(move.target, self._held_out, systems, progress=progress)
+
+    @cached_property
+    def _held_out(self) -> list[Window]:
+        return windows_of(self.move.target, self.move.domain_text.eval, WINDOW, self.eval_tokens)
+
+    @cached_property
+    def _chunks(self) -> list[Window]:
+        return windows_of(self.move.target, self.move.domain_text.eval, WINDOW, 10**9)
+
+    def _nib(self, correction: Correction) -> dict[str, Any]:
+        from transplant.evaluation.nib import run_nib
+        from transplant.evaluation.scoring import window_logits
+
+        target = self.move.target
+        try:
+            return run_nib(
+                self._chunks,
+                lambda window: window_logits(target, self.oracle, window),
+                lambda window: window_logits(target, correction, window),
+            ).as_dict()
+        except CorpusError as error:
+            return {"pass": None, "why": str(error)}

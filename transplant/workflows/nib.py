@@ -1,0 +1,121 @@
+"""The NIB of two hosted models, and its power from more chunks than the protocol draws."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError
+from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig, PowerConfig
+from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from transplant.evaluation.nib import NIBResult
+    from transplant.text.windows import Window
+
+    Logits = Callable[[Window], Tensor]
+
+SPARE = 4  # chunks of a stream that a seed draws one from, at least
+
+
+def nib_report(
+    work: Work,
+    anchor: str,
+    candidate: str,
+    *,
+    data: str | None = None,
+    config: NIBConfig | None = None,
+    extended: bool = False,
+    power: PowerConfig | None = None,
+) -> dict[str, Any]:
+    """Runs the Non-Inferiority Benchmark of one hosted model against another.
+
+    Args:
+        work: library, device, seed and reporter.
+        anchor: the model to live up to.
+        candidate: the model to judge, on the same backbone.
+        data: held-out text; by default the candidate's domain.
+        config: the protocol.
+        extended: five seeds, with intervals.
+        power: what so many chunks can tell, where it is asked for.
+
+    Raises:
+        InputError: two backbones, or no domain.
+    """
+    from transplant.backbones.identity import difference
+    from transplant.evaluation.nib import run_nib
+    from transplant.evaluation.scoring import hosted_logits
+    from transplant.text.limits import stream_chars
+
+    config = config or NIBConfig()
+    one, other = work.load(anchor), work.load(candidate)
+    if difference(one.backbone, other.backbone):
+        raise InputError(
+            "anchor and candidate are hosted on different backbones",
+            expected=one.backbone.name,
+            found=other.backbone.name,
+        )
+    source = data
+    if source is None:
+        source = work.domain_source(candidate) or work.domain_source(anchor)
+    if source is None:
+        raise InputError("two raw backbones have no domain", hint="data, as python")
+    reach = stream_chars(evaluation=SPARE * config.chunks * config.chunk_length)
+    splits = read_splits(work, source, stream_chars=reach)
+    windows = windows_of(one.backbone, splits.eval, config.chunk_length, 10**9)
+    of_anchor, of_candidate = partial(hosted_logits, one), partial(hosted_logits, other)
+    seeds = EXTENDED_SEEDS if extended else None
+    result = run_nib(windows, of_anchor, of_candidate, config, seeds=seeds)
+    report = {
+        "anchor": anchor,
+        "candidate": candidate,
+        **result.as_dict(),
+        "data": source,
+        "split": splits.fingerprint,
+        "made": work.made(),
+    }
+    if power is not None:
+        report["power"] = power_report(windows, of_anchor, of_candidate, result, power)
+    return report
+
+
+def power_report(
+    windows: Sequence[Window],
+    anchor: Logits,
+    candidate: Logits,
+    result: NIBResult,
+    config: PowerConfig,
+) -> dict[str, Any]:
+    """Scores many chunks, and says what the chunks of `result` alone can tell.
+
+    Args:
+        windows: the held-out windows that `result` drew from.
+        anchor: window -> logits of the model to live up to.
+        candidate: window -> logits of the model to judge.
+        result: the benchmark as it was run.
+        config: the margin, the power, and how many chunks to measure.
+    """
+    from transplant.evaluation.nib import CRITERIA, run_nib
+    from transplant.evaluation.power import measure_power
+
+    protocol, drawn = result.config, len(result.scores)
+    long_enough = sum(len(window) >= protocol.chunk_length for window in windows)
+    # The same seed draws the same chunks first.
+    many = dataclasses.replace(protocol, chunks=min(long_enough, config.measured))
+    measured = run_nib(windows, anchor, candidate, many)
+    values = {name: [getattr(score, name) for score in measured.scores] for name in CRITERIA}
+    found = measure_power(values, drawn, config, level=protocol.level)
+    return {
+        **dataclasses.asdict(config),
+        "chunks": drawn,
+        "level": protocol.level,
+        "measured": len(measured.scores),
+        "documents": len({windows[index].document for index in measured.windows}),
+        "criteria": {name: power.as_dict() for name, power in found.items()},
+        "per_chunk": values,
+    }

@@ -1,0 +1,103 @@
+"""Pasting modules from core to core: folders or names in, a new core and a report out."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.cores.folders import core_folder, make_untrained, refuse_taken, store_core
+from transplant.workflows.cores.modules_inside import module_records
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.surgery.plan import PastePlan
+
+UNTRAINED = "untrained"
+"""The module of a core that `init_missing` makes where no module is named."""
+
+
+@dataclass(frozen=True)
+class PasteJob:
+    """What is pasted, from where, and where to."""
+
+    source: str
+    """The core that has the modules."""
+    to: str
+    """The core that they are for."""
+    modules: tuple[str, ...] | None = None
+    """Their names; None for all of them."""
+    out: Path | None = None
+    """The folder to write; None for a new core in the library."""
+    name: str | None = None
+    """Its name in the library; None for `<to>-<modules>`."""
+    replace: bool = False
+    """Whether a module of that name in the target, and a folder at `out`, may go."""
+    init_missing: int | None = None
+    """The seed of cores of a named size that are missing and made, untrained; None: none is."""
+
+
+def plan_job(work: Work, job: PasteJob) -> PastePlan:
+    """What a job would copy; cores that are missing are made first where the job says so.
+
+    Raises:
+        NotFoundError: a core is missing.
+        InputError, CorruptError: as `plan_paste`.
+    """
+    from transplant.surgery.paste import plan_paste
+
+    _make_missing(work, job)
+    donor = core_folder(work, job.source, "--from")
+    target = core_folder(work, job.to, "--to")
+    return plan_paste(donor, target, job.modules and [*job.modules], replace=job.replace)
+
+
+def run_paste(work: Work, job: PasteJob) -> dict[str, Any]:
+    """Copies the modules' bytes: no model is built, nothing is computed.
+
+    Returns:
+        The hashes in the source and as read back, the bytes copied, seconds, and where it went.
+
+    Raises:
+        ExistsError: the name or the folder is taken.
+    """
+    return paste_plan(work, job, plan_job(work, job))
+
+
+def paste_plan(work: Work, job: PasteJob, plan: PastePlan) -> dict[str, Any]:
+    """Carries out what `plan_job` returned for a job; see `run_paste`."""
+    from transplant.surgery.paste import paste
+
+    stored = job.name or "-".join([Path(job.to).name, *(module.name for module in plan.modules)])
+    if job.out is None:
+        refuse_taken(work, stored)
+    with tempfile.TemporaryDirectory() as scratch, work.reporter.progress("pasting") as progress:
+        folder = job.out or Path(scratch) / "core"
+        report = paste(
+            plan, folder, replace_out=job.replace,
+            progress=lambda done, total, _: progress(done >> 20, total >> 20, "MiB"),
+        )  # fmt: skip
+        if job.out is None:
+            folder = store_core(
+                work, stored, folder, source=job.source, to=job.to,
+                modules=_records(work, job, plan),
+            ).path  # fmt: skip
+    return {**report.as_dict(), "out": str(folder), "from": job.source, "to": job.to}
+
+
+def _make_missing(work: Work, job: PasteJob) -> None:
+    from transplant.backbones.layercake.sizes import SIZES
+
+    for core, module in ((job.source, (job.modules or (UNTRAINED,))[0]), (job.to, None)):
+        missing = core in SIZES and not work.library.holds_backbone(core)
+        if missing and job.init_missing is not None:
+            work.reporter.note(f"making an untrained {core}")
+            make_untrained(work, core, job.init_missing, module)
+
+
+def _records(work: Work, job: PasteJob, plan: PastePlan) -> dict[str, Any]:
+    """How each module inside the new core was made."""
+    records = module_records(work.library, job.source)
+    moved = {m.name: records[m.name] for m in plan.modules if m.name in records}
+    return {**module_records(work.library, job.to), **moved}

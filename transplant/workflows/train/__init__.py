@@ -1,0 +1,1 @@
+"""Training modules, cores and reference backbones."""

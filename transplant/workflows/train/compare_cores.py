@@ -1,0 +1,100 @@
+"""A core against the plain transformer beside it: what is compared, and the table."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError
+from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.library import Manifest
+
+
+def compare_pair(work: Work, core: str, plain: str, eval_tokens: int) -> dict[str, Any]:
+    """Both on the same held-out documents, and the interval of their difference.
+
+    Raises:
+        InputError: anything but the architecture differs between them.
+    """
+    from transplant.evaluation.intervals import paired_bootstrap
+    from transplant.evaluation.likelihood import score_documents
+
+    of_core = work.library.find("backbone", core).manifest
+    of_plain = work.library.find("backbone", plain).manifest
+    recipe = _common_recipe(of_core, of_plain)
+    splits = read_splits(
+        work, recipe["data"], recipe["max_chars"], recorded_reach(of_core.made, recipe["data"])
+    )
+    if splits.fingerprint != of_core.made["split"]:
+        work.reporter.warn(
+            f"{recipe['data']} has changed since {core} was trained: documents held out now may "
+            "have been trained on"
+        )
+    scored = []
+    for name in (core, plain):
+        backbone = work.backbone(name)
+        windows = windows_of(backbone, splits.eval, recipe["window"], eval_tokens)
+        with work.reporter.progress(f"evaluating {name}") as progress:
+            scored.append(score_documents(backbone, windows, {"": None}, progress=progress)[""])
+    ours, theirs = scored
+    nats = paired_bootstrap(ours.nats.numpy(), theirs.nats.numpy(), ours.tokens.numpy())
+    return {
+        "core": core,
+        "baseline": plain,
+        "seed": recipe["seed"],
+        "parameters": {
+            "core": of_core.results["parameters"],
+            "baseline": of_plain.results["parameters"],
+        },
+        "ppl": {"core": ours.perplexity, "baseline": theirs.perplexity},
+        "difference_percent": _percent(nats.mean),
+        "interval": [_percent(nats.low), _percent(nats.high)],
+        "train_seconds": {
+            "core": of_core.results["train_seconds"],
+            "baseline": of_plain.results["train_seconds"],
+        },
+        "eval": {"documents": len(ours.tokens), "tokens": int(ours.tokens.sum())},
+        "recipe": recipe,
+        "split": splits.fingerprint,
+    }
+
+
+def _common_recipe(core: Manifest, plain: Manifest) -> dict[str, Any]:
+    """What both were trained by.
+
+    Raises:
+        InputError: one was not trained by `train-core`, or anything but the architecture differs.
+    """
+    from transplant.backbones.layercake.baseline import TOLERANCE
+
+    for manifest, kind in ((core, "a core"), (plain, "a plain transformer")):
+        if manifest.made.get("plain") is not (kind != "a core"):
+            raise InputError(
+                f"{manifest.name} is not {kind} trained by abi train-core",
+                hint="abi train-core --size 2M, and again with --baseline",
+            )
+    for key in ("split", "tokenizer"):
+        _same(key, core.made[key], plain.made[key])
+    for key, value in core.made["recipe"].items():
+        _same(key, value, plain.made["recipe"].get(key))
+    ours, theirs = core.results["parameters"], plain.results["parameters"]
+    if abs(theirs / ours - 1.0) > TOLERANCE:
+        raise InputError(
+            "core and baseline differ in size", expected=f"{ours:,} +- 0.5 %", found=f"{theirs:,}"
+        )
+    return core.made["recipe"]
+
+
+def _same(what: str, ours: object, theirs: object) -> None:
+    if ours != theirs:
+        raise InputError(
+            f"core and baseline were trained apart: {what} differs", expected=ours, found=theirs
+        )
+
+
+def _percent(nats: float) -> float:
+    """A difference of log perplexity as a change of perplexity in percent."""
+    return 100.0 * math.expm1(nats)

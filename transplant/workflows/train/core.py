@@ -1,0 +1,138 @@
+"""One training run of a core, or of the plain transformer beside it, from corpus to registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.backbones.layercake.sizes import CoreSize
+from transplant.training.config import PretrainConfig
+from transplant.workflows.cores.folders import refuse_taken, store_core
+from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.train.reference import TOKENIZER_CHARS, first_chars
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from transplant.text.splits import Splits
+
+
+@dataclass(frozen=True, kw_only=True)
+class CoreJob:
+    """What to train, on what."""
+
+    size: CoreSize
+    plain: bool  # the matched transformer in place of the core
+    name: str
+    data: str
+    max_chars: int | None
+    tokenizer: str | None
+    """The backbone whose tokenizer it takes; None trains one."""
+    vocab: int
+    window: int
+    config: PretrainConfig
+    eval_tokens: int
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """What a core and its baseline must have in common to be compared."""
+        shared = ("data", "max_chars", "window")
+        return {
+            "size": self.size.name,
+            **{key: getattr(self, key) for key in shared},
+            **dataclasses.asdict(self.config),
+        }
+
+
+def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
+    """Trains, measures on held-out documents, stores, and returns the report.
+
+    Raises:
+        ExistsError: the name is taken.
+    """
+    from transplant.backbones.fingerprint import hash_tokenizer
+    from transplant.backbones.load import view_of
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.text.limits import stream_chars
+    from transplant.text.windows import pack_tokens
+    from transplant.training.checkpoint import CheckpointFile
+    from transplant.training.pretrain import pretrain
+
+    refuse_taken(work, job.name)
+    began = time.monotonic()
+    reach = stream_chars(train=job.config.tokens, evaluation=job.eval_tokens)
+    splits = read_splits(work, job.data, job.max_chars, reach)
+    tokenizer = _tokenizer(work, job, splits)
+    model: Any = _untrained(job, tokenizer)
+    model.to(work.device)
+    rows = pack_tokens(splits.train, tokenizer, job.window)
+    run = {
+        "recipe": job.recipe,
+        "plain": job.plain,
+        "split": splits.fingerprint,
+        "tokenizer": hash_tokenizer(tokenizer),
+    }
+    checkpoint = CheckpointFile(work.library.checkpoint_path(job.name), run)
+    if not resume:
+        checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
+    started = time.monotonic()
+    with (
+        work.resumable(checkpoint.path),
+        work.reporter.progress(f"training {job.name}") as progress,
+    ):
+        loss = pretrain(
+            model, rows, job.config, checkpoint=checkpoint, resume=resume, progress=progress
+        )
+    trained = time.monotonic()
+    backbone = view_of(job.name, model, tokenizer)
+    windows = windows_of(backbone, splits.eval, job.window, job.eval_tokens)
+    held_out = score_documents(backbone, windows, {"raw": None})["raw"].perplexity
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    results = {
+        "parameters": parameters,
+        "train_loss": loss,
+        "ppl": held_out,
+        "train_seconds": trained - started,
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+        entry = store_core(work, job.name, Path(folder), results, **run)
+    checkpoint.remove()
+    return {
+        "name": job.name,
+        "kind": "plain" if job.plain else "core",
+        **results,
+        "tokens": job.config.tokens,
+        "split": splits.fingerprint,
+        "path": str(entry.path),
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _tokenizer(work: Work, job: CoreJob, splits: Splits) -> PreTrainedTokenizerBase:
+    from transplant.text.tokenizers import train_tokenizer
+
+    if job.tokenizer is not None:
+        return work.backbone(job.tokenizer).tokenizer
+    work.reporter.note("training the tokenizer ...")
+    texts = first_chars(splits.train, TOKENIZER_CHARS)
+    return train_tokenizer("bpe", texts, job.vocab, context=job.window)
+
+
+def _untrained(job: CoreJob, tokenizer: PreTrainedTokenizerBase) -> PreTrainedModel:
+    from transplant.backbones.layercake import LayerCakeConfig, build_core
+    from transplant.backbones.layercake.baseline import build_baseline
+    from transplant.backbones.reference import special_ids
+
+    special = special_ids(tokenizer)
+    seed, entries = job.config.seed, len(tokenizer)
+    if job.plain:
+        return build_baseline(job.size, entries, seed, context=job.window, **special)
+    options = {**special, "max_position_embeddings": job.window}
+    return build_core(LayerCakeConfig.from_size(job.size, entries, **options), seed)

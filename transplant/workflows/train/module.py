@@ -1,0 +1,176 @@
+"""One training run of a module, from corpus to registry: for `train`, `transfer` and `demo`."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.training.config import TrainConfig
+from transplant.workflows.artifacts import refuse_existing, store_hosted
+from transplant.workflows.cores.add_module import check_core, refuse_inside, store_in_core
+from transplant.workflows.cores.folders import refuse_taken
+from transplant.workflows.train.text import TrainText, text_of_corpus, text_of_file
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.backbones.view import Backbone
+    from transplant.modules.core import CoreCorrection
+    from transplant.modules.correction import Correction
+
+
+@dataclass(frozen=True)
+class TrainJob:
+    """What to train, on what."""
+
+    backbone: str
+    domain: str
+    data: str
+    name: str
+    config: TrainConfig
+    eval_tokens: int
+    form: str | None = None
+    """Of a module inside a core, which `name` then names; None: a module behind an interface."""
+    activations: Path | None = None
+    """A file of `abi capture` to read rows from, in place of `data`."""
+
+
+def run_train_job(
+    work: Work, job: TrainJob, *, resume: bool = False, replace: bool = False
+) -> dict[str, Any]:
+    """Trains, evaluates on held-out documents, stores, and returns the report.
+
+    Raises:
+        ExistsError: the name is taken and `replace` is off.
+    """
+    from transplant.backbones.fingerprint import hash_tensors
+    from transplant.evaluation.evidence import difference, in_nats
+    from transplant.training.checkpoint import CheckpointFile
+    from transplant.training.loop import train_module
+
+    config = job.config
+    if job.form is not None:
+        refuse_taken(work, job.name)
+    elif not replace:
+        refuse_existing(work, ("module", "interface"), job.name, job.backbone, config.d_abi)
+    began = time.monotonic()
+    backbone = work.backbone(job.backbone)
+    start = _start_in_core(work, backbone, job)
+    if start is not None:
+        config = dataclasses.replace(config, d_abi=start.module.d_abi)
+    with _open_text(work, job, backbone, config, start) as text:
+        checkpoint = CheckpointFile(
+            _checkpoint_path(work, job),
+            {
+                "config": dataclasses.asdict(config),
+                "backbone": [
+                    backbone.weights_sha256,
+                    backbone.tokenizer_sha256,
+                    backbone.config_sha256,
+                ],
+                "split": text.split,
+                "form": job.form,
+            },
+        )
+        if not resume:
+            checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
+        title = f"training {job.name}@{job.backbone}"
+        with (
+            work.resumable(checkpoint.path),
+            backbone.frozen(),
+            work.reporter.progress(title) as progress,
+        ):
+            trained = train_module(
+                backbone, text.train, text.calibration, config, start=start,
+                checkpoint=checkpoint, resume=resume, scratch=work.library.root,
+                progress=progress,
+            )  # fmt: skip
+        scored = text.score(trained.correction)
+        ppl = {system: found.perplexity for system, found in scored.items()}
+    made = work.made(
+        corpus=text.corpus,
+        split=text.split,
+        recipe=dataclasses.asdict(config),
+        token_counts=text.token_counts,
+        form=job.form,
+        matmul_type=trained.matmul_type,
+    )
+    name = _store(work, job, backbone, trained.correction, made, {"ppl": ppl}, replace=replace)
+    checkpoint.remove()
+    return {
+        "name": name,
+        "backbone": job.backbone,
+        "d_abi": trained.correction.module.d_abi,
+        "module_sha256": hash_tensors(trained.correction.module.state_dict()),
+        "trained_parameters": sum(
+            p.numel() for p in trained.correction.parameters() if p.requires_grad
+        ),
+        "ppl": ppl,
+        "difference": {"raw": in_nats(difference(scored["raw"], scored["native"]))},
+        "steps": trained.course.step,
+        "best_step": trained.course.best_step,
+        "hidden_states": trained.rows,
+        "matmul_type": trained.matmul_type,
+        "seed": config.seed,
+        "split": text.split,
+        "seconds": time.monotonic() - began,
+    }
+
+
+def _store(
+    work: Work,
+    job: TrainJob,
+    backbone: Backbone,
+    correction: Correction,
+    made: dict[str, Any],
+    results: dict[str, Any],
+    *,
+    replace: bool,
+) -> str:
+    """Writes the module, with its interface or inside a new core, and returns its hosted name."""
+    if job.form is None:
+        store_hosted(
+            work, job.name, job.domain, backbone, correction,
+            made=made, results=results, replace=replace,
+        )  # fmt: skip
+        return f"{job.name}@{job.backbone}"
+    module = correction.module
+    record = {
+        "domain": job.domain, "d_abi": module.d_abi, "made": made, "results": results,
+        "core": backbone.weights_sha256, "core_config": backbone.config_sha256,
+    }  # fmt: skip
+    store_in_core(work, backbone, job.name, job.domain, job.form, module, record)
+    return f"{job.domain}@{job.name}"
+
+
+def _open_text(
+    work: Work,
+    job: TrainJob,
+    backbone: Backbone,
+    config: TrainConfig,
+    start: CoreCorrection | None,
+) -> AbstractContextManager[TrainText]:
+    """The text of the job: its corpus, or the file that was captured."""
+    if job.activations is None:
+        return nullcontext(text_of_corpus(work, backbone, job.data, config, job.eval_tokens))
+    taps = start.taps if start else backbone.check_taps(config.taps or backbone.all_taps)
+    return text_of_file(backbone, job.activations, taps, config, job.eval_tokens)
+
+
+def _start_in_core(work: Work, backbone: Backbone, job: TrainJob) -> CoreCorrection | None:
+    """The untrained module of a form inside a core whose other modules are off."""
+    if job.form is None:
+        refuse_inside(backbone, job.name)
+        return None
+    from transplant.modules.core import untrained_in_core
+
+    core = check_core(work, backbone, job.domain)
+    core.switch_off()
+    return untrained_in_core(core, job.form, job.config.seed)
+
+
+def _checkpoint_path(work: Work, job: TrainJob) -> Path:
+    return work.library.checkpoint_path(job.name, job.backbone, job.config.d_abi)

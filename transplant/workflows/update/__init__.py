@@ -1,0 +1,1 @@
+"""Modules through updates of their backbone."""

@@ -1,0 +1,93 @@
+"""The gates of the modules that a succession studies: stored ones, or fitted on the way."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import TYPE_CHECKING, Any
+
+from transplant.calibration.config import GateConfig
+from transplant.workflows.corpus import windows_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from transplant.modules.gate import Gate
+    from transplant.text.splits import Splits
+    from transplant.workflows.update.study import Studied, Study
+
+STORED, FITTED = "stored", "fitted"
+
+
+def gates_of(
+    study: Study, studied: Sequence[Studied], general: Splits
+) -> tuple[dict[str, Gate], dict[str, dict[str, Any]]]:
+    """The gate of every module, on its backbone as it was, and where each comes from."""
+    gates: dict[str, Gate] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    for one in studied:
+        if one.gate is not None:
+            gates[one.name], facts[one.name] = one.gate, {"from": STORED}
+        else:
+            gates[one.name], facts[one.name] = _fit(study, one, general)
+    return gates, facts
+
+
+def _fit(study: Study, one: Studied, general: Splits) -> tuple[Gate, dict[str, Any]]:
+    from transplant.calibration.gate_fit import GateText, fit_gate
+
+    config = GateConfig(window=one.checking.recipe.window)
+    backbone, text = one.checking.original, one.checking.text
+
+    def other(documents: Sequence[Any], tokens: int) -> Any:
+        return windows_of(backbone, documents, config.window, tokens)
+
+    study.work.reporter.note(f"{one.name} has no gate: fitting one")
+    with study.step("gate"):
+        fitted = fit_gate(
+            backbone,
+            one.checking.correction,
+            GateText(
+                _first(text.train, config.tokens),
+                _first(text.calibration, config.calibration_tokens),
+            ),
+            GateText(
+                other(general.train, config.tokens),
+                other(general.calibration, config.calibration_tokens),
+            ),
+            config,
+        )
+    return fitted.gate, {"from": FITTED, **dataclasses.asdict(fitted.chosen)}
+
+
+def at_the_gate(
+    open_to_all: Mapping[str, Any], gated: Mapping[str, Any], names: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """What each gate spares and keeps, from the matrices without it and with it.
+
+    `general_worsens` and `general_worsens_ungated` are in %; `kept` is the share of the module's
+    gain on its own domain, in nats.
+    """
+
+    def gain(ppl: Mapping[str, Mapping[str, float]], name: str) -> float:
+        return math.log(ppl["none"][name] / ppl[name][name])
+
+    return {
+        name: {
+            "general_worsens": gated["general_worsens"][name],
+            "general_worsens_ungated": open_to_all["general_worsens"][name],
+            "kept": gain(gated["ppl"], name) / (gain(open_to_all["ppl"], name) or math.inf),
+        }
+        for name in names
+    }
+
+
+def _first(windows: Sequence[Any], tokens: int) -> Sequence[Any]:
+    """The first windows, up to as many tokens; the first ones are of all documents."""
+    taken, total = [], 0
+    for window in windows:
+        if total >= tokens:
+            break
+        taken.append(window)
+        total += len(window)
+    return taken

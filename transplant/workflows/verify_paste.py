@@ -1,0 +1,42 @@
+"""A paste, verified by running it: the four checks of every module as a report and as a table."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError
+from transplant.workflows.cores.folders import core_folder
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    pass
+
+
+def paste_report(
+    work: Work, source: str | None, to: str | None, domains: list[str] | None, tokens: int
+) -> dict[str, Any]:
+    """Each module of `source` in `to`, checked beside a control that must fail.
+
+    Raises:
+        InputError: one of the two is missing, or there is no module.
+    """
+    from transplant.surgery.core import open_core
+    from transplant.surgery.verify import verify_paste
+
+    if source is None or to is None:
+        raise InputError("a paste has two sides", expected="--from CORE --to CORE")
+    ours, theirs = core_folder(work, source, "--from"), core_folder(work, to, "--to")
+    modules = domains or sorted(open_core(ours).modules)
+    if not modules:
+        raise InputError(f"{source} has no domain module", hint="abi cores")
+    verdicts = []
+    for module in modules:
+        work.reporter.note(f"verifying {module}")
+        verdicts.append(verify_paste(ours, theirs, module, tokens=tokens, seed=work.seed))
+    return {
+        "from": source,
+        "to": to,
+        "pass": all(verdict.passed for verdict in verdicts),
+        "modules": [{**dataclasses.asdict(v), "pass": v.passed} for v in verdicts],
+    }

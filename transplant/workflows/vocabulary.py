@@ -1,0 +1,97 @@
+"""Backbones with the vocabulary of another: measured by characters, stored in the registry."""
+
+from __future__ import annotations
+
+import dataclasses
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.corpus import read_splits
+from transplant.workflows.token_map import map_name, stored_map
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transplant.backbones.view import Backbone
+    from transplant.library import Entry
+    from transplant.surgery.embeddings.config import EmbedConfig
+    from transplant.text.documents import Document
+    from transplant.workflows.work import Work
+
+
+def nats_per_character(
+    backbone: Backbone, documents: Sequence[Document], tokens: int
+) -> dict[str, float]:
+    """Held-out loss, for each token and for each character that is predicted.
+
+    Only the second compares backbones of different vocabularies.
+    """
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.text.windows import predicted_characters
+    from transplant.workflows.corpus import windows_of
+
+    windows = windows_of(backbone, documents, 512, tokens)
+    found = score_documents(backbone, windows, {"it": None})["it"]
+    characters = predicted_characters(windows)
+    return {
+        "ppl": found.perplexity,
+        "nats_per_character": float(found.nats.sum()) / max(1, characters),
+        "characters": characters,
+    }
+
+
+def store_backbone(work: Work, backbone: Backbone, made: dict[str, Any], **facts: Any) -> Entry:
+    """Writes a backbone that is in memory to the registry."""
+    with tempfile.TemporaryDirectory() as folder:
+        backbone.model.save_pretrained(folder)
+        backbone.tokenizer.save_pretrained(folder)
+        return work.library.store_backbone(
+            Path(folder), backbone=backbone, taps=backbone.all_taps, made=made, **facts
+        )
+
+
+def take_vocabulary(
+    work: Work,
+    source: str,
+    to: str,
+    data: str,
+    config: EmbedConfig,
+    eval_tokens: int,
+    name: str | None = None,
+) -> dict[str, Any]:
+    """Gives a backbone the vocabulary of another, stores it as a new one and reports both.
+
+    Args:
+        work: library, device, seed and reporter.
+        source: the backbone whose vocabulary it is.
+        to: the backbone that takes it.
+        data: the text to choose and evaluate on.
+        config: how rows are made.
+        eval_tokens: held-out tokens.
+        name: of the new backbone; by default made from both names.
+    """
+    from transplant.surgery.embeddings.choose import choose_vocabulary
+    from transplant.surgery.embeddings.vocabulary import with_vocabulary
+
+    stored = name or f"{map_name(to).removeprefix('from-')}-in-{map_name(source)[5:]}-tokens"
+    work.library.check_free(("backbone",), stored, None, None)
+    donor, target = work.backbone(source), work.backbone(to)
+    spelled, origin = stored_map(work, target, donor)
+    splits = read_splits(work, data, 8_000_000)
+    ppl = {"before": nats_per_character(target, splits.eval, eval_tokens)}
+    with target.frozen():
+        made = choose_vocabulary(stored, target, donor, spelled, config, splits.calibration)
+        ppl[made.method] = nats_per_character(made.backbone, splits.eval, eval_tokens)
+        if made.method != "mean":
+            mean = dataclasses.replace(config, method="mean")
+            control = with_vocabulary(stored, target, donor, spelled, mean)
+            ppl["mean"] = nats_per_character(control, splits.eval, eval_tokens)
+    results = {"coverage": spelled.coverage(), "text": ppl, "tried": made.tried}
+    facts = work.made(corpus=data, split=splits.fingerprint, token_map=origin, method=made.method)
+    parents = {"body": target.weights_sha256, "vocabulary": donor.weights_sha256}
+    entry = store_backbone(work, made.backbone, facts, results=results, parents=parents)
+    return {
+        "name": stored, "from": source, "to": to, "method": made.method, "token_map": origin,
+        **results, "split": splits.fingerprint, "path": str(entry.path),
+    }  # fmt: skip

@@ -1,0 +1,147 @@
+"""The setting of every job: where names are looked up, where models run, who is told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError, NotFoundError
+from transplant.library import Entry, Library, Manifest
+from transplant.progress import Reporter, SilentReporter
+
+if TYPE_CHECKING:
+    from transplant.backbones.view import Backbone
+    from transplant.modules.hosted import HostedModel
+
+# Found by name where no module has it.
+OTHER_KINDS = ("injection", "adapter", "fusion", "bank", "tokens")
+
+
+def _installed_library() -> Library:
+    from transplant.loading import installed_library
+
+    return installed_library()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """A library of artifacts, a device, a seed, and somebody to report to.
+
+    Args:
+        library: where names are looked up and artifacts are stored; by default the installed
+            registry.
+        device: where backbones run: `cpu`, `cuda`, `cuda:1`, `mps`.
+        dtype: the arithmetic of backbones.
+        seed: of every random draw that no configuration seeds.
+        reporter: what is told of the progress; by default nobody.
+        verb: what the work is recorded as in manifests.
+        options: what it was asked with, for the same record.
+        skip_bad: whether what cannot be read of a corpus is left out.
+        reading: what was not read of which corpus, where that is not all of it; filled on the way.
+    """
+
+    library: Library = field(default_factory=_installed_library)
+    device: str = "cpu"
+    dtype: str = "float32"
+    seed: int = 0
+    reporter: Reporter = field(default_factory=SilentReporter)
+    verb: str = "python"
+    options: Mapping[str, Any] = field(default_factory=dict)
+    skip_bad: bool = False
+    reading: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def load(self, name: str) -> HostedModel:
+        """A backbone, or a module hosted on one, by name; see `transplant.load`."""
+        from transplant.loading import load
+
+        self.reporter.note(f"loading {name}")
+        hosted = load(name, library=self.library, device=self.device, dtype=self.dtype)
+        for note in hosted.backbone.notes:
+            self.reporter.note(note)
+        return hosted
+
+    def backbone(self, name: str) -> Backbone:
+        """A backbone by name; a module in the name is refused."""
+        hosted = self.load(name)
+        if not hosted.is_raw:
+            raise InputError(f"{name} is a hosted module", expected="a backbone's name")
+        return hosted.backbone
+
+    def find(self, name: str, kind: str | None = None) -> Entry:
+        """The artifact of a name: a backbone, or the module (or another kind) hosted on one.
+
+        Raises:
+            NotFoundError: there is none.
+            InputError: a module inside a core, which is no artifact of its own.
+        """
+        from transplant.workflows.cores.modules_inside import find_core_module
+
+        module, backbone, d_abi = self.library.split_name(name)
+        if module is None:
+            return self.library.find(kind or "backbone", backbone, None, d_abi)
+        if kind in (None, "module") and find_core_module(self.library, name) is not None:
+            raise InputError(
+                f"{name} is inside the core {backbone}",
+                expected="an artifact of its own",
+                hint=f"abi show {backbone}, or abi rm {backbone} with all that is inside",
+            )
+        if kind is not None:
+            return self.library.find(kind, module, backbone, d_abi)
+        return self._find_hosted(module, backbone, d_abi)
+
+    def _find_hosted(self, name: str, backbone: str, d_abi: int | None) -> Entry:
+        """The artifact of a name that belongs to a backbone, of the first kind that has one."""
+        try:
+            return self.library.find("module", name, backbone, d_abi)
+        except NotFoundError:
+            for kind in OTHER_KINDS:
+                try:
+                    return self.library.find(kind, name, backbone, d_abi)
+                except NotFoundError:
+                    continue
+            raise
+
+    def module_manifest(self, name: str) -> Manifest:
+        """The manifest of a hosted module: one inside a core, or an artifact of its own."""
+        from transplant.workflows.cores.modules_inside import find_core_module
+
+        return find_core_module(self.library, name) or self.find(name, "module").manifest
+
+    def domain_source(self, name: str) -> str | None:
+        """The corpus that a hosted module was trained on; None for a raw backbone."""
+        from transplant.workflows.cores.modules_inside import find_core_module
+
+        if "@" not in name:
+            return None
+        manifest = find_core_module(self.library, name) or self.find(name).manifest
+        source = manifest.made.get("corpus", manifest.domain)
+        return None if source is None else str(source)
+
+    def made(self, **facts: Any) -> dict[str, Any]:
+        """How an artifact was made, for its manifest and its report."""
+        from transplant.loading import versions
+
+        return {
+            "verb": self.verb,
+            "options": self.options,
+            "seed": self.seed,
+            "versions": versions(),
+            **({"reading": dict(self.reading)} if self.reading else {}),
+            **facts,
+        }
+
+    @contextmanager
+    def resumable(self, path: Path) -> Iterator[None]:
+        """Says after an interruption that the run can go on from `path`, where there is that file.
+
+        The same run with `resume` continues it.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            if path.is_file():
+                self.reporter.note(f"stopped; a run that resumes continues {path}")
+            raise

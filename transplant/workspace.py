@@ -1,0 +1,98 @@
+"""The front door of the library: names in, models, artifacts and reports out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.calibration.config import MoveConfig
+    from transplant.training.config import TrainConfig
+    from transplant.workflows.move.move import Move
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workspace(Work):
+    """A library of artifacts, a device, a seed, and somebody to report to; see `Work`."""
+
+    def train(
+        self,
+        backbone: str,
+        domain: str,
+        *,
+        data: str | None = None,
+        name: str | None = None,
+        config: TrainConfig | None = None,
+        eval_tokens: int = 40_000,
+        resume: bool = False,
+        replace: bool = False,
+    ) -> dict[str, Any]:
+        """Trains a domain module and its interface on a frozen backbone, and stores both.
+
+        Args:
+            backbone: its name.
+            domain: what the module is about; its name where none is given.
+            data: the domain's text; by default the corpus that is called as the domain.
+            name: the module's name in the library.
+            config: the recipe; its seed counts, not the workspace's.
+            eval_tokens: held-out tokens to evaluate on.
+            resume: continue an interrupted run.
+            replace: whether a module of that name may go.
+
+        Returns:
+            The report: perplexities, difference in nats per token, hashes, seconds.
+
+        Raises:
+            ExistsError: the name is taken and `replace` is off.
+        """
+        from transplant.training.config import TrainConfig
+        from transplant.workflows.train.module import TrainJob, run_train_job
+
+        config = config or TrainConfig(seed=self.seed)
+        job = TrainJob(backbone, domain, data or domain, name or domain, config, eval_tokens)
+        return run_train_job(self, job, resume=resume, replace=replace)
+
+    def move(
+        self,
+        module: str,
+        to: str,
+        *,
+        pair_on: str = "prose",
+        domain_data: str | None = None,
+        config: MoveConfig | None = None,
+        name: str | None = None,
+    ) -> Move:
+        """A move of a module to another backbone; its steps run when they are first asked for.
+
+        Args:
+            module: the hosted module, as `python@ref-gpt2`.
+            to: the target backbone.
+            pair_on: the text to pair on; `donor` for text that the donor generates.
+            domain_data: the domain's text; by default what the module was trained on.
+            config: how to fit.
+            name: of the moved module; by default `<module>-from-<donor>`.
+        """
+        from transplant.calibration.config import MoveConfig
+        from transplant.workflows.move.move import Move
+
+        config = config or MoveConfig(seed=self.seed)
+        return Move(self, module, to, pair_on, domain_data, config, name)
+
+    def paste(
+        self, source: str, to: str, modules: Sequence[str] | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Copies modules from core to core as bytes; see `workflows.paste.paste_into_library`."""
+        from transplant.workflows.paste import PasteJob, run_paste
+
+        return run_paste(
+            self, PasteJob(source, to, None if modules is None else tuple(modules), **options)
+        )
+
+    def nib(self, anchor: str, candidate: str, **options: Any) -> dict[str, Any]:
+        """The Non-Inferiority Benchmark of two hosted models; see `workflows.nib.nib_report`."""
+        from transplant.workflows.nib import nib_report
+
+        return nib_report(self, anchor, candidate, **options)
