@@ -146,6 +146,10 @@ def foreign(
 
 
 def first_line(error: BaseException, limit: int = 200) -> str:
-    """An exception as one line: its class and the first line of its message."""
+    """An exception as one line: its class and the first line of its message.
+
+    A line that ends in a colon only announces the next, which is taken, too.
+    """
     lines = str(error).strip().splitlines() or ["no message"]
-    return f"{type(error).__name__}: {lines[0][:limit]}"
+    said = " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
+    return f"{type(error).__name__}: {said[:limit]}"

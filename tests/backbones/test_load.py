@@ -314,3 +314,8 @@ def test_the_cause_is_kept(folder):
     with pytest.raises(TransplantError) as caught:
         load_backbone(path)
     assert caught.value.__cause__ is not None
+
+
+def test_the_message_names_the_field_and_what_it_holds(folder):
+    with pytest.raises(BackboneError, match=r"n_layer.*expected int, got list"):
+        load_backbone(configure(folder("gpt2"), n_layer=[1]))

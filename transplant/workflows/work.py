@@ -40,6 +40,7 @@ class Work:
         verb: what the work is recorded as in manifests.
         options: what it was asked with, for the same record.
         skip_bad: whether what cannot be read of a corpus is left out.
+        noted: what was said of backbones; once is enough.
         reading: what was not read of which corpus, where that is not all of it; filled on the way.
     """
 
@@ -51,6 +52,7 @@ class Work:
     verb: str = "python"
     options: Mapping[str, Any] = field(default_factory=dict)
     skip_bad: bool = False
+    noted: set[str] = field(default_factory=set)
     reading: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def load(self, name: str) -> HostedModel:
@@ -60,7 +62,9 @@ class Work:
         self.reporter.note(f"loading {name}")
         hosted = load(name, library=self.library, device=self.device, dtype=self.dtype)
         for note in hosted.backbone.notes:
-            self.reporter.note(note)
+            if note not in self.noted:
+                self.reporter.note(note)
+        self.noted.update(hosted.backbone.notes)
         return hosted
 
     def backbone(self, name: str) -> Backbone:
