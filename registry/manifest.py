@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.decode import LATER, decode
+from registry.facts import check_facts
 from registry.names import HostedName, check_name
 from registry.seal import check_seal, without_seal
 from transplant.errors import CorruptError, InputError, VersionError
 from transplant.files import strict_json
+from transplant.files.decode import LATER, decode
 from transplant.files.safetensors import TensorRecord
 
 if TYPE_CHECKING:
@@ -203,5 +204,6 @@ class Manifest:
             raise CorruptError(
                 f"{path}: {error.what}", expected=error.expected, found=error.found
             ) from error
+        check_facts(manifest.kind, manifest.made, manifest.results, f"{path}: manifest")
         check_seal(data, str(path))
         return manifest

@@ -12,10 +12,10 @@ from typing import Any
 from transplant.backbones.core import CoreBackbone
 from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
-from transplant.errors import CorruptError, NotFoundError, TransplantError
+from transplant.errors import CorruptError, NotFoundError, TransplantError, foreign
 from transplant.library import Library
 from transplant.loading_gate import load_gate
-from transplant.loading_other import host_other
+from transplant.loading_other import check_taps, host_other
 from transplant.loading_same import check_promised, check_same
 from transplant.modules.core import CoreHosted
 from transplant.modules.correction import Correction
@@ -101,9 +101,13 @@ def host(
             found=stored.sha256[:12],
             hint=f"abi rm {name}, and train or transfer it again",
         )
-    correction = Correction(
-        Interface.from_tensors(door.tensors, door.taps), module_from_tensors(stored.tensors)
-    )
+    with foreign(
+        f"{name} cannot be rebuilt", CorruptError, hint=f"abi rm {name}, and make it again"
+    ):
+        correction = Correction(
+            Interface.from_tensors(door.tensors, door.taps), module_from_tensors(stored.tensors)
+        )
+    check_taps(door.taps, backbone, name)
     gate = load_gate(backbone, module, correction, (door, stored), library)
     return HostedModel(name, backbone, correction, gate)
 

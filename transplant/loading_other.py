@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from transplant.errors import CorruptError, NotFoundError
+from transplant.errors import CorruptError, NotFoundError, foreign
 from transplant.loading_same import check_same
 
 if TYPE_CHECKING:
@@ -37,8 +37,25 @@ def host_other(backbone: Backbone, name: str, library: Library, host: Host) -> H
         except NotFoundError:
             continue
         check_same(stored, backbone, made.format(hosted), again)
-        return rebuild(hosted, stored, backbone, library, host)
+        with foreign(f"the {kind} {hosted} cannot be rebuilt", CorruptError, hint=again):
+            return rebuild(hosted, stored, backbone, library, host)
     return None
+
+
+def check_taps(taps: Sequence[int], backbone: Backbone, name: str) -> None:
+    """Refuses taps that are no layers of a backbone.
+
+    Raises:
+        CorruptError: naming them.
+    """
+    last = backbone.n_layers
+    if not taps or len({tap for tap in taps if 0 <= tap <= last}) != len(taps):
+        raise CorruptError(
+            f"the taps of {name}",
+            expected=f"layers from 0 to {last}, each once",
+            found=list(taps)[:20],
+            hint=f"abi rm {name}, and make it again",
+        )
 
 
 def _injection(

@@ -81,7 +81,14 @@ class TokenMap:
         if set(tensors) != set(names):
             raise ShapeError("a token map", expected=list(names), found=sorted(tensors))
         made = cls(**tensors)
-        if len(made.starts) != len(made) + 1 or int(made.starts[-1]) != len(made.spelled):
+        fitting = (
+            all(part.ndim == 1 and not part.is_floating_point() for part in tensors.values())
+            and len(made.starts) == len(made) + 1
+            and int(made.starts[0]) == 0
+            and int(made.starts[-1]) == len(made.spelled)
+            and bool((made.starts.diff() >= 0).all())
+        )
+        if not fitting:
             raise ShapeError("a token map", expected=f"{len(made) + 1} ascending starts")
         return made
 

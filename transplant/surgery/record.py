@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, get_type_hints
 
-from transplant.errors import CorruptError
+from transplant.errors import CorruptError, foreign
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,15 @@ class Record:
         Raises:
             CorruptError: a field is missing, one too many, or of another shape.
         """
-        try:
-            return cls(**cls._fields(stored))
-        except (TypeError, KeyError, ValueError) as error:
-            expected = ", ".join(field.name for field in dataclasses.fields(cls))
-            raise CorruptError(f"the record of {cls.OF}", expected=expected, found=error) from error
+        expected = ", ".join(field.name for field in dataclasses.fields(cls))
+        with foreign(f"the record of {cls.OF}", CorruptError, expected=expected):
+            made = cls(**cls._fields(stored))
+            hints = get_type_hints(cls)
+            for field in dataclasses.fields(cls):
+                value, hint = getattr(made, field.name), hints[field.name]
+                if hint in (str, int) and type(value) is not hint:
+                    raise TypeError(f"{field.name} is {value!r}")
+            return made
 
     @classmethod
     def _fields(cls, stored: Any) -> Mapping[str, Any]:

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from transplant.advice.config import AdviceConfig
+from transplant.errors import CorruptError, foreign
 from transplant.workflows.cores.modules_inside import find_core_module, module_records
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.steps import Stepwise
@@ -204,9 +205,8 @@ def _recovered(results: Mapping[str, Any]) -> float | None:
 
 def _gained(results: Mapping[str, Any]) -> float | None:
     ppl = results.get("ppl") or {}
-    if "raw" not in ppl or "native" not in ppl:
-        return None
-    return math.log(ppl["raw"] / ppl["native"])
+    with foreign(f"the recorded perplexities {ppl}", CorruptError, expected="numbers above 0"):
+        return math.log(ppl["raw"] / ppl["native"]) if {"raw", "native"} <= {*ppl} else None
 
 
 def advice_report(

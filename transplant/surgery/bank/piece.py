@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from transplant.backbones.layercake.blocks import Span
-from transplant.errors import CorruptError, InputError, NotFoundError
+from transplant.errors import CorruptError, InputError, NotFoundError, foreign
 from transplant.surgery.bank.attention import Attention, AttentionRecipe
 from transplant.surgery.bank.feedforward import FeedForward, FeedForwardRecipe
 from transplant.surgery.bank.norm import NormRecipe
@@ -86,14 +86,12 @@ class Bank:
                 for key, tensor in tensors.items()
                 if key.partition("/")[0] == name
             }
-            try:
+            with foreign(
+                f"piece {name} of the bank cannot be built",
+                CorruptError,
+                hint="abi extract it again",
+            ):
                 pieces[name] = build_piece(name, recipe, own)
-            except (KeyError, TypeError, RuntimeError) as error:
-                raise CorruptError(
-                    f"piece {name} of the bank cannot be built",
-                    found=str(error).splitlines()[0][:200],
-                    hint="abi extract it again",
-                ) from error
         return cls(pieces)
 
     def part(self, name: str) -> Part:

@@ -36,7 +36,10 @@ class FusionRecord(Record):
 
     @classmethod
     def _fields(cls, stored: Any) -> Mapping[str, Any]:
-        members = tuple((str(name), d_abi) for name, d_abi in stored["members"])
+        members = tuple((name, d_abi) for name, d_abi in stored["members"])
+        for name, d_abi in members:
+            if type(name) is not str or type(d_abi) not in (int, type(None)):
+                raise TypeError(f"a member is {name!r}, {d_abi!r}")
         return {**stored, "members": members}
 
 
@@ -56,6 +59,15 @@ def rebuild_fusion(
         CorruptError: modules that are no longer those it was trained with.
     """
     record = FusionRecord.from_dict(stored.made.get("fusion"))
+    unknown = {name for name, _ in record.members}.symmetric_difference(
+        role.partition(":")[2] for role in stored.parents
+    )
+    if unknown:
+        raise CorruptError(
+            f"the members of {hosted} are not those it was trained with",
+            found=", ".join(sorted(unknown)),
+            hint="abi fuse again",
+        )
     for role, expected in stored.parents.items():
         kind, _, member = role.partition(":")
         found = library.fetch(kind, member, backbone.name, dict(record.members).get(member)).sha256

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.layercake.sizes import SIZES
-from transplant.errors import NotFoundError
+from transplant.errors import BackboneError, NotFoundError, foreign
 from transplant.library import KnownBackbone
 from transplant.workflows.work import Work
 
@@ -81,16 +81,17 @@ def store_core(
     from transplant.backbones.configuration import hash_config_of
     from transplant.backbones.identity import tokenizer_sha256
 
-    config = json.loads((folder / "config.json").read_text())
-    core = KnownBackbone(
-        name=name,
-        family=config["model_type"],
-        d_model=config["hidden_size"],
-        weights_sha256="",
-        tokenizer_sha256=tokenizer_sha256(json.loads((folder / "tokenizer.json").read_text())),
-        config_sha256=hash_config_of(folder),
-    )
-    taps = range(config["num_hidden_layers"] + (2 if config.get("d_abi") else 1))
+    with foreign(f"the configuration and tokenizer in {folder}", BackboneError):
+        config = json.loads((folder / "config.json").read_text())
+        core = KnownBackbone(
+            name=name,
+            family=config["model_type"],
+            d_model=config["hidden_size"],
+            weights_sha256="",
+            tokenizer_sha256=tokenizer_sha256(json.loads((folder / "tokenizer.json").read_text())),
+            config_sha256=hash_config_of(folder),
+        )
+        taps = range(config["num_hidden_layers"] + (2 if config.get("d_abi") else 1))
     return work.library.store_backbone(
         folder, backbone=core, taps=tuple(taps), made=work.made(**facts), results=results
     )

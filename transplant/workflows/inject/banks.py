@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError, NotFoundError
+from transplant.errors import CorruptError, InputError, NotFoundError, foreign
 
 if TYPE_CHECKING:
     from transplant.library import Entry, Manifest
@@ -115,7 +115,9 @@ def describe_pieces(manifest: Manifest) -> list[dict[str, Any]]:
 
     rows = []
     held = manifest.made["pieces"]
-    for name in sorted(held, key=_order):
+    with foreign(f"the pieces of {manifest.hosted}", CorruptError, expected="ffn.2 and the like"):
+        names = sorted(held, key=_order)
+    for name in names:
         own = {
             key.partition("/")[2]: record
             for key, record in manifest.tensors.items()

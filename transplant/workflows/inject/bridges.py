@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.identity import difference
-from transplant.errors import CorruptError, InputError
+from transplant.errors import CorruptError, InputError, foreign
 from transplant.library import KnownBackbone
 from transplant.surgery.inject.config import InjectConfig
 
@@ -77,7 +77,8 @@ def stored_inward(injection: Grafting, name: str, donor_tap: str) -> InwardFit:
         tokenizer_sha256=bank.tokenizer_sha256, config_sha256=parents.get("to_config"),
     )  # fmt: skip
     others = difference(manifest.backbone, injection.target) or difference(read, bank)
-    taps = tuple(align.get(side, ["", "nothing"])[1] for side in ("from", "to"))
+    with foreign(f"the record of {manifest.hosted}", CorruptError, expected="layers in `align`"):
+        taps = tuple(str(align.get(side, ["", "nothing"])[1]) for side in ("from", "to"))
     expected = (f"{injection.place}.in", donor_tap)
     if taps != expected or others:
         of = f"of another {others[0]}" if others else "between other layers"
@@ -87,5 +88,6 @@ def stored_inward(injection: Grafting, name: str, donor_tap: str) -> InwardFit:
             found=" to ".join(taps),
         )
     tensors = injection.work.library.read(entry)
-    fitted = AffineMap(tensors["weight"], tensors["bias"])
-    return InwardFit(fitted, manifest.results["pairs"], manifest.results["r2"])
+    with foreign(f"the bridge {manifest.hosted}", CorruptError, expected="weight, bias, pairs, r2"):
+        fitted = AffineMap(tensors["weight"], tensors["bias"])
+        return InwardFit(fitted, manifest.results["pairs"], manifest.results["r2"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from transplant.errors import InputError, NotFoundError
+from transplant.errors import CorruptError, InputError, NotFoundError, foreign
 from transplant.training.config import NAMED_TAPS, TrainConfig
 from transplant.workflows.cores.add_module import refuse_inside
 from transplant.workflows.corpus import read_as_far
@@ -52,8 +52,9 @@ def native_recipe_of(manifest: Manifest) -> TrainConfig:
     recipe = dict(manifest.made.get("recipe") or {})
     if "head_type" in recipe:  # as it was called for a while
         recipe["matmul_type"] = recipe.pop("head_type")
-    taps = tuple(recipe.pop("taps", TrainConfig.taps))
-    return TrainConfig(**recipe, taps=taps)
+    with foreign(f"the recipe of {manifest.hosted}", CorruptError, hint="train it again"):
+        taps = tuple(recipe.pop("taps", TrainConfig.taps))
+        return TrainConfig(**recipe, taps=taps)
 
 
 def _behind_interface(move: Move, name: str | None) -> Correction:

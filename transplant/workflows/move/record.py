@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import platform
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError
+from transplant.errors import CorruptError, InputError, foreign
 from transplant.workflows.move.recompute import MISMATCH, NEAR, REPRODUCED, recompute
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.library import Library
+
+MAX_RECORD = 1 << 26  # bytes
+MOVE: dict[str, Any] = {
+    "donor": str, "name": str, "target": str, "seed": int, "ppl": dict[str, Any],
+    "recovered": dict[str, Any], "nib": dict[str, Any], "split": str, "made": dict[str, Any],
+    "module_sha256": dict[str, str],
+}  # fmt: skip
+"""What a recorded move must hold, and of which type."""
 
 
 def results_report(
@@ -55,20 +62,33 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         InputError: there is no such file, or it holds something else.
     """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"cannot read {path}: {error}",
-            expected="JSON of abi transfer",
-            hint="abi transfer ... --json > FILE",
-        ) from error
+    from transplant.files import strict_json
+    from transplant.files.decode import decode
+    from transplant.files.plain import read_plain
+
+    hint = "abi transfer ... --json > FILE"
+    with foreign(f"cannot read {path}", InputError, expected="JSON of abi transfer", hint=hint):
+        found = strict_json.parse(read_plain(path, MAX_RECORD, follow=True).decode())
     if isinstance(found, dict) and "moves" not in found:
         found = [found]
     record = {"moves": found} if isinstance(found, list) else found
-    needed = ("donor", "name", "target", "seed", "ppl", "recovered", "nib", "split", "made")
-    for move in record["moves"] or [{}]:
-        missing = [key for key in needed if key not in move]
-        if missing:
-            raise InputError(f"{path} holds no whole move", expected=needed, found=f"no {missing}")
+    try:
+        moves = decode(tuple[dict[str, Any], ...], record["moves"], f"{path}: moves")
+        for number, move in enumerate(moves or [{}]):
+            missing = [key for key in MOVE if key not in move]
+            if missing:
+                raise InputError(
+                    f"{path} holds no whole move", expected=[*MOVE], found=f"no {missing}"
+                )
+            for key, hint_of in MOVE.items():
+                decode(hint_of, move[key], f"{path}: moves[{number}].{key}")
+            decode(str, move["made"].get("corpus"), f"{path}: moves[{number}].made.corpus")
+            options = move["made"].get("options")
+            decode(dict[str, Any], options, f"{path}: moves[{number}].made.options")
+    except CorruptError as error:
+        raise InputError(
+            error.what, expected=error.expected, found=error.found, hint=hint
+        ) from error
+    except TypeError as error:  # neither a list nor an object
+        raise InputError(f"{path} holds no moves", expected="JSON of abi transfer") from error
     return record

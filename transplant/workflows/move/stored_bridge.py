@@ -17,6 +17,7 @@ def reuse_bridge(move: Move) -> bool:
         Whether there was one; without it the bridge is fitted when it is first needed.
     """
     from transplant.calibration.bridge import Bridge, BridgeQuality
+    from transplant.errors import CorruptError, foreign
     from transplant.modules.interface import Interface
 
     registry = move.work.library
@@ -29,9 +30,11 @@ def reuse_bridge(move: Move) -> bool:
             and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))
         )
         if same:
-            interface = Interface.from_tensors(registry.read(entry), manifest.taps)
-            interface.requires_grad_(False).eval()
-            move.bridge = Bridge(interface, BridgeQuality(**manifest.results))
+            tensors = registry.read(entry)
+            with foreign(f"the bridge {entry.hosted}", CorruptError, hint="abi bridge-align again"):
+                interface = Interface.from_tensors(tensors, manifest.taps)
+                interface.requires_grad_(False).eval()
+                move.bridge = Bridge(interface, BridgeQuality(**manifest.results))
             return True
     return False
 

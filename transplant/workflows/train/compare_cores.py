@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError
+from transplant.errors import CorruptError, InputError, foreign
 from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
 from transplant.workflows.work import Work
 
@@ -76,15 +76,23 @@ def _common_recipe(core: Manifest, plain: Manifest) -> dict[str, Any]:
                 f"{manifest.name} is not {kind} trained by abi train-core",
                 hint="abi train-core --size 2M, and again with --baseline",
             )
-    for key in ("split", "tokenizer"):
-        _same(key, core.made[key], plain.made[key])
-    for key, value in core.made["recipe"].items():
-        _same(key, value, plain.made["recipe"].get(key))
-    ours, theirs = core.results["parameters"], plain.results["parameters"]
-    if abs(theirs / ours - 1.0) > TOLERANCE:
-        raise InputError(
-            "core and baseline differ in size", expected=f"{ours:,} +- 0.5 %", found=f"{theirs:,}"
-        )
+    with foreign("how they were trained", CorruptError, hint="abi train-core both again"):
+        for key in ("split", "tokenizer"):
+            _same(key, core.made[key], plain.made[key])
+        for key, value in core.made["recipe"].items():
+            _same(key, value, plain.made["recipe"].get(key))
+        ours, theirs = core.results["parameters"], plain.results["parameters"]
+        if abs(theirs / ours - 1.0) > TOLERANCE:
+            raise InputError(
+                "core and baseline differ in size",
+                expected=f"{ours:,} +- 0.5 %",
+                found=f"{theirs:,}",
+            )
+        for manifest in (core, plain):
+            needed = ("data", "max_chars", "window", "seed")
+            missing = [key for key in needed if key not in manifest.made["recipe"]]
+            if missing or "train_seconds" not in manifest.results:
+                raise KeyError(*(missing or ["train_seconds"]))
     return core.made["recipe"]
 
 

@@ -17,7 +17,8 @@ def decode(hint: Any, value: Any, where: str) -> Any:
     """Build what the annotation `hint` describes from `value`.
 
     Args:
-        hint: a dataclass, `str`, `int`, `Any`, `X | None`, `tuple[X, ...]` or `dict[str, X]`.
+        hint: a dataclass, `str`, `int`, `float`, `Any`, `X | None`, `tuple[X, ...]` or
+            `dict[str, X]`.
         value: what `json.loads` returned.
         where: the file and the field, for the message.
 
@@ -39,7 +40,11 @@ def decode(hint: Any, value: Any, where: str) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             raise _wrong(where, "an object", value)
+        if all(type(item) is args[1] for item in value.values()):  # the counts of a vocabulary
+            return dict(value)
         return {key: decode(args[1], item, f"{where}.{key}") for key, item in value.items()}
+    if hint is float and type(value) is int:
+        return float(value)
     if type(value) is not hint:  # not isinstance: True is no integer here
         raise _wrong(where, _JSON_NAMES.get(hint, str(hint)), value)
     return value
