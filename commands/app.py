@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from importlib import import_module
 
 import typer
 
+from commands.fence import EXIT_ERROR, Fenced, check_streams, signals
+from commands.output import Output
 from commands.session import as_command
 from transplant.allocator import keep_freed_memory
+from transplant.errors import TransplantError
 
 VERBS = {
     "Modules": (
@@ -38,6 +42,7 @@ def find_verb(name: str) -> Callable[..., None]:
 
 app = typer.Typer(
     name="abi",
+    cls=Fenced,
     help="Move a domain module from one frozen language model into another, and prove it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -51,8 +56,14 @@ for _panel, _names in VERBS.items():
 
 
 def main() -> None:
-    """Entry point of the script `abi`."""
+    """Runs the command line of this process."""
     # Other libraries' bars would run into ours.
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        check_streams()
+    except TransplantError as closed:
+        Output().error(closed)
+        sys.exit(EXIT_ERROR)
     keep_freed_memory()
-    app()
+    with signals():
+        app()

@@ -16,7 +16,25 @@ from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 from commands.options.groups import parameters_of
-from transplant.errors import TransplantError
+from transplant.errors import TransplantError, first_line
+
+
+class FaultError(TransplantError):
+    """Something that abi did not expect, and should have: the cause is another's class."""
+
+    def __init__(self, cause: BaseException) -> None:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("abi-transplant")
+        except metadata.PackageNotFoundError:
+            version = "of unknown version"
+        super().__init__(
+            f"this is a fault of abi {version}, please report it",
+            found=first_line(cause),
+            hint="the same command with --debug shows where",
+        )
+
 
 _QUOTED = re.compile(r"`([^`]+)`")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

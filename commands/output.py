@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from transplant.errors import StorageError, TransplantError
+from commands.json_text import to_json
+from transplant.errors import InputError, StorageError, TransplantError
 
 PIPE_WIDTH = 120
 
@@ -29,6 +31,7 @@ class Output:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.quiet = as_json, quiet
+        self._answered = False  # stdout has its one JSON value
         # A pipe has no width; cutting a table at 80 columns would lose numbers.
         self.stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
         self.stderr = Console(stderr=True, quiet=quiet, highlight=False)
@@ -36,10 +39,28 @@ class Output:
     def result(self, data: Any, human: RenderableType) -> None:
         """Prints a verb's result: `data` under `--json`, else `human`."""
         if self.as_json:
-            sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
-            sys.stdout.flush()
+            self._answered = True
+            sys.stdout.write(to_json(data, 2) + "\n")
         else:
             self.stdout.print(human)
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what was printed on its way.
+
+        Raises:
+            StorageError: the disk behind stdout is full.
+            BrokenPipeError: the reader has left.
+        """
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            with contextlib.suppress(OSError, ValueError):  # at exit it would be tried again
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self._answered = True
+            raise StorageError("cannot write to stdout", found=error.strerror) from error
 
     def note(self, text: str) -> None:
         """Says on stderr what is going on."""
@@ -51,10 +72,24 @@ class Output:
 
     def error(self, error: TransplantError) -> None:
         """Prints a named error: one line, or one JSON object under `--json`."""
-        if self.as_json:
-            sys.stdout.write(json.dumps(error.as_dict(), indent=2) + "\n")
+        if self.as_json and not self._answered:
+            self._answered = True
+            with contextlib.suppress(OSError):
+                sys.stdout.write(to_json(error.as_dict(), 2) + "\n")
         line = Console(stderr=True, highlight=False, soft_wrap=True)
         line.print(f"[bold red]error[/bold red] {escape(' '.join(str(error).split()))}")
+
+    def confirm(self, question: str) -> None:
+        """Asks on stderr; anything but a yes on stdin is a no.
+
+        Raises:
+            InputError: the answer was no, or nobody was there to answer.
+        """
+        sys.stderr.write(f"{question} [y/N]: ")
+        sys.stderr.flush()
+        answer = sys.stdin.readline() if sys.stdin is not None else ""
+        if answer.strip().lower() not in ("y", "yes"):
+            raise InputError("aborted: nothing was done")
 
     @contextmanager
     def progress(self, title: str) -> Iterator[ProgressLine]:
@@ -89,10 +124,31 @@ def write_json(path: Path, data: Any) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(json.dumps(data, indent=1, default=str) + "\n", encoding="utf-8")
+        partial.write_text(to_json(data, 1) + "\n", encoding="utf-8")
         partial.replace(path)
     except OSError as error:
         raise StorageError(f"cannot write {path}", found=error.strerror) from error
+
+
+def check_writable(path: Path, *, folder: bool = False) -> None:
+    """Refuses, before the work, a place that its result could not be written to.
+
+    Args:
+        path: the file or the folder that will be written.
+        folder: whether it is a folder, which may be there already.
+
+    Raises:
+        InputError: something of another sort has that name.
+        StorageError: it may not be written to.
+    """
+    if path.exists() and path.is_dir() != folder:
+        kind = ("a file", "a folder")
+        raise InputError(f"cannot write {path}", expected=kind[folder], found=kind[not folder])
+    existing = next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))
+    if not existing.is_dir() and existing != path:
+        raise InputError(f"cannot write {path}", expected="a folder above it", found=str(existing))
+    if not os.access(existing, os.W_OK):
+        raise StorageError(f"cannot write {path}", found=f"{existing} is not writable")
 
 
 def table(title: str, *columns: str) -> Table:

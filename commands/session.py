@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from commands.errors import flags_of, in_flags
+from commands.errors import flags_of
+from commands.fence import check_working_directory, run_fenced
 from commands.options.groups import grouped, parameters_of
 from commands.output import Output
-from transplant.errors import TransplantError
 from transplant.workflows.work import OTHER_KINDS
 from transplant.workspace import Workspace
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from registry.entry import Broken, Entry
     from registry.store import Registry
 
-EXIT_ERROR, EXIT_NOT_PASSED = 1, 3
 
 SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
     "as_json": (Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")], False),
@@ -56,10 +54,6 @@ TEXT_OPTIONS: dict[str, tuple[Any, Any]] = {
         False,
     ),
 }
-
-
-class NotPassedError(Exception):
-    """A benchmark ran, was printed, and did not pass: exit code 3."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,36 +156,22 @@ def as_command(verb: Callable[..., None], *, reads_text: bool = False) -> Callab
     def command(**values: Any) -> None:
         common = {name: values.pop(name) for name in options}
         out = Output(as_json=common["as_json"], quiet=common["quiet"])
-        session = open_session(
-            verb.__name__.strip("_"), out, common["registry"], _plain(values), common["seed"],
-            common["device"], common.get("skip_bad", False),
-        )  # fmt: skip
-        taken = grouped(verb, values)
-        raise typer.Exit(_run(verb, session, taken, debug=common["debug"]))
+
+        def run() -> int:
+            check_working_directory()
+            session = open_session(
+                verb.__name__.strip("_"), out, common["registry"], _plain(values), common["seed"],
+                common["device"], common.get("skip_bad", False),
+            )  # fmt: skip
+            verb(session, **grouped(verb, values))
+            return 0
+
+        raise typer.Exit(run_fenced(run, out, debug=common["debug"], flags=flags_of(verb)))
 
     parameters = [*own, *shared]
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
-
-
-def _run(verb: Callable[..., None], session: Session, values: dict[str, Any], debug: bool) -> int:
-    try:
-        verb(session, **values)
-    except NotPassedError:
-        return EXIT_NOT_PASSED
-    except KeyboardInterrupt:
-        session.out.warn("interrupted")
-        return EXIT_ERROR
-    except BrokenPipeError:  # the reader of our stdout has left, as `| head` does
-        sys.stderr.close()
-        return EXIT_ERROR
-    except TransplantError as error:
-        if debug:
-            raise
-        session.out.error(in_flags(error, flags_of(verb)))
-        return EXIT_ERROR
-    return 0
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from commands.options.move import (
 )
 from commands.options.objective import Steps
 from commands.options.shared import EVAL_TOKENS, EvalTokens
-from commands.output import write_json
+from commands.output import check_writable, write_json
 from commands.session import Session
 from transplant.errors import InputError
 
@@ -79,6 +79,8 @@ def ablate(
     from transplant.workflows.move.stored_bridge import reuse_bridge
     from transplant.workflows.move.trials import Trials
 
+    if out is not None:
+        check_writable(out)
     if what not in ABLATED:
         raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")
     options = {

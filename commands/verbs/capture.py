@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from commands.output import table
-from commands.session import NotPassedError, Session
+from commands.fence import NotPassedError
+from commands.output import check_writable, table
+from commands.session import Session
 from transplant.errors import InputError
 
 
@@ -56,6 +57,7 @@ def capture(
             "abi capture", expected="--backbone, --data and --out; or --inspect, or --verify FILE"
         )
     else:
+        check_writable(out)
         job = CaptureJob(
             backbone=backbone, data=data, out=out, taps=taps, dtype=dtype, window=window,
             max_tokens=max_tokens, pool=pool,

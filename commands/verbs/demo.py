@@ -16,6 +16,7 @@ from rich.console import Group
 from commands.options.move import MOVE
 from commands.options.shared import EVAL_TOKENS, EvalTokens
 from commands.options.train import TRAIN
+from commands.output import check_writable
 from commands.session import Session
 
 DONOR, TARGETS = "ref-gpt2", ("ref-gpt2-b", "ref-llama")
@@ -42,6 +43,7 @@ def demo(
     from transplant.workflows.train.module import TrainJob, run_train_job
 
     require_plotting()
+    check_writable(out, folder=True)
     began = time.monotonic()
     session.out.note(SCRIPT.format(**SECONDS))
     # A demo starts from nothing, in a registry of its own: it must not meet what users made.

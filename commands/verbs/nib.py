@@ -10,7 +10,8 @@ from typing import Annotated
 
 import typer
 
-from commands.session import NotPassedError, Session
+from commands.fence import NotPassedError
+from commands.session import Session
 from transplant.evaluation.config import NIBConfig, PowerConfig
 
 NIB, POWER = NIBConfig(), PowerConfig()

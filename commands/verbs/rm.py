@@ -24,7 +24,7 @@ def rm(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
 ) -> None:
     """Remove an artifact from the registry, also one whose manifest is broken."""
-    from transplant.errors import NotFoundError
+    from transplant.errors import InputError, NotFoundError
 
     found = [session.held(name, kind)]
     if kind is None and found[0].kind == "module":
@@ -33,9 +33,11 @@ def rm(
                 found.append(session.held(name, with_it))
             except NotFoundError:
                 session.out.note(f"it has no {with_it}")
+    if not yes and session.out.as_json:
+        raise InputError("rm asks before it removes", expected="--yes beside --json")
     if not yes:
         paths = ", ".join(str(entry.path) for entry in found)
-        typer.confirm(f"Remove {paths}?", abort=True, err=True)
+        session.out.confirm(f"Remove {paths}?")
     freed = sum(session.registry.remove(entry) for entry in reversed(found))
     report = {"removed": [str(entry.path) for entry in found], "bytes": freed}
     session.out.result(report, f"removed {name}: {freed:,} bytes")

@@ -9,8 +9,9 @@ from typing import Annotated
 
 import typer
 
+from commands.fence import NotPassedError
 from commands.options.update import UpdateOptions
-from commands.session import NotPassedError, Session
+from commands.session import Session
 
 
 def succession(

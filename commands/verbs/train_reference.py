@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from commands.options.shared import EvalTokens
-from commands.output import table
+from commands.output import check_writable, table
 from commands.session import Session
 from transplant.training.config import PretrainConfig
 
@@ -34,6 +34,7 @@ def train_reference(
     from registry.store import Registry
     from transplant.workflows.train.reference import train_new_reference
 
+    check_writable(out, folder=True)
     library = Registry(out, reference=out / ".none")  # the shipped one of that name may stay
     report = train_new_reference(session, library, name, tokens, max_chars, eval_tokens)
     shown = table(f"{name} -> {out / name}", "", "")

@@ -13,6 +13,7 @@ import typer
 from commands.options.curve import CurveOptions
 from commands.options.move import ModuleOption, MoveOptions, TargetOption
 from commands.options.shared import EVAL_TOKENS, EvalTokens, Explain, Replace
+from commands.output import check_writable
 from commands.session import Session
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ def _show_curve(
     from transplant.workflows.move.trials import Trials
 
     require_matplotlib()
+    check_writable(over.out or Path(), folder=True)
     reuse_bridge(move)
     report = curve_report(Trials(move, native, eval_tokens), budgets, over.seeds, over.steps)
     report["files"] = write_curve(over.out or Path(), report)

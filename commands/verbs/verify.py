@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from commands.session import NotPassedError, Session
+from commands.fence import NotPassedError
+from commands.session import Session
 from transplant.errors import InputError
 
 VERIFIED = ("results", "paste")

@@ -1,0 +1,199 @@
+"""The last fence of the command line: one line, one exit code, one JSON value, come what may."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from types import FrameType
+from typing import Any
+
+from typer import Abort
+from typer.core import TyperGroup
+
+from commands.errors import FaultError, in_flags
+from commands.output import Output
+from transplant.errors import InputError, StorageError, TransplantError, first_line
+
+EXIT_ERROR, EXIT_USAGE, EXIT_NOT_PASSED = 1, 2, 3
+_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
+
+
+class NotPassedError(Exception):
+    """A benchmark ran, was printed, and did not pass: exit code 3."""
+
+
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM came: what Ctrl-C would clean up is cleaned up."""
+
+
+class Fenced(TyperGroup):
+    """The command `abi`: usage errors and what escapes from a verb stay inside the fence, too."""
+
+    def main(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, args: Any = None, prog_name: Any = None, complete_var: Any = None,
+        standalone_mode: bool = True, windows_expand_args: bool = True, **extra: Any,
+    ) -> Any:  # fmt: skip
+        """Parses the words, runs the verb and exits with its code."""
+        words = [*(sys.argv[1:] if args is None else args)]
+
+        def run() -> int:
+            code = super(Fenced, self).main(
+                args=args, prog_name=prog_name, complete_var=complete_var, standalone_mode=False,
+                windows_expand_args=windows_expand_args, **extra,
+            )  # fmt: skip
+            return code if isinstance(code, int) else 0
+
+        out = Output(as_json="--json" in words)
+        verb = words[0] if words and words[0] in self.commands else None
+        code = run_fenced(run, out, debug="--debug" in words, verb=verb)
+        if not standalone_mode:
+            return code
+        sys.exit(code)
+
+
+def run_fenced(
+    work: Callable[[], int],
+    out: Output,
+    *,
+    debug: bool,
+    flags: Mapping[str, str] | None = None,
+    verb: str | None = None,
+) -> int:
+    """Runs something and turns what it raises into one line and an exit code.
+
+    Args:
+        work: what is run; it returns an exit code.
+        out: where the line goes, and under `--json` the object.
+        debug: whether named errors and faults show their tracebacks.
+        flags: the flag of each parameter, for errors that name parameters.
+        verb: the verb's name, for the hint of a usage error.
+    """
+    try:
+        code = work()
+        out.flush()
+        return code
+    except NotPassedError:
+        return EXIT_NOT_PASSED
+    except Abort:
+        out.error(InputError("aborted: nothing was done"))
+        return EXIT_ERROR
+    except KeyboardInterrupt as stop:
+        out.error(InputError("terminated" if isinstance(stop, TerminatedError) else "interrupted"))
+        return EXIT_ERROR
+    except BrokenPipeError:  # the reader of our stdout has left, as `| head` does
+        _silence(sys.stdout)
+        return EXIT_ERROR
+    except SystemExit as leaving:
+        return leaving.code if isinstance(leaving.code, int) else EXIT_ERROR
+    except Exception as error:
+        if _is_usage(error):
+            return _usage(error, out, verb)
+        if debug:
+            raise
+        out.error(in_flags(_named(error), flags or {}))
+        return EXIT_ERROR
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[None]:
+    """Inside the block SIGTERM cleans up as Ctrl-C does, and clean-up is not cut short.
+
+    The first signal raises. Those after it are noted while the work is being cleaned up; the third
+    ends the process at once.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen = 0
+
+    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        nonlocal seen
+        seen += 1
+        if seen == 1:
+            raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
+        if seen > 2:
+            os._exit(EXIT_ERROR)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            os.write(2, b"cleaning up; once more ends at once\n")
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, old in before.items():
+            signal.signal(number, old)
+
+
+def check_streams() -> None:
+    """Makes the standard streams usable whatever the caller left of them.
+
+    Raises:
+        StorageError: stdout is closed: a result would be lost.
+    """
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        raise StorageError("stdout is closed", expected="somewhere to print the result")
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(
+            AttributeError, ValueError
+        ):  # a stream of a test, or a detached one
+            stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def check_working_directory() -> None:
+    """Refuses to run in a folder that is gone.
+
+    Raises:
+        StorageError: the working directory was removed.
+    """
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise StorageError("the working directory is gone", hint="cd to one that exists") from error
+
+
+def _named(error: Exception) -> TransplantError:
+    """The named error of whatever was raised; a fault of abi where there is none."""
+    if isinstance(error, TransplantError):
+        return error
+    text = str(error)
+    if isinstance(error, MemoryError) or any(word in text.lower() for word in _NO_MEMORY):
+        return StorageError(
+            "the memory does not suffice", found=first_line(error),
+            hint="less text, fewer layers or a smaller model",
+        )  # fmt: skip
+    if isinstance(error, OSError) and error.errno is not None:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        where = f" {error.filename}" if error.filename else ""
+        what = f"the disk is full:{where or ' stdout'}" if full else f"cannot use{where}"
+        return StorageError(what, found=error.strerror)
+    return FaultError(error)
+
+
+def _is_usage(error: Exception) -> bool:
+    """Whether it is Typer's own: the class is vendored and has no public name."""
+    return hasattr(error, "exit_code") and hasattr(error, "format_message")
+
+
+def _usage(error: Any, out: Output, verb: str | None) -> int:
+    if not out.as_json:
+        from typer import rich_utils
+
+        rich_utils.rich_format_error(error)
+        return EXIT_USAGE
+    help_of = f"abi {verb} --help" if verb else "abi --help"
+    out.error(InputError(error.format_message().rstrip("."), hint=help_of))
+    return EXIT_USAGE
+
+
+def _silence(stream: Any) -> None:
+    """Sends what is still to be written nowhere: at exit it would be tried again."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -1,0 +1,193 @@
+"""The last fence: usage errors, signals, streams and faults give one line, one code, one object."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from commands.fence import EXIT_ERROR, run_fenced
+from commands.json_text import to_json
+from commands.output import Output, check_writable
+from transplant.errors import InputError, StorageError
+
+ABI = [sys.executable, "-c", "from commands.entry import main; main()"]
+
+
+def run(*words: str, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*ABI, *words], capture_output=options.pop("capture_output", True), text=True,
+        timeout=120, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "--steps", "many"),
+        ("train", "--no-such-option"),
+        ("train",),
+        ("no-such-verb",),
+        ("nib", "--anchor"),
+        ("rm",),
+        ("list", "--seed", "-1"),
+        ("--no-such-option",),
+    ],
+)
+def test_a_usage_error_is_one_object_and_exit_2(words, abi) -> None:
+    ran = abi(*words, "--json")
+    assert ran.code == 2
+    assert {"error", "what", "hint"} <= ran.json.keys()
+    assert "Traceback" not in ran.err
+    assert abi(*words).out == ""  # without --json stdout stays for results
+
+
+def test_rm_asks_on_a_terminal_alone(trained_abi) -> None:
+    ran = trained_abi("rm", "tales@tiny-gpt2", "--json")
+    assert (ran.code, ran.json["expected"]) == (1, "--yes beside --json")
+    asked = trained_abi("rm", "tales@tiny-gpt2")  # stdin ends at once
+    assert (asked.code, asked.out) == (1, "")
+    assert trained_abi("show", "tales@tiny-gpt2").code == 0
+
+
+def fenced(error: BaseException, capsys, **options) -> tuple[int, str, str]:
+    def work() -> int:
+        raise error
+
+    code = run_fenced(work, Output(as_json=True), debug=False, **options)
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize(
+    "cause", [ZeroDivisionError("by zero"), RecursionError("deep"), KeyError("x")]
+)
+def test_a_fault_is_named_as_one_with_the_version(cause, capsys) -> None:
+    code, out, err = fenced(cause, capsys)
+    assert code == EXIT_ERROR
+    assert "fault of abi" in json.loads(out)["what"]
+    assert type(cause).__name__ in json.loads(out)["found"]
+    assert (len(err.splitlines()), "Traceback" in err) == (1, False)
+
+
+@pytest.mark.parametrize(
+    ("cause", "word"),
+    [
+        (KeyboardInterrupt(), "interrupted"),
+        (MemoryError(), "memory"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), "memory"),
+        (PermissionError(13, "Permission denied", "/a/file"), "/a/file"),
+        (OSError(28, "No space left on device"), "full"),
+        (InputError("`learning_rate` is 0"), "--learning-rate"),
+    ],
+)
+def test_what_is_no_fault_is_called_so(cause, word, capsys) -> None:
+    code, out, _ = fenced(cause, capsys, flags={"learning_rate": "--learning-rate"})
+    assert code == EXIT_ERROR
+    assert word in json.loads(out)["what"]
+    assert "fault of abi" not in out
+
+
+def test_a_result_that_was_printed_stays_the_only_object(capsys) -> None:
+    out = Output(as_json=True)
+
+    def work() -> int:
+        out.result({"a": 1}, "")
+        raise StorageError("too late")
+
+    assert run_fenced(work, out, debug=False) == EXIT_ERROR
+    assert json.loads(capsys.readouterr().out) == {"a": 1}
+
+
+def test_json_is_strict_and_numbers_stay_numbers() -> None:
+    odd = {
+        "nan": float("nan"), "inf": [np.inf, -1.5], "np": np.float32(0.5), "int": np.int64(3),
+        "t": torch.tensor([1, 2]), "path": Path("a"), "bytes": os.fsdecode(b"\xff"),
+        3: (True, None),
+    }  # fmt: skip
+    found = json.loads(to_json(odd, 2), parse_constant=pytest.fail)
+    assert found == {
+        "nan": None, "inf": [None, -1.5], "np": 0.5, "int": 3, "t": [1, 2], "path": "a",
+        "bytes": "\\xff", "3": [True, None],
+    }  # fmt: skip
+
+
+def test_places_that_cannot_be_written_are_refused(tmp_path) -> None:
+    (tmp_path / "file").touch()
+    check_writable(tmp_path / "new" / "out.json")  # control
+    check_writable(tmp_path, folder=True)
+    with pytest.raises(InputError, match="a folder"):
+        check_writable(tmp_path)
+    with pytest.raises(InputError, match="a file"):
+        check_writable(tmp_path / "file", folder=True)
+    with pytest.raises(InputError, match="a folder above"):
+        check_writable(tmp_path / "file" / "out.json")
+
+
+def test_streams_and_folders_that_are_gone(tmp_path) -> None:
+    gone = tmp_path / "gone"
+    shell = f"{sys.executable} -c 'from commands.entry import main; main()'"
+    env = {**os.environ, "PYTHONPATH": os.getcwd(), "ABI_REGISTRY": str(tmp_path / "registry")}
+    for line, code in {
+        f"{shell} list --json >&-": 1,
+        f"{shell} list --json > /dev/full": 1,
+        f"{shell} list --json 2>&-": 0,
+        f"{shell} --help > /dev/full": 1,
+        f"mkdir {gone} && cd {gone} && rmdir {gone} && {shell} list --json": 1,
+        f"{shell} list --json < /dev/null | head -c 0": 0,
+        f"LC_ALL=C PYTHONIOENCODING=ascii {shell} list": 0,
+        f"COLUMNS=1 TERM=odd {shell} list": 0,
+    }.items():
+        ran = subprocess.run(
+            ["bash", "-c", line], capture_output=True, text=True, env=env, timeout=120
+        )
+        assert ran.returncode == code, (line, ran)
+        assert "Traceback" not in ran.stderr, (line, ran.stderr)
+        assert "Exception ignored" not in ran.stderr, (line, ran.stderr)
+        assert code == 0 or len(ran.stderr.splitlines()) <= 1, (line, ran.stderr)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_in_one_object(number, trained_abi) -> None:
+    env = {**os.environ, "ABI_REGISTRY": str(trained_abi.root)}
+    words = ("nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--json")
+    running = subprocess.Popen(
+        [*ABI, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
+    assert running.stderr is not None
+    running.stderr.readline()  # "loading ...": the verb is at work
+    running.send_signal(number)
+    out, err = running.communicate(timeout=120)
+    assert (running.returncode, "Traceback" in err) == (1, False), err
+    assert json.loads(out)["what"] in ("interrupted", "terminated")
+
+
+def test_clean_up_is_not_cut_short() -> None:
+    code = """
+import time
+from commands.fence import signals
+with signals():
+    try:
+        print("ready", flush=True); time.sleep(60)
+    finally:
+        print("cleaning", flush=True); time.sleep(1); print("clean", flush=True)
+"""
+    running = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.PIPE)  # fmt: skip
+    assert running.stdout is not None
+    assert running.stdout.readline() == "ready\n"
+    running.send_signal(signal.SIGINT)
+    assert running.stdout.readline() == "cleaning\n"
+    time.sleep(0.2)
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=60)
+    assert out == "clean\n"
+    assert "cleaning up" in err
