@@ -163,7 +163,10 @@ def as_command(verb: Callable[..., None], *, reads_text: bool = False) -> Callab
                 verb.__name__.strip("_"), out, common["registry"], _plain(values), common["seed"],
                 common["device"], common.get("skip_bad", False),
             )  # fmt: skip
-            verb(session, **grouped(verb, values))
+            try:
+                verb(session, **grouped(verb, values))
+            finally:
+                session.registry.release()
             return 0
 
         raise typer.Exit(run_fenced(run, out, debug=common["debug"], flags=flags_of(verb)))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
-from registry import catalog, staging
+from registry import catalog, claims, staging
 from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry, unchanged
 from registry.manifest import KINDS, BackboneRecord, Manifest
 from registry.names import backbone_key, check_name, parse_hosted
@@ -318,6 +318,44 @@ class Registry:
                     hint=f"abi rm {taken[0]}, --replace where there is one, or another name",
                 )
 
+    def claim(
+        self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None,
+        *, replace: bool = False, needed: int = 0,
+    ) -> None:  # fmt: skip
+        """Take a name before the work, until the artifacts of these kinds are written.
+
+        Args:
+            kinds: what will be stored.
+            name: its own name.
+            backbone: what it belongs to.
+            d_abi: the width of the shared space.
+            replace: whether what has that name may go.
+            needed: the bytes that will be written, as far as they are known.
+
+        Raises:
+            InputError: it cannot be a name, or the root ships with the package.
+            ExistsError: it is taken, it ships with the package, or another run makes one.
+            StorageError: the disk is too full, or the root cannot be written.
+        """
+        self._check_writable()
+        if not replace:
+            self.check_free(kinds, name, backbone, d_abi)
+        check_name(name)
+        places = [
+            Path(name) if backbone is None
+            else Path(backbone_key(backbone), f"d{d_abi or 0}", kind, name)
+            for kind in kinds
+        ]  # fmt: skip
+        for place in places:
+            if (self.reference / place / MANIFEST).exists():
+                raise ExistsError(f"{name} ships with abi", hint="another `name`")
+        claims.check_room(self.root, needed)
+        claims.claim(self.root, places, name if backbone is None else f"{name}@{backbone}")
+
+    def release(self) -> None:
+        """Give back every name that was taken and not written."""
+        claims.release_all(self.root)
+
     def checkpoint_path(
         self, name: str, backbone: str | None = None, d_abi: int | None = None
     ) -> Path:
@@ -389,20 +427,24 @@ class Registry:
     @contextmanager
     def _writing(self, final: Path) -> Iterator[None]:
         """Hold the lock; clear what crashed writers left beside `final`, then emptied folders."""
-        if real(self.root).is_relative_to(real(self.reference)):
-            raise InputError(
-                "the registry root",
-                expected="a folder of your own",
-                found=f"{self.root}, which ships with abi",
-                hint="--registry DIR",
-            )
+        self._check_writable()
         check_inside(self.root, final.parent)
         with staging.locked(self.root, self.lock_timeout_s):
             try:
                 staging.settle_all(final.parent)
                 yield
+                claims.release(self.root, final.relative_to(self.root))
             finally:
                 staging.prune(final, self.root)
+
+    def _check_writable(self) -> None:
+        if real(self.root).is_relative_to(real(self.reference)):
+            raise InputError(
+                "the registry root",
+                expected="a folder of your own",
+                found=f"{self.root}, which ships with abi",
+                hint="`registry`, another folder",
+            )
 
     def _check_free(self, manifest: Manifest, replace: bool) -> None:
         file = place_of(manifest) / MANIFEST

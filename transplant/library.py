@@ -283,6 +283,13 @@ class Library(Protocol):
         """Refuses a malformed name, and one that an artifact of these kinds already has."""
         ...
 
+    def claim(
+        self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None,
+        *, replace: bool = False, needed: int = 0,
+    ) -> None:  # fmt: skip
+        """Takes a name before the work: it is free, nobody else makes one, and there is room."""
+        ...
+
     def store(
         self, kind: str, name: str, tensors: Mapping[str, Tensor], *, backbone: BackboneIdentity,
         domain: str | None = None, d_abi: int | None = None, taps: Sequence[int] = (),

@@ -36,18 +36,16 @@ def adapters(
     from transplant.surgery.lora.folder import read_lora
     from transplant.surgery.lora.match import match_lora
     from transplant.workflows.adapters import store_attached, store_merged
-    from transplant.workflows.artifacts import refuse_existing
-    from transplant.workflows.cores.folders import refuse_taken
+    from transplant.workflows.cores.folders import claim_core
 
     stored = name or re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name).lstrip("._-")
     if merge and replace:
         raise InputError("--replace: a backbone is never replaced", hint="abi rm, or --name")
     if merge:
-        refuse_taken(session, stored)
+        claim_core(session, stored)
     else:
-        refuse_existing(session, ("module", "injection"), stored, to, None)
-        if not replace:
-            refuse_existing(session, ("adapter",), stored, to, None)
+        session.library.check_free(("module", "injection"), stored, to, None)
+        session.library.claim(("adapter",), stored, to, None, replace=replace)
     folder = read_lora(source)
     backbone = session.backbone(to)
     update = match_lora(folder, backbone)

@@ -52,8 +52,7 @@ def bridge_align(
         MOVE, method=method, excerpts=excerpts, taps=parse_taps(taps), seed=session.seed
     )
     move = Move(session, module, to, data, None, config, name)
-    if not replace:
-        move.refuse_taken("bridge")
+    move.claim("bridge", replace=replace)
     quality = move.bridge.quality
     report = {
         "name": f"{move.moved_name}@{to}",

@@ -48,7 +48,6 @@ def bridge_train(
 ) -> None:
     """Train bridges so that a donor's part adds what the target's own part adds."""
     from commands.render.bridge import training_table
-    from transplant.workflows.artifacts import refuse_existing
     from transplant.workflows.capture import corpus_of
     from transplant.workflows.inject.injection import Grafting
     from transplant.workflows.inject.train_bridges import (
@@ -57,8 +56,7 @@ def bridge_train(
         train_from_text,
     )
 
-    if not replace:
-        refuse_existing(session, ("bridge",), name, to, None)
+    session.library.claim(("bridge",), name, to, None, replace=replace)
     config = InjectConfig(
         gate=gate, mixture=mixture, start=start, excerpts=excerpts, seed=session.seed
     )

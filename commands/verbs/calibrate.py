@@ -47,8 +47,7 @@ def calibrate(
     choice = objective.choice()
     check_files(choice, activations, domain_activations)
     move = moving.move(session, module, to)
-    if not replace:
-        move.refuse_taken("module", "interface")
+    move.claim("module", "interface", replace=replace)
     source = reading_files(move, activations, domain_activations) if activations else nullcontext()
     with source:
         fits_as_stored = reads_pairs(move, choice) and not choice.pairs_budget

@@ -55,7 +55,6 @@ def fuse(
 ) -> None:
     """Fuse several transplanted modules on one layer; only the fusion is trained."""
     from commands.render.fusion import fusion_table
-    from transplant.workflows.artifacts import refuse_existing
     from transplant.workflows.fuse.fusion import Fusing
     from transplant.workflows.fuse.report import fusion_report
 
@@ -64,9 +63,8 @@ def fuse(
         learning_rate=learning_rate, seed=session.seed,
     )  # fmt: skip
     fusion = Fusing(session, tuple(members), tuple(data or ()), layer, config, combiner)
-    refuse_existing(session, ("module", "injection"), name, fusion.to, None)
-    if not replace:
-        refuse_existing(session, ("fusion",), name, fusion.to, None)
+    session.library.check_free(("module", "injection"), name, fusion.to, None)
+    session.library.claim(("fusion",), name, fusion.to, None, replace=replace)
     report = fusion_report(fusion, name, eval_tokens, controls=controls)
     report["path"] = fusion.store(name, report, replace=replace)
     session.out.result(report, fusion_table(report))

@@ -48,13 +48,11 @@ def inject(
     replace: Replace = False,
 ) -> None:
     """Put a piece of a donor to work inside a block of a target."""
-    from transplant.workflows.artifacts import refuse_existing
     from transplant.workflows.inject.bridges import inject_config
     from transplant.workflows.inject.injection import Grafting
 
-    refuse_existing(session, ("module",), name, to, None)
-    if not replace:
-        refuse_existing(session, ("injection",), name, to, None)
+    session.library.check_free(("module",), name, to, None)
+    session.library.claim(("injection",), name, to, None, replace=replace)
     config = inject_config(
         session, to, bridge, gate=gate, opening=opening, mixture=mixture, start=start,
         excerpts=excerpts, seed=session.seed,

@@ -45,8 +45,7 @@ def transfer(
     if budgets is not None:
         _show_curve(session, move, native, eval_tokens, budgets, over)
         return
-    if not replace:
-        move.refuse_taken("module", "interface")
+    move.claim("module", "interface", replace=replace)
     from transplant.workflows.move.stored_bridge import reuse_bridge
 
     reuse_bridge(move)

@@ -11,5 +11,5 @@ from transplant.workflows.move.native import native_recipe_of
 def test_the_type_of_products_is_found_under_its_earlier_name():
     recipes = ({"head_type": "float32", "taps": [0]}, {"matmul_type": "float32", "taps": [0]})
     for recipe in recipes:
-        found = native_recipe_of(SimpleNamespace(made={"recipe": recipe}))
+        found = native_recipe_of(SimpleNamespace(made={"recipe": recipe}, hosted="tales@b"))
         assert found == TrainConfig(taps=(0,), matmul_type="float32")

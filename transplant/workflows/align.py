@@ -165,6 +165,16 @@ def _tables(work: Work, a: Side, b: Side) -> PairedSides:
     return PairedSides([(x[~held], y[~held])], [(x[held], y[held])], one, facts)
 
 
+def _reader_of(side: Side) -> str:
+    """The backbone that a bridge from this side belongs to, without loading it."""
+    from transplant.activations.reader import Activations
+
+    if not side.is_file:
+        return side.source
+    with Activations.open(Path(side.source)) as acts:
+        return acts.header.backbone
+
+
 def align_between(
     work: Work, between: tuple[str, str], data: str, method: str, excerpts: int, name: str,
     *, replace: bool,
@@ -173,6 +183,7 @@ def align_between(
     from transplant.alignment.between import fit_between
 
     a, b = map(parse_side, between)
+    work.library.claim(("bridge",), name, _reader_of(a), None, replace=replace)
     paired = pair_sides(work, a, b, data, excerpts)
     fit = fit_between(paired.fitted, paired.held_out, method)
     results = {

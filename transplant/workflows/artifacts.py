@@ -16,18 +16,6 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 
-def refuse_existing(
-    work: Work, kinds: tuple[str, ...], name: str, backbone: str, d_abi: int | None
-) -> None:
-    """Refuses a taken or impossible name before the work is done, not after.
-
-    Raises:
-        InputError: it cannot be a name.
-        ExistsError: an artifact of that name is there.
-    """
-    work.library.check_free(kinds, name, backbone, d_abi)
-
-
 def store_hosted(
     work: Work,
     name: str,

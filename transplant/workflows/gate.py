@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
-from transplant.workflows.artifacts import refuse_existing, tensors_of
+from transplant.workflows.artifacts import tensors_of
 from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
 from transplant.workflows.update.study import open_hosted
 
@@ -34,9 +34,10 @@ def gate_report(
     """Fits the gate, judges it on held-out documents, stores it and returns the report."""
     from transplant.calibration.gate_fit import fit_gate
 
-    if not replace:
-        module, at, d_abi = work.library.split_name(name)
-        refuse_existing(work, ("gate",), str(module), at, d_abi)
+    module, at, _ = work.library.split_name(name)
+    if module is not None:
+        width = work.module_manifest(name).d_abi
+        work.library.claim(("gate",), module, at, width, replace=replace)
     hosted, manifest = open_hosted(work, name)
     corpus = str(manifest.made.get("corpus", manifest.domain))
     if corpus == general:

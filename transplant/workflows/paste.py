@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.workflows.cores.folders import core_folder, make_untrained, refuse_taken, store_core
+from transplant.workflows.cores.folders import claim_core, core_folder, make_untrained, store_core
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.work import Work
 
@@ -71,7 +71,7 @@ def paste_plan(work: Work, job: PasteJob, plan: PastePlan) -> dict[str, Any]:
 
     stored = job.name or "-".join([Path(job.to).name, *(module.name for module in plan.modules)])
     if job.out is None:
-        refuse_taken(work, stored)
+        claim_core(work, stored, sum(module.size for module in plan.modules))
     with tempfile.TemporaryDirectory() as scratch, work.reporter.progress("pasting") as progress:
         folder = job.out or Path(scratch) / "core"
         report = paste(

@@ -45,8 +45,7 @@ def align_tokens(
     from transplant.workflows.corpus import read_documents_of
 
     stored = name or map_name(source)
-    if not replace:
-        work.library.check_free(("tokens",), stored, to, None)
+    work.library.claim(("tokens",), stored, to, None, replace=replace)
     donor, target = work.backbone(source), work.backbone(to)
     documents = read_documents_of(work, data, characters, characters)
     found = map_tokens(donor.tokenizer, target.tokenizer, target.vocab_size)

@@ -75,7 +75,7 @@ def take_vocabulary(
     from transplant.surgery.embeddings.vocabulary import with_vocabulary
 
     stored = name or f"{map_name(to).removeprefix('from-')}-in-{map_name(source)[5:]}-tokens"
-    work.library.check_free(("backbone",), stored, None, None)
+    work.library.claim(("backbone",), stored, None, None)
     donor, target = work.backbone(source), work.backbone(to)
     spelled, origin = stored_map(work, target, donor)
     splits = read_splits(work, data, 8_000_000)

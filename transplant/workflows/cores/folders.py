@@ -97,6 +97,6 @@ def store_core(
     )
 
 
-def refuse_taken(work: Work, name: str) -> None:
-    """Refuses a taken name before the work is done."""
-    work.library.check_free(("backbone",), name, None, None)
+def claim_core(work: Work, name: str, needed: int = 0) -> None:
+    """Takes the name of a core before the work is done; `needed` bytes will be written."""
+    work.library.claim(("backbone",), name, None, None, needed=needed)

@@ -75,8 +75,7 @@ def extract_bank(
     """
     from transplant.surgery.bank.extract import extract
 
-    if not replace:
-        work.library.check_free(("bank",), name, backbone, None)
+    work.library.claim(("bank",), name, backbone, None, replace=replace)
     donor = work.backbone(backbone)
     with donor.frozen():
         bank = extract(donor, [*components], None if layers is None else tuple(layers))

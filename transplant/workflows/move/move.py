@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
-from transplant.workflows.artifacts import refuse_existing, store_bridge, store_hosted
+from transplant.workflows.artifacts import store_bridge, store_hosted
 from transplant.workflows.corpus import DONOR, read_splits, recorded_reach, windows_of
 from transplant.workflows.steps import Stepwise
 from transplant.workflows.work import Work
@@ -102,9 +102,11 @@ class Move(Stepwise):
         )
         return self.name or f"{self.manifest.name}-from-{home}"
 
-    def refuse_taken(self, *kinds: str) -> None:
-        """Refuses, before the work, a name that an artifact of these kinds already has."""
-        refuse_existing(self.work, kinds, self.moved_name, self.to, self.manifest.d_abi or 0)
+    def claim(self, *kinds: str, replace: bool = False) -> None:
+        """Takes, before the work, the name of what will be stored of these kinds."""
+        self.work.library.claim(
+            kinds, self.moved_name, self.to, self.manifest.d_abi, replace=replace
+        )
 
     @cached_property
     def pairing_text(self) -> Splits:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.backbones.layercake.sizes import CoreSize
+from transplant.backbones.layercake.sizes import CoreSize, count_parameters
 from transplant.training.config import PretrainConfig
-from transplant.workflows.cores.folders import refuse_taken, store_core
+from transplant.workflows.cores.folders import claim_core, store_core
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.train.reference import TOKENIZER_CHARS, first_chars
 from transplant.workflows.work import Work
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
     from transplant.text.splits import Splits
+
+CHECKPOINT_COPIES = 4  # weights, two moments, and the result beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,7 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
     from transplant.training.checkpoint import CheckpointFile
     from transplant.training.pretrain import pretrain
 
-    refuse_taken(work, job.name)
+    claim_core(work, job.name, CHECKPOINT_COPIES * 4 * count_parameters(job.size, job.vocab))
     began = time.monotonic()
     reach = stream_chars(train=job.config.tokens, evaluation=job.eval_tokens)
     splits = read_splits(work, job.data, job.max_chars, reach)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.training.config import TrainConfig
-from transplant.workflows.artifacts import refuse_existing, store_hosted
+from transplant.workflows.artifacts import store_hosted
 from transplant.workflows.cores.add_module import check_core, refuse_inside, store_in_core
-from transplant.workflows.cores.folders import refuse_taken
+from transplant.workflows.cores.folders import claim_core
 from transplant.workflows.train.text import TrainText, text_of_corpus, text_of_file
 from transplant.workflows.work import Work
 
@@ -53,9 +53,10 @@ def run_train_job(
 
     config = job.config
     if job.form is not None:
-        refuse_taken(work, job.name)
-    elif not replace:
-        refuse_existing(work, ("module", "interface"), job.name, job.backbone, config.d_abi)
+        claim_core(work, job.name)
+    else:
+        kinds = ("module", "interface")
+        work.library.claim(kinds, job.name, job.backbone, config.d_abi, replace=replace)
     began = time.monotonic()
     backbone = work.backbone(job.backbone)
     start = _start_in_core(work, backbone, job)

@@ -62,7 +62,7 @@ def train_new_reference(
 
     if name not in REFERENCES:
         raise InputError("unknown reference", expected=f"one of {[*REFERENCES]}", found=name)
-    library.check_free(("backbone",), name, None, None)
+    library.claim(("backbone",), name, None, None)
     began = time.monotonic()
     spec = REFERENCES[name]
     splits = read_splits(work, "prose", max_chars)

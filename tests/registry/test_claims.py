@@ -1,0 +1,94 @@
+"""Claims: a name is taken when the work begins, by one process, until it is written or it ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from registry import Manifest, Registry, claims
+from registry.store import REFERENCE
+from tests.registry.stored import WEIGHTS
+from transplant.errors import ExistsError, InputError, StorageError
+
+TAKE = """
+import sys
+from pathlib import Path
+from registry import Registry
+Registry(Path(sys.argv[1])).claim(("module", "interface"), "tales", "b", 4)
+print("taken", flush=True)
+sys.stdin.read()
+"""
+
+
+def hold(root: Path) -> subprocess.Popen[str]:
+    """Another process that has the name and waits."""
+    other = subprocess.Popen(
+        [sys.executable, "-c", TAKE, str(root)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert other.stdout is not None
+    assert other.stdout.readline() == "taken\n"
+    return other
+
+
+def test_a_second_run_of_one_name_is_told_who_has_it(tmp_path: Path) -> None:
+    other = hold(tmp_path)
+    library = Registry(tmp_path)
+    with pytest.raises(ExistsError, match=f"tales@b is being made by another run.*{other.pid}"):
+        library.claim(("module",), "tales", "b", 4, replace=True)
+    library.claim(("module",), "other", "b", 4)  # control: another name is free
+    other.communicate("")
+    library.claim(("module",), "tales", "b", 4)
+
+
+def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
+    other = hold(tmp_path)
+    with other:
+        other.kill()
+    Registry(tmp_path).claim(("module", "interface"), "tales", "b", 4)
+
+
+def test_a_claim_is_given_back_with_the_write_and_leaves_nothing(
+    tmp_path: Path, make: Callable[..., Manifest]
+) -> None:
+    library, manifest = Registry(tmp_path), make()
+    place = (manifest.kind,), manifest.name, manifest.backbone.id, manifest.d_abi
+    library.claim(*place)
+    library.claim(*place)  # one's own
+    assert (tmp_path / claims.FOLDER).is_dir()
+    library.write(manifest, WEIGHTS)
+    assert not (tmp_path / claims.FOLDER).exists()
+    with pytest.raises(ExistsError, match="already"):
+        library.claim(*place)
+    library.claim(*place, replace=True)
+    claims.release(tmp_path, library.find(*_named(manifest)).path.relative_to(tmp_path))
+
+
+def _named(manifest):
+    return manifest.kind, manifest.name, manifest.backbone.id, manifest.d_abi
+
+
+def test_what_can_never_be_stored_is_refused(tmp_path: Path) -> None:
+    library = Registry(tmp_path)
+    with pytest.raises(InputError, match="letters"):
+        library.claim(("module",), "../up", "b", 4, replace=True)
+    with pytest.raises(ExistsError, match="ships"):
+        library.claim(("module",), "python-shipped", "ref-gpt2", 128, replace=True)
+    with pytest.raises(ExistsError):
+        library.claim(("backbone",), "ref-gpt2", None, None, replace=True)
+    with pytest.raises(InputError, match="registry root"):
+        Registry(REFERENCE).claim(("module",), "mine", "ref-gpt2", 128)
+    with pytest.raises(StorageError, match="too full"):
+        library.claim(("module",), "huge", "b", 4, needed=1 << 60)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    with pytest.raises(StorageError, match="cannot write"):
+        Registry(tmp_path / "new").claim(("module",), "a", "b", 4)
