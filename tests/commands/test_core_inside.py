@@ -24,6 +24,9 @@ from tests.commands.core_runs import (
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.backbones.load import load_backbone
 from transplant.modules.core import CoreHosted
+from transplant.surgery.core import open_core
+from transplant.workflows.cores import add_module
+from transplant.workflows.cores.folders import promised_tensors
 
 
 def test_train_inside_a_core_makes_one_that_differs_by_the_module_alone(stored):
@@ -162,3 +165,25 @@ def test_a_module_inside_a_core_is_no_artifact_of_its_own(stored):
         assert ran.code == 1
         assert "inside the core 2M-tales" in " ".join(ran.err.split())
     assert files_in(abi.root) == before
+
+
+@pytest.mark.parametrize("damaged", [True, False])
+def test_a_core_that_is_damaged_while_a_module_is_trained_in_it_is_not_grown(
+    stored, tmp_path, monkeypatch, damaged
+):
+    abi = copy_of(stored, tmp_path)
+
+    def damage(work, folder):
+        if damaged:
+            span = open_core(folder).tensors["model.abi_to_core.weight"]
+            data = bytearray(span.file.read_bytes())
+            data[span.begin] ^= 1
+            span.file.write_bytes(data)
+        return promised_tensors(work, folder)
+
+    monkeypatch.setattr(add_module, "promised_tensors", damage)
+    words = ("train", "--backbone", "2M", "--domain", "again", "--form", "lite", *MODULE)
+    ran = abi(*words, "--data", abi.corpus, "--eval-tokens", "64", "--json")
+    assert ran.code == int(damaged), ran.err
+    assert ("tensor model.abi_to_core.weight" in ran.out) == damaged
+    assert (abi.root / "2M-again").exists() != damaged

@@ -6,6 +6,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from transplant.backbones.layercake.sizes import SIZES
+from transplant.surgery.core import open_core
 
 
 @pytest.fixture
@@ -91,3 +92,29 @@ def test_verify_passes_on_a_paste_and_fails_on_a_changed_one(pasted):
     assert ran.code == 3
     assert not any(check["identical"] for check in ran.json["modules"][0]["checks"])
     assert abi("verify", "weather", "--from", "2M", "--to", "5M").code == 1
+
+
+@pytest.mark.parametrize("by_path", [False, True])
+@pytest.mark.parametrize("side", ["2M", "5M"])
+def test_a_damaged_core_of_the_registry_is_neither_pasted_from_nor_into(
+    pasted, tmp_path, side, by_path
+):
+    abi, _ = pasted
+    places = {core: str(abi.root / core) if by_path else core for core in ("2M", "5M")}
+    words = ("paste", "--from", places["2M"], "--to", places["5M"])
+    file = abi.root / side / "model.safetensors"
+    part = "domain_modules" if side == "2M" else "layers.0"
+    span = next(s for n, s in open_core(file.parent).tensors.items() if part in n)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: span.begin] + bytes([whole[span.begin] ^ 1]) + whole[span.begin + 1 :])
+    before = sorted(abi.root.rglob("*"))
+    for more in (("--name", "again"), ("--out", str(tmp_path / "out"))):
+        ran = abi(*words, *more, "--json")
+        assert ran.code == 1
+        assert "is not as it was written: tensor" in ran.out
+        assert sorted(abi.root.rglob("*")) == before
+        assert not (tmp_path / "out").exists()
+    file.write_bytes(whole)
+    out = str(tmp_path / "no name (of ours)")
+    assert abi(*words, "--out", out).code == 0  # the control
+    assert abi("paste", "--from", out, "--to", "2M", "--replace", "--dry-run").code == 0

@@ -24,7 +24,7 @@ class Placed:
     origin: TensorSpan | None
     """Where its bytes come from; None for zeros."""
     sha256: str | None = None
-    """What they must hash to, where the plan hashed them."""
+    """What they must hash to, where the plan or a manifest says so."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def lay_out(plan: PastePlan) -> tuple[OutFile, ...]:
     files: list[OutFile] = []
     for name, header in target.files.items():
         if kept := _kept(header, plan):
-            unchanged = len(kept) == len(header.tensors)
+            unchanged = len(kept) == len(header.tensors) and plan.promised is None
             files.append(OutFile(name, header.metadata, kept, unchanged))
     metadata = next(iter(target.files.values())).metadata
     return (*files, OutFile(_new_name(target), metadata, added))
@@ -90,8 +90,10 @@ def config_of(plan: PastePlan) -> dict[str, Any]:
 def _kept(header: Header, plan: PastePlan) -> tuple[Placed, ...]:
     """The tensors of a target's file, less those of the modules that are replaced."""
     gone = tuple(module_prefix(module.name) for module in plan.modules)
+    promised = plan.promised or {}
+    hashes = {name: record.sha256 for name, record in promised.items()}
     return tuple(
-        Placed(name, span.dtype, span.shape, span)
+        Placed(name, span.dtype, span.shape, span, hashes.get(name))
         for name, span in header.tensors.items()
         if not name.startswith(gone)
     )

@@ -17,10 +17,11 @@ from typing import Any, BinaryIO
 
 from transplant.errors import CorruptError
 from transplant.progress import Progress
-from transplant.surgery.core import CONFIG, INDEX
+from transplant.surgery.core import CONFIG, INDEX, module_prefix
 from transplant.surgery.header import header_bytes
 from transplant.surgery.layout import OutFile, Placed, config_of, index_of, lay_out, size_of
 from transplant.surgery.plan import PastePlan, plan_paste
+from transplant.surgery.promised import check_bytes
 from transplant.surgery.report import PastedModule, PasteReport, read_back
 from transplant.surgery.staging import check_out, staged
 from transplant.surgery.stream import Moved, copy_hashed, copy_span, write_all
@@ -46,7 +47,8 @@ def paste(
 
     Raises:
         ExistsError, InputError: `out` cannot be written there.
-        CorruptError: what was read back is not what was planned; nothing is left at `out`.
+        CorruptError: what was read back is not what was planned, or the target's bytes are not
+            those that its manifest promises; nothing is left at `out`.
         StorageError: the disk refused, or the source or the target changed since the plan.
     """
     begun = time.perf_counter()
@@ -92,7 +94,7 @@ def _write(file: OutFile, plan: PastePlan, path: Path, moved: Moved) -> None:
             elif first.sha256 is None:
                 copy_span(first.origin.file, first.origin.begin, last.origin.end, out, moved)
             else:
-                _copy_checked(first, out, moved)
+                _copy_checked(first, out, moved, plan)
 
 
 def _runs(tensors: tuple[Placed, ...]) -> Iterator[list[Placed]]:
@@ -114,9 +116,12 @@ def _follows(before: Placed, tensor: Placed) -> bool:
     return same_file and before.origin.end == tensor.origin.begin
 
 
-def _copy_checked(tensor: Placed, out: BinaryIO, moved: Moved) -> None:
+def _copy_checked(tensor: Placed, out: BinaryIO, moved: Moved, plan: PastePlan) -> None:
     assert tensor.origin is not None
+    pasted = tensor.name.startswith(tuple(module_prefix(module.name) for module in plan.modules))
+    promised = None if pasted else plan.promised
     found = copy_hashed(tensor.origin, out, moved)
+    check_bytes(tensor.name, tensor.origin.file, found, promised)
     if found != tensor.sha256:
         raise CorruptError(
             f"{tensor.origin.file}: {tensor.name} changed since the plan was made",

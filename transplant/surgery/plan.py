@@ -18,8 +18,9 @@ from transplant.surgery.checks import (
     float_dtype,
     is_taken,
 )
-from transplant.surgery.core import Core, open_core, router_prefix
+from transplant.surgery.core import Core, module_prefix, open_core, router_prefix
 from transplant.surgery.header import TensorSpan
+from transplant.surgery.promised import Promised, check_bytes, check_headers
 from transplant.surgery.stream import examine
 
 
@@ -78,6 +79,9 @@ class PastePlan:
     """What is pasted, in the order asked for."""
     dtype: str
     """The dtype of the modules and of the target, in the header's word."""
+    promised: Promised | None = None
+    """What the target's manifest says of its tensors: they are held against it as they are copied;
+    None for a target without a manifest."""
 
     def as_dict(self) -> dict[str, Any]:
         """The summary of a dry run: modules, their tensors and the bytes to add."""
@@ -108,14 +112,18 @@ def plan_paste(
     names: Sequence[str] | None = None,
     *,
     replace: bool = False,
+    source_promised: Promised | None = None,
+    target_promised: Promised | None = None,
 ) -> PastePlan:
-    """Check everything about a paste; nothing is written.
+    """Check everything about a paste but the target's bytes; nothing is written.
 
     Args:
         source: the folder of the core that has the modules.
         target: the folder of the core that they are for.
         names: the modules; all of the source's where None.
         replace: whether a module of the same name in the target may go.
+        source_promised: what a manifest says of the source's tensors; None where there is none.
+        target_promised: the same of the target's, whose bytes `paste` checks as it copies them.
 
     Raises:
         NotFoundError: no core there, or no module of that name.
@@ -123,10 +131,13 @@ def plan_paste(
         ExistsError: the target has a module of that name, and `replace` is not set.
         ShapeError: another d_abi or dtype, or an incomplete set of tensors.
         NumericalError: NaN or infinity in a module.
-        CorruptError, StorageError: a broken or unreadable file.
+        CorruptError: a broken file, or one that is not as its manifest says.
+        StorageError: an unreadable one.
     """
     try:
         donor, host = open_core(source), open_core(target)
+        check_headers(donor, source_promised)
+        check_headers(host, target_promised)
         if donor.d_abi != host.d_abi:
             raise ShapeError(
                 f"{source}: d_abi",
@@ -141,17 +152,18 @@ def plan_paste(
             check_form(donor, name)
             check_dtype(donor, name, dtype)
             check_complete(donor, name)
-        modules = tuple(_examined(donor, host, name) for name in chosen)
+        modules = tuple(_examined(donor, host, name, source_promised) for name in chosen)
     except OSError as error:
         raise StorageError(f"cannot read {error.filename or source}: {error}") from error
-    return PastePlan(donor, host, modules, dtype)
+    return PastePlan(donor, host, modules, dtype, target_promised)
 
 
-def _examined(source: Core, target: Core, name: str) -> PlannedModule:
+def _examined(source: Core, target: Core, name: str, promised: Promised | None) -> PlannedModule:
     """A checked module with its hashes: reads every byte of it once."""
     tensors: list[PlannedTensor] = []
     for tensor, span in source.module_tensors(name).items():
         sha256, bad = examine(span)
+        check_bytes(module_prefix(name) + tensor, span.file, sha256, promised)
         if bad:
             raise NumericalError(
                 f"{span.file}: {tensor} of module {name}",

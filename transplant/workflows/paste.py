@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.workflows.cores.folders import claim_core, core_folder, make_untrained, store_core
+from transplant.workflows.cores.folders import (
+    claim_core,
+    core_folder,
+    make_untrained,
+    promised_tensors,
+    store_core,
+)
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.work import Work
 
@@ -43,14 +49,18 @@ def plan_job(work: Work, job: PasteJob) -> PastePlan:
 
     Raises:
         NotFoundError: a core is missing.
-        InputError, CorruptError: as `plan_paste`.
+        InputError, CorruptError: as `plan_paste`; a stored source is not as it was written.
     """
     from transplant.surgery.paste import plan_paste
 
     _make_missing(work, job)
     donor = core_folder(work, job.source, "--from")
     target = core_folder(work, job.to, "--to")
-    return plan_paste(donor, target, job.modules and [*job.modules], replace=job.replace)
+    return plan_paste(
+        donor, target, job.modules and [*job.modules], replace=job.replace,
+        source_promised=promised_tensors(work, donor),
+        target_promised=promised_tensors(work, target),
+    )  # fmt: skip
 
 
 def run_paste(work: Work, job: PasteJob) -> dict[str, Any]:
@@ -61,6 +71,7 @@ def run_paste(work: Work, job: PasteJob) -> dict[str, Any]:
 
     Raises:
         ExistsError: the name or the folder is taken.
+        CorruptError: a stored source or target is not as it was written; nothing is left behind.
     """
     return paste_plan(work, job, plan_job(work, job))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
-from transplant.workflows.cores.folders import core_folder, store_core
+from transplant.workflows.cores.folders import core_folder, promised_tensors, store_core
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.work import Work
 
@@ -76,6 +76,9 @@ def store_in_core(
         form: `lite` or `full`.
         trained: the module.
         record: domain, made, results and d_abi of the module.
+
+    Raises:
+        CorruptError: the core's tensors are not those that the library promises.
     """
     import torch
 
@@ -83,8 +86,10 @@ def store_in_core(
     from transplant.backbones.whole import load_whole
     from transplant.files.safetensors import hash_tensors
     from transplant.modules.tensors import load_tensors
+    from transplant.surgery.promised import check_bytes
 
     folder = core_folder(work, core.name, "--backbone")
+    promised = promised_tensors(work, folder)
     model, _ = load_whole(LayerCakeForCausalLM, str(folder), dtype="auto")
     inside = model.add_domain_module(module, form, 0)
     with torch.no_grad():
@@ -95,6 +100,8 @@ def store_in_core(
         made = hash_tensors(Path(scratch) / "model.safetensors")
         for file in folder.glob("*.safetensors"):
             for name, before in hash_tensors(file).items():
+                if promised is not None and name in promised:
+                    check_bytes(name, file, before.sha256, promised)
                 assert made[name] == before, f"{name} of the core changed"
         modules = {**module_records(work.library, core.name), module: record}
         return store_core(work, stored, Path(scratch), record["results"], modules=modules)

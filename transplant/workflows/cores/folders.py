@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.layercake.sizes import SIZES
-from transplant.errors import BackboneError, NotFoundError, foreign
+from transplant.errors import BackboneError, InputError, NotFoundError, foreign
 from transplant.library import KnownBackbone
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.library import Entry
+    from transplant.surgery.promised import Promised
 
 TOKENIZER_OF = "ref-gpt2"  # an untrained core needs one, and this one is always there
 
@@ -40,6 +42,20 @@ def core_folder(work: Work, name: str, option: str) -> Path:
             hint=ways if name in SIZES else "abi list --kind backbone; abi cores lists the sizes",
         )
     return stored
+
+
+def promised_tensors(work: Work, folder: Path) -> Promised | None:
+    """What the library promises of the tensors of a core that it holds; None for any other folder.
+
+    Raises:
+        CorruptError: its manifest, configuration or tokenizer is not as it was written.
+    """
+    name, stored = folder.resolve().name, None
+    with suppress(InputError):  # a folder's name need not be one that the library takes
+        stored = work.library.backbone_path(name) if work.library.holds_backbone(name) else None
+    if stored is None or stored.resolve() != folder.resolve():
+        return None
+    return work.library.find("backbone", name).manifest.tensors
 
 
 def make_untrained(work: Work, size: str, seed: int, module: str | None) -> Entry:
