@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 
 
 def main() -> None:
     """Imports the command line and runs it."""
+    if not os.environ.get("TERMINAL_WIDTH", "0").isdigit():
+        del os.environ["TERMINAL_WIDTH"]  # Typer would fail on it while it is imported
     try:
         from commands.app import main as run
     except KeyboardInterrupt:
+        if "--json" in sys.argv:
+            fields = ("expected", "found", "hint")
+            named = {"error": "InputError", "what": "interrupted", **dict.fromkeys(fields)}
+            print(json.dumps(named, indent=2))
         print("error interrupted", file=sys.stderr)
         sys.exit(1)
     run()

@@ -40,7 +40,10 @@ _QUOTED = re.compile(r"`([^`]+)`")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 OTHER_NAMES = {
     "activations": "--from-activations",
+    "device": "--device",
     "pair_on": "--data",
+    "registry": "--registry",
+    "seed": "--seed",
     "source": "--from",
     "train_tokens": "--tokens",
 }

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from types import FrameType
 from typing import Any
@@ -20,6 +21,8 @@ from commands.output import Output
 from transplant.errors import InputError, StorageError, TransplantError, first_line
 
 EXIT_ERROR, EXIT_USAGE, EXIT_NOT_PASSED = 1, 2, 3
+STREAMS = ("stdin", "stdout", "stderr")
+SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
 _NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
 
 
@@ -77,6 +80,8 @@ def run_fenced(
         code = work()
         out.flush()
         return code
+    except GeneratorExit:
+        raise
     except NotPassedError:
         return EXIT_NOT_PASSED
     except Abort:
@@ -90,11 +95,12 @@ def run_fenced(
         return EXIT_ERROR
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else EXIT_ERROR
-    except Exception as error:
+    except BaseException as error:  # a panic of a Rust extension is no Exception
         if _is_usage(error):
             return _usage(error, out, verb)
         if debug:
-            raise
+            with contextlib.suppress(OSError):
+                traceback.print_exception(error)
         out.error(in_flags(_named(error), flags or {}))
         return EXIT_ERROR
 
@@ -103,8 +109,9 @@ def run_fenced(
 def signals() -> Iterator[None]:
     """Inside the block SIGTERM cleans up as Ctrl-C does, and clean-up is not cut short.
 
-    The first signal raises. Those after it are noted while the work is being cleaned up; the third
-    ends the process at once.
+    So does SIGHUP. The first signal raises. Those after it are noted while the work is being
+    cleaned up; the third ends the process at once. What whoever started us wants ignored, as
+    `nohup` does, stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -115,13 +122,15 @@ def signals() -> Iterator[None]:
         nonlocal seen
         seen += 1
         if seen == 1:
-            raise TerminatedError if number == signal.SIGTERM else KeyboardInterrupt
+            raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
         if seen > 2:
             os._exit(EXIT_ERROR)
         with contextlib.suppress(OSError, ValueError, AttributeError):
             os.write(2, b"cleaning up; once more ends at once\n")
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    known = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
+    heard = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in heard}
     try:
         yield
     finally:
@@ -135,16 +144,30 @@ def check_streams() -> None:
     Raises:
         StorageError: stdout is closed: a result would be lost.
     """
-    if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    closed = {number: name for number, name in enumerate(STREAMS) if _is_closed(number)}
+    for number, name in closed.items():
+        # Left closed, its number would go to the next file of ours, and what is printed into that.
+        handle = os.open(os.devnull, os.O_RDWR)
+        if handle != number:
+            os.dup2(handle, number)
+            os.close(handle)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+    if "stdout" in closed.values():
         raise StorageError("stdout is closed", expected="somewhere to print the result")
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(
             AttributeError, ValueError
         ):  # a stream of a test, or a detached one
             stream.reconfigure(errors="backslashreplace")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _is_closed(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return True
+    return False
 
 
 def check_working_directory() -> None:
@@ -159,7 +182,7 @@ def check_working_directory() -> None:
         raise StorageError("the working directory is gone", hint="cd to one that exists") from error
 
 
-def _named(error: Exception) -> TransplantError:
+def _named(error: BaseException) -> TransplantError:
     """The named error of whatever was raised; a fault of abi where there is none."""
     if isinstance(error, TransplantError):
         return error
@@ -177,19 +200,17 @@ def _named(error: Exception) -> TransplantError:
     return FaultError(error)
 
 
-def _is_usage(error: Exception) -> bool:
+def _is_usage(error: BaseException) -> bool:
     """Whether it is Typer's own: the class is vendored and has no public name."""
     return hasattr(error, "exit_code") and hasattr(error, "format_message")
 
 
 def _usage(error: Any, out: Output, verb: str | None) -> int:
-    if not out.as_json:
-        from typer import rich_utils
-
-        rich_utils.rich_format_error(error)
+    text = " ".join(error.format_message().split()).rstrip(".")
+    if not text:  # no words at all: the help was printed
         return EXIT_USAGE
     help_of = f"abi {verb} --help" if verb else "abi --help"
-    out.error(InputError(error.format_message().rstrip("."), hint=help_of))
+    out.error(InputError(text, hint=help_of))
     return EXIT_USAGE
 
 

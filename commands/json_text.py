@@ -22,8 +22,8 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if isinstance(value, str):  # a path that is no UTF-8 is written as it is shown
-        return value.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    if isinstance(value, str):
+        return shown(value)
     if isinstance(value, Mapping):
         return {str(_plain(key)): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | range | set | frozenset):
@@ -31,3 +31,11 @@ def _plain(value: Any) -> Any:
     if callable(to_list := getattr(value, "tolist", None)):  # of NumPy and torch
         return _plain(to_list())
     return _plain(str(value))
+
+
+def shown(text: str) -> str:
+    """Text with what UTF-8 cannot hold as it is shown: bytes of a path, halves of a pair."""
+    try:
+        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    except UnicodeEncodeError:
+        return text.encode(errors="backslashreplace").decode()

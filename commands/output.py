@@ -64,11 +64,13 @@ class Output:
 
     def note(self, text: str) -> None:
         """Says on stderr what is going on."""
-        self.stderr.print(f"[dim]{escape(text)}[/dim]")
+        with contextlib.suppress(OSError):  # nobody reads it
+            self.stderr.print(f"[dim]{escape(text)}[/dim]")
 
     def warn(self, text: str) -> None:
         """Says on stderr what is wrong but does not stop the verb."""
-        self.stderr.print(f"[yellow]warning[/yellow] {escape(text)}", soft_wrap=True)
+        with contextlib.suppress(OSError):
+            self.stderr.print(f"[yellow]warning[/yellow] {escape(text)}", soft_wrap=True)
 
     def error(self, error: TransplantError) -> None:
         """Prints a named error: one line, or one JSON object under `--json`."""
@@ -77,7 +79,8 @@ class Output:
             with contextlib.suppress(OSError):
                 sys.stdout.write(to_json(error.as_dict(), 2) + "\n")
         line = Console(stderr=True, highlight=False, soft_wrap=True)
-        line.print(f"[bold red]error[/bold red] {escape(' '.join(str(error).split()))}")
+        with contextlib.suppress(OSError):
+            line.print(f"[bold red]error[/bold red] {escape(' '.join(str(error).split()))}")
 
     def confirm(self, question: str) -> None:
         """Asks on stderr; anything but a yes on stdin is a no.

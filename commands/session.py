@@ -14,6 +14,7 @@ import typer
 
 from commands.errors import flags_of
 from commands.fence import check_working_directory, run_fenced
+from commands.json_text import shown
 from commands.options.groups import grouped, parameters_of
 from commands.output import Output
 from transplant.workflows.work import OTHER_KINDS
@@ -186,6 +187,4 @@ def _as_plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return [_as_plain(item) for item in value]
     text = str(value) if isinstance(value, Path) else value
-    if isinstance(text, str):  # a path that is no UTF-8 can be stored as it is shown
-        return text.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return text
+    return shown(text) if isinstance(text, str) else text

@@ -68,9 +68,21 @@ class Registry:
 
     @classmethod
     def open(cls, root: Path | None = None) -> Registry:
-        """The registry at `root`, else at `$ABI_REGISTRY`, else in the user's data folder."""
+        """The registry at `root`, else at `$ABI_REGISTRY`, else in the user's data folder.
+
+        Raises:
+            StorageError: a path that leads nowhere, as `~nobody`.
+        """
         chosen = root or os.environ.get("ABI_REGISTRY") or platformdirs.user_data_dir("abi")
-        return cls(Path(chosen).expanduser().absolute())
+        try:
+            return cls(Path(chosen).expanduser().absolute())
+        except (RuntimeError, OSError) as error:  # no such user; the working directory is gone
+            raise StorageError(
+                f"the registry {chosen}",
+                expected="a folder",
+                found=str(error).rstrip("."),
+                hint="`registry`, an absolute path",
+            ) from error
 
     def entries(self, kind: str | None = None, backbone: str | None = None) -> list[Entry]:
         """Every readable artifact, sorted by backbone, kind, name and d_abi.

@@ -47,7 +47,8 @@ def test_a_usage_error_is_one_object_and_exit_2(words, abi) -> None:
     assert ran.code == 2
     assert {"error", "what", "hint"} <= ran.json.keys()
     assert "Traceback" not in ran.err
-    assert abi(*words).out == ""  # without --json stdout stays for results
+    plain = abi(*words)
+    assert (plain.out, len(plain.err.splitlines())) == ("", 1)  # stdout stays for results
 
 
 def test_rm_asks_on_a_terminal_alone(trained_abi) -> None:
@@ -67,8 +68,12 @@ def fenced(error: BaseException, capsys, **options) -> tuple[int, str, str]:
     return code, out, err
 
 
+class Panic(BaseException):
+    """What a Rust extension raises, which is no Exception."""
+
+
 @pytest.mark.parametrize(
-    "cause", [ZeroDivisionError("by zero"), RecursionError("deep"), KeyError("x")]
+    "cause", [ZeroDivisionError("by zero"), RecursionError("deep"), KeyError("x\ny"), Panic("x")]
 )
 def test_a_fault_is_named_as_one_with_the_version(cause, capsys) -> None:
     code, out, err = fenced(cause, capsys)
@@ -107,16 +112,22 @@ def test_a_result_that_was_printed_stays_the_only_object(capsys) -> None:
     assert json.loads(capsys.readouterr().out) == {"a": 1}
 
 
+def test_debug_shows_the_traceback_beside_the_object(trained_abi) -> None:
+    ran, plain = (trained_abi("list", "--json", "--kind", "x", *more) for more in (["--debug"], []))
+    assert (ran.code, ran.json) == (1, plain.json)
+    assert ("Traceback" in ran.err, "Traceback" in plain.err) == (True, False)
+
+
 def test_json_is_strict_and_numbers_stay_numbers() -> None:
     odd = {
         "nan": float("nan"), "inf": [np.inf, -1.5], "np": np.float32(0.5), "int": np.int64(3),
         "t": torch.tensor([1, 2]), "path": Path("a"), "bytes": os.fsdecode(b"\xff"),
-        3: (True, None),
+        "half": "\ud800", 3: (True, None),
     }  # fmt: skip
     found = json.loads(to_json(odd, 2), parse_constant=pytest.fail)
     assert found == {
         "nan": None, "inf": [None, -1.5], "np": 0.5, "int": 3, "t": [1, 2], "path": "a",
-        "bytes": "\\xff", "3": [True, None],
+        "bytes": "\\xff", "half": "\\ud800", "3": [True, None],
     }  # fmt: skip
 
 
@@ -140,6 +151,10 @@ def test_streams_and_folders_that_are_gone(tmp_path) -> None:
         f"{shell} list --json >&-": 1,
         f"{shell} list --json > /dev/full": 1,
         f"{shell} list --json 2>&-": 0,
+        f"{shell} list --json <&- 2>&-": 0,
+        f"{shell} list --json 2> /dev/full": 0,
+        f"{shell} list --registry '~no-such-user/r'": 1,
+        f"TERMINAL_WIDTH=x {shell} no-such-verb": 2,
         f"{shell} --help > /dev/full": 1,
         f"mkdir {gone} && cd {gone} && rmdir {gone} && {shell} list --json": 1,
         f"{shell} list --json < /dev/null | head -c 0": 0,
@@ -168,6 +183,54 @@ def test_a_signal_ends_in_one_object(number, trained_abi) -> None:
     out, err = running.communicate(timeout=120)
     assert (running.returncode, "Traceback" in err) == (1, False), err
     assert json.loads(out)["what"] in ("interrupted", "terminated")
+
+
+def test_an_error_that_stderr_does_not_take_is_one_object() -> None:
+    with open("/dev/full", "w") as full:
+        ran = run("show", "x@ref-gpt2", "--json", stdout=subprocess.PIPE, stderr=full,
+                  capture_output=False)  # fmt: skip
+    assert (ran.returncode, json.loads(ran.stdout)["error"]) == (1, "NotFoundError")
+
+
+def test_an_interruption_of_the_imports_is_one_object() -> None:
+    code = f"""
+import os, sys
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == "rich":
+            os.kill(os.getpid(), {int(signal.SIGINT)})
+sys.meta_path.insert(0, Interrupt())
+sys.argv = ["abi", "list", "--json"]
+from commands.entry import main
+main()
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ran.returncode, json.loads(ran.stdout)["what"]) == (1, "interrupted")
+    assert len(ran.stderr.splitlines()) == 1
+
+
+def test_what_was_closed_is_never_the_number_of_a_file_of_ours() -> None:
+    code = "import commands.fence as f; f.check_streams(); print(open('/dev/null').fileno())"
+    ran = subprocess.run(
+        ["bash", "-c", f'{sys.executable} -c "{code}" <&- 2>&-'], capture_output=True, text=True
+    )
+    assert int(ran.stdout) > 2
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    code = """
+import os, signal
+from commands.fence import signals
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with signals():
+    os.kill(os.getpid(), signal.SIGHUP); print("on")
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt:
+        print("ended")
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ran.stdout == "on\nended\n"
 
 
 def test_clean_up_is_not_cut_short() -> None:
