@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -22,6 +23,7 @@ from transplant.surgery.lora.folder import read_lora
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.match import match_lora
 from transplant.surgery.lora.merge import merged
+from transplant.surgery.lora.settings import LoraSettings
 from transplant.surgery.lora.update import LoraUpdate
 
 IDS = torch.arange(12)[None]
@@ -129,7 +131,24 @@ def test_every_key_has_its_place_and_every_place_its_key(tmp_path, backbone, cha
         ({"unheard_of": True}, "not known here.*unheard_of"),
         ({"bias": "some"}, "lora_only"),
         ({"r": 0}, "cannot be read"),
-        ({"target_modules": "(("}, "cannot be read"),
+        ({"target_modules": "(("}, "expected a regular expression"),
+        ({"rank_pattern": {"(a{9": 4, "[": 2}}, "expected a regular expression"),
+        ({"target_modules": 5}, "cannot be read.*in place of names"),
+        ({"target_modules": {"c_attn": 1}}, "cannot be read.*in place of names"),
+        ({"target_modules": ["c_attn", None]}, "cannot be read.*in place of names"),
+        ({"r": "8"}, "cannot be read.*a rank of '8'"),
+        ({"r": True}, "cannot be read"),
+        ({"r": None}, "cannot be read"),
+        ({"lora_alpha": None}, "cannot be read.*an alpha of None"),
+        ({"lora_alpha": "x"}, "cannot be read"),
+        ({"lora_alpha": float("nan")}, "NaN is not JSON"),
+        ({"alpha_pattern": {"c_attn": float("inf")}}, "Infinity is not JSON"),
+        ({"rank_pattern": [1]}, "cannot be read.*in place of numbers by pattern"),
+        ({"use_rslora": "false"}, "cannot be read.*in place of true or false"),
+        ({"layers_to_transform": ["0"]}, "cannot be read.*in place of numbers"),
+        ({"base_model_name_or_path": 7}, "cannot be read.*in place of a name"),
+        ({"bias": ["none"]}, "lora_only"),
+        ({"init_lora_weights": {"a": 1}}, "has changed"),
         ({"target_modules": ["c_fc"]}, "have no place"),
         ({"target_modules": ["nowhere"]}, "have no place"),
         ({"rank_pattern": {"h.0.*": 4}}, "against"),
@@ -172,3 +191,28 @@ def test_reading_needs_no_peft(tmp_path):
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.split() == ["4"]
+
+
+@pytest.mark.parametrize("key", ["rank_pattern", "alpha_pattern", "target_modules", "layers"])
+def test_a_pattern_that_takes_forever_is_refused_in_time(tmp_path, backbone, key):
+    endless = r"((.|[a-z])+)+[0-9]{3}"
+    config = {key: {endless: 2}} if "pattern" in key else {key: endless}
+    if key == "layers":
+        config = {"layers_pattern": endless, "layers_to_transform": [0]}
+    began = time.monotonic()
+    with pytest.raises(InputError, match="takes too long on 'transformer.h"):
+        match_lora(read_lora(write_folder(tmp_path, **config)), backbone)
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ["c_attn", "h.0.attn.c_attn", r"h\.[01]\.attn", "attn.*", "x|c_attn", "C_ATTN", "h.1"],
+)
+def test_patterns_match_as_peft_matches_them(pattern, backbone):
+    from peft.utils.other import get_pattern_key
+
+    settings = LoraSettings(rank=2, alpha=1.0, rank_pattern={"other": 3, pattern: 4})
+    for name, _ in backbone.model.named_modules():
+        assert settings.rank_of(name) == (4 if get_pattern_key([pattern], name) != name
+                                          or name == pattern else 2), name  # fmt: skip

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import re
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from transplant.errors import CorruptError, InputError, NotFoundError, NumericalError
+from transplant.errors import CorruptError, InputError, NotFoundError, NumericalError, foreign
+from transplant.files import strict_json
+from transplant.files.plain import read_plain
+from transplant.surgery.lora.patterns import check_pattern
 from transplant.surgery.lora.settings import BIASES, LoraSettings
 
 CONFIG, WEIGHTS, PICKLED = "adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"
 PREFIX = "base_model.model."
+MAX_CONFIG = 1 << 24  # bytes
+Number = TypeVar("Number", int, float)
 PLAIN_STARTS = (None, True, False, "gaussian", "orthogonal", "eva")
 """Ways to start a pair that leave the backbone's weights as they are."""
 REFUSED = {
@@ -72,17 +75,18 @@ def read_lora(path: Path) -> LoraFolder:
             found="no such folder" if not path.is_dir() else f"no {CONFIG}",
             hint="the folder that PEFT's save_pretrained wrote",
         )  # fmt: skip
-    raw = (path / CONFIG).read_bytes()
+    with foreign(f"{path / CONFIG} cannot be read", CorruptError):
+        raw = read_plain(path / CONFIG, MAX_CONFIG, follow=True)
     settings = read_settings(raw, path / CONFIG)
     file = path / WEIGHTS
     if not file.is_file():
         _refuse_missing(path)
-    try:
+    with foreign(f"{file}", CorruptError, expected="safetensors"):
         tensors = load_file(file)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CorruptError(f"{file}", expected="safetensors", found=error) from error
     for name, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
+        if not tensor.is_floating_point():
+            raise CorruptError(f"{file}: {name}", expected="numbers", found=tensor.dtype)
+        if not torch.isfinite(tensor.float()).all():
             raise NumericalError(f"{file}: {name} holds NaN or infinity")
     return LoraFolder(
         path, settings, _own_names(tensors, file), hashlib.sha256(raw).hexdigest(),
@@ -92,31 +96,27 @@ def read_lora(path: Path) -> LoraFolder:
 
 def read_settings(raw: bytes, file: Path) -> LoraSettings:
     """Checks what PEFT wrote into `adapter_config.json` and takes what is needed of it."""
-    try:
-        stored = json.loads(raw)
-    except ValueError as error:
-        raise CorruptError(f"{file}: {error}", expected="JSON") from error
+    with foreign(f"{file}", CorruptError, expected="JSON"):
+        stored = strict_json.parse(raw.decode())
     if not isinstance(stored, dict):
         raise CorruptError(f"{file}", expected="a JSON object", found=type(stored).__name__)
     _refuse(stored, file)
-    try:
+    with foreign(f"{file}: a setting that cannot be read", CorruptError):
         return LoraSettings(
             rank=_positive(stored["r"]),
-            alpha=float(stored.get("lora_alpha", 8)),
-            rank_pattern={k: _positive(v) for k, v in (stored.get("rank_pattern") or {}).items()},
-            alpha_pattern={k: float(v) for k, v in (stored.get("alpha_pattern") or {}).items()},
-            stabilised=bool(stored.get("use_rslora")),
+            alpha=_finite(stored.get("lora_alpha", 8)),
+            rank_pattern=_by_pattern(stored.get("rank_pattern"), _positive),
+            alpha_pattern=_by_pattern(stored.get("alpha_pattern"), _finite),
+            stabilised=_flag(stored.get("use_rslora")),
             targets=_names(stored.get("target_modules")) or None,
             excluded=_names(stored.get("exclude_modules")),
             layers=_numbers(stored.get("layers_to_transform")),
-            layers_pattern=_listed(stored.get("layers_pattern")),
+            layers_pattern=tuple(map(check_pattern, _listed(stored.get("layers_pattern")))),
             saved_modules=_listed(stored.get("modules_to_save")),
             bias=stored.get("bias") or "none",
-            pair_bias=bool(stored.get("lora_bias")),
-            base=stored.get("base_model_name_or_path"),
+            pair_bias=_flag(stored.get("lora_bias")),
+            base=_text(stored.get("base_model_name_or_path")),
         )
-    except (KeyError, TypeError, ValueError, AttributeError, re.error) as error:
-        raise CorruptError(f"{file}: a setting that cannot be read", found=repr(error)) from error
 
 
 def _refuse(stored: Mapping[str, Any], file: Path) -> None:
@@ -170,25 +170,54 @@ def _own_names(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
 
 
 def _positive(value: Any) -> int:
-    if isinstance(value, bool) or int(value) != value or value < 1:
+    if type(value) not in (int, float) or int(value) != value or value < 1:
         raise ValueError(f"a rank of {value!r}")
     return int(value)
 
 
+def _finite(value: Any) -> float:
+    if type(value) not in (int, float) or not math.isfinite(value):
+        raise ValueError(f"an alpha of {value!r}")
+    return float(value)
+
+
+def _flag(value: Any) -> bool:
+    if value not in (None, True, False) or type(value) is int:
+        raise TypeError(f"{value!r} in place of true or false")
+    return bool(value)
+
+
+def _text(value: Any) -> str | None:
+    if not (value is None or isinstance(value, str)):
+        raise TypeError(f"{value!r} in place of a name")
+    return value
+
+
+def _by_pattern(stored: Any, number: Callable[[Any], Number]) -> dict[str, Number]:
+    if stored is None:
+        return {}
+    if not isinstance(stored, dict):
+        raise TypeError(f"{stored!r} in place of numbers by pattern")
+    return {check_pattern(pattern): number(value) for pattern, value in stored.items()}
+
+
 def _names(stored: Any) -> tuple[str, ...] | str:
-    if isinstance(stored, str):
-        re.compile(stored)
-        return stored
-    return _listed(stored)
+    return check_pattern(stored) if isinstance(stored, str) else _listed(stored)
 
 
 def _listed(stored: Any) -> tuple[str, ...]:
     if stored is None:
         return ()
-    return (stored,) if isinstance(stored, str) else tuple(map(str, stored))
+    names = [stored] if isinstance(stored, str) else stored
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"{stored!r} in place of names")
+    return tuple(names)
 
 
 def _numbers(stored: Any) -> tuple[int, ...]:
     if stored is None:
         return ()
-    return (stored,) if isinstance(stored, int) else tuple(map(int, stored))
+    numbers = stored if isinstance(stored, list) else [stored]
+    if not all(type(number) is int for number in numbers):
+        raise TypeError(f"{stored!r} in place of numbers")
+    return tuple(numbers)

@@ -8,9 +8,10 @@ LoRA: Hu et al. 2021, arXiv:2106.09685; rsLoRA: Kalajdzievski 2023, arXiv:2312.0
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+from transplant.surgery.lora.patterns import Matcher
 
 ALL_LINEAR = "all-linear"
 BIASES = ("none", "lora_only", "all")
@@ -46,14 +47,16 @@ class LoraSettings:
     """Whether B has a bias of its own."""
     base: str | None = None
     """The backbone that it was trained on, as its maker called it."""
+    matcher: Matcher = field(default_factory=Matcher, compare=False, repr=False)
+    """What matches its patterns."""
 
     def rank_of(self, module: str) -> int:
         """The rank of the pair on a module."""
-        return self.rank_pattern.get(_named_by(self.rank_pattern, module), self.rank)
+        return self.rank_pattern.get(self._named_by(self.rank_pattern, module), self.rank)
 
     def scale_of(self, module: str) -> float:
         """What B A of a module is multiplied with."""
-        alpha = self.alpha_pattern.get(_named_by(self.alpha_pattern, module), self.alpha)
+        alpha = self.alpha_pattern.get(self._named_by(self.alpha_pattern, module), self.alpha)
         rank = self.rank_of(module)
         return alpha / (math.sqrt(rank) if self.stabilised else rank)
 
@@ -65,31 +68,32 @@ class LoraSettings:
 
     def is_target(self, module: str) -> bool:
         """Whether the settings name this module as one to adapt; with `all-linear`, any."""
-        if self.is_whole(module) or (self.excluded and _matches(self.excluded, module)):
+        if self.is_whole(module) or (self.excluded and self._matches(self.excluded, module)):
             return False
         if self.targets is None:
             return False
         if isinstance(self.targets, str):
-            return self.targets == ALL_LINEAR or _matches(self.targets, module)
-        return _matches(self.targets, module) and (not self.layers or self._in_layers(module))
+            return self.targets == ALL_LINEAR or self._matches(self.targets, module)
+        in_layers = not self.layers or self._in_layers(module)
+        return in_layers and self._matches(self.targets, module)
 
     def _in_layers(self, module: str) -> bool:
         lists = self.layers_pattern or (r"[^.]*",)
         for name in lists:
-            found = re.match(rf"(?:^|.*?\.){name}\.(\d+)\.", module)
+            found = self.matcher.match(rf"(?:^|.*?\.){name}\.(\d+)\.", module)
             if found:
                 return int(found[1]) in self.layers
         return False
 
+    def _matches(self, names: tuple[str, ...] | str, module: str) -> bool:
+        """Names are whole, or the end of a module's name; a single text is a regular expression."""
+        if isinstance(names, str):
+            return self.matcher.match(names, module, whole=True) is not None
+        return any(module == name or module.endswith(f".{name}") for name in names)
 
-def _matches(names: tuple[str, ...] | str, module: str) -> bool:
-    """Names are whole, or the end of a module's name; a single text is a regular expression."""
-    if isinstance(names, str):
-        return re.fullmatch(names, module) is not None
-    return any(module == name or module.endswith(f".{name}") for name in names)
-
-
-def _named_by(patterns: Mapping[str, object], module: str) -> str:
-    """The first pattern that ends a module's name; the name itself where none does."""
-    fitting = (key for key in patterns if re.match(rf"(.*\.)?({key})$", module))
-    return next(fitting, module)
+    def _named_by(self, patterns: Mapping[str, object], module: str) -> str:
+        """The first pattern that ends a module's name; the name itself where none does."""
+        for key in patterns:
+            if self.matcher.match(rf"(.*\.)?({key})$", module):
+                return key
+        return module

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
-from transplant.errors import CorruptError
+from transplant.errors import CorruptError, foreign
 
 ADAPTED = (nn.Linear, Conv1D, nn.Embedding)
 A, B, B_BIAS = "lora_A.weight", "lora_B.weight", "lora_B.bias"
@@ -69,7 +69,7 @@ class LoraUpdate:
             raise CorruptError("the record of an adapter", expected="scales by module")
         left = dict(tensors)
         whole = {n.removeprefix(WHOLE): left.pop(n) for n in tensors if n.startswith(WHOLE)}
-        try:
+        with foreign("an adapter lacks a tensor, or a scale is no number", CorruptError):
             pairs = {
                 name: Pair(
                     left.pop(f"{name}.{A}"), left.pop(f"{name}.{B}"),
@@ -77,8 +77,6 @@ class LoraUpdate:
                 )
                 for name, scale in scales.items()
             }  # fmt: skip
-        except KeyError as error:
-            raise CorruptError("an adapter lacks a tensor", expected=error.args[0]) from error
         if left:
             raise CorruptError("an adapter has a tensor without a scale", found=sorted(left)[:3])
         return cls(pairs, whole)
