@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transplant.errors import InputError
 from transplant.workflows.cores.folders import core_folder
 from transplant.workflows.work import Work
-
-if TYPE_CHECKING:
-    pass
 
 
 def paste_report(
@@ -38,5 +34,5 @@ def paste_report(
         "from": source,
         "to": to,
         "pass": all(verdict.passed for verdict in verdicts),
-        "modules": [{**dataclasses.asdict(v), "pass": v.passed} for v in verdicts],
+        "modules": [verdict.as_dict() for verdict in verdicts],
     }
