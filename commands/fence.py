@@ -23,7 +23,9 @@ from transplant.errors import InputError, StorageError, TransplantError, first_l
 EXIT_ERROR, EXIT_USAGE, EXIT_NOT_PASSED = 1, 2, 3
 STREAMS = ("stdin", "stdout", "stderr")
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-_NO_MEMORY = ("can't allocate memory", "out of memory", "not enough memory")
+_NO_MEMORY = (
+    "can't allocate memory", "out of memory", "not enough memory", "size calculation overflowed"
+)  # fmt: skip
 
 
 class NotPassedError(Exception):
@@ -44,15 +46,17 @@ class Fenced(TyperGroup):
         """Parses the words, runs the verb and exits with its code."""
         words = [*(sys.argv[1:] if args is None else args)]
 
+        verb = words[0] if words and words[0] in self.commands else None
+
         def run() -> int:
             code = super(Fenced, self).main(
-                args=args, prog_name=prog_name, complete_var=complete_var, standalone_mode=False,
+                args=_json_first(words) if verb else args, prog_name=prog_name,
+                complete_var=complete_var, standalone_mode=False,
                 windows_expand_args=windows_expand_args, **extra,
             )  # fmt: skip
             return code if isinstance(code, int) else 0
 
         out = Output(as_json="--json" in words)
-        verb = words[0] if words and words[0] in self.commands else None
         code = run_fenced(run, out, debug="--debug" in words, verb=verb)
         if not standalone_mode:
             return code
@@ -198,6 +202,13 @@ def _named(error: BaseException) -> TransplantError:
         what = f"the disk is full:{where or ' stdout'}" if full else f"cannot use{where}"
         return StorageError(what, found=error.strerror)
     return FaultError(error)
+
+
+def _json_first(words: list[str]) -> list[str]:
+    """The same words with `--json` behind the verb: no option before it takes it for its value."""
+    end = words.index("--") if "--" in words else len(words)
+    moved = ["--json"] if "--json" in words[:end] else []
+    return [words[0], *moved, *(word for word in words[1:end] if word != "--json"), *words[end:]]
 
 
 def _is_usage(error: BaseException) -> bool:

@@ -123,7 +123,9 @@ def write_json(path: Path, data: Any) -> None:
 
     Raises:
         StorageError: the disk refused.
+        InputError: something else has that name.
     """
+    check_writable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f".{path.name}.partial")
@@ -144,10 +146,13 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
         InputError: something of another sort has that name.
         StorageError: it may not be written to.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise InputError(f"cannot write {path}", expected="a plain file", found="a device or pipe")
     if path.exists() and path.is_dir() != folder:
         kind = ("a file", "a folder")
         raise InputError(f"cannot write {path}", expected=kind[folder], found=kind[not folder])
-    existing = next((p for p in (path, *path.absolute().parents) if p.exists()), Path("/"))
+    above = path.absolute().parents
+    existing = next((p for p in ((path, *above) if folder else above) if p.exists()), Path("/"))
     if not existing.is_dir() and existing != path:
         raise InputError(f"cannot write {path}", expected="a folder above it", found=str(existing))
     if not os.access(existing, os.W_OK):

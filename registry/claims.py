@@ -9,24 +9,25 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import hashlib
 import json
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from transplant.errors import ExistsError, StorageError
+from transplant.errors import CorruptError, ExistsError, StorageError
+from transplant.files.plain import check_inside, read_plain
 
 FOLDER = ".claims"
-LEAST_FREE = 1 << 20  # bytes: a manifest and a small module
+_LONGEST = 200  # bytes of a file's name; a longer one is cut and ends in a hash
 
 _held: dict[Path, FileLock] = {}
 
 
-def claim(root: Path, places: Sequence[Path], what: str) -> None:
+def claim(root: Path, places: Sequence[Path], what: str) -> list[Path]:
     """Takes places of a registry for this process; those that it has already stay taken.
 
     Args:
@@ -34,16 +35,22 @@ def claim(root: Path, places: Sequence[Path], what: str) -> None:
         places: folders of artifacts, relative to the root.
         what: the artifact's name, for the message.
 
+    Returns:
+        Those that it did not have yet.
+
     Raises:
         ExistsError: another process is making an artifact of that name.
         StorageError: the root cannot be written.
+        CorruptError: the folder of claims is a link.
     """
+    taken = []
     for place in places:
         file = _file_of(root, place)
         if file in _held:
             continue
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            check_inside(root.absolute(), file.parent)
             lock = FileLock(file, timeout=0)
             lock.acquire()
         except Timeout as error:
@@ -58,35 +65,18 @@ def claim(root: Path, places: Sequence[Path], what: str) -> None:
                 hint="`registry`, a folder that you may write to",
             ) from error
         _held[file] = lock
+        taken.append(place)
         who = {"process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
         with contextlib.suppress(OSError):
-            _note_of(file).write_text(json.dumps(who))
+            _note_of(file).unlink(missing_ok=True)  # of a crash; never written through a link
+            with _note_of(file).open("x") as note:
+                json.dump(who, note)
+    return taken
 
 
 def release(root: Path, place: Path) -> None:
     """Gives a place back, where this process holds it."""
     _release(_file_of(root, place))
-
-
-def check_room(root: Path, needed: int) -> None:
-    """Refuses work whose result the disk has no room for.
-
-    Args:
-        root: of the registry.
-        needed: the bytes that will be written, as far as they are known.
-
-    Raises:
-        StorageError: less is free.
-    """
-    existing = next(folder for folder in (root, *root.parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
-    if free < max(needed, LEAST_FREE):
-        raise StorageError(
-            f"the disk of {root} is too full",
-            expected=f"{max(needed, LEAST_FREE):,} bytes free",
-            found=f"{free:,} bytes",
-            hint="`rm('NAME')`, or a `registry` on another disk",
-        )
 
 
 def release_all(root: Path | None = None) -> None:
@@ -103,24 +93,29 @@ def _release(file: Path) -> None:
     lock = _held.pop(file, None)
     if lock is None:
         return
+    for gone in (_note_of(file), file):
+        with contextlib.suppress(OSError):  # while it is held: whoever opens it later makes it anew
+            gone.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
-        _note_of(file).unlink(missing_ok=True)
         lock.release()
-        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
         file.parent.rmdir()
 
 
 def _file_of(root: Path, place: Path) -> Path:
-    return Path(os.path.abspath(root)) / FOLDER / f"{'+'.join(place.parts)}.lock"
+    name = "+".join(place.parts)
+    if len(name) > _LONGEST:
+        name = f"{name[:_LONGEST]}+{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    return Path(os.path.abspath(root)) / FOLDER / f"{name}.lock"
 
 
 def _note_of(file: Path) -> Path:
-    return file.with_suffix(".json")
+    return file.with_name(file.name.removesuffix(".lock") + ".json")
 
 
 def _holder(file: Path) -> str:
     try:
-        who = json.loads(_note_of(file).read_text())
+        who = json.loads(read_plain(_note_of(file), 1 << 12))
         return f"process {who['process']}, since {who['since']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, CorruptError, ValueError, KeyError, TypeError):
         return "another process"

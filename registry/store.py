@@ -29,7 +29,8 @@ from transplant.errors import (
     StorageError,
 )
 from transplant.files import safetensors
-from transplant.files.plain import check_inside, check_plain, check_root, real
+from transplant.files.plain import check_inside, check_plain, check_root, expand, real
+from transplant.files.room import check_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,12 +76,12 @@ class Registry:
         """
         chosen = root or os.environ.get("ABI_REGISTRY") or platformdirs.user_data_dir("abi")
         try:
-            return cls(Path(chosen).expanduser().absolute())
-        except (RuntimeError, OSError) as error:  # no such user; the working directory is gone
+            return cls(expand(chosen).absolute())
+        except (InputError, OSError) as error:  # no such user; the working directory is gone
             raise StorageError(
                 f"the registry {chosen}",
                 expected="a folder",
-                found=str(error).rstrip("."),
+                found=str(error),
                 hint="`registry`, an absolute path",
             ) from error
 
@@ -361,8 +362,16 @@ class Registry:
         for place in places:
             if (self.reference / place / MANIFEST).exists():
                 raise ExistsError(f"{name} ships with abi", hint="another `name`")
-        claims.check_room(self.root, needed)
-        claims.claim(self.root, places, name if backbone is None else f"{name}@{backbone}")
+        check_room(self.root, needed, "`rm('NAME')`, or a `registry` on another disk")
+        what = name if backbone is None else f"{name}@{backbone}"
+        taken = claims.claim(self.root, places, what)
+        try:  # once more: another run may have ended in between
+            if taken and not replace:
+                self.check_free(kinds, name, backbone, d_abi)
+        except BaseException:
+            for place in taken:
+                claims.release(self.root, place)
+            raise
 
     def release(self) -> None:
         """Give back every name that was taken and not written."""

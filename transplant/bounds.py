@@ -29,6 +29,15 @@ def above(config: object, bound: float, *fields: str) -> None:
     _check(config, fields, lambda value: bound < value < math.inf, f"a number above {bound:g}")
 
 
+def at_most(config: object, most: int, *fields: str) -> None:
+    """Refuses a field above a number: no machine holds what it asks for.
+
+    Raises:
+        InputError: it names the field, the bound and what was found.
+    """
+    _check(config, fields, lambda value: value <= most, f"at most {most:,}")
+
+
 def _check(
     config: object, fields: tuple[str, ...], holds: Callable[[float], bool], expected: str
 ) -> None:

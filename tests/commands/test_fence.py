@@ -16,7 +16,7 @@ import torch
 
 from commands.fence import EXIT_ERROR, run_fenced
 from commands.json_text import to_json
-from commands.output import Output, check_writable
+from commands.output import Output, check_writable, write_json
 from transplant.errors import InputError, StorageError
 
 ABI = [sys.executable, "-c", "from commands.entry import main; main()"]
@@ -40,6 +40,8 @@ def run(*words: str, **options) -> subprocess.CompletedProcess[str]:
         ("rm",),
         ("list", "--seed", "-1"),
         ("--no-such-option",),
+        ("list", "--kind"),
+        ("calibrate", "--from-activations", "a"),
     ],
 )
 def test_a_usage_error_is_one_object_and_exit_2(words, abi) -> None:
@@ -139,6 +141,10 @@ def test_places_that_cannot_be_written_are_refused(tmp_path) -> None:
         check_writable(tmp_path)
     with pytest.raises(InputError, match="a file"):
         check_writable(tmp_path / "file", folder=True)
+    with pytest.raises(InputError, match="a device"):
+        check_writable(Path(os.devnull))
+    with pytest.raises(InputError, match="a device"):
+        write_json(Path(os.devnull), {})
     with pytest.raises(InputError, match="a folder above"):
         check_writable(tmp_path / "file" / "out.json")
 

@@ -13,7 +13,7 @@ import pytest
 from registry import Manifest, Registry, claims
 from registry.store import REFERENCE
 from tests.registry.stored import WEIGHTS
-from transplant.errors import ExistsError, InputError, StorageError
+from transplant.errors import CorruptError, ExistsError, InputError, StorageError
 
 TAKE = """
 import sys
@@ -67,6 +67,57 @@ def test_a_claim_is_given_back_with_the_write_and_leaves_nothing(
         library.claim(*place)
     library.claim(*place, replace=True)
     claims.release(tmp_path, library.find(*_named(manifest)).path.relative_to(tmp_path))
+
+
+def test_a_name_that_was_written_before_the_claim_was_had_is_taken(
+    tmp_path: Path, make: Callable[..., Manifest], monkeypatch
+) -> None:
+    library, manifest = Registry(tmp_path), make()
+    place = (manifest.kind,), manifest.name, manifest.backbone.id, manifest.d_abi
+    plain = claims.claim
+
+    def other_ends_then_claim(*args):
+        library.write(manifest, WEIGHTS)
+        return plain(*args)
+
+    monkeypatch.setattr(claims, "claim", other_ends_then_claim)
+    with pytest.raises(ExistsError, match="already"):
+        library.claim(*place)
+    assert not (tmp_path / claims.FOLDER).exists()
+
+
+def test_a_claim_writes_through_no_link_and_waits_for_no_pipe(tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    outside.mkdir()
+    root.mkdir()
+    (root / claims.FOLDER).symlink_to(outside)
+    with pytest.raises(CorruptError, match="link"):
+        Registry(root).claim(("module",), "a", "b", 4)
+    assert not [*outside.iterdir()]
+    (root / claims.FOLDER).unlink()
+    (root / claims.FOLDER).mkdir()
+    (outside / "mine").write_text("mine")
+    note = root / claims.FOLDER / "b+d4+module+a.json"
+    note.symlink_to(outside / "mine")
+    Registry(root).claim(("module",), "a", "b", 4)
+    assert (outside / "mine").read_text() == "mine"
+    assert "process" in note.read_text()
+    Registry(root).release()
+    with hold(root) as other:
+        note = next((root / claims.FOLDER).glob("*module*.json"))
+        note.unlink()
+        os.mkfifo(note)
+        with pytest.raises(ExistsError, match="another process"):
+            Registry(root).claim(("module",), "tales", "b", 4)
+        other.kill()
+
+
+def test_the_longest_names_can_be_claimed(tmp_path: Path) -> None:
+    library, longest = Registry(tmp_path), "n" * 128
+    library.claim(("module", "interface"), longest, f"{longest[:120]}/{longest[:120]}", 4)
+    assert len([*(tmp_path / claims.FOLDER).glob("*.lock")]) == 2
+    library.release()
+    assert not (tmp_path / claims.FOLDER).exists()
 
 
 def _named(manifest):

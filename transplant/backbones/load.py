@@ -18,6 +18,7 @@ from transplant.backbones.remembered import Checked, Memory
 from transplant.backbones.view import Backbone
 from transplant.backbones.whole import check_finite, check_fits, load_whole, quiet
 from transplant.errors import BackboneError, InputError, foreign
+from transplant.files.plain import expand
 from transplant.text.windows import Window
 
 CAUSAL_FAMILIES = (
@@ -68,7 +69,7 @@ def load_backbone(
         raise InputError("unknown dtype", expected=f"one of {sorted(DTYPES)}", found=dtype)
     _check_device(device)
     source = str(path or name)
-    folder = Path(source).expanduser()
+    folder = expand(source)
     memory = Memory(remembered, folder.resolve() if folder.is_dir() else None)
     state = memory.state()
     known = memory.recall(state)
@@ -138,7 +139,7 @@ def _load(files: _Files, *, checked: bool) -> tuple[Any, Any, list[str]]:
     Where the folder was checked before, it is not looked through again.
     """
     source, revision = files.source, files.revision
-    folder = Path(source).expanduser()
+    folder = expand(source)
     with (
         quiet(),
         foreign(f"cannot load backbone {source!r}", BackboneError, expected=LOADABLE, hint=LIST),

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from transplant.errors import CorruptError, StorageError
+from transplant.errors import CorruptError, InputError, StorageError
 
 MAX_FILE = 1 << 30
 """Bytes of a file that is read whole: a tokenizer's, at most."""
@@ -77,6 +77,18 @@ def check_inside(root: Path, folder: Path) -> None:
         raise CorruptError(
             f"{folder} is reached through a link", expected=f"a folder of {root}", found=found
         )
+
+
+def expand(path: str | Path) -> Path:
+    """A path with `~` and `~user` replaced by home folders.
+
+    Raises:
+        InputError: no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"the path {path}", expected="a home folder", found="none") from error
 
 
 def real(path: Path) -> Path:

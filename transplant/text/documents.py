@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from transplant.errors import CorpusError, InputError, foreign
+from transplant.files.plain import expand
 from transplant.text import builtin, limits
 from transplant.text.dedup import drop_near_duplicates
 from transplant.text.files import UNDERSTOOD, check_file, list_files, read_file
@@ -147,7 +148,7 @@ def _iterate(reading: _Source) -> Iterator[Row]:
         for name, text in builtin.BUILTIN[source]():
             yield text, name
         return
-    path = Path(source).expanduser()
+    path = expand(source)
     if not source.strip():
         raise CorpusError(f"no such corpus: {source!r}", hint=f"give {SOURCES_HINT}")
     if path.is_dir():

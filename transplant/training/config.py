@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transplant.bounds import above, at_least
+from transplant.bounds import above, at_least, at_most
 from transplant.errors import InputError
+
+WIDEST = 1 << 20  # of a shared space; backbones are narrower than 1 << 15
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "d_abi", "steps", "batch", "train_tokens", "evaluate_every", "patience")
         at_least(self, 2, "window")
+        at_most(self, WIDEST, "d_abi")
         above(self, 0, "learning_rate")
         if not 0 <= self.warmup < 1:
             raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)

@@ -49,10 +49,13 @@ def plan_job(work: Work, job: PasteJob) -> PastePlan:
 
     Raises:
         NotFoundError: a core is missing.
+        ExistsError: the name is taken.
         InputError, CorruptError: as `plan_paste`; a stored source is not as it was written.
     """
     from transplant.surgery.paste import plan_paste
 
+    if job.out is None and job.name is not None:  # before cores are made for it
+        work.library.check_free(("backbone",), job.name, None, None)
     _make_missing(work, job)
     donor = core_folder(work, job.source, "--from")
     target = core_folder(work, job.to, "--to")

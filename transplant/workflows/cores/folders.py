@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.layercake.sizes import SIZES
 from transplant.errors import BackboneError, InputError, NotFoundError, foreign
+from transplant.files.plain import expand
 from transplant.library import KnownBackbone
 from transplant.workflows.work import Work
 
@@ -27,7 +28,7 @@ def core_folder(work: Work, name: str, option: str) -> Path:
         NotFoundError: there is none; the message names the two ways on.
     """
     if name.startswith((".", "~")) or "/" in name:
-        folder = Path(name).expanduser()
+        folder = expand(name)
         if not folder.is_dir():
             raise NotFoundError(f"{option} {name}: no such folder", hint="abi cores")
         return folder
