@@ -15,10 +15,10 @@ STAMP := $(VENV)/.setup-complete
 UNFINISHED := $(VENV)/.setup-unfinished
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check lint format types imports bench clean
+.PHONY: help setup demo test test-bits check lint format types imports bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## make .venv and install the project with every tool
 
@@ -50,6 +50,11 @@ demo: $(STAMP) ## a whole move on the shipped backbones, with its controls
 # One thread per process: two test processes with two threads each slow one another down.
 test: $(STAMP) ## the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+# Other instructions round otherwise: what compares bits must not rest on those of one processor.
+test-bits: $(STAMP) ## the tests that compare bits, as an older processor computes
+	OMP_NUM_THREADS=1 ATEN_CPU_CAPABILITY=default ONEDNN_MAX_CPU_ISA=AVX2 \
+	  $(BIN)/python -m pytest $(PYTEST_ARGS) -m bits
 
 check: lint format types imports ## every static check
 

@@ -40,6 +40,12 @@ def write_document(seed: int) -> str:
     return " ".join(sentence() for _ in range(15))
 
 
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    """Draws without a generator are the same in any order of the tests."""
+    torch.manual_seed(0)
+
+
 @pytest.fixture(scope="session")
 def tiny_texts() -> tuple[str, ...]:
     """The texts of the tiny corpus: synthetic, each distinct."""

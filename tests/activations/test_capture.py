@@ -22,6 +22,8 @@ from transplant.training.config import TrainConfig
 from transplant.training.loop import train_module
 from transplant.training.rows import FileRows
 
+pytestmark = pytest.mark.bits
+
 FAMILIES = ("gpt2", "llama", "t5")
 ALL = tuple(range(LAYERS + 1))
 

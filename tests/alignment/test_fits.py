@@ -14,6 +14,8 @@ from transplant.alignment.tokens import SharedTokens
 from transplant.alignment.unembedding import fit_output_map
 from transplant.errors import InputError, NumericalError, ShapeError
 
+pytestmark = pytest.mark.bits
+
 
 def moments_of(x, y, parts=1):
     moments = CrossMoments(x.shape[1], y.shape[1])

@@ -10,6 +10,8 @@ from transplant.backbones.layercake import FORMS, build_core
 from transplant.backbones.layercake.forms import choose_heads
 from transplant.errors import InputError
 
+pytestmark = pytest.mark.bits
+
 
 @pytest.mark.parametrize("router", [False, True])
 @pytest.mark.parametrize("form", FORMS)

@@ -15,6 +15,8 @@ from transplant.errors import ShapeError
 from transplant.modules.core import untrained_in_core
 from transplant.modules.forms import CORE_FORMS, FullModule, LiteModule, module_from_tensors
 
+pytestmark = pytest.mark.bits
+
 
 def test_every_form_of_a_core_has_its_domain_module():
     assert [*CORE_FORMS] == [*FORMS] == [*FORM_NAMES]

@@ -9,6 +9,8 @@ from tests.backbones.layercake_cores import draw_ids, logits_of, tiny_core
 from transplant.backbones.layercake import LayerCakeForCausalLM
 from transplant.surgery.paste import paste, plan_paste
 
+pytestmark = pytest.mark.bits
+
 
 @pytest.mark.parametrize("router", [False, True])
 @pytest.mark.parametrize("shard_size", ["1GB", "20KB"])

@@ -14,6 +14,8 @@ from transplant.surgery.flips import flips
 from transplant.surgery.paste import paste, plan_paste
 from transplant.surgery.verify import FAIL, NOT_SENSITIVE, PASS, verify_paste
 
+pytestmark = pytest.mark.bits
+
 PREFIX = "model.domain_modules.tales."
 
 

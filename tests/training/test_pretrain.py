@@ -20,6 +20,8 @@ from transplant.training.config import PretrainConfig
 from transplant.training.optimizer import make_adamw
 from transplant.training.pretrain import pretrain
 
+pytestmark = pytest.mark.bits
+
 STEPS_12 = PretrainConfig(tokens=32 * 4 * 12, batch=4, learning_rate=5e-3)
 
 

@@ -21,6 +21,8 @@ from transplant.training.loop import mean_loss, train_module
 from transplant.training.rows import CachedRows, DiskRows, LiveRows, concat_states, row_source
 from transplant.training.schedule import warmup_cosine
 
+pytestmark = pytest.mark.bits
+
 CONFIG = TrainConfig(
     d_abi=16, steps=12, batch=2, window=32, evaluate_every=4, learning_rate=0.01, patience=9
 )

@@ -19,6 +19,8 @@ from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import spread_windows
 
+pytestmark = pytest.mark.bits
+
 OMP = EmbedConfig(method="omp")
 
 

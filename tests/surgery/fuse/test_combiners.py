@@ -11,6 +11,8 @@ from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig
 from transplant.surgery.fuse.mean import MeanCombiner
 from transplant.surgery.fuse.table import COMBINERS, make_combiner
 
+pytestmark = pytest.mark.bits
+
 MEMBERS, WIDTH = 3, 12
 
 

@@ -16,6 +16,8 @@ from transplant.surgery.fuse.stored import empty_fusion
 from transplant.surgery.fuse.table import make_combiner
 from transplant.text.windows import cut_windows
 
+pytestmark = pytest.mark.bits
+
 FAMILIES = ("gpt2", "llama", "layercake")
 
 

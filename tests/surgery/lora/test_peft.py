@@ -17,6 +17,8 @@ from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.match import match_lora
 from transplant.surgery.lora.merge import merged
 
+pytestmark = pytest.mark.bits
+
 peft = pytest.importorskip("peft")
 WORDS = "The ba cor dens a fi with the gral hu 12. The mi nor pass ru under the ti 7."
 ATTENTION = {
@@ -171,6 +173,7 @@ def test_in_half_precision_it_is_still_pefts(tiny_tokenizer, save):
 
 def test_it_generates_what_peft_generates(tiny_tokenizer, save):
     backbone = tiny_backbone("gpt2", tiny_tokenizer)
+    backbone.model.double()  # so that rounding does not choose between two tokens
     theirs, folder = save(backbone, target_modules=["c_attn", "c_fc"])
     ids = inputs(backbone)["input_ids"]
     options = {"max_new_tokens": 8, "do_sample": False, "attention_mask": torch.ones_like(ids)}
