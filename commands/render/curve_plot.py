@@ -35,7 +35,9 @@ def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:
     data, picture = folder / "curve.json", folder / "curve.png"
     write_json(data, report)
     try:
-        draw(picture, report)
+        partial = picture.with_name(f".{picture.name}.partial.png")
+        draw(partial, report)
+        partial.replace(picture)
     except OSError as error:
         raise StorageError(f"cannot write {picture}", found=error.strerror) from error
     return [str(data), str(picture)]

@@ -36,13 +36,13 @@ def adapters(
     from transplant.surgery.lora.folder import read_lora
     from transplant.surgery.lora.match import match_lora
     from transplant.workflows.adapters import store_attached, store_merged
-    from transplant.workflows.cores.folders import claim_core
+    from transplant.workflows.cores.folders import claim_core, weights_bytes
 
     stored = name or re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name).lstrip("._-")
     if merge and replace:
         raise InputError("--replace: a backbone is never replaced", hint="abi rm, or --name")
     if merge:
-        claim_core(session, stored)
+        claim_core(session, stored, weights_bytes(session, to))
     else:
         session.library.check_free(("module", "injection"), stored, to, None)
         session.library.claim(("adapter",), stored, to, None, replace=replace)

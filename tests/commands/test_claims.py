@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from commands.app import VERBS, find_verb
+from commands.output import Output
+from commands.session import open_session
 from registry import Registry
 from tests.commands.test_bad_input import assert_refused
+from transplant.workflows import vocabulary
+from transplant.workflows.cores import folders
 
 STORING = {
     "train": ("train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", "{corpus}"),
@@ -91,3 +95,22 @@ def test_the_second_writer_of_a_name_is_refused(trained_abi) -> None:
     assert "loading" not in ran.err
     other.communicate("")
     assert "held" not in {e.manifest.name for e in Registry.open(trained_abi.root).entries()}
+
+
+def test_a_disk_without_room_for_a_copy_is_refused_before_anything_is_loaded(
+    trained_abi, monkeypatch
+) -> None:
+    monkeypatch.setattr(folders, "weights_bytes", lambda *_: 1 << 60)
+    monkeypatch.setattr(vocabulary, "weights_bytes", lambda *_: 1 << 60)
+    for verb in (["embed-init", "--from", "tiny-llama", "--to", "tiny-gpt2"],
+                 ["adapters", "--import", "x", "--to", "tiny-gpt2", "--merge"],):  # fmt: skip
+        ran = trained_abi(*verb, "--json")
+        assert_refused(ran, "too full")
+        assert "loading" not in ran.err
+
+
+def test_the_weights_of_a_backbone_are_counted_on_the_disk(trained_abi) -> None:
+    work = open_session("test", Output(quiet=True), trained_abi.root)
+    file = trained_abi.root / "tiny-gpt2" / "model.safetensors"
+    assert folders.weights_bytes(work, "tiny-gpt2") == file.stat().st_size
+    assert folders.weights_bytes(work, "org/of-the-hub") == 0

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.workflows.cores.folders import claim_core, weights_bytes
 from transplant.workflows.corpus import read_splits
 from transplant.workflows.token_map import map_name, stored_map
 
@@ -75,7 +76,7 @@ def take_vocabulary(
     from transplant.surgery.embeddings.vocabulary import with_vocabulary
 
     stored = name or f"{map_name(to).removeprefix('from-')}-in-{map_name(source)[5:]}-tokens"
-    work.library.claim(("backbone",), stored, None, None)
+    claim_core(work, stored, weights_bytes(work, to))
     donor, target = work.backbone(source), work.backbone(to)
     spelled, origin = stored_map(work, target, donor)
     splits = read_splits(work, data, 8_000_000)

@@ -117,3 +117,9 @@ def store_core(
 def claim_core(work: Work, name: str, needed: int = 0) -> None:
     """Takes the name of a core before the work is done; `needed` bytes will be written."""
     work.library.claim(("backbone",), name, None, None, needed=needed)
+
+
+def weights_bytes(work: Work, name: str) -> int:
+    """The bytes of a backbone's weights on the disk; 0 where they are not there yet."""
+    folder = work.library.backbone_path(name) or expand(name)
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.training.config import TrainConfig
 from transplant.workflows.artifacts import store_hosted
 from transplant.workflows.cores.add_module import check_core, refuse_inside, store_in_core
-from transplant.workflows.cores.folders import claim_core
+from transplant.workflows.cores.folders import claim_core, weights_bytes
 from transplant.workflows.train.text import TrainText, text_of_corpus, text_of_file
 from transplant.workflows.work import Work
 
@@ -53,7 +53,7 @@ def run_train_job(
 
     config = job.config
     if job.form is not None:
-        claim_core(work, job.name)
+        claim_core(work, job.name, weights_bytes(work, job.backbone))
     else:
         kinds = ("module", "interface")
         work.library.claim(kinds, job.name, job.backbone, config.d_abi, replace=replace)
