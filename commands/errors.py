@@ -12,8 +12,8 @@ import copy
 import inspect
 import re
 import shlex
-from collections.abc import Callable, Mapping
-from typing import Any, get_args
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, cast, get_args
 
 from commands.options.groups import parameters_of
 from transplant.errors import TransplantError, first_line
@@ -38,12 +38,18 @@ class FaultError(TransplantError):
 
 _QUOTED = re.compile(r"`([^`]+)`")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BARE = "_options"  # a name for options that stand alone, of the verb that is running
 OTHER_NAMES = {
     "activations": "--from-activations",
     "device": "--device",
+    "learning_rate": "--learning-rate",
+    "modules": "--module",
+    "objectives": "--only",
     "pair_on": "--data",
     "registry": "--registry",
     "seed": "--seed",
+    "skip_bad": "--skip-bad",
+    "shapes": "--only",
     "source": "--from",
     "train_tokens": "--tokens",
 }
@@ -51,8 +57,34 @@ OTHER_NAMES = {
 
 
 def flags_of(verb: Callable[..., None]) -> dict[str, str]:
-    """The flag of each parameter of a verb."""
-    return {parameter.name: _flag(parameter) for parameter in parameters_of(verb)}
+    """The flag of each parameter of a verb; of `parameter=False`, where that is another one."""
+    found: dict[str, str] = {}
+    for parameter in parameters_of(verb):
+        on, _, off = _flag(parameter).partition("/")
+        found[parameter.name] = on
+        if off:
+            found[f"{parameter.name}=False"] = off
+    return found
+
+
+def command(
+    verb: str,
+    options: Mapping[str, object],
+    *,
+    before: Iterable[str] = (),
+    after: Iterable[str] = (),
+) -> str:
+    """A verb as it is typed, with its own flags.
+
+    Args:
+        verb: as the library calls it, such as `train_core`.
+        options: their values, by parameter.
+        before: arguments without a flag, ahead of the options.
+        after: those behind them.
+    """
+    own = verb.strip("_").replace("_", "-")
+    flagged = _flagged(options, _flags_named(own))
+    return " ".join(["abi", own, *map(shlex.quote, before), *flagged, *map(shlex.quote, after)])
 
 
 def in_flags(error: TransplantError, flags: Mapping[str, str]) -> TransplantError:
@@ -65,12 +97,13 @@ def in_flags(error: TransplantError, flags: Mapping[str, str]) -> TransplantErro
     said = copy.copy(error)
     for field in ("what", "expected", "found", "hint"):
         value = getattr(error, field)
-        setattr(said, field, _translate(value, flags) if isinstance(value, str) else value)
+        setattr(said, field, typed_as(value, flags) if isinstance(value, str) else value)
     said.args = (str(said.line()),)
     return said
 
 
-def _translate(text: str, flags: Mapping[str, str]) -> str:
+def typed_as(text: str, flags: Mapping[str, str]) -> str:
+    """Text of the library, with flags and commands in place of parameters and calls."""
     return _QUOTED.sub(lambda found: _typed(found[1], flags) or found[0], text)
 
 
@@ -78,26 +111,54 @@ def _typed(quoted: str, flags: Mapping[str, str]) -> str | None:
     """A parameter as a flag, a call as a command; None for other code."""
     if _WORD.fullmatch(quoted):
         return flags.get(quoted) or OTHER_NAMES.get(quoted)
+    call = _call(quoted) or _call(f"{_BARE}({quoted})")
+    if call is None:
+        return None
+    values = [value.value for value in call.args if isinstance(value, ast.Constant)]
+    options = {
+        keyword.arg: keyword.value.value
+        for keyword in call.keywords
+        if keyword.arg and isinstance(keyword.value, ast.Constant)
+    }
+    if len(values) + len(options) < len(call.args) + len(call.keywords):
+        return None
+    verb = cast(ast.Name, call.func).id
+    if verb == _BARE:
+        return None if values else " ".join(_flagged(options, flags))
+    return command(verb, options, before=[_word(value) for value in values])
+
+
+def _word(value: object) -> str:
+    return "..." if value is ... else str(value)
+
+
+def _call(text: str) -> ast.Call | None:
     try:
-        call = ast.parse(f"abi({quoted})" if "(" not in quoted else quoted, mode="eval").body
-    except SyntaxError:
+        found = ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError):
         return None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        return None
-    bare = call.func.id == "abi"
-    words = [] if bare else ["abi", call.func.id.strip("_").replace("_", "-")]
-    for value in call.args:
-        if bare or not isinstance(value, ast.Constant):
-            return None
-        words.append(shlex.quote(str(value.value)))
-    known = flags if bare else {}
-    for keyword in call.keywords:
-        if keyword.arg is None or not isinstance(keyword.value, ast.Constant):
-            return None
-        flag = known.get(keyword.arg) or OTHER_NAMES.get(keyword.arg) or _dashed(keyword.arg)
-        given = keyword.value.value
-        words.append(flag if given is True else f"{flag} {shlex.quote(str(given))}")
-    return " ".join(words)
+    return found if isinstance(found, ast.Call) and isinstance(found.func, ast.Name) else None
+
+
+def _flagged(options: Mapping[str, object], flags: Mapping[str, str]) -> list[str]:
+    words = []
+    for name, given in options.items():
+        on = flags.get(name) or OTHER_NAMES.get(name) or _dashed(name)
+        if given is True:
+            words.append(on)
+        elif given is False:
+            words.append(flags.get(f"{name}=False") or f"--no-{on[2:]}")
+        else:
+            words.append(f"{on} {shlex.quote(_word(given))}")
+    return words
+
+
+def _flags_named(verb: str) -> dict[str, str]:
+    """The flags of a verb, by its name on the command line; none for a verb that is not there."""
+    from commands.app import VERBS, find_verb
+
+    known = any(verb in names for names in VERBS.values())
+    return flags_of(find_verb(verb)) if known else {}
 
 
 def _flag(parameter: inspect.Parameter) -> str:
@@ -106,7 +167,7 @@ def _flag(parameter: inspect.Parameter) -> str:
         declared: tuple[Any, ...] = (
             getattr(option, "default", None), *(getattr(option, "param_decls", None) or ()),
         )  # fmt: skip
-        long = [n.split("/")[0] for n in declared if isinstance(n, str) and n.startswith("--")]
+        long = [n for n in declared if isinstance(n, str) and n.startswith("--")]
         if long:
             return long[0]
     return _dashed(parameter.name)

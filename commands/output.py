@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from commands.errors import typed_as
 from commands.json_text import to_json
 from transplant.errors import InputError, StorageError, TransplantError
 
@@ -70,7 +71,9 @@ class Output:
     def warn(self, text: str) -> None:
         """Says on stderr what is wrong but does not stop the verb."""
         with contextlib.suppress(OSError):
-            self.stderr.print(f"[yellow]warning[/yellow] {escape(text)}", soft_wrap=True)
+            self.stderr.print(
+                f"[yellow]warning[/yellow] {escape(typed_as(text, {}))}", soft_wrap=True
+            )
 
     def error(self, error: TransplantError) -> None:
         """Prints a named error: one line, or one JSON object under `--json`."""

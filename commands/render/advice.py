@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
+from commands.errors import command
 from commands.output import table
 
 if TYPE_CHECKING:
@@ -12,8 +14,22 @@ if TYPE_CHECKING:
 
     from transplant.advice.decide import Advice
     from transplant.advice.measured import Measured
+    from transplant.advice.steps import Step
 
 SHOWN = 3  # parts of the target in the table
+
+
+def command_of(step: Step) -> str:
+    """A step as it is typed."""
+    return command(step.verb, step.options, after=step.names)
+
+
+def with_commands(report: Mapping[str, Any], advice: Advice) -> dict[str, Any]:
+    """The report with its steps as commands to type, and the next of them."""
+    steps = [{"command": command_of(step), "why": step.why} for step in advice.steps]
+    own = {"next": steps[0]["command"], "steps": steps}
+    first = {key: report[key] for key in ("from", "to", "strategy")}
+    return {**first, **own, **{key: kept for key, kept in report.items() if key not in own}}
 
 
 def advice_view(found: Measured, advice: Advice) -> Group:
@@ -29,9 +45,9 @@ def advice_view(found: Measured, advice: Advice) -> Group:
         number = "" if answer.number is None else _number(answer.number)
         known = "not asked" if answer.number is None else "yes" if answer.yes else "no"
         asked.add_row(answer.question, known, number, _number(answer.threshold), answer.rests_on)
-    lines = [f"\nstrategy: {advice.strategy}", f"next:     {advice.steps[0].command}",
+    lines = [f"\nstrategy: {advice.strategy}", f"next:     {command_of(advice.steps[0])}",
              f"          ({advice.steps[0].why})"]  # fmt: skip
-    lines += [f"then:     {step.command}\n          ({step.why})" for step in advice.steps[1:]]
+    lines += [f"then:     {command_of(step)}\n          ({step.why})" for step in advice.steps[1:]]
     # One line for each command: a wrapped one could not be copied.
     said = [Text(line, no_wrap=True, overflow="ignore") for line in lines]
     return Group(asked, "", _behind(found), *said)

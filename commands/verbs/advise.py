@@ -36,7 +36,7 @@ def advise(
     ] = DEFAULT.impact_tokens,
 ) -> None:
     """Measure two backbones and say how to move something from one to the other."""
-    from commands.render.advice import advice_view
+    from commands.render.advice import advice_view, with_commands
     from transplant.advice.config import Thresholds
     from transplant.advice.decide import advise as decide
     from transplant.workflows.advise import Advising, advice_report
@@ -48,4 +48,4 @@ def advise(
         found = advising.measured
     advice = decide(found, thresholds)
     report = advice_report(advising, found, advice, thresholds)
-    session.out.result(report, advice_view(found, advice))
+    session.out.result(with_commands(report, advice), advice_view(found, advice))

@@ -6,6 +6,7 @@ import dataclasses
 
 import pytest
 
+from commands.render.advice import command_of
 from tests.advice.cases import APART, CASES, CHESS, PYTHON, measured
 from transplant.advice.config import AdviceConfig, Thresholds
 from transplant.advice.decide import advise
@@ -20,7 +21,7 @@ def test_every_branch_ends_in_its_commands(case):
     advice = advise(measured(**case.changes), AT)
     assert advice.strategy == case.strategy
     if case.commands:
-        assert tuple(step.command for step in advice.steps) == case.commands
+        assert tuple(command_of(step) for step in advice.steps) == case.commands
     assert advice.steps
     assert all(step.why for step in advice.steps)
 
@@ -28,7 +29,7 @@ def test_every_branch_ends_in_its_commands(case):
 def test_two_tasks_get_two_specialists():
     def mixture(**more):
         steps = advise(measured(r2=0.1, **more), AT).steps
-        return next(s.arguments[-1] for s in steps if s.verb == "bridge-train")
+        return next(s.options["mixture"] for s in steps if s.verb == "bridge_train")
 
     assert (mixture(), mixture(**APART)) == ("1", "2")
 

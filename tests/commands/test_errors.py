@@ -6,6 +6,7 @@ import pytest
 
 from commands.app import find_verb
 from commands.errors import flags_of, in_flags
+from commands.output import Output
 from transplant.errors import InputError
 
 
@@ -20,6 +21,12 @@ from transplant.errors import InputError
         ("`list_(kind='module')`", "abi list --kind module"),
         ("`tokenize_align(source='a', to='b')`", "abi tokenize-align --from a --to b"),
         ("`activations` of this file", "--from-activations of this file"),
+        ("`capture(..., resume=True)`", "abi capture ... --resume"),
+        ("`extract(layers=...)`", "abi extract --layers ..."),
+        ("`backbone='a (b)'`", "--backbone 'a (b)'"),
+        ("`adapters(source='FOLDER')`", "abi adapters --import FOLDER"),
+        ("`bridge_train(activations='x.h5')`", "abi bridge-train --activations x.h5"),
+        ("`invariance(train_interface=False)`", "abi invariance --freeze-interface"),
         ("the `donor` and `x = y @ W`", "the `donor` and `x = y @ W`"),
     ],
 )
@@ -34,3 +41,8 @@ def test_a_hint_of_the_library_is_typed_as_a_command(said: str, typed: str) -> N
 def test_a_flag_is_the_one_that_the_verb_declares() -> None:
     assert flags_of(find_verb("paste"))["source"] == "--from"
     assert flags_of(find_verb("calibrate"))["activations"] == "--from-activations"
+
+
+def test_a_warning_is_typed_too(capsys: pytest.CaptureFixture[str]) -> None:
+    Output().warn("it is broken. Try: `rm('x@y', kind='module')`")
+    assert "Try: abi rm x@y --kind module" in capsys.readouterr().err

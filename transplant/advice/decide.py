@@ -43,7 +43,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Advice:
-    """What to do, in order; the first step is the command to type next."""
+    """What to do, in order; the first step comes next."""
 
     strategy: str
     answers: tuple[Answer, ...]
@@ -128,7 +128,7 @@ def _with_alignment(
     members = [c.moved or f"{moved_name(c.name)}@{target}" for c in chosen]
     layer = str(found.layers - 1)  # domain modules work behind the last
     why = f"{len(chosen)} modules of different tasks on one backbone, weighed at each position"
-    fuse = Step("fuse", ("--layer", layer, *members), why)
+    fuse = Step("fuse", {"layer": layer}, why, tuple(members))
     return "transfer + fuse" if moves else "fuse", (*moves, fuse)
 
 
@@ -145,25 +145,25 @@ def _without_alignment(
     bank, file = f"{short_name(found.donor)}-parts", f"{short_name(found.target)}-{place}.h5"
     source = f"{bank}:{kind}.{_nearest_block(found, layer)}"
     specialists = 1 if one_task else max(2, len(found.texts))
-    to, text = ("--to", found.target, "--layer", number), ("--data", found.texts[0])
+    part_of = {"source": source, "to": found.target, "layer": number}
+    text = {"data": found.texts[0]}
     return "inject + bridge-train", (
         Step(
-            "extract", ("--backbone", found.donor, "--components", kind, "--name", bank),
+            "extract", {"backbone": found.donor, "components": kind, "name": bank},
             "the pieces of the donor",
         ),
         Step(
             "capture",
-            ("--backbone", found.target, *text,
-             "--taps", f"{place}.in,{place}", "--out", file),
+            {"backbone": found.target, **text, "taps": f"{place}.in,{place}", "out": file},
             f"what {place} reads and adds: it is worth {found.impact[place]:.2f} nats per token",
         ),
         Step(
-            "bridge-train",
-            ("--from", source, *to, "--activations", file, "--mixture", str(specialists)),
+            "bridge_train",
+            {**part_of, "activations": file, "mixture": str(specialists)},
             "no map reads the donor's states: bridges are trained"
             + ("" if one_task else ", a specialist for each task"),
         ),
-        Step("inject", ("--from", source, *to, "--bridge", "bridge", *text), "the part at work"),
+        Step("inject", {**part_of, "bridge": "bridge", **text}, "the part at work"),
     )  # fmt: skip
 
 

@@ -1,9 +1,9 @@
-"""Commands that advice consists of: each a verb of `abi`, its options, and why it is there."""
+"""Steps that advice consists of: each a verb, its options, and why it is there."""
 
 from __future__ import annotations
 
 import re
-import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from transplant.advice.measured import Candidate, Measured
@@ -11,50 +11,54 @@ from transplant.advice.measured import Candidate, Measured
 
 @dataclass(frozen=True)
 class Step:
-    """A command, and why it stands there."""
+    """A verb with its options, and why it stands there.
+
+    Args:
+        verb: its name, such as `bridge_train`.
+        options: their values, by parameter.
+        why: what it does for the move.
+        names: what is worked on, where the verb takes it without an option's name.
+    """
 
     verb: str
-    arguments: tuple[str, ...]
+    options: Mapping[str, str]
     why: str
-
-    @property
-    def command(self) -> str:
-        """As it is typed."""
-        return shlex.join(["abi", self.verb, *self.arguments])
+    names: tuple[str, ...] = ()
 
 
 def transfer_step(name: str, found: Measured, target: str) -> Step:
     """A move of a module, with its evidence."""
     why = f"a map explains {found.r2:.0%} of what the donor's modules read"
-    return Step("transfer", ("--module", name, "--to", target, "--data", found.texts[0]), why)
+    return Step("transfer", {"module": name, "to": target, "data": found.texts[0]}, why)
 
 
 def paste_step(found: Measured, best: Candidate) -> Step:
     """A module's bytes, core to core."""
     why = "both cores have the same shared space: the bytes alone do it"
-    names = ("--domain", best.name.partition("@")[0])
-    return Step("paste", ("--from", found.donor, "--to", found.target, *names), why)
+    domain = best.name.partition("@")[0]
+    return Step("paste", {"source": found.donor, "to": found.target, "domain": domain}, why)
 
 
 def embed_init_step(found: Measured, name: str) -> Step:
     """The target with the donor's tokens."""
     why = f"only {found.exact_text:.0%} of the text is in tokens that both have"
-    options = ("--from", found.donor, "--to", found.target, "--name", name)
-    return Step("embed-init", (*options, "--data", found.texts[0]), why)
+    options = {"source": found.donor, "to": found.target, "name": name, "data": found.texts[0]}
+    return Step("embed_init", options, why)
 
 
 def train_step(backbone: str, domain: str, why: str) -> Step:
     """A module trained on a backbone."""
-    options = ("--backbone", backbone, "--domain", domain_name(domain))
-    data = () if domain == domain_name(domain) else ("--data", domain)
-    return Step("train", (*options, *data), why)
+    options = {"backbone": backbone, "domain": domain_name(domain)}
+    if domain != domain_name(domain):
+        options["data"] = domain
+    return Step("train", options, why)
 
 
 def show_step(candidate: Candidate, target: str) -> Step:
     """A look at what is there."""
     recorded = candidate.recovered_there
     kept = "" if recorded is None else f", recovered {recorded:.2f}"
-    return Step("show", (str(candidate.moved),), f"it is on {target} already{kept}")
+    return Step("show", {}, f"it is on {target} already{kept}", (str(candidate.moved),))
 
 
 def moved_name(hosted: str) -> str:

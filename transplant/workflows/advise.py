@@ -213,13 +213,11 @@ def advice_report(
     advising: Advising, found: Measured, advice: Advice, thresholds: Thresholds
 ) -> dict[str, Any]:
     """Everything: the numbers, what they were compared with, and what follows."""
-    steps = [{"command": s.command, "why": s.why} for s in advice.steps]
     return {
         "from": found.donor,
         "to": found.target,
         "strategy": advice.strategy,
-        "next": steps[0]["command"],
-        "steps": steps,
+        "steps": [dataclasses.asdict(step) for step in advice.steps],
         "answers": [dataclasses.asdict(a) for a in advice.answers],
         "numbers": dataclasses.asdict(found),
         "thresholds": dataclasses.asdict(thresholds),
