@@ -162,5 +162,5 @@ def _not_found(
         f"no {kind} {wanted}",
         expected="one that exists",
         found=f"the closest are {', '.join(closest)}" if closest else f"no {kind} at all",
-        hint="abi list",
+        hint="`list()`",
     )

@@ -106,11 +106,11 @@ def read_entry(base: Path, place: Path, *, shipped: bool) -> Entry:
         return _read(base, place, shipped)
     except CorruptError as error:
         kind, hosted = name_at(place)
-        again = "" if kind == "backbone" else f" --kind {kind}"
-        removal = f"abi rm {hosted}{again}" if hosted.isprintable() else "to remove that folder"
+        again = "" if kind == "backbone" else f", kind={kind!r}"
+        removal = f"`rm({hosted!r}{again})`" if hosted.isprintable() else "to remove that folder"
         if shipped:
-            removal = "to reinstall abi"
-        hints = [hint for hint in (error.hint, removal) if hint not in (None, "abi list")]
+            removal = "to reinstall the package"
+        hints = [hint for hint in (error.hint, removal) if hint not in (None, "`list()`")]
         raise CorruptError(
             error.what, expected=error.expected, found=error.found, hint="; or ".join(hints)
         ) from error
@@ -135,7 +135,7 @@ def _read(base: Path, place: Path, shipped: bool) -> Entry:
         return Entry(path=folder, manifest=manifest, shipped=shipped)
     if was_there and final.is_dir():  # and not a first write that has just ended
         raise CorruptError(str(final / MANIFEST), expected="a manifest", found="no such file")
-    raise NotFoundError(f"nothing at {final}", hint="abi list")
+    raise NotFoundError(f"nothing at {final}", hint="`list()`")
 
 
 @contextmanager

@@ -188,7 +188,7 @@ class Manifest:
         try:
             data = strict_json.parse(text)
         except ValueError as error:
-            raise CorruptError(f"{path}: {error}", expected="JSON", hint="abi list") from error
+            raise CorruptError(f"{path}: {error}", expected="JSON", hint="`list()`") from error
         version = data.get("schema_version") if isinstance(data, dict) else None
         if type(version) is int and version > SCHEMA_VERSION:
             raise VersionError(

@@ -82,7 +82,7 @@ def check_name(name: str, what: str = "name") -> str:
             expected=f"letters, digits, '.', '_' or '-', a letter or digit first, "
             f"at most {_MAX_NAME} of them",
             found=repr(name),
-            hint="a name such as python@ref-gpt2 (abi list shows those that exist)",
+            hint="a name such as python@ref-gpt2 (`list()` shows those that exist)",
         )
     return name
 

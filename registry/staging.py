@@ -42,7 +42,7 @@ def locked(root: Path, timeout_s: float) -> Iterator[None]:
             f"the registry lock {root / '.lock'}",
             expected=f"to get it within {timeout_s:g} s",
             found="another process that holds it",
-            hint="wait for the other abi command, or use --registry DIR",
+            hint="wait for the other process, or use `registry='DIR'`",
         ) from error
     try:
         yield
@@ -128,9 +128,9 @@ def storage_errors(root: Path, needed: int = 0) -> Iterator[None]:
                 f"the disk of {root} is full",
                 expected=f"{needed} bytes free",
                 found=f"{_free_bytes(root)} bytes",
-                hint="abi rm NAME, or --registry DIR on another disk",
+                hint="`rm('NAME')`, or `registry='DIR'` on another disk",
             ) from error
-        hint = "--registry DIR with a folder that you may write to"
+        hint = "`registry='DIR'` with a folder that you may write to"
         raise StorageError(f"cannot write to {root}: {error}", hint=hint) from error
 
 

@@ -328,7 +328,7 @@ class Registry:
             if taken:
                 raise ExistsError(
                     f"{kind} {taken[0]} is already in the registry",
-                    hint=f"abi rm {taken[0]}, --replace where there is one, or another name",
+                    hint=f"`rm({taken[0]!r})`, `replace` where there is one, or another name",
                 )
 
     def claim(
@@ -473,7 +473,7 @@ class Registry:
         if (self.reference / file).exists():
             raise ExistsError(f"{what} ships with abi", hint="another name")
         if (self.root / file).exists() and not replace:
-            hint = f"abi rm {manifest.hosted}, or another name"
+            hint = f"`rm({manifest.hosted!r})`, or another name"
             raise ExistsError(f"{what} is already in {self.root}", hint=hint)
 
 
@@ -484,7 +484,9 @@ def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> None:
 
 
 def _verify(entry: Entry) -> None:
-    again = "reinstall abi" if entry.shipped else f"abi rm {entry.hosted}, and make it again"
+    again = (
+        "reinstall the package" if entry.shipped else f"`rm({entry.hosted!r})`, and make it again"
+    )
     safetensors.verify(entry.weights, entry.manifest.tensors, hint=again, follow=entry.shipped)
     check_files(entry.path / MANIFEST, follow=entry.shipped)
 

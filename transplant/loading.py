@@ -99,10 +99,10 @@ def host(
             f"the interface of {name} was fitted with another module",
             expected=f"module sha256 {door.module[:12]}",
             found=stored.sha256[:12],
-            hint=f"abi rm {name}, and train or transfer it again",
+            hint=f"`rm({name!r})`, and train or transfer it again",
         )
     with foreign(
-        f"{name} cannot be rebuilt", CorruptError, hint=f"abi rm {name}, and make it again"
+        f"{name} cannot be rebuilt", CorruptError, hint=f"`rm({name!r})`, and make it again"
     ):
         correction = Correction(
             Interface.from_tensors(door.tensors, door.taps), module_from_tensors(stored.tensors)

@@ -38,7 +38,7 @@ def load_gate(
     except NotFoundError:
         return None
     name = f"{module}@{backbone.name}"
-    again = f"abi rm {name} --kind gate, then abi gate --module {name}"
+    again = f"`rm({name!r}, kind='gate')`, then `gate(module={name!r})`"
     check_same(found, backbone, f"the gate of {name} was fitted to", again)
     fitted_to = [found.parents.get("interface"), found.parents.get("module")]
     if fitted_to != [part.sha256 for part in stored]:

@@ -54,7 +54,7 @@ def check_taps(taps: Sequence[int], backbone: Backbone, name: str) -> None:
             f"the taps of {name}",
             expected=f"layers from 0 to {last}, each once",
             found=list(taps)[:20],
-            hint=f"abi rm {name}, and make it again",
+            hint=f"`rm({name!r})`, and make it again",
         )
 
 
@@ -71,7 +71,7 @@ def _injection(
             f"the bank {record.bank}@{record.donor} has changed since {hosted} was made",
             expected=f"sha256 {str(stored.parents.get('bank'))[:12]}",
             found=bank.sha256[:12],
-            hint="abi inject it again",
+            hint="`inject()` it again",
         )
     part = Bank.from_stored(bank.tensors, bank.made["pieces"]).part(record.part)
     return host_graft(hosted, backbone, record, build_graft(record, part, backbone, stored.tensors))
@@ -96,8 +96,8 @@ def _fusion(
 
 
 KINDS: dict[str, tuple[str, str, Rebuild]] = {
-    "injection": ("the bridges of {} were fitted to", "abi inject it again", _injection),
-    "adapter": ("the adapter {} was imported for", "abi adapters --import it again", _adapter),
-    "fusion": ("the fusion {} was trained on", "abi fuse again", _fusion),
+    "injection": ("the bridges of {} were fitted to", "`inject()` it again", _injection),
+    "adapter": ("the adapter {} was imported for", "`adapters(source='FOLDER')` again", _adapter),
+    "fusion": ("the fusion {} was trained on", "`fuse()` again", _fusion),
 }
 """By kind: how it came to its weights, what to do where they differ, and how it is rebuilt."""

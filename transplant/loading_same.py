@@ -26,7 +26,7 @@ def check_promised(promised: Fingerprints, backbone: Backbone) -> None:
             f"the {what} of {backbone.name} {_is(what)} of its manifest",
             expected=f"sha256 {expected[:12]}",
             found=found[:12],
-            hint="restore the file, or reinstall abi where the backbone ships with it",
+            hint="restore the file, or reinstall the package that the backbone ships with",
         )
     _note(promised, backbone, backbone.name)
 

@@ -18,7 +18,7 @@ def test_a_file_cut_short_is_named_wherever_it_is_cut(acts_path):
     size = acts_path.stat().st_size
     for kept in (size - 1, size - 2**20, size // 2, 5000, 600, 40, 8, 0):
         os.truncate(acts_path, kept)
-        with pytest.raises(CorruptError, match=r"a\.h5 .*found .* Try: abi capture it again"):
+        with pytest.raises(CorruptError, match=r"a\.h5 .*found .* Try: `capture\(\)` it again"):
             Activations.open(acts_path)
 
 

@@ -89,5 +89,5 @@ def test_files_of_other_texts_do_not_pair(tmp_path):
     pooled = write_file(tmp_path / "c.h5", dataclasses.replace(header, pool="mean"), tokens)
     with Activations.open(one) as a, Activations.open(pooled) as b:
         for sides in ((a, b), (b, a)):
-            with pytest.raises(InputError, match=r"c\.h5 are windows: expected --pool none"):
+            with pytest.raises(InputError, match=r"c\.h5 are windows: expected `pool='none'`"):
                 aligned_pairs(*sides)

@@ -117,7 +117,7 @@ def test_an_unfinished_file_is_read_only_where_asked_and_only_so_far(tmp_path):
         write_rows(writer, header, 0, 200)
         writer.commit(150)
         with pytest.raises(
-            InputError, match=r"not complete: expected 273 rows, found 150.*abi capture .* --resume"
+            InputError, match=r"not complete: expected 273 rows, found 150.*`capture\(.*resume=True"
         ):
             Activations.open(path)
         with Activations.open(path, partial=True) as acts:

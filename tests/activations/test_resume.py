@@ -55,7 +55,7 @@ OTHERS = {
 def test_another_header_is_not_resumed(tmp_path, field):
     header, tokens = make_header(), make_tokens()
     path = write_file(tmp_path / "a.h5", header, tokens)
-    with pytest.raises(InputError, match=f"begun with other {field}: expected .* --resume") as info:
+    with pytest.raises(InputError, match=f"begun with other {field}: expected .* `resume`") as info:
         ActivationWriter.resume(path, make_header(**{field: OTHERS[field]}), tokens)
     assert info.value.expected == getattr(header, field)
     assert info.value.found == OTHERS[field]

@@ -91,7 +91,7 @@ def test_no_rows_are_a_file_too(tmp_path):
 
 def test_what_is_there_is_not_written_over(tmp_path):
     path = write_file(tmp_path / "a.h5", make_header(), make_tokens())
-    with pytest.raises(ExistsError, match="--resume"):
+    with pytest.raises(ExistsError, match="resume=True"):
         ActivationWriter.create(path, make_header(), make_tokens())
     assert same_rows(path, make_header(), make_tokens().rows)
 

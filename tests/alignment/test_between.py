@@ -75,5 +75,5 @@ def test_nothing_to_fit_or_to_judge_is_refused():
         fit_between([], pairs(TURN), "ridge")
     with pytest.raises(CorpusError):
         fit_between(pairs(TURN), [], "ridge")
-    with pytest.raises(InputError, match="--method"):
+    with pytest.raises(InputError, match="`method`"):
         fit_between(pairs(TURN), pairs(TURN), "hope")

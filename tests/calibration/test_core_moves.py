@@ -181,4 +181,4 @@ def test_a_module_that_reads_whole_windows_is_refused(donor, text, counts, tiny_
         InputError, match=r"tales@tiny-layercake reads whole windows.*lite"
     ) as found:
         read_both(hosted, donor.backbone, text, counts)
-    assert "abi paste" in str(found.value)
+    assert "`paste()`" in str(found.value)

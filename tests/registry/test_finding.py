@@ -53,7 +53,7 @@ def test_an_unknown_name_lists_the_closest(store: Registry, make: Make) -> None:
         store.find("module", "pyton", "ref-gpt2")
     assert "closest are python@ref-gpt2/d4," in str(caught.value)
     assert "pythons" not in str(caught.value)
-    assert "abi list" in str(caught.value)
+    assert "`list()`" in str(caught.value)
     with pytest.raises(NotFoundError):
         store.find("module", "python", "ref-gpt2", 5)
     with pytest.raises(InputError, match="backbone it belongs to"):

@@ -75,7 +75,7 @@ def test_a_manifest_that_is_no_plain_file_is_named_and_removed_by_name(
     before = {path: path.read_bytes() for path in tmp_path.glob("outside-*")}
     assert [found.hosted for found in store.entries()] == ["good@ref-gpt2/d4"]
     [problem] = store.problems()
-    assert "abi rm python@ref-gpt2/d4 --kind module" in str(problem)
+    assert "`rm('python@ref-gpt2/d4', kind='module')`" in str(problem)
     assert SECRET not in str(problem)
     with pytest.raises(TransplantError):
         store.find("module", "python", "ref-gpt2")
@@ -235,7 +235,7 @@ def test_a_broken_backbone_is_removed_without_the_modules_beside_it(
     (base.path / "manifest.json").write_text("{")
     broken = store.held("backbone", "ref-gpt2")
     assert isinstance(broken, Broken)
-    assert "abi rm ref-gpt2" in str(broken.error)
+    assert "`rm('ref-gpt2')`" in str(broken.error)
     store.remove(broken)
     assert os.listdir(base.path) == ["d4"]
     assert store.entries() == [module]
@@ -246,7 +246,7 @@ def test_a_broken_one_that_ships_is_not_removed(store: Registry, make: Make) -> 
     (shipped.path / "manifest.json").write_text("{")
     broken = store.held("module", "python", "ref-gpt2")
     assert isinstance(broken, Broken)
-    assert "reinstall abi" in str(broken.error)
+    assert "reinstall the package" in str(broken.error)
     with pytest.raises(InputError, match="ships with abi"):
         store.remove(broken)
     assert plain.read_plain(shipped.path / "manifest.json", 9) == b"{"

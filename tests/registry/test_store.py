@@ -57,7 +57,7 @@ def test_a_flipped_byte_names_the_tensor(store: Registry, make: Make) -> None:
     broken = [n for n, t in tensors.hash_tensors(entry.weights).items()
               if t != entry.manifest.tensors[n]]  # fmt: skip
     assert len(broken) == 1
-    with pytest.raises(CorruptError, match=f"tensor {broken[0]}:.*abi rm python@ref-gpt2/d4"):
+    with pytest.raises(CorruptError, match=f"tensor {broken[0]}:.*`rm\\('python@ref-gpt2/d4'\\)`"):
         store.read(entry)
 
 

@@ -52,7 +52,7 @@ def test_out_is_replaced_only_where_asked_and_safe(make_core: MakeCore, tmp_path
     source, target = make_core("source", ["python"]), make_core("target")
     plan = plan_paste(source, target)
     before = tree(tmp_path)
-    with pytest.raises(ExistsError, match="--replace"):
+    with pytest.raises(ExistsError, match="replace=True"):
         paste(plan, target)
     with pytest.raises(InputError, match=r"a folder with a config.json"):
         paste(plan, tmp_path, replace_out=True)

@@ -120,7 +120,7 @@ def test_one_bad_file_is_named_and_can_be_left_out_whole(
 ) -> None:
     (tmp_path / "good.txt").write_text(tiny_texts[0])
     (tmp_path / name).write_bytes(BAD[name])
-    with pytest.raises(CorpusError, match="skip_bad leaves it out") as caught:
+    with pytest.raises(CorpusError, match="`skip_bad` leaves it out") as caught:
         read_documents(str(tmp_path))
     assert str(tmp_path / name) in str(caught.value)
     left = read_corpus(str(tmp_path), skip_bad=True)

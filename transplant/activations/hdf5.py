@@ -25,7 +25,7 @@ from transplant.errors import (
 )
 
 CHUNK_BYTES = 2**20
-AGAIN = "abi capture it again"
+AGAIN = "`capture()` it again"
 _DAMAGE = (AttributeError, KeyError, OSError, RuntimeError, TypeError, ValueError)
 _SLACK = 2**16  # bytes: what HDF5 needs for a tap
 _WORD = 8  # bytes: `committed` lies on a multiple of it, so that it is never half written
@@ -107,7 +107,7 @@ def open_file(path: Path) -> h5py.File:
         StorageError: it may not be read.
     """
     if not path.exists():
-        raise NotFoundError(f"no file {path}", hint="abi capture --out FILE makes one")
+        raise NotFoundError(f"no file {path}", hint="`capture(out='FILE')` makes one")
     try:
         # The real path: the parts of a joined file are found relative to it. A lock of HDF5 would
         # shut readers out while a writer is at work.

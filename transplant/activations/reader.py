@@ -90,7 +90,7 @@ class Activations:
                     f"{path} is not complete",
                     expected=f"{opened.rows} rows",
                     found=opened.committed,
-                    hint="abi capture ... --resume",
+                    hint="`capture(..., resume=True)`",
                 )
             opened._check_parts()
         except BaseException:
@@ -171,7 +171,7 @@ class Activations:
                 f"{self.path} is of {self.header.backbone}; {name} has other {what}",
                 expected=held[:12],
                 found=given[:12],
-                hint=f"--backbone {self.header.backbone}, or {AGAIN}",
+                hint=f"`backbone={self.header.backbone!r}`, or {AGAIN}",
             )
 
     def check_holds(self, layers: Iterable[int]) -> None:
@@ -180,20 +180,20 @@ class Activations:
         Raises:
             InputError: what is missing, and the command that captures it.
         """
-        again = f"abi capture --backbone {self.header.backbone} --data {self.header.corpus}"
+        again = f"capture(backbone={self.header.backbone!r}, data={self.header.corpus!r}"
         if self.header.pool != "none":
             raise InputError(
                 f"the rows of {self.path} are windows",
-                expected="--pool none",
-                found=f"--pool {self.header.pool}",
-                hint=f"{again} --out FILE",
+                expected="`pool='none'`",
+                found=f"`pool={self.header.pool!r}`",
+                hint=f"`{again}, out='FILE')`",
             )
         missing = sorted({*map(str, layers)} - set(self.header.taps))
         if missing:
             raise InputError(
                 f"{self.path} lacks layers that are read: {', '.join(missing)}",
                 found=list(self.header.taps),
-                hint=f"{again} --taps all --out FILE",
+                hint=f"`{again}, taps='all', out='FILE')`",
             )
 
     def close(self) -> None:

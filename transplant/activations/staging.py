@@ -89,9 +89,9 @@ def storage_errors(path: Path, needed: int = 0) -> Iterator[None]:
                 f"the disk of {path} is full",
                 expected=f"{needed} bytes free",
                 found=f"{free_bytes(path)} bytes",
-                hint="free some space, or --out on another disk",
+                hint="free some space, or `out` on another disk",
             ) from error
-        raise StorageError(f"cannot write {path}: {error}", hint="another --out") from error
+        raise StorageError(f"cannot write {path}: {error}", hint="another `out`") from error
 
 
 def reserve(handle: int) -> None:
@@ -112,7 +112,7 @@ def lock(handle: int, path: Path) -> None:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         what = f"another process writes {path}"
-        raise StorageError(what, hint="wait for it, or another --out") from error
+        raise StorageError(what, hint="wait for it, or another `out`") from error
 
 
 @contextmanager
@@ -127,7 +127,7 @@ def _where_supported() -> Iterator[None]:
 
 def _check_free(path: Path) -> None:
     if path.exists() or path.is_symlink():
-        hint = "abi capture ... --resume, or another --out"
+        hint = "`capture(..., resume=True)`, or another `out`"
         raise ExistsError(f"{path} exists already", hint=hint)
 
 

@@ -201,7 +201,7 @@ def _check_header(path: Path, file: h5py.File, now: CaptureHeader) -> None:
         if getattr(then, name) != getattr(now, name):
             raise _other(path, name, getattr(then, name), getattr(now, name))
     if dataset(file, "ids").is_virtual:
-        raise InputError(f"{path} is joined from parts", hint="--resume the part that is open")
+        raise InputError(f"{path} is joined from parts", hint="`resume` the part that is open")
 
 
 def _check_tokens(path: Path, file: h5py.File, tokens: TokenTable) -> None:
@@ -216,5 +216,5 @@ def _check_tokens(path: Path, file: h5py.File, tokens: TokenTable) -> None:
 
 
 def _other(path: Path, name: str, then: object, now: object) -> InputError:
-    hint = "--resume with the options and the text of the first run, or another --out"
+    hint = "`resume` with the options and the text of the first run, or another `out`"
     return InputError(f"{path} was begun with other {name}", expected=then, found=now, hint=hint)

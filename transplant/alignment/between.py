@@ -66,7 +66,7 @@ def fit_between(
         CorpusError: nothing is paired, or nothing is left to judge on.
     """
     if method not in FITS:
-        raise InputError("--method", expected=f"one of {', '.join(FITS)}", found=method)
+        raise InputError("`method`", expected=f"one of {', '.join(FITS)}", found=method)
     moments, judged = _collect(pairs), list(held_out)
     if moments is None or not any(len(x) for x, _ in judged):
         raise CorpusError("no rows pair, or none are left to judge on", hint="more text")

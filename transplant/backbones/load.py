@@ -31,7 +31,7 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 PROBE_TOLERANCE = 1e-3  # of the largest logit
 LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id"
 DEVICES = "cpu, cuda, cuda:1 or mps"
-LIST = "abi list --kind backbone"
+LIST = "`list(kind='backbone')`"
 
 
 def load_backbone(
@@ -83,7 +83,7 @@ def load_backbone(
         checked = Checked(hash_parameters(model), hash_tokenizer(tokenizer), config_hash)
     else:
         checked = known
-    with foreign(f"--device {device} is not to be had here", InputError, expected=DEVICES):
+    with foreign(f"`device={device!r}` is not to be had here", InputError, expected=DEVICES):
         model = model.to(dtype=DTYPES[dtype], device=device)
     if dtype == "float16":
         check_finite(model, f"{name} in float16", "bfloat16 or float32, which hold larger numbers")
@@ -179,7 +179,7 @@ def _load(files: _Files, *, checked: bool) -> tuple[Any, Any, list[str]]:
 
 def _check_device(device: str) -> None:
     """Refuses a device before anything is read: a sum must come back from it."""
-    with foreign(f"--device {device} is not to be had here", InputError, expected=DEVICES):
+    with foreign(f"`device={device!r}` is not to be had here", InputError, expected=DEVICES):
         place = torch.device(device)
         if place.type == "cpu" and place.index:
             raise ValueError(f"there is one cpu, and no cpu:{place.index}")

@@ -111,7 +111,7 @@ def blocks_of(backbone: Backbone) -> nn.ModuleList:
     if backbone.family not in PLACES:
         raise InputError(
             f"{backbone.name} has no named parts", expected=f"one of {[*PLACES]}",
-            found=backbone.family, hint="layers work on every backbone: --taps all, or 0,2",
+            found=backbone.family, hint="layers work on every backbone: `taps='all'`, or 0,2",
         )  # fmt: skip
     return attrgetter(PLACES[backbone.family][0])(backbone.reader())
 

@@ -125,7 +125,7 @@ def check_movable(donor: HostedModel) -> Correction:
             f"{donor.name} reads whole windows; a move pairs single positions",
             expected="a module of the form lite, or one trained with an interface",
             found="a module of the form full",
-            hint="abi paste takes it to another core, bit for bit",
+            hint="`paste()` takes it to another core, bit for bit",
         )
     return donor.correction
 

@@ -114,7 +114,7 @@ def check_repairable(before: Backbone, after: Backbone, correction: Correction) 
         if ours != theirs:
             raise InputError(
                 f"an update does not change {what}", expected=ours, found=theirs,
-                hint="abi transfer moves a module to another backbone",
+                hint="`transfer()` moves a module to another backbone",
             )  # fmt: skip
     if correction.module.reads_windows:
         raise InputError(

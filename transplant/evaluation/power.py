@@ -127,7 +127,7 @@ def _least(enough: Callable[[int], bool]) -> int:
             raise InputError(
                 "the margin is too small for this benchmark",
                 expected=f"one that {MOST_CHUNKS:,} chunks can tell",
-                hint="a larger --margin",
+                hint="a larger `margin`",
             )
         high *= 2
     low = high // 2

@@ -114,7 +114,7 @@ def check_root(root: Path) -> None:
     Raises:
         StorageError: a file, a dangling link, a folder that may not be read, or no path at all.
     """
-    hint = "--registry DIR, or ABI_REGISTRY, with a folder of your own"
+    hint = "`registry='DIR'`, or ABI_REGISTRY, with a folder of your own"
     try:
         if root.is_symlink() and not root.exists():
             raise StorageError(

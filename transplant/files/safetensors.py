@@ -69,7 +69,7 @@ def hash_tensors(path: Path, *, follow: bool = True) -> dict[str, TensorRecord]:
                 for name, (begin, end) in spans.items()
             }
     except FileNotFoundError as error:
-        raise CorruptError(f"{path} is missing", hint="abi list") from error
+        raise CorruptError(f"{path} is missing", hint="`list()`") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error}") from error
 
@@ -93,7 +93,7 @@ def verify(
         CorruptError: naming the file, the tensor, the expected and the found.
     """
     found = hash_tensors(path, follow=follow)
-    hint = hint or f"abi rm {path.parent.name}, and make it again"
+    hint = hint or f"`rm({path.parent.name!r})`, and make it again"
     for tensor in sorted(records.keys() | found.keys()):
         expected, got = records.get(tensor), found.get(tensor)
         if expected == got:
@@ -115,7 +115,7 @@ def load(path: Path) -> dict[str, Tensor]:
     """
     from safetensors.torch import load_file
 
-    with foreign(str(path), CorruptError, expected="a safetensors file", hint="abi list"):
+    with foreign(str(path), CorruptError, expected="a safetensors file", hint="`list()`"):
         return load_file(path)
 
 
@@ -211,4 +211,4 @@ def _hash_span(file: BinaryIO, start: int, left: int, path: Path) -> str:
 
 
 def _broken(path: Path, expected: str, found: object) -> CorruptError:
-    return CorruptError(f"{path}", expected=expected, found=str(found)[:120], hint="abi list")
+    return CorruptError(f"{path}", expected=expected, found=str(found)[:120], hint="`list()`")

@@ -21,7 +21,7 @@ class Correction(nn.Module):
                 "interface and domain module differ in d_abi",
                 expected=module.d_abi,
                 found=interface.d_abi,
-                hint="train or align with the module's --d-abi",
+                hint="train or align with the module's `d_abi`",
             )
         self.interface = interface
         self.module = module

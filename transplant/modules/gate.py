@@ -144,5 +144,5 @@ def check_gate(correction: Correction, gate: Gate) -> None:
             "the gate was fitted to another z",
             expected=f"d_abi {correction.interface.d_abi}",
             found=len(gate.weight),
-            hint="abi gate --replace",
+            hint="`gate(replace=True)`",
         )

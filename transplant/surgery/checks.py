@@ -25,14 +25,14 @@ def choose(source: Core, names: Sequence[str] | None) -> list[str]:
             f"{source.path}: no module to paste",
             expected="the name of a domain module",
             found=f"those there: {there}",
-            hint="abi cores",
+            hint="`cores()`",
         )
     for name in chosen:
         if name not in source.modules:
             raise NotFoundError(
                 f"{source.path}: no domain module {name!r}",
                 expected=f"one of those there ({there})",
-                hint="abi cores",
+                hint="`cores()`",
             )
         if not MODULE_NAME.fullmatch(name):
             what = "the name of a domain module"
@@ -66,7 +66,7 @@ def check_free(target: Core, name: str, replace: bool) -> None:
     """
     if is_taken(target, name) and not replace:
         raise ExistsError(
-            f"{target.path} has a domain module {name} already", hint="abi paste --replace"
+            f"{target.path} has a domain module {name} already", hint="`paste(replace=True)`"
         )
 
 
@@ -104,7 +104,7 @@ def check_dtype(source: Core, name: str, dtype: str) -> None:
                 f"{span.file}: the dtype of {tensor} of module {name}",
                 expected=f"{dtype}, as the target has",
                 found=span.dtype,
-                hint="save one core in the other's dtype; abi cores shows both",
+                hint="save one core in the other's dtype; `cores()` shows both",
             )
 
 
@@ -123,5 +123,5 @@ def check_complete(source: Core, name: str) -> None:
                 f"{source.path}: tensor {tensor} of the {form} module {name}",
                 expected=wanted.get(tensor, "no such tensor"),
                 found=found.get(tensor, "nothing"),
-                hint="save or copy the core again; abi cores lists the others",
+                hint="save or copy the core again; `cores()` lists the others",
             )

@@ -109,12 +109,12 @@ def _read_config(path: Path) -> dict[str, Any]:
     file = path / CONFIG
     if not file.is_file():
         raise NotFoundError(
-            f"{path}", expected="the folder of a layercake core", found="none", hint="abi cores"
+            f"{path}", expected="the folder of a layercake core", found="none", hint="`cores()`"
         )
     config = _read_json(file)
     kind = config.get("model_type")
     if kind != MODEL_TYPE:
-        raise InputError(f"{file}: model_type", expected=MODEL_TYPE, found=kind, hint="abi cores")
+        raise InputError(f"{file}: model_type", expected=MODEL_TYPE, found=kind, hint="`cores()`")
     width, modules = config.get("d_abi"), config.get("domain_modules") or {}
     if type(width) is not int or width < 1:
         raise CorruptError(f"{file}: d_abi", expected="a width of at least 1", found=repr(width))
@@ -155,7 +155,7 @@ def _read_json(file: Path) -> dict[str, Any]:
         return parse_object(file.read_bytes())
     except ValueError as error:
         raise CorruptError(
-            f"{file}", expected="a JSON object", found=error, hint="abi cores"
+            f"{file}", expected="a JSON object", found=error, hint="`cores()`"
         ) from error
     except OSError as error:
         raise StorageError(f"cannot read {file}: {error}") from error

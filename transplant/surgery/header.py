@@ -67,7 +67,7 @@ def read_header(path: Path) -> Header:
             size = path.stat().st_size
             header, start = _parse(file, path, size)
     except FileNotFoundError as error:
-        raise CorruptError(f"{path} is missing", hint="abi cores") from error
+        raise CorruptError(f"{path} is missing", hint="`cores()`") from error
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error}") from error
     metadata = header.pop("__metadata__", {})
@@ -151,5 +151,5 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def _broken(path: Path, expected: str, found: object) -> CorruptError:
-    hint = "copy or save the checkpoint again; abi cores lists the others"
+    hint = "copy or save the checkpoint again; `cores()` lists the others"
     return CorruptError(f"{path}", expected=expected, found=str(found)[:120], hint=hint)

@@ -143,7 +143,7 @@ def plan_paste(
                 f"{source}: d_abi",
                 expected=f"{host.d_abi}, as {target} has",
                 found=donor.d_abi,
-                hint="abi cores, for one of the same d_abi",
+                hint="`cores()`, for one of the same d_abi",
             )
         chosen = choose(donor, names)
         dtype = float_dtype(host)

@@ -23,14 +23,14 @@ def check_out(out: Path, inputs: tuple[Path, ...], *, replace: bool) -> None:
     if not (out.exists() or out.is_symlink()):
         return
     if not replace:
-        hint = "abi paste --replace, or another --out"
+        hint = "`paste(replace=True)`, or another `out`"
         raise ExistsError(f"{out} exists already", hint=hint)
     if out.is_symlink() or not out.is_dir() or not (out / CONFIG).is_file():
         raise InputError(f"cannot replace {out}", expected=f"a folder with a {CONFIG}")
     place = out.resolve()
     for path in inputs:
         if place in path.resolve().parents:
-            raise InputError(f"cannot replace {out}: {path} is in it", hint="another --out")
+            raise InputError(f"cannot replace {out}: {path} is in it", hint="another `out`")
 
 
 @contextmanager
@@ -96,10 +96,10 @@ def _storage_errors(out: Path, needed: int) -> Iterator[None]:
                 f"the disk of {out} is full",
                 expected=f"{needed} bytes free",
                 found=f"{shutil.disk_usage(existing).free} bytes",
-                hint="abi paste --out DIR on another disk",
+                hint="`paste(out='DIR')` on another disk",
             ) from error
         raise StorageError(
-            f"cannot write {out}: {error}", hint="abi paste --out DIR that you may write to"
+            f"cannot write {out}: {error}", hint="`paste(out='DIR')` that you may write to"
         ) from error
 
 

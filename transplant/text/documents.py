@@ -20,7 +20,7 @@ from transplant.text.rows import TEXT_COLUMNS, Row
 __all__ = ["TEXT_COLUMNS", "Corpus", "Document", "read_corpus", "read_documents"]
 
 SOURCES_HINT = f"a folder, a file ({UNDERSTOOD}), a `datasets` id, `prose`, `prose2` or `python`"
-LEAVE_OUT = "skip_bad leaves it out"
+LEAVE_OUT = "`skip_bad` leaves it out"
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class CheckpointFile:
             raise StorageError(
                 f"cannot write checkpoint {self.path}",
                 found="no space left on the disk" if full else str(error),
-                hint="free some space, then the same command with --resume",
+                hint="free some space, then the same run with `resume`",
             ) from error
 
     def load(self) -> Checkpoint:
@@ -70,7 +70,7 @@ class CheckpointFile:
         """
         if not self.path.is_file():
             raise InputError(
-                "nothing to resume", expected=self.path, hint="the same command without --resume"
+                "nothing to resume", expected=self.path, hint="the same run without `resume`"
             )
         try:
             with safe_open(self.path, framework="pt") as file:
@@ -79,7 +79,7 @@ class CheckpointFile:
             run, progress = json.loads(header["run"]), json.loads(header["progress"])
         except (SafetensorError, KeyError, TypeError, ValueError) as error:
             raise CorruptError(
-                f"checkpoint {self.path} is damaged", hint="the same command without --resume"
+                f"checkpoint {self.path} is damaged", hint="the same run without `resume`"
             ) from error
         for key in sorted(run.keys() | self.run.keys()):
             if run.get(key) != self.run.get(key):
@@ -87,7 +87,7 @@ class CheckpointFile:
                     f"checkpoint {self.path} belongs to another run: {key} differs",
                     expected=self.run.get(key),
                     found=run.get(key),
-                    hint="the same command without --resume",
+                    hint="the same run without `resume`",
                 )
         return Checkpoint(progress, tensors)
 

@@ -139,13 +139,15 @@ class UpdateConfig:
         if self.stability > 0 and self.kind in ROUNDING_KINDS:
             raise InputError(
                 f"an update of the kind {self.kind} takes no steps; a stability term needs some",
-                expected="--stability 0",
+                expected="`stability=0`",
                 found=self.stability,
             )
         if self.train_interface and self.kind == "merge":
-            raise InputError("two fine-tunes would train one interface", hint="--freeze-interface")
+            raise InputError(
+                "two fine-tunes would train one interface", hint="`train_interface=False`"
+            )
         if self.train_interface and self.stability == 0:
             raise InputError(
                 "without a stability term nothing trains the interface",
-                expected="--train-interface with --stability above 0",
+                expected="`train_interface` with `stability` above 0",
             )

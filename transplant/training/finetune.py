@@ -83,7 +83,7 @@ def finetune(
         loss.backward()
         if not torch.isfinite(nn.utils.clip_grad_norm_(moving, config.clip)):
             raise NumericalError(
-                f"the gradient is not finite at step {step}", hint="a smaller --learning-rate"
+                f"the gradient is not finite at step {step}", hint="a smaller `learning_rate`"
             )
         optimizer.step()
         optimizer.zero_grad()

@@ -172,7 +172,7 @@ class _Run:
         if not torch.isfinite(norm):
             raise NumericalError(
                 f"the gradient is not finite at step {self.course.step}",
-                hint="a smaller --learning-rate",
+                hint="a smaller `learning_rate`",
             )
         self.optimizer.step()
         self.optimizer.zero_grad()

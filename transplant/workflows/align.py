@@ -54,7 +54,7 @@ def parse_side(text: str) -> Side:
     source, colon, tap = text.rpartition(":")
     if not colon or not source or not tap:
         raise InputError(
-            "--between", expected="FILE.h5:TAP, BACKBONE:TAP or BACKBONE:embeddings", found=text
+            "`between`", expected="FILE.h5:TAP, BACKBONE:TAP or BACKBONE:embeddings", found=text
         )
     return Side(source, tap)
 
@@ -67,7 +67,7 @@ def pair_sides(work: Work, a: Side, b: Side, data: str, excerpts: int) -> Paired
     """
     if a.is_file != b.is_file or (a.tap == TABLE) != (b.tap == TABLE):
         raise InputError(
-            "--between", expected="two files, two layers or two tables",
+            "`between`", expected="two files, two layers or two tables",
             found=f"{a.source}:{a.tap} and {b.source}:{b.tap}",
         )  # fmt: skip
     if a.is_file:

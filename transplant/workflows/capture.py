@@ -128,7 +128,7 @@ def verify_file(work: Work, path: Path) -> dict[str, Any]:
                 f"{acts.header.corpus} is no longer the text of {path}",
                 expected=acts.header.corpus_fingerprint[:12],
                 found=prepared.header.corpus_fingerprint[:12],
-                hint="abi capture it again",
+                hint="`capture()` it again",
             )
         count = min(SAMPLE, len(prepared.windows))
         chosen = sorted(random.Random(work.seed).sample(range(len(prepared.windows)), count))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import CorpusError, InputError
+from transplant.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -99,7 +99,7 @@ def _refuse_donor(source: str) -> None:
     if source == DONOR:
         raise InputError(
             "`donor` is text that a move is paired on, and no corpus",
-            hint="abi transfer --data donor; a folder of that name: ./donor",
+            hint="`transfer(data='donor')`; a folder of that name: ./donor",
         )
 
 
@@ -114,19 +114,9 @@ def _split(
 
 
 def _read(source: str, max_chars: int | None, stream_chars: int | None, skip_bad: bool) -> Corpus:
-    from transplant.text.documents import LEAVE_OUT, read_corpus
+    from transplant.text.documents import read_corpus
 
-    try:
-        return read_corpus(
-            source, max_chars=max_chars, stream_chars=stream_chars, skip_bad=skip_bad
-        )
-    except CorpusError as error:
-        if error.hint is None or LEAVE_OUT not in error.hint:
-            raise
-        hint = error.hint.replace(LEAVE_OUT, f"--{LEAVE_OUT.replace('_', '-')}")
-        raise CorpusError(
-            error.what, expected=error.expected, found=error.found, hint=hint
-        ) from error
+    return read_corpus(source, max_chars=max_chars, stream_chars=stream_chars, skip_bad=skip_bad)
 
 
 def windows_of(

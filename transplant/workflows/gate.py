@@ -41,7 +41,7 @@ def gate_report(
     hosted, manifest = open_hosted(work, name)
     corpus = str(manifest.made.get("corpus", manifest.domain))
     if corpus == general:
-        raise InputError(f"--general {general} is the domain of {name}", expected="other text")
+        raise InputError(f"`general={general!r}` is the domain of {name}", expected="other text")
     backbone, correction = hosted.backbone, hosted.correction
     splits = [
         read_splits(work, corpus, stream_chars=recorded_reach(manifest.made, corpus)),

@@ -57,8 +57,8 @@ def plan_job(work: Work, job: PasteJob) -> PastePlan:
     if job.out is None and job.name is not None:  # before cores are made for it
         work.library.check_free(("backbone",), job.name, None, None)
     _make_missing(work, job)
-    donor = core_folder(work, job.source, "--from")
-    target = core_folder(work, job.to, "--to")
+    donor = core_folder(work, job.source, "source")
+    target = core_folder(work, job.to, "to")
     return plan_paste(
         donor, target, job.modules and [*job.modules], replace=job.replace,
         source_promised=promised_tensors(work, donor),

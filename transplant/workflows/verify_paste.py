@@ -21,11 +21,11 @@ def paste_report(
     from transplant.surgery.verify import verify_paste
 
     if source is None or to is None:
-        raise InputError("a paste has two sides", expected="--from CORE --to CORE")
-    ours, theirs = core_folder(work, source, "--from"), core_folder(work, to, "--to")
+        raise InputError("a paste has two sides", expected="`source='CORE', to='CORE'`")
+    ours, theirs = core_folder(work, source, "source"), core_folder(work, to, "to")
     modules = domains or sorted(open_core(ours).modules)
     if not modules:
-        raise InputError(f"{source} has no domain module", hint="abi cores")
+        raise InputError(f"{source} has no domain module", hint="`cores()`")
     verdicts = []
     for module in modules:
         work.reporter.note(f"verifying {module}")

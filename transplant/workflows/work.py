@@ -90,7 +90,7 @@ class Work:
             raise InputError(
                 f"{name} is inside the core {backbone}",
                 expected="an artifact of its own",
-                hint=f"abi show {backbone}, or abi rm {backbone} with all that is inside",
+                hint=f"`show({backbone!r})`, or `rm({backbone!r})` with all that is inside",
             )
         if kind is not None:
             return self.library.find(kind, module, backbone, d_abi)

@@ -122,7 +122,7 @@ def test_tensors_are_copies(tiny_tokenizer):
 @pytest.mark.parametrize(
     ("components", "layers", "said"),
     [((), None, "nothing was extracted"), (("ffn",), [], "nothing was extracted"),
-     (("nose",), None, "--components"), (("ffn",), [9], "--layers")],
+     (("nose",), None, "`components`"), (("ffn",), [9], "`layers`")],
 )  # fmt: skip
 def test_nothing_and_the_unknown_are_refused(components, layers, said, tiny_tokenizer):
     with pytest.raises(InputError, match=said):

@@ -163,7 +163,7 @@ def test_what_cannot_be_is_refused(vocabularies):
     t5, llama = tiny_backbone("t5", small), tiny_backbone("llama", large)
     with pytest.raises(InputError, match="has an encoder"):
         with_vocabulary("new", t5, llama, spelled_in(t5, llama), OMP)
-    with pytest.raises(InputError, match="--method"):
+    with pytest.raises(InputError, match="`method`"):
         EmbedConfig(method="guess")
     with pytest.raises(InputError, match="best is a choice"):
         with_vocabulary("new", llama, llama, spelled_in(llama, llama), EmbedConfig())

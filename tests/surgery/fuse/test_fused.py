@@ -134,7 +134,7 @@ def test_what_does_not_fit_on_one_layer_is_refused(tiny_tokenizer):
         fuse_members("x", [parts[0], elsewhere[0]], combiner)
     with pytest.raises(InputError, match="a fusion"):
         fuse_members("x", [fuse_members("y", parts, combiner), parts[0]], combiner)
-    with pytest.raises(InputError, match="--combiner"):
+    with pytest.raises(InputError, match="`combiner`"):
         make_combiner("wood", 2, 8)
 
 

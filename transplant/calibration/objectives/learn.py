@@ -120,7 +120,7 @@ def _step(
     norm = nn.utils.clip_grad_norm_(moving, config.clip)
     if not torch.isfinite(norm):
         raise NumericalError(
-            f"the gradient is not finite at step {course.step}", hint="a smaller --learning-rate"
+            f"the gradient is not finite at step {course.step}", hint="a smaller `learning_rate`"
         )
     optimizer.step()
     optimizer.zero_grad()

@@ -24,10 +24,10 @@ from transplant.training.rows import RowSource
 
 SOLVERS = {"corr-closed": corr_closed, "corr-solve": corr_solve}  # from an anchor, without a rate
 HINTS = {
-    PAIRED: "--data names text for both backbones to read",
-    UNLABELLED: "--domain-data names text of the domain",
-    DOMAIN: "--domain-data names text of the domain",
-    ORACLE: "--anchor names a module on the target, as in python@ref-llama",
+    PAIRED: "`data` names text for both backbones to read",
+    UNLABELLED: "`domain_data` names text of the domain",
+    DOMAIN: "`domain_data` names text of the domain",
+    ORACLE: "`anchor` names a module on the target, as in python@ref-llama",
 }
 
 

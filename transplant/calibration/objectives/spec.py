@@ -41,7 +41,7 @@ _CORR_MSE = LearnConfig(steps=400, learning_rate=5e-3)
 
 SPECS: dict[str, Spec] = {
     "closed-form": Spec(
-        says="P_in and P_out solved from pairs: what `abi transfer` does",
+        says="P_in and P_out solved from pairs: what `transfer` does",
         needs=(PAIRED,), gain=True,
     ),
     "donor-kd": Spec(

@@ -34,12 +34,12 @@ def extract(
     unknown = [name for name in wanted if name not in COMPONENTS]
     if unknown:
         raise InputError(
-            "--components", expected=f"of {', '.join(COMPONENTS)}", found=", ".join(unknown)
+            "`components`", expected=f"of {', '.join(COMPONENTS)}", found=", ".join(unknown)
         )
     blocks = blocks_of(backbone)
     chosen = range(len(blocks)) if layers is None else sorted(set(layers))
     if any(layer not in range(len(blocks)) for layer in chosen):
-        raise InputError("--layers", expected=f"0 to {len(blocks) - 1}", found=[*chosen])
+        raise InputError("`layers`", expected=f"0 to {len(blocks) - 1}", found=[*chosen])
     view = VIEWS[backbone.family](backbone)
     pieces: dict[str, Piece] = {}
     if "embeddings" in wanted:

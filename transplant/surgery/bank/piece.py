@@ -89,7 +89,7 @@ class Bank:
             with foreign(
                 f"piece {name} of the bank cannot be built",
                 CorruptError,
-                hint="abi extract it again",
+                hint="`extract()` it again",
             ):
                 pieces[name] = build_piece(name, recipe, own)
         return cls(pieces)
@@ -120,7 +120,7 @@ class Bank:
             raise NotFoundError(
                 f"the bank holds no {kind}.{numbers[0]}",
                 expected=f"one of {', '.join(self.pieces)}",
-                hint="abi extract --components heads,ffn --layers ...",
+                hint="`extract(components='heads,ffn', layers=...)`",
             )
         return held.head(int(numbers[1])) if isinstance(held, Attention) and numbers[1:] else held
 

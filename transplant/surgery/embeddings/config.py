@@ -27,5 +27,5 @@ class EmbedConfig:
 
     def __post_init__(self) -> None:
         if self.method not in CHOICES:
-            raise InputError("--method", expected=f"one of {', '.join(CHOICES)}", found=self.method)
+            raise InputError("`method`", expected=f"one of {', '.join(CHOICES)}", found=self.method)
         at_least(self, 1, "atoms", "calibration_tokens")

@@ -49,5 +49,5 @@ def check_combiner(name: str) -> str:
         InputError: there is none of that name.
     """
     if name not in COMBINER_NAMES:
-        raise InputError("--combiner", expected=f"one of {', '.join(COMBINER_NAMES)}", found=name)
+        raise InputError("`combiner`", expected=f"one of {', '.join(COMBINER_NAMES)}", found=name)
     return name

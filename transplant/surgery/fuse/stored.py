@@ -66,7 +66,7 @@ def rebuild_fusion(
         raise CorruptError(
             f"the members of {hosted} are not those it was trained with",
             found=", ".join(sorted(unknown)),
-            hint="abi fuse again",
+            hint="`fuse()` again",
         )
     for role, expected in stored.parents.items():
         kind, _, member = role.partition(":")
@@ -76,7 +76,7 @@ def rebuild_fusion(
                 f"the {kind} {member} has changed since {hosted} was trained",
                 expected=f"sha256 {expected[:12]}",
                 found=found[:12],
-                hint="abi fuse again",
+                hint="`fuse()` again",
             )
     members = [host(backbone, member, library, d_abi) for member, d_abi in record.members]
     fused = empty_fusion(hosted, members, record.combiner)

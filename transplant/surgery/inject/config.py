@@ -36,9 +36,9 @@ class InjectConfig:
 
     def __post_init__(self) -> None:
         if self.gate not in GATE_KINDS:
-            raise InputError("--gate", expected=f"one of {', '.join(GATE_KINDS)}", found=self.gate)
+            raise InputError("`gate`", expected=f"one of {', '.join(GATE_KINDS)}", found=self.gate)
         if self.start not in STARTS:
-            raise InputError("--start", expected=f"one of {', '.join(STARTS)}", found=self.start)
+            raise InputError("`start`", expected=f"one of {', '.join(STARTS)}", found=self.start)
         at_least(self, 1, "mixture", "excerpts", "held_out_excerpts")
         at_least(self, 40, "excerpt_chars")
 

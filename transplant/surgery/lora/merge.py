@@ -40,7 +40,7 @@ def merged(name: str, backbone: Backbone, update: LoraUpdate) -> Backbone:
             if owner.bias is None:
                 raise InputError(
                     f"{module} of {backbone.name} has no bias to merge the adapter's into",
-                    hint="without --merge it is attached",
+                    hint="without `merge` it is attached",
                 )
             _add(owner.bias, pair.scale * pair.bias.float())
     return view_of(name, model, backbone.tokenizer)
@@ -62,5 +62,5 @@ def _refuse_shared(backbone: Backbone, update: LoraUpdate) -> None:
                 f"{name} of {backbone.name} is shared with other modules, and a merge would "
                 "change them too",
                 found=", ".join(shared[name]),
-                hint="without --merge it is attached, which changes one use alone",
+                hint="without `merge` it is attached, which changes one use alone",
             )

@@ -30,13 +30,13 @@ def check_core(work: Work, backbone: Backbone, module: str) -> CoreBackbone:
 
     if not isinstance(backbone, CoreBackbone):
         raise InputError(
-            f"--form puts a module inside a core, and {backbone.name} is none",
+            f"`form` puts a module inside a core, and {backbone.name} is none",
             expected="a LayerCake core",
             found=backbone.family,
-            hint="without --form the module comes with an interface of its own",
+            hint="without `form` the module comes with an interface of its own",
         )
     refuse_inside(backbone, module)
-    stored = open_core(core_folder(work, backbone.name, "--backbone"))
+    stored = open_core(core_folder(work, backbone.name, "backbone"))
     if (dtype := stored.tensors["model.abi_to_core.weight"].dtype) != "F32":
         raise InputError(
             f"a module inside {backbone.name} would be rounded to the core's precision",
@@ -88,7 +88,7 @@ def store_in_core(
     from transplant.modules.tensors import load_tensors
     from transplant.surgery.promised import check_bytes
 
-    folder = core_folder(work, core.name, "--backbone")
+    folder = core_folder(work, core.name, "backbone")
     promised = promised_tensors(work, folder)
     model, _ = load_whole(LayerCakeForCausalLM, str(folder), dtype="auto")
     inside = model.add_domain_module(module, form, 0)

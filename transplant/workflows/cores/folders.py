@@ -30,17 +30,17 @@ def core_folder(work: Work, name: str, option: str) -> Path:
     if name.startswith((".", "~")) or "/" in name:
         folder = expand(name)
         if not folder.is_dir():
-            raise NotFoundError(f"{option} {name}: no such folder", hint="abi cores")
+            raise NotFoundError(f"`{option}={name!r}`: no such folder", hint="`cores()`")
         return folder
     stored = work.library.backbone_path(name)
     if stored is None and (Path(name) / "config.json").is_file():
         return Path(name)
     if stored is None:
-        ways = f"abi train-core --size {name}; for a structural test --init-missing 0 makes one"
+        ways = f"`train_core(size={name!r})`; for a structural test `init_missing=0` makes one"
         raise NotFoundError(
-            f"{option} {name}: no such core in {work.library.root}",
+            f"`{option}={name!r}`: no such core in {work.library.root}",
             expected="its name in the registry, or the folder of a trained core",
-            hint=ways if name in SIZES else "abi list --kind backbone; abi cores lists the sizes",
+            hint=ways if name in SIZES else "`list(kind='backbone')`; `cores()` lists the sizes",
         )
     return stored
 

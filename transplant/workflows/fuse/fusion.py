@@ -78,7 +78,7 @@ class Fusing:
             raise InputError(
                 "modules of one backbone are fused", expected="names as python@ref-gpt2, one "
                 "backbone in all of them", found=" ".join(self.members),
-                hint="abi transfer moves a module to another backbone",
+                hint="`transfer()` moves a module to another backbone",
             )  # fmt: skip
         return backbones.pop()
 
@@ -94,7 +94,7 @@ class Fusing:
             except NotFoundError:
                 continue
         self.work.find(name, "module")  # says what is close
-        raise NotFoundError(f"no module or injection {name}", hint="abi list")
+        raise NotFoundError(f"no module or injection {name}", hint="`list()`")
 
     @cached_property
     def backbone(self) -> Backbone:
@@ -123,8 +123,8 @@ class Fusing:
     def _check_layer(self, found: int) -> None:
         if self.layer not in (None, found):
             raise InputError(
-                "--layer: these modules work elsewhere", expected=found, found=self.layer,
-                hint=f"--layer {found}, or abi inject --layer {self.layer}",
+                "`layer`: these modules work elsewhere", expected=found, found=self.layer,
+                hint=f"`layer={found}`, or `inject(layer={self.layer})`",
             )  # fmt: skip
 
     @cached_property
@@ -143,7 +143,7 @@ class Fusing:
     def _own_text(self, member: str) -> str:
         manifest = self.entries[member][0].manifest
         if manifest.kind != "module" or not manifest.made.get("corpus"):
-            raise InputError(f"{member} has no text of its own", expected="--data for each domain")
+            raise InputError(f"{member} has no text of its own", expected="`data` for each domain")
         return str(manifest.made["corpus"])
 
     def windows(self, side: str, tokens: int) -> dict[str, list[Window]]:

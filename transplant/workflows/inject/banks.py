@@ -39,7 +39,7 @@ def find_bank(work: Work, name: str) -> Entry:
         known = ", ".join(entry.manifest.name for entry in held) or "no bank at all"
         raise NotFoundError(
             f"no bank {name}", expected="one that exists", found=known,
-            hint="abi extract --backbone B --name NAME",
+            hint="`extract(backbone='B', name='NAME')`",
         )  # fmt: skip
     if len(found) > 1:
         names = ", ".join(f"{name}@{entry.manifest.backbone.id}" for entry in found)
@@ -103,7 +103,7 @@ def donor_part(work: Work, source: str) -> DonorPart:
     """
     bank, colon, part = source.partition(":")
     if not colon or not part:
-        raise InputError("--from", expected="a bank and a piece, as in NAME:ffn.3", found=source)
+        raise InputError("`source`", expected="a bank and a piece, as in NAME:ffn.3", found=source)
     entry = find_bank(work, bank)
     return DonorPart(entry.manifest, part, read_bank(work, entry).part(part))
 

@@ -55,7 +55,7 @@ def stored_bridge(injection: Grafting, name: str) -> dict[str, Tensor]:
         what, expected, found = differing
         raise CorruptError(
             f"bridge {name} was fitted to another {what} of {injection.to}",
-            expected=expected[:12], found=found[:12], hint="abi bridge-train it again",
+            expected=expected[:12], found=found[:12], hint="`bridge_train()` it again",
         )  # fmt: skip
     return injection.work.library.read(entry)
 

@@ -144,7 +144,7 @@ class Grafting:
         elif part.width != width:
             raise InputError(
                 f"{self.source} and {self.to} differ in width, no bridge is the identity",
-                expected=width, found=part.width, hint="--start fit",
+                expected=width, found=part.width, hint="`start='fit'`",
             )  # fmt: skip
         else:
             graft.bridges.set_inward(identity_map(width))

@@ -114,7 +114,7 @@ def _check(injection: Grafting, acts: Activations, path: Path) -> None:
     target = injection.target
     acts.check_made_by(target, target.name)
     taps = f"{injection.place}.in,{injection.place}"
-    again = f"abi capture --backbone {target.name} --data TEXT --taps {taps} --out FILE"
+    again = f"`capture(backbone={target.name!r}, data='TEXT', taps={taps!r}, out='FILE')`"
     if acts.header.pool != "none":
         raise InputError(
             f"{path} holds pooled rows", expected="none", found=acts.header.pool, hint=again

@@ -44,7 +44,7 @@ class Sizes:
         unknown = names - SPECS.keys() | {*self.modules} - {*MODULES}
         if unknown or not self.objectives or not self.modules:
             raise InputError(
-                "--only or --modules",
+                "`objectives` or `modules`",
                 expected=f"of {', '.join(SPECS)}; of {', '.join(MODULES)}",
                 found=", ".join(sorted(unknown)) or "nothing",
             )

@@ -23,11 +23,11 @@ def check_files(
         InputError: it names the option.
     """
     if paired is None and domain is not None:
-        raise InputError("--domain-activations", expected="--from-activations beside it")
+        raise InputError("`domain_activations`", expected="`activations` beside it")
     if paired is not None and choice.spec.reads_domain:
         raise InputError(
             f"the objective {choice.objective} reads domain text, not captured files",
-            expected="closed-form or donor-kd with --from-activations",
+            expected="closed-form or donor-kd with `activations`",
         )
 
 

@@ -32,11 +32,11 @@ def reading_files(move: Move, paired: tuple[Path, Path], domain: Path | None) ->
         donor, target = (stack.enter_context(Activations.open(path)) for path in paired)
         if donor.header.corpus != target.header.corpus:
             raise InputError(
-                "--from-activations takes two files of the same text",
+                "`activations` takes two files of the same text",
                 expected=donor.header.corpus,
                 found=target.header.corpus,
-                hint=f"abi capture --backbone {move.to} --data {donor.header.corpus} --taps all "
-                "--out FILE",
+                hint=f"`capture(backbone={move.to!r}, data={donor.header.corpus!r}, taps='all', "
+                "out='FILE')`",
             )
         with move.step("pair"):
             move.pairing = pair_captured(
@@ -50,7 +50,7 @@ def reading_files(move: Move, paired: tuple[Path, Path], domain: Path | None) ->
                 f"{domain} holds other text than the domain's",
                 expected=move.domain_source,
                 found=rows.header.corpus,
-                hint=f"--domain-data {rows.header.corpus}, if that is the domain too",
+                hint=f"`domain_data={rows.header.corpus!r}`, if that is the domain too",
             )
         if rows.header.corpus == move.domain_source:
             rows.check_made_by(move.target, move.target.name)

@@ -83,9 +83,9 @@ class Move(Stepwise):
         """The donor module's manifest."""
         if self.work.library.split_name(self.module)[0] is None:
             raise InputError(
-                f"--module {self.module} names a raw backbone",
+                f"`module={self.module!r}` names a raw backbone",
                 expected="a hosted module, as in python@ref-gpt2",
-                hint="abi list --kind module",
+                hint="`list(kind='module')`",
             )
         return self.work.module_manifest(self.module)
 

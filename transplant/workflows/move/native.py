@@ -65,7 +65,7 @@ def _behind_interface(move: Move, name: str | None) -> Correction:
     registry = move.work.library
     if native == move.moved_name:
         raise InputError(
-            f"{native} would name both the moved module and its ceiling", hint="--name"
+            f"{native} would name both the moved module and its ceiling", hint="another `name`"
         )
     try:
         found = registry.find("module", native, move.to, move.manifest.d_abi).manifest
@@ -142,5 +142,5 @@ def _no_ceiling(move: Move, name: str, found: str) -> InputError:
         f"{name} is no native ceiling for this move",
         expected=f"a module trained on {move.to} with the text of {move.domain_source}",
         found=found,
-        hint=f"abi train --backbone {move.to} ... --name NAME, then --native NAME",
+        hint=f"`train(..., backbone={move.to!r}, name='NAME')`, then `native='NAME'`",
     )

@@ -94,7 +94,7 @@ def anchor_on(move: Move, name: str) -> Correction:
     hosted = move.work.load(name)
     if hosted.correction is None or difference(hosted.backbone, move.target):
         raise InputError(
-            f"--anchor {name} is not at work on the target",
+            f"`anchor={name!r}` is not at work on the target",
             expected=f"a module on {move.to}",
             found="a raw backbone" if hosted.correction is None else hosted.backbone.name,
         )

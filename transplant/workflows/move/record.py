@@ -66,8 +66,8 @@ def read_record(path: Path) -> dict[str, Any]:
     from transplant.files.decode import decode
     from transplant.files.plain import read_plain
 
-    hint = "abi transfer ... --json > FILE"
-    with foreign(f"cannot read {path}", InputError, expected="JSON of abi transfer", hint=hint):
+    hint = "`transfer(..., json=True)` > FILE"
+    with foreign(f"cannot read {path}", InputError, expected="JSON of `transfer()`", hint=hint):
         found = strict_json.parse(read_plain(path, MAX_RECORD, follow=True).decode())
     if isinstance(found, dict) and "moves" not in found:
         found = [found]
@@ -90,5 +90,5 @@ def read_record(path: Path) -> dict[str, Any]:
             error.what, expected=error.expected, found=error.found, hint=hint
         ) from error
     except TypeError as error:  # neither a list nor an object
-        raise InputError(f"{path} holds no moves", expected="JSON of abi transfer") from error
+        raise InputError(f"{path} holds no moves", expected="JSON of `transfer()`") from error
     return record

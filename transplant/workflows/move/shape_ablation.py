@@ -96,7 +96,7 @@ def shapes_report(
         InputError: a shape that is not in the table.
     """
     if unknown := [shape for shape in shapes if shape not in SHAPES]:
-        raise InputError("--only", expected=f"of {', '.join(SHAPES)}", found=", ".join(unknown))
+        raise InputError("`shapes`", expected=f"of {', '.join(SHAPES)}", found=", ".join(unknown))
     runs, first = ShapeRuns(move, eval_tokens), move.work.seed
     rows = [runs.row(shape, seed) for seed in range(first, first + seeds) for shape in shapes]
     return {

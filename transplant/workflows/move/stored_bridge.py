@@ -31,7 +31,7 @@ def reuse_bridge(move: Move) -> bool:
         )
         if same:
             tensors = registry.read(entry)
-            with foreign(f"the bridge {entry.hosted}", CorruptError, hint="abi bridge-align again"):
+            with foreign(f"the bridge {entry.hosted}", CorruptError, hint="`bridge_align()` again"):
                 interface = Interface.from_tensors(tensors, manifest.taps)
                 interface.requires_grad_(False).eval()
                 move.bridge = Bridge(interface, BridgeQuality(**manifest.results))

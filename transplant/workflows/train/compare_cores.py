@@ -73,10 +73,10 @@ def _common_recipe(core: Manifest, plain: Manifest) -> dict[str, Any]:
     for manifest, kind in ((core, "a core"), (plain, "a plain transformer")):
         if manifest.made.get("plain") is not (kind != "a core"):
             raise InputError(
-                f"{manifest.name} is not {kind} trained by abi train-core",
-                hint="abi train-core --size 2M, and again with --baseline",
+                f"{manifest.name} is not {kind} trained by `train_core()`",
+                hint="`train_core(size='2M')`, and again with `baseline=True`",
             )
-    with foreign("how they were trained", CorruptError, hint="abi train-core both again"):
+    with foreign("how they were trained", CorruptError, hint="`train_core()` both again"):
         for key in ("split", "tokenizer"):
             _same(key, core.made[key], plain.made[key])
         for key, value in core.made["recipe"].items():

@@ -120,10 +120,10 @@ def _check_length(acts: Activations, length: int) -> None:
     if header.window != length:
         raise InputError(
             f"{acts.path} holds other windows",
-            expected=f"--window {length}",
-            found=f"--window {header.window}",
-            hint=f"abi capture --backbone {header.backbone} --data {header.corpus} "
-            f"--window {length} --out FILE",
+            expected=f"`window={length}`",
+            found=f"`window={header.window}`",
+            hint=f"`capture(backbone={header.backbone!r}, data={header.corpus!r}, "
+            f"window={length}, out='FILE')`",
         )
 
 

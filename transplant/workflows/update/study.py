@@ -178,9 +178,9 @@ def open_hosted(work: Work, name: str) -> tuple[Any, Manifest]:
 
     if work.library.split_name(name)[0] is None:
         raise InputError(
-            f"--module {name} names a raw backbone",
+            f"`module={name!r}` names a raw backbone",
             expected="a hosted module, as in python@ref-gpt2",
-            hint="abi list --kind module",
+            hint="`list(kind='module')`",
         )
     hosted = work.load(name)
     if isinstance(hosted, CoreHosted):
@@ -199,9 +199,9 @@ def refuse_domain_text(text: UpdateText, domain: Splits, name: str, corpus: str)
     """
     if text.corpus == corpus or text.split == domain.fingerprint:
         raise InputError(
-            f"--update-data {text.corpus} is the domain of {name}",
+            f"`update_data={text.corpus!r}` is the domain of {name}",
             expected="other text",
-            hint="--update-data prose2",
+            hint="`update_data='prose2'`",
         )
 
 

@@ -33,7 +33,7 @@ def succession_report(
     from transplant.training.update import Updated
 
     if len({name.split("@")[0] for name in modules}) < len(modules):
-        raise InputError("--module names one module twice", found=modules)
+        raise InputError("`modules` names one module twice", found=modules)
     original = open_hosted(study.work, modules[0])[0].backbone
     texts = _texts_of_rounds(study, original, corpora, rounds)
     studied = [study.open_module(name, original, texts[0]) for name in modules]
