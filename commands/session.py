@@ -25,11 +25,17 @@ if TYPE_CHECKING:
     from registry.store import Registry
 
 
+MAX_SEED = 2**62  # generators take 63 bits, and runs draw from the seeds that follow
 SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
     "as_json": (Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")], False),
     "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")], False),
     "debug": (Annotated[bool, typer.Option("--debug", help="Show tracebacks.")], False),
-    "seed": (Annotated[int, typer.Option("--seed", min=0, help="Seed of every random draw.")], 0),
+    "seed": (
+        Annotated[
+            int, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of every random draw.")
+        ],
+        0,
+    ),
     "device": (Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps.")], "cpu"),
     "registry": (
         Annotated[

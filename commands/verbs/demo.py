@@ -38,6 +38,7 @@ def demo(
     """Train a module, move it to two other backbones, prove it, write a page."""
     from commands.render.page import require_plotting, write_page
     from commands.render.transfer import transfer_table
+    from registry.store import Registry
     from transplant.workflows.move.evidence import transfer_report
     from transplant.workflows.move.move import Move
     from transplant.workflows.train.module import TrainJob, run_train_job
@@ -47,7 +48,7 @@ def demo(
     began = time.monotonic()
     session.out.note(SCRIPT.format(**SECONDS))
     # A demo starts from nothing, in a registry of its own: it must not meet what users made.
-    session = dataclasses.replace(session, registry_root=out / "registry")
+    session = dataclasses.replace(session, library=Registry.open(out / "registry"))
     config = dataclasses.replace(TRAIN, steps=steps, train_tokens=tokens, seed=session.seed)
     trained = {}
     for backbone in (DONOR, *TARGETS):

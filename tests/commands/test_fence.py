@@ -39,6 +39,7 @@ def run(*words: str, **options) -> subprocess.CompletedProcess[str]:
         ("nib", "--anchor"),
         ("rm",),
         ("list", "--seed", "-1"),
+        ("list", "--seed", str(2**63)),
         ("--no-such-option",),
         ("list", "--kind"),
         ("calibrate", "--from-activations", "a"),
