@@ -148,7 +148,10 @@ def _iterate(reading: _Source) -> Iterator[Row]:
         for name, text in builtin.BUILTIN[source]():
             yield text, name
         return
-    path = expand(source)
+    try:
+        path = expand(source)
+    except InputError as error:
+        raise CorpusError(error.what, expected=error.expected, found=error.found) from error
     if not source.strip():
         raise CorpusError(f"no such corpus: {source!r}", hint=f"give {SOURCES_HINT}")
     if path.is_dir():
