@@ -4,6 +4,10 @@
     model = transplant.load("python@ref-gpt2")
     model(input_ids=...).logits; model.generate(...); model.tokenizer
 
+    work = transplant.Workspace()
+    move = work.move("python@ref-gpt2", to="ref-llama")
+    print(move.evidence().recovered["candidate"]); move.store()
+
 Importing this package is cheap: torch and transformers are loaded with the first name used.
 """
 
@@ -15,14 +19,31 @@ from transplant.errors import TransplantError
 
 if TYPE_CHECKING:
     from transplant.backbones.load import load_backbone
+    from transplant.calibration.config import MoveConfig
+    from transplant.evaluation.config import NIBConfig
     from transplant.loading import load, versions
+    from transplant.training.config import TrainConfig
+    from transplant.workspace import Workspace
 
-__all__ = ["TransplantError", "load", "load_backbone", "versions"]
+__all__ = [
+    "MoveConfig",
+    "NIBConfig",
+    "TrainConfig",
+    "TransplantError",
+    "Workspace",
+    "load",
+    "load_backbone",
+    "versions",
+]
 
 _HOMES = {
+    "MoveConfig": "transplant.calibration.config",
+    "NIBConfig": "transplant.evaluation.config",
+    "TrainConfig": "transplant.training.config",
+    "Workspace": "transplant.workspace",
     "load": "transplant.loading",
-    "versions": "transplant.loading",
     "load_backbone": "transplant.backbones.load",
+    "versions": "transplant.loading",
 }
 
 
@@ -32,3 +53,7 @@ def __getattr__(name: str) -> Any:
     import importlib
 
     return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

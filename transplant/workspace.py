@@ -11,7 +11,7 @@ from transplant.workflows.work import Work
 if TYPE_CHECKING:
     from transplant.calibration.config import MoveConfig
     from transplant.training.config import TrainConfig
-    from transplant.workflows.move.move import Move
+    from transplant.workflows.move.whole import WholeMove
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Workspace(Work):
         domain_data: str | None = None,
         config: MoveConfig | None = None,
         name: str | None = None,
-    ) -> Move:
+    ) -> WholeMove:
         """A move of a module to another backbone; its steps run when they are first asked for.
 
         Args:
@@ -76,10 +76,10 @@ class Workspace(Work):
             name: of the moved module; by default `<module>-from-<donor>`.
         """
         from transplant.calibration.config import MoveConfig
-        from transplant.workflows.move.move import Move
+        from transplant.workflows.move.whole import WholeMove
 
         config = config or MoveConfig(seed=self.seed)
-        return Move(self, module, to, pair_on, domain_data, config, name)
+        return WholeMove(self, module, to, pair_on, domain_data, config, name)
 
     def paste(
         self, source: str, to: str, modules: Sequence[str] | None = None, **options: Any

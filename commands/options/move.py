@@ -13,7 +13,7 @@ from transplant.calibration.config import METHODS, MoveConfig
 
 if TYPE_CHECKING:
     from commands.session import Session
-    from transplant.workflows.move.move import Move
+    from transplant.workflows.move.whole import WholeMove
 
 MOVE = MoveConfig()
 
@@ -53,12 +53,12 @@ class MoveOptions:
     taps: TargetTaps = "all"
     name: NameOption = None
 
-    def move(self, session: Session, module: str, to: str) -> Move:
+    def move(self, session: Session, module: str, to: str) -> WholeMove:
         """The move that they describe."""
-        from transplant.workflows.move.move import Move
+        from transplant.workflows.move.whole import WholeMove
 
         config = dataclasses.replace(
             MOVE, method=self.method, excerpts=self.excerpts, taps=parse_taps(self.taps),
             seed=session.seed,
         )  # fmt: skip
-        return Move(session, module, to, self.data, self.domain_data, config, self.name)
+        return WholeMove(session, module, to, self.data, self.domain_data, config, self.name)

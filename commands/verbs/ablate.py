@@ -74,10 +74,9 @@ def ablate(
     from commands.render.ablation import ablation_table, ceiling_table, shapes_table
     from transplant.workflows.move.ablation import SIDE_BY_SIDE, Sizes, ablation_report
     from transplant.workflows.move.ceiling import ceiling_report
-    from transplant.workflows.move.move import Move
     from transplant.workflows.move.shape_ablation import SHAPES, shapes_report
-    from transplant.workflows.move.stored_bridge import reuse_bridge
     from transplant.workflows.move.trials import Trials
+    from transplant.workflows.move.whole import WholeMove
 
     if out is not None:
         check_writable(out)
@@ -94,7 +93,7 @@ def ablate(
             expected=f"at most {', '.join(f'--{name}' for name in ABLATED[what])}",
         )
     config = dataclasses.replace(MOVE, method=method, excerpts=excerpts, seed=session.seed)
-    move = Move(session, module, to, data, domain_data, config)
+    move = WholeMove(session, module, to, data, domain_data, config)
     chosen = tuple(only.split(",")) if only else None
     shown = ablation_table
     if what == "shapes":
@@ -108,8 +107,7 @@ def ablate(
             modules=Sizes.modules if modules is None else tuple(modules.split(",")),
             steps=steps, tokens=tokens or Sizes.tokens, seeds=seeds or Sizes.seeds,
         )  # fmt: skip
-        reuse_bridge(move)
-        report = ablation_report(Trials(move, native, eval_tokens), what, sizes)
+        report = ablation_report(Trials(move.start(), native, eval_tokens), what, sizes)
     if out is not None:
         write_json(out, report)
     session.out.result(report, shown(report))

@@ -41,19 +41,18 @@ def calibrate(
     from commands.render.tried import explained
     from transplant.workflows.move.calibration import calibrated_report, check_files
     from transplant.workflows.move.from_activations import reading_files
-    from transplant.workflows.move.objective import apply_objective, reads_pairs
-    from transplant.workflows.move.stored_bridge import reuse_bridge
 
     choice = objective.choice()
     check_files(choice, activations, domain_activations)
     move = moving.move(session, module, to)
     move.claim("module", "interface", replace=replace)
-    source = reading_files(move, activations, domain_activations) if activations else nullcontext()
-    with source:
-        fits_as_stored = reads_pairs(move, choice) and not choice.pairs_budget
-        reused = fits_as_stored and reuse_bridge(move)
-        apply_objective(move, choice)
-        stored = move.store({}, replace=replace)
-    report = calibrated_report(move, choice, stored, reused)
+    source = (
+        reading_files(move, activations, domain_activations) if activations else nullcontext(move)
+    )
+    with source as fitted:
+        started = fitted.start(choice)
+        move = started.by(choice)
+        stored = move.store(replace=replace)
+    report = calibrated_report(move, choice, stored, started is not fitted)
     shown = calibrated_table(report)
     session.out.result(report, explained(shown, report.get("tried", ())) if explain else shown)

@@ -39,8 +39,7 @@ def demo(
     from commands.render.page import require_plotting, write_page
     from commands.render.transfer import transfer_table
     from registry.store import Registry
-    from transplant.workflows.move.evidence import transfer_report
-    from transplant.workflows.move.move import Move
+    from transplant.workflows.move.whole import WholeMove
     from transplant.workflows.train.module import TrainJob, run_train_job
 
     require_plotting()
@@ -59,8 +58,8 @@ def demo(
     for target in TARGETS:
         session.out.note(f"moving python@{DONOR} to {target} ...")
         move_config = dataclasses.replace(MOVE, seed=session.seed, donor_words=(0.0,))  # quick
-        move = Move(session, f"python@{DONOR}", target, "prose", None, move_config)
-        reports.append(transfer_report(move, None, eval_tokens))
+        move = WholeMove(session, f"python@{DONOR}", target, "prose", None, move_config)
+        reports.append(move.evidence(eval_tokens=eval_tokens).report)
         move.store({"recovered": reports[-1]["recovered"]}, replace=True)
     report = {
         "trained": trained,

@@ -17,7 +17,7 @@ from commands.output import check_writable
 from commands.session import Session
 
 if TYPE_CHECKING:
-    from transplant.workflows.move.move import Move
+    from transplant.workflows.move.whole import WholeMove
 
 
 def transfer(
@@ -38,7 +38,6 @@ def transfer(
     """Move a module to another backbone and print the evidence beside its controls."""
     from commands.render.transfer import transfer_table
     from commands.render.tried import explained
-    from transplant.workflows.move.evidence import transfer_report
 
     budgets = over.budgets()
     move = moving.move(session, module, to)
@@ -46,17 +45,15 @@ def transfer(
         _show_curve(session, move, native, eval_tokens, budgets, over)
         return
     move.claim("module", "interface", replace=replace)
-    from transplant.workflows.move.stored_bridge import reuse_bridge
-
-    reuse_bridge(move)
-    report = transfer_report(move, native, eval_tokens)
-    move.store({name: report[name] for name in ("ppl", "recovered", "nib")}, replace=replace)
+    move = move.start()
+    report = move.evidence(native=native, eval_tokens=eval_tokens).report
+    move.store(replace=replace)
     shown = transfer_table(report)
     session.out.result(report, explained(shown, report["tried"]) if explain else shown)
 
 
 def _show_curve(
-    session: Session, move: Move, native: str | None, eval_tokens: int,
+    session: Session, move: WholeMove, native: str | None, eval_tokens: int,
     budgets: tuple[int, ...], over: CurveOptions,
 ) -> None:  # fmt: skip
     """Measures a curve, writes plot and JSON, and prints the table."""
@@ -65,13 +62,13 @@ def _show_curve(
     from commands.render.curve import curve_table
     from commands.render.curve_plot import require_matplotlib, write_curve
     from transplant.workflows.move.budget_curve import curve_report
-    from transplant.workflows.move.stored_bridge import reuse_bridge
     from transplant.workflows.move.trials import Trials
 
     require_matplotlib()
     check_writable(over.out or Path(), folder=True)
-    reuse_bridge(move)
-    report = curve_report(Trials(move, native, eval_tokens), budgets, over.seeds, over.steps)
+    report = curve_report(
+        Trials(move.start(), native, eval_tokens), budgets, over.seeds, over.steps
+    )
     report["files"] = write_curve(over.out or Path(), report)
     shown = Group(curve_table(report), f"\nthe plot: {report['files'][1]}")
     session.out.result(report, shown)

@@ -84,7 +84,8 @@ def test_a_module_is_calibrated_from_two_files(captured, trained_abi):
     assert "holds other text" in " ".join(other.err.split())
     for name in ("read", "same"):
         trained_abi("rm", f"{name}@tiny-llama", "--yes")
-    crossed = trained_abi(*words, "--from-activations", str(theirs), str(ours))
+    swapped = ("--from-activations", str(theirs), str(ours))
+    crossed = trained_abi(*words, *swapped, "--name", "crossed")
     assert crossed.code == 1
     assert "tiny-gpt2 has other weights" in " ".join(crossed.err.split())
     assert trained_abi(*words, "--domain-activations", str(theirs)).code == 1

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError
+from transplant.errors import CorpusError, InputError
 from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig, PowerConfig
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.work import Work
@@ -15,7 +15,9 @@ from transplant.workflows.work import Work
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from transplant.backbones.view import Backbone
     from transplant.evaluation.nib import NIBResult
+    from transplant.modules.correction import Correction
     from transplant.text.windows import Window
 
     Logits = Callable[[Window], Tensor]
@@ -82,6 +84,30 @@ def nib_report(
     if power is not None:
         report["power"] = power_report(windows, of_anchor, of_candidate, result, power)
     return report
+
+
+def nib_against(
+    target: Backbone, windows: Sequence[Window], anchor: Correction, candidate: Correction
+) -> dict[str, Any]:
+    """NIB of one correction of a backbone against another.
+
+    Args:
+        target: the backbone.
+        windows: held-out windows to draw chunks from.
+        anchor: the correction to live up to.
+        candidate: the correction to judge.
+
+    Returns:
+        The report; where the text is too short, `pass` is None and `why` says so.
+    """
+    from transplant.evaluation.nib import run_nib
+    from transplant.evaluation.scoring import window_logits
+
+    of_anchor, of_candidate = (partial(window_logits, target, c) for c in (anchor, candidate))
+    try:
+        return run_nib(windows, of_anchor, of_candidate).as_dict()
+    except CorpusError as error:
+        return {"pass": None, "why": str(error)}
 
 
 def power_report(

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import CorpusError
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.native import native_correction
+from transplant.workflows.nib import nib_against
 
 if TYPE_CHECKING:
     from transplant.evaluation.likelihood import Corrector
@@ -42,7 +42,8 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     with move.step("evaluate"), move.work.reporter.progress("evaluating") as progress:
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
     with move.step("nib"):
-        nib = nib_of(move, ceiling)
+        chunks = windows_of(move.target, move.domain_text.eval, 512, 10**9)
+        nib = nib_against(move.target, chunks, ceiling, candidate.correction)
     return {
         "donor": move.module,
         "target": move.to,
@@ -83,20 +84,3 @@ def other_domains(move: Move) -> dict[str, Correction]:
             assert inside is not None
             others[name] = inside.module
     return dict(under_same_maps(move.calibrated, others))
-
-
-def nib_of(move: Move, ceiling: Correction) -> dict[str, Any]:
-    """NIB of the candidate against the native; says why where the text is too short for it."""
-    from transplant.evaluation.nib import run_nib
-    from transplant.evaluation.scoring import window_logits
-
-    windows = windows_of(move.target, move.domain_text.eval, 512, 10**9)
-    try:
-        found = run_nib(
-            windows,
-            lambda window: window_logits(move.target, ceiling, window),
-            lambda window: window_logits(move.target, move.calibrated.correction, window),
-        )
-    except CorpusError as error:
-        return {"pass": None, "why": str(error)}
-    return found.as_dict()

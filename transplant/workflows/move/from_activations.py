@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from transplant.errors import InputError
 from transplant.workflows.move.move import GAIN_TOKENS, Move
 
+M = TypeVar("M", bound=Move)
+
 
 @contextmanager
-def reading_files(move: Move, paired: tuple[Path, Path], domain: Path | None) -> Iterator[None]:
-    """Inside the block the move takes its rows from files.
+def reading_files(move: M, paired: tuple[Path, Path], domain: Path | None) -> Iterator[M]:
+    """The move with rows of files, which are open inside the block.
 
     Args:
-        move: its pairing text becomes that of the files.
+        move: its pairing text is not read.
         paired: rows of the donor and of the target on the same text.
         domain: rows of the target on the domain, whose calibration split chooses the gain; where
             there are none, `paired` has them or the target reads that split.
@@ -39,11 +42,13 @@ def reading_files(move: Move, paired: tuple[Path, Path], domain: Path | None) ->
                 "out='FILE')`",
             )
         with move.step("pair"):
-            move.pairing = pair_captured(
+            pairing = pair_captured(
                 move.donor, move.target, (donor, target), move.token_counts, move.config
             )
-        move.data = donor.header.corpus
-        move.pairing_split = fingerprint_of(donor, windows_by_side(donor))
+        move = move.taking(
+            pairing=pairing, data=donor.header.corpus,
+            pairing_split=fingerprint_of(donor, windows_by_side(donor)),
+        )  # fmt: skip
         rows = target if domain is None else stack.enter_context(Activations.open(domain))
         if domain is not None and rows.header.corpus != move.domain_source:
             raise InputError(
@@ -54,10 +59,8 @@ def reading_files(move: Move, paired: tuple[Path, Path], domain: Path | None) ->
             )
         if rows.header.corpus == move.domain_source:
             rows.check_made_by(move.target, move.target.name)
-            taps = move.pairing.fitted.batches[0].target.taps
+            taps = pairing.fitted.batches[0].target.taps
             sides = windows_by_side(rows)
-            move.domain_split = fingerprint_of(rows, sides)
-            move.calibration_text = file_rows(
-                move.target, rows, sides["calibration"], taps, GAIN_TOKENS
-            )
-        yield
+            held = file_rows(move.target, rows, sides["calibration"], taps, GAIN_TOKENS)
+            move = move.taking(domain_split=fingerprint_of(rows, sides), calibration_text=held)
+        yield move

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
 LEAST_WRITTEN = 60  # documents: some must be held out
 EXCERPT_TOKENS = 400  # of a stream for each excerpt that is chosen: more to choose from
 GAIN_TOKENS = 12_000  # of the calibration split
+FITTED = ("bridge", "choice", "calibrated")
+PARTS: dict[str, tuple[str, ...]] = {
+    "data": (),
+    "pairing": FITTED,
+    "pairing_split": (),
+    "bridge": FITTED[1:],
+    "domain_split": (),
+    "calibration_text": FITTED[1:],
+    "calibrated": (),
+    "objective": (),
+    "paired": (),
+}
+"""What a move may be given, and what of its own then falls."""
 
 
 @dataclass
@@ -189,8 +203,8 @@ class Move(Stepwise):
         with self.step("pair"):
             return pair_for_move(donor, target, text, self.token_counts, self.config)
 
-    def pair_also(self, windows: Sequence[Window]) -> None:
-        """Fits on windows of the domain's training split as well; what was fitted is dropped.
+    def pair_also(self, windows: Sequence[Window]) -> Self:
+        """The same move, fitted on windows of the domain's training split as well.
 
         Args:
             windows: of the target; both backbones read their text, nobody their next tokens.
@@ -200,9 +214,28 @@ class Move(Stepwise):
 
         texts, pairing = texts_of(windows, self.domain_text.train), self.pairing
         with self.step("pair"):
-            self.pairing = pair_also(pairing, texts, self.config)
-        for fitted in ("bridge", "choice", "calibrated"):
-            self.__dict__.pop(fitted, None)
+            return self.taking(pairing=pair_also(pairing, texts, self.config))
+
+    def taking(self, **parts: Any) -> Self:
+        """The same move with parts that were made elsewhere in place of its own; this one stays.
+
+        What does not depend on them is shared, what does is made anew when it is asked for. The
+        order in which parts are read and taken changes no result.
+
+        Args:
+            parts: of `PARTS`, by name.
+        """
+        assert parts.keys() <= PARTS.keys(), parts.keys() - PARTS.keys()
+        fields = {field.name for field in dataclasses.fields(self)}
+        taken = copy.copy(self)
+        for stale in {name for part in parts for name in PARTS[part]}:
+            taken.__dict__.pop(stale, None)
+        for name, part in parts.items():
+            if name in fields:
+                setattr(taken, name, part)
+            else:
+                taken.__dict__[name] = part
+        return taken
 
     @cached_property
     def bridge(self) -> Bridge:
@@ -272,7 +305,7 @@ class Move(Stepwise):
             results=dataclasses.asdict(self.bridge.quality),
         )  # fmt: skip
 
-    def store(self, results: dict[str, Any], *, replace: bool) -> Manifest:
+    def store(self, results: Mapping[str, Any] | None = None, *, replace: bool = False) -> Manifest:
         """Writes the moved module, bit for bit, and its new interface."""
         facts = {
             **self._stored_facts(),
@@ -283,7 +316,7 @@ class Move(Stepwise):
         stored = store_hosted(
             self.work, self.moved_name, self.manifest.domain, self.target,
             self.calibrated.correction,
-            made=facts, results=results, parents=self.parents(), replace=replace,
+            made=facts, results=dict(results or {}), parents=self.parents(), replace=replace,
         )  # fmt: skip
         assert stored.sha256 == self.manifest.sha256, "the module's bytes changed in the move"
         return stored

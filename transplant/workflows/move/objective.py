@@ -1,10 +1,10 @@
-"""What `--objective` asks for, applied to a move."""
+"""A move calibrated by an objective other than the closed form."""
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from transplant.backbones.identity import difference
 from transplant.calibration.objectives.choice import ObjectiveChoice
@@ -15,51 +15,88 @@ from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.move import Move
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from transplant.calibration.move import Calibrated
     from transplant.calibration.objectives.learn import Learnt
     from transplant.calibration.objectives.run import Material
     from transplant.modules.correction import Correction
+    from transplant.text.windows import Window
+    from transplant.training.rows import RowSource
 
+M = TypeVar("M", bound=Move)
 WINDOW = 512
 
 
-def apply_objective(move: Move, choice: ObjectiveChoice) -> None:
-    """Calibrates the move by an objective; from then on it is what the move stores.
+def with_objective(move: M, choice: ObjectiveChoice) -> M:
+    """The move calibrated by an objective.
 
     It starts from the closed form, which may read the objective's domain text as well, or on the
     module's own backbone from its own interface.
     """
-    from transplant.calibration.gain import choose_gain, scaled
-    from transplant.calibration.move import Calibrated
-    from transplant.calibration.objectives.run import fit_by
-
     if choice.objective == "closed-form":
-        return
+        return move
     oracle = anchor_on(move, choice.anchor) if choice.anchor else None
-    move.paired = reads_pairs(move, choice)
+    move = move.taking(paired=reads_pairs(move, choice))
     config = choice.learn_config(move.work.seed)
     if move.paired and choice.pairs_budget:
         tokens = min(config.tokens, config.paired_tokens)
-        move.pair_also(windows_of(move.target, move.domain_text.train, WINDOW, tokens))
+        move = move.pair_also(windows_of(move.target, move.domain_text.train, WINDOW, tokens))
     start = move.calibrated.correction if move.paired else copy.deepcopy(move.donor_correction)
-    material = material_for(move, choice.spec, config, start, oracle)
-    with (
-        move.target.frozen(),
-        move.step("learn"),
-        move.work.reporter.progress(choice.objective) as progress,
-    ):
-        learnt = fit_by(choice.objective, start, material, config, progress=progress)
+    train = None
+    if choice.spec.reads_domain:
+        train = windows_of(move.target, move.domain_text.train, WINDOW, config.tokens)
+    material = material_for(move, choice.spec, train, config.calibration_tokens, oracle, start.taps)
+    with move.step("learn"):
+        learnt = learn(move, choice.objective, start, material, config)
     gains = move.config.gains if choice.spec.gain else (1.0,)
-    gain, loss = choose_gain(move.target, learnt.correction, move.calibration_text, gains)
-    move.calibrated = Calibrated(scaled(learnt.correction, gain), gain, loss)
-    move.objective = facts_of(choice, config, learnt)
+    calibrated = with_gain(move, learnt.correction, gains, move.calibration_text)
+    facts = facts_of(choice, config, learnt)
     if PAIRED in choice.spec.needs:
-        move.objective["voice"] = dataclasses.asdict(material.voice)
+        facts["voice"] = dataclasses.asdict(material.voice)
+    return move.taking(calibrated=calibrated, objective=facts)
+
+
+def learn(
+    move: Move, objective: str, start: Correction, material: Material, config: LearnConfig,
+    title: str | None = None,
+) -> Learnt:  # fmt: skip
+    """Calibrates a correction by an objective; the move stays as it is."""
+    from transplant.calibration.objectives.run import fit_by
+
+    with move.target.frozen(), move.work.reporter.progress(title or objective) as progress:
+        return fit_by(objective, start, material, config, progress=progress)
+
+
+def with_gain(
+    move: Move, correction: Correction, gains: Sequence[float], text: Sequence[Window] | RowSource
+) -> Calibrated:
+    """The correction with the gain that suits a calibration text, and its loss there."""
+    from transplant.calibration.gain import choose_gain, scaled
+    from transplant.calibration.move import Calibrated
+
+    gain, loss = choose_gain(move.target, correction, text, gains)
+    return Calibrated(scaled(correction, gain), gain, loss)
 
 
 def material_for(
-    move: Move, spec: Spec, config: LearnConfig, start: Correction, oracle: Correction | None
+    move: Move,
+    spec: Spec,
+    train: Sequence[Window] | None,
+    calibration_tokens: int,
+    oracle: Correction | None,
+    taps: Sequence[int],
 ) -> Material:
-    """What an objective needs, of a move: its pairs, its domain text as rows, its oracle."""
+    """What an objective needs, of a move: its pairs, its domain text as rows, its oracle.
+
+    Args:
+        move: the move.
+        spec: what the objective needs.
+        train: windows of the domain's training split; None where it reads none.
+        calibration_tokens: of the domain's calibration split, on which learning stops.
+        oracle: what teaches.
+        taps: the layers that the correction reads; the oracle's are read as well.
+    """
     from transplant.calibration.objectives.run import Material
     from transplant.training.rows import row_source
 
@@ -68,21 +105,16 @@ def material_for(
         found = dataclasses.replace(
             found, pairing=move.pairing, output_map=move.output_map, voice=move.choice.voice
         )
-    if not spec.reads_domain:
+    if train is None:
         return found
-    taps = sorted({*start.taps, *(oracle.taps if oracle is not None else ())})
-    text = move.domain_text
+    read = sorted({*taps, *(oracle.taps if oracle is not None else ())})
+    held = windows_of(move.target, move.domain_text.calibration, WINDOW, calibration_tokens)
     with move.step("read_domain_text"):
-        train, calibration = (
-            row_source(
-                move.target, windows_of(move.target, side, WINDOW, tokens), taps,
-                folder=move.work.library.root,
-            )
-            for side, tokens in (
-                (text.train, config.tokens), (text.calibration, config.calibration_tokens),
-            )
-        )  # fmt: skip
-    return dataclasses.replace(found, train=train, calibration=calibration)
+        rows, calibration = (
+            row_source(move.target, windows, read, folder=move.work.library.root)
+            for windows in (train, held)
+        )
+    return dataclasses.replace(found, train=rows, calibration=calibration)
 
 
 def anchor_on(move: Move, name: str) -> Correction:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 from transplant.backbones.identity import difference
 from transplant.workflows.move.move import Move
 
+M = TypeVar("M", bound=Move)
 
-def reuse_bridge(move: Move) -> bool:
-    """Takes the bridge that `bridge-align` has stored, if it was made of the same things.
 
-    Returns:
-        Whether there was one; without it the bridge is fitted when it is first needed.
+def with_stored_bridge(move: M) -> M:
+    """The move with the bridge that `bridge-align` has stored, if it was made of the same things.
+
+    Without one it is the move itself: the bridge is fitted when it is first needed.
     """
     from transplant.calibration.bridge import Bridge, BridgeQuality
     from transplant.errors import CorruptError, foreign
@@ -34,9 +35,9 @@ def reuse_bridge(move: Move) -> bool:
             with foreign(f"the bridge {entry.hosted}", CorruptError, hint="`bridge_align()` again"):
                 interface = Interface.from_tensors(tensors, manifest.taps)
                 interface.requires_grad_(False).eval()
-                move.bridge = Bridge(interface, BridgeQuality(**manifest.results))
-            return True
-    return False
+                stored = Bridge(interface, BridgeQuality(**manifest.results))
+            return move.taking(bridge=stored)
+    return move
 
 
 def _as_json(value: Any) -> Any:

@@ -12,11 +12,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.objectives.config import LearnConfig
-from transplant.calibration.objectives.spec import PAIRED, spec_of
-from transplant.errors import CorpusError
+from transplant.calibration.objectives.spec import PAIRED, Spec, spec_of
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.native import native_correction
+from transplant.workflows.move.objective import learn, material_for, with_gain
+from transplant.workflows.nib import nib_against
 
 if TYPE_CHECKING:
     from transplant.calibration.objectives.run import Material
@@ -51,8 +52,7 @@ class Trials:
         """Trials of the same move with domain text to fit on; nothing that these keep is shared."""
         self.move.pairing  # noqa: B018  the pairing text is read once for all of them
         also = copy.copy(self)  # the ceiling and the text that was read stay
-        also.move = copy.copy(self.move)
-        also.move.pair_also(windows)
+        also.move = self.move.pair_also(windows)
         also.rows, also.corrections, also._closed = {}, {}, {}
         return also
 
@@ -100,19 +100,10 @@ class Trials:
 
     def material(self, tokens: int, calibration_tokens: int, seed: int) -> Material:
         """Everything that any objective needs, with a budget of domain text drawn by a seed."""
-        from transplant.calibration.objectives.run import Material
-        from transplant.training.rows import row_source
-
-        move, taps = self.move, self.taps
-        scratch = move.work.library.root
-        with move.step("read_domain_text"):
-            train = row_source(move.target, self.draw(tokens, seed), taps, folder=scratch)
-            held = windows_of(move.target, move.domain_text.calibration, WINDOW, calibration_tokens)
-            calibration = row_source(move.target, held, taps, folder=scratch)
-        return Material(
-            target=move.target, pairing=move.pairing, output_map=move.output_map,
-            voice=move.choice.voice, train=train, calibration=calibration, oracle=self.oracle,
-        )  # fmt: skip
+        every = Spec(says="any objective", needs=(PAIRED,))
+        return material_for(
+            self.move, every, self.draw(tokens, seed), calibration_tokens, self.oracle, self.taps
+        )
 
     @property
     def taps(self) -> list[int]:
@@ -142,18 +133,13 @@ class Trials:
         **facts: Any,
     ) -> None:
         """Calibrates by an objective and keeps the result under a name."""
-        from transplant.calibration.gain import choose_gain, scaled
-        from transplant.calibration.objectives.run import fit_by
-
         began = time.monotonic()
         move, spec = self.move, spec_of(objective)
-        with move.target.frozen(), move.work.reporter.progress(name) as progress:
-            learnt = fit_by(objective, start, material, config, progress=progress)
+        learnt = learn(move, objective, start, material, config, name)
         correction = learnt.correction
         if spec.gain:
             text = move.calibration_text if material.calibration is None else material.calibration
-            gain, _ = choose_gain(move.target, correction, text, move.config.gains)
-            correction = scaled(correction, gain)
+            correction = with_gain(move, correction, move.config.gains, text).correction
         course = learnt.course
         facts |= {"steps": course.step, "best_step": course.best_step}
         if PAIRED in spec.needs:
@@ -178,7 +164,9 @@ class Trials:
             row = {"name": name, **facts, "ppl": scored[name].perplexity}
             row |= {"recovered": share.mean, "interval": share.as_list()}
             if nib:
-                row["nib"] = self._nib(self.corrections[name])
+                row["nib"] = nib_against(
+                    self.move.target, self._chunks, self.oracle, self.corrections[name]
+                )
             rows.append(row)
         return rows
 
@@ -212,17 +200,3 @@ class Trials:
     @cached_property
     def _chunks(self) -> list[Window]:
         return windows_of(self.move.target, self.move.domain_text.eval, WINDOW, 10**9)
-
-    def _nib(self, correction: Correction) -> dict[str, Any]:
-        from transplant.evaluation.nib import run_nib
-        from transplant.evaluation.scoring import window_logits
-
-        target = self.move.target
-        try:
-            return run_nib(
-                self._chunks,
-                lambda window: window_logits(target, self.oracle, window),
-                lambda window: window_logits(target, correction, window),
-            ).as_dict()
-        except CorpusError as error:
-            return {"pass": None, "why": str(error)}

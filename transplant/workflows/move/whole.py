@@ -1,0 +1,88 @@
+"""A whole move: fitted, proved beside its controls, and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.move.evidence import transfer_report
+from transplant.workflows.move.move import Move
+from transplant.workflows.move.objective import reads_pairs, with_objective
+from transplant.workflows.move.stored_bridge import with_stored_bridge
+
+if TYPE_CHECKING:
+    from transplant.calibration.objectives.choice import ObjectiveChoice
+    from transplant.library import Manifest
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a move has brought, beside its controls, on held-out documents (DESIGN, section 4)."""
+
+    report: dict[str, Any]
+    """All of it, as `abi transfer --json` prints it."""
+
+    @property
+    def ppl(self) -> Mapping[str, float]:
+        """Perplexity per token of the raw target, the native, the candidate and every control."""
+        return self.report["ppl"]
+
+    @property
+    def recovered(self) -> Mapping[str, float]:
+        """(log raw - log system) / (log raw - log native) of the candidate and every control."""
+        return self.report["recovered"]
+
+    @property
+    def donor_attributable(self) -> float:
+        """The candidate's recovered minus the best donor-free control's."""
+        return self.report["donor_attributable"]
+
+    @property
+    def module_attributable(self) -> float:
+        """The candidate's recovered minus the best module-free control's."""
+        return self.report["module_attributable"]
+
+    @property
+    def nib(self) -> Mapping[str, Any]:
+        """The Non-Inferiority Benchmark against the native."""
+        return self.report["nib"]
+
+
+@dataclass
+class WholeMove(Move):
+    """A move that can be proved and stored as one act; see `Move`."""
+
+    measured: Evidence | None = None
+
+    def start(self, objective: ObjectiveChoice | None = None) -> WholeMove:
+        """The move with the bridge that is stored for it, where its objective fits as stored."""
+        fits = objective is None or (reads_pairs(self, objective) and not objective.pairs_budget)
+        return with_stored_bridge(self) if fits else self
+
+    def by(self, objective: ObjectiveChoice) -> WholeMove:
+        """The move calibrated by an objective."""
+        return with_objective(self, objective)
+
+    def evidence(self, *, native: str | None = None, eval_tokens: int = 40_000) -> Evidence:
+        """Judges the move beside its controls and its ceiling.
+
+        Args:
+            native: the name of the ceiling; None for the domain's, trained like the donor where it
+                is missing.
+            eval_tokens: held-out tokens to judge on.
+        """
+        self.measured = Evidence(transfer_report(self, native, eval_tokens))
+        return self.measured
+
+    def store(self, results: Mapping[str, Any] | None = None, *, replace: bool = False) -> Manifest:
+        """Writes the moved module, bit for bit, and its new interface.
+
+        Args:
+            results: what is recorded of it; by default what `evidence` has measured.
+            replace: whether a module of that name may go.
+        """
+        if results is None:
+            report = self.measured.report if self.measured else {}
+            results = {key: report[key] for key in ("ppl", "recovered", "nib") if key in report}
+        return super().store(dict(results), replace=replace)
