@@ -61,15 +61,14 @@ def load_systems(
     Raises:
         InputError: the move ended inside a core.
     """
-    import transplant
-    from transplant.loading import host
+    from transplant.loading import host, load
     from transplant.modules.core import CoreHosted
 
     work.reporter.note(f"loading {move['name']} and {move['donor']}")
-    hosted = transplant.load(move["name"], library=library, device=work.device)
+    hosted = load(move["name"], library=library, device=work.device)
     if isinstance(hosted, CoreHosted):
         raise InputError(f"{move['name']} is inside a core", expected="a move behind an interface")
-    donor = transplant.load(move["donor"], library=library, device=work.device)
+    donor = load(move["donor"], library=library, device=work.device)
     assert hosted.correction is not None
     ceiling = _native(library, move)
     native = host(hosted.backbone, ceiling, library, hosted.correction.module.d_abi)
