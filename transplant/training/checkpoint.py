@@ -1,8 +1,14 @@
-"""Training state on disk: one safetensors file, replaced in one move, never pickled."""
+"""Training state on disk: one safetensors file, replaced in one move, never pickled.
+
+The header carries the sha256 of all that is read back. A checkpoint without one is refused, also
+where an earlier version wrote it: a damaged name of that field looks the same, a checkpoint lives
+only as long as its run, and another version may not end in the same bytes.
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 from dataclasses import dataclass
@@ -14,7 +20,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from transplant.errors import CorruptError, InputError, StorageError
+from transplant.errors import CorruptError, InputError, StorageError, VersionError, foreign
+
+AFRESH = "the same run without `resume`"
+SHA256 = "content_sha256"
 
 
 @dataclass(frozen=True)
@@ -45,10 +54,13 @@ class CheckpointFile:
             StorageError: the disk is full; the previous checkpoint stays.
         """
         header = {"run": json.dumps(self.run), "progress": json.dumps(checkpoint.progress)}
+        tensors = {k: v.detach().contiguous().cpu() for k, v in checkpoint.tensors.items()}
+        header[SHA256] = _sha256_of(header, tensors)
         temporary = self.path.with_suffix(".partial")
+        resumable = self.path.is_file()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file({k: v.contiguous() for k, v in checkpoint.tensors.items()}, temporary, header)
+            save_file(tensors, temporary, header)
             with temporary.open("rb+") as handle:
                 os.fsync(handle.fileno())
             temporary.replace(self.path)
@@ -58,7 +70,7 @@ class CheckpointFile:
             raise StorageError(
                 f"cannot write checkpoint {self.path}",
                 found="no space left on the disk" if full else str(error),
-                hint="free some space, then the same run with `resume`",
+                hint=f"free some space, then the same run{' with `resume`' * resumable}",
             ) from error
 
     def load(self) -> Checkpoint:
@@ -67,33 +79,52 @@ class CheckpointFile:
         Raises:
             InputError: there is none, or it belongs to another run.
             CorruptError: the file is damaged.
+            VersionError: it has no checksum.
         """
         if not self.path.is_file():
-            raise InputError(
-                "nothing to resume", expected=self.path, hint="the same run without `resume`"
-            )
-        try:
+            raise InputError("nothing to resume", expected=self.path, hint=AFRESH)
+        with foreign(f"checkpoint {self.path} is damaged", CorruptError, hint=AFRESH):
             with safe_open(self.path, framework="pt") as file:
-                header = file.metadata()
+                header = dict(file.metadata() or {})
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            self._check(header, tensors)
             run, progress = json.loads(header["run"]), json.loads(header["progress"])
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:
-            raise CorruptError(
-                f"checkpoint {self.path} is damaged", hint="the same run without `resume`"
-            ) from error
         for key in sorted(run.keys() | self.run.keys()):
             if run.get(key) != self.run.get(key):
                 raise InputError(
                     f"checkpoint {self.path} belongs to another run: {key} differs",
                     expected=self.run.get(key),
                     found=run.get(key),
-                    hint="the same run without `resume`",
+                    hint=AFRESH,
                 )
         return Checkpoint(progress, tensors)
+
+    def _check(self, header: dict[str, str], tensors: dict[str, Tensor]) -> None:
+        expected = header.pop(SHA256, None)
+        if expected is None:
+            what = f"checkpoint {self.path} has no checksum: an earlier version wrote it, or damage"
+            raise VersionError(what, expected=SHA256, found=sorted(header), hint=AFRESH)
+        if expected != (found := _sha256_of(header, tensors)):
+            what = f"checkpoint {self.path} is damaged"
+            raise CorruptError(what, expected=expected[:12], found=found[:12], hint=AFRESH)
 
     def remove(self) -> None:
         """Deletes the file once the run is complete."""
         self.path.unlink(missing_ok=True)
+
+
+def _sha256_of(header: dict[str, str], tensors: dict[str, Tensor]) -> str:
+    """Of what identifies the run, of its progress, and of every tensor: name, type, shape, bytes.
+
+    Args:
+        header: `run` and `progress`, as JSON.
+        tensors: contiguous, on the CPU.
+    """
+    total = hashlib.sha256(json.dumps([header.get("run"), header.get("progress")]).encode())
+    for name, tensor in sorted(tensors.items()):
+        total.update(json.dumps([name, str(tensor.dtype), list(tensor.shape)]).encode())
+        total.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return total.hexdigest()
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
