@@ -16,7 +16,7 @@ from transplant.activations.layout import CaptureHeader
 from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.backbones.parts import PLACES, blocks_of, find_part
-from transplant.errors import InputError, StorageError
+from transplant.errors import InputError, NumericalError, StorageError
 from transplant.text.windows import cut_windows
 from transplant.training.config import TrainConfig
 from transplant.training.loop import train_module
@@ -166,6 +166,50 @@ def test_a_failure_of_the_writer_is_raised_where_the_batches_come_from(scene, mo
     monkeypatch.setattr(ActivationWriter, "write", full)
     with pytest.raises(StorageError, match="no space"):
         scene().capture()
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("fp16", 70_000.0), ("bf16", 3.4e38)])
+def test_a_state_that_the_stored_type_cannot_hold_is_named(scene, monkeypatch, dtype, value):
+    monkeypatch.setattr(capturing, "SHARD_ROWS", 200)
+    made = scene(taps=(0, 1), dtype=dtype)
+    wanted = made.windows[-1]
+    read = capturing.read_taps
+
+    def large(backbone, windows, taps, pool="none"):
+        rows = read(backbone, windows, taps, pool)
+        if wanted in windows:
+            ahead = windows[: windows.index(wanted)]
+            before = sum(len(backbone.rows_of(window).labels) for window in ahead)
+            rows["1"][before + 2, 5] = value
+        return rows
+
+    monkeypatch.setattr(capturing, "read_taps", large)
+    with pytest.raises(NumericalError, match=f"is beyond what {dtype} holds") as info:
+        made.capture()
+    position = 2 + int(made.tokens.first_row[-2])
+    position -= int(made.tokens.first_row[np.searchsorted(made.tokens.document, wanted.document)])
+    assert f"tap 1 at document {wanted.document}, position {position}, value 5" in str(info.value)
+    with Activations.open(made.path, partial=True) as acts:
+        assert 0 < acts.committed < acts.rows
+        assert acts.tap("1").isfinite().all()
+    monkeypatch.setattr(capturing, "read_taps", read)
+    made.capture(resume=True)
+    resumed = made.sha256()
+    made.path.unlink()
+    assert made.capture().sha256() == resumed
+
+
+def test_a_state_that_is_no_number_is_not_called_too_large(scene, monkeypatch):
+    read = capturing.read_taps
+
+    def broken(*given):
+        rows = read(*given)
+        rows["1"][0, 0] = float("nan")
+        return rows
+
+    monkeypatch.setattr(capturing, "read_taps", broken)
+    with pytest.raises(NumericalError, match="value 0 is no number.* a weight that is no number"):
+        scene(taps=(0, 1), dtype="fp16").capture()
 
 
 def test_pooled_rows_are_means_and_lasts_of_the_windows(scene):

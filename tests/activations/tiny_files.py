@@ -52,12 +52,14 @@ def make_tokens(windows=((7, 50, 3), (), (64,), (64, 64, 20, 1)), name="text") -
 
 
 def make_states(header: CaptureHeader, tap: str, start: int, stop: int) -> np.ndarray:
-    """Bits that differ at every place; NaN among them."""
+    """Finite bits that differ at every place."""
     index = header.taps.index(tap)
     width, stored = header.widths[index], STORED[header.dtype]
     places = np.arange(start * width, stop * width, dtype=np.uint64) + np.uint64(index << 40)
     mixed = (places + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)
     bits = mixed.astype(np.uint32 if stored.itemsize == 4 else np.uint16)
+    # the highest bit of the exponent is left out: no NaN, no infinity
+    bits &= bits.dtype.type(~(1 << (8 * stored.itemsize - 2)) & (1 << 8 * stored.itemsize) - 1)
     return bits.view(stored).reshape(-1, width)
 
 

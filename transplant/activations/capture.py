@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from transplant.activations.finite import all_finite
 from transplant.activations.layout import TokenTable
 from transplant.activations.writer import ActivationWriter
 from transplant.backbones.parts import (
@@ -109,6 +110,11 @@ def capture(
         dtype: `fp32`, `fp16` or `bf16`.
         pool: as for `token_table`.
         progress: called after each batch.
+
+    Raises:
+        NumericalError: a state that is NaN or infinite, or that the stored type cannot hold; the
+            shards before it are complete.
+        StorageError: the disk refused.
     """
     with _writing(writer, DTYPES[dtype]) as put:
         for shard in _shards(tokens, writer.committed):
@@ -187,6 +193,9 @@ class _Queue:
         """Writes the rows of a batch: those of its first window to the first place, and so on."""
         room = self.rooms.get()
         held = {name: as_stored(self._converted(room, name, rows[name])) for name in rows}
+        for name, states in rows.items():
+            if states.dtype != self.dtype:  # what was given is known here alone
+                self._check_conversion(name, held[name], states, places)
 
         def write() -> None:
             for name, values in held.items():
@@ -220,6 +229,18 @@ class _Queue:
         if name not in room or len(room[name]) < len(states):
             room[name] = torch.empty(states.shape, dtype=self.dtype)
         return room[name][: len(states)].copy_(states)
+
+    def _check_conversion(
+        self, name: str, held: np.ndarray, states: Tensor, places: Sequence[tuple[int, int]]
+    ) -> None:
+        if all_finite(held, self.writer.dtype):
+            return
+        taken = 0
+        for first, last in places:
+            rows = slice(taken, taken + last - first)
+            given = states[rows].float().cpu().numpy()
+            self.writer.check_finite(name, first, held[rows], given)
+            taken = rows.stop
 
     def _put(self, work: Callable[[], None], room: Room | None) -> None:
         if self.failure is not None:

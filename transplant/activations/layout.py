@@ -123,6 +123,19 @@ class TokenTable:
         }
 
 
+def place_of(row: int, first_row: np.ndarray, document: np.ndarray) -> str:
+    """Where a row of a file is in its text, in words.
+
+    Args:
+        row: its number.
+        first_row: int64 [n_windows + 1], as in the file.
+        document: int32 [n_windows], as in the file.
+    """
+    number = int(document[np.searchsorted(first_row, row, side="right") - 1])
+    begin = int(first_row[np.searchsorted(document, number)])
+    return f"document {number}, position {row - begin}"
+
+
 def check_column(name: str, column: Any, dtype: Any, length: int) -> None:
     """Refuse an array or a dataset that is not one column of that type and length."""
     if column.shape != (length,) or column.dtype != dtype:

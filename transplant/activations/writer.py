@@ -16,6 +16,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from transplant.activations.finite import all_finite, first_of_no_value, not_finite
 from transplant.activations.hdf5 import (
     build,
     built_size,
@@ -25,7 +26,7 @@ from transplant.activations.hdf5 import (
     read_committed,
     read_header,
 )
-from transplant.activations.layout import CaptureHeader, TokenTable
+from transplant.activations.layout import CaptureHeader, TokenTable, place_of
 from transplant.activations.staging import lock, reserve, staged, storage_errors
 from transplant.errors import InputError, NotFoundError, ShapeError
 
@@ -52,8 +53,11 @@ class ActivationWriter:
 
     def __init__(self, path: Path, handle: int, file: h5py.File) -> None:
         self.path, self._handle = path, handle
-        taps = read_header(file).taps
-        self._places = {tap: _place_of(dataset(file, f"taps/{tap}")) for tap in taps}
+        header = read_header(file)
+        self.dtype = header.dtype
+        self._places = {tap: _place_of(dataset(file, f"taps/{tap}")) for tap in header.taps}
+        self._first_row = dataset(file, "windows/first_row")[...]
+        self._document = dataset(file, "windows/document")[...]
         self._committed_at: int = dataset(file, "committed").id.get_offset()
         self.rows = len(dataset(file, "ids"))
         self.committed = read_committed(file)
@@ -109,9 +113,11 @@ class ActivationWriter:
             NotFoundError: no such tap.
             ShapeError: another width or type, or rows past the end.
             InputError: rows that are committed.
+            NumericalError: NaN or infinity among the values; nothing of them is written.
             StorageError: the disk refused; what is committed stays.
         """
         place = self._check(tap, row, values)
+        self.check_finite(tap, row, values)
         data = values.reshape(-1).view(np.uint8).data
         row_bytes = place.width * place.dtype.itemsize
         with storage_errors(self.path, len(data)):
@@ -122,6 +128,27 @@ class ActivationWriter:
                 data, row = data[taken:], row + taken // row_bytes
             if self._unsynced >= SYNC_BYTES:
                 self._sync()
+
+    def check_finite(
+        self, tap: str, row: int, values: np.ndarray, given: np.ndarray | None = None
+    ) -> None:
+        """Refuse values that are no numbers, by the first of them.
+
+        Args:
+            tap: the name of their tap.
+            row: where in the file the first row would go.
+            values: [n, width], as stored.
+            given: the same rows before they were converted to the stored type, where known.
+
+        Raises:
+            NumericalError: names tap, document, position and value, and the types that hold more.
+        """
+        if all_finite(values, self.dtype):
+            return
+        n, column, value = first_of_no_value(values, self.dtype)
+        before = None if given is None else float(given[n, column])
+        place = place_of(row + n, self._first_row, self._document)
+        raise not_finite(tap, self.dtype, place, column, value, before)
 
     def commit(self, rows: int) -> None:
         """Declare the first `rows` rows of every tap complete, once they are on the disk.
