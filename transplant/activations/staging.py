@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import lock_descriptor
 
 from transplant.errors import ExistsError, StorageError
 
@@ -102,17 +103,15 @@ def reserve(handle: int) -> None:
 
 
 def lock(handle: int, path: Path) -> None:
-    """Takes the file for this process alone.
+    """Takes the file for this process alone, until the handle closes or the process ends.
 
     Raises:
         StorageError: another process has it.
     """
-    try:
-        with _where_supported():
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        what = f"another process writes {path}"
-        raise StorageError(what, hint="wait for it, or another `out`") from error
+    with _where_supported():
+        if not lock_descriptor(handle, blocking=False):
+            what = f"another process writes {path}"
+            raise StorageError(what, hint="wait for it, or another `out`")
 
 
 @contextmanager
