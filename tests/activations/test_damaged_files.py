@@ -73,6 +73,6 @@ def test_a_damaged_attribute_is_a_damaged_file(acts_path, name, value):
 
 def test_a_newer_file_asks_for_a_newer_abi(acts_path):
     with h5py.File(acts_path, "r+") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(VersionError, match="expected schema 1, found 2. Try: a newer abi"):
+        file.attrs["schema_version"] = 3
+    with pytest.raises(VersionError, match="expected schema 2, found 3. Try: a newer abi"):
         Activations.open(acts_path)

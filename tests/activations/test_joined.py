@@ -97,14 +97,21 @@ def same_reading(one: Activations, other: Activations) -> bool:
 @pytest.mark.parametrize("dtype", ["fp32", "bf16"])
 def test_joined_parts_read_as_one_file(tmp_path, dtype):
     scene = Scene(tmp_path, dtype=dtype)
-    (tmp_path / "out").mkdir()
-    joined = tmp_path / "out" / "all.h5"
+    joined = tmp_path / "all.h5"
     join(scene.parts, joined)
     with Activations.open(scene.single) as one, Activations.open(joined) as other:
         assert same_reading(one, other)
         assert all(torch.equal(*rows) for rows in [aligned_pairs(one, other)])
     assert joined.stat().st_size < 100_000  # it refers to its parts
-    assert [path.name for path in joined.parent.iterdir()] == ["all.h5"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.h5", "parts", "single.h5"]
+
+
+def test_parts_lie_in_the_folder_of_the_joined_file(tmp_path):
+    scene = Scene(tmp_path)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(InputError, match=r"0\.h5 is to be joined in .*: expected a part in .*out"):
+        join(scene.parts, tmp_path / "out" / "all.h5")
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_joined_parts_may_move_together(tmp_path, monkeypatch):

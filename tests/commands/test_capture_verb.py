@@ -12,6 +12,7 @@ import h5py
 import pytest
 import torch
 
+from tests.activations.tiny_files import as_version_1, make_header, make_tokens, write_file
 from transplant.activations.reader import Activations
 from transplant.workflows.ranks import Rank
 
@@ -41,11 +42,26 @@ def test_a_file_says_what_it_holds_and_a_sample_is_computed_again(captured, trai
     assert (verified.code, verified.json["identical"]) == (0, True)
     with h5py.File(path, "r+") as file:  # the control: other numbers are seen
         file["taps/1"][:] += 1.0
-    assert trained_abi("capture", "--verify", str(path), "--json").code == 3
+    verified = trained_abi("capture", "--verify", str(path), "--json")
+    assert (verified.code, verified.json["error"]) == (1, "CorruptError")
+    assert "tap 1 at document" in verified.json["what"]
+    as_version_1(path)
+    assert trained_abi("capture", "--inspect", str(path), "--json").json["checksums"] is False
+    verified = trained_abi("capture", "--verify", str(path), "--json")
+    assert (verified.code, verified.json["identical"]) == (3, False)
+    assert "has no checksums: an earlier version wrote it" in " ".join(verified.err.split())
     with h5py.File(path, "r+") as file:
         file["taps/1"][:] = float("nan")
     verified = trained_abi("capture", "--verify", str(path), "--json")
-    assert (verified.code, verified.json["largest_difference"]) == (3, None)
+    assert (verified.code, verified.json["error"]) == (1, "NumericalError")
+    assert "value 0 is no number" in verified.json["what"]
+
+
+def test_a_file_that_no_capture_made_is_not_computed_again(trained_abi, tmp_path):
+    path = write_file(tmp_path / "a.h5", make_header(made={"seed": 1}), make_tokens())
+    verified = trained_abi("capture", "--verify", str(path), "--json")
+    assert (verified.code, verified.json["error"]) == (1, "InputError")
+    assert "does not say which capture made it" in verified.json["what"]
 
 
 def test_training_from_the_file_is_training_on_the_text(captured, trained_abi):

@@ -15,6 +15,7 @@ import numpy as np
 
 from transplant.activations.hdf5 import fixed_text, new_hdf5, write_header
 from transplant.activations.layout import DIGEST, SHARE, STORED, CaptureHeader
+from transplant.activations.parts import Part
 from transplant.activations.reader import Activations
 from transplant.activations.staging import staged
 from transplant.errors import InputError
@@ -23,7 +24,8 @@ from transplant.errors import InputError
 def join(parts: Sequence[Path], out: Path) -> None:
     """Makes a file that reads as if one process had captured all documents, part after part.
 
-    The parts stay where they are: the new file refers to them, relative to its own place. Where
+    The parts stay where they are, in the folder of the new file or below it: the new file refers to
+    them, relative to its own place. Where
     each part has the fingerprint of its own documents, the new file gets that of all of them; of
     `made` it gets what all parts agree on.
 
@@ -32,7 +34,8 @@ def join(parts: Sequence[Path], out: Path) -> None:
         out: the file to make.
 
     Raises:
-        InputError: no parts, an incomplete one, a document in two of them, or parts that disagree.
+        InputError: no parts, an incomplete one, one outside the folder of `out`, a document in two
+            of them, or parts that disagree.
         NotFoundError, CorruptError, VersionError: as `Activations.open`.
         ExistsError: something is at `out`.
         StorageError: the disk refused.
@@ -44,16 +47,33 @@ def join(parts: Sequence[Path], out: Path) -> None:
         header = _joined_header(opened)
         tables = _joined_tables(opened)
         needed = 2**20 + sum(table.nbytes for table in tables.values())
-        with staged(out, needed) as (temporary, handle), new_hdf5(temporary) as file:
-            write_header(file, header)
+        listed = [_listed(part, out) for part in opened]
+        hashed = {name: table for name, table in tables.items() if name != "committed"}
+        with staged(out, needed) as (temporary, handle), new_hdf5(temporary, joined=True) as file:
+            write_header(file, header, hashed, listed)
             for name, table in tables.items():
                 file.create_dataset(name, data=table)
             for name in ("ids", "labels", "ends"):
-                _refer(file, name, opened, out, np.dtype(np.int32))
+                _refer(file, name, listed, np.dtype(np.int32))
             for tap, width in zip(header.taps, header.widths, strict=True):
-                dataset = _refer(file, f"taps/{tap}", opened, out, STORED[header.dtype], width)
+                dataset = _refer(file, f"taps/{tap}", listed, STORED[header.dtype], width)
                 dataset.attrs["dtype"] = fixed_text(header.dtype)
         os.close(handle)
+
+
+def _listed(part: Activations, out: Path) -> Part:
+    """What the new file says of a part.
+
+    Raises:
+        InputError: the part lies outside the folder of the new file.
+    """
+    place, folder = part.path.resolve(), out.parent.resolve()
+    if not place.is_relative_to(folder):
+        raise InputError(
+            f"{part.path} is to be joined in {out}", expected=f"a part in {folder} or below",
+            hint="an `out` above all parts",
+        )  # fmt: skip
+    return Part(place.relative_to(folder).as_posix(), part.rows, part.content_sha256)
 
 
 def _joined_header(parts: Sequence[Activations]) -> CaptureHeader:
@@ -108,8 +128,7 @@ def _joined_tables(parts: Sequence[Activations]) -> dict[str, np.ndarray]:
 def _refer(
     file: h5py.File,
     name: str,
-    parts: Sequence[Activations],
-    out: Path,
+    parts: Sequence[Part],
     dtype: np.dtype,
     *width: int,
 ) -> Any:
@@ -117,10 +136,9 @@ def _refer(
     layout = h5py.VirtualLayout((sum(part.rows for part in parts), *width), dtype)
     first = 0
     for part in parts:
-        place = os.path.relpath(part.path.resolve(), out.parent.resolve())
         if part.rows:
             layout[first : first + part.rows] = h5py.VirtualSource(
-                _escaped(place), _escaped(name), (part.rows, *width)
+                _escaped(part.file), _escaped(name), (part.rows, *width)
             )
         first += part.rows
     return file.create_virtual_dataset(name, layout)

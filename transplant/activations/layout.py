@@ -5,9 +5,12 @@
     windows/document      int32 [n_windows], ascending
     documents/digest      [n_documents], the sha256 of each text
     taps/<name>           [rows, width], the hidden states; bfloat16 as its 16 bits
+    sums/<name>           uint64 [rows], the checksum of each row of a tap (`checksums`)
     committed             int64 [1], how many leading rows are complete
 
-The attributes of the root are the fields of `CaptureHeader`; the widths are those of the taps.
+The attributes of the root are the fields of `CaptureHeader` (the widths are those of the taps), and
+`content_sha256`, a hash over them and over all datasets but taps, sums and committed. A joined file
+has no sums; its attribute `parts` lists the files that it reads. Version 1 had no checksums.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import numpy as np
 
 from transplant.errors import InputError, ShapeError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 STORED = {"bf16": np.dtype("<u2"), "fp16": np.dtype("<f2"), "fp32": np.dtype("<f4")}
 POOLS = ("none", "mean", "last")
 DIGEST = np.dtype("S64")  # sha256 in hex

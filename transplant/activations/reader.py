@@ -15,13 +15,16 @@ from torch import Tensor
 
 from transplant.activations.hdf5 import (
     AGAIN,
+    check_content,
     damage_named,
-    dataset,
     open_file,
     read_committed,
     read_header,
 )
 from transplant.activations.layout import DIGEST, SHARE, check_column, check_windows
+from transplant.activations.objects import dataset
+from transplant.activations.parts import COLUMNS, Part, is_joined, parts_of, place_of_part
+from transplant.activations.rows import OwnRows, PartRows, RowStore
 from transplant.backbones.identity import difference
 from transplant.errors import CorruptError, InputError, NotFoundError
 from transplant.library import Fingerprints
@@ -53,22 +56,32 @@ class Activations:
         documents: the number of documents.
         first_row: int64 [windows + 1], where the rows of each window begin.
         document: int32 [windows], the document of each window.
+        checked: whether the file, and each part of it, has checksums; those from before there
+            were any are read without.
+        content_sha256: the hash of attributes and tables, where there is one.
     """
 
     def __init__(self, path: Path, file: h5py.File) -> None:
         self.path, self._file = path, file
-        self._datasets: dict[str, h5py.Dataset] = {}  # opening one takes longer than a read
+        self._parts: list[Activations] = []
         self.header = read_header(file)
-        self.rows = len(dataset(file, "ids"))
+        joined = is_joined(file)
+        self.rows = len(dataset(file, "ids", virtual=joined))
         self.committed = read_committed(file)
         self.first_row: np.ndarray = dataset(file, "windows/first_row")[...]
         self.document: np.ndarray = dataset(file, "windows/document")[...]
         self.windows = len(self.document)
         self.documents = len(dataset(file, "documents/digest"))
         check_windows(self.first_row, self.document, self.rows, self.documents)
-        for name in ("ids", "labels", "ends"):
-            check_column(name, dataset(file, name), np.int32, self.rows)
+        for name in COLUMNS:
+            check_column(name, dataset(file, name, virtual=joined), np.int32, self.rows)
         check_column("digest", dataset(file, "documents/digest"), DIGEST, self.documents)
+        self.content_sha256 = check_content(file, self.header)
+        self.checked = self.content_sha256 is not None
+        self._listed = parts_of(file, self.header.taps) if joined else []
+        self._store: RowStore = OwnRows(
+            path, file, self.header, (self.first_row, self.document), checked=self.checked
+        )
 
     @classmethod
     def open(cls, path: Path | str, *, partial: bool = False) -> Activations:
@@ -80,7 +93,11 @@ class Activations:
             VersionError: a newer version of this tool wrote it.
             InputError: it is not complete, and `partial` is off.
         """
-        path = Path(path)
+        return cls._open(Path(path), partial=partial, above=())
+
+    @classmethod
+    def _open(cls, path: Path, *, partial: bool, above: tuple[Path, ...]) -> Activations:
+        """`above`: the joined files that this one is a part of."""
         file = open_file(path)
         try:
             with damage_named(path):
@@ -92,11 +109,18 @@ class Activations:
                     found=opened.committed,
                     hint="`capture(..., resume=True)`",
                 )
-            opened._check_parts()
+            opened._open_parts(above)
         except BaseException:
             file.close()
             raise
         return opened
+
+    @property
+    def note(self) -> str | None:
+        """What is to be said before the file is used; None where there is nothing."""
+        if self.checked:
+            return None
+        return f"{self.path} has no checksums: an earlier version wrote it, damage is not noticed"
 
     @property
     def complete(self) -> bool:
@@ -120,7 +144,7 @@ class Activations:
         if name not in self.header.taps:
             known = ", ".join(self.header.taps)
             raise NotFoundError(f"tap {name!r} of {self.path}", expected=f"one of {known}")
-        bits = torch.from_numpy(self._read(f"taps/{name}", start, stop))
+        bits = torch.from_numpy(self.raw(f"taps/{name}", start, stop))
         return bits.view(torch.bfloat16) if self.header.dtype == "bf16" else bits
 
     def tokens(self, start: int = 0, stop: int | None = None) -> TokenRows:
@@ -130,7 +154,7 @@ class Activations:
             InputError: rows that are not committed.
         """
         ids, labels, ends = (
-            torch.from_numpy(self._read(name, start, stop).astype(np.int64))
+            torch.from_numpy(self.raw(name, start, stop).astype(np.int64))
             for name in ("ids", "labels", "ends")
         )
         rows = np.arange(start, start + len(ids))
@@ -196,8 +220,23 @@ class Activations:
                 hint=f"`{again}, taps='all', out='FILE')`",
             )
 
+    def raw(self, name: str, start: int, stop: int | None) -> np.ndarray:
+        """Rows [start, stop) of `taps/<name>`, `ids`, `labels` or `ends`, as stored.
+
+        Raises:
+            InputError: rows that are not committed.
+            CorruptError: the file is damaged.
+        """
+        stop = self.committed if stop is None else stop
+        if not 0 <= start <= stop <= self.committed:
+            expected = f"0 to {self.committed}, ascending"
+            raise InputError(f"rows of {self.path}", expected=expected, found=f"{start} to {stop}")
+        return self._store.read(name, start, stop)
+
     def close(self) -> None:
         """Let go of the file."""
+        for part in self._parts:
+            part.close()
         self._file.close()
 
     def __enter__(self) -> Activations:
@@ -206,36 +245,41 @@ class Activations:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self, name: str, start: int, stop: int | None) -> np.ndarray:
-        stop = self.committed if stop is None else stop
-        if not 0 <= start <= stop <= self.committed:
-            expected = f"0 to {self.committed}, ascending"
-            raise InputError(f"rows of {self.path}", expected=expected, found=f"{start} to {stop}")
-        with damage_named(self.path):
-            if name not in self._datasets:
-                self._datasets[name] = dataset(self._file, name)
-            return self._datasets[name][start:stop]
-
     def _check_number(self, what: str, number: int, count: int) -> None:
         if not 0 <= number < count:
             raise InputError(f"{what} of {self.path}", expected=f"0 to {count - 1}", found=number)
 
-    def _check_parts(self) -> None:
-        """The parts of a joined file are those that were joined; HDF5 reads a lost one as zeros."""
-        ids = dataset(self._file, "ids")
-        if not ids.is_virtual:
+    def _open_parts(self, above: tuple[Path, ...]) -> None:
+        """The parts of a joined file are those that were joined."""
+        if not is_joined(self._file):
             return
-        folder, digests = self.path.resolve().parent, set(self.digests)
+        own = self.path.resolve()
+        if own in above:
+            raise CorruptError(f"{self.path} is a part of itself", hint="join the parts again")
+        try:
+            for listed in self._listed:
+                self._parts.append(self._open_part(listed, (*above, own)))
+        except BaseException:
+            self.close()
+            raise
+        if sum(part.rows for part in self._parts) != self.rows:
+            what = f"the parts of {self.path} have other rows"
+            raise CorruptError(what, expected=self.rows, hint="join the parts again")
+        self.checked = self.checked and all(part.checked for part in self._parts)
+        self._store = PartRows(self._parts)
+
+    def _open_part(self, listed: Part, above: tuple[Path, ...]) -> Activations:
+        place = place_of_part(self.path, listed)
+        if not place.exists():
+            what = f"{place}, a part of {self.path}, is gone"
+            raise NotFoundError(what, hint="put it back, or join the parts again")
+        part = Activations._open(place, partial=False, above=above)
         own = {name: getattr(self.header, name) for name in SHARE}
-        for source in ids.virtual_sources():
-            place = folder / source.file_name.replace("%%", "%")
-            if not place.exists():
-                what = f"{place}, a part of {self.path}, is gone"
-                raise NotFoundError(what, hint="put it back, or join the parts again")
-            with Activations.open(place) as part:
-                same = part.rows == source.vspace.get_select_npoints() and digests.issuperset(
-                    part.digests
-                )
-                if not same or dataclasses.replace(part.header, **own) != self.header:
-                    hint = "join the parts again"
-                    raise CorruptError(f"{place} is not the part joined in {self.path}", hint=hint)
+        same = part.rows == listed.rows and set(self.digests).issuperset(part.digests)
+        if listed.content_sha256 is not None:
+            same = same and part.content_sha256 == listed.content_sha256
+        if not same or dataclasses.replace(part.header, **own) != self.header:
+            part.close()
+            hint = "join the parts again"
+            raise CorruptError(f"{place} is not the part joined in {self.path}", hint=hint)
+        return part

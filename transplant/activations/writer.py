@@ -9,40 +9,31 @@ after a crash at any moment, and a resumed capture ends with the bytes of an uni
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
+from transplant.activations.checksums import row_sums
 from transplant.activations.finite import all_finite, first_of_no_value, not_finite
 from transplant.activations.hdf5 import (
     build,
     built_size,
+    check_content,
     damage_named,
-    dataset,
     open_file,
     read_committed,
     read_header,
 )
 from transplant.activations.layout import CaptureHeader, TokenTable, place_of
+from transplant.activations.objects import dataset
+from transplant.activations.parts import is_joined
+from transplant.activations.places import Place, find_place
 from transplant.activations.staging import lock, reserve, staged, storage_errors
 from transplant.errors import InputError, NotFoundError, ShapeError
 
 _sync_data = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 SYNC_BYTES = 2**24  # go to the disk as they come: the commit after them waits for the rest alone
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where the rows of one tap are in the file."""
-
-    offsets: list[int]
-    """The byte at which each chunk begins."""
-    chunk_rows: int
-    width: int
-    dtype: np.dtype
 
 
 class ActivationWriter:
@@ -55,7 +46,8 @@ class ActivationWriter:
         self.path, self._handle = path, handle
         header = read_header(file)
         self.dtype = header.dtype
-        self._places = {tap: _place_of(dataset(file, f"taps/{tap}")) for tap in header.taps}
+        checked = check_content(file, header) is not None
+        self._places = {tap: find_place(file, tap, checked=checked) for tap in header.taps}
         self._first_row = dataset(file, "windows/first_row")[...]
         self._document = dataset(file, "windows/document")[...]
         self._committed_at: int = dataset(file, "committed").id.get_offset()
@@ -121,6 +113,9 @@ class ActivationWriter:
         data = values.reshape(-1).view(np.uint8).data
         row_bytes = place.width * place.dtype.itemsize
         with storage_errors(self.path, len(data)):
+            if place.sums is not None and len(values):
+                sums = row_sums(values, tap, row).view(np.uint8).data
+                self._put(sums, place.sums + 8 * row)
             while data:
                 chunk, within = divmod(row, place.chunk_rows)
                 taken = min(len(data), (place.chunk_rows - within) * row_bytes)
@@ -178,7 +173,7 @@ class ActivationWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _check(self, tap: str, row: int, values: np.ndarray) -> _Place:
+    def _check(self, tap: str, row: int, values: np.ndarray) -> Place:
         place = self._places.get(tap)
         if place is None:
             raise NotFoundError(f"tap {tap!r}", expected=", ".join(self._places))
@@ -206,28 +201,14 @@ class ActivationWriter:
         self._unsynced = 0
 
 
-def _place_of(tap: h5py.Dataset) -> _Place:
-    if tap.chunks is None:
-        raise InputError(f"{tap.name} is in no chunks")
-    step = tap.chunks[0]
-    offsets = np.zeros(-(-len(tap) // step), np.int64)
-
-    def note(chunk: Any) -> None:
-        offsets[chunk.chunk_offset[0] // step] = chunk.byte_offset
-
-    tap.id.chunk_iter(note)  # one walk; asking for each chunk would walk for each
-    if not offsets.all():
-        raise InputError(f"{tap.name} lacks chunks")
-    return _Place(offsets.tolist(), step, tap.shape[1], tap.dtype)
-
-
 def _check_header(path: Path, file: h5py.File, now: CaptureHeader) -> None:
     with damage_named(path):
         then = read_header(file)
+        joined = is_joined(file)
     for name in vars(now):
         if getattr(then, name) != getattr(now, name):
             raise _other(path, name, getattr(then, name), getattr(now, name))
-    if dataset(file, "ids").is_virtual:
+    if joined:
         raise InputError(f"{path} is joined from parts", hint="`resume` the part that is open")
 
 

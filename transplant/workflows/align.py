@@ -71,18 +71,17 @@ def pair_sides(work: Work, a: Side, b: Side, data: str, excerpts: int) -> Paired
             found=f"{a.source}:{a.tap} and {b.source}:{b.tap}",
         )  # fmt: skip
     if a.is_file:
-        return _files(a, b)
+        return _files(work, a, b)
     if a.tap == TABLE:
         return _tables(work, a, b)
     return _layers(work, a, b, data, excerpts)
 
 
-def _files(a: Side, b: Side) -> PairedSides:
+def _files(work: Work, a: Side, b: Side) -> PairedSides:
     from transplant.activations.pairing import aligned_pairs
-    from transplant.activations.reader import Activations
     from transplant.text.splits import split_of_digest
 
-    with Activations.open(Path(a.source)) as one, Activations.open(Path(b.source)) as other:
+    with work.activations(a.source) as one, work.activations(b.source) as other:
         rows_a, rows_b = aligned_pairs(one, other)
         documents = one.document[one.tokens().windows[rows_a].numpy()]
         train = [split_of_digest(one.digests[n]) == "train" for n in documents]

@@ -101,6 +101,7 @@ def inspect_file(path: Path) -> dict[str, Any]:
             "committed": acts.committed,
             "documents": acts.documents,
             "windows": acts.windows,
+            "checksums": acts.checked,
             **{key: list(v) if isinstance(v, tuple) else v for key, v in header.items()},
             "bytes": path.stat().st_size,
         }
@@ -118,9 +119,8 @@ def verify_file(work: Work, path: Path) -> dict[str, Any]:
     import torch
 
     from transplant.activations.capture import read_taps
-    from transplant.activations.reader import Activations
 
-    with Activations.open(path) as acts:
+    with work.activations(path) as acts:
         prepared = _prepare(work, _job_of(acts, path), Rank(0, 1))
         acts.check_made_by(prepared.backbone, prepared.backbone.name)
         if prepared.header.corpus_fingerprint != acts.header.corpus_fingerprint:
@@ -231,9 +231,20 @@ def _taps(backbone: Backbone, text: str) -> Taps:
 
 
 def _job_of(acts: Activations, path: Path) -> CaptureJob:
+    """The capture that made a file.
+
+    Raises:
+        InputError: it was not made by one.
+    """
     header = acts.header
+    taps, max_tokens = header.made.get("taps"), header.made.get("max_tokens")
+    if not isinstance(taps, str) or not isinstance(max_tokens, int | None):
+        raise InputError(
+            f"{path} does not say which capture made it", expected="taps and max_tokens",
+            found=sorted(header.made), hint="a file that `capture()` made",
+        )  # fmt: skip
     return CaptureJob(
-        backbone=header.backbone, data=header.corpus, out=path, taps=header.made["taps"],
-        dtype=header.dtype, window=header.window, max_tokens=header.made["max_tokens"],
+        backbone=header.backbone, data=header.corpus, out=path, taps=taps,
+        dtype=header.dtype, window=header.window, max_tokens=max_tokens,
         pool=header.pool,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from transplant.library import Entry, Library, Manifest
 from transplant.progress import Reporter, SilentReporter
 
 if TYPE_CHECKING:
+    from transplant.activations.reader import Activations
     from transplant.backbones.view import Backbone
     from transplant.modules.hosted import HostedModel
 
@@ -40,7 +41,7 @@ class Work:
         verb: what the work is recorded as in manifests.
         options: what it was asked with, for the same record.
         skip_bad: whether what cannot be read of a corpus is left out.
-        noted: what was said of backbones; once is enough.
+        noted: what was said of backbones and files; once is enough.
         reading: what was not read of which corpus, where that is not all of it; filled on the way.
     """
 
@@ -61,11 +62,23 @@ class Work:
 
         self.reporter.note(f"loading {name}")
         hosted = load(name, library=self.library, device=self.device, dtype=self.dtype)
-        for note in hosted.backbone.notes:
+        self._note_once(*hosted.backbone.notes)
+        return hosted
+
+    def activations(self, path: Path | str) -> Activations:
+        """A complete file of captured activations, open; see `Activations.open`."""
+        from transplant.activations.reader import Activations
+
+        acts = Activations.open(path)
+        if acts.note is not None:
+            self._note_once(acts.note)
+        return acts
+
+    def _note_once(self, *notes: str) -> None:
+        for note in notes:
             if note not in self.noted:
                 self.reporter.note(note)
-        self.noted.update(hosted.backbone.notes)
-        return hosted
+        self.noted.update(notes)
 
     def backbone(self, name: str) -> Backbone:
         """A backbone by name; a module in the name is refused."""

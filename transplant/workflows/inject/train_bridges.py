@@ -37,13 +37,12 @@ def train_from_file(injection: Grafting, path: Path, config: BridgeTrainConfig) 
     Raises:
         InputError: rows of another backbone, pooled rows, or a file without the taps.
     """
-    from transplant.activations.reader import Activations
     from transplant.activations.sides import windows_by_side
     from transplant.surgery.inject.fit import judge_streams
     from transplant.surgery.inject.streams import stream_of_file
     from transplant.surgery.inject.train import mean_shares, train_to_match
 
-    with Activations.open(path) as acts:
+    with injection.work.activations(path) as acts:
         _check(injection, acts, path)
         sides = windows_by_side(acts)
         graft = injection.graft

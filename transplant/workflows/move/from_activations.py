@@ -26,13 +26,12 @@ def reading_files(move: M, paired: tuple[Path, Path], domain: Path | None) -> It
     Raises:
         InputError: a file of another backbone, of other text, or without the layers that are read.
     """
-    from transplant.activations.reader import Activations
     from transplant.activations.sides import fingerprint_of, windows_by_side
     from transplant.calibration.captured import pair_captured
     from transplant.training.rows import file_rows
 
     with ExitStack() as stack:
-        donor, target = (stack.enter_context(Activations.open(path)) for path in paired)
+        donor, target = (stack.enter_context(move.work.activations(path)) for path in paired)
         if donor.header.corpus != target.header.corpus:
             raise InputError(
                 "`activations` takes two files of the same text",
@@ -49,7 +48,7 @@ def reading_files(move: M, paired: tuple[Path, Path], domain: Path | None) -> It
             pairing=pairing, data=donor.header.corpus,
             pairing_split=fingerprint_of(donor, windows_by_side(donor)),
         )  # fmt: skip
-        rows = target if domain is None else stack.enter_context(Activations.open(domain))
+        rows = target if domain is None else stack.enter_context(move.work.activations(domain))
         if domain is not None and rows.header.corpus != move.domain_source:
             raise InputError(
                 f"{domain} holds other text than the domain's",

@@ -158,7 +158,7 @@ def _open_text(
     if job.activations is None:
         return nullcontext(text_of_corpus(work, backbone, job.data, config, job.eval_tokens))
     taps = start.taps if start else backbone.check_taps(config.taps or backbone.all_taps)
-    return text_of_file(backbone, job.activations, taps, config, job.eval_tokens)
+    return text_of_file(work, backbone, job.activations, taps, config, job.eval_tokens)
 
 
 def _start_in_core(work: Work, backbone: Backbone, job: TrainJob) -> CoreCorrection | None:

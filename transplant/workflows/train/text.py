@@ -71,7 +71,12 @@ def text_of_corpus(
 
 @contextmanager
 def text_of_file(
-    backbone: Backbone, path: Path, taps: Sequence[int], config: TrainConfig, eval_tokens: int
+    work: Work,
+    backbone: Backbone,
+    path: Path,
+    taps: Sequence[int],
+    config: TrainConfig,
+    eval_tokens: int,
 ) -> Iterator[TrainText]:
     """The rows of a captured file; the backbone does not run, its head alone does.
 
@@ -79,13 +84,12 @@ def text_of_file(
         InputError: rows of another backbone or tokenizer, pooled ones, windows of another length,
             or a tap that was not captured.
     """
-    from transplant.activations.reader import Activations
     from transplant.activations.sides import fingerprint_of, windows_by_side
     from transplant.alignment.tokens import count_tokens
     from transplant.evaluation.likelihood import score_rows
     from transplant.training.rows import file_rows
 
-    with Activations.open(path) as acts:
+    with work.activations(path) as acts:
         acts.check_made_by(backbone, backbone.name)
         _check_length(acts, min(config.window, backbone.context))
         sides = windows_by_side(acts)

@@ -1,0 +1,109 @@
+"""Rows as they lie in a file, or in the parts of a joined one; checked as they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import h5py
+import numpy as np
+
+from transplant.activations.checksums import row_sums
+from transplant.activations.finite import all_finite, first_of_no_value, not_finite
+from transplant.activations.hdf5 import AGAIN, damage_named
+from transplant.activations.layout import CaptureHeader, place_of
+from transplant.activations.objects import dataset
+from transplant.errors import CorruptError
+
+if TYPE_CHECKING:
+    from transplant.activations.reader import Activations
+
+
+class RowStore(Protocol):
+    """Where the rows of a file come from."""
+
+    def read(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows [start, stop) of `taps/<name>` or of a column, as stored.
+
+        Raises:
+            CorruptError: the file is damaged.
+        """
+        ...
+
+
+class OwnRows:
+    """Rows in one file.
+
+    Args:
+        path: the file.
+        file: the same, open.
+        header: its header.
+        windows: `first_row` and `document`, as `TokenTable` has them.
+        checked: whether the file has checksums.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        file: h5py.File,
+        header: CaptureHeader,
+        windows: tuple[np.ndarray, np.ndarray],
+        *,
+        checked: bool,
+    ) -> None:
+        self._path, self._file, self._dtype = path, file, header.dtype
+        self._windows, self._checked = windows, checked
+        self._datasets: dict[str, h5py.Dataset] = {}  # opening one takes longer than a read
+
+    def read(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows [start, stop), their checksums compared.
+
+        Raises:
+            CorruptError: the file is damaged.
+            NumericalError: NaN or infinity, in a file from before they were refused.
+        """
+        values = self._slice(name, start, stop)
+        tap = name.removeprefix("taps/")
+        if tap == name:
+            return values  # a column: hashed as the file was opened
+        if not self._checked:
+            self._check_finite(tap, start, values)
+            return values
+        held = self._slice(f"sums/{tap}", start, stop)
+        wrong = np.flatnonzero(held != row_sums(values, tap, start))
+        if len(wrong):
+            place = place_of(start + int(wrong[0]), *self._windows)
+            what = f"{self._path} is damaged: tap {tap} at {place} does not have its checksum"
+            raise CorruptError(what, found=f"{len(wrong)} such rows of {len(held)}", hint=AGAIN)
+        return values
+
+    def _slice(self, name: str, start: int, stop: int) -> np.ndarray:
+        with damage_named(self._path):
+            if name not in self._datasets:
+                self._datasets[name] = dataset(self._file, name)
+            return self._datasets[name][start:stop]
+
+    def _check_finite(self, tap: str, start: int, values: np.ndarray) -> None:
+        if not all_finite(values, self._dtype):
+            row, column, value = first_of_no_value(values, self._dtype)
+            place = f"{place_of(start + row, *self._windows)} of {self._path}"
+            raise not_finite(tap, self._dtype, place, column, value, None)
+
+
+class PartRows:
+    """Rows in the parts of a joined file, one part after the other."""
+
+    def __init__(self, parts: Sequence[Activations]) -> None:
+        self._parts = parts
+
+    def read(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows [start, stop), read from the parts that have them."""
+        first, blocks = 0, list[np.ndarray]()
+        for part in self._parts:
+            low, high = max(start, first), min(stop, first + part.rows)
+            if low < high or not blocks:
+                low = min(max(low - first, 0), part.rows)
+                blocks.append(part.raw(name, low, max(low, min(high - first, part.rows))))
+            first += part.rows
+        return np.concatenate(blocks)
