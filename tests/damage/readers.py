@@ -103,7 +103,7 @@ READS: dict[str, tuple[str, tuple[str, ...]]] = {
     "core (target)": ("registry/other", ("paste", "calibrate a core", "train inside a core",
                                          "show other")),
     "core (pasted)": ("registry/pasted", ("nib of a pasted core", "verify paste", "show pasted")),
-    "checkpoint of train": ("registry/.runs/stopped*1*", ("train --resume",)),
+    "checkpoint of train": ("registry/.runs/stopped@*", ("train --resume",)),
     "checkpoint of train-core": ("registry/.runs/*core*", ("train-core --resume",)),
     "capture": ("gpt2.h5", ("train --from-activations", "calibrate --from-activations",
                             "bridge-align of files", "capture --inspect", "capture --verify")),

@@ -17,6 +17,7 @@ QUICK = {
     "bank": "inject", "injection": "nib of an injection", "adapter": "nib of an adapter",
     "tokens": "embed-init", "backbone": "extract", "core (source)": "nib of a core",
     "core (pasted)": "nib of a pasted core", "checkpoint of train": "train --resume",
+    "capture": "calibrate --from-activations",
 }  # fmt: skip
 
 
@@ -28,6 +29,7 @@ def judge(tmp_path_factory) -> Judge:
 
 def test_nothing_damaged_is_used_without_a_word(judge):
     flips = [(flip, verb) for kind, verb in QUICK.items() for flip in draws(judge, kind)]
+    assert {flip.kind for flip, _ in flips} == set(QUICK), "a kind without a file is not tested"
     found = [judge.judge(flip, verb) for flip, verb in flips]
     assert [one for one in found if not one.fine] == []
     assert sum(one.said == "detected" for one in found) > 0.9 * len(found)
