@@ -104,11 +104,17 @@ def facts_of(scene: Scene, words: tuple[str, ...], leave_out: str | None = None)
     ran = scene(*words)
     facts: Facts = {"exit": ran.code}
     _flatten("printed", ran.json, facts)
+    return ran, facts | file_facts(scene, leave_out)
+
+
+def file_facts(scene: Scene, leave_out: str | None = None) -> Facts:
+    """What lies in a scene; keys are the file's name, two strokes, the place in it."""
+    facts: Facts = {}
     for path in sorted(scene.base.rglob("*")):
         name = path.relative_to(scene.base).as_posix()
         if path.is_file() and name != leave_out and path.suffix != ".txt":
-            _flatten(name, _content(path), facts)
-    return ran, facts
+            _flatten(f"{name}/", _content(path), facts)
+    return facts
 
 
 def _content(path: Path) -> Any:

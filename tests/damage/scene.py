@@ -128,20 +128,29 @@ def build(base: Path) -> Scene:
 
 
 @contextmanager
+def frequent_checkpoints() -> Iterator[None]:
+    """A core's training keeps its state every three steps."""
+    every, pretrain.SAVE_EVERY = pretrain.SAVE_EVERY, 3
+    try:
+        yield
+    finally:
+        pretrain.SAVE_EVERY = every
+
+
+@contextmanager
 def stopped_after_a_checkpoint() -> Iterator[None]:
     """A Ctrl-C as soon as a first checkpoint is whole."""
-    save, every = CheckpointFile.save, pretrain.SAVE_EVERY
+    save = CheckpointFile.save
 
     def save_and_stop(file: CheckpointFile, checkpoint: Checkpoint) -> None:
         save(file, checkpoint)
         raise KeyboardInterrupt
 
-    pretrain.SAVE_EVERY = 3
     CheckpointFile.save = save_and_stop  # type: ignore[method-assign]
     try:
-        yield
+        with frequent_checkpoints():
+            yield
     finally:
-        pretrain.SAVE_EVERY = every
         CheckpointFile.save = save  # type: ignore[method-assign]
 
 
