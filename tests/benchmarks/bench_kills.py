@@ -38,19 +38,15 @@ def main() -> int:
             raise SystemExit("the scene cannot be built")
         scene = Scene(base)
         kept = keep(scene)
-        print(
-            f"{'verb':20} {'operations':>10} {'trials':>7} {'killed':>7} {'resumed':>8} {'faults':>7}"
-        )
+        heads = ("operations", "trials", "killed", "resumed", "faults")
+        print(f"{'verb':20}", *(f"{head:>10}" for head in heads))
         for verb in options.verb:
             killing = Killing(scene, kept, verb)
             trials = [killing.trial(kill) for kill in killing.moments(options.count)]
             counts = [sum(t.killed for t in trials), sum(t.resumed for t in trials)]
             faulty = [trial for trial in trials if trial.faults]
-            print(
-                f"{verb:20} {killing.operations:10} {len(trials):7} {counts[0]:7} {counts[1]:8}"
-                f" {len(faulty):7}",
-                flush=True,
-            )
+            row = (killing.operations, len(trials), *counts, len(faulty))
+            print(f"{verb:20}", *(f"{number:10}" for number in row), flush=True)
             for trial in faulty:
                 print(f"  ! {trial.kill}: {'; '.join(trial.faults)[:300]}")
             found.extend(trials)
