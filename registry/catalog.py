@@ -83,19 +83,22 @@ def held(
     """
     check_kind(kind)
     found: dict[Path, Entry | Broken] = {}
+    unfinished: dict[Path, Entry | Broken] = {}
     for base, shipped in bases:
         for place in _candidates(base, kind, name, backbone, d_abi):
             if place in found:
                 continue
             try:
                 found[place] = read_entry(base, place, shipped=shipped)
-            except NotFoundError:
-                continue
-            except (ArtifactError, StorageError) as error:
-                hosted = name_at(place)[1]
-                found[place] = Broken(
-                    path=base / place, kind=kind, hosted=hosted, shipped=shipped, error=error
-                )
+            except (ArtifactError, StorageError, NotFoundError) as error:
+                gone = isinstance(error, NotFoundError)
+                if gone and not os.path.lexists(base / place):
+                    continue
+                (unfinished if gone else found)[place] = Broken(
+                    path=base / place, kind=kind, hosted=name_at(place)[1], shipped=shipped,
+                    error=error,
+                )  # fmt: skip
+    found = found or unfinished  # an interface without its module can be removed, not found
     if not found:
         raise _not_found(bases, kind, name, backbone, d_abi)
     if len(found) > 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,8 +95,11 @@ def name_at(place: Path) -> tuple[str, str]:
 def read_entry(base: Path, place: Path, *, shipped: bool) -> Entry:
     """Read the manifest at `base / place`, or at the folder that stands in while it is replaced.
 
+    An interface is there once the module that it was stored with is: the module comes last. Where
+    the module is that of the interface that is being replaced, that one is read.
+
     Raises:
-        NotFoundError: nothing is there.
+        NotFoundError: nothing is there, or an interface that a killed run left without its module.
         CorruptError: a folder without a manifest, or with one that is broken or belongs elsewhere,
             or one that is reached through a link; its hint removes it.
         VersionError: a newer version of this tool wrote it.
@@ -117,9 +120,31 @@ def read_entry(base: Path, place: Path, *, shipped: bool) -> Entry:
 
 
 def _read(base: Path, place: Path, shipped: bool) -> Entry:
+    entry = _read_at(base, place, shipped, ("", "old"))
+    if entry.kind != "interface" or (needs := entry.manifest.parents.get("module_here")) is None:
+        return entry
+    key, space, _, name = place.parts
+    try:
+        module = read_entry(base, Path(key, space, "module", name), shipped=shipped).manifest.sha256
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"the interface at {base / place} has no module", hint="make it again, or `rm('NAME')`"
+        ) from error
+    except TransplantError:  # of the module; it says so where it is read
+        return entry
+    if module != needs:
+        with suppress(NotFoundError, CorruptError, StorageError):
+            old = _read_at(base, place, shipped, ("old",))
+            if old.manifest.parents.get("module_here") == module:
+                return old
+    return entry
+
+
+def _read_at(base: Path, place: Path, shipped: bool, roles: tuple[str, ...]) -> Entry:
     final = base / place
+    folders = tuple(sibling(final, role) if role else final for role in roles)
     was_there = final.is_dir()
-    for folder in (final, sibling(final, "old")) * _ATTEMPTS:  # a writer may be between its moves
+    for folder in folders * _ATTEMPTS:  # a writer may be between its moves
         file = folder / MANIFEST
         try:
             check_inside(base, folder)
@@ -133,7 +158,8 @@ def _read(base: Path, place: Path, shipped: bool) -> Entry:
         manifest = Manifest.from_json(text, file)
         _check_place(manifest, place, file)
         return Entry(path=folder, manifest=manifest, shipped=shipped)
-    if was_there and final.is_dir():  # and not a first write that has just ended
+    # Not where a first write has just ended.
+    if final in folders and was_there and final.is_dir():
         raise CorruptError(str(final / MANIFEST), expected="a manifest", found="no such file")
     raise NotFoundError(f"nothing at {final}", hint="`list()`")
 

@@ -12,7 +12,7 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,8 +51,13 @@ def locked(root: Path, timeout_s: float) -> Iterator[None]:
 
 
 @contextmanager
-def staged(final: Path) -> Iterator[Path]:
-    """An empty folder to fill; it becomes `final` where the block ends without an exception."""
+def staged(final: Path, *, keep_old: bool = False) -> Iterator[Path]:
+    """An empty folder to fill; it becomes `final` where the block ends without an exception.
+
+    Args:
+        final: the folder to be.
+        keep_old: whether what was there stays as `.NAME.old`, until `settle_all`.
+    """
     temporary = sibling(final, "tmp")
     try:
         temporary.mkdir(parents=True)
@@ -63,7 +68,8 @@ def staged(final: Path) -> Iterator[Path]:
                 os.rename(final, sibling(final, "old"))
             os.rename(temporary, final)
         finally:
-            _settle(final)
+            if not (keep_old and os.path.lexists(final)):
+                _settle(final)
         _sync(final.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -134,12 +140,25 @@ def storage_errors(root: Path, needed: int = 0) -> Iterator[None]:
         raise StorageError(f"cannot write to {root}: {error}", hint=hint) from error
 
 
-def settle_all(parent: Path) -> None:
-    """Clear away what crashed writers left in a folder. Only under the lock."""
+def settle_all(parent: Path, old_stands: Callable[[Path], bool]) -> None:
+    """Clear away what crashed writers left in a folder. Only under the lock.
+
+    Args:
+        parent: the folder.
+        old_stands: whether the `.NAME.old` beside a folder is the one that readers take.
+    """
     for temporary in parent.glob(".*.tmp"):
-        _clear(temporary)
+        clear(temporary)
     for old in parent.glob(".*.old"):
-        _settle(final_of(old))
+        final = final_of(old)
+        if old_stands(final):
+            clear(final)
+        _settle(final)
+
+
+def has_leftovers(parent: Path) -> bool:
+    """Whether a writer is at work in a folder, or was killed there."""
+    return any(found for role in ("tmp", "old") for found in parent.glob(f".*.{role}"))
 
 
 def sibling(final: Path, role: str) -> Path:
@@ -187,12 +206,12 @@ def _free_bytes(root: Path) -> int:
 def _settle(final: Path) -> None:
     old = sibling(final, "old")
     if os.path.lexists(final):
-        _clear(old)
+        clear(old)
     elif os.path.lexists(old):
         os.rename(old, final)
 
 
-def _clear(path: Path) -> None:
+def clear(path: Path) -> None:
     """Remove a folder, a file or a link; what a link leads to stays."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)

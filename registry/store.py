@@ -10,7 +10,7 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,7 +26,9 @@ from transplant.errors import (
     ArtifactError,
     ExistsError,
     InputError,
+    NotFoundError,
     StorageError,
+    TransplantError,
 )
 from transplant.files import safetensors
 from transplant.files.plain import check_inside, check_plain, check_root, expand, real
@@ -228,14 +230,79 @@ class Registry:
         safetensors.check_finite(weights)
         place = place_of(manifest)
         final = self.root / place
-        needed = sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+        needed = _bytes_of(weights)
         with staging.storage_errors(self.root, needed), self._writing(final):
             self._check_free(manifest, replace)
             with staging.staged(final) as folder:
-                file = folder / "weights.safetensors"
-                safetensors.save(file, weights)
-                _write_manifest(manifest, file, folder / MANIFEST)
+                _fill(folder, manifest, weights)
             return read_entry(self.root, place, shipped=False)
+
+    def write_hosted(
+        self,
+        module: tuple[Manifest, Mapping[str, Tensor]],
+        interface: tuple[Manifest, Mapping[str, Tensor]],
+        *,
+        replace: bool = False,
+    ) -> Entry:
+        """Store a module and its interface, both or neither; returns the module's entry.
+
+        Both are filled and flushed; then the interface is put in place, which readers pass over
+        until the module that its manifest names is there, and at last the module.
+
+        Raises:
+            ExistsError, NumericalError, StorageError, InputError: as `write`.
+        """
+        pair = (module, interface)
+        for _, weights in pair:
+            safetensors.check_finite(weights)
+        last, first = (self.root / place_of(manifest) for manifest, _ in pair)
+        needed = sum(_bytes_of(weights) for _, weights in pair)
+        with staging.storage_errors(self.root, needed), self._writing(last, first):
+            for manifest, _ in pair:
+                self._check_free(manifest, replace)
+            try:
+                with staging.staged(last) as folder:
+                    sha256 = _fill(folder, *module)
+                    parents = {**interface[0].parents, "module_here": sha256}
+                    named = dataclasses.replace(interface[0], parents=parents)
+                    with staging.staged(first, keep_old=True) as beside:
+                        _fill(beside, named, interface[1])
+            finally:
+                if not os.path.lexists(last):  # the disk refused, or Ctrl-C
+                    staging.clear(first)
+                staging.settle_all(first.parent, self._old_stands)
+            return read_entry(self.root, place_of(module[0]), shipped=False)
+
+    def store_hosted(
+        self, name: str, module: Mapping[str, Tensor], interface: Mapping[str, Tensor], *,
+        backbone: BackboneIdentity, domain: str | None, d_abi: int, taps: Sequence[int],
+        made: Mapping[str, Any], results: Mapping[str, Any], parents: Mapping[str, str],
+        replace: bool = False,
+    ) -> Entry:  # fmt: skip
+        """Describe and write a module with its interface; returns the module's entry.
+
+        Args:
+            name: of both.
+            module: its tensors.
+            interface: its tensors.
+            backbone: what they belong to.
+            domain: of the text that the module was trained on.
+            d_abi: the width of the shared space.
+            taps: the layers that the interface reads.
+            made: how they were made.
+            results: what was measured.
+            parents: the sha256 of what they were made from, by role.
+            replace: whether those of that name may go.
+
+        Raises:
+            ExistsError, NumericalError, StorageError, InputError: as `write`.
+        """
+        plain = Manifest(
+            kind="module", name=name, domain=domain, backbone=BackboneRecord.of(backbone),
+            d_abi=d_abi, made=dict(made), results=dict(results), parents=dict(parents),
+        )  # fmt: skip
+        reading = dataclasses.replace(plain, kind="interface", taps=tuple(taps))
+        return self.write_hosted((plain, module), (reading, interface), replace=replace)
 
     def store(
         self, kind: str, name: str, tensors: Mapping[str, Tensor], *, backbone: BackboneIdentity,
@@ -351,14 +418,19 @@ class Registry:
             StorageError: the disk is too full, or the root cannot be written.
         """
         self._check_writable()
-        if not replace:
-            self.check_free(kinds, name, backbone, d_abi)
         check_name(name)
         places = [
             Path(name) if backbone is None
             else Path(backbone_key(backbone), f"d{d_abi or 0}", kind, name)
             for kind in kinds
         ]  # fmt: skip
+        self._clear_leftovers(places)
+        if not replace:
+            try:
+                self.check_free(kinds, name, backbone, d_abi)
+            except ExistsError:
+                self._drop_spent(places, self.checkpoint_path(name, backbone, d_abi))
+                raise
         for place in places:
             if (self.reference / place / MANIFEST).exists():
                 raise ExistsError(f"{name} ships with abi", hint="another `name`")
@@ -446,17 +518,50 @@ class Registry:
         return [*own, (self.reference, True)]
 
     @contextmanager
-    def _writing(self, final: Path) -> Iterator[None]:
-        """Hold the lock; clear what crashed writers left beside `final`, then emptied folders."""
+    def _writing(self, *finals: Path) -> Iterator[None]:
+        """Hold the lock; clear what crashed writers left beside `finals`, then emptied folders."""
         self._check_writable()
-        check_inside(self.root, final.parent)
+        for final in finals:
+            check_inside(self.root, final.parent)
         with staging.locked(self.root, self.lock_timeout_s):
             try:
-                staging.settle_all(final.parent)
+                for final in finals:
+                    staging.settle_all(final.parent, self._old_stands)
                 yield
-                claims.release(self.root, final.relative_to(self.root))
+                for final in finals:
+                    claims.release(self.root, final.relative_to(self.root))
             finally:
-                staging.prune(final, self.root)
+                for final in finals:
+                    staging.prune(final, self.root)
+
+    def _old_stands(self, final: Path) -> bool:
+        """Whether a crash left a new interface before its module, so that the old one is read."""
+        place = final.relative_to(self.root)
+        if not is_place(place):
+            return False
+        try:
+            return read_entry(self.root, place, shipped=False).path != final
+        except TransplantError:
+            return False
+
+    def _clear_leftovers(self, places: Sequence[Path]) -> None:
+        """Clear what killed writers left beside places, unless a writer is at work."""
+        parents = {self.root / place.parent for place in places}
+        parents = {parent for parent in parents if staging.has_leftovers(parent)}
+        if not parents:
+            return
+        quiet = suppress(StorageError, OSError)
+        with quiet, staging.locked(self.root, 0):
+            for parent in parents:
+                check_inside(self.root, parent)
+                staging.settle_all(parent, self._old_stands)
+
+    def _drop_spent(self, places: Sequence[Path], checkpoint: Path) -> None:
+        """Remove the checkpoint of a run that was killed after it had stored what it made."""
+        with suppress(OSError):
+            stored = max((self.root / place / MANIFEST).stat().st_mtime_ns for place in places)
+            if checkpoint.stat().st_mtime_ns <= stored:
+                checkpoint.unlink()
 
     def _check_writable(self) -> None:
         if real(self.root).is_relative_to(real(self.reference)):
@@ -472,15 +577,37 @@ class Registry:
         what = f"{manifest.kind} {manifest.hosted}"
         if (self.reference / file).exists():
             raise ExistsError(f"{what} ships with abi", hint="another name")
-        if (self.root / file).exists() and not replace:
+        if (self.root / file).exists() and not replace and not self._is_unfinished(manifest):
             hint = f"`rm({manifest.hosted!r})`, or another name"
             raise ExistsError(f"{what} is already in {self.root}", hint=hint)
 
+    def _is_unfinished(self, manifest: Manifest) -> bool:
+        """Whether a killed run left an interface there without its module."""
+        try:
+            read_entry(self.root, place_of(manifest), shipped=False)
+        except NotFoundError:
+            return True
+        except TransplantError:
+            return False
+        return False
 
-def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> None:
+
+def _bytes_of(weights: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+
+
+def _fill(folder: Path, manifest: Manifest, weights: Mapping[str, Tensor]) -> str:
+    """Write both files of an artifact; returns the identity of its tensors."""
+    file = folder / "weights.safetensors"
+    safetensors.save(file, weights)
+    return _write_manifest(manifest, file, folder / MANIFEST)
+
+
+def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> str:
     complete = dataclasses.replace(manifest, tensors=safetensors.hash_tensors(weights))
     others = hash_files(file.parent, {file.name, weights.name})
     file.write_bytes(sealed(complete.to_json(), others).encode())
+    return complete.sha256
 
 
 def _verify(entry: Entry) -> None:

@@ -299,6 +299,15 @@ class Library(Protocol):
         """Writes an artifact, whole or not at all."""
         ...
 
+    def store_hosted(
+        self, name: str, module: Mapping[str, Tensor], interface: Mapping[str, Tensor], *,
+        backbone: BackboneIdentity, domain: str | None, d_abi: int, taps: Sequence[int],
+        made: Mapping[str, Any], results: Mapping[str, Any], parents: Mapping[str, str],
+        replace: bool = False,
+    ) -> Entry:  # fmt: skip
+        """Writes a module and its interface, which names it, both or neither."""
+        ...
+
     def store_backbone(
         self, folder: Path, *, backbone: BackboneIdentity, taps: Sequence[int],
         made: Mapping[str, Any], results: Mapping[str, Any] | None = None,

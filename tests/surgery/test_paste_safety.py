@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -93,3 +95,59 @@ def plan_paste_before(plan: Any) -> Any:
     """The same plan with the source as it is now, the target as it was."""
     fresh = plan_paste(plan.source.path, plan.target.path)
     return type(fresh)(fresh.source, plan.target, fresh.modules, fresh.dtype)
+
+
+def killed_after(part: float) -> Callable[[int, int, str], None]:
+    """Ends this process once more than that part is copied."""
+
+    def stop(done: int, total: int, _: str) -> None:
+        if done > part * total:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return stop
+
+
+@pytest.mark.parametrize("replace_out", [True, False])
+def test_paste_that_was_killed_is_no_hindrance_to_the_next(
+    replace_out: bool, make_core: MakeCore, tmp_path: Path
+) -> None:
+    plan = plan_paste(make_core("source", ["python"]), make_core("target"))
+    out = make_core("out") if replace_out else tmp_path / "out"
+    before = tree(tmp_path)
+    for place in (0, 1, 2):
+        child = os.fork()
+        if child == 0:
+            paste(plan, out, replace_out=replace_out, progress=killed_after(place / 3))
+            os._exit(1)
+        assert os.waitpid(child, 0)[1] == signal.SIGKILL
+        assert (tmp_path / ".out.partial").is_dir()  # control: it was at work
+        assert {name: data for name, data in tree(tmp_path).items() if name in before} == before
+    paste(plan, out, replace_out=replace_out)
+    assert UP in load_core(out)
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_target_that_a_killed_paste_had_moved_away_comes_back(
+    make_core: MakeCore, tmp_path: Path
+) -> None:
+    plan = plan_paste(make_core("source", ["python"]), make_core("target"))
+    out = make_core("out")
+    before = tree(tmp_path)
+    out.rename(tmp_path / ".out.old")
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / ".out.partial.lock").touch()
+    with pytest.raises(ExistsError):
+        paste(plan, out)
+    assert tree(tmp_path) == before
+
+
+def test_living_paste_is_left_alone(make_core: MakeCore, tmp_path: Path) -> None:
+    plan = plan_paste(make_core("source", ["python"]), make_core("target"))
+
+    def second(*_: object) -> None:
+        with pytest.raises(StorageError, match="in the way"):
+            paste(plan, tmp_path / "out")
+        assert (tmp_path / ".out.partial").is_dir()
+
+    paste(plan, tmp_path / "out", progress=second)
+    assert UP in load_core(tmp_path / "out")

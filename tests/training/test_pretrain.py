@@ -207,3 +207,12 @@ def test_what_starts_late_rests_for_half_of_the_steps(tiny_tokenizer, rows):
     pretrain(core, rows, STEPS_12, progress=look)
     assert [rested for _, rested, _ in seen] == [True] * 6 + [False] * 6
     assert not any(rested for *_, rested in seen)  # the control learns from the first step
+
+
+def test_a_whole_run_removes_what_a_killed_write_of_its_checkpoint_left(tmp_path):
+    file = CheckpointFile(tmp_path / "run.safetensors", {})
+    file.path.write_bytes(b"whole")
+    file.path.with_suffix(".partial").write_bytes(b"half")
+    (other := tmp_path / "other.partial").write_bytes(b"half")
+    file.remove()
+    assert list(tmp_path.iterdir()) == [other]

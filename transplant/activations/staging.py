@@ -69,14 +69,27 @@ def nameless(folder: Path, size: int) -> Iterator[Path]:
     """
     with storage_errors(folder / "scratch", size):
         folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=folder)
+        handle, name = _scratch(folder)
         try:
             os.ftruncate(handle, size)
             reserve(handle)  # a mapping of a file without room ends the process when it is full
-            yield Path(name)
+            yield name
         finally:
             os.close(handle)
-            os.unlink(name)
+            if name.parent == folder:
+                name.unlink()
+
+
+def _scratch(folder: Path) -> tuple[int, Path]:
+    """A file without a name, where the system has them: a kill leaves nothing."""
+    if hasattr(os, "O_TMPFILE"):
+        with suppress(OSError):  # not on every disk
+            handle = os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+            if (name := Path(f"/proc/self/fd/{handle}")).exists():
+                return handle, name
+            os.close(handle)
+    handle, text = tempfile.mkstemp(dir=folder)
+    return handle, folder / Path(text).name
 
 
 @contextmanager

@@ -56,7 +56,7 @@ class CheckpointFile:
         header = {"run": json.dumps(self.run), "progress": json.dumps(checkpoint.progress)}
         tensors = {k: v.detach().contiguous().cpu() for k, v in checkpoint.tensors.items()}
         header[SHA256] = _sha256_of(header, tensors)
-        temporary = self.path.with_suffix(".partial")
+        temporary = self._partial
         resumable = self.path.is_file()
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,12 @@ class CheckpointFile:
 
     def remove(self) -> None:
         """Deletes the file once the run is complete."""
-        self.path.unlink(missing_ok=True)
+        for path in (self.path, self._partial):  # the second: of a run that was killed as it wrote
+            path.unlink(missing_ok=True)
+
+    @property
+    def _partial(self) -> Path:
+        return self.path.with_suffix(".partial")
 
 
 def _sha256_of(header: dict[str, str], tensors: dict[str, Tensor]) -> str:

@@ -28,17 +28,17 @@ def store_hosted(
     parents: dict[str, str] | None = None,
     replace: bool = False,
 ) -> Manifest:
-    """Writes the domain module and the interface of a hosted model; returns the module's manifest.
+    """Writes the domain module and the interface of a hosted model, both or neither.
 
-    The module goes first: an interface without its module would be named but unusable.
+    Returns:
+        The module's manifest.
     """
     d_abi = correction.module.d_abi
-    facts = {"made": made, "results": results, "parents": parents or {}}
-    common = {"backbone": backbone, "domain": domain, "d_abi": d_abi, "replace": replace}
-    entry = work.library.store("module", name, tensors_of(correction.module), **common, **facts)
-    facts["parents"] = {**facts["parents"], "module_here": entry.manifest.sha256}
-    interface = tensors_of(correction.interface)
-    work.library.store("interface", name, interface, taps=correction.taps, **common, **facts)
+    entry = work.library.store_hosted(
+        name, tensors_of(correction.module), tensors_of(correction.interface),
+        backbone=backbone, domain=domain, d_abi=d_abi, taps=correction.taps,
+        made=made, results=results, parents=parents or {}, replace=replace,
+    )  # fmt: skip
     if replace:
         _remove_gate(work, name, backbone, d_abi)
     return entry.manifest

@@ -174,4 +174,6 @@ def _start_in_core(work: Work, backbone: Backbone, job: TrainJob) -> CoreCorrect
 
 
 def _checkpoint_path(work: Work, job: TrainJob) -> Path:
+    if job.form is not None:  # it becomes a core of that name
+        return work.library.checkpoint_path(job.name)
     return work.library.checkpoint_path(job.name, job.backbone, job.config.d_abi)
