@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,16 +112,16 @@ STOPPED = {
 """Runs that are stopped half-way, so that a checkpoint of each lies in the registry."""
 
 
-def build(base: Path) -> Scene:
-    """Makes everything in STORED and STOPPED."""
+def build(base: Path, kinds: Collection[str] = STORED, *, stopped: bool = True) -> Scene:
+    """Makes `kinds` of STORED, and everything in STOPPED where `stopped` is set."""
     scene = Scene(base)
     put_corpus(base / "tales", TEXTS)
     put_corpus(base / "numbers", NUMBERS)
     write_folder(base / "law")
     put_backbones(scene.root, TEXTS)
-    for words in STORED.values():
-        scene.must(*words)
-    for words in STOPPED.values():
+    for kind in kinds:
+        scene.must(*STORED[kind])
+    for words in STOPPED.values() if stopped else ():
         with stopped_after_a_checkpoint():
             assert "--resume continues" in scene(*words).err
     return scene
