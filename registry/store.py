@@ -425,12 +425,9 @@ class Registry:
             for kind in kinds
         ]  # fmt: skip
         self._clear_leftovers(places)
+        self._drop_spent()
         if not replace:
-            try:
-                self.check_free(kinds, name, backbone, d_abi)
-            except ExistsError:
-                self._drop_spent(places, self.checkpoint_path(name, backbone, d_abi))
-                raise
+            self.check_free(kinds, name, backbone, d_abi)
         for place in places:
             if (self.reference / place / MANIFEST).exists():
                 raise ExistsError(f"{name} ships with abi", hint="another `name`")
@@ -556,12 +553,20 @@ class Registry:
                 check_inside(self.root, parent)
                 staging.settle_all(parent, self._old_stands)
 
-    def _drop_spent(self, places: Sequence[Path], checkpoint: Path) -> None:
-        """Remove the checkpoint of a run that was killed after it had stored what it made."""
-        with suppress(OSError):
-            stored = max((self.root / place / MANIFEST).stat().st_mtime_ns for place in places)
-            if checkpoint.stat().st_mtime_ns <= stored:
-                checkpoint.unlink()
+    def _drop_spent(self) -> None:
+        """Remove checkpoints of runs that were killed after they had stored what they made."""
+        for checkpoint in (self.root / ".runs").glob("*.safetensors"):
+            name, at, host = checkpoint.stem.partition("@")
+            key, _, d_abi = host.rpartition("-d")
+            place = (
+                Path(key, f"d{d_abi}", "module", name) if at else Path(name.removesuffix(".core"))
+            )
+            with suppress(TransplantError, OSError):
+                entry = read_entry(self.root, place, shipped=False)
+                stored = (entry.path / MANIFEST).stat().st_mtime_ns
+                trained = not entry.manifest.parents  # a moved one says nothing of a training
+                if trained and checkpoint.stat().st_mtime_ns <= stored:
+                    checkpoint.unlink()
 
     def _check_writable(self) -> None:
         if real(self.root).is_relative_to(real(self.reference)):

@@ -13,7 +13,7 @@ import torch
 from registry import Entry, Manifest, Registry
 from registry.entry import Broken
 from tests.registry.stored import files_under
-from transplant.errors import NotFoundError, StorageError
+from transplant.errors import ExistsError, NotFoundError, StorageError
 
 Make = Callable[..., Manifest]
 
@@ -67,7 +67,7 @@ BOTH = ["module", "interface"]
 def test_killed_writer_leaves_the_old_pair_or_the_new(
     replace: bool, store: Registry, make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    seen = set()
+    seen, ended = set(), False
     for moment in range(1, 12):
         store = Registry(tmp_path / f"root{moment}", store.reference)
         if replace:
@@ -131,13 +131,25 @@ def test_full_disk_leaves_the_old_pair_and_nothing_beside_it(
 def test_name_that_is_taken_clears_what_a_killed_run_left(store: Registry, make: Make) -> None:
     entry = write(store, make, 1.0)
     (entry.path.parent / ".python.tmp").mkdir()
+    with pytest.raises(ExistsError):
+        store.claim(("module", "interface"), "python", "ref-gpt2", 4)
+    assert not (entry.path.parent / ".python.tmp").exists()
+
+
+@pytest.mark.parametrize(
+    ("age", "parents", "stays"),
+    [(-10, {}, False), (10, {}, True), (-10, {"module": "a"}, True)],
+    ids=["stored since", "goes on", "another was moved there"],
+)
+def test_next_run_of_any_name_drops_a_checkpoint_whose_result_is_stored(
+    age: int, parents: dict[str, str], stays: bool, store: Registry, make: Make
+) -> None:
+    entry = store.write(make(parents=parents), {"w": torch.ones(2)})
     spent = store.checkpoint_path("python", "ref-gpt2", 4)
     spent.parent.mkdir()
-    for age, stays in ((-10, False), (10, True)):  # control: of a run that goes on
-        spent.write_bytes(b"state")
-        stored = (entry.path / "manifest.json").stat().st_mtime
-        os.utime(spent, (stored + age, stored + age))
-        with pytest.raises(Exception, match="already in the registry"):
-            store.claim(("module", "interface"), "python", "ref-gpt2", 4)
-        assert spent.exists() is stays
-    assert not (entry.path.parent / ".python.tmp").exists()
+    spent.write_bytes(b"state")
+    stored = (entry.path / "manifest.json").stat().st_mtime
+    os.utime(spent, (stored + age, stored + age))
+    store.claim(("module",), "law", "ref-gpt2", 4)
+    store.release()
+    assert spent.exists() is stays
