@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 ODD: tuple[Any, ...] = (
@@ -49,7 +49,7 @@ def mutated_json(seed: bytes, draw: random.Random) -> bytes:
     for _ in range(draw.choice((1, 1, 2))):
         holder, key = draw.choice(places)
         with contextlib.suppress(KeyError, IndexError):  # the second change of one place
-            _change(holder, key, draw)
+            change(holder, key, draw, ODD)
     return json.dumps(value).encode()
 
 
@@ -66,7 +66,8 @@ def mutated_header(seed: bytes, draw: random.Random) -> bytes:
     return len(made).to_bytes(8, "little") + made + data
 
 
-def _change(holder: Any, key: Any, draw: random.Random) -> None:
+def change(holder: Any, key: Any, draw: random.Random, odd: Sequence[Any]) -> None:
+    """Deletes, wraps, nests, renames or replaces one value of a JSON object."""
     what = draw.randrange(8)
     if what == 0:
         del holder[key]
@@ -78,9 +79,9 @@ def _change(holder: Any, key: Any, draw: random.Random) -> None:
             deep = {"a": deep} if draw.random() < 0.5 else [deep]
         holder[key] = deep
     elif what == 3 and isinstance(holder, dict):
-        holder[str(draw.choice(ODD))] = holder.pop(key)
+        holder[str(draw.choice(odd))] = holder.pop(key)
     else:
-        holder[key] = draw.choice(ODD)
+        holder[key] = draw.choice(odd)
 
 
 def _places(value: Any) -> Iterator[tuple[Any, Any]]:

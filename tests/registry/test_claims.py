@@ -47,8 +47,9 @@ def test_a_second_run_of_one_name_is_told_who_has_it(tmp_path: Path) -> None:
 
 
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
-    other = hold(tmp_path)
-    with other:
+    with hold(tmp_path) as other:
+        with pytest.raises(ExistsError, match="another run"):  # control: while it lives
+            Registry(tmp_path).claim(("module", "interface"), "tales", "b", 4)
         other.kill()
     Registry(tmp_path).claim(("module", "interface"), "tales", "b", 4)
 

@@ -15,6 +15,7 @@ import pytest
 
 from registry import REFERENCE, Entry, Manifest, Registry
 from registry.seal import SEAL, sealed
+from tests.fuzz.mutations import change
 from tests.registry.stored import WEIGHTS
 from transplant.alignment.token_map import TokenMap
 from transplant.errors import TransplantError
@@ -56,21 +57,8 @@ def mutated(fields: dict[str, Any], draw: random.Random) -> str:
     places = list(_places(fields))
     for _ in range(draw.choice((1, 1, 2))):
         holder, key = draw.choice(places)
-        what = draw.randrange(8)
         try:
-            if what == 0:
-                del holder[key]
-            elif what == 1:
-                holder[key] = [holder[key]]
-            elif what == 2:
-                deep: Any = holder[key]
-                for _ in range(draw.choice((3, 70, 400))):
-                    deep = {"a": deep} if draw.random() < 0.5 else [deep]
-                holder[key] = deep
-            elif what == 3 and isinstance(holder, dict):
-                holder[str(draw.choice(ODD))] = holder.pop(key)
-            else:
-                holder[key] = draw.choice(ODD)
+            change(holder, key, draw, ODD)
         except (KeyError, IndexError):  # the second change of one place
             continue
     text = json.dumps(fields, indent=2)
