@@ -25,11 +25,6 @@ from transplant.text.pairing import match_positions
 from transplant.text.windows import Window
 
 
-def place_name(layer: int, site: str) -> str:
-    """The tap of a part: `block.2.mlp`."""
-    return f"block.{layer}.{site}"
-
-
 def identity_map(width: int) -> AffineMap:
     """x to itself."""
     return AffineMap(torch.eye(width), torch.zeros(width))
