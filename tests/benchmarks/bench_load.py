@@ -49,7 +49,7 @@ def unverified(checked: Checked) -> Iterator[None]:
             stack.enter_context(patch.object(owner, name, nothing))
         for name in ("check_promised", "check_same"):
             stack.enter_context(patch(f"transplant.loading.{name}", lambda *_: None))
-        stack.enter_context(patch("registry.store._verify", lambda _entry: None))
+        stack.enter_context(patch("registry.reading._verify", lambda _entry: None))
         yield
 
 

@@ -1,0 +1,222 @@
+"""The reading side of a registry: finding artifacts, and their verified tensors."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import platformdirs
+
+from registry import catalog
+from registry.entry import MANIFEST, Broken, Entry, unchanged
+from registry.manifest import KINDS, BackboneRecord
+from registry.names import backbone_key, parse_hosted
+from registry.seal import check_files
+from transplant.errors import (
+    ArtifactError,
+    InputError,
+    StorageError,
+)
+from transplant.files import safetensors
+from transplant.files.plain import check_inside, check_plain, check_root, expand
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+REFERENCE = Path(__file__).parent / "reference"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What hosting a stored module takes."""
+
+    taps: tuple[int, ...]
+    backbone: BackboneRecord
+    module: str | None
+    sha256: str
+    tensors: dict[str, Tensor]
+    made: dict[str, Any]
+    parents: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """What can be read of the artifacts under one root, and of those that ship with the package."""
+
+    root: Path
+    """Where artifacts are written; created by the first write."""
+    reference: Path = REFERENCE
+    """What ships with the package: readable, never written."""
+    lock_timeout_s: float = 60.0
+    """How long a writer waits for another one, in seconds."""
+
+    @classmethod
+    def open(cls, root: Path | None = None) -> Self:
+        """The registry at `root`, else at `$ABI_REGISTRY`, else in the user's data folder.
+
+        Raises:
+            StorageError: a path that leads nowhere, as `~nobody`.
+        """
+        chosen = root or os.environ.get("ABI_REGISTRY") or platformdirs.user_data_dir("abi")
+        try:
+            return cls(expand(chosen).absolute())
+        except (InputError, OSError) as error:  # no such user; the working directory is gone
+            raise StorageError(
+                f"the registry {chosen}",
+                expected="a folder",
+                found=str(error),
+                hint="`registry`, an absolute path",
+            ) from error
+
+    def entries(self, kind: str | None = None, backbone: str | None = None) -> list[Entry]:
+        """Every readable artifact, sorted by backbone, kind, name and d_abi.
+
+        Raises:
+            InputError: an unknown kind, or a backbone that cannot be one.
+        """
+        if kind is not None:
+            catalog.check_kind(kind)
+        items = catalog.scan(self._bases(), backbone)
+        found = [item for item in items if isinstance(item, Entry)]
+        return sorted((e for e in found if kind in (None, e.manifest.kind)), key=_order)
+
+    def problems(self, backbone: str | None = None) -> list[ArtifactError | StorageError]:
+        """What `entries` left out: one error for each folder that it could not read."""
+        items = catalog.scan(self._bases(), backbone)
+        return [item for item in items if not isinstance(item, Entry)]
+
+    def choices(
+        self, kind: str, backbone: str | None = None, name: str | None = None
+    ) -> list[Entry]:
+        """What a search by other facts than the whole name chooses from, in the order of `entries`.
+
+        A damaged one is not passed over: the search would take another, or make one anew.
+
+        Raises:
+            CorruptError, VersionError: the manifest of one of them cannot be used.
+        """
+        catalog.check_kind(kind)
+        return sorted(catalog.choices(self._bases(), kind, backbone, name), key=_order)
+
+    def find(
+        self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
+    ) -> Entry:
+        """The one artifact of that name; a backbone needs no `backbone`.
+
+        Raises:
+            NotFoundError: there is none; the message lists the closest names.
+            InputError: there are several: add `/d<d_abi>`.
+            CorruptError: it is there, with a broken manifest.
+        """
+        return catalog.find(self._bases(), kind, name, backbone, d_abi)
+
+    def held(
+        self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
+    ) -> Entry | Broken:
+        """The one artifact of that name, even a broken one, as `remove` takes it.
+
+        Raises:
+            NotFoundError, InputError: as `find`.
+        """
+        return catalog.held(self._bases(), kind, name, backbone, d_abi)
+
+    def holds_backbone(self, name: str) -> bool:
+        """Whether a backbone of that name is here, damaged or not."""
+        return self._backbone_folder(name) is not None
+
+    def backbone_path(self, name: str) -> Path | None:
+        """The folder of a backbone that the registry holds, for `from_pretrained`.
+
+        Raises:
+            CorruptError: its configuration or tokenizer is not as it was written, a file of it is a
+                link, a pipe or a device, or the folder is a link.
+        """
+        found = self._backbone_folder(name)
+        if found is None:
+            return None
+        folder, (base, shipped) = found
+        check_inside(base, folder)
+        check_plain(folder, follow=shipped)
+        check_files(folder / MANIFEST, follow=shipped)
+        return folder
+
+    def split_name(self, name: str) -> tuple[str | None, str, int | None]:
+        """(module, backbone, d_abi) of a hosted name, for `transplant.load`."""
+        parsed = parse_hosted(name)
+        return parsed.module, parsed.backbone, parsed.d_abi
+
+    @property
+    def checked_file(self) -> Path | None:
+        """Where loads keep what they have checked; None before the first artifact is written."""
+        return self.root / ".checked.json" if self.root.is_dir() else None
+
+    def backbone_record(self, name: str) -> BackboneRecord | None:
+        """The fingerprints of a backbone that its manifest promises."""
+        if not self.holds_backbone(name):
+            return None
+        return self.find("backbone", name).manifest.backbone
+
+    def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None = None) -> Fetched:
+        """One artifact with its verified tensors, for `transplant.load`.
+
+        Raises:
+            NotFoundError, InputError, CorruptError: as `find` and `read`.
+        """
+        entry = self.find(kind, name, backbone, d_abi)
+        manifest = entry.manifest
+        return Fetched(
+            manifest.taps,
+            manifest.backbone,
+            manifest.parents.get("module_here"),
+            manifest.sha256,
+            self.read(entry),
+            manifest.made,
+            manifest.parents,
+        )
+
+    def verify(self, entry: Entry) -> None:
+        """Compare every tensor on the disk with the manifest, without torch.
+
+        Raises:
+            CorruptError: naming the file and the tensor.
+            NotFoundError: it was replaced or removed since it was found.
+        """
+        with unchanged(entry):
+            _verify(entry)
+
+    def read(self, entry: Entry) -> dict[str, Tensor]:
+        """The tensors of an artifact, on the CPU, after every sha256 was verified.
+
+        Raises:
+            CorruptError: naming the file and the tensor.
+            NotFoundError: it was replaced or removed since it was found.
+        """
+        with unchanged(entry):  # what is loaded is what was verified
+            _verify(entry)
+            return safetensors.load(entry.weights)
+
+    def _backbone_folder(self, name: str) -> tuple[Path, catalog.Base] | None:
+        folders = [(base[0] / backbone_key(name), base) for base in self._bases()]
+        return next((it for it in folders if os.path.lexists(it[0] / MANIFEST)), None)
+
+    def _bases(self) -> list[catalog.Base]:
+        check_root(self.root)
+        own = [] if self.root == self.reference else [(self.root, False)]
+        return [*own, (self.reference, True)]
+
+
+def _verify(entry: Entry) -> None:
+    again = (
+        "reinstall the package" if entry.shipped else f"`rm({entry.hosted!r})`, and make it again"
+    )
+    safetensors.verify(entry.weights, entry.manifest.tensors, hint=again, follow=entry.shipped)
+    check_files(entry.path / MANIFEST, follow=entry.shipped)
+
+
+def _order(entry: Entry) -> tuple[str, int, str, int]:
+    manifest = entry.manifest
+    kind = KINDS.index(manifest.kind)
+    return manifest.backbone.id, kind, manifest.name, manifest.d_abi or 0

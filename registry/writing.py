@@ -1,0 +1,222 @@
+"""The writing side of a registry: artifacts stored whole or not at all, and removed."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry import claims, staging
+from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry
+from registry.manifest import Manifest
+from registry.seal import hash_files, sealed
+from transplant.errors import (
+    ExistsError,
+    InputError,
+    NotFoundError,
+    TransplantError,
+)
+from transplant.files import safetensors
+from transplant.files.plain import check_inside, real
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+
+from registry.reading import Reader
+
+_PLAIN_FILES = {".json", ".safetensors", ".txt", ".model", ".jinja"}  # nothing that holds pickles
+
+
+class Writer(Reader):
+    """What writes and removes artifacts, under the lock of their root."""
+
+    def write(
+        self, manifest: Manifest, weights: Mapping[str, Tensor], *, replace: bool = False
+    ) -> Entry:
+        """Store an artifact whole or not at all; its tensor records come from the bytes written.
+
+        Raises:
+            ExistsError: one of that name is there, and `replace` is not set.
+            NumericalError: a tensor holds NaN or infinity.
+            StorageError: the disk or the lock refused; what was there is intact.
+            InputError: a backbone (see `write_backbone`), or a root that ships with the package.
+        """
+        if manifest.kind == "backbone":
+            raise InputError("kind", expected="no backbone", found=manifest.name)
+        safetensors.check_finite(weights)
+        place = place_of(manifest)
+        final = self.root / place
+        needed = _bytes_of(weights)
+        with staging.storage_errors(self.root, needed), self._writing(final):
+            self._check_free(manifest, replace)
+            with staging.staged(final) as folder:
+                _fill(folder, manifest, weights)
+            return read_entry(self.root, place, shipped=False)
+
+    def write_hosted(
+        self,
+        module: tuple[Manifest, Mapping[str, Tensor]],
+        interface: tuple[Manifest, Mapping[str, Tensor]],
+        *,
+        replace: bool = False,
+    ) -> Entry:
+        """Store a module and its interface, both or neither; returns the module's entry.
+
+        Both are filled and flushed; then the interface is put in place, which readers pass over
+        until the module that its manifest names is there, and at last the module.
+
+        Raises:
+            ExistsError, NumericalError, StorageError, InputError: as `write`.
+        """
+        pair = (module, interface)
+        for _, weights in pair:
+            safetensors.check_finite(weights)
+        last, first = (self.root / place_of(manifest) for manifest, _ in pair)
+        needed = sum(_bytes_of(weights) for _, weights in pair)
+        with staging.storage_errors(self.root, needed), self._writing(last, first):
+            for manifest, _ in pair:
+                self._check_free(manifest, replace)
+            try:
+                with staging.staged(last) as folder:
+                    sha256 = _fill(folder, *module)
+                    parents = {**interface[0].parents, "module_here": sha256}
+                    named = dataclasses.replace(interface[0], parents=parents)
+                    with staging.staged(first, keep_old=True) as beside:
+                        _fill(beside, named, interface[1])
+            finally:
+                if not os.path.lexists(last):  # the disk refused, or Ctrl-C
+                    staging.clear(first)
+                staging.settle_all(first.parent, self._old_stands)
+            return read_entry(self.root, place_of(module[0]), shipped=False)
+
+    def write_backbone(self, manifest: Manifest, source: Path) -> Entry:
+        """Store a copy of a `save_pretrained` folder; the manifest comes last and makes it real.
+
+        A stored backbone is frozen, with modules beside it: it is never replaced.
+
+        Raises:
+            ExistsError: one of that name is there.
+            InputError: `source` holds no model.safetensors, or the manifest is no backbone's.
+            StorageError: the disk or the lock refused.
+        """
+        if manifest.kind != "backbone" or not (source / "model.safetensors").is_file():
+            raise InputError(
+                f"{source}", expected="a backbone with a model.safetensors", found=manifest.kind
+            )
+        files = [f for f in source.iterdir() if f.is_file() and f.suffix in _PLAIN_FILES]
+        files = [f for f in files if f.name != MANIFEST]
+        place = place_of(manifest)
+        final = self.root / place
+        needed = sum(f.stat().st_size for f in files)
+        with staging.storage_errors(self.root, needed), self._writing(final):
+            self._check_free(manifest, replace=False)
+            with staging.merged(final, last=MANIFEST) as folder:
+                for file in files:
+                    shutil.copyfile(file, folder / file.name)
+                _write_manifest(manifest, folder / "model.safetensors", folder / MANIFEST)
+            return read_entry(self.root, place, shipped=False)
+
+    def remove(self, entry: Entry | Broken) -> int:
+        """Remove an artifact, and the folders that this empties; return the bytes freed.
+
+        A backbone's modules stay: they are artifacts of their own.
+
+        Raises:
+            InputError: it ships with the package, or is not in this registry.
+            StorageError: the disk or the lock refused.
+        """
+        root, path = real(self.root), staging.final_of(entry.path)
+        broken = isinstance(entry, Broken)  # a link is removed, not what it leads to
+        path = real(path.parent) / path.name if broken else real(path)
+        place = path.relative_to(root) if path.is_relative_to(root) else Path()
+        is_backbone = entry.kind == "backbone"
+        inside = len(place.parts) == 1 if is_backbone else is_place(place)
+        if not inside:
+            found = "one that ships with abi" if entry.shipped else str(path)
+            raise InputError(
+                f"cannot remove {entry.hosted}", expected=f"an artifact in {root}", found=found
+            )
+        final = self.root / place
+        keep = r"d\d+" if is_backbone and not final.is_symlink() else None
+        with staging.storage_errors(root), self._writing(final):
+            return staging.discard(final, first=MANIFEST, keep=keep)
+
+    @contextmanager
+    def _writing(self, *finals: Path) -> Iterator[None]:
+        """Hold the lock; clear what crashed writers left beside `finals`, then emptied folders."""
+        self._check_writable()
+        for final in finals:
+            check_inside(self.root, final.parent)
+        with staging.locked(self.root, self.lock_timeout_s):
+            try:
+                for final in finals:
+                    staging.settle_all(final.parent, self._old_stands)
+                yield
+                for final in finals:
+                    claims.release(self.root, final.relative_to(self.root))
+            finally:
+                for final in finals:
+                    staging.prune(final, self.root)
+
+    def _old_stands(self, final: Path) -> bool:
+        """Whether a crash left a new interface before its module, so that the old one is read."""
+        place = final.relative_to(self.root)
+        if not is_place(place):
+            return False
+        try:
+            return read_entry(self.root, place, shipped=False).path != final
+        except TransplantError:
+            return False
+
+    def _check_writable(self) -> None:
+        if real(self.root).is_relative_to(real(self.reference)):
+            raise InputError(
+                "the registry root",
+                expected="a folder of your own",
+                found=f"{self.root}, which ships with abi",
+                hint="`registry`, another folder",
+            )
+
+    def _check_free(self, manifest: Manifest, replace: bool) -> None:
+        file = place_of(manifest) / MANIFEST
+        what = f"{manifest.kind} {manifest.hosted}"
+        if (self.reference / file).exists():
+            raise ExistsError(f"{what} ships with abi", hint="another name")
+        if (self.root / file).exists() and not replace and not self._is_unfinished(manifest):
+            hint = f"`rm({manifest.hosted!r})`, or another name"
+            raise ExistsError(f"{what} is already in {self.root}", hint=hint)
+
+    def _is_unfinished(self, manifest: Manifest) -> bool:
+        """Whether a killed run left an interface there without its module."""
+        try:
+            read_entry(self.root, place_of(manifest), shipped=False)
+        except NotFoundError:
+            return True
+        except TransplantError:
+            return False
+        return False
+
+
+def _bytes_of(weights: Mapping[str, Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
+
+
+def _fill(folder: Path, manifest: Manifest, weights: Mapping[str, Tensor]) -> str:
+    """Write both files of an artifact; returns the identity of its tensors."""
+    file = folder / "weights.safetensors"
+    safetensors.save(file, weights)
+    return _write_manifest(manifest, file, folder / MANIFEST)
+
+
+def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> str:
+    complete = dataclasses.replace(manifest, tensors=safetensors.hash_tensors(weights))
+    others = hash_files(file.parent, {file.name, weights.name})
+    file.write_bytes(sealed(complete.to_json(), others).encode())
+    return complete.sha256
