@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transplant.backbones.load import load_backbone
     from transplant.calibration.config import MoveConfig
     from transplant.evaluation.config import NIBConfig
-    from transplant.loading import load, versions
+    from transplant.loading.hosted import load, versions
     from transplant.training.config import TrainConfig
     from transplant.workspace import Workspace
 
@@ -41,9 +41,9 @@ _HOMES = {
     "NIBConfig": "transplant.evaluation.config",
     "TrainConfig": "transplant.training.config",
     "Workspace": "transplant.workspace",
-    "load": "transplant.loading",
+    "load": "transplant.loading.hosted",
     "load_backbone": "transplant.backbones.load",
-    "versions": "transplant.loading",
+    "versions": "transplant.loading.hosted",
 }
 
 

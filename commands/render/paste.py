@@ -9,7 +9,7 @@ from commands.output import table
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from transplant.surgery.plan import PastePlan
+    from transplant.paste.plan import PastePlan
 
 
 def paste_table(report: dict[str, Any]) -> Table:

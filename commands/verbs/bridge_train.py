@@ -49,7 +49,7 @@ def bridge_train(
     """Train bridges so that a donor's part adds what the target's own part adds."""
     from commands.render.bridge import training_table
     from transplant.workflows.capture import corpus_of
-    from transplant.workflows.inject.injection import Grafting
+    from transplant.workflows.inject.injection import Injection
     from transplant.workflows.inject.train_bridges import (
         TextPhase,
         train_from_file,
@@ -63,7 +63,7 @@ def bridge_train(
     recipe = BridgeTrainConfig(
         steps=steps, batch=batch, learning_rate=rate, lm_steps=lm_steps, seed=session.seed
     )
-    injection = Grafting(
+    injection = Injection(
         session,
         source,
         to,

@@ -49,7 +49,7 @@ def inject(
 ) -> None:
     """Put a piece of a donor to work inside a block of a target."""
     from transplant.workflows.inject.bridges import inject_config
-    from transplant.workflows.inject.injection import Grafting
+    from transplant.workflows.inject.injection import Injection
 
     session.library.check_free(("module",), name, to, None)
     session.library.claim(("injection",), name, to, None, replace=replace)
@@ -57,7 +57,7 @@ def inject(
         session, to, bridge, gate=gate, opening=opening, mixture=mixture, start=start,
         excerpts=excerpts, seed=session.seed,
     )  # fmt: skip
-    injection = Grafting(session, source, to, layer, data, config, bridge, opening, align)
+    injection = Injection(session, source, to, layer, data, config, bridge, opening, align)
     with injection.target.frozen():
         judged = injection.judged()
     report = injection.report(judged)

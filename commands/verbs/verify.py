@@ -60,7 +60,7 @@ def verify(
     elif what == "results":
         from commands.render.recomputed import results_table
         from registry.store import REFERENCE, Registry
-        from transplant.workflows.move.record import results_report
+        from transplant.workflows.move.json_record import results_report
 
         library = session.library if record else Registry(REFERENCE)
         report = results_report(

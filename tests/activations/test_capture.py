@@ -20,7 +20,7 @@ from transplant.errors import InputError, NumericalError, StorageError
 from transplant.text.windows import cut_windows
 from transplant.training.config import TrainConfig
 from transplant.training.loop import train_module
-from transplant.training.rows import FileRows
+from transplant.training.row_sources import FileRows
 
 pytestmark = pytest.mark.bits
 

@@ -15,7 +15,7 @@ import torch
 from tests.activations.tiny_files import make_header, make_states, make_tokens
 from transplant.activations.joined import join
 from transplant.activations.layout import TokenTable
-from transplant.activations.pairing import aligned_pairs
+from transplant.activations.match_files import aligned_pairs
 from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.errors import CorruptError, ExistsError, InputError, NotFoundError

@@ -146,7 +146,7 @@ def train_on(name: str, pairs: int, matmul_type: str) -> dict[str, Any]:
     from transplant.text.documents import read_documents
     from transplant.text.windows import cut_windows
     from transplant.training.loop import train_module
-    from transplant.training.rows import FileRows, LiveRows
+    from transplant.training.row_sources import FileRows, LiveRows
 
     backbone = transplant.load(name).backbone
     documents = read_documents("python", max_chars=1_000_000)

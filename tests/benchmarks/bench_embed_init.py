@@ -40,7 +40,7 @@ from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
 from transplant.evaluation.evidence import difference, in_nats
 from transplant.evaluation.likelihood import Likelihood, score_documents
-from transplant.loading import versions
+from transplant.loading.hosted import versions
 from transplant.surgery.embeddings.choose import Chosen, choose_vocabulary
 from transplant.surgery.embeddings.config import METHODS, EmbedConfig
 from transplant.surgery.embeddings.vocabulary import spelled_in, with_vocabulary

@@ -25,7 +25,7 @@ from transplant.backbones.load import load_backbone
 from transplant.backbones.parts import block_width
 from transplant.evaluation.intervals import paired_bootstrap
 from transplant.evaluation.likelihood import score_documents
-from transplant.loading import versions
+from transplant.loading.hosted import versions
 from transplant.surgery.bank.extract import extract
 from transplant.surgery.inject.config import BridgeTrainConfig, InjectConfig
 from transplant.surgery.inject.controls import random_like

@@ -48,7 +48,7 @@ def unverified(checked: Checked) -> Iterator[None]:
         for owner, name, nothing in replaced:
             stack.enter_context(patch.object(owner, name, nothing))
         for name in ("check_promised", "check_same"):
-            stack.enter_context(patch(f"transplant.loading.{name}", lambda *_: None))
+            stack.enter_context(patch(f"transplant.loading.hosted.{name}", lambda *_: None))
         stack.enter_context(patch("registry.reading._verify", lambda _entry: None))
         yield
 

@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from transplant.surgery.paste import paste, plan_paste
+from transplant.paste.paste import paste, plan_paste
 
 ABI = str(Path(sys.executable).with_name("abi"))
 TARGETS = ("48M", "150M", "350M")

@@ -15,7 +15,7 @@ from transplant.backbones.core import CoreBackbone
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Pairing, align, calibrate, pair_for_move, want
-from transplant.calibration.wanted import map_outputs
+from transplant.calibration.output_map import map_outputs
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.core import CoreCorrection, CoreHosted, untrained_in_core

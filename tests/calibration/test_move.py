@@ -11,11 +11,11 @@ from tests.calibration.tiny_training import TRAIN, windows_of
 from tests.tiny import LAYERS, WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_parameters
-from transplant.calibration.choice import choose
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import align, calibrate, pair_for_move, want
-from transplant.calibration.wanted import map_outputs
+from transplant.calibration.output_map import map_outputs
+from transplant.calibration.tuning import choose
 from transplant.errors import CorpusError, InputError, ShapeError
 from transplant.evaluation.evidence import weigh
 from transplant.evaluation.likelihood import score_documents

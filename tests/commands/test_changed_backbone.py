@@ -10,7 +10,7 @@ import pytest
 from tests.commands.conftest import Abi
 from tests.surgery.lora.folders import write_folder
 from tests.tiny_registry import put_backbones
-from transplant.loading_same import UNRECORDED
+from transplant.loading.same import UNRECORDED
 
 CHANGES = {
     "configuration": ("config.json", lambda held: held.update(activation_function="relu")),

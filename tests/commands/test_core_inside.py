@@ -24,7 +24,7 @@ from tests.commands.core_runs import (
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.backbones.load import load_backbone
 from transplant.modules.core import CoreHosted
-from transplant.surgery.core import open_core
+from transplant.paste.core import open_core
 from transplant.workflows.cores import add_module
 from transplant.workflows.cores.folders import promised_tensors
 

@@ -6,7 +6,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from transplant.backbones.layercake.sizes import SIZES
-from transplant.surgery.core import open_core
+from transplant.paste.core import open_core
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import torch
 from tests.tiny import WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.wanted import map_outputs
+from transplant.calibration.output_map import map_outputs
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
@@ -55,10 +55,10 @@ def test_beside_its_twin_a_donor_says_what_it_says_at_home(donor, texts):
     rotation, _ = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator))
     twin = rotated_twin(donor.backbone, rotation)
     ways = {
-        "module": Beside(donor_word=0.0, gain=1.0),
-        "loud": Beside(donor_word=1.0, gain=1.0),
-        "word": Beside(donor_word=1.0, gain=1.0, module=False),
-        "half": Beside(donor_word=0.0, gain=0.5),
+        "module": Beside(raw_weight=0.0, gain=1.0),
+        "loud": Beside(raw_weight=1.0, gain=1.0),
+        "word": Beside(raw_weight=1.0, gain=1.0, module=False),
+        "half": Beside(raw_weight=0.0, gain=0.5),
     }
     scores = beside(donor, twin, texts, {"raw": None}, ways)
     assert scores.paired_share == 1.0
@@ -82,9 +82,9 @@ def test_where_no_token_of_the_donor_ends_the_other_system_speaks(donor, texts, 
     target = tiny_backbone("llama", digits, seed=3, hidden_size=48)
     moved = correction_of(48, 6)
     ways = {
-        "silent": Beside(donor_word=0.5, gain=0.0),
-        "silent, moved": Beside(donor_word=0.5, gain=0.0, elsewhere="moved"),
-        "heard": Beside(donor_word=0.5, gain=1.0),
+        "silent": Beside(raw_weight=0.5, gain=0.0),
+        "silent, moved": Beside(raw_weight=0.5, gain=0.0, elsewhere="moved"),
+        "heard": Beside(raw_weight=0.5, gain=1.0),
     }
     scores = beside(donor, target, texts, {"raw": None, "moved": moved}, ways)
     found = {name: one.per_token for name, one in scores.likelihoods.items()}

@@ -63,7 +63,7 @@ def test_what_writers_write_is_read(
 
 def test_everything_that_ships_is_read() -> None:
     from commands.verbs.verify import SHIPPED
-    from transplant.workflows.move.record import read_record
+    from transplant.workflows.move.json_record import read_record
 
     files = sorted(REFERENCE.rglob("manifest.json"))
     assert len(files) > 5

@@ -20,7 +20,13 @@ from transplant.training import checkpoint as checkpoint_file
 from transplant.training.checkpoint import Checkpoint, CheckpointFile
 from transplant.training.config import TrainConfig
 from transplant.training.loop import mean_loss, train_module
-from transplant.training.rows import CachedRows, DiskRows, LiveRows, concat_states, row_source
+from transplant.training.row_sources import (
+    CachedRows,
+    DiskRows,
+    LiveRows,
+    concat_states,
+    row_source,
+)
 from transplant.training.schedule import warmup_cosine
 
 pytestmark = pytest.mark.bits
@@ -122,7 +128,7 @@ def test_rows_train_alike_wherever_they_are_kept(
     backbone, windows, tmp_path, monkeypatch, free, kind
 ):
     cached = train_module(backbone, *windows, CONFIG)
-    monkeypatch.setattr("transplant.training.rows.free_bytes", lambda _: free)
+    monkeypatch.setattr("transplant.training.row_sources.free_bytes", lambda _: free)
     monkeypatch.setattr(
         "transplant.training.loop.row_source",
         lambda b, w, t, folder: row_source(b, w, t, folder=folder, cache_bytes=0),

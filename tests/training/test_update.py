@@ -14,9 +14,9 @@ from transplant.errors import InputError
 from transplant.modules.interface import Interface
 from transplant.text.windows import spread_windows
 from transplant.training.config import UPDATE_KINDS, UpdateConfig
-from transplant.training.reference_z import ReferenceZ
 from transplant.training.rounding import rounded_rows
 from transplant.training.update import KINDS, update_backbone
+from transplant.training.z_cache import ReferenceZ
 
 CONFIG = UpdateConfig(steps=12, batch=4, window=32, learning_rate=5e-3)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from transplant.bounds import at_least
+from transplant.validation import at_least
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,8 @@ from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import fit_to_changes
 from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.config import MoveConfig
+from transplant.calibration.output_map import MappedCorrections
 from transplant.calibration.pairs import PairedText
-from transplant.calibration.wanted import Wanted
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
@@ -50,7 +50,7 @@ def fit_module_output(
     reading: Interface,
     module: DomainModule,
     paired: PairedText,
-    wanted: Wanted,
+    wanted: MappedCorrections,
     config: MoveConfig,
 ) -> Correction:
     """Refits `P_out` on the module's own outputs, seen through the interface that reads for it.
@@ -71,7 +71,7 @@ def fit_module_output(
 
 @torch.no_grad()
 def fit_linear_surrogate(
-    reading: Interface, paired: PairedText, wanted: Wanted, config: MoveConfig
+    reading: Interface, paired: PairedText, wanted: MappedCorrections, config: MoveConfig
 ) -> LinearCorrection:
     """Maps the target's taps straight to what is wanted: what needs no module at all."""
     surrogate = LinearCorrection(reading).requires_grad_(False).eval()
@@ -80,7 +80,9 @@ def fit_linear_surrogate(
     return surrogate
 
 
-def _fit_output(features: Sequence[Tensor], wanted: Wanted, config: MoveConfig) -> AffineMap:
+def _fit_output(
+    features: Sequence[Tensor], wanted: MappedCorrections, config: MoveConfig
+) -> AffineMap:
     """First to the mapped corrections, then to the changes of logits that they are meant to make.
 
     Args:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transplant.bounds import above, at_least
 from transplant.errors import InputError
+from transplant.validation import above, at_least
 
 METHODS = ("ridge", "procrustes")
 

@@ -13,7 +13,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.closed_form import LinearCorrection
 from transplant.modules.correction import Correction
 from transplant.text.windows import Window
-from transplant.training.rows import RowSource, states_of
+from transplant.training.row_sources import RowSource, states_of
 
 AnyCorrection = TypeVar("AnyCorrection", bound=Correction | LinearCorrection)
 

@@ -23,7 +23,7 @@ from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.gate import Gate
 from transplant.text.windows import Window
-from transplant.training.rows import states_of
+from transplant.training.row_sources import states_of
 
 
 @dataclass(frozen=True)

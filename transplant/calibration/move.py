@@ -13,10 +13,10 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.bridge import Bridge, fit_bridge
 from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
+from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.gain import choose_gain, scaled
+from transplant.calibration.output_map import MappedCorrections, OutputMap, map_corrections
 from transplant.calibration.pairs import PairedText, pair_text
-from transplant.calibration.selection import most_like_domain
-from transplant.calibration.wanted import OutputMap, Wanted, carry_over
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
@@ -25,7 +25,7 @@ from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import Splits
 from transplant.text.windows import Window
-from transplant.training.rows import RowSource
+from transplant.training.row_sources import RowSource
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def align(pairing: Pairing, config: MoveConfig) -> Bridge:
     return fit_bridge(pairing.correction, pairing.target, pairing.fitted, pairing.held_out, config)
 
 
-def want(pairing: Pairing, output_map: OutputMap, config: MoveConfig) -> Wanted:
+def want(pairing: Pairing, output_map: OutputMap, config: MoveConfig) -> MappedCorrections:
     """Carries the donor's corrections over to the target, through the two heads.
 
     Args:
@@ -143,13 +143,13 @@ def want(pairing: Pairing, output_map: OutputMap, config: MoveConfig) -> Wanted:
         output_map: the way between the two heads, see `wanted.map_outputs`.
         config: how many tokens a position looks at, and how much the donor's own word counts.
     """
-    return carry_over(output_map, pairing.correction, pairing.target, pairing.fitted, config)
+    return map_corrections(output_map, pairing.correction, pairing.target, pairing.fitted, config)
 
 
 def calibrate(
     pairing: Pairing,
     reading: Interface,
-    wanted: Wanted,
+    wanted: MappedCorrections,
     calibration: Sequence[Window] | RowSource,
     config: MoveConfig,
 ) -> Calibrated:

@@ -11,7 +11,7 @@ import torch
 from transplant.backbones.view import Backbone, States
 from transplant.errors import CorpusError
 from transplant.text.documents import Document
-from transplant.text.pairing import match_positions
+from transplant.text.offsets import match_positions
 from transplant.text.windows import Window, tokenize
 
 BATCH = 16  # excerpts

@@ -19,11 +19,11 @@ from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import LikelyChange, fit_to_changes, likely_change
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
+from transplant.calibration.output_map import LOGITS_AT_ONCE
 from transplant.calibration.repair_rows import Pairs
-from transplant.calibration.wanted import LOGITS_AT_ONCE
 from transplant.modules.correction import Correction
 from transplant.text.windows import Window
-from transplant.training.rows import states_of
+from transplant.training.row_sources import states_of
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from transplant.backbones.view import Backbone
-from transplant.calibration.selection import by_likeness
+from transplant.calibration.excerpt_selection import by_likeness
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.text.windows import Window, batches

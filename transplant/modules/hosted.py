@@ -14,7 +14,7 @@ from transplant.backbones.view import Backbone
 from transplant.errors import BackboneError, InputError, ShapeError
 from transplant.modules.correction import Correction
 from transplant.modules.gate import Gate, Gated, check_gate
-from transplant.modules.gate_pass import gated_correction
+from transplant.modules.gated_forward import gated_correction
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase

@@ -1,1 +1,1 @@
-"""Changing stored models file by file: paste."""
+"""Surgery: banks of parts, injections, fusions, adapters and embeddings."""

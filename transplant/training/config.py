@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transplant.bounds import above, at_least, at_most
 from transplant.errors import InputError
+from transplant.validation import above, at_least, at_most
 
 WIDEST = 1 << 20  # of a shared space; backbones are narrower than 1 << 15
 

@@ -16,8 +16,8 @@ from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
 from transplant.training.loop import WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate
-from transplant.training.reference_z import ReferenceZ
 from transplant.training.schedule import warmup_cosine
+from transplant.training.z_cache import ReferenceZ
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from transplant.training.config import TrainConfig
 from transplant.training.losses import cross_entropy
 from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.precision import matmul_type
-from transplant.training.rows import RowSource, row_source, states_of
+from transplant.training.row_sources import RowSource, row_source, states_of
 from transplant.training.schedule import warmup_cosine
 
 

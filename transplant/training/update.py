@@ -17,8 +17,8 @@ from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
 from transplant.training.finetune import Held, finetune
 from transplant.training.lora import lora
-from transplant.training.reference_z import ReferenceZ
 from transplant.training.rounding import half, int8
+from transplant.training.z_cache import ReferenceZ
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ class Advising(Stepwise):
     def _corrections(self, candidates: tuple[Candidate, ...]) -> float | None:
         """Of the two candidates that differ most, on the first text."""
         from transplant.advice.domains import correction_cosine
-        from transplant.loading import host
+        from transplant.loading.hosted import host
 
         registry, found = self.work.library, []
         for candidate in candidates[:COMPARED] if len(candidates) > 1 else ():

@@ -78,7 +78,7 @@ def pair_sides(work: Work, a: Side, b: Side, data: str, excerpts: int) -> Paired
 
 
 def _files(work: Work, a: Side, b: Side) -> PairedSides:
-    from transplant.activations.pairing import aligned_pairs
+    from transplant.activations.match_files import aligned_pairs
     from transplant.text.splits import split_of_digest
 
     with work.activations(a.source) as one, work.activations(b.source) as other:
@@ -118,7 +118,7 @@ def _layers(work: Work, a: Side, b: Side, data: str, excerpts: int) -> PairedSid
     from transplant.activations.capture import Taps, read_taps
     from transplant.calibration.pairs import paired_windows, window_ends
     from transplant.text.excerpts import cut_excerpts
-    from transplant.text.pairing import match_positions
+    from transplant.text.offsets import match_positions
     from transplant.workflows.corpus import read_splits
 
     one, other = work.backbone(a.source), work.backbone(b.source)

@@ -18,7 +18,7 @@ from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
-    from transplant.surgery.plan import PastePlan
+    from transplant.paste.plan import PastePlan
 
 UNTRAINED = "untrained"
 """The module of a core that `init_missing` makes where no module is named."""
@@ -52,7 +52,7 @@ def plan_job(work: Work, job: PasteJob) -> PastePlan:
         ExistsError: the name is taken.
         InputError, CorruptError: as `plan_paste`; a stored source is not as it was written.
     """
-    from transplant.surgery.paste import plan_paste
+    from transplant.paste.paste import plan_paste
 
     if job.out is None and job.name is not None:  # before cores are made for it
         work.library.check_free(("backbone",), job.name, None, None)
@@ -81,7 +81,7 @@ def run_paste(work: Work, job: PasteJob) -> dict[str, Any]:
 
 def paste_plan(work: Work, job: PasteJob, plan: PastePlan) -> dict[str, Any]:
     """Carries out what `plan_job` returned for a job; see `run_paste`."""
-    from transplant.surgery.paste import paste
+    from transplant.paste.paste import paste
 
     stored = job.name or "-".join([Path(job.to).name, *(module.name for module in plan.modules)])
     if job.out is None:

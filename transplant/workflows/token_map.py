@@ -95,7 +95,7 @@ def measure_pairs(
     """Counts of the target's tokens on a text, and how its positions pair with the donor's."""
     import torch
 
-    from transplant.text.pairing import match_positions
+    from transplant.text.offsets import match_positions
     from transplant.text.windows import tokenize
 
     counts: Counter[int] = Counter()

@@ -17,8 +17,8 @@ def paste_report(
     Raises:
         InputError: one of the two is missing, or there is no module.
     """
-    from transplant.surgery.core import open_core
-    from transplant.surgery.verify import verify_paste
+    from transplant.paste.core import open_core
+    from transplant.paste.verify import verify_paste
 
     if source is None or to is None:
         raise InputError("a paste has two sides", expected="`source='CORE', to='CORE'`")

@@ -22,7 +22,7 @@ OTHER_KINDS = ("injection", "adapter", "fusion", "bank", "tokens")
 
 
 def _installed_library() -> Library:
-    from transplant.loading import installed_library
+    from transplant.loading.hosted import installed_library
 
     return installed_library()
 
@@ -58,7 +58,7 @@ class Work:
 
     def load(self, name: str) -> HostedModel:
         """A backbone, or a module hosted on one, by name; see `transplant.load`."""
-        from transplant.loading import load
+        from transplant.loading.hosted import load
 
         self.reporter.note(f"loading {name}")
         hosted = load(name, library=self.library, device=self.device, dtype=self.dtype)
@@ -139,7 +139,7 @@ class Work:
 
     def made(self, **facts: Any) -> dict[str, Any]:
         """How an artifact was made, for its manifest and its report."""
-        from transplant.loading import versions
+        from transplant.loading.hosted import versions
 
         return {
             "verb": self.verb,

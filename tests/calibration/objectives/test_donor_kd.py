@@ -1,4 +1,4 @@
-"""The donor as teacher: in P_out alone, with a voice, and beside a little text."""
+"""The donor as teacher: in P_out alone, with a gain, and beside a little text."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_for_move
-from transplant.calibration.objectives.donor_kd import DonorLessons
+from transplant.calibration.objectives.donor_kd import DonorBatches
 from transplant.calibration.objectives.run import Material, fit_by
-from transplant.calibration.wanted import Voice, map_outputs
+from transplant.calibration.output_map import DonorMix, map_outputs
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
 from transplant.modules.untrained import random_module
 from transplant.training.loop import train_module
-from transplant.training.rows import CachedRows
+from transplant.training.row_sources import CachedRows
 
 MOVE = MoveConfig(excerpts=60, excerpt_chars=240, held_out_excerpts=12, stride=1)
 
@@ -65,25 +65,25 @@ def test_donor_kd_in_p_out_alone_brings_the_donors_module_home(twin, text):
     assert recovered["random"] < recovered["moved"] - 0.05
 
 
-def test_the_donor_teaches_with_the_voice_that_it_is_given(twin):
+def test_the_donor_teaches_with_the_weights_that_it_is_given(twin):
     donor, material, _ = twin
     pairing, target = material.pairing, material.target
 
-    def teaching(**voice):
-        lessons = DonorLessons(
-            target, pairing.held_out, pairing.correction, material.output_map, Voice(**voice)
+    def teaching(**donor_mix):
+        batches = DonorBatches(
+            target, pairing.held_out, pairing.correction, material.output_map, DonorMix(**donor_mix)
         )
-        lesson = lessons.lesson([0])
-        return lesson, lesson.teacher_logits(slice(40)).log_softmax(-1)
+        batch = batches.batch([0])
+        return batch, batch.teacher_logits(slice(40)).log_softmax(-1)
 
-    lesson, whole = teaching()
-    raw = target.head(lesson.states.h_last[:40]).log_softmax(-1)
+    batch, whole = teaching()
+    raw = target.head(batch.states.h_last[:40]).log_softmax(-1)
     assert torch.equal(teaching(gain=0.0)[1], raw)
     assert (whole - raw).abs().max() > 0.1
     between = (teaching(gain=0.5)[1].exp() - raw.exp()).norm()
     assert 0 < between < (whole.exp() - raw.exp()).norm()
     # A twin says already what the donor says without its module.
-    torch.testing.assert_close(teaching(donor_word=1.0)[1], whole, atol=1e-3, rtol=0)
+    torch.testing.assert_close(teaching(raw_weight=1.0)[1], whole, atol=1e-3, rtol=0)
 
 
 def test_a_donor_beside_a_little_text_keeps_it_from_being_learnt_by_heart(twin, text):

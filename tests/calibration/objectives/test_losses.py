@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from tests.tiny import WIDTH, tiny_backbone
+from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.corr_mse_weighted import mean_curvature
-from transplant.calibration.objectives.lessons import Lesson
 from transplant.calibration.objectives.spec import SPECS, spec_of
 from transplant.calibration.objectives.table import LOSSES
 from transplant.errors import InputError
@@ -23,98 +23,98 @@ CORRECTED = ("corr-mse", "corr-mse-weighted", "corr-mse-curriculum")
 
 
 @pytest.fixture
-def lesson(tiny_tokenizer, tiny_corpus, monkeypatch):
+def batch(tiny_tokenizer, tiny_corpus, monkeypatch):
     monkeypatch.setattr(losses, "ROWS", 7)  # several blocks, the last one shorter
     target = tiny_backbone("llama", tiny_tokenizer)
     states = target.read(cut_windows(tiny_corpus[:1], tiny_tokenizer, 30)[:2]).labelled()
-    aim = torch.randn(len(states), WIDTH, generator=torch.Generator().manual_seed(1))
-    return Lesson(target, states, aim, lambda h, a: target.head(h + a))
+    teacher_correction = torch.randn(len(states), WIDTH, generator=torch.Generator().manual_seed(1))
+    return Batch(target, states, teacher_correction, lambda h, a: target.head(h + a))
 
 
-def change_for(lesson):
+def change_for(batch):
     generator = torch.Generator().manual_seed(2)
-    return torch.randn(len(lesson), WIDTH, generator=generator).requires_grad_()
+    return torch.randn(len(batch), WIDTH, generator=generator).requires_grad_()
 
 
-def by_hand(name, lesson, change):
-    teacher = lesson.target.head(lesson.states.h_last + lesson.aim).detach()
-    student = lesson.target.head(lesson.states.h_last + change)
+def by_hand(name, batch, change):
+    teacher = batch.target.head(batch.states.h_last + batch.teacher_correction).detach()
+    student = batch.target.head(batch.states.h_last + change)
     if name in ("kl", "donor-kd"):
         p = teacher.softmax(-1)
         return (p * (teacher.log_softmax(-1) - student.log_softmax(-1))).sum(-1).mean()
     if name == "kd":
         p = (teacher / 2).softmax(-1)
         soft = (p * ((teacher / 2).log_softmax(-1) - (student / 2).log_softmax(-1))).sum(-1).mean()
-        return 0.9 * 4 * soft + 0.1 * functional.cross_entropy(student, lesson.states.labels)
+        return 0.9 * 4 * soft + 0.1 * functional.cross_entropy(student, batch.states.labels)
     if name == "logit-mse":
         return ((teacher - student) ** 2).mean()
     assert name == "lm"
-    return functional.cross_entropy(student, lesson.states.labels)
+    return functional.cross_entropy(student, batch.states.labels)
 
 
 @pytest.mark.parametrize("name", [*TAUGHT, "lm"])
-def test_value_and_gradient_are_those_of_the_formula(name, lesson):
-    ours, theirs = change_for(lesson), change_for(lesson)
-    value, expected = LOSSES[name](lesson, ours, 0.5), by_hand(name, lesson, theirs)
+def test_value_and_gradient_are_those_of_the_formula(name, batch):
+    ours, theirs = change_for(batch), change_for(batch)
+    value, expected = LOSSES[name](batch, ours, 0.5), by_hand(name, batch, theirs)
     torch.testing.assert_close(value, expected, rtol=1e-4, atol=1e-5)
     (3 * value).backward()
     (3 * expected).backward()
     torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-3, atol=1e-6)
-    assert lesson.target.unembedding.grad is None
+    assert batch.target.unembedding.grad is None
 
 
 @pytest.mark.parametrize("name", [*TAUGHT, "lm"])
-def test_a_rounded_head_turns_the_gradient_a_little_and_leaves_what_decides(name, lesson):
-    rounded = dataclasses.replace(lesson, head_type=torch.bfloat16)
-    ours, theirs = change_for(lesson), change_for(lesson)
+def test_a_rounded_head_turns_the_gradient_a_little_and_leaves_what_decides(name, batch):
+    rounded = dataclasses.replace(batch, head_type=torch.bfloat16)
+    ours, theirs = change_for(batch), change_for(batch)
     LOSSES[name](rounded, ours, 0.5).backward()
-    LOSSES[name](lesson, theirs, 0.5).backward()
+    LOSSES[name](batch, theirs, 0.5).backward()
     assert not torch.equal(ours.grad, theirs.grad)
     cosine = functional.cosine_similarity(ours.grad.flatten(), theirs.grad.flatten(), dim=0)
     assert cosine > 0.999
     with torch.no_grad():
-        assert LOSSES[name](rounded, ours, 0.5) == LOSSES[name](lesson, ours, 0.5)
+        assert LOSSES[name](rounded, ours, 0.5) == LOSSES[name](batch, ours, 0.5)
 
 
 @pytest.mark.parametrize("name", [name for name in (*TAUGHT, *CORRECTED) if name != "kd"])
-def test_the_teachers_own_correction_is_the_minimum(name, lesson):
-    right = lesson.aim.clone().requires_grad_()
-    value = LOSSES[name](lesson, right, 1.0)
+def test_the_teachers_own_correction_is_the_minimum(name, batch):
+    right = batch.teacher_correction.clone().requires_grad_()
+    value = LOSSES[name](batch, right, 1.0)
     assert value.item() == pytest.approx(0.0, abs=1e-6)
-    assert LOSSES[name](lesson, change_for(lesson), 1.0) > 0.01
+    assert LOSSES[name](batch, change_for(batch), 1.0) > 0.01
     value.backward()
     assert right.grad.abs().max() < 1e-5
 
 
-def test_corr_mse_by_hand(lesson):
-    change = change_for(lesson)
-    expected = ((change - lesson.aim) ** 2).sum() / change.numel()
-    torch.testing.assert_close(LOSSES["corr-mse"](lesson, change, 0.0), expected)
+def test_corr_mse_by_hand(batch):
+    change = change_for(batch)
+    expected = ((change - batch.teacher_correction) ** 2).sum() / change.numel()
+    torch.testing.assert_close(LOSSES["corr-mse"](batch, change, 0.0), expected)
 
 
-def test_the_curriculum_begins_with_the_smallest_quarter(lesson):
-    change = change_for(lesson)
-    order = lesson.aim.norm(dim=-1).argsort()
+def test_the_curriculum_begins_with_the_smallest_quarter(batch):
+    change = change_for(batch)
+    order = batch.teacher_correction.norm(dim=-1).argsort()
     quarter = order[: round(len(order) / 4)]
-    expected = ((change - lesson.aim)[quarter] ** 2).mean()
-    torch.testing.assert_close(LOSSES["corr-mse-curriculum"](lesson, change, 0.0), expected)
+    expected = ((change - batch.teacher_correction)[quarter] ** 2).mean()
+    torch.testing.assert_close(LOSSES["corr-mse-curriculum"](batch, change, 0.0), expected)
     for done in (0.5, 1.0):
         torch.testing.assert_close(
-            LOSSES["corr-mse-curriculum"](lesson, change, done),
-            LOSSES["corr-mse"](lesson, change, done),
+            LOSSES["corr-mse-curriculum"](batch, change, done),
+            LOSSES["corr-mse"](batch, change, done),
         )
 
 
-def test_the_weighted_error_does_not_see_what_no_logit_sees(lesson):
+def test_the_weighted_error_does_not_see_what_no_logit_sees(batch):
     """A change that the head does not read costs nothing; corr-mse counts it in full."""
-    head = lesson.target.unembedding
+    head = batch.target.unembedding
     with torch.no_grad():
         head[:, 0] = head[:, 1]  # no logit depends on the difference of the two
-    unseen = lesson.aim.clone()
+    unseen = batch.teacher_correction.clone()
     unseen[:, 0] += 5.0
     unseen[:, 1] -= 5.0
-    assert LOSSES["corr-mse-weighted"](lesson, unseen, 0.0) < 1e-3
-    assert LOSSES["corr-mse"](lesson, unseen, 0.0) > 1.0
+    assert LOSSES["corr-mse-weighted"](batch, unseen, 0.0) < 1e-3
+    assert LOSSES["corr-mse"](batch, unseen, 0.0) > 1.0
 
 
 def test_the_curvature_is_the_second_derivative_of_the_divergence():

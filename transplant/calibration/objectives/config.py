@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transplant.bounds import above, at_least
 from transplant.errors import InputError
 from transplant.training.config import check_matmul_type
 from transplant.training.schedule import SCHEDULES
+from transplant.validation import above, at_least
 
 TRAINED = ("p-out", "interface")
 

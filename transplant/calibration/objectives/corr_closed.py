@@ -11,9 +11,9 @@ from torch import Tensor
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
+from transplant.calibration.objectives.batches import Batch, Batches, some_batches
 from transplant.calibration.objectives.corr_mse import corr_mse
-from transplant.calibration.objectives.learn import mean_of
-from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
+from transplant.calibration.objectives.train import mean_of
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 
@@ -22,7 +22,7 @@ ROWS = 32_768
 
 
 def corr_closed(
-    start: Correction, lessons: Lessons, held: Sequence[Lesson], anchor: Correction
+    start: Correction, batches: Batches, held: Sequence[Batch], anchor: Correction
 ) -> Correction:
     """P_out by least squares, from the candidate's y to the anchor's correction.
 
@@ -31,16 +31,16 @@ def corr_closed(
 
     Args:
         start: the candidate; its module stays as it is.
-        lessons: rows to fit on, with the anchor's correction; about `ROWS` of them are read.
+        batches: rows to fit on, with the anchor's correction; about `ROWS` of them are read.
         held: rows that decide between the three.
         anchor: the anchor.
     """
-    return solve_for(start, some_lessons(lessons, ROWS), held, anchor)
+    return solve_for(start, some_batches(batches, ROWS), held, anchor)
 
 
 @torch.no_grad()
 def solve_for(
-    start: Correction, rows: Sequence[Lesson], held: Sequence[Lesson], anchor: Correction
+    start: Correction, rows: Sequence[Batch], held: Sequence[Batch], anchor: Correction
 ) -> Correction:
     """The same from rows that have been read."""
     inputs = [start.interface]
@@ -55,16 +55,16 @@ def solve_for(
     return min(solved, key=lambda one: mean_of(corr_mse, one, held, 1.0))
 
 
-def turned(anchor: Interface, own: Interface, rows: Sequence[Lesson]) -> Interface:
+def turned(anchor: Interface, own: Interface, rows: Sequence[Batch]) -> Interface:
     """The anchor's interface, mapped to what the candidate's own would make of the same rows.
 
     It reads all that the anchor reads, and the candidate's module meets what it was trained on, as
     far as a linear map can bring it there.
     """
     moments = CrossMoments(anchor.d_abi, own.d_abi)
-    for lesson in rows:
+    for batch in rows:
         ours, theirs = (
-            side.proj_in(side.gather(lesson.states.taps)).float() for side in (anchor, own)
+            side.proj_in(side.gather(batch.states.taps)).float() for side in (anchor, own)
         )
         moments.update(ours, theirs)
     found = copy.deepcopy(anchor)
@@ -77,8 +77,8 @@ def turned(anchor: Interface, own: Interface, rows: Sequence[Lesson]) -> Interfa
     return found
 
 
-def solve_output(correction: Correction, rows: Sequence[Lesson]) -> list[Tensor]:
-    """Writes the P_out that comes closest to what is wanted; returns y of each lesson."""
+def solve_output(correction: Correction, rows: Sequence[Batch]) -> list[Tensor]:
+    """Writes the P_out that comes closest to what is wanted; returns y of each batch."""
     interface = correction.interface
     outputs = [correction.output(one.states.taps, one.states.windows) for one in rows]
     moments = CrossMoments(interface.d_abi, interface.d_model)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from transplant.calibration.objectives.lessons import Lesson
+from transplant.calibration.objectives.batches import Batch
 
 
-def corr_mse(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
+def corr_mse(batch: Batch, change: Tensor, _progress: float) -> Tensor:
     """Mean over rows and dimensions of the squared difference from the anchor's correction.
 
     Args:
-        lesson: rows, with the anchor's correction.
+        batch: rows, with the anchor's correction.
         change: the correction [rows, d_model] that learns.
     """
-    return (change - lesson.wanted).square().mean()
+    return (change - batch.wanted).square().mean()

@@ -9,23 +9,23 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.kl import teacher_at
-from transplant.calibration.objectives.lessons import Lesson
 
-SAMPLED = 128  # rows of a lesson that its metric is estimated on
+SAMPLED = 128  # rows of a batch that its metric is estimated on
 
 
-def corr_mse_weighted(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
+def corr_mse_weighted(batch: Batch, change: Tensor, _progress: float) -> Tensor:
     """Mean over rows of e F e', e the difference from the anchor's correction.
 
     Args:
-        lesson: rows, with the anchor's correction; the first of them give the metric.
+        batch: rows, with the anchor's correction; the first of them give the metric.
         change: the correction [rows, d_model] that learns.
     """
     with torch.no_grad():
-        p = teacher_at(lesson, slice(0, SAMPLED)).softmax(-1)  # [sampled, vocab]
-        metric = mean_curvature(p, lesson.target.unembedding.float())
-    error = (change - lesson.wanted).float()
+        p = teacher_at(batch, slice(0, SAMPLED)).softmax(-1)  # [sampled, vocab]
+        metric = mean_curvature(p, batch.target.unembedding.float())
+    error = (change - batch.wanted).float()
     return (error @ metric * error).sum(-1).mean()
 
 

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from transplant.calibration.objectives.batches import Batch, Batches, some_batches
 from transplant.calibration.objectives.corr_closed import solve_for, solve_output
 from transplant.calibration.objectives.corr_mse import corr_mse
-from transplant.calibration.objectives.learn import mean_of
-from transplant.calibration.objectives.lessons import Lesson, Lessons, some_lessons
+from transplant.calibration.objectives.train import mean_of
 from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
 
@@ -27,26 +27,26 @@ ITERATIONS = 25
 
 
 def corr_solve(
-    start: Correction, lessons: Lessons, held: Sequence[Lesson], anchor: Correction
+    start: Correction, batches: Batches, held: Sequence[Batch], anchor: Correction
 ) -> Correction:
     """P_in and P_out for the anchor's correction; what least squares in P_out finds is the start.
 
     Args:
         start: the candidate; its module stays as it is.
-        lessons: rows to fit on, with the anchor's correction; about `ROWS` of them are read.
+        batches: rows to fit on, with the anchor's correction; about `ROWS` of them are read.
         held: rows that decide whether the search has helped.
         anchor: the anchor.
 
     Raises:
         NumericalError: the error is not finite.
     """
-    rows = some_lessons(lessons, ROWS)
+    rows = some_batches(batches, ROWS)
     begin = solve_for(start, rows, held, anchor)
     both = (begin, _searched(begin, rows))
     return min(both, key=lambda one: mean_of(corr_mse, one, held, 1.0))
 
 
-def _searched(begin: Correction, rows: list[Lesson]) -> Correction:
+def _searched(begin: Correction, rows: list[Batch]) -> Correction:
     found = copy.deepcopy(begin)
     moving = [*found.interface.proj_in.requires_grad_(True).parameters()]
     search = torch.optim.LBFGS(
@@ -67,7 +67,7 @@ def _searched(begin: Correction, rows: list[Lesson]) -> Correction:
     return found.requires_grad_(False)
 
 
-def _error(correction: Correction, rows: list[Lesson]) -> Tensor:
+def _error(correction: Correction, rows: list[Batch]) -> Tensor:
     """The mean squared error that is left where P_out is solved for."""
     outputs, write_out = solve_output(correction, rows), correction.interface.write_out
     left = [

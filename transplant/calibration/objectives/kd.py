@@ -8,24 +8,24 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
+from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.kl import divergence, teacher_at
-from transplant.calibration.objectives.lessons import Lesson
 from transplant.training.losses import through_head
 
 SHARE, TEMPERATURE = 0.9, 2.0
 
 
-def kd(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
+def kd(batch: Batch, change: Tensor, _progress: float) -> Tensor:
     """0.9 T^2 KL(oracle | corrected target) at T = 2, + 0.1 next-token loss; the mean over rows.
 
     Args:
-        lesson: labelled rows, with a teacher.
+        batch: labelled rows, with a teacher.
         change: the correction [rows, d_model] that learns.
     """
 
     def loss_of(logits: Tensor, rows: slice) -> Tensor:
-        taught = TEMPERATURE**2 * divergence(teacher_at(lesson, rows), logits, TEMPERATURE)
-        read = functional.cross_entropy(logits, lesson.states.labels[rows], reduction="none")
+        taught = TEMPERATURE**2 * divergence(teacher_at(batch, rows), logits, TEMPERATURE)
+        read = functional.cross_entropy(logits, batch.states.labels[rows], reduction="none")
         return SHARE * taught + (1 - SHARE) * read
 
-    return through_head(lesson.target, lesson.hidden(change), loss_of, lesson.head_type)
+    return through_head(batch.target, batch.hidden(change), loss_of, batch.head_type)

@@ -6,22 +6,22 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from transplant.calibration.objectives.lessons import Lesson
+from transplant.calibration.objectives.batches import Batch
 from transplant.training.losses import through_head
 
 
-def kl(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
+def kl(batch: Batch, change: Tensor, _progress: float) -> Tensor:
     """KL(teacher | corrected target) in nats, the mean over rows.
 
     Args:
-        lesson: rows, with a teacher.
+        batch: rows, with a teacher.
         change: the correction [rows, d_model] that learns.
     """
 
     def loss_of(logits: Tensor, rows: slice) -> Tensor:
-        return divergence(teacher_at(lesson, rows), logits)
+        return divergence(teacher_at(batch, rows), logits)
 
-    return through_head(lesson.target, lesson.hidden(change), loss_of, lesson.head_type)
+    return through_head(batch.target, batch.hidden(change), loss_of, batch.head_type)
 
 
 def divergence(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Tensor:
@@ -31,6 +31,6 @@ def divergence(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Te
 
 
 @torch.no_grad()
-def teacher_at(lesson: Lesson, rows: slice) -> Tensor:
+def teacher_at(batch: Batch, rows: slice) -> Tensor:
     """The teacher's logits of a block of rows: nothing flows back into them."""
-    return lesson.teacher_logits(rows)
+    return batch.teacher_logits(rows)

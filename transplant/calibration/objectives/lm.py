@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from transplant.calibration.objectives.lessons import Lesson
+from transplant.calibration.objectives.batches import Batch
 from transplant.training.losses import next_token_loss
 
 
-def lm(lesson: Lesson, change: Tensor, _progress: float) -> Tensor:
+def lm(batch: Batch, change: Tensor, _progress: float) -> Tensor:
     """Mean next-token loss in nats.
 
     Args:
-        lesson: labelled rows.
+        batch: labelled rows.
         change: the correction [rows, d_model] that learns.
     """
-    hidden = lesson.hidden(change)
-    return next_token_loss(lesson.target, hidden, lesson.states.labels, lesson.head_type)
+    hidden = batch.hidden(change)
+    return next_token_loss(batch.target, hidden, batch.states.labels, batch.head_type)

@@ -1,4 +1,4 @@
-"""One objective, applied: what it needs is checked, its lessons are laid out, it is solved."""
+"""One objective, applied: what it needs is checked, its batches are laid out, it is solved."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.move import Pairing
+from transplant.calibration.objectives.batches import Batches, TextBatches, all_batches
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import corr_closed
 from transplant.calibration.objectives.corr_solve import corr_solve
-from transplant.calibration.objectives.donor_kd import DonorLessons, donor_kd
-from transplant.calibration.objectives.learn import Learnt, Subject, learn
-from transplant.calibration.objectives.lessons import Lessons, TextLessons, all_lessons
+from transplant.calibration.objectives.donor_kd import DonorBatches, donor_kd
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
 from transplant.calibration.objectives.table import LOSSES
-from transplant.calibration.wanted import OutputMap, Voice
+from transplant.calibration.objectives.train import Learnt, Subject, learn
+from transplant.calibration.output_map import DonorMix, OutputMap
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.progress import Progress
 from transplant.training.loop import Course
-from transplant.training.rows import RowSource
+from transplant.training.row_sources import RowSource
 
 SOLVERS = {"corr-closed": corr_closed, "corr-solve": corr_solve}  # from an anchor, without a rate
 HINTS = {
@@ -38,8 +38,8 @@ class Material:
     target: Backbone
     pairing: Pairing | None = None
     output_map: OutputMap | None = None
-    voice: Voice = Voice()
-    """How the donor is heard, where it teaches."""
+    donor_mix: DonorMix = DonorMix()
+    """The weights of the donor's log ratios, where it teaches."""
     train: RowSource | None = None
     """Rows of the domain's training split, with the taps of all that reads them."""
     calibration: RowSource | None = None
@@ -86,29 +86,31 @@ def fit_by(
         raise InputError(f"{objective} is not fitted here", expected=f"one of {[*LOSSES]}")
     config = config or spec.learn or LearnConfig()
     if spec.reads_domain:
-        lessons, to_hold = _text(material, material.train), _text(material, material.calibration)
+        batches, to_hold = _text(material, material.train), _text(material, material.calibration)
     else:
-        lessons = _paired(material, config.seed)
+        batches = _paired(material, config.seed)
         to_hold = _paired(material, config.seed, held_out=True)
-    held = [*all_lessons(to_hold)]  # read once: every look is at the same rows
+    held = [*all_batches(to_hold)]  # read once: every look is at the same rows
     if objective in SOLVERS:
         assert material.oracle is not None
-        return Learnt(SOLVERS[objective](start, lessons, held, material.oracle), Course())
-    subjects = [Subject(lessons, LOSSES[objective])]
+        return Learnt(SOLVERS[objective](start, batches, held, material.oracle), Course())
+    subjects = [Subject(batches, LOSSES[objective])]
     if spec.reads_domain and PAIRED in spec.needs:
         taught = _paired(material, config.seed)
         subjects.append(Subject(taught, donor_kd, config.donor_tokens / config.tokens))
     return learn(start, subjects, held, config, progress=progress)
 
 
-def _text(material: Material, source: RowSource | None) -> Lessons:
+def _text(material: Material, source: RowSource | None) -> Batches:
     assert source is not None
-    return TextLessons(material.target, source, material.oracle)
+    return TextBatches(material.target, source, material.oracle)
 
 
-def _paired(material: Material, seed: int, *, held_out: bool = False) -> Lessons:
+def _paired(material: Material, seed: int, *, held_out: bool = False) -> Batches:
     pairing, output_map = material.pairing, material.output_map
     assert pairing is not None
     assert output_map is not None
     side = pairing.held_out if held_out else pairing.fitted
-    return DonorLessons(material.target, side, pairing.correction, output_map, material.voice, seed)
+    return DonorBatches(
+        material.target, side, pairing.correction, output_map, material.donor_mix, seed
+    )

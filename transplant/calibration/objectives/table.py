@@ -6,18 +6,18 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.corr_mse_curriculum import corr_mse_curriculum
 from transplant.calibration.objectives.corr_mse_weighted import corr_mse_weighted
 from transplant.calibration.objectives.donor_kd import donor_kd
 from transplant.calibration.objectives.kd import kd
 from transplant.calibration.objectives.kl import kl
-from transplant.calibration.objectives.lessons import Lesson
 from transplant.calibration.objectives.lm import lm
 from transplant.calibration.objectives.logit_mse import logit_mse
 
-Loss = Callable[[Lesson, Tensor, float], Tensor]
-"""From a lesson, the correction [rows, d_model] and the share of steps done to a number."""
+Loss = Callable[[Batch, Tensor, float], Tensor]
+"""From a batch, the correction [rows, d_model] and the share of steps done to a number."""
 
 LOSSES: dict[str, Loss] = {
     "donor-kd": donor_kd,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transplant.bounds import at_least
 from transplant.errors import InputError
+from transplant.validation import at_least
 
 METHODS = ("omp", "bridge", "decompose", "mean")
 BEST = "best"  # whichever of METHODS costs least on calibration text

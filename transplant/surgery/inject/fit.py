@@ -21,7 +21,7 @@ from transplant.errors import CorpusError, NumericalError
 from transplant.surgery.inject.graft import Graft
 from transplant.surgery.inject.streams import Stream, read_stream, read_streams
 from transplant.text.documents import Document
-from transplant.text.pairing import match_positions
+from transplant.text.offsets import match_positions
 from transplant.text.windows import Window
 
 

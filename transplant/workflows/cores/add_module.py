@@ -26,7 +26,7 @@ def check_core(work: Work, backbone: Backbone, module: str) -> CoreBackbone:
         NotFoundError: it is no folder that can be copied.
     """
     from transplant.backbones.core import CoreBackbone
-    from transplant.surgery.core import open_core
+    from transplant.paste.core import open_core
 
     if not isinstance(backbone, CoreBackbone):
         raise InputError(
@@ -86,7 +86,7 @@ def store_in_core(
     from transplant.backbones.whole import load_whole
     from transplant.files.safetensors import hash_tensors
     from transplant.modules.tensors import load_tensors
-    from transplant.surgery.promised import check_bytes
+    from transplant.paste.promised import check_bytes
 
     folder = core_folder(work, core.name, "backbone")
     promised = promised_tensors(work, folder)

@@ -16,7 +16,7 @@ from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.library import Entry
-    from transplant.surgery.promised import Promised
+    from transplant.paste.promised import Promised
 
 TOKENIZER_OF = "ref-gpt2"  # an untrained core needs one, and this one is always there
 

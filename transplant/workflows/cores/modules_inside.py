@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError, NotFoundError
-from transplant.surgery.core import module_prefix
+from transplant.paste.core import module_prefix
 
 if TYPE_CHECKING:
     from transplant.library import Library, Manifest

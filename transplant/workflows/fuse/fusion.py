@@ -109,7 +109,7 @@ class Fusing:
         Raises:
             InputError: they change different layers, or not the one that was asked for.
         """
-        from transplant.loading import host
+        from transplant.loading.hosted import host
 
         found = []
         for name, entries in self.entries.items():

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from transplant.library import Entry
     from transplant.surgery.inject.fit import InwardFit
-    from transplant.workflows.inject.injection import Grafting
+    from transplant.workflows.inject.injection import Injection
     from transplant.workflows.work import Work
 
 
@@ -34,7 +34,7 @@ def inject_config(work: Work, to: str, bridge: str | None, **given: Any) -> Inje
     return InjectConfig(**chosen)
 
 
-def stored_bridge(injection: Grafting, name: str) -> dict[str, Tensor]:
+def stored_bridge(injection: Injection, name: str) -> dict[str, Tensor]:
     """The tensors of a bridge that was trained for this very injection.
 
     Raises:
@@ -60,7 +60,7 @@ def stored_bridge(injection: Grafting, name: str) -> dict[str, Tensor]:
     return injection.work.library.read(entry)
 
 
-def stored_inward(injection: Grafting, name: str, donor_tap: str) -> InwardFit:
+def stored_inward(injection: Injection, name: str, donor_tap: str) -> InwardFit:
     """The map that `abi bridge-align --between` has stored, if it is between these layers.
 
     Raises:

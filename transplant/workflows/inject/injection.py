@@ -1,4 +1,4 @@
-"""Grafts on the command line: a part of a bank, bridges from text or from the registry, a gate."""
+"""Injections: a part of a bank, bridges from text or from the registry, a gate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Grafting:
+class Injection:
     """One part, one place in a target: what a verb needs of it is computed once.
 
     Args:

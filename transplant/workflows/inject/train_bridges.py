@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
 from transplant.workflows.corpus import windows_of
-from transplant.workflows.inject.injection import Grafting, mean_gate
+from transplant.workflows.inject.injection import Injection, mean_gate
 
 if TYPE_CHECKING:
     from transplant.activations.reader import Activations
@@ -28,7 +28,7 @@ class TextPhase:
     eval_tokens: int
 
 
-def train_from_file(injection: Grafting, path: Path, config: BridgeTrainConfig) -> dict[str, Any]:
+def train_from_file(injection: Injection, path: Path, config: BridgeTrainConfig) -> dict[str, Any]:
     """Trains the bridges of `injection.graft` to add what the target's own part adds.
 
     Documents are split by their hashes: one side to train on, one to choose the best look by, one
@@ -37,7 +37,7 @@ def train_from_file(injection: Grafting, path: Path, config: BridgeTrainConfig) 
     Raises:
         InputError: rows of another backbone, pooled rows, or a file without the taps.
     """
-    from transplant.activations.sides import windows_by_side
+    from transplant.activations.splits import windows_by_side
     from transplant.surgery.inject.fit import judge_streams
     from transplant.surgery.inject.streams import stream_of_file
     from transplant.surgery.inject.train import mean_shares, train_to_match
@@ -73,19 +73,18 @@ def train_from_file(injection: Grafting, path: Path, config: BridgeTrainConfig) 
 
 
 def train_from_text(
-    injection: Grafting, config: BridgeTrainConfig, text: TextPhase
+    injection: Injection, config: BridgeTrainConfig, text: TextPhase
 ) -> dict[str, Any]:
     """Trains gate and bridges on the next token; reports the target with and without the part."""
     from transplant.evaluation.intervals import paired_bootstrap
-    from transplant.surgery.inject.hosted import InjectedModel, Injection
+    from transplant.surgery.inject import hosted
     from transplant.surgery.inject.train import train_on_text
 
     target, splits = injection.target, injection.text
     train = windows_of(target, splits.train, 512, text.train_tokens)
     held = windows_of(target, splits.calibration, 512, text.calibration_tokens)
-    model = InjectedModel(
-        "probe", target, [Injection(injection.layer, injection.record.kind, injection.graft)]
-    )
+    part = hosted.Injection(injection.layer, injection.record.kind, injection.graft)
+    model = hosted.InjectedModel("probe", target, [part])
     with target.frozen(), injection.work.reporter.progress("training the gate") as progress:
         course = train_on_text(model, train, held, config, progress=progress)
     windows = windows_of(target, splits.eval, 512, text.eval_tokens)
@@ -109,7 +108,7 @@ def score_injected(model: InjectedModel, windows: Any) -> tuple[Likelihood, Like
         return raw, score_documents(model.backbone, windows, {"it": None})["it"]
 
 
-def _check(injection: Grafting, acts: Activations, path: Path) -> None:
+def _check(injection: Injection, acts: Activations, path: Path) -> None:
     target = injection.target
     acts.check_made_by(target, target.name)
     taps = f"{injection.place}.in,{injection.place}"

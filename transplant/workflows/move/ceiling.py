@@ -1,4 +1,4 @@
-"""The ceiling of a move: its donor running beside the target, heard in several ways."""
+"""The ceiling of a move: proxy tuning, with donor and target side by side (arXiv 2401.08565)."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from transplant.text.documents import Document
     from transplant.workflows.move.side_by_side import Beside, BesideScores
 
-WORDS = (0.0, 0.25, 0.5, 1.0)
+RAW_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
 LENGTH = 256  # tokens of the target: as much text has to fit into the donor's context
 CALIBRATION_TOKENS = 12_000
-HEARD: dict[str, Callable[[Beside], bool]] = {
-    "its module": lambda way: way.module and not way.donor_word,
+PARTS: dict[str, Callable[[Beside], bool]] = {
+    "its module": lambda way: way.module and not way.raw_weight,
     "its own word": lambda way: not way.module,
     "both": lambda way: way.module,
 }
@@ -29,8 +29,8 @@ ELSEWHERE = ("raw", "moved")
 def ceiling_report(trials: Trials) -> dict[str, Any]:
     """Recovered by the move, and by its donor running beside the target, on held-out documents.
 
-    How loud the donor is, and how much its own word counts beside its module's change, is chosen on
-    the calibration split: for its module alone, for its word alone, and for both.
+    The gain, and the weight of log p_donor - log p_target beside the module's change, are chosen on
+    the calibration split: for the module alone, for the raw log ratio alone, and for both.
 
     Args:
         trials: the move, and its native.
@@ -46,11 +46,11 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
     }
     splits = move.domain_text
     with move.step("calibrate_beside"):
-        ways = _loudest(trials, splits.calibration)
+        ways = _best_weights(trials, splits.calibration)
     beside = {
-        f"{heard}, {elsewhere}": dataclasses.replace(way, elsewhere=elsewhere)
+        f"{part}, {elsewhere}": dataclasses.replace(way, elsewhere=elsewhere)
         for elsewhere in ELSEWHERE
-        for heard, way in ways.items()
+        for part, way in ways.items()
     }
     with move.step("evaluate"):
         found = _score(trials, splits.eval, trials.eval_tokens, systems, beside)
@@ -60,7 +60,9 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
         row = {"name": name, "ppl": scored.perplexity, "recovered": share.mean}
         row["interval"] = share.as_list()
         if name in beside:
-            row |= {"heard": name.partition(",")[0], **dataclasses.asdict(beside[name])}
+            way = beside[name]
+            row |= {"heard": name.partition(",")[0], **way.to_dict()}
+            row |= {"module": way.module, "elsewhere": way.elsewhere}
         rows.append(row)
     return {
         "ablation": "ceiling",
@@ -70,21 +72,21 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
     }
 
 
-def _loudest(trials: Trials, documents: Sequence[Document]) -> dict[str, Beside]:
-    """The best way to hear the donor, of each of `HEARD`."""
+def _best_weights(trials: Trials, documents: Sequence[Document]) -> dict[str, Beside]:
+    """The weights with the smallest loss, of each of `PARTS`."""
     from transplant.workflows.move.side_by_side import Beside
 
     tried = {
-        f"{number}": Beside(donor_word=word, gain=gain, module=module)
-        for number, (module, word, gain) in enumerate(
-            itertools.product((True, False), WORDS, trials.move.config.gains)
+        f"{number}": Beside(raw_weight=raw_weight, gain=gain, module=module)
+        for number, (module, raw_weight, gain) in enumerate(
+            itertools.product((True, False), RAW_WEIGHTS, trials.move.config.gains)
         )
-        if module or word
+        if module or raw_weight
     }
     scored = _score(trials, documents, CALIBRATION_TOKENS, {"raw": None}, tried).likelihoods
     return {
-        heard: tried[min((n for n in tried if fits(tried[n])), key=lambda n: scored[n].per_token)]
-        for heard, fits in HEARD.items()
+        part: tried[min((n for n in tried if fits(tried[n])), key=lambda n: scored[n].per_token)]
+        for part, fits in PARTS.items()
     }
 
 

@@ -19,20 +19,20 @@ from transplant.calibration.closed_form import (
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.move import Calibrated, Pairing, align, calibrate
-from transplant.calibration.wanted import Wanted, carry_over
+from transplant.calibration.output_map import MappedCorrections, map_corrections
 from transplant.modules.core import CoreCorrection
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
 from transplant.modules.untrained import random_module
 from transplant.text.windows import Window
-from transplant.training.rows import RowSource
+from transplant.training.row_sources import RowSource
 
 
 def build_controls(
     pairing: Pairing,
     reading: Interface,
-    wanted: Wanted,
+    wanted: MappedCorrections,
     candidate: Calibrated,
     calibration: Sequence[Window] | RowSource,
     config: MoveConfig,
@@ -64,7 +64,7 @@ def build_controls(
         ),
     }
     if config.donor_word:
-        alone = carry_over(wanted.output_map, None, pairing.target, pairing.fitted, config)
+        alone = map_corrections(wanted.output_map, None, pairing.target, pairing.fitted, config)
         controls["donor_alone"] = with_gain(
             fit_linear_surrogate(reading, pairing.fitted, alone, config)
         )
@@ -72,12 +72,15 @@ def build_controls(
 
 
 def shuffled(
-    pairing: Pairing, wanted: Wanted, calibration: Sequence[Window] | RowSource, config: MoveConfig
+    pairing: Pairing,
+    wanted: MappedCorrections,
+    calibration: Sequence[Window] | RowSource,
+    config: MoveConfig,
 ) -> Correction:
     """The whole move again, from pairs whose two sides do not belong together."""
     mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(config.seed))
     reading = align(mixed, config).interface
-    again = carry_over(wanted.output_map, mixed.correction, mixed.target, mixed.fitted, config)
+    again = map_corrections(wanted.output_map, mixed.correction, mixed.target, mixed.fitted, config)
     return calibrate(mixed, reading, again, calibration, config).correction
 
 

@@ -26,9 +26,9 @@ def reading_files(move: M, paired: tuple[Path, Path], domain: Path | None) -> It
     Raises:
         InputError: a file of another backbone, of other text, or without the layers that are read.
     """
-    from transplant.activations.sides import fingerprint_of, windows_by_side
-    from transplant.calibration.captured import pair_captured
-    from transplant.training.rows import file_rows
+    from transplant.activations.splits import fingerprint_of, windows_by_side
+    from transplant.calibration.pairs_from_files import pair_captured
+    from transplant.training.row_sources import file_rows
 
     with ExitStack() as stack:
         donor, target = (stack.enter_context(move.work.activations(path)) for path in paired)

@@ -21,15 +21,15 @@ from transplant.workflows.work import Work
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.calibration.bridge import Bridge
-    from transplant.calibration.choice import Choice
     from transplant.calibration.move import Calibrated, Pairing
-    from transplant.calibration.wanted import OutputMap, Wanted
+    from transplant.calibration.output_map import MappedCorrections, OutputMap
+    from transplant.calibration.tuning import Choice
     from transplant.library import Manifest
     from transplant.modules.correction import Correction
     from transplant.modules.hosted import HostedModel
     from transplant.text.splits import Splits
     from transplant.text.windows import Window
-    from transplant.training.rows import RowSource
+    from transplant.training.row_sources import RowSource
 
 
 LEAST_WRITTEN = 60  # documents: some must be held out
@@ -249,21 +249,21 @@ class Move(Stepwise):
     @cached_property
     def output_map(self) -> OutputMap:
         """The way between the two heads, which depends on no text."""
-        from transplant.calibration.wanted import map_outputs
+        from transplant.calibration.output_map import map_outputs
 
         return map_outputs(self.donor.backbone, self.target, self.token_counts, self.config)
 
     @cached_property
     def choice(self) -> Choice:
         """What is wanted of the target, and the module at work in it."""
-        from transplant.calibration.choice import choose
+        from transplant.calibration.tuning import choose
 
         pairing, text, reading = self.pairing, self.calibration_text, self.bridge.interface
         with self.target.frozen(), self.step("calibrate"):
             return choose(pairing, reading, self.output_map, text, self.config)
 
     @property
-    def wanted(self) -> Wanted:
+    def wanted(self) -> MappedCorrections:
         """The donor's corrections, mapped to the target."""
         return self.choice.wanted
 

@@ -58,7 +58,7 @@ def native_recipe_of(manifest: Manifest) -> TrainConfig:
 
 
 def _behind_interface(move: Move, name: str | None) -> Correction:
-    from transplant.loading import host
+    from transplant.loading.hosted import host
 
     native = name or move.manifest.domain or move.manifest.name
     refuse_inside(move.target, native)

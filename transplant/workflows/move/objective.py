@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from transplant.calibration.move import Calibrated
-    from transplant.calibration.objectives.learn import Learnt
     from transplant.calibration.objectives.run import Material
+    from transplant.calibration.objectives.train import Learnt
     from transplant.modules.correction import Correction
     from transplant.text.windows import Window
-    from transplant.training.rows import RowSource
+    from transplant.training.row_sources import RowSource
 
 M = TypeVar("M", bound=Move)
 WINDOW = 512
@@ -53,7 +53,7 @@ def with_objective(move: M, choice: ObjectiveChoice) -> M:
     calibrated = with_gain(move, learnt.correction, gains, move.calibration_text)
     facts = facts_of(choice, config, learnt)
     if PAIRED in choice.spec.needs:
-        facts["voice"] = dataclasses.asdict(material.voice)
+        facts["voice"] = material.donor_mix.to_dict()
     return move.taking(calibrated=calibrated, objective=facts)
 
 
@@ -98,12 +98,12 @@ def material_for(
         taps: the layers that the correction reads; the oracle's are read as well.
     """
     from transplant.calibration.objectives.run import Material
-    from transplant.training.rows import row_source
+    from transplant.training.row_sources import row_source
 
     found = Material(target=move.target, oracle=oracle)
     if PAIRED in spec.needs:
         found = dataclasses.replace(
-            found, pairing=move.pairing, output_map=move.output_map, voice=move.choice.voice
+            found, pairing=move.pairing, output_map=move.output_map, donor_mix=move.choice.donor_mix
         )
     if train is None:
         return found

@@ -23,7 +23,7 @@ REPRODUCED, MISMATCH, NEAR = "reproduced", "mismatch", "other text"
 def recompute(work: Work, library: Library, move: dict[str, Any]) -> dict[str, Any]:
     """One move: its numbers again, its module's bytes, and the control that must not agree."""
     from transplant.backbones.fingerprint import hash_tensors
-    from transplant.evaluation.recomputed import OTHER_TEXT, SAME_TEXT, compare_numbers
+    from transplant.evaluation.compare_numbers import OTHER_TEXT, SAME_TEXT, compare_numbers
 
     hosted, native, donor = load_systems(work, library, move)
     corpus = str(move["made"]["corpus"])
@@ -61,7 +61,7 @@ def load_systems(
     Raises:
         InputError: the move ended inside a core.
     """
-    from transplant.loading import host, load
+    from transplant.loading.hosted import host, load
     from transplant.modules.core import CoreHosted
 
     work.reporter.note(f"loading {move['name']} and {move['donor']}")
@@ -139,8 +139,8 @@ def numbers_of(
 
 def control_of(hosted: HostedModel, windows: list[Window]) -> dict[str, Any]:
     """The moved module with one tensor's sign flipped, on a few windows: it must not agree."""
+    from transplant.evaluation.compare_numbers import SAME_TEXT, sign_flipped
     from transplant.evaluation.likelihood import score_documents
-    from transplant.evaluation.recomputed import SAME_TEXT, sign_flipped
     from transplant.modules.correction import Correction
 
     assert hosted.correction is not None

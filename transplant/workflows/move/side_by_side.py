@@ -1,8 +1,8 @@
-"""What a donor would bring if it ran beside the target: what a move of its module stands in for.
+"""Proxy tuning: donor and target run side by side, and their log ratios are added to the logits.
 
-A moved module makes the target's own layers stand for what the donor read. Here the donor reads the
-text itself, and the change that its module makes to its logits is added to the target's, wherever
-both have read up to the same character.
+The change that the donor's module makes to the donor's logits is added to the target's, wherever
+both have read up to the same character. A moved module reads the target's hidden states instead, so
+this is the ceiling of a move (Liu et al., "Tuning language models by proxy", arXiv 2401.08565).
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from transplant.backbones.view import Backbone, States
+from transplant.calibration.output_map import LOGITS_AT_ONCE, DonorMix, OutputMap, change_of_logits
 from transplant.calibration.pairs import paired_windows
-from transplant.calibration.wanted import LOGITS_AT_ONCE, OutputMap, Voice, change_of_logits
 from transplant.evaluation.likelihood import Corrector, Likelihood, Tally, row_losses
 from transplant.modules.hosted import HostedModel
 from transplant.text.documents import Document
-from transplant.text.pairing import match_positions
+from transplant.text.offsets import match_positions
 
 
 @dataclass(frozen=True)
-class Beside(Voice):
-    """How the donor is heard beside the target."""
+class Beside(DonorMix):
+    """What is added to the target's logits where donor and target run side by side."""
 
     module: bool = True
     """Whether its module is at work."""
     elsewhere: str = "raw"
-    """The system that speaks where no token of the donor ends."""
+    """The system that predicts where no token of the donor ends."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def score_beside(
     systems: Mapping[str, Corrector | None],
     ways: Mapping[str, Beside],
 ) -> BesideScores:
-    """Scores systems, and ways to hear the donor, on the same text.
+    """Scores systems, and sums of the donor's and the target's logits, on the same text.
 
     Args:
         donor: a hosted module.
@@ -61,7 +61,7 @@ def score_beside(
         documents: the document that each text is of.
         output_map: the two heads.
         systems: corrections of the target by name; `None` is the raw backbone.
-        ways: how the donor is heard, by name; `elsewhere` names one of `systems`.
+        ways: the weights of the sums, by name; `elsewhere` names one of `systems`.
     """
     assert donor.correction is not None
     taps = sorted({tap for one in systems.values() if one is not None for tap in one.taps})
@@ -99,12 +99,14 @@ def _losses_beside(
     assert donor.correction is not None
     correction = donor.correction(ours.taps, ours.windows).float()
     logits = target.head(theirs.h_last).float()
-    said = {
-        (module, word): change_of_logits(output_map, module * correction, ours.h_last, logits, word)
-        for module, word in {(way.module, way.donor_word) for way in ways.values()}
+    added = {
+        (module, raw_weight): change_of_logits(
+            output_map, module * correction, ours.h_last, logits, raw_weight
+        )
+        for module, raw_weight in {(way.module, way.raw_weight) for way in ways.values()}
     }
     losses = {}
     for name, way in ways.items():
-        changed = logits + way.gain * said[way.module, way.donor_word]
+        changed = logits + way.gain * added[way.module, way.raw_weight]
         losses[name] = functional.cross_entropy(changed, theirs.labels, reduction="none")
     return losses

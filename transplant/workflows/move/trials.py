@@ -63,7 +63,7 @@ class Trials:
 
     def module(self, whose: str, seed: int) -> DomainModule:
         """One of `MODULES`."""
-        from transplant.modules.absent import NoModule
+        from transplant.modules.no_module import NoModule
         from transplant.modules.untrained import random_module
 
         donors = self.move.pairing.correction.module
@@ -143,7 +143,7 @@ class Trials:
         course = learnt.course
         facts |= {"steps": course.step, "best_step": course.best_step}
         if PAIRED in spec.needs:
-            facts["voice"] = dataclasses.asdict(material.voice)
+            facts["voice"] = material.donor_mix.to_dict()
         self.keep(name, correction, objective=objective, needs=list(spec.needs), **facts,
                   seconds=time.monotonic() - began)  # fmt: skip
 

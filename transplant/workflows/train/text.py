@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from transplant.evaluation.likelihood import Likelihood
     from transplant.modules.correction import Correction
     from transplant.text.windows import Window
-    from transplant.training.rows import RowSource
+    from transplant.training.row_sources import RowSource
 
 Score = Callable[["Correction"], "dict[str, Likelihood]"]
 
@@ -84,10 +84,10 @@ def text_of_file(
         InputError: rows of another backbone or tokenizer, pooled ones, windows of another length,
             or a tap that was not captured.
     """
-    from transplant.activations.sides import fingerprint_of, windows_by_side
+    from transplant.activations.splits import fingerprint_of, windows_by_side
     from transplant.alignment.tokens import count_tokens
     from transplant.evaluation.likelihood import score_rows
-    from transplant.training.rows import file_rows
+    from transplant.training.row_sources import file_rows
 
     with work.activations(path) as acts:
         acts.check_made_by(backbone, backbone.name)

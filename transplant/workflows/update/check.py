@@ -28,7 +28,7 @@ from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.config import TrainConfig
 from transplant.training.loop import TrainResult, mean_loss, train_module
-from transplant.training.rows import row_source
+from transplant.training.row_sources import row_source
 
 RAW, REPAIRED, RANDOM, NATIVE_SMALL = "raw", "repaired", "random_module", "native_same_tokens"
 RANDOM_REPAIRED = "random_repaired"

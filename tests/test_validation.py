@@ -1,0 +1,50 @@
+import math
+from dataclasses import dataclass
+
+import pytest
+
+from transplant.errors import InputError
+from transplant.validation import above, at_least
+
+
+@dataclass(frozen=True)
+class Config:
+    steps: int = 1
+    rate: float = 0.5
+    gains: tuple[float, ...] = (0.5, 1.0)
+
+
+def refused(check, *arguments):
+    try:
+        check(*arguments)
+    except InputError:
+        return True
+    return False
+
+
+def test_the_bound_itself_is_in_for_one_check_and_out_for_the_other():
+    fields = ("steps", "rate", "gains")
+    least = {"steps": 1, "rate": 0.5, "gains": 0.5}
+    assert not any(refused(at_least, Config(), least[name], name) for name in fields)
+    assert all(refused(above, Config(), least[name], name) for name in fields)
+    assert not refused(above, Config(), 0, *fields)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (Config(steps=0), "steps: expected at least 1, found 0"),
+        (Config(rate=0.0), "rate: expected a number above 0, found 0.0"),
+        (Config(rate=math.inf), "rate: .* found inf"),
+        (Config(rate=math.nan), "rate: .* found nan"),
+        (Config(gains=(1.0, 0.0)), r"gains: expected a number above 0, found \(1.0, 0.0\)"),
+        (Config(gains=()), "gains: .* found nothing"),
+    ],
+)
+def test_what_is_out_of_bounds_is_named_with_its_bound(config, says):
+    def check():
+        at_least(config, 1, "steps")
+        above(config, 0, "rate", "gains")
+
+    with pytest.raises(InputError, match=says):
+        check()

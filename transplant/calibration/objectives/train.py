@@ -1,0 +1,146 @@
+"""One loop for every objective that learns: the interface moves, the module and backbone do not."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from transplant.calibration.objectives.batches import Batch, Batches
+from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.table import Loss
+from transplant.errors import NumericalError
+from transplant.modules.correction import Correction
+from transplant.progress import Progress
+from transplant.training.loop import Course, WindowOrder
+from transplant.training.optimizer import make_adamw, set_rate
+from transplant.training.precision import matmul_type
+from transplant.training.schedule import SCHEDULES
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Something to learn from, by a loss that counts for so much."""
+
+    batches: Batches
+    loss: Loss
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """The best correction by what was held out, and the course of the learning."""
+
+    correction: Correction
+    course: Course
+
+
+def learn(
+    start: Correction,
+    subjects: Sequence[Subject],
+    held: Sequence[Batch],
+    config: LearnConfig,
+    *,
+    progress: Progress | None = None,
+) -> Learnt:
+    """Calibrates an interface by gradient steps; the start itself is among what may be kept.
+
+    Adam, warm-up and schedule, gradient clipping, and where `config.pull` is not 0 a spring to the
+    starting interface. The first subject's loss on `held` decides when to stop and what is kept.
+
+    Args:
+        start: the interface to begin with, and the module, which stays; it is copied, not changed.
+        subjects: what to learn from; a step takes a batch of each.
+        held: what to judge on.
+        config: the recipe.
+        progress: called after each step.
+
+    Raises:
+        NumericalError: a gradient that is not finite.
+    """
+    correction = copy.deepcopy(start).requires_grad_(False).eval()
+    moving = _moving(correction, config.train)
+    first = [parameter.detach().clone() for parameter in moving]
+    optimizer = make_adamw(moving, config.learning_rate, 0.0, (0.9, 0.98))
+    precision = matmul_type(config.head_type, next(correction.parameters()).device)
+    orders = [WindowOrder(len(one.batches), config.batch, config.seed) for one in subjects]
+    judged = subjects[0].loss
+    course = Course(best_loss=mean_of(judged, correction, held, 1.0))
+    course.history.append([0, course.best_loss])
+    best = _snapshot(correction)
+    while course.step < config.steps and course.looks_without_gain < config.patience:
+        rate = SCHEDULES[config.schedule](course.step, config.steps)
+        set_rate(optimizer, config.learning_rate * rate)
+        value = config.pull * _distance(moving, first)
+        for subject, order in zip(subjects, orders, strict=True):
+            batch = subject.batches.batch(order.batch(course.step))
+            batch = dataclasses.replace(batch, head_type=precision)
+            change = correction(batch.states.taps, batch.states.windows)
+            loss = subject.loss(batch, change, course.step / config.steps)
+            value = value + subject.weight * loss
+        _step(value, moving, optimizer, config, course)
+        due = course.step % config.evaluate_every == 0 or course.step == config.steps
+        if due and _look(course, mean_of(judged, correction, held, 1.0)):
+            best = _snapshot(correction)
+        if progress is not None:
+            note = f"loss {value.item():.4f}, best held {course.best_loss:.4f}"
+            progress(course.step, config.steps, note)
+    correction.load_state_dict(best)
+    return Learnt(correction.requires_grad_(False), course)
+
+
+@torch.no_grad()
+def mean_of(loss: Loss, correction: Correction, batches: Sequence[Batch], done: float) -> float:
+    """The mean of an objective over all rows of some batches."""
+    total, rows = 0.0, 0
+    for batch in batches:
+        change = correction(batch.states.taps, batch.states.windows)
+        total += loss(batch, change, done).item() * len(batch)
+        rows += len(batch)
+    return total / rows
+
+
+def _moving(correction: Correction, train: str) -> list[nn.Parameter]:
+    part = correction.interface.proj_out if train == "p-out" else correction.interface
+    return [*part.requires_grad_(True).parameters()]
+
+
+def _step(
+    value: Tensor,
+    moving: list[nn.Parameter],
+    optimizer: torch.optim.Optimizer,
+    config: LearnConfig,
+    course: Course,
+) -> None:
+    value.backward()
+    norm = nn.utils.clip_grad_norm_(moving, config.clip)
+    if not torch.isfinite(norm):
+        raise NumericalError(
+            f"the gradient is not finite at step {course.step}", hint="a smaller `learning_rate`"
+        )
+    optimizer.step()
+    optimizer.zero_grad()
+    course.step += 1
+
+
+def _look(course: Course, loss: float) -> bool:
+    """Notes a look at what is held out; whether it is the best so far."""
+    course.history.append([course.step, loss])
+    if loss < course.best_loss:
+        course.best_loss, course.best_step, course.looks_without_gain = loss, course.step, 0
+        return True
+    course.looks_without_gain += 1
+    return False
+
+
+def _distance(moving: list[nn.Parameter], first: list[Tensor]) -> Tensor:
+    pairs = zip(moving, first, strict=True)
+    return torch.stack([(now - then).square().sum() for now, then in pairs]).sum()
+
+
+def _snapshot(correction: Correction) -> dict[str, Tensor]:
+    return {k: v.detach().clone() for k, v in correction.state_dict().items()}

@@ -1,0 +1,69 @@
+"""Tuning: the weight of log p_donor - log p_target, chosen on the domain's calibration split."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.move import Calibrated, Pairing, calibrate, want
+from transplant.calibration.output_map import DonorMix, MappedCorrections, OutputMap
+from transplant.modules.interface import Interface
+from transplant.text.windows import Window
+from transplant.training.row_sources import RowSource
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One way that was tried."""
+
+    donor_word: float
+    """The weight of log p_donor - log p_target."""
+    gain: float
+    """The factor on the correction that suited it best."""
+    loss: float
+    """Nats per token on the calibration split."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The way with the smallest loss, and all that were tried."""
+
+    config: MoveConfig
+    wanted: MappedCorrections
+    calibrated: Calibrated
+    tried: tuple[Tried, ...]
+
+    @property
+    def donor_mix(self) -> DonorMix:
+        """The weights that it chose."""
+        return DonorMix(self.config.donor_word, self.calibrated.gain)
+
+
+def choose(
+    pairing: Pairing,
+    reading: Interface,
+    output_map: OutputMap,
+    calibration: Sequence[Window] | RowSource,
+    config: MoveConfig,
+) -> Choice:
+    """Tries each of `config.donor_words` and keeps the best on the calibration split.
+
+    Args:
+        pairing: the paired rows.
+        reading: the interface whose input side is fitted.
+        output_map: the way between the two heads.
+        calibration: windows of the domain's calibration split, or their rows.
+        config: how to fit; its `donor_words` are tried.
+    """
+    choices: list[tuple[MoveConfig, MappedCorrections, Calibrated]] = []
+    tried: list[Tried] = []
+    for word in config.donor_words:
+        own = dataclasses.replace(config, donor_word=word)
+        wanted = want(pairing, output_map, own)
+        made = calibrate(pairing, reading, wanted, calibration, own)
+        tried.append(Tried(word, made.gain, made.loss))
+        choices.append((own, wanted, made))
+    best = min(range(len(tried)), key=lambda number: tried[number].loss)
+    return Choice(*choices[best], tried=tuple(tried))

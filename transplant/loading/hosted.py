@@ -1,0 +1,137 @@
+"""Names to models: `transplant.load("python@ref-gpt2")`.
+
+The library knows no registry. It asks whatever is installed under the entry point
+`transplant.library`, or what the caller hands it.
+"""
+
+from __future__ import annotations
+
+from importlib import metadata
+from typing import Any
+
+from transplant.backbones.core import CoreBackbone
+from transplant.backbones.load import load_backbone
+from transplant.backbones.view import Backbone
+from transplant.errors import CorruptError, NotFoundError, TransplantError, foreign
+from transplant.library import Library
+from transplant.loading.gate import load_gate
+from transplant.loading.kinds import check_taps, host_other
+from transplant.loading.same import check_promised, check_same
+from transplant.modules.core import CoreHosted
+from transplant.modules.correction import Correction
+from transplant.modules.forms import module_from_tensors
+from transplant.modules.hosted import HostedModel
+from transplant.modules.interface import Interface
+
+
+def load(
+    name: str,
+    *,
+    library: Library | None = None,
+    device: str = "cpu",
+    dtype: str = "float32",
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+) -> HostedModel:
+    """Loads a backbone, or a module hosted on one.
+
+    Args:
+        name: `<module>@<backbone>` with an optional `/d<d_abi>`, or a backbone alone: a registry
+            name, a folder or a hub id.
+        library: where names are looked up; by default the installed registry.
+        device: where to put it.
+        dtype: the arithmetic of the backbone.
+        revision: a hub revision of the backbone.
+        trust_remote_code: run code that comes with the weights. Off unless asked for.
+
+    Returns:
+        A module with `.tokenizer`, `model(input_ids=...).logits` and `model.generate(...)`.
+
+    Raises:
+        NotFoundError: no such artifact.
+        CorruptError: damaged tensors, or an interface of a backbone with other weights, another
+            tokenizer or another configuration. `.backbone.notes` says what could not be compared.
+    """
+    library = library or installed_library()
+    module, backbone_name, d_abi = library.split_name(name)
+    backbone = load_backbone(
+        backbone_name,
+        path=library.backbone_path(backbone_name),
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        trust_remote_code=trust_remote_code,
+        remembered=library.checked_file,
+    )
+    promised = library.backbone_record(backbone_name)
+    if promised is not None:
+        check_promised(promised, backbone)
+    return host(backbone, module, library, d_abi)
+
+
+def host(
+    backbone: Backbone, module: str | None, library: Library, d_abi: int | None = None
+) -> HostedModel:
+    """Attaches a module to a backbone that is loaded.
+
+    A module inside a core comes first; any other is stored, with the interface that was fitted. A
+    name that no module has may be an injection's, an adapter's or a fusion's.
+    """
+    if module is None:
+        return HostedModel(backbone.name, backbone)
+    if isinstance(backbone, CoreBackbone) and module in backbone.modules:
+        return CoreHosted(backbone, module)
+    name = f"{module}@{backbone.name}"
+    try:
+        stored = library.fetch("module", module, backbone.name, d_abi)
+    except NotFoundError:
+        other = host_other(backbone, module, library, host)
+        if other is None:
+            raise
+        return other
+    door = library.fetch("interface", module, backbone.name, d_abi)
+    check_same(
+        door, backbone, f"the interface of {name} was fitted to",
+        "train or transfer the module again on this backbone",
+    )  # fmt: skip
+    if door.module is not None and door.module != stored.sha256:
+        raise CorruptError(
+            f"the interface of {name} was fitted with another module",
+            expected=f"module sha256 {door.module[:12]}",
+            found=stored.sha256[:12],
+            hint=f"`rm({name!r})`, and train or transfer it again",
+        )
+    with foreign(
+        f"{name} cannot be rebuilt", CorruptError, hint=f"`rm({name!r})`, and make it again"
+    ):
+        correction = Correction(
+            Interface.from_tensors(door.tensors, door.taps), module_from_tensors(stored.tensors)
+        )
+    check_taps(door.taps, backbone, name)
+    gate = load_gate(backbone, module, correction, (door, stored), library)
+    return HostedModel(name, backbone, correction, gate)
+
+
+def installed_library() -> Library:
+    """The library that an installed package offers under the entry point `transplant.library`.
+
+    Raises:
+        TransplantError: no package offers one.
+    """
+    for point in metadata.entry_points(group="transplant.library"):
+        return point.load().open()
+    raise TransplantError(
+        "no registry is installed to look names up in", hint="pip install -e ., or pass library="
+    )
+
+
+def versions() -> dict[str, Any]:
+    """The versions that a result depends on."""
+    names = ("abi-transplant", "torch", "transformers", "tokenizers", "numpy", "scipy")
+    found: dict[str, Any] = {}
+    for name in names:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found

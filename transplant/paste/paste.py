@@ -1,0 +1,183 @@
+"""Pasting a domain module from one LayerCake core into another: bytes are copied, never computed.
+
+plan = plan_paste(Path("donor"), Path("target"), ["python"])
+report = paste(plan, Path("target-with-python"))
+report.identical  # by the hashes of what was read back
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from transplant.errors import CorruptError
+from transplant.paste.core import CONFIG, INDEX, module_prefix
+from transplant.paste.header import header_bytes
+from transplant.paste.layout import OutFile, Placed, config_of, index_of, lay_out, size_of
+from transplant.paste.plan import PastePlan, plan_paste
+from transplant.paste.promised import check_bytes
+from transplant.paste.report import PastedModule, PasteReport, read_back
+from transplant.paste.staging import check_out, staged
+from transplant.paste.stream import Moved, copy_hashed, copy_span, write_all
+from transplant.progress import Progress
+
+__all__ = ["PastePlan", "PasteReport", "paste", "plan_paste", "read_back"]
+
+_PLAIN = {".json", ".txt", ".model", ".jinja", ".md"}  # nothing that holds pickles
+_PLAIN_NAMES = {"LICENSE", "NOTICE"}
+# A registry's manifest promises the hashes of the target as it was.
+_NOT_COPIED = {CONFIG, INDEX, "manifest.json"}
+
+
+def paste(
+    plan: PastePlan, out: Path, *, replace_out: bool = False, progress: Progress | None = None
+) -> PasteReport:
+    """Write the target with the planned modules in it as a new folder, whole or not at all.
+
+    Args:
+        plan: what `plan_paste` returned.
+        out: the folder to write; it may be the target itself, with `replace_out`.
+        replace_out: whether a checkpoint at `out` may go.
+        progress: called after each chunk, in bytes.
+
+    Raises:
+        ExistsError, InputError: `out` cannot be written there.
+        CorruptError: what was read back is not what was planned, or the target's bytes are not
+            those that its manifest promises; nothing is left at `out`.
+        StorageError: the disk refused, or the source or the target changed since the plan.
+    """
+    begun = time.perf_counter()
+    out = Path(os.path.abspath(out))
+    check_out(out, (plan.source.path, plan.target.path), replace=replace_out)
+    files = lay_out(plan)
+    total = sum(size_of(tensor) for file in files for tensor in file.tensors)
+    moved = _counter(total, progress)
+    with staged(out, total) as folder:
+        for file in files:
+            _write(file, plan, folder / file.name, moved)
+        if index := index_of(plan, files):
+            _write_json(folder / INDEX, index)
+        _write_json(folder / CONFIG, config_of(plan))
+        skipped = _copy_plain_files(plan, folder)
+        for core in (plan.source, plan.target):
+            core.check_unchanged()
+        modules = read_back(plan, folder)
+        _check_identical(modules, out)
+    return PasteReport(
+        out=out,
+        modules=modules,
+        router_tensors=tuple(row for module in plan.modules for row in sorted(module.router)),
+        skipped=skipped,
+        bytes_copied=total,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _write(file: OutFile, plan: PastePlan, path: Path, moved: Moved) -> None:
+    with _flushed(path) as out:
+        if file.unchanged:
+            origin = plan.target.path / file.name
+            copy_span(origin, 0, origin.stat().st_size, out, moved)
+            return
+        tensors = ((tensor.name, tensor.dtype, tensor.shape) for tensor in file.tensors)
+        write_all(out, header_bytes(tensors, file.metadata))
+        for run in _runs(file.tensors):
+            first, last = run[0], run[-1]
+            if first.origin is None or last.origin is None:
+                write_all(out, bytes(size_of(first)))
+                moved(size_of(first))
+            elif first.sha256 is None:
+                copy_span(first.origin.file, first.origin.begin, last.origin.end, out, moved)
+            else:
+                _copy_checked(first, out, moved, plan)
+
+
+def _runs(tensors: tuple[Placed, ...]) -> Iterator[list[Placed]]:
+    """Neighbours in the target that stay neighbours, to be copied at once; others alone."""
+    run: list[Placed] = []
+    for tensor in tensors:
+        if run and not _follows(run[-1], tensor):
+            yield run
+            run = []
+        run.append(tensor)
+    if run:
+        yield run
+
+
+def _follows(before: Placed, tensor: Placed) -> bool:
+    if before.origin is None or tensor.origin is None or before.sha256 or tensor.sha256:
+        return False
+    same_file = before.origin.file == tensor.origin.file
+    return same_file and before.origin.end == tensor.origin.begin
+
+
+def _copy_checked(tensor: Placed, out: BinaryIO, moved: Moved, plan: PastePlan) -> None:
+    assert tensor.origin is not None
+    pasted = tensor.name.startswith(tuple(module_prefix(module.name) for module in plan.modules))
+    promised = None if pasted else plan.promised
+    found = copy_hashed(tensor.origin, out, moved)
+    check_bytes(tensor.name, tensor.origin.file, found, promised)
+    if found != tensor.sha256:
+        raise CorruptError(
+            f"{tensor.origin.file}: {tensor.name} changed since the plan was made",
+            expected=f"sha256 {tensor.sha256}",
+            found=found,
+            hint="run the command again",
+        )
+
+
+def _copy_plain_files(plan: PastePlan, folder: Path) -> tuple[str, ...]:
+    """Copy the tokenizer and the other plain files; return the names of what stays behind."""
+    skipped: list[str] = []
+    for path in sorted(plan.target.path.iterdir()):
+        if path.name in plan.target.files or path.name in (CONFIG, INDEX):
+            continue
+        plain = path.suffix in _PLAIN or path.name in _PLAIN_NAMES
+        if path.is_file() and plain and path.name not in _NOT_COPIED:
+            with _flushed(folder / path.name) as out:
+                copy_span(path, 0, path.stat().st_size, out, lambda _: None)
+        else:
+            skipped.append(path.name)
+    return tuple(skipped)
+
+
+def _check_identical(modules: tuple[PastedModule, ...], out: Path) -> None:
+    for module in modules:
+        for tensor in module.tensors:
+            if tensor.sha256_source != tensor.sha256_target:
+                raise CorruptError(
+                    f"{out}: {tensor.name} of module {module.name}, read back",
+                    expected=f"sha256 {tensor.sha256_source}",
+                    found=tensor.sha256_target,
+                    hint="check the disk, and run the command again",
+                )
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    with _flushed(path) as out:
+        write_all(out, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+@contextmanager
+def _flushed(path: Path) -> Iterator[BinaryIO]:
+    """A new file, unbuffered, that is on the disk when the block ends."""
+    with path.open("xb", buffering=0) as out:
+        yield out  # pyright: ignore[reportReturnType]
+        os.fsync(out.fileno())
+
+
+def _counter(total: int, progress: Progress | None) -> Moved:
+    done = 0
+
+    def moved(count: int) -> None:
+        nonlocal done
+        done = min(done + count, total)  # the header of a file copied whole counts for nothing
+        if progress is not None:
+            progress(done, total, "bytes")
+
+    return moved

@@ -1,0 +1,233 @@
+"""Where a training step gets its rows: through the backbone, from memory, or from the disk.
+
+The backbone is frozen, so its hidden states on a window never change. Where there is room for them
+they are computed once and every later pass skips the backbone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from transplant.activations.file_states import read_states
+from transplant.activations.reader import Activations
+from transplant.activations.staging import free_bytes, nameless
+from transplant.backbones.view import NO_LABEL, Backbone, States
+from transplant.text.windows import Window, batches, take_in_turns
+
+CACHE_BYTES = 2 * 1024**3
+AT_ONCE = 4  # windows of a source
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """Labelled rows of windows, by the index of the window."""
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        ...
+
+    def rows(self, indices: Sequence[int]) -> States:
+        """The labelled rows of these windows, one window after the other."""
+        ...
+
+
+class LiveRows:
+    """Runs the backbone each time."""
+
+    def __init__(self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int]) -> None:
+        self.backbone, self.windows, self.taps = backbone, windows, tuple(taps)
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return len(self.windows)
+
+    def rows(self, indices: Sequence[int]) -> States:
+        """The labelled rows of these windows."""
+        return self.backbone.read([self.windows[i] for i in indices], self.taps).labelled()
+
+
+class CachedRows:
+    """Runs the backbone once over all windows and keeps the rows in memory."""
+
+    def __init__(self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int]) -> None:
+        self.device, last = backbone.device, backbone.n_layers
+        counts = [_labelled_rows(backbone, window) for window in windows]
+        self._first = [0, *accumulate(counts)]
+        rows = self._first[-1]
+        dtype = backbone.unembedding.dtype
+        room = {tap: self._room(rows, backbone.d_model, dtype) for tap in {*taps, last}}
+        self._taps, self._h_last = {tap: room[tap] for tap in taps}, room[last]
+        self._labels, self._ends = torch.empty(2, rows, dtype=torch.long, device=self.device)
+        for batch in batches(windows):
+            read = backbone.read([windows[i] for i in batch], taps).labelled()
+            for number, index in enumerate(batch):
+                place = slice(self._first[index], self._first[index + 1])
+                states = read.select(read.windows == number)
+                for tap, kept in room.items():
+                    kept[place] = states.h_last if tap == last else states.taps[tap]
+                self._labels[place], self._ends[place] = states.labels, states.ends
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return len(self._first) - 1
+
+    def rows(self, indices: Sequence[int]) -> States:
+        """The labelled rows of these windows."""
+        return concat_states([self._window(index) for index in indices]).to(self.device)
+
+    def _window(self, index: int) -> States:
+        place = slice(self._first[index], self._first[index + 1])
+        h_last = self._h_last[place]
+        taps = {
+            tap: h_last if kept is self._h_last else kept[place] for tap, kept in self._taps.items()
+        }
+        labels = self._labels[place]
+        return States(taps, h_last, labels, self._ends[place], torch.zeros_like(labels))
+
+    def _room(self, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+        return torch.empty(rows, width, dtype=dtype, device=self.device)
+
+
+class DiskRows(CachedRows):
+    """Runs the backbone once and keeps the rows in files without a name, which end with it.
+
+    Args:
+        backbone: the frozen language model.
+        windows: the windows to read.
+        taps: the layers that are read.
+        folder: on a disk with room for the rows.
+    """
+
+    def __init__(
+        self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int], folder: Path
+    ) -> None:
+        self.folder = folder
+        super().__init__(backbone, windows, taps)
+
+    def _room(self, rows: int, width: int, dtype: torch.dtype) -> Tensor:
+        with nameless(self.folder, rows * width * dtype.itemsize) as path:
+            kept = torch.from_file(str(path), shared=True, size=rows * width, dtype=dtype)
+        return kept.view(rows, width)
+
+
+class FileRows:
+    """Reads rows that were captured to a file; the backbone does not run.
+
+    Args:
+        acts: the open file; it holds the taps and the last hidden state.
+        windows: the numbers, in the file, of the windows of this source.
+        taps: the layers that are read.
+        last: the layer that the head reads.
+        device: where the rows go.
+    """
+
+    def __init__(
+        self,
+        acts: Activations,
+        windows: Sequence[int],
+        taps: Sequence[int],
+        last: int,
+        device: torch.device,
+    ) -> None:
+        self.acts, self.windows, self.device = acts, windows, device
+        self.taps, self.last = tuple(taps), last
+
+    def __len__(self) -> int:
+        """The number of windows."""
+        return len(self.windows)
+
+    def rows(self, indices: Sequence[int]) -> States:
+        """The labelled rows of these windows, in single precision."""
+        return concat_states([self._window(self.windows[i]) for i in indices]).to(self.device)
+
+    def _window(self, number: int) -> States:
+        rows = self.acts.rows_of_window(number)
+        return read_states(self.acts, rows, self.taps, self.last).labelled()
+
+
+def file_rows(
+    backbone: Backbone,
+    acts: Activations,
+    windows: Sequence[int],
+    taps: Iterable[int],
+    max_tokens: int,
+) -> FileRows:
+    """At most `max_tokens` rows of a file, as `spread_windows` chooses windows.
+
+    Raises:
+        InputError: a layer that was not captured, or rows that are not single positions.
+    """
+    acts.check_holds({*taps, backbone.n_layers})
+    documents = [int(acts.document[window]) for window in windows]
+    sizes = [len(acts.rows_of_window(window)) for window in windows]
+    chosen = [windows[index] for index in take_in_turns(documents, sizes, max_tokens)]
+    return FileRows(acts, chosen, tuple(taps), backbone.n_layers, backbone.device)
+
+
+def row_source(
+    backbone: Backbone,
+    windows: Sequence[Window],
+    taps: Sequence[int],
+    *,
+    folder: Path | None = None,
+    cache_bytes: int = CACHE_BYTES,
+) -> RowSource:
+    """Keeps the rows where there is room for them, else runs the backbone each time.
+
+    Args:
+        backbone: the frozen language model.
+        windows: the windows to read.
+        taps: the layers that are read.
+        folder: where rows may go that do not fit into memory; at most half of what is free there.
+        cache_bytes: the memory that they may take.
+    """
+    rows = sum(_labelled_rows(backbone, window) for window in windows)
+    width = backbone.d_model * len({*taps, backbone.n_layers})
+    needed = rows * width * backbone.unembedding.element_size()
+    if needed <= cache_bytes:
+        return CachedRows(backbone, windows, taps)
+    if folder is not None and 2 * needed <= free_bytes(folder / "rows"):
+        return DiskRows(backbone, windows, taps, folder)
+    return LiveRows(backbone, windows, taps)
+
+
+def _labelled_rows(backbone: Backbone, window: Window) -> int:
+    return sum(label != NO_LABEL for label in backbone.rows_of(window).labels)
+
+
+def states_of(
+    backbone: Backbone, text: Sequence[Window] | RowSource, taps: Sequence[int]
+) -> Iterator[States]:
+    """The labelled rows of windows, which the backbone reads, or of a source, batch by batch."""
+    if isinstance(text, RowSource):
+        for start in range(0, len(text), AT_ONCE):
+            yield text.rows(range(start, min(start + AT_ONCE, len(text))))
+    else:
+        for batch in batches(text):
+            yield backbone.read([text[index] for index in batch], taps).labelled()
+
+
+def concat_states(parts: Sequence[States]) -> States:
+    """Joins the rows of several windows; `windows` counts the parts."""
+    h_last = torch.cat([part.h_last for part in parts])
+    counts = torch.tensor([len(part) for part in parts], device=h_last.device)
+    return States(
+        taps={
+            tap: h_last
+            if hidden is parts[0].h_last
+            else torch.cat([part.taps[tap] for part in parts])
+            for tap, hidden in parts[0].taps.items()
+        },
+        h_last=h_last,
+        labels=torch.cat([part.labels for part in parts]),
+        ends=torch.cat([part.ends for part in parts]),
+        windows=torch.arange(len(parts), device=h_last.device).repeat_interleave(
+            counts, output_size=len(h_last)
+        ),
+    )
