@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 import torch
-from tests.paste.pasted import INDEX, PREFIX, MakeCore, config_of, load_core, raw_bytes, tree
 
 from registry.manifest import BackboneRecord, Manifest
+from tests.paste.pasted import INDEX, PREFIX, MakeCore, config_of, load_core, raw_bytes, tree
 from transplant.errors import CorruptError
 from transplant.files.safetensors import hash_tensors
 from transplant.paste import paste as pasting

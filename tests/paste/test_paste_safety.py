@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.paste.pasted import UP, MakeCore, load_core, tree
 
+from tests.paste.pasted import UP, MakeCore, load_core, tree
 from transplant.errors import CorruptError, ExistsError, InputError, StorageError
 from transplant.paste.paste import paste, plan_paste
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.paste.pasted import MakeCore, load_core, tree
 
+from tests.paste.pasted import MakeCore, load_core, tree
 from transplant.errors import CorruptError
 from transplant.files.safetensors import TensorRecord
 from transplant.paste.core import module_prefix, open_core
