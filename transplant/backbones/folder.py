@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from transplant.errors import BackboneError, foreign
+from transplant.errors import BackboneError, CorruptError, StorageError, foreign
+from transplant.files.header import read_header
 
 LAYER_COUNTS = (
     "num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers",
@@ -17,7 +17,6 @@ LAYER_COUNTS = (
 EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 MOST_LAYERS = 10_000  # of a hub id, whose files are not here yet; and no model has more
 LARGEST_SIZE = 2**31 - 1
-MAX_HEADER = 100_000_000  # bytes, the format's own limit
 DEEPEST = 32  # levels of nesting in a configuration
 INDEX = "model.safetensors.index.json"
 AGAIN = "save it again with save_pretrained, or copy the folder again"
@@ -45,36 +44,22 @@ def check_folder(folder: Path) -> Header:
     single = folder / "model.safetensors"
     held: Header = {}
     for file in [single] if single.is_file() else _shards(folder):
-        held |= read_header(file)
+        held |= _read_header(file)
     if not held:
         raise BackboneError(f"the weights of {folder} are empty", expected="tensors", hint=AGAIN)
     return held
 
 
-def read_header(file: Path) -> Header:
-    """Dtype and shape of every tensor of a safetensors file; its data is not read.
-
-    Raises:
-        BackboneError: a file that cannot be read, is cut off, or is no safetensors.
-    """
-    with foreign(f"cannot load {file}", BackboneError, expected="safetensors", hint=AGAIN):
-        with file.open("rb") as opened:
-            (length,) = struct.unpack("<Q", opened.read(8))
-            if length > MAX_HEADER:
-                raise ValueError(f"a header of {length} bytes")
-            header = json.loads(opened.read(length))
-        header.pop("__metadata__", None)
-        ends = [int(entry["data_offsets"][1]) for entry in header.values()]
-        expected, found = 8 + length + max(ends, default=0), file.stat().st_size
-        if expected != found:
-            raise BackboneError(
-                f"{file} is cut off or damaged",
-                expected=f"{expected:,} bytes, as its header says", found=f"{found:,}", hint=AGAIN,
-            )  # fmt: skip
-        return {
-            name: (str(entry["dtype"]), tuple(map(int, entry["shape"])))
-            for name, entry in header.items()
-        }
+def _read_header(file: Path) -> Header:
+    """Dtype and shape of every tensor of a safetensors file; its data is not read."""
+    try:
+        header = read_header(file, hint=AGAIN)
+    except (CorruptError, StorageError) as error:
+        raise BackboneError(
+            f"cannot load {file}: cut off or damaged", expected=error.expected,
+            found=error.found or error, hint=AGAIN,
+        ) from error  # fmt: skip
+    return {name: (span.dtype, span.shape) for name, span in header.tensors.items()}
 
 
 def _shards(folder: Path) -> list[Path]:

@@ -6,14 +6,12 @@ The format: https://huggingface.co/docs/safetensors (8 bytes of header length, a
 from __future__ import annotations
 
 import hashlib
-import math
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from transplant.errors import CorruptError, InputError, NumericalError, StorageError, foreign
-from transplant.files import strict_json
+from transplant.files.header import TensorSpan, broken, header_of
 from transplant.files.plain import open_plain
 
 if TYPE_CHECKING:
@@ -35,13 +33,6 @@ class TensorRecord:
 
 
 _CHUNK = 1 << 20
-_MAX_HEADER = 100_000_000  # the format's own limit
-_BYTES = {
-    **dict.fromkeys(("BOOL", "U8", "I8", "F8_E4M3", "F8_E5M2", "F8_E8M0"), 1),
-    **dict.fromkeys(("U16", "I16", "F16", "BF16"), 2),
-    **dict.fromkeys(("U32", "I32", "F32"), 4),
-    **dict.fromkeys(("U64", "I64", "F64", "C64"), 8),
-}
 
 
 def hash_tensors(path: Path, *, follow: bool = True) -> dict[str, TensorRecord]:
@@ -57,16 +48,12 @@ def hash_tensors(path: Path, *, follow: bool = True) -> dict[str, TensorRecord]:
     """
     try:
         with open_plain(path, follow=follow) as file:
-            size = os.fstat(file.fileno()).st_size
-            header, start = _read_header(file, path, size)
-            spans = _check_spans(header, path, size - start)
+            spans = header_of(file, path).tensors
             return {
                 name: TensorRecord(
-                    shape=tuple(header[name]["shape"]),
-                    dtype=header[name]["dtype"],
-                    sha256=_hash_span(file, start + begin, end - begin, path),
+                    shape=span.shape, dtype=span.dtype, sha256=_hash_span(file, span)
                 )
-                for name, (begin, end) in spans.items()
+                for name, span in spans.items()
             }
     except FileNotFoundError as error:
         raise CorruptError(f"{path} is missing", hint="`list()`") from error
@@ -157,58 +144,13 @@ def check_finite(tensors: Mapping[str, Tensor]) -> None:
             )
 
 
-def _read_header(file: BinaryIO, path: Path, size: int) -> tuple[dict[str, Any], int]:
-    """The header without its metadata, and where the data start."""
-    length = int.from_bytes(file.read(8), "little")
-    if size < 8 or length > min(_MAX_HEADER, size - 8):
-        limit = max(0, min(_MAX_HEADER, size - 8))
-        raise _broken(path, f"a header of at most {limit} bytes", length)
-    try:
-        header = strict_json.parse(file.read(length).decode())
-    except ValueError as error:
-        raise _broken(path, "a JSON header", error) from error
-    if not isinstance(header, dict):
-        raise _broken(path, "an object as header", type(header).__name__)
-    header.pop("__metadata__", None)
-    return header, 8 + length
-
-
-def _check_spans(header: dict[str, Any], path: Path, size: int) -> dict[str, tuple[int, int]]:
-    """Begin and end of each tensor in the data, in file order: they must fill it exactly."""
-    spans: dict[str, tuple[int, int]] = {}
-    for name, entry in header.items():
-        try:
-            width, (begin, end) = _BYTES[entry["dtype"]], entry["data_offsets"]
-            numbers = [*entry["shape"], begin, end]
-        except (KeyError, TypeError, ValueError) as error:
-            raise _broken(path, f"dtype, shape and data_offsets of {name}", entry) from error
-        if not all(type(n) is int and n >= 0 for n in numbers) or not name.isprintable():
-            raise _broken(path, f"a name, a shape and offsets for {name!r}", entry)
-        if end - begin != width * math.prod(entry["shape"]):
-            raise _broken(path, f"offsets of {name} that fit its shape", entry)
-        spans[name] = (begin, end)
-    spans = dict(sorted(spans.items(), key=lambda item: item[1]))
-    cursor = 0
-    for name, (begin, end) in spans.items():
-        if begin != cursor:
-            raise _broken(path, f"{name} to begin at byte {cursor}", begin)
-        cursor = end
-    if cursor != size:
-        raise _broken(path, f"{cursor} bytes of data", size)
-    return spans
-
-
-def _hash_span(file: BinaryIO, start: int, left: int, path: Path) -> str:
-    digest = hashlib.sha256()
-    file.seek(start)
+def _hash_span(file: BinaryIO, span: TensorSpan) -> str:
+    digest, left = hashlib.sha256(), span.size
+    file.seek(span.begin)
     while left:
         chunk = file.read(min(_CHUNK, left))
         if not chunk:
-            raise _broken(path, f"{left} more bytes", "the end of the file")
+            raise broken(span.file, f"{left} more bytes", "the end of the file")
         digest.update(chunk)
         left -= len(chunk)
     return digest.hexdigest()
-
-
-def _broken(path: Path, expected: str, found: object) -> CorruptError:
-    return CorruptError(f"{path}", expected=expected, found=str(found)[:120], hint="`list()`")

@@ -36,6 +36,18 @@ def parse(text: str) -> Any:
     return value
 
 
+def parse_object(data: bytes) -> dict[str, Any]:
+    """The object that JSON in UTF-8 says.
+
+    Raises:
+        ValueError: as `parse`; or no UTF-8, or no object.
+    """
+    value = parse(data.decode())
+    if not isinstance(value, dict):
+        raise ValueError(f"{type(value).__name__} in place of an object")
+    return value
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from transplant.errors import CorruptError, InputError, NotFoundError, StorageError
-from transplant.paste.header import Header, TensorSpan, parse_object, read_header
+from transplant.files import strict_json
+from transplant.files.header import Header, TensorSpan, read_header
 
 CONFIG = "config.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 MODEL_TYPE = "layercake"
+_AGAIN = "copy or save the checkpoint again; `cores()` lists the others"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def open_core(path: Path) -> Core:
         )
     read = [path / CONFIG]
     if single.is_file():
-        parsed, files = None, {SINGLE: read_header(single)}
+        parsed, files = None, {SINGLE: read_header(single, hint=_AGAIN)}
     elif index.is_file():
         parsed, files = _read_shards(path, _read_json(index))
         read.append(index)
@@ -132,7 +134,7 @@ def _read_shards(path: Path, index: dict[str, Any]) -> tuple[dict[str, Any], dic
         raise CorruptError(
             f"{path / INDEX}: weight_map", expected="names of .safetensors files beside it"
         )
-    files = {name: read_header(path / name) for name in sorted(set(places.values()))}
+    files = {name: read_header(path / name, hint=_AGAIN) for name in sorted(set(places.values()))}
     found = [(tensor, file) for file, header in files.items() for tensor in header.tensors]
     if differ := set(found) ^ set(places.items()):
         tensor, file = min(differ)
@@ -152,7 +154,7 @@ def _is_plain_name(name: object) -> bool:
 
 def _read_json(file: Path) -> dict[str, Any]:
     try:
-        return parse_object(file.read_bytes())
+        return strict_json.parse_object(file.read_bytes())
     except ValueError as error:
         raise CorruptError(
             f"{file}", expected="a JSON object", found=error, hint="`cores()`"

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from transplant.files.header import BITS, Header, TensorSpan, size_of
 from transplant.paste.core import SINGLE, Core, module_prefix
-from transplant.paste.header import WIDTHS, Header, TensorSpan
 from transplant.paste.plan import PastePlan
 
 
@@ -25,6 +25,11 @@ class Placed:
     """Where its bytes come from; None for zeros."""
     sha256: str | None = None
     """What they must hash to, where the plan or a manifest says so."""
+
+    @property
+    def size(self) -> int:
+        """Its bytes."""
+        return size_of(self.dtype, self.shape)
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def lay_out(plan: PastePlan) -> tuple[OutFile, ...]:
         header = target.files[SINGLE]
         tensors = [*_kept(header, plan), *added]
         # As the format's own writer has it, so that every tensor is aligned; the sort is stable.
-        tensors.sort(key=lambda tensor: -WIDTHS[tensor.dtype])
+        tensors.sort(key=lambda tensor: -BITS[tensor.dtype])
         return (OutFile(SINGLE, header.metadata, tuple(tensors)),)
     files: list[OutFile] = []
     for name, header in target.files.items():
@@ -62,11 +67,6 @@ def lay_out(plan: PastePlan) -> tuple[OutFile, ...]:
     return (*files, OutFile(_new_name(target), metadata, added))
 
 
-def size_of(tensor: Placed) -> int:
-    """Bytes of a tensor."""
-    return WIDTHS[tensor.dtype] * math.prod(tensor.shape)
-
-
 def index_of(plan: PastePlan, files: tuple[OutFile, ...]) -> dict[str, Any] | None:
     """The index of the result; None where the target has none."""
     if plan.target.index is None:
@@ -75,7 +75,7 @@ def index_of(plan: PastePlan, files: tuple[OutFile, ...]) -> dict[str, Any] | No
     old = plan.target.index.get("metadata")
     metadata = dict(old) if isinstance(old, dict) else {}
     tensors = [tensor for file in files for tensor in file.tensors]
-    metadata["total_size"] = sum(size_of(tensor) for tensor in tensors)
+    metadata["total_size"] = sum(tensor.size for tensor in tensors)
     if "total_parameters" in metadata:
         metadata["total_parameters"] = sum(math.prod(tensor.shape) for tensor in tensors)
     return {**plan.target.index, "metadata": metadata, "weight_map": dict(sorted(places.items()))}

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from transplant.errors import CorruptError
+from transplant.files.header import header_bytes
 from transplant.paste.core import CONFIG, INDEX, module_prefix
-from transplant.paste.header import header_bytes
-from transplant.paste.layout import OutFile, Placed, config_of, index_of, lay_out, size_of
+from transplant.paste.layout import OutFile, Placed, config_of, index_of, lay_out
 from transplant.paste.plan import PastePlan, plan_paste
 from transplant.paste.promised import check_bytes
 from transplant.paste.report import PastedModule, PasteReport, read_back
@@ -55,7 +55,7 @@ def paste(
     out = Path(os.path.abspath(out))
     check_out(out, (plan.source.path, plan.target.path), replace=replace_out)
     files = lay_out(plan)
-    total = sum(size_of(tensor) for file in files for tensor in file.tensors)
+    total = sum(tensor.size for file in files for tensor in file.tensors)
     moved = _counter(total, progress)
     with staged(out, total) as folder:
         for file in files:
@@ -89,8 +89,8 @@ def _write(file: OutFile, plan: PastePlan, path: Path, moved: Moved) -> None:
         for run in _runs(file.tensors):
             first, last = run[0], run[-1]
             if first.origin is None or last.origin is None:
-                write_all(out, bytes(size_of(first)))
-                moved(size_of(first))
+                write_all(out, bytes(first.size))
+                moved(first.size)
             elif first.sha256 is None:
                 copy_span(first.origin.file, first.origin.begin, last.origin.end, out, moved)
             else:

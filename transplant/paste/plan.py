@@ -9,6 +9,7 @@ from typing import Any
 
 from transplant.backbones.identity import tensors_sha256
 from transplant.errors import NumericalError, ShapeError, StorageError
+from transplant.files.header import TensorSpan
 from transplant.paste.checks import (
     check_complete,
     check_dtype,
@@ -19,7 +20,6 @@ from transplant.paste.checks import (
     is_taken,
 )
 from transplant.paste.core import Core, module_prefix, open_core, router_prefix
-from transplant.paste.header import TensorSpan
 from transplant.paste.promised import Promised, check_bytes, check_headers
 from transplant.paste.stream import examine
 

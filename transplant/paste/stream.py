@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from transplant.errors import CorruptError
-from transplant.paste.header import WIDTHS, TensorSpan
+from transplant.files.header import BITS, TensorSpan
 
 CHUNK = 1 << 19
 
@@ -40,7 +40,7 @@ FLOATS = tuple(_ALL_ONES)
 
 def count_nonfinite(chunk: bytes | memoryview, dtype: str) -> int:
     """How many little-endian numbers of `chunk`, a whole number of them, are NaN or infinite."""
-    width = WIDTHS[dtype]
+    width = BITS[dtype] // 8
     data = bytes(chunk)
     bits = -1
     for place, table in enumerate(_ALL_ONES[dtype], start=1):
