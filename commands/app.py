@@ -31,6 +31,8 @@ VERBS = {
 """The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
 NO_TEXT = frozenset({"paste", "extract", "adapters", "train-reference", "demo", *VERBS["Registry"]})
 """The verbs that read no corpus of the user's; the others take the options of text."""
+NO_MODEL = frozenset({"paste", "train-reference", "demo", *VERBS["Registry"]})
+"""The verbs that load no backbone of the user's; the others take the options of models."""
 BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
 
 
@@ -51,7 +53,11 @@ app = typer.Typer(
 for _panel, _names in VERBS.items():
     for _name in _names:
         app.command(_name, rich_help_panel=_panel)(
-            as_command(find_verb(_name), reads_text=_name not in NO_TEXT)
+            as_command(
+                find_verb(_name),
+                reads_text=_name not in NO_TEXT,
+                loads_model=_name not in NO_MODEL,
+            )
         )
 
 

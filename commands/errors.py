@@ -42,6 +42,7 @@ _BARE = "_options"  # a name for options that stand alone, of the verb that is r
 OTHER_NAMES = {
     "activations": "--from-activations",
     "device": "--device",
+    "dtype": "--dtype",
     "learning_rate": "--learning-rate",
     "modules": "--module",
     "objectives": "--only",

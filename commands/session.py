@@ -16,7 +16,9 @@ from commands.errors import flags_of
 from commands.fence import check_working_directory, run_fenced
 from commands.json_text import shown
 from commands.options.groups import grouped, parameters_of
+from commands.options.shared import parse_revisions
 from commands.output import Output
+from transplant.dtypes import AUTO
 from transplant.workflows.work import OTHER_KINDS
 from transplant.workspace import Workspace
 
@@ -36,7 +38,10 @@ SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
         ],
         0,
     ),
-    "device": (Annotated[str, typer.Option("--device", help="cpu, cuda, cuda:1, mps.")], "cpu"),
+    "device": (
+        Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")],
+        "cpu",
+    ),
     "registry": (
         Annotated[
             Path | None,
@@ -48,7 +53,31 @@ SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
         None,
     ),
 }
-# Of the verbs that read a corpus, beside those.
+# Of the verbs that load a backbone, beside those.
+MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "dtype": (
+        Annotated[
+            str,
+            typer.Option(
+                "--dtype",
+                help="Arithmetic of the backbones: float32, bfloat16, float16; auto: as stored, "
+                "where the device multiplies it.",
+            ),
+        ],
+        AUTO,
+    ),
+    "revision": (
+        Annotated[
+            list[str] | None,
+            typer.Option(
+                "--revision",
+                help="Hub revision of every backbone; of one as ID=REVISION, repeatable.",
+            ),
+        ],
+        None,
+    ),
+}
+# Of the verbs that read a corpus.
 TEXT_OPTIONS: dict[str, tuple[Any, Any]] = {
     "skip_bad": (
         Annotated[
@@ -133,25 +162,38 @@ class Session(Workspace):
 
 def open_session(
     verb: str, out: Output, root: Path | None = None, options: dict[str, Any] | None = None,
-    seed: int = 0, device: str = "cpu", skip_bad: bool = False,
+    **settings: Any,
 ) -> Session:  # fmt: skip
-    """A session on a registry: the one at `root`, else that of the environment."""
+    """A session on a registry: the one at `root`, else that of the environment.
+
+    Args:
+        verb: what the work is recorded as.
+        out: where its words go.
+        root: the registry's folder.
+        options: what it was asked with.
+        settings: of `Work`: seed, device, dtype and the like.
+    """
     from registry.store import Registry
 
     return Session(
-        library=Registry.open(root), device=device, seed=seed, reporter=out, verb=verb,
-        options=options or {}, skip_bad=skip_bad, out=out,
+        library=Registry.open(root), reporter=out, verb=verb, options=options or {}, out=out,
+        **settings,
     )  # fmt: skip
 
 
-def as_command(verb: Callable[..., None], *, reads_text: bool = False) -> Callable[..., None]:
+def as_command(
+    verb: Callable[..., None], *, reads_text: bool = False, loads_model: bool = False
+) -> Callable[..., None]:
     """Gives a verb the shared options and turns what it raises into exit codes.
 
     The verb takes a `Session` first; Typer sees the other parameters, those that are a group field
-    by field, the shared ones, and those of text where it reads any.
+    by field, the shared ones, and those of text and of models where it reads any. A verb that has
+    an option of the same name keeps its own.
     """
     own = parameters_of(verb)
-    options = SHARED_OPTIONS | (TEXT_OPTIONS if reads_text else {})
+    options = SHARED_OPTIONS | (MODEL_OPTIONS if loads_model else {})
+    options |= TEXT_OPTIONS if reads_text else {}
+    options = {name: given for name, given in options.items() if name not in {p.name for p in own}}
     shared = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
@@ -162,26 +204,36 @@ def as_command(verb: Callable[..., None], *, reads_text: bool = False) -> Callab
     @functools.wraps(verb)
     def command(**values: Any) -> None:
         common = {name: values.pop(name) for name in options}
-        out = Output(as_json=common["as_json"], quiet=common["quiet"])
+        out = Output(as_json=common.pop("as_json"), quiet=common.pop("quiet"))
+        debug, root = common.pop("debug"), common.pop("registry")
 
         def run() -> int:
             check_working_directory()
-            session = open_session(
-                verb.__name__.strip("_"), out, common["registry"], _plain(values), common["seed"],
-                common["device"], common.get("skip_bad", False),
-            )  # fmt: skip
+            if "revision" in common:
+                common["revision"] = parse_revisions(common["revision"])
+            asked = {**_plain(values), **_asked(common)}
+            session = open_session(verb.__name__.strip("_"), out, root, asked, **common)
             try:
                 verb(session, **grouped(verb, values))
             finally:
                 session.registry.release()
             return 0
 
-        raise typer.Exit(run_fenced(run, out, debug=common["debug"], flags=flags_of(verb)))
+        raise typer.Exit(run_fenced(run, out, debug=debug, flags=flags_of(verb)))
 
     parameters = [*own, *shared]
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
+
+
+def _asked(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of models that were asked for, as manifests record options."""
+    return {
+        name: settings[name]
+        for name, (_, default) in MODEL_OPTIONS.items()
+        if name in settings and settings[name] not in (default, {})
+    }
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

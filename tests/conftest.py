@@ -46,6 +46,12 @@ def _seeded() -> None:
     torch.manual_seed(0)
 
 
+@pytest.fixture
+def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has the processor multiply bfloat16, natively or not."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+
+
 @pytest.fixture(scope="session")
 def tiny_texts() -> tuple[str, ...]:
     """The texts of the tiny corpus: synthetic, each distinct."""

@@ -5,6 +5,7 @@ Example: abi capture --backbone ref-llama --data python --taps all --out acts.h5
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,10 @@ import typer
 from commands.fence import NotPassedError
 from commands.output import check_writable, table
 from commands.session import Session
+from transplant.dtypes import AUTO
 from transplant.errors import InputError
+
+STORED = ("fp32", "fp16", "bf16")
 
 
 def capture(
@@ -28,7 +32,14 @@ def capture(
     taps: Annotated[
         str, typer.Option(help="all, last, or a list as 0,3,block.2.attn,block.2.mlp.in.")
     ] = "last",
-    dtype: Annotated[str, typer.Option(help="Stored as fp32, fp16 or bf16.")] = "fp32",
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="Arithmetic of the backbone: auto, float32, bfloat16, float16; fp32, fp16 and "
+            "bf16 are short for --stored."
+        ),
+    ] = AUTO,
+    stored: Annotated[str, typer.Option(help="Stored as fp32, fp16 or bf16.")] = STORED[0],
     window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = 512,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="Stop after this many tokens.")
@@ -58,8 +69,11 @@ def capture(
         )
     else:
         check_writable(out)
+        if dtype in STORED:
+            dtype, stored = AUTO, dtype
+        session = dataclasses.replace(session, dtype=dtype)
         job = CaptureJob(
-            backbone=backbone, data=data, out=out, taps=taps, dtype=dtype, window=window,
+            backbone=backbone, data=data, out=out, taps=taps, dtype=stored, window=window,
             max_tokens=max_tokens, pool=pool,
         )  # fmt: skip
         report = run_capture(session, job, resume=resume)

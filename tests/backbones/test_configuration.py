@@ -14,6 +14,7 @@ from transplant.backbones.load import load_backbone
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 
 
+@pytest.mark.usefixtures("bfloat16")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_folder_and_the_model_from_it_have_one_fingerprint(tmp_path, family, tiny_tokenizer):
     model = tiny_model(family, tiny_tokenizer)

@@ -137,6 +137,7 @@ def test_a_name_that_a_module_inside_has_is_refused_or_loads_what_was_trained(st
         assert sha == ran.json["module_sha256"]
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_a_module_is_not_put_into_a_core_in_half_precision(stored, tmp_path):
     abi = copy_of(stored, tmp_path)
     backbone = load_backbone("2M", path=abi.root / "2M", dtype="bfloat16")

@@ -8,6 +8,14 @@ from typing import Any
 
 import torch
 
+from transplant.backbones.arithmetic import (
+    best_device,
+    cast,
+    choose_dtype,
+    multiplies,
+    name_of,
+    stored_dtype,
+)
 from transplant.backbones.causal import CausalBackbone
 from transplant.backbones.configuration import hash_config
 from transplant.backbones.core import CoreBackbone
@@ -17,6 +25,7 @@ from transplant.backbones.folder import check_folder, check_sizes
 from transplant.backbones.remembered import Checked, Memory
 from transplant.backbones.view import Backbone
 from transplant.backbones.whole import check_finite, check_fits, load_whole, quiet
+from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import BackboneError, InputError, foreign
 from transplant.files.plain import expand
 from transplant.text.windows import Window
@@ -27,10 +36,9 @@ CAUSAL_FAMILIES = (
 CORE_FAMILIES = ("layercake",)
 PREFIX_FAMILIES = ("t5",)
 FAMILIES = (*CAUSAL_FAMILIES, *CORE_FAMILIES, *PREFIX_FAMILIES)
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 PROBE_TOLERANCE = 1e-3  # of the largest logit
 LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id"
-DEVICES = "cpu, cuda, cuda:1 or mps"
+DEVICES = "auto, cpu, cuda, cuda:1 or mps"
 LIST = "`list(kind='backbone')`"
 
 
@@ -39,7 +47,8 @@ def load_backbone(
     *,
     path: str | Path | None = None,
     revision: str | None = None,
-    dtype: str = "float32",
+    dtype: Any = AUTO,
+    torch_dtype: Any = None,
     device: str = "cpu",
     trust_remote_code: bool = False,
     remembered: Path | None = None,
@@ -52,9 +61,12 @@ def load_backbone(
         name: a folder written by `save_pretrained`, or a hub id. Registry names are resolved to
             folders by `transplant.load` and by the command line.
         path: where the weights are, if the model goes by another name.
-        revision: a hub revision.
-        dtype: the arithmetic of the forward pass: float32, bfloat16 or float16.
-        device: `cpu`, `cuda`, `cuda:1`, `mps`.
+        revision: of a hub id: a branch, a tag or a commit; the commit is what is recorded.
+        dtype: the arithmetic of the forward pass, as a name or a `torch.dtype`: float32, bfloat16,
+            float16, or `auto` for what the weights are stored in where the device multiplies it
+            natively, else float32. The fingerprint is that of the stored weights with any.
+        torch_dtype: the same under another name.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         trust_remote_code: run code that comes with the weights. Off unless asked for by name.
         remembered: a file that keeps what was checked, so that a folder that is as it was is not
             checked again (`transplant.backbones.remembered` says how); None checks always.
@@ -65,9 +77,7 @@ def load_backbone(
         NumericalError: a weight that is NaN or infinite.
         InputError: a dtype or a device that is not to be had.
     """
-    if dtype not in DTYPES:
-        raise InputError("unknown dtype", expected=f"one of {sorted(DTYPES)}", found=dtype)
-    _check_device(device)
+    wanted, place = dtype_name(dtype, torch_dtype), check_device(device)
     source = str(path or name)
     folder = expand(source)
     memory = Memory(remembered, folder.resolve() if folder.is_dir() else None)
@@ -83,14 +93,20 @@ def load_backbone(
         checked = Checked(hash_parameters(model), hash_tokenizer(tokenizer), config_hash)
     else:
         checked = known
+    chosen = choose_dtype(wanted, stored_dtype(model), place)
     with foreign(f"`device={device!r}` is not to be had here", InputError, expected=DEVICES):
-        model = model.to(dtype=DTYPES[dtype], device=device)
-    if dtype == "float16":
+        model = cast(model, chosen).to(device=place)
+    if chosen == torch.float16:
         check_finite(model, f"{name} in float16", "bfloat16 or float32, which hold larger numbers")
-    backbone = view_of(str(name), model, tokenizer, revision=revision, **asdict(checked))
+    commit = None if folder.is_dir() else getattr(model.config, "_commit_hash", None) or revision
+    backbone = view_of(str(name), model, tokenizer, revision=commit, **asdict(checked))
     if known is None:
         _probe(backbone)
         memory.keep(state, checked)
+    if not multiplies(place, chosen):
+        backbone.notes.append(
+            f"this {place.type} has no instructions for {name_of(chosen)}: float32 is faster"
+        )
     if unexpected:
         names = ", ".join(unexpected[:4])
         backbone.notes.append(
@@ -177,13 +193,18 @@ def _load(files: _Files, *, checked: bool) -> tuple[Any, Any, list[str]]:
         return model, AutoTokenizer.from_pretrained(source, **options), unexpected
 
 
-def _check_device(device: str) -> None:
-    """Refuses a device before anything is read: a sum must come back from it."""
+def check_device(device: str) -> torch.device:
+    """A device by its name, found before anything is read: a sum must come back from it.
+
+    Raises:
+        InputError: it is not to be had.
+    """
     with foreign(f"`device={device!r}` is not to be had here", InputError, expected=DEVICES):
-        place = torch.device(device)
+        place = torch.device(best_device() if device == AUTO else device)
         if place.type == "cpu" and place.index:
             raise ValueError(f"there is one cpu, and no cpu:{place.index}")
         torch.ones(2, device=place).sum().cpu()
+        return place
 
 
 def _check_ids(name: str, model: Any, tokenizer: Any) -> None:

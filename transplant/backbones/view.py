@@ -123,6 +123,11 @@ class Backbone(ABC):
         return self.unembedding.device
 
     @property
+    def dtype(self) -> torch.dtype:
+        """The type in which it computes: that of its hidden states."""
+        return self.model.get_output_embeddings().weight.dtype
+
+    @property
     def unembedding(self) -> Tensor:
         """The head's matrix [vocab, d_model], as it acts on `h_last` (scalings inside)."""
         return self.model.get_output_embeddings().weight

@@ -12,6 +12,7 @@ from typing import Any
 from transplant.backbones.core import CoreBackbone
 from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
+from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import CorruptError, NotFoundError, TransplantError, foreign
 from transplant.library import Library
 from transplant.loading.gate import load_gate
@@ -29,7 +30,8 @@ def load(
     *,
     library: Library | None = None,
     device: str = "cpu",
-    dtype: str = "float32",
+    dtype: Any = AUTO,
+    torch_dtype: Any = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
 ) -> HostedModel:
@@ -40,7 +42,8 @@ def load(
             name, a folder or a hub id.
         library: where names are looked up; by default the installed registry.
         device: where to put it.
-        dtype: the arithmetic of the backbone.
+        dtype: the arithmetic of the backbone; see `load_backbone`.
+        torch_dtype: the same under another name.
         revision: a hub revision of the backbone.
         trust_remote_code: run code that comes with the weights. Off unless asked for.
 
@@ -58,7 +61,7 @@ def load(
         backbone_name,
         path=library.backbone_path(backbone_name),
         device=device,
-        dtype=dtype,
+        dtype=dtype_name(dtype, torch_dtype),
         revision=revision,
         trust_remote_code=trust_remote_code,
         remembered=library.checked_file,

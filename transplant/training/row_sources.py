@@ -60,7 +60,7 @@ class CachedRows:
         counts = [_labelled_rows(backbone, window) for window in windows]
         self._first = [0, *accumulate(counts)]
         rows = self._first[-1]
-        dtype = backbone.unembedding.dtype
+        dtype = backbone.dtype
         room = {tap: self._room(rows, backbone.d_model, dtype) for tap in {*taps, last}}
         self._taps, self._h_last = {tap: room[tap] for tap in taps}, room[last]
         self._labels, self._ends = torch.empty(2, rows, dtype=torch.long, device=self.device)
@@ -189,7 +189,7 @@ def row_source(
     """
     rows = sum(_labelled_rows(backbone, window) for window in windows)
     width = backbone.d_model * len({*taps, backbone.n_layers})
-    needed = rows * width * backbone.unembedding.element_size()
+    needed = rows * width * backbone.dtype.itemsize
     if needed <= cache_bytes:
         return CachedRows(backbone, windows, taps)
     if folder is not None and 2 * needed <= free_bytes(folder / "rows"):

@@ -37,6 +37,7 @@ class CaptureJob:
     out: Path
     taps: str
     dtype: str
+    """As the file stores states: `fp32`, `fp16` or `bf16`."""
     window: int
     max_tokens: int | None
     pool: str
@@ -121,6 +122,7 @@ def verify_file(work: Work, path: Path) -> dict[str, Any]:
     from transplant.activations.capture import read_taps
 
     with work.activations(path) as acts:
+        work = dataclasses.replace(work, dtype=acts.header.made.get("dtype", "float32"))
         prepared = _prepare(work, _job_of(acts, path), Rank(0, 1))
         acts.check_made_by(prepared.backbone, prepared.backbone.name)
         if prepared.header.corpus_fingerprint != acts.header.corpus_fingerprint:
@@ -155,6 +157,7 @@ def verify_file(work: Work, path: Path) -> dict[str, Any]:
 def _prepare(work: Work, job: CaptureJob, rank: Rank) -> _Prepared:
     from transplant.activations.capture import token_table
     from transplant.activations.layout import CaptureHeader
+    from transplant.backbones.arithmetic import computed_in
     from transplant.backbones.parts import block_width
     from transplant.text.limits import stream_chars
     from transplant.text.splits import fingerprint
@@ -185,6 +188,7 @@ def _prepare(work: Work, job: CaptureJob, rank: Rank) -> _Prepared:
         made={
             "taps": job.taps,
             "max_tokens": job.max_tokens,
+            **computed_in(backbone),
             **({"reading": dict(work.reading)} if work.reading else {}),
         },
     )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import InputError, NotFoundError
 from transplant.library import Entry, Library, Manifest
 from transplant.progress import Reporter, SilentReporter
@@ -34,8 +35,11 @@ class Work:
     Args:
         library: where names are looked up and artifacts are stored; by default the installed
             registry.
-        device: where backbones run: `cpu`, `cuda`, `cuda:1`, `mps`.
-        dtype: the arithmetic of backbones.
+        device: where backbones run: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        dtype: the arithmetic of backbones, as a name or a `torch.dtype`; see `load_backbone`.
+        torch_dtype: the same under another name.
+        revision: of backbones from a hub: one for all of them, or one for each by hub id, that of
+            every other under the empty name.
         seed: of every random draw that no configuration seeds.
         reporter: what is told of the progress; by default nobody.
         verb: what the work is recorded as in manifests.
@@ -43,11 +47,14 @@ class Work:
         skip_bad: whether what cannot be read of a corpus is left out.
         noted: what was said of backbones and files; once is enough.
         reading: what was not read of which corpus, where that is not all of it; filled on the way.
+        arithmetic: the type in which each backbone computes that was loaded; filled on the way.
     """
 
     library: Library = field(default_factory=_installed_library)
     device: str = "cpu"
-    dtype: str = "float32"
+    dtype: Any = AUTO
+    torch_dtype: InitVar[Any] = None
+    revision: str | Mapping[str, str] | None = None
     seed: int = 0
     reporter: Reporter = field(default_factory=SilentReporter)
     verb: str = "python"
@@ -55,15 +62,33 @@ class Work:
     skip_bad: bool = False
     noted: set[str] = field(default_factory=set)
     reading: dict[str, dict[str, Any]] = field(default_factory=dict)
+    arithmetic: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self, torch_dtype: Any) -> None:
+        """Takes the type by any of its names.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        object.__setattr__(self, "dtype", dtype_name(self.dtype, torch_dtype))
 
     def load(self, name: str) -> HostedModel:
         """A backbone, or a module hosted on one, by name; see `transplant.load`."""
         from transplant.loading.hosted import load
 
         self.reporter.note(f"loading {name}")
-        hosted = load(name, library=self.library, device=self.device, dtype=self.dtype)
+        hosted = load(
+            name, library=self.library, device=self.device, dtype=self.dtype,
+            revision=self._revision_of(self.library.split_name(name)[1]),
+        )  # fmt: skip
         self._note_once(*hosted.backbone.notes)
+        self.arithmetic[hosted.backbone.name] = str(hosted.backbone.dtype).removeprefix("torch.")
         return hosted
+
+    def _revision_of(self, backbone: str) -> str | None:
+        if self.revision is None or isinstance(self.revision, str):
+            return self.revision
+        return self.revision.get(backbone, self.revision.get(""))
 
     def activations(self, path: Path | str) -> Activations:
         """A complete file of captured activations, open; see `Activations.open`."""
@@ -138,7 +163,11 @@ class Work:
         return None if source is None else str(source)
 
     def made(self, **facts: Any) -> dict[str, Any]:
-        """How an artifact was made, for its manifest and its report."""
+        """How an artifact was made, for its manifest and its report.
+
+        `dtype` is the type in which the backbones computed: one name, or one for each of them
+        where they differ.
+        """
         from transplant.loading.hosted import versions
 
         return {
@@ -146,9 +175,14 @@ class Work:
             "options": self.options,
             "seed": self.seed,
             "versions": versions(),
+            **({"dtype": self._dtypes()} if self.arithmetic else {}),
             **({"reading": dict(self.reading)} if self.reading else {}),
             **facts,
         }
+
+    def _dtypes(self) -> str | dict[str, str]:
+        used = {*self.arithmetic.values()}
+        return used.pop() if len(used) == 1 else dict(self.arithmetic)
 
     @contextmanager
     def resumable(self, path: Path) -> Iterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
+from transplant.dtypes import AUTO
 from transplant.errors import InputError
 from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
 from transplant.workflows.work import Work
@@ -65,10 +66,17 @@ def load_systems(
     from transplant.modules.core import CoreHosted
 
     work.reporter.note(f"loading {move['name']} and {move['donor']}")
-    hosted = load(move["name"], library=library, device=work.device)
+    recorded = move["made"].get("dtype", "float32")
+
+    def loaded(name: str) -> HostedModel:
+        backbone = library.split_name(name)[1]
+        dtype = recorded if isinstance(recorded, str) else recorded.get(backbone, AUTO)
+        return load(name, library=library, device=work.device, dtype=dtype)
+
+    hosted = loaded(move["name"])
     if isinstance(hosted, CoreHosted):
         raise InputError(f"{move['name']} is inside a core", expected="a move behind an interface")
-    donor = load(move["donor"], library=library, device=work.device)
+    donor = loaded(move["donor"])
     assert hosted.correction is not None
     ceiling = _native(library, move)
     native = host(hosted.backbone, ceiling, library, hosted.correction.module.d_abi)

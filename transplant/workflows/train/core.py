@@ -58,7 +58,7 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
         ExistsError: the name is taken.
     """
     from transplant.backbones.fingerprint import hash_tokenizer
-    from transplant.backbones.load import view_of
+    from transplant.backbones.load import check_device, view_of
     from transplant.evaluation.likelihood import score_documents
     from transplant.text.limits import stream_chars
     from transplant.text.windows import pack_tokens
@@ -71,7 +71,7 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
     splits = read_splits(work, job.data, job.max_chars, reach)
     tokenizer = _tokenizer(work, job, splits)
     model: Any = _untrained(job, tokenizer)
-    model.to(work.device)
+    model.to(check_device(work.device))
     rows = pack_tokens(splits.train, tokenizer, job.window)
     run = {
         "recipe": job.recipe,

@@ -46,6 +46,7 @@ def run_train_job(
     Raises:
         ExistsError: the name is taken and `replace` is off.
     """
+    from transplant.backbones.arithmetic import computed_in
     from transplant.backbones.fingerprint import hash_tensors
     from transplant.evaluation.evidence import difference, in_nats
     from transplant.training.checkpoint import CheckpointFile
@@ -74,6 +75,7 @@ def run_train_job(
                 ],
                 "split": text.split,
                 "form": job.form,
+                **computed_in(backbone),
             },
         )
         if not resume:
