@@ -33,6 +33,8 @@ NO_TEXT = frozenset({"paste", "extract", "adapters", "train-reference", "demo", 
 """The verbs that read no corpus of the user's; the others take the options of text."""
 NO_MODEL = frozenset({"paste", "train-reference", "demo", *VERBS["Registry"]})
 """The verbs that load no backbone of the user's; the others take the options of models."""
+PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture"})
+"""The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""
 BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
 
 
@@ -57,6 +59,7 @@ for _panel, _names in VERBS.items():
                 find_verb(_name),
                 reads_text=_name not in NO_TEXT,
                 loads_model=_name not in NO_MODEL,
+                parallel=_name in PARALLEL,
             )
         )
 

@@ -32,6 +32,8 @@ class Output:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.quiet = as_json, quiet
+        self.silent = False
+        """Whether another process of the same run answers in this one's place."""
         self._answered = False  # stdout has its one JSON value
         # A pipe has no width; cutting a table at 80 columns would lose numbers.
         self.stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -39,6 +41,8 @@ class Output:
 
     def result(self, data: Any, human: RenderableType) -> None:
         """Prints a verb's result: `data` under `--json`, else `human`."""
+        if self.silent:
+            return
         if self.as_json:
             self._answered = True
             sys.stdout.write(to_json(data, 2) + "\n")
@@ -77,7 +81,7 @@ class Output:
 
     def error(self, error: TransplantError) -> None:
         """Prints a named error: one line, or one JSON object under `--json`."""
-        if self.as_json and not self._answered:
+        if self.as_json and not self._answered and not self.silent:
             self._answered = True
             with contextlib.suppress(OSError):
                 sys.stdout.write(to_json(error.as_dict(), 2) + "\n")

@@ -19,6 +19,8 @@ from commands.options.groups import grouped, parameters_of
 from commands.options.shared import parse_revisions
 from commands.output import Output
 from transplant.dtypes import AUTO
+from transplant.errors import InputError
+from transplant.ranks import Ranks
 from transplant.workflows.work import OTHER_KINDS
 from transplant.workspace import Workspace
 
@@ -182,13 +184,17 @@ def open_session(
 
 
 def as_command(
-    verb: Callable[..., None], *, reads_text: bool = False, loads_model: bool = False
+    verb: Callable[..., None],
+    *,
+    reads_text: bool = False,
+    loads_model: bool = False,
+    parallel: bool = False,
 ) -> Callable[..., None]:
     """Gives a verb the shared options and turns what it raises into exit codes.
 
     The verb takes a `Session` first; Typer sees the other parameters, those that are a group field
     by field, the shared ones, and those of text and of models where it reads any. A verb that has
-    an option of the same name keeps its own.
+    an option of the same name keeps its own. A `parallel` one may run in several processes.
     """
     own = parameters_of(verb)
     options = SHARED_OPTIONS | (MODEL_OPTIONS if loads_model else {})
@@ -209,6 +215,17 @@ def as_command(
 
         def run() -> int:
             check_working_directory()
+            ranks = Ranks.of_environment()
+            if ranks.count > 1 and not parallel:
+                raise InputError(
+                    "this verb runs in one process", expected="WORLD_SIZE 1", found=ranks.count,
+                    hint="it without a launcher",
+                )  # fmt: skip
+            out.silent = not ranks.first
+            with ranks.together():
+                return act()
+
+        def act() -> int:
             if "revision" in common:
                 common["revision"] = parse_revisions(common["revision"])
             asked = {**_plain(values), **_asked(common)}

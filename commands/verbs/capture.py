@@ -57,7 +57,6 @@ def capture(
 ) -> None:
     """Capture the hidden states of a frozen backbone into an HDF5 file."""
     from transplant.workflows.capture import CaptureJob, inspect_file, run_capture, verify_file
-    from transplant.workflows.ranks import Rank
 
     if inspect is not None:
         report = inspect_file(inspect)
@@ -77,8 +76,6 @@ def capture(
             max_tokens=max_tokens, pool=pool,
         )  # fmt: skip
         report = run_capture(session, job, resume=resume)
-        if Rank.of_environment().number > 0:
-            return  # the first process speaks for all
     shown = table(report["file"], "", "")
     shown.columns[1].justify = "left"
     for key, value in report.items():

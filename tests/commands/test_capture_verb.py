@@ -14,7 +14,7 @@ import torch
 
 from tests.activations.tiny_files import as_version_1, make_header, make_tokens, write_file
 from transplant.activations.reader import Activations
-from transplant.workflows.ranks import Rank
+from transplant.ranks import Ranks
 
 FEW = ("--steps", "12", "--window", "64", "--batch", "2", "--d-abi", "8", "--eval-tokens", "400")
 
@@ -153,10 +153,10 @@ def test_bad_input_is_named_and_nothing_is_written(captured, trained_abi):
 def test_the_shares_of_all_ranks_are_all_items_once_in_order():
     for sizes in ([1] * 7, [100, 1, 1, 1], [1, 1, 1, 100], [5, 0, 3], [2, 2]):
         for count in range(1, len(sizes) + 1):
-            shares = [Rank(number, count).share(sizes) for number in range(count)]
+            shares = [Ranks(number, count).share(sizes) for number in range(count)]
             assert [item for share in shares for item in share] == [*range(len(sizes))]
             assert all(len(share) > 0 for share in shares)
-    even = [len(Rank(number, 2).share([1] * 10)) for number in range(2)]
+    even = [len(Ranks(number, 2).share([1] * 10)) for number in range(2)]
     assert even == [5, 5]
 
 

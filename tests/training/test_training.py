@@ -130,7 +130,7 @@ def test_rows_train_alike_wherever_they_are_kept(
     cached = train_module(backbone, *windows, CONFIG)
     monkeypatch.setattr("transplant.training.row_sources.free_bytes", lambda _: free)
     monkeypatch.setattr(
-        "transplant.training.loop.row_source",
+        "transplant.training.share.row_source",
         lambda b, w, t, folder: row_source(b, w, t, folder=folder, cache_bytes=0),
     )
     other = train_module(backbone, *windows, CONFIG, scratch=tmp_path)

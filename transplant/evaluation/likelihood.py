@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone, States
 from transplant.progress import Progress
+from transplant.ranks import Ranks, current
 from transplant.text.windows import Window, batches
 
 Block = tuple[States, Tensor]  # rows of some windows, and each window's document
@@ -58,7 +59,8 @@ def score_documents(
 ) -> dict[str, Likelihood]:
     """Scores every system on the same windows; `None` is the raw backbone.
 
-    The backbone runs once; each system adds its correction and the head runs once for it.
+    The backbone runs once; each system adds its correction and the head runs once for it. Of
+    several processes each reads its share of the windows; all have the scores of all.
 
     Args:
         backbone: the frozen language model.
@@ -71,14 +73,16 @@ def score_documents(
         if isinstance(system, nn.Module):
             system.to(backbone.device)
 
+    mine = [windows[index] for index in current().turns(len(windows))]
+
     def read() -> Iterator[Block]:
         done = 0
-        for batch in batches(windows):
-            states = backbone.read([windows[index] for index in batch], sorted(taps)).labelled()
-            yield states, torch.tensor([windows[index].document for index in batch])
+        for batch in batches(mine):
+            states = backbone.read([mine[index] for index in batch], sorted(taps)).labelled()
+            yield states, torch.tensor([mine[index].document for index in batch])
             done += len(batch)
             if progress is not None:
-                progress(done, len(windows), "windows")
+                progress(done, len(mine), "windows")
 
     return score_rows(backbone, read(), systems)
 
@@ -91,7 +95,8 @@ def score_rows(
 
     Args:
         backbone: whose head it is.
-        blocks: labelled rows of some windows, and the document [windows] of each of these.
+        blocks: labelled rows of some windows, and the document [windows] of each of these; of
+            several processes, of the windows that are this one's turn.
         systems: corrections by name; `None` is the raw backbone.
     """
     tally = Tally(systems)
@@ -100,6 +105,7 @@ def score_rows(
             documents[states.windows.cpu()],
             {name: row_losses(backbone, states, system) for name, system in systems.items()},
         )
+    tally.add_up(current())
     return tally.likelihoods()
 
 
@@ -125,14 +131,22 @@ class Tally:
 
     def add(self, documents: Tensor, losses: Mapping[str, Tensor]) -> None:
         """Takes in the losses [rows] of every system, and the document [rows] of each."""
-        more = int(documents.max()) + 1 - len(self._tokens)
+        self._make_room(int(documents.max()) + 1)
+        self._tokens.index_add_(0, documents, torch.ones(len(documents), dtype=torch.float64))
+        for name, sums in self._nats.items():
+            sums.index_add_(0, documents, losses[name].double().cpu())
+
+    def add_up(self, ranks: Ranks) -> None:
+        """Takes in what the other processes have counted."""
+        self._make_room(ranks.largest(len(self._tokens)))
+        ranks.sum(self._tokens, *self._nats.values())
+
+    def _make_room(self, documents: int) -> None:
+        more = documents - len(self._tokens)
         if more > 0:
             unseen = torch.zeros(more, dtype=torch.float64)
             self._tokens = torch.cat([self._tokens, unseen])
             self._nats = {name: torch.cat([sums, unseen]) for name, sums in self._nats.items()}
-        self._tokens.index_add_(0, documents, torch.ones(len(documents), dtype=torch.float64))
-        for name, sums in self._nats.items():
-            sums.index_add_(0, documents, losses[name].double().cpu())
 
     def likelihoods(self) -> dict[str, Likelihood]:
         """Of every system, on the documents that were seen."""

@@ -17,6 +17,7 @@ from transplant.errors import CorpusError, InputError, ShapeError
 from transplant.evaluation.agreement import ChunkScore, score_chunk
 from transplant.evaluation.config import NIBConfig
 from transplant.evaluation.intervals import Interval, bootstrap_interval
+from transplant.ranks import current
 
 CRITERIA = ("top5", "top1", "js", "entropy")
 """The four criteria; all must hold."""
@@ -110,7 +111,8 @@ def run_nib(
 ) -> NIBResult:
     """Compares a candidate with an anchor on held-out chunks.
 
-    The logits of one chunk are scored and freed before the next chunk is read.
+    The logits of one chunk are scored and freed before the next chunk is read. Of several processes
+    each scores its share of the chunks.
 
     Args:
         windows: held-out windows of tokens, whatever the two models read.
@@ -132,7 +134,12 @@ def run_nib(
         raise InputError("the NIB needs a seed", expected="at least one", found="none")
     lengths = [len(window) for window in windows]
     picked = tuple(dict.fromkeys(i for seed in draws for i in pick_chunks(lengths, config, seed)))
-    scores = tuple(_score_window(windows[i], anchor, candidate, config.skip) for i in picked)
+    ranks = current()
+    mine = {
+        number: _as_tensors(_score_window(windows[picked[number]], anchor, candidate, config.skip))
+        for number in ranks.turns(len(picked))
+    }
+    scores = tuple(map(_from_tensors, ranks.collect(len(picked), mine)))
     intervals = {
         name: bootstrap_interval(
             [getattr(score, name) for score in scores],
@@ -161,6 +168,16 @@ def _score_window(
             hint="longer chunks, or a smaller skip",
         )
     return score_chunk(anchor_logits[skip:], candidate_logits[skip:])
+
+
+def _as_tensors(score: ChunkScore) -> dict[str, Tensor]:
+    """A score as what processes exchange."""
+    return {k: torch.tensor(v, dtype=torch.float64) for k, v in vars(score).items()}
+
+
+def _from_tensors(tensors: Mapping[str, Tensor]) -> ChunkScore:
+    means = {name: tensor.item() for name, tensor in tensors.items()}
+    return ChunkScore(positions=int(means.pop("positions")), **means)
 
 
 def _judge(criterion: str, interval: Interval, threshold: float) -> str:

@@ -17,6 +17,7 @@ from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
 from transplant.modules.interface import Interface
 from transplant.progress import Progress
+from transplant.ranks import Ranks, current
 from transplant.text.windows import Window
 from transplant.training.checkpoint import (
     Checkpoint,
@@ -30,8 +31,9 @@ from transplant.training.config import TrainConfig
 from transplant.training.losses import cross_entropy
 from transplant.training.optimizer import make_adamw, set_rate
 from transplant.training.precision import matmul_type
-from transplant.training.row_sources import RowSource, row_source, states_of
+from transplant.training.row_sources import RowSource, states_of
 from transplant.training.schedule import warmup_cosine
+from transplant.training.share import share_of
 
 
 @dataclass
@@ -72,7 +74,8 @@ def train_module(
     """Trains interface and module by next-token cross-entropy; the backbone does not move.
 
     AdamW, warm-up and cosine, gradient clipping. The calibration split decides when to stop and
-    which step is kept. An interrupted run that is resumed ends with the same bytes.
+    which step is kept. An interrupted run that is resumed ends with the same bytes. Of several
+    processes each reads its share of the windows; gradients are summed over all.
 
     Args:
         backbone: the frozen language model.
@@ -91,13 +94,11 @@ def train_module(
         start = new_correction(
             backbone.d_model, config.d_abi, taps, config.seed, tap_norms=config.tap_norms
         )
+    ranks = current()
     source, held = (
-        side
-        if isinstance(side, RowSource)
-        else row_source(backbone, side, start.taps, folder=scratch)
-        for side in (train, calibration)
+        share_of(backbone, side, start.taps, ranks, scratch) for side in (train, calibration)
     )
-    run = _Run(backbone, config, start)
+    run = _Run(backbone, config, start, ranks)
     if resume and checkpoint is not None:
         run.restore(checkpoint.load())
     order = WindowOrder(len(train), config.batch, config.seed)
@@ -105,13 +106,13 @@ def train_module(
         loss = run.step(source.rows(order.batch(run.course.step)))
         step = run.course.step
         if step % config.evaluate_every == 0 or step == config.steps:
-            run.look(mean_loss(backbone, held, run.correction))
-            if checkpoint is not None:
+            run.look(mean_loss(backbone, held.own, run.correction))
+            if checkpoint is not None and ranks.first:
                 checkpoint.save(run.checkpoint())
         if progress is not None:
             progress(step, config.steps, f"loss {loss:.3f}, best held {run.course.best_loss:.3f}")
     run.correction.load_state_dict(run.best)
-    rows = type(source).__name__.removesuffix("Rows").lower()
+    rows = type(source.own).__name__.removesuffix("Rows").lower()
     precision = str(run.matmul_type).removeprefix("torch.")
     return TrainResult(run.correction.eval(), run.course, rows, precision)
 
@@ -132,6 +133,7 @@ def mean_loss(backbone: Backbone, source: RowSource, correction: nn.Module) -> f
     for states in states_of(backbone, source, ()):
         total += cross_entropy(backbone, states, correction).item() * len(states)
         count += len(states)
+    total, count = current().total(total, count)
     return total / count
 
 
@@ -153,7 +155,10 @@ class WindowOrder:
 class _Run:
     """The moving parts of one training run."""
 
-    def __init__(self, backbone: Backbone, config: TrainConfig, start: Correction) -> None:
+    def __init__(
+        self, backbone: Backbone, config: TrainConfig, start: Correction, ranks: Ranks
+    ) -> None:
+        self.ranks = ranks
         self.backbone, self.config, self.course = backbone, config, Course()
         self.correction = start.to(backbone.device).train()
         self.best = self._snapshot()
@@ -162,12 +167,12 @@ class _Run:
             self.correction.parameters(), config.learning_rate, config.weight_decay, (0.9, 0.98)
         )
 
-    def step(self, states: States) -> float:
+    def step(self, states: States | None) -> float:
+        """One step on a batch, of which `states` is this process's part; returns its mean loss."""
         config = self.config
         rate = warmup_cosine(self.course.step, config.steps, warmup=config.warmup)
         set_rate(self.optimizer, config.learning_rate * rate)
-        loss = cross_entropy(self.backbone, states, self.correction, self.matmul_type)
-        loss.backward()
+        loss = self._gradient(states)
         norm = nn.utils.clip_grad_norm_(self.correction.parameters(), config.clip)
         if not torch.isfinite(norm):
             raise NumericalError(
@@ -177,7 +182,29 @@ class _Run:
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.course.step += 1
-        return loss.item()
+        return loss
+
+    def _gradient(self, states: States | None) -> float:
+        """Leaves the gradient of the mean loss over all processes' rows; returns that loss."""
+        if self.ranks.count == 1:
+            assert states is not None
+            loss = cross_entropy(self.backbone, states, self.correction, self.matmul_type)
+            loss.backward()
+            return loss.item()
+        rows = 0 if states is None else len(states)
+        loss = torch.zeros(())
+        if states is not None:
+            loss = cross_entropy(self.backbone, states, self.correction, self.matmul_type) * rows
+            loss.backward()
+        moving = [p for p in self.correction.parameters() if p.requires_grad]
+        parts = [p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in moving]
+        tail = torch.tensor([float(rows), loss.item()], device=parts[0].device)
+        summed = torch.cat([*parts, tail])
+        self.ranks.sum(summed)
+        count, total = summed[-2:].tolist()
+        for p, part in zip(moving, summed.split([*map(len, parts), 2]), strict=False):
+            p.grad = (part / count).view_as(p)
+        return total / count
 
     def look(self, loss: float) -> None:
         course = self.course

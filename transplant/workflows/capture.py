@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
+from transplant.ranks import ALONE, Ranks, current
 from transplant.training.config import NAMED_TAPS
 from transplant.workflows.corpus import read_documents_of
-from transplant.workflows.ranks import Rank
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -68,22 +68,24 @@ def run_capture(work: Work, job: CaptureJob, *, resume: bool) -> dict[str, Any]:
     from transplant.activations.writer import ActivationWriter
 
     began = time.monotonic()
-    rank = Rank.of_environment()
-    prepared = _prepare(work, job, rank)
+    ranks = current()
+    prepared = _prepare(work, job, ranks)
+    part = _parts_of(job.out, ranks)[ranks.number]
     start = ActivationWriter.resume if resume else ActivationWriter.create
-    with start(rank.part_of(job.out), prepared.header, prepared.tokens) as writer:
+    with start(part, prepared.header, prepared.tokens) as writer:
         had = writer.committed
         with (
-            work.resumable(rank.part_of(job.out)),
+            work.resumable(part),
             work.reporter.progress(f"capturing {job.backbone}") as progress,
         ):
             capture(
                 prepared.backbone, prepared.windows, prepared.tokens, prepared.taps, writer,
                 dtype=job.dtype, pool=job.pool, progress=progress,
             )  # fmt: skip
-    with rank.together():
-        if rank.number == 0 and rank.count > 1:
-            join(rank.parts_of(job.out), job.out)
+    ranks.wait()
+    if ranks.first and ranks.count > 1:
+        join(_parts_of(job.out, ranks), job.out)
+    ranks.wait()
     seconds = time.monotonic() - began
     report = inspect_file(job.out)
     return {**report, "captured": prepared.tokens.rows - had, "seconds": round(seconds, 2)}
@@ -123,7 +125,7 @@ def verify_file(work: Work, path: Path) -> dict[str, Any]:
 
     with work.activations(path) as acts:
         work = dataclasses.replace(work, dtype=acts.header.made.get("dtype", "float32"))
-        prepared = _prepare(work, _job_of(acts, path), Rank(0, 1))
+        prepared = _prepare(work, _job_of(acts, path), ALONE)
         acts.check_made_by(prepared.backbone, prepared.backbone.name)
         if prepared.header.corpus_fingerprint != acts.header.corpus_fingerprint:
             raise InputError(
@@ -154,7 +156,7 @@ def verify_file(work: Work, path: Path) -> dict[str, Any]:
     }
 
 
-def _prepare(work: Work, job: CaptureJob, rank: Rank) -> _Prepared:
+def _prepare(work: Work, job: CaptureJob, ranks: Ranks) -> _Prepared:
     from transplant.activations.capture import token_table
     from transplant.activations.layout import CaptureHeader
     from transplant.backbones.arithmetic import computed_in
@@ -169,7 +171,7 @@ def _prepare(work: Work, job: CaptureJob, rank: Rank) -> _Prepared:
     documents = read_documents_of(work, job.data, stream_chars=reach)
     length = min(job.window, backbone.context)
     windows = cut_windows(documents, backbone.tokenizer, length, max_tokens=job.max_tokens)
-    windows, used = _share(windows, documents[: windows[-1].document + 1], rank)
+    windows, used = _share(windows, documents[: windows[-1].document + 1], ranks)
     header = CaptureHeader(
         backbone=backbone.name,
         family=backbone.family,
@@ -197,18 +199,28 @@ def _prepare(work: Work, job: CaptureJob, rank: Rank) -> _Prepared:
     )
 
 
+def _parts_of(out: Path, ranks: Ranks) -> list[Path]:
+    """The pieces of `out`, one of each process, in order; `out` itself where there is one."""
+    if ranks.count == 1:
+        return [out]
+    return [
+        out.with_name(f"{out.stem}.rank{number}of{ranks.count}{out.suffix}")
+        for number in range(ranks.count)
+    ]
+
+
 def _share(
-    windows: list[Window], documents: list[Document], rank: Rank
+    windows: list[Window], documents: list[Document], ranks: Ranks
 ) -> tuple[list[Window], list[Document]]:
-    """The documents of one rank, and their windows, which number them from 0."""
+    """The documents of one process, and their windows, which number them from 0."""
     sizes = [0] * len(documents)
     for window in windows:
         sizes[window.document] += len(window)
-    if len(documents) < rank.count:
+    if len(documents) < ranks.count:
         raise InputError(
-            "more processes than documents", expected=f"at most {len(documents)}", found=rank.count
+            "more processes than documents", expected=f"at most {len(documents)}", found=ranks.count
         )
-    mine = rank.share(sizes)
+    mine = ranks.share(sizes)
     kept = [
         dataclasses.replace(window, document=window.document - mine.start)
         for window in windows

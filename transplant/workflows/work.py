@@ -12,6 +12,7 @@ from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import InputError, NotFoundError
 from transplant.library import Entry, Library, Manifest
 from transplant.progress import Reporter, SilentReporter
+from transplant.ranks import current
 
 if TYPE_CHECKING:
     from transplant.activations.reader import Activations
@@ -65,12 +66,15 @@ class Work:
     arithmetic: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self, torch_dtype: Any) -> None:
-        """Takes the type by any of its names.
+        """Takes the type by any of its names; of several processes, the first one writes.
 
         Raises:
             InputError: there is none of that name.
         """
+        from transplant.workflows.shared_library import shared
+
         object.__setattr__(self, "dtype", dtype_name(self.dtype, torch_dtype))
+        object.__setattr__(self, "library", shared(self.library, current()))
 
     def load(self, name: str) -> HostedModel:
         """A backbone, or a module hosted on one, by name; see `transplant.load`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from transplant.errors import InputError
+from transplant.ranks import current
 from transplant.training.config import TrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.work import Work
@@ -106,7 +107,8 @@ def text_of_file(
             import torch
 
             owners = torch.tensor([int(acts.document[window]) for window in evaluated.windows])
-            blocks = ((evaluated.rows([n]), owners[n : n + 1]) for n in range(len(owners)))
+            turns = current().turns(len(owners))
+            blocks = ((evaluated.rows([n]), owners[n : n + 1]) for n in turns)
             return score_rows(backbone, blocks, {"raw": None, "native": correction})
 
         yield TrainText(

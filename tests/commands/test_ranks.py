@@ -1,0 +1,78 @@
+"""Two processes at one job make what one makes, to rounding."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+
+def in_two(abi, *words: str, passes: bool = True) -> dict:
+    """A verb in two processes; the one object that both print."""
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        "--no-python", str(Path(sys.executable).with_name("abi")), *words, "--json",
+    ]  # fmt: skip
+    environment = {
+        **os.environ, "ABI_REGISTRY": str(abi.root), "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.getcwd(),
+    }  # fmt: skip
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert (done.returncode == 0) == passes, done.stderr  # a launcher makes every other code a 1
+    return json.loads(done.stdout)
+
+
+def weights(abi, name: str, kind: str) -> dict[str, torch.Tensor]:
+    (file,) = abi.root.glob(f"*/*/{kind}/{name}/weights.safetensors")
+    return load_file(file)
+
+
+def close(ours: object, theirs: object) -> None:
+    assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
+
+
+def test_training_in_two_processes_is_training_in_one(abi) -> None:
+    words = (
+        "train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", abi.corpus,
+        "--steps", "6", "--d-abi", "8", "--tokens", "2000", "--window", "32",
+        "--eval-tokens", "800", "--matmul-type", "float32",
+    )  # fmt: skip
+    alone = abi(*words, "--name", "alone", "--json").json
+    both = in_two(abi, *words, "--name", "both")
+    close(both["ppl"], alone["ppl"])
+    for kind in ("module", "interface"):
+        one, two = (weights(abi, name, kind) for name in ("alone", "both"))
+        assert one.keys() == two.keys()
+        for tensor in one:
+            torch.testing.assert_close(one[tensor], two[tensor], rtol=1e-3, atol=1e-5)
+
+
+def test_a_benchmark_in_two_processes_is_the_same(trained_abi) -> None:
+    words = (
+        "nib",
+        "--anchor",
+        "tiny-gpt2",
+        "--candidate",
+        "tales@tiny-gpt2",
+        "--chunk-length",
+        "30",
+    )
+    alone, both = trained_abi(*words, "--json").json, in_two(trained_abi, *words, passes=False)
+    for name in ("top5", "top1", "js", "entropy", "positions"):
+        close(both[name], alone[name])
+
+
+def test_a_verb_that_is_not_shared_runs_in_one_process(abi, monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    ran = abi("list", "--json")
+    assert (ran.code, ran.json["found"]) == (1, "2")
+    monkeypatch.setenv("RANK", "x")
+    ran = abi("nib", "--anchor", "tiny-gpt2", "--candidate", "tiny-gpt2", "--json")
+    assert (ran.code, "RANK" in ran.json["what"]) == (1, True)
