@@ -43,6 +43,14 @@ def write_document(seed: int) -> str:
     return " ".join(sentence() for _ in range(15))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What is read of corpora is kept for this run alone, and shared by its workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    os.environ["ABI_CACHE"] = str(shared / "cache")
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     """Draws without a generator are the same in any order of the tests."""

@@ -43,8 +43,8 @@ class SilentReporter:
     @contextmanager
     def progress(self, title: str, /) -> Iterator[Progress]:  # noqa: ARG002
         """Follows a loop in silence."""
-        yield _ignore
+        yield unseen
 
 
-def _ignore(*_: object) -> None:
-    pass
+def unseen(step: int, total: int, note: str, /) -> None:
+    """Progress that nobody follows."""

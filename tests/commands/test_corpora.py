@@ -81,9 +81,9 @@ def rows_read(monkeypatch):
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
     monkeypatch.setattr("transplant.text.limits.STREAM_CHARS", REACH)
     monkeypatch.setattr("transplant.text.limits.CHARS_PER_TOKEN", 1)
-    corpus._split.cache_clear()
+    corpus._SPLIT.clear()
     yield read
-    corpus._split.cache_clear()
+    corpus._SPLIT.clear()
 
 
 def test_every_verb_reads_an_endless_data_set_to_its_bound(abi, tmp_path, rows_read):

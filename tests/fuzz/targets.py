@@ -205,7 +205,7 @@ def at_most(seconds: int) -> Iterator[list[int]]:
 
 
 def _here(scene: Scene, words: tuple[str, ...]) -> tuple[int, str, str]:
-    corpus._split.cache_clear()  # by file name: the last input would be read again in its place
+    corpus._SPLIT.clear()  # by file name: the last input would be read again in its place
     ran = scene(*words)
     said = ran.err if ran.raised is None else f"Traceback: {ran.raised}"
     return ran.code, "" if ran.json is None else json.dumps(ran.json), said

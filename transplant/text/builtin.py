@@ -9,10 +9,15 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import sys
 import sysconfig
+import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+from transplant.progress import Progress, unseen
+from transplant.text.cache import YOUNG_S, code_version, digest_of
 
 MIN_DOCSTRING = 80  # characters: shorter ones are labels, not sentences
 MIN_DOCUMENT = 400  # characters: enough for one pairing excerpt
@@ -24,10 +29,10 @@ LATER = frozenset({"certifi", "charset_normalizer", "gguf", "requests", "urllib3
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
-def prose() -> Iterator[tuple[str, str]]:
+def prose(progress: Progress = unseen) -> Iterator[tuple[str, str]]:
     """Yields (path, text): the distinct docstrings of each installed module, joined."""
     seen: set[int] = set()
-    for name, tree, _ in _parsed(Path(sysconfig.get_paths()["purelib"]), SKIPPED):
+    for name, tree, _ in _parsed(*_place("prose"), progress):
         parts = []
         for node in ast.walk(tree):
             text = ast.get_docstring(node) if isinstance(node, WITH_DOCSTRING) else None
@@ -39,13 +44,13 @@ def prose() -> Iterator[tuple[str, str]]:
             yield name, document
 
 
-def prose2() -> Iterator[tuple[str, str]]:
+def prose2(progress: Progress = unseen) -> Iterator[tuple[str, str]]:
     """Yields (path, text): the distinct blocks of comments of each installed module, joined.
 
     What stands before the first statement is left out: a licence, nearly always.
     """
     seen: set[int] = set()
-    for name, tree, source in _parsed(Path(sysconfig.get_paths()["purelib"]), SKIPPED):
+    for name, tree, source in _parsed(*_place("prose2"), progress):
         if not tree.body:
             continue
         parts = []
@@ -58,30 +63,75 @@ def prose2() -> Iterator[tuple[str, str]]:
             yield name, document
 
 
-def python() -> Iterator[tuple[str, str]]:
+def python(progress: Progress = unseen) -> Iterator[tuple[str, str]]:
     """Yields (path, text): each module of the standard library with its docstrings cut out."""
-    for name, tree, source in _parsed(Path(sysconfig.get_paths()["stdlib"]), SKIPPED | GENERATED):
+    for name, tree, source in _parsed(*_place("python"), progress):
         document = _without_docstrings(tree, source)
         if len(document) >= MIN_DOCUMENT:
             yield name, document
 
 
-BUILTIN: dict[str, Callable[[], Iterator[tuple[str, str]]]] = {
+BUILTIN: dict[str, Callable[[Progress], Iterator[tuple[str, str]]]] = {
     "prose": prose,
     "prose2": prose2,
     "python": python,
 }
 
 
-def _parsed(root: Path, skipped: frozenset[str]) -> Iterator[tuple[str, ast.Module, str]]:
-    """Parses the modules under `root`, in the order of the hashes of their relative paths."""
+def installed_state(name: str) -> str | None:
+    """One hash of what a built-in corpus would be read from now, and of the code that reads it.
+
+    It covers the path, the size, the times of modification and of change and the inode of every
+    module. None where a module changed less than `YOUNG_S` seconds ago: a further change might have
+    the same time.
+    """
+    root, skipped = _place(name)
+    code = code_version("builtin.py", versions=(sys.version,))
+    if code is None:
+        return None
+    parts, latest = [code, str(root)], 0
+    for path in _modules(root, skipped):
+        try:
+            stat = (root / path).stat()
+        except OSError:  # a link that leads nowhere
+            parts.append(f"{path}\0")
+            continue
+        latest = max(latest, stat.st_mtime_ns, stat.st_ctime_ns)
+        facts = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+        parts.append(f"{path}\0{facts}")
+    return None if time.time_ns() - latest < YOUNG_S * 1e9 else digest_of(parts)
+
+
+def place_of(name: str) -> Path:
+    """The folder that a built-in corpus is read from."""
+    return _place(name)[0]
+
+
+def _place(name: str) -> tuple[Path, frozenset[str]]:
+    """The folder, and the names that are passed over in it."""
+    if name == "python":
+        return Path(sysconfig.get_paths()["stdlib"]), SKIPPED | GENERATED
+    return Path(sysconfig.get_paths()["purelib"]), SKIPPED
+
+
+def _modules(root: Path, skipped: frozenset[str]) -> list[Path]:
+    """The relative paths of the modules under `root`, in the order of their hashes."""
     names = [path.relative_to(root) for path in root.rglob("*.py")]
     names = [
         name
         for name in names
         if not skipped.intersection(name.parts) and name.parts[0] not in LATER
     ]
-    for name in sorted(names, key=lambda name: hashlib.sha256(str(name).encode()).digest()):
+    return sorted(names, key=lambda name: hashlib.sha256(str(name).encode()).digest())
+
+
+def _parsed(
+    root: Path, skipped: frozenset[str], progress: Progress
+) -> Iterator[tuple[str, ast.Module, str]]:
+    """Parses the modules under `root`, in the order of the hashes of their relative paths."""
+    names = _modules(root, skipped)
+    for number, name in enumerate(names):
+        progress(number, len(names), "")
         try:
             source = (root / name).read_text(encoding="utf-8")
             with warnings.catch_warnings():  # other people's invalid escapes are not our news

@@ -6,12 +6,16 @@ import re
 import zlib
 from collections.abc import Sequence
 
+from transplant.progress import Progress, unseen
+
 SIMILARITY = 0.7  # estimated Jaccard similarity of word 5-grams from which two texts are twins
 SHINGLE = 5  # words
 PERMUTATIONS = 64
 
 
-def drop_near_duplicates(texts: Sequence[str], similarity: float = SIMILARITY) -> list[int]:
+def drop_near_duplicates(
+    texts: Sequence[str], similarity: float = SIMILARITY, progress: Progress = unseen
+) -> list[int]:
     """Returns the indices to keep: the first of every group of near-duplicates.
 
     MinHash over word 5-grams with locality-sensitive hashing (Broder 1997), from `datasketch`.
@@ -23,6 +27,7 @@ def drop_near_duplicates(texts: Sequence[str], similarity: float = SIMILARITY) -
     empty = MinHash(num_perm=PERMUTATIONS, hashfunc=_crc32)
     kept = []
     for number, text in enumerate(texts):
+        progress(number, len(texts), "")
         signature = empty.copy()
         signature.update_batch(_shingles(text))
         if not index.query(signature):

@@ -11,16 +11,18 @@ from pathlib import Path
 
 from transplant.errors import CorpusError, InputError, foreign
 from transplant.files.plain import expand
+from transplant.progress import Progress, Reporter, SilentReporter
 from transplant.text import builtin, limits
-from transplant.text.dedup import drop_near_duplicates
 from transplant.text.files import UNDERSTOOD, check_file, list_files, read_file
 from transplant.text.hub import from_datasets
+from transplant.text.kept import KeptCorpus, distinct
 from transplant.text.rows import TEXT_COLUMNS, Row
 
 __all__ = ["TEXT_COLUMNS", "Corpus", "Document", "read_corpus", "read_documents"]
 
 SOURCES_HINT = f"a folder, a file ({UNDERSTOOD}), a `datasets` id, `prose`, `prose2` or `python`"
 LEAVE_OUT = "`skip_bad` leaves it out"
+ROWS_A_REPORT = 100
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,11 @@ class _Source:
 
     name: str
     skip_bad: bool
+    progress: Progress
     skipped: list[str] = field(default_factory=list)
     is_stream: bool = False
+    size: int = 0
+    """Bytes of a file that holds many rows."""
 
     def leave_out(self, error: CorpusError) -> None:
         """Notes a file or row that is left out, or refuses it."""
@@ -83,8 +88,12 @@ def read_corpus(
     max_chars: int | None = None,
     stream_chars: int | None = None,
     skip_bad: bool = False,
+    reporter: Reporter | None = None,
 ) -> Corpus:
     """Reads a corpus and drops its near-duplicates.
+
+    What was read of a built-in corpus is kept, as `transplant.text.cache` tells; the documents are
+    the same with and without.
 
     A data set, which may have no end, and files of more than `WHOLE_BYTES` are streams: no more of
     them is read than budgets need. They are read from their beginning and not shuffled, so that a
@@ -104,6 +113,7 @@ def read_corpus(
             for the default ones.
         skip_bad: leave out files of a folder, and rows of a file or a data set, that cannot be
             read; else the first one is refused by name.
+        reporter: is told how far it is read.
 
     Raises:
         CorpusError: nothing there, something that cannot be read, or no text left.
@@ -111,18 +121,39 @@ def read_corpus(
     """
     if max_chars is not None and max_chars <= 0:
         raise InputError("max_chars must be positive", found=max_chars)
-    reading = _Source(source, skip_bad)
-    with foreign(f"cannot read corpus {source!r}", CorpusError):
-        reach = stream_chars or limits.STREAM_CHARS
-        taken, stopped = _take(reading, max_chars, reach)
+    reporter = reporter or SilentReporter()
+    reach = stream_chars or limits.STREAM_CHARS
+    with (
+        foreign(f"cannot read corpus {source!r}", CorpusError),
+        reporter.progress(f"reading {source}") as progress,
+    ):
+        reading = _Source(source, skip_bad, progress)
+        if source in builtin.BUILTIN:
+            taken, stopped = _take_builtin(reading, max_chars, reporter), False
+        else:
+            taken, stopped = _take(reading, max_chars, reach)
     if not taken:
         raise CorpusError(
             f"corpus {source!r} is empty", hint=f"give {SOURCES_HINT}",
             found=f"{len(reading.skipped)} that cannot be read" if reading.skipped else None,
         )  # fmt: skip
-    kept = drop_near_duplicates([document.text for document in taken])
-    documents = [taken[index] for index in kept]
+    with reporter.progress(f"comparing the documents of {source}") as progress:
+        texts, digests = [d.text for d in taken], [d.digest for d in taken]
+        documents = [taken[n] for n in distinct(texts, digests, reporter.note, progress)]
     return Corpus(documents, tuple(reading.skipped), reach if stopped else None)
+
+
+def _take_builtin(reading: _Source, max_chars: int | None, reporter: Reporter) -> list[Document]:
+    """The documents of a built-in corpus: as they are kept, or read and then kept."""
+    kept = KeptCorpus.find(reading.name, reporter.note)
+    rows = kept.recall(max_chars) if kept is not None else None
+    if rows is not None:
+        return [Document(*row) for row in rows]
+    taken, _ = _take(reading, max_chars, 0)
+    if kept is not None:
+        whole = max_chars is None or sum(len(document.text) for document in taken) < max_chars
+        kept.keep([(document.text, document.source) for document in taken], whole=whole)
+    return taken
 
 
 def _take(reading: _Source, max_chars: int | None, reach: int) -> tuple[list[Document], bool]:
@@ -130,6 +161,9 @@ def _take(reading: _Source, max_chars: int | None, reach: int) -> tuple[list[Doc
     taken: list[Document] = []
     total = 0
     for number, row in enumerate(_iterate(reading), start=1):
+        if number % ROWS_A_REPORT == 0 and (reading.is_stream or reading.size):
+            goal = reach if reading.is_stream else reading.size
+            reading.progress(min(total, goal), goal, f"{len(taken):,} documents")
         if isinstance(row, CorpusError):
             reading.leave_out(row)
         elif row[0].strip():
@@ -145,7 +179,7 @@ def _take(reading: _Source, max_chars: int | None, reach: int) -> tuple[list[Doc
 def _iterate(reading: _Source) -> Iterator[Row]:
     source = reading.name
     if source in builtin.BUILTIN:
-        for name, text in builtin.BUILTIN[source]():
+        for name, text in builtin.BUILTIN[source](reading.progress):
             yield text, name
         return
     try:
@@ -157,7 +191,8 @@ def _iterate(reading: _Source) -> Iterator[Row]:
     if path.is_dir():
         yield from _from_folder(path, reading)
     elif os.path.lexists(path):
-        reading.is_stream = check_file(path) > limits.WHOLE_BYTES
+        reading.size = check_file(path)
+        reading.is_stream = reading.size > limits.WHOLE_BYTES
         with foreign(f"{path} cannot be read", CorpusError):
             yield from read_file(path)
     elif source.count("/") <= 1 and not path.suffix and not source.startswith((".", "~", "/")):
@@ -176,7 +211,8 @@ def _from_folder(folder: Path, reading: _Source) -> Iterator[Row]:
         except CorpusError as error:
             reading.leave_out(error)
     reading.is_stream = sum(sizes.values()) > limits.WHOLE_BYTES
-    for path, size in sizes.items():
+    for number, (path, size) in enumerate(sizes.items()):
+        reading.progress(number, len(sizes), "")
         yield from _from_file_of_folder(path, size, reading)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
@@ -31,7 +30,7 @@ def read_splits(
     _refuse_donor(source)
     work.reporter.note(f"reading {source}")
     reach = _at_least_as_before(work, source, stream_chars)
-    corpus, splits = _split(source, max_chars, reach, work.skip_bad)
+    corpus, splits = _split(work, source, max_chars, reach)
     _note(work, source, corpus)
     return splits
 
@@ -43,7 +42,7 @@ def read_documents_of(
     _refuse_donor(source)
     work.reporter.note(f"reading {source}")
     reach = _at_least_as_before(work, source, stream_chars)
-    corpus = _read(source, max_chars, reach, work.skip_bad)
+    corpus = _read(work, source, max_chars, reach)
     _note(work, source, corpus)
     return corpus.documents
 
@@ -103,20 +102,33 @@ def _refuse_donor(source: str) -> None:
         )
 
 
-@lru_cache(maxsize=4)
+_SPLIT: dict[tuple[str, int | None, int | None, bool], tuple[Corpus, Splits]] = {}
+"""What this process has read last."""
+MOST_SPLIT = 4
+
+
 def _split(
-    source: str, max_chars: int | None, stream_chars: int | None, skip_bad: bool
+    work: Work, source: str, max_chars: int | None, stream_chars: int | None
 ) -> tuple[Corpus, Splits]:
     from transplant.text.splits import split_documents
 
-    corpus = _read(source, max_chars, stream_chars, skip_bad)
-    return corpus, split_documents(corpus.documents)
+    key = (source, max_chars, stream_chars, work.skip_bad)
+    if key not in _SPLIT:
+        corpus = _read(work, source, max_chars, stream_chars)
+        found = corpus, split_documents(corpus.documents)
+        while len(_SPLIT) >= MOST_SPLIT:
+            del _SPLIT[next(iter(_SPLIT))]
+        _SPLIT[key] = found
+    return _SPLIT[key]
 
 
-def _read(source: str, max_chars: int | None, stream_chars: int | None, skip_bad: bool) -> Corpus:
+def _read(work: Work, source: str, max_chars: int | None, stream_chars: int | None) -> Corpus:
     from transplant.text.documents import read_corpus
 
-    return read_corpus(source, max_chars=max_chars, stream_chars=stream_chars, skip_bad=skip_bad)
+    return read_corpus(
+        source, max_chars=max_chars, stream_chars=stream_chars, skip_bad=work.skip_bad,
+        reporter=work.reporter,
+    )  # fmt: skip
 
 
 def windows_of(
