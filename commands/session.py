@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,14 +152,30 @@ class Session(Workspace):
                 expected="an artifact of its own",
                 hint=f"abi show {backbone}, or abi rm {backbone} with all that is inside",
             )
+        kinds = ("module", *OTHER_KINDS) if kind is None else (kind,)
+        try:
+            return self._held_of(kinds, module, backbone, d_abi)
+        except NotFoundError:
+            if lost is None and self.recognise(backbone):
+                return self._held_of(kinds, module, backbone, d_abi)
+            if lost is not None:
+                raise lost from None
+            raise
+
+    def _held_of(
+        self, kinds: Sequence[str], name: str, backbone: str, d_abi: int | None
+    ) -> Entry | Broken:
+        """What a backbone has of that name, of the first kind that has one."""
+        from transplant.errors import NotFoundError
+
         missing = None
-        for each in (kind,) if kind is not None else ("module", *OTHER_KINDS):
+        for kind in kinds:
             try:
-                return self.registry.held(each, module, backbone, d_abi)
+                return self.registry.held(kind, name, backbone, d_abi)
             except NotFoundError as error:
                 missing = missing or error
         assert missing is not None
-        raise lost or missing
+        raise missing
 
 
 def open_session(

@@ -1,4 +1,9 @@
-"""Finding artifacts: every entry under the folders of a registry, or the one of a name."""
+"""Finding artifacts: every entry under the folders of a registry, or the one of a name.
+
+An artifact belongs to the weights that it was made for, not to what they were called: where a
+backbone's fingerprints are known (`same`), what was made for them under another name or path is
+found, too, and what stands under its name but was made for other weights is passed over.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from registry.entry import MANIFEST, Broken, Entry, is_place, name_at, read_entry
@@ -14,15 +20,19 @@ from registry.manifest import KINDS
 from registry.names import HostedName, backbone_key, check_name
 from registry.staging import final_of
 from transplant.errors import ArtifactError, InputError, NotFoundError, StorageError
+from transplant.files.remembered import HASH
+from transplant.library import Fingerprints, difference
 
 Base = tuple[Path, bool]
 """A root, and whether it ships with the package."""
 
 
 def scan(
-    bases: Sequence[Base], backbone: str | None = None
+    bases: Sequence[Base], backbone: str | None = None, same: Fingerprints | None = None
 ) -> Iterator[Entry | ArtifactError | StorageError]:
     """Every artifact, or the error that reading it gave; an earlier base hides a later one."""
+    if backbone is not None and same is not None:
+        yield from elsewhere(bases, backbone, same)
     key = "*" if backbone is None else backbone_key(backbone)
     seen: set[Path] = set()
     for base, shipped in bases:
@@ -36,9 +46,40 @@ def scan(
                 yield error
 
 
+def elsewhere(
+    bases: Sequence[Base], backbone: str, same: Fingerprints,
+    kind: str = "*", name: str = "*", d_abi: int | None = None,
+) -> Iterator[Entry]:  # fmt: skip
+    """What was made for these weights under another name of them; damaged ones are passed over."""
+    own, space = backbone_key(backbone), "d*" if d_abi is None else f"d{d_abi}"
+    seen: set[Path] = set()
+    for base, shipped in bases:
+        found = glob.glob(f"*/{space}/{kind}/{name}/{MANIFEST}", root_dir=base)
+        for place in sorted({Path(text).parent for text in found} - seen):
+            if place.parts[0] == own or not is_place(place):
+                continue
+            seen.add(place)
+            with suppress(ArtifactError, StorageError):
+                entry = read_entry(base, place, shipped=shipped)
+                if fits(entry, same):
+                    yield entry
+
+
+def fits(entry: Entry, same: Fingerprints) -> bool:
+    """Whether an artifact was made for a backbone of these fingerprints."""
+    return difference(entry.manifest.backbone, same) is None
+
+
+def belongs_elsewhere(entry: Entry, same: Fingerprints) -> bool:
+    """Whether an artifact was made for a backbone that is known to be another one."""
+    known = HASH.fullmatch(entry.manifest.backbone.weights_sha256)
+    return known is not None and not fits(entry, same)
+
+
 def choices(
-    bases: Sequence[Base], kind: str, backbone: str | None, name: str | None
-) -> Iterator[Entry]:
+    bases: Sequence[Base], kind: str, backbone: str | None, name: str | None,
+    same: Fingerprints | None = None,
+) -> Iterator[Entry]:  # fmt: skip
     """Every artifact that one may be chosen from.
 
     Raises:
@@ -51,14 +92,19 @@ def choices(
             seen.add(place)
             if _kind_of(place) == kind and name in (None, place.name):
                 try:
-                    yield read_entry(base, place, shipped=shipped)
+                    entry = read_entry(base, place, shipped=shipped)
                 except NotFoundError:  # removed since it was listed
                     continue
+                if same is None or kind == "backbone" or not belongs_elsewhere(entry, same):
+                    yield entry
+    if backbone is not None and same is not None:
+        yield from elsewhere(bases, backbone, same, kind, name or "*")
 
 
 def find(
-    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
-) -> Entry:
+    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None,
+    same: Fingerprints | None = None,
+) -> Entry:  # fmt: skip
     """The one artifact of that name.
 
     Raises:
@@ -66,22 +112,63 @@ def find(
         InputError: there are several.
         CorruptError: it is there, with a broken manifest.
     """
-    found = held(bases, kind, name, backbone, d_abi)
+    found = held(bases, kind, name, backbone, d_abi, same)
     if isinstance(found, Broken):
         raise found.error
     return found
 
 
 def held(
-    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
-) -> Entry | Broken:
+    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None,
+    same: Fingerprints | None = None,
+) -> Entry | Broken:  # fmt: skip
     """The one artifact of that name, be it broken.
+
+    What stands under that very name and was made for its weights comes first, then what was made
+    for them under another name, then what stands under that name and was made for others.
 
     Raises:
         NotFoundError: there is none; the message lists the closest names.
         InputError: there are several.
     """
     check_kind(kind)
+    found = _standing(bases, kind, name, backbone, d_abi)
+    if not found and backbone is not None:
+        found = [*_beside(bases, backbone, kind, name, d_abi)]
+    if same is not None and backbone is not None:
+        fitting = [it for it in found if isinstance(it, Broken) or not belongs_elsewhere(it, same)]
+        found = fitting or [*elsewhere(bases, backbone, same, kind, name, d_abi)] or found
+    if not found:
+        raise _not_found(bases, kind, name, backbone, d_abi)
+    if len(found) > 1:
+        names = sorted(entry.hosted for entry in found)
+        alike = len({text.rpartition("/d")[0] for text in names}) == 1
+        raise InputError(
+            f"{kind} {name}@{backbone} is ambiguous",
+            expected=f"one of {', '.join(names)}",
+            hint=f"{'add /d<d_abi>' if alike else 'a full name'}, as in {names[0]}",
+        )
+    return found[0]
+
+
+def _beside(
+    bases: Sequence[Base], backbone: str, kind: str, name: str, d_abi: int | None
+) -> Iterator[Entry]:
+    """What was put beside the folder of a backbone, because other weights had that name there."""
+    key, space = backbone_key(backbone), "d*" if d_abi is None else f"d{d_abi}"
+    for base, shipped in bases:
+        pattern = f"{key}-{'[0-9a-f]' * 8}/{space}/{kind}/{name}/{MANIFEST}"
+        for text in glob.glob(pattern, root_dir=base):
+            with suppress(ArtifactError, StorageError):
+                entry = read_entry(base, Path(text).parent, shipped=shipped)
+                if backbone_key(entry.manifest.backbone.id) == key:
+                    yield entry
+
+
+def _standing(
+    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
+) -> list[Entry | Broken]:
+    """What stands under the folders of that name; a broken one counts where no other does."""
     found: dict[Path, Entry | Broken] = {}
     unfinished: dict[Path, Entry | Broken] = {}
     for base, shipped in bases:
@@ -98,17 +185,8 @@ def held(
                     path=base / place, kind=kind, hosted=name_at(place)[1], shipped=shipped,
                     error=error,
                 )  # fmt: skip
-    found = found or unfinished  # an interface without its module can be removed, not found
-    if not found:
-        raise _not_found(bases, kind, name, backbone, d_abi)
-    if len(found) > 1:
-        names = sorted(entry.hosted for entry in found.values())
-        raise InputError(
-            f"{kind} {name}@{backbone} is ambiguous",
-            expected=f"one of {', '.join(names)}",
-            hint=f"add /d<d_abi>, as in {names[0]}",
-        )
-    return next(iter(found.values()))
+    # An interface without its module can be removed, not found.
+    return [*(found or unfinished).values()]
 
 
 def check_kind(kind: str) -> None:

@@ -63,7 +63,7 @@ def backbone_key(backbone: str) -> str:
     Raises:
         InputError: neither a name, nor a hub id, nor a path.
     """
-    if _is_folder(backbone):
+    if is_folder(backbone):
         path = os.path.abspath(os.path.expanduser(backbone))
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(path)).lstrip("._-")[:80]
         return f"{base or 'folder'}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
@@ -87,7 +87,13 @@ def check_name(name: str, what: str = "name") -> str:
     return name
 
 
-def _is_folder(backbone: str) -> bool:
+def is_hub_id(backbone: str) -> bool:
+    """Whether a backbone's name is that of one on a hub: `org/model`."""
+    return backbone.count("/") == 1 and not is_folder(backbone)
+
+
+def is_folder(backbone: str) -> bool:
+    """Whether a backbone's name is a path."""
     # A single slash is a hub id unless that folder exists: from_pretrained decides the same way.
     return (
         backbone.startswith(_PATH_STARTS)

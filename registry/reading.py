@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +13,7 @@ import platformdirs
 from registry import catalog
 from registry.entry import MANIFEST, Broken, Entry, unchanged
 from registry.manifest import KINDS, BackboneRecord
-from registry.names import backbone_key, parse_hosted
+from registry.names import backbone_key, is_folder, is_hub_id, parse_hosted
 from registry.seal import check_files
 from transplant.errors import (
     ArtifactError,
@@ -21,6 +22,8 @@ from transplant.errors import (
 )
 from transplant.files import safetensors
 from transplant.files.plain import check_inside, check_plain, check_root, expand
+from transplant.files.remembered import HASH, Memory
+from transplant.library import Fingerprints, difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,6 +55,12 @@ class Reader:
     """What ships with the package: readable, never written."""
     lock_timeout_s: float = 60.0
     """How long a writer waits for another one, in seconds."""
+    met: dict[str, BackboneRecord] = field(default_factory=dict, compare=False, repr=False)
+    """What the names of backbones stood for that this process has loaded."""
+    claimed: list[tuple[tuple[str, ...], str, str, int | None]] = field(
+        default_factory=list, compare=False, repr=False
+    )
+    """Kinds, name, backbone and width of what was claimed before its backbone was loaded."""
 
     @classmethod
     def open(cls, root: Path | None = None) -> Self:
@@ -79,7 +88,7 @@ class Reader:
         """
         if kind is not None:
             catalog.check_kind(kind)
-        items = catalog.scan(self._bases(), backbone)
+        items = catalog.scan(self._bases(), backbone, self._same(backbone))
         found = [item for item in items if isinstance(item, Entry)]
         return sorted((e for e in found if kind in (None, e.manifest.kind)), key=_order)
 
@@ -99,7 +108,8 @@ class Reader:
             CorruptError, VersionError: the manifest of one of them cannot be used.
         """
         catalog.check_kind(kind)
-        return sorted(catalog.choices(self._bases(), kind, backbone, name), key=_order)
+        same = self._same(backbone)
+        return sorted(catalog.choices(self._bases(), kind, backbone, name, same), key=_order)
 
     def find(
         self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
@@ -111,7 +121,7 @@ class Reader:
             InputError: there are several: add `/d<d_abi>`.
             CorruptError: it is there, with a broken manifest.
         """
-        return catalog.find(self._bases(), kind, name, backbone, d_abi)
+        return catalog.find(self._bases(), kind, name, backbone, d_abi, self._same(backbone))
 
     def held(
         self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
@@ -121,7 +131,45 @@ class Reader:
         Raises:
             NotFoundError, InputError: as `find`.
         """
-        return catalog.held(self._bases(), kind, name, backbone, d_abi)
+        return catalog.held(self._bases(), kind, name, backbone, d_abi, self._same(backbone))
+
+    def fingerprints(self, backbone: str) -> Fingerprints | None:
+        """What a name stands for, as far as that is known without loading it.
+
+        A backbone of this registry is what its manifest says; a folder what it was when it was last
+        checked, if no file of it has changed since; anything else what it was loaded as.
+        """
+        key = backbone_key(backbone)
+        if self._backbone_folder(backbone) is not None:
+            with suppress(ArtifactError, StorageError):
+                return self.find("backbone", backbone).manifest.backbone
+            return None
+        folder = expand(backbone)
+        memory = Memory(self.checked_file, folder.resolve() if folder.is_dir() else None)
+        return memory.recall(memory.state()) or self.met.get(key)
+
+    def called(self, backbone: Fingerprints) -> list[str]:
+        """The names under which a backbone of these fingerprints is in the registry."""
+        entries = self.entries("backbone")
+        return [e.hosted for e in entries if difference(e.manifest.backbone, backbone) is None]
+
+    def _is_of(self, entry: Entry, backbone: str | None) -> bool:
+        """Whether an artifact has its name on a backbone.
+
+        It was made under that very name, or for the same weights under one that leads nowhere now.
+        """
+        known = entry.manifest.backbone.id
+        if backbone is None or backbone_key(known) == backbone_key(backbone):
+            return True
+        if is_hub_id(known) or expand(known).is_dir():
+            return False
+        return is_folder(known) or not self.holds_backbone(known)
+
+    def _same(self, backbone: str | None) -> Fingerprints | None:
+        """The fingerprints to search by; None where there are no whole ones."""
+        found = None if backbone is None else self.fingerprints(backbone)
+        whole = found is not None and HASH.fullmatch(found.weights_sha256)
+        return found if whole else None
 
     def holds_backbone(self, name: str) -> bool:
         """Whether a backbone of that name is here, damaged or not."""

@@ -140,6 +140,8 @@ class Registry(Writer):
     ) -> None:
         """Refuse, before the work, a name that cannot be stored.
 
+        What was made for the same weights under another name that leads to them does not take it.
+
         Args:
             kinds: what is to be stored; of a backbone the other arguments are None.
             name: its own name.
@@ -158,7 +160,7 @@ class Registry(Writer):
                 taken = [
                     entry.hosted
                     for entry in self.choices(kind, backbone, name)
-                    if entry.manifest.d_abi == d_abi
+                    if entry.manifest.d_abi == d_abi and self._is_of(entry, backbone)
                 ]
             if taken:
                 raise ExistsError(
@@ -209,9 +211,26 @@ class Registry(Writer):
             for place in taken:
                 claims.release(self.root, place)
             raise
+        if taken and not replace and backbone is not None:
+            self.claimed.append((tuple(kinds), name, backbone, d_abi))
+
+    def meet(self, backbone: BackboneIdentity) -> None:
+        """Note what a name stands for, now that it is loaded: what was made for it can be found.
+
+        Raises:
+            ExistsError: a name that was taken for it before that was known is one that an artifact
+                of the same weights has.
+        """
+        known = self.fingerprints(backbone.name)
+        self.met[backbone_key(backbone.name)] = BackboneRecord.of(backbone)
+        if known is None:
+            for kinds, name, host, d_abi in self.claimed:
+                if host == backbone.name:
+                    self.check_free(kinds, name, host, d_abi)
 
     def release(self) -> None:
         """Give back every name that was taken and not written."""
+        self.claimed.clear()
         claims.release_all(self.root)
 
     def checkpoint_path(

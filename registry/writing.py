@@ -6,11 +6,11 @@ import dataclasses
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry import claims, staging
+from registry import catalog, claims, staging
 from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry
 from registry.manifest import Manifest
 from registry.seal import hash_files, sealed
@@ -22,6 +22,7 @@ from transplant.errors import (
 )
 from transplant.files import safetensors
 from transplant.files.plain import check_inside, real
+from transplant.files.remembered import HASH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,13 +52,14 @@ class Writer(Reader):
         if manifest.kind == "backbone":
             raise InputError("kind", expected="no backbone", found=manifest.name)
         safetensors.check_finite(weights)
-        place = place_of(manifest)
+        place = self._place_for(manifest)
         final = self.root / place
         needed = _bytes_of(weights)
         with staging.storage_errors(self.root, needed), self._writing(final):
-            self._check_free(manifest, replace)
+            self._check_free(manifest, replace, place)
             with staging.staged(final) as folder:
                 _fill(folder, manifest, weights)
+            self._forget_claim(manifest)
             return read_entry(self.root, place, shipped=False)
 
     def write_hosted(
@@ -78,11 +80,13 @@ class Writer(Reader):
         pair = (module, interface)
         for _, weights in pair:
             safetensors.check_finite(weights)
-        last, first = (self.root / place_of(manifest) for manifest, _ in pair)
+        place = self._place_for(module[0])
+        beside_it = place.parent.with_name("interface") / place.name  # of the same backbone's
+        last, first = self.root / place, self.root / beside_it
         needed = sum(_bytes_of(weights) for _, weights in pair)
         with staging.storage_errors(self.root, needed), self._writing(last, first):
-            for manifest, _ in pair:
-                self._check_free(manifest, replace)
+            self._check_free(module[0], replace, place)
+            self._check_free(interface[0], replace, beside_it)
             try:
                 with staging.staged(last) as folder:
                     sha256 = _fill(folder, *module)
@@ -94,7 +98,8 @@ class Writer(Reader):
                 if not os.path.lexists(last):  # the disk refused, or Ctrl-C
                     staging.clear(first)
                 staging.settle_all(first.parent, self._old_stands)
-            return read_entry(self.root, place_of(module[0]), shipped=False)
+            self._forget_claim(module[0], interface[0])
+            return read_entry(self.root, place, shipped=False)
 
     def write_backbone(self, manifest: Manifest, source: Path) -> Entry:
         """Store a copy of a `save_pretrained` folder; the manifest comes last and makes it real.
@@ -116,7 +121,7 @@ class Writer(Reader):
         final = self.root / place
         needed = sum(f.stat().st_size for f in files)
         with staging.storage_errors(self.root, needed), self._writing(final):
-            self._check_free(manifest, replace=False)
+            self._check_free(manifest, False, place)
             with staging.merged(final, last=MANIFEST) as folder:
                 for file in files:
                     shutil.copyfile(file, folder / file.name)
@@ -184,19 +189,46 @@ class Writer(Reader):
                 hint="`registry`, another folder",
             )
 
-    def _check_free(self, manifest: Manifest, replace: bool) -> None:
-        file = place_of(manifest) / MANIFEST
+    def _place_for(self, manifest: Manifest) -> Path:
+        """Where an artifact goes: to its own folder, or to where its weights' own has that name.
+
+        Where its folder has one of that name that was made for other weights, it goes beside it.
+        """
+        place, same = place_of(manifest), manifest.backbone
+        if not HASH.fullmatch(same.weights_sha256):
+            return place
+        with suppress(TransplantError):
+            here = read_entry(self.root, place, shipped=False)
+            if not catalog.belongs_elsewhere(here, same):
+                return place
+            place = Path(f"{place.parts[0]}-{same.weights_sha256[:8]}", *place.parts[1:])
+        for entry in catalog.elsewhere(
+            [(self.root, False)], same.id, same, manifest.kind, manifest.name, manifest.d_abi or 0
+        ):
+            if self._is_of(entry, same.id):
+                return staging.final_of(entry.path).relative_to(self.root)
+        return place
+
+    def _forget_claim(self, *manifests: Manifest) -> None:
+        """Give back the names of what is stored, wherever it went."""
+        for manifest in manifests:
+            claims.release(self.root, place_of(manifest))
+        gone = {(it.name, it.backbone.id) for it in manifests}
+        self.claimed[:] = [each for each in self.claimed if each[1:3] not in gone]
+
+    def _check_free(self, manifest: Manifest, replace: bool, place: Path) -> None:
+        file = place / MANIFEST
         what = f"{manifest.kind} {manifest.hosted}"
         if (self.reference / file).exists():
             raise ExistsError(f"{what} ships with abi", hint="another name")
-        if (self.root / file).exists() and not replace and not self._is_unfinished(manifest):
+        if (self.root / file).exists() and not replace and not self._is_unfinished(place):
             hint = f"`rm({manifest.hosted!r})`, or another name"
             raise ExistsError(f"{what} is already in {self.root}", hint=hint)
 
-    def _is_unfinished(self, manifest: Manifest) -> bool:
+    def _is_unfinished(self, place: Path) -> bool:
         """Whether a killed run left an interface there without its module."""
         try:
-            read_entry(self.root, place_of(manifest), shipped=False)
+            read_entry(self.root, place, shipped=False)
         except NotFoundError:
             return True
         except TransplantError:

@@ -30,6 +30,18 @@ class Fingerprints(Protocol):
         ...
 
 
+def difference(held: Fingerprints, found: Fingerprints) -> tuple[str, str, str] | None:
+    """What makes two backbones different: the part, and its two fingerprints; None where nothing.
+
+    A configuration that one of them does not record is not compared.
+    """
+    for part in ("weights", "tokenizer", "config"):
+        ours, theirs = (getattr(side, f"{part}_sha256") for side in (held, found))
+        if ours != theirs and None not in (ours, theirs):
+            return {"config": "configuration"}.get(part, part), str(ours), str(theirs)
+    return None
+
+
 class StoredArtifact(Protocol):
     """One artifact as a library gives it out: verified tensors and what reading them takes."""
 
@@ -247,6 +259,18 @@ class Library(Protocol):
 
     def backbone_record(self, name: str) -> Fingerprints | None:
         """What a backbone it holds must be."""
+        ...
+
+    def meet(self, backbone: BackboneIdentity) -> None:
+        """Notes what a name stands for: artifacts are found by the weights they were made for."""
+        ...
+
+    def fingerprints(self, backbone: str) -> Fingerprints | None:
+        """What a name stands for, as far as that is known without loading it."""
+        ...
+
+    def called(self, backbone: Fingerprints) -> Sequence[str]:
+        """The names of the backbones it holds that have these fingerprints."""
         ...
 
     def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None) -> StoredArtifact:

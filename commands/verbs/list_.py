@@ -12,6 +12,7 @@ import typer
 from commands.output import table
 from commands.session import Session
 from registry.manifest import KINDS
+from transplant.library import difference
 
 
 def list_(
@@ -21,7 +22,11 @@ def list_(
 ) -> None:
     """List what the registry holds."""
     rows = []
-    for entry in session.registry.entries(kind, backbone):
+    if backbone is not None:
+        session.recognise(backbone)
+    entries = session.registry.entries(kind, backbone)
+    held = [each.manifest for each in session.registry.entries("backbone")]
+    for entry in entries:
         manifest = entry.manifest
         rows.append(
             {
@@ -32,11 +37,18 @@ def list_(
                 "path": str(entry.path),
                 "domain": manifest.domain,
                 "shipped": entry.shipped,
+                "also_on": [
+                    other.name
+                    for other in held
+                    if other.name != manifest.backbone.id
+                    and difference(other.backbone, manifest.backbone) is None
+                ],
             }
         )
     for problem in session.registry.problems(backbone):
         session.out.warn(" ".join(str(problem).split()))
     shown = table(f"registry {session.registry.root}", "name", "kind", "backbone", "d_abi")
     for row in rows:
-        shown.add_row(*(str(row[k] if row[k] is not None else "") for k in list(row)[:4]))
+        on = " = ".join([row["backbone"], *row["also_on"]])  # other names of the same weights
+        shown.add_row(row["name"], row["kind"], on, str(row["d_abi"] or ""))
     session.out.result(rows, shown)

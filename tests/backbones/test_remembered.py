@@ -10,9 +10,10 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from tests.tiny import tiny_model
-from transplant.backbones import load, remembered
+from transplant.backbones import load
 from transplant.backbones.load import load_backbone
 from transplant.errors import BackboneError, NumericalError
+from transplant.files import remembered
 
 
 @pytest.fixture
@@ -84,6 +85,13 @@ def test_a_copy_is_another_folder(folder, tmp_path, hashed):
     load_backbone(folder, remembered=memory)
     load_backbone(shutil.copytree(folder, tmp_path / "copy"), remembered=memory)
     assert len(hashed) == 2
+
+
+def test_a_folder_that_was_renamed_is_the_same(folder, tmp_path, hashed):
+    memory = tmp_path / "checked.json"
+    load_backbone(folder, remembered=memory)
+    load_backbone(folder.rename(tmp_path / "renamed"), remembered=memory)
+    assert len(hashed) == 1
 
 
 def test_files_that_changed_just_now_are_not_remembered(folder, tmp_path, hashed, monkeypatch):

@@ -25,7 +25,7 @@ import transformers as hf
 import transplant
 from registry.store import REFERENCE, Registry
 from transplant.backbones import load as loading
-from transplant.backbones.remembered import Checked
+from transplant.files.remembered import Checked
 
 MODULE = "python-shipped@ref-gpt2"
 LLAMA = {

@@ -10,19 +10,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from transplant.library import Fingerprints
-
-
-def difference(held: Fingerprints, found: Fingerprints) -> tuple[str, str, str] | None:
-    """What makes two backbones different: the part, and its two fingerprints; None where nothing.
-
-    A configuration that one of them does not record is not compared.
-    """
-    for part in ("weights", "tokenizer", "config"):
-        ours, theirs = (getattr(side, f"{part}_sha256") for side in (held, found))
-        if ours != theirs and None not in (ours, theirs):
-            return {"config": "configuration"}.get(part, part), str(ours), str(theirs)
-    return None
+from transplant.library import difference as difference  # of two backbones, by these
 
 
 def tensors_sha256(tensors: Iterable[tuple[str, str, tuple[int, ...], str]]) -> str:

@@ -22,12 +22,12 @@ from transplant.backbones.core import CoreBackbone
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
 from transplant.backbones.folder import check_folder, check_sizes
-from transplant.backbones.remembered import Checked, Memory
 from transplant.backbones.view import Backbone
 from transplant.backbones.whole import check_finite, check_fits, load_whole, quiet
 from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import BackboneError, InputError, foreign
 from transplant.files.plain import expand
+from transplant.files.remembered import Checked, Memory
 from transplant.text.windows import Window
 
 CAUSAL_FAMILIES = (
@@ -69,7 +69,7 @@ def load_backbone(
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         trust_remote_code: run code that comes with the weights. Off unless asked for by name.
         remembered: a file that keeps what was checked, so that a folder that is as it was is not
-            checked again (`transplant.backbones.remembered` says how); None checks always.
+            checked again (`transplant.files.remembered` says how); None checks always.
 
     Raises:
         BackboneError: nothing there, files that cannot be read, weights that are missing or do not

@@ -69,6 +69,7 @@ def load(
     promised = library.backbone_record(backbone_name)
     if promised is not None:
         check_promised(promised, backbone)
+    library.meet(backbone)
     return host(backbone, module, library, d_abi)
 
 

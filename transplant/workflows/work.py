@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import InputError, NotFoundError
+from transplant.files.plain import expand
 from transplant.library import Entry, Library, Manifest
 from transplant.progress import Reporter, SilentReporter
 from transplant.ranks import current
@@ -116,6 +117,17 @@ class Work:
             raise InputError(f"{name} is a hosted module", expected="a backbone's name")
         return hosted.backbone
 
+    def recognise(self, backbone: str) -> bool:
+        """Loads a folder of unknown weights: what was made for them under another name is found.
+
+        Returns:
+            Whether it did: not where there is no such folder, or where they are known already.
+        """
+        if not expand(backbone).is_dir() or self.library.fingerprints(backbone) is not None:
+            return False
+        self.backbone(backbone)
+        return True
+
     def find(self, name: str, kind: str | None = None) -> Entry:
         """The artifact of a name: a backbone, or the module (or another kind) hosted on one.
 
@@ -134,21 +146,26 @@ class Work:
                 expected="an artifact of its own",
                 hint=f"`show({backbone!r})`, or `rm({backbone!r})` with all that is inside",
             )
-        if kind is not None:
-            return self.library.find(kind, module, backbone, d_abi)
-        return self._find_hosted(module, backbone, d_abi)
-
-    def _find_hosted(self, name: str, backbone: str, d_abi: int | None) -> Entry:
-        """The artifact of a name that belongs to a backbone, of the first kind that has one."""
+        kinds = ("module", *OTHER_KINDS) if kind is None else (kind,)
         try:
-            return self.library.find("module", name, backbone, d_abi)
+            return self._find_hosted(kinds, module, backbone, d_abi)
         except NotFoundError:
-            for kind in OTHER_KINDS:
-                try:
-                    return self.library.find(kind, name, backbone, d_abi)
-                except NotFoundError:
-                    continue
-            raise
+            if not self.recognise(backbone):
+                raise
+            return self._find_hosted(kinds, module, backbone, d_abi)
+
+    def _find_hosted(
+        self, kinds: Sequence[str], name: str, backbone: str, d_abi: int | None
+    ) -> Entry:
+        """The artifact of a name that belongs to a backbone, of the first kind that has one."""
+        missing = None
+        for kind in kinds:
+            try:
+                return self.library.find(kind, name, backbone, d_abi)
+            except NotFoundError as error:
+                missing = missing or error
+        assert missing is not None
+        raise missing
 
     def module_manifest(self, name: str) -> Manifest:
         """The manifest of a hosted module: one inside a core, or an artifact of its own."""

@@ -1,9 +1,10 @@
 """Fingerprints of folders that were checked before, so that a load need not read every byte twice.
 
-A folder is known again by its path and by the size, the times of modification and of change (both
-in nanoseconds) and the inode of every file in it, links followed; by the versions that read it,
-too. Where all of them are as they were, its weights were hashed, found finite and whole, and tried
-on a few tokens: none of this is done again. Where one differs, all of it is.
+A folder is known again by the size, the times of modification and of change (both in nanoseconds)
+and the inode of every file in it, links followed; by the versions that read it, too. A folder that
+was moved within its disk has all of them, and is known under its new path. Where all of them are as
+they were, its weights were hashed, found finite and whole, and tried on a few tokens: none of this
+is done again. Where one differs, all of it is.
 
 They are kept in one file, which the registry names (`.checked.json` in its root, beside the
 artifacts); where no file is named, or it cannot be read or written, every load checks again.
@@ -71,15 +72,14 @@ class Memory:
 
     def recall(self, state: dict[str, Any] | None) -> Checked | None:
         """The fingerprints of the folder in that state; None where it was not checked in it."""
-        held = self._read().get(str(self.folder)) if state is not None else None
-        if not isinstance(held, dict) or held.get("state") != state:
+        if state is None:
             return None
-        try:
-            found = Checked(**held["checked"])
-        except (KeyError, TypeError):
-            return None
-        sound = all(isinstance(it, str) and HASH.fullmatch(it) for it in asdict(found).values())
-        return found if sound else None
+        records = self._read()
+        held = records.pop(str(self.folder), None)
+        for record in (held, *records.values()):  # a folder that was renamed has the same files
+            if isinstance(record, dict) and record.get("state") == state:
+                return _sound(record.get("checked"))
+        return None
 
     def keep(self, state: dict[str, Any] | None, checked: Checked) -> None:
         """Keeps the fingerprints of a folder, if it still is in the state that was read."""
@@ -105,6 +105,16 @@ class Memory:
         except (OSError, ValueError, RecursionError):
             return {}
         return held if isinstance(held, dict) else {}
+
+
+def _sound(checked: Any) -> Checked | None:
+    """Fingerprints as they were kept; None where they are none."""
+    try:
+        found = Checked(**checked)
+    except TypeError:
+        return None
+    sound = all(isinstance(it, str) and HASH.fullmatch(it) for it in asdict(found).values())
+    return found if sound else None
 
 
 @functools.cache  # a metadata file is read for each
