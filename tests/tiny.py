@@ -23,6 +23,20 @@ _LLAMA_LIKE = {
     "max_position_embeddings": CONTEXT,
 }
 _GEMMA_LIKE = {**_LLAMA_LIKE, "head_dim": 8}
+_LLAMA3_ROPE = {
+    "rope_type": "llama3", "rope_theta": 100.0, "factor": 8.0, "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0, "original_max_position_embeddings": 32,
+}  # fmt: skip
+# As Gemma 3: a sliding window in some layers, whose rotary positions have frequencies of their own.
+_GEMMA3 = {
+    **_GEMMA_LIKE, "sliding_window": 16, "layer_types": ["sliding_attention", "full_attention"],
+    "rope_parameters": {
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "linear", "rope_theta": 1e4, "factor": 4.0},
+    },
+}  # fmt: skip
+_SMOLLM3 = {**_LLAMA_LIKE, "no_rope_layers": [1, 0]}
+_EXPERTS = {**_GEMMA_LIKE, "num_experts_per_tok": 2}
 _GPT2 = {"n_embd": WIDTH, "n_layer": LAYERS, "n_head": HEADS, "n_positions": CONTEXT}
 _NEOX = {**_LLAMA_LIKE, "num_key_value_heads": None}
 _OPT = {
@@ -39,6 +53,16 @@ _CAKE |= {"d_abi": 16, "domain_modules": {"tales": {"form": "full"}}}
 _OPT_PLAIN = {**_OPT, "word_embed_proj_dim": WIDTH, "do_layer_norm_before": True}
 _T5 = {"d_model": WIDTH, "d_kv": 8, "num_heads": HEADS, "d_ff": 48, "num_layers": LAYERS}
 
+
+def _with_eyes(**options: Any) -> hf.Gemma3Config:
+    """Gemma 3 as it is from 4B on: the language model beside one that sees."""
+    sees = {
+        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "image_size": 16,
+        "num_attention_heads": 2, "patch_size": 8,
+    }  # fmt: skip
+    return hf.Gemma3Config(text_config=options, vision_config=sees, mm_tokens_per_image=4)
+
+
 FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "gpt2": (hf.GPT2Config, hf.GPT2LMHeadModel, _GPT2),
     "gpt_neox": (hf.GPTNeoXConfig, hf.GPTNeoXForCausalLM, _NEOX),
@@ -48,6 +72,26 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "qwen3": (hf.Qwen3Config, hf.Qwen3ForCausalLM, _GEMMA_LIKE),
     "gemma": (hf.GemmaConfig, hf.GemmaForCausalLM, _GEMMA_LIKE),
     "gemma2": (hf.Gemma2Config, hf.Gemma2ForCausalLM, _GEMMA_LIKE),
+    "llama3": (
+        hf.LlamaConfig,
+        hf.LlamaForCausalLM,
+        {**_LLAMA_LIKE, "rope_parameters": _LLAMA3_ROPE},
+    ),
+    "gemma3_text": (hf.Gemma3TextConfig, hf.Gemma3ForCausalLM, _GEMMA3),
+    "gemma3": (_with_eyes, hf.Gemma3ForConditionalGeneration, _GEMMA3),
+    "phi3": (hf.Phi3Config, hf.Phi3ForCausalLM, {**_LLAMA_LIKE, "sliding_window": 16}),
+    "olmo2": (hf.Olmo2Config, hf.Olmo2ForCausalLM, _LLAMA_LIKE),
+    "smollm3": (hf.SmolLM3Config, hf.SmolLM3ForCausalLM, _SMOLLM3),
+    "mixtral": (
+        hf.MixtralConfig,
+        hf.MixtralForCausalLM,
+        {**_EXPERTS, "num_local_experts": 4},
+    ),
+    "qwen3_moe": (
+        hf.Qwen3MoeConfig,
+        hf.Qwen3MoeForCausalLM,
+        {**_EXPERTS, "num_experts": 4, "moe_intermediate_size": 24},
+    ),
     "opt": (hf.OPTConfig, hf.OPTForCausalLM, _OPT_PLAIN),
     "opt-projected": (hf.OPTConfig, hf.OPTForCausalLM, _OPT),
     "t5": (hf.T5Config, hf.T5ForConditionalGeneration, _T5),
@@ -59,6 +103,9 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
     "layercake": (LayerCakeConfig, LayerCakeForCausalLM, _CAKE),
     "phi": (hf.PhiConfig, hf.PhiForCausalLM, {**_LLAMA_LIKE, "num_key_value_heads": 4}),
 }
+
+WHOLE = [family for family in FAMILIES if family not in ("phi", "olmo2", "mixtral", "qwen3_moe")]
+"""Families of which every piece can be taken out and put elsewhere."""
 
 
 def tiny_model(

@@ -24,7 +24,17 @@ from transplant.training.row_sources import FileRows
 
 pytestmark = pytest.mark.bits
 
-FAMILIES = ("gpt2", "llama", "t5")
+FAMILIES = (
+    "gpt2",
+    "llama",
+    "t5",
+    "gemma3_text",
+    "phi3",
+    "olmo2",
+    "smollm3",
+    "mixtral",
+    "qwen3_moe",
+)
 ALL = tuple(range(LAYERS + 1))
 
 

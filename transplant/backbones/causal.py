@@ -68,16 +68,16 @@ class CausalBackbone(Backbone):
     def head(self, h_last: Tensor) -> Tensor:
         """The logits, with the family's own scaling and soft cap."""
         logits = super().head(h_last)
-        if self._soft_cap is not None:
-            logits = self._soft_cap * torch.tanh(logits / self._soft_cap)
+        if self.soft_cap is not None:
+            logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
         return logits
 
     @property
     def linear_head(self) -> tuple[Tensor, Tensor | None] | None:
         """As of every backbone; None where the logits have a soft cap."""
-        return super().linear_head if self._soft_cap is None else None
+        return super().linear_head if self.soft_cap is None else None
 
     @property
-    def _soft_cap(self) -> float | None:
-        """Gemma 2 and 3 have one."""
+    def soft_cap(self) -> float | None:
+        """The bound on logits, as in Gemma 2."""
         return getattr(self.model.config.get_text_config(), "final_logit_softcapping", None)

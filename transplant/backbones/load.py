@@ -31,7 +31,8 @@ from transplant.files.remembered import Checked, Memory
 from transplant.text.windows import Window
 
 CAUSAL_FAMILIES = (
-    "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "opt",
+    "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3",
+    "gemma3_text", "phi3", "olmo2", "smollm3", "opt",
 )  # fmt: skip
 CORE_FAMILIES = ("layercake",)
 PREFIX_FAMILIES = ("t5",)

@@ -45,6 +45,12 @@ _LLAMA: _Places = (
     ("input_layernorm", "self_attn.o_proj"),
     ("post_attention_layernorm", "mlp.down_proj"),
 )
+_GEMMA2: _Places = (
+    "layers",
+    ("input_layernorm", "post_attention_layernorm"),
+    ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
+)
+_EXPERTS: _Places = (*_LLAMA[:2], ("post_attention_layernorm", "mlp"))  # all experts are one part
 PLACES: dict[str, _Places] = {
     "gpt2": ("h", ("ln_1", "attn.c_proj"), ("ln_2", "mlp.c_proj")),
     "gpt_neox": (
@@ -63,13 +69,16 @@ PLACES: dict[str, _Places] = {
         ("self_attn.q_proj", "self_attn_layer_norm"),
         ("fc1", "final_layer_norm"),
     ),
-    "gemma2": (
+    "olmo2": (
         "layers",
-        ("input_layernorm", "post_attention_layernorm"),
-        ("pre_feedforward_layernorm", "post_feedforward_layernorm"),
+        ("self_attn.q_proj", "post_attention_layernorm"),
+        ("mlp.gate_proj", "post_feedforward_layernorm"),
     ),
+    "mixtral": _EXPERTS,
+    "qwen3_moe": _EXPERTS,
+    **dict.fromkeys(("gemma2", "gemma3", "gemma3_text"), _GEMMA2),
     "layercake": ("layers", ("attention_norm", "out"), ("ff_norm", "ff_out")),
-    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma"), _LLAMA),
+    **dict.fromkeys(("llama", "mistral", "qwen2", "qwen3", "gemma", "phi3", "smollm3"), _LLAMA),
 }
 
 

@@ -179,6 +179,11 @@ class Backbone(ABC):
         return self.model.get_output_embeddings()(h_last)
 
     @property
+    def soft_cap(self) -> float | None:
+        """The bound b of logits b tanh(l / b), where the head has one."""
+        return None
+
+    @property
     def linear_head(self) -> tuple[Tensor, Tensor | None] | None:
         """Weight [vocab, d_model] and bias [vocab] of the head, where it is linear."""
         return self.unembedding, getattr(self.model.get_output_embeddings(), "bias", None)

@@ -106,6 +106,12 @@ def _draw(donor: HostedModel, ids: Tensor, tokens: int) -> Tensor:
         top_p=1.0,
         max_new_tokens=tokens,
         min_new_tokens=tokens,
-        suppress_tokens=donor.tokenizer.all_special_ids,
+        suppress_tokens=_unwritten(donor),
         pad_token_id=donor.tokenizer.pad_token_id or 0,
     )
+
+
+def _unwritten(donor: HostedModel) -> list[int]:
+    """Special tokens, and rows of a padded head that stand for no token."""
+    rows = range(len(donor.tokenizer), donor.backbone.vocab_size)
+    return sorted({*donor.tokenizer.all_special_ids, *rows})

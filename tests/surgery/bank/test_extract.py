@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from tests.tiny import FAMILIES, LAYERS, tiny_backbone
+from tests.tiny import LAYERS, WHOLE, tiny_backbone
 from transplant.backbones.layercake.blocks import make_span
 from transplant.backbones.parts import watched
 from transplant.errors import CorruptError, InputError, NotFoundError
@@ -15,7 +15,6 @@ from transplant.surgery.bank.extract import COMPONENTS, extract
 from transplant.surgery.bank.piece import Bank
 from transplant.text.windows import cut_windows
 
-NAMED = [family for family in FAMILIES if family != "phi"]
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 PARTS = [f"block.{k}.{part}" for k in range(LAYERS) for part in ("attn", "mlp", "layer")]
 
@@ -47,7 +46,7 @@ class Scene:
         return hidden[self.mask.bool()]
 
 
-@pytest.mark.parametrize("family", NAMED)
+@pytest.mark.parametrize("family", WHOLE)
 def test_a_piece_alone_gives_the_donors_own_output(family, tiny_tokenizer, tiny_corpus):
     scene = Scene(family, tiny_tokenizer, tiny_corpus)
     for k in range(LAYERS):
@@ -65,6 +64,35 @@ def test_a_piece_alone_gives_the_donors_own_output(family, tiny_tokenizer, tiny_
     )
     logits = scene.bank.pieces["lm_head"](scene.states.h_last)
     torch.testing.assert_close(logits, scene.backbone.head(scene.states.h_last), **CLOSE)
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen3_moe"])
+def test_of_a_mixture_of_experts_the_heads_can_be_taken_and_the_experts_not(
+    family, tiny_tokenizer, tiny_corpus
+):
+    backbone = tiny_backbone(family, tiny_tokenizer)
+    windows = cut_windows(tiny_corpus[:1], tiny_tokenizer, 40)[:1]
+    with watched(backbone, [name + end for name in PARTS for end in ("", ".in")]) as seen:
+        backbone.read(windows)
+    heads = extract(backbone, ("embeddings", "heads", "lm_head")).part("heads.1")
+    x = seen["block.1.attn.in"]
+    found = heads(x, make_span(x.shape[1], x.device))
+    torch.testing.assert_close(found, seen["block.1.attn"], **CLOSE)
+    with pytest.raises(InputError, match=r"mixtures of experts.*components='embeddings,heads"):
+        extract(backbone, ("ffn",))
+
+
+@pytest.mark.parametrize("family", ["olmo2", "mixtral", "qwen3_moe", "gemma3_text", "phi3"])
+def test_the_parts_of_a_block_add_up_to_it(family, tiny_tokenizer, tiny_corpus):
+    backbone = tiny_backbone(family, tiny_tokenizer)
+    windows = cut_windows(tiny_corpus[:1], tiny_tokenizer, 40)[:1]
+    with watched(backbone, [*PARTS, "block.1.mlp.in", "block.1.layer.in"]) as seen:
+        taps = backbone.read(windows, (1,)).taps
+    after_attention = seen["block.1.layer.in"] + seen["block.1.attn"]
+    torch.testing.assert_close(seen["block.1.mlp.in"], after_attention, **CLOSE)
+    whole = seen["block.1.attn"] + seen["block.1.mlp"]
+    torch.testing.assert_close(seen["block.1.layer"], whole, **CLOSE)
+    torch.testing.assert_close(seen["block.1.layer.in"][0], taps[1], **CLOSE)
 
 
 def test_variants_of_a_family_are_read_as_they_are(tiny_tokenizer, tiny_corpus):
@@ -132,6 +160,8 @@ def test_nothing_and_the_unknown_are_refused(components, layers, said, tiny_toke
 def test_what_is_not_there_is_named(tiny_tokenizer):
     with pytest.raises(InputError, match="no named parts"):
         extract(tiny_backbone("phi", tiny_tokenizer), ("ffn",))
+    with pytest.raises(InputError, match=r"tiny-olmo2 have no view.*llama.*found olmo2"):
+        extract(tiny_backbone("olmo2", tiny_tokenizer), ("ffn",))
     bank = extract(tiny_backbone("gemma2", tiny_tokenizer), ("heads",))
     with pytest.raises(NotFoundError, match=r"holds no ffn\.0"):
         bank.part("ffn.0")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.tiny import FAMILIES, tiny_backbone
+from tests.tiny import WHOLE, tiny_backbone
 from transplant.alignment.affine import AffineMap
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.fingerprint import hash_parameters
@@ -19,7 +19,6 @@ from transplant.text.windows import cut_windows
 
 pytestmark = pytest.mark.bits
 
-NAMED = [family for family in FAMILIES if family != "phi"]
 DONOR = {"gpt2": "llama", "llama": "mistral", "t5": "gpt2"}
 
 
@@ -64,7 +63,7 @@ def logits_of(model, ids, mask):
 
 
 @pytest.mark.parametrize("part", ["ffn.1", "heads.1", "layer.1"])
-@pytest.mark.parametrize("family", NAMED)
+@pytest.mark.parametrize("family", WHOLE)
 def test_a_part_put_back_is_the_target_again_and_a_shut_gate_is_exactly_it(
     family, part, tiny_tokenizer, tiny_corpus
 ):

@@ -27,6 +27,7 @@ ATTENTION = {
     "t5": ["q", "v", "wo"],
     "t5-untied": ["q", "v", "wi_0"],
     "layercake": ["model.layers.0.qkv", "model.layers.1.ff_out"],
+    "phi3": ["qkv_proj", "down_proj"],
     "opt": ["q_proj", "fc2"],
     "opt-projected": ["q_proj", "project_in"],
 }

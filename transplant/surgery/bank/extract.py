@@ -40,6 +40,11 @@ def extract(
     chosen = range(len(blocks)) if layers is None else sorted(set(layers))
     if any(layer not in range(len(blocks)) for layer in chosen):
         raise InputError("`layers`", expected=f"0 to {len(blocks) - 1}", found=[*chosen])
+    if backbone.family not in VIEWS:
+        raise InputError(
+            f"the pieces of {backbone.name} have no view", expected=f"one of {', '.join(VIEWS)}",
+            found=backbone.family, hint="parts can be captured, and pieces of others injected",
+        )  # fmt: skip
     view = VIEWS[backbone.family](backbone)
     pieces: dict[str, Piece] = {}
     if "embeddings" in wanted:
@@ -74,7 +79,7 @@ def _head(backbone: Backbone) -> BlockView:
         width=out.weight.shape[1],
         bias=bias is not None,
         scale=backbone.output_scale if isinstance(backbone, PrefixBackbone) else 1.0,
-        softcap=getattr(backbone.model.config, "final_logit_softcapping", None),
+        softcap=backbone.soft_cap,
     )
     tensors = {"out.weight": out.weight}
     if bias is not None:

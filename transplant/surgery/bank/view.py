@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from transplant.backbones.parts import block_width, blocks_of
@@ -47,11 +48,12 @@ class View(ABC):
     def embeddings(self) -> BlockView:
         """Recipe and tensors of the embeddings."""
         table = self.backbone.model.get_input_embeddings()
+        scale = torch.as_tensor(getattr(table, "embed_scale", 1.0)).to(table.weight.dtype)
         recipe = EmbeddingsRecipe(
             vocab=table.weight.shape[0],
             table_width=table.weight.shape[1],
             width=self.width,
-            scale=float(getattr(table, "embed_scale", 1.0)),
+            scale=float(scale),
         )
         return dataclasses.asdict(recipe), {"tokens.weight": table.weight}
 
@@ -101,20 +103,26 @@ class View(ABC):
         )
         return dataclasses.asdict(recipe), tensors
 
-    def rotary(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Options and frequencies of the family's rotary positions."""
-        rotary = self.reader.rotary_emb
-        if rotary.rope_type not in STATIC_ROTARY:
+    def rotary(self, kind: str | None = None) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Options and frequencies of the family's rotary positions.
+
+        Args:
+            kind: of the layer, in a family whose layers differ in them.
+        """
+        rotary, before = self.reader.rotary_emb, "" if kind is None else f"{kind}_"
+        rope_type = rotary.rope_type if kind is None else rotary.rope_type[kind]
+        if rope_type not in STATIC_ROTARY:
             raise InputError(
                 f"the rotary positions of {self.backbone.name} depend on the length of the text",
                 expected=f"one of {', '.join(STATIC_ROTARY)}",
-                found=rotary.rope_type,
+                found=rope_type,
             )
+        frequencies = getattr(rotary, f"{before}inv_freq")
         options = {
-            "rotary_dims": 2 * len(rotary.inv_freq),
-            "rotary_scale": float(rotary.attention_scaling),
+            "rotary_dims": 2 * len(frequencies),
+            "rotary_scale": float(getattr(rotary, f"{before}attention_scaling")),
         }
-        return options, {"frequencies": rotary.inv_freq}
+        return options, {"frequencies": frequencies}
 
 
 def pair(linear: nn.Linear) -> Map:
