@@ -132,12 +132,12 @@ def write_json(path: Path, data: Any) -> None:
         StorageError: the disk refused.
         InputError: something else has that name.
     """
+    from transplant.files.whole_file import whole_file
+
     check_writable(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_text(to_json(data, 1) + "\n", encoding="utf-8")
-        partial.replace(path)
+        with whole_file(path) as partial:
+            partial.write_text(to_json(data, 1) + "\n", encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write {path}", found=error.strerror) from error
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from registry.entry import MANIFEST, Broken, Entry, is_place, name_at, read_entry
 from registry.manifest import KINDS
 from registry.names import HostedName, backbone_key, check_name
-from registry.staging import final_of
 from transplant.errors import ArtifactError, InputError, NotFoundError, StorageError
 from transplant.files.remembered import HASH
+from transplant.files.whole_folder import final_of
 from transplant.library import Fingerprints, difference
 
 Base = tuple[Path, bool]

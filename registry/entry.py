@@ -10,7 +10,6 @@ from pathlib import Path
 
 from registry.manifest import KINDS, Manifest
 from registry.names import backbone_key
-from registry.staging import sibling
 from transplant.errors import (
     ArtifactError,
     CorruptError,
@@ -20,6 +19,7 @@ from transplant.errors import (
     TransplantError,
 )
 from transplant.files.plain import check_inside, read_plain
+from transplant.files.whole_folder import sibling
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 1 << 26  # bytes; the counts of a vocabulary of 256,000 tokens take 6 MB

@@ -21,6 +21,7 @@ from transplant.errors import (
     TransplantError,
 )
 from transplant.files import safetensors
+from transplant.files import whole_folder as folders
 from transplant.files.plain import check_inside, real
 from transplant.files.remembered import HASH
 
@@ -57,7 +58,7 @@ class Writer(Reader):
         needed = _bytes_of(weights)
         with staging.storage_errors(self.root, needed), self._writing(final):
             self._check_free(manifest, replace, place)
-            with staging.staged(final) as folder:
+            with folders.whole_folder(final) as folder:
                 _fill(folder, manifest, weights)
             self._forget_claim(manifest)
             return read_entry(self.root, place, shipped=False)
@@ -88,15 +89,15 @@ class Writer(Reader):
             self._check_free(module[0], replace, place)
             self._check_free(interface[0], replace, beside_it)
             try:
-                with staging.staged(last) as folder:
+                with folders.whole_folder(last) as folder:
                     sha256 = _fill(folder, *module)
                     parents = {**interface[0].parents, "module_here": sha256}
                     named = dataclasses.replace(interface[0], parents=parents)
-                    with staging.staged(first, keep_old=True) as beside:
+                    with folders.whole_folder(first, keep_old=True) as beside:
                         _fill(beside, named, interface[1])
             finally:
                 if not os.path.lexists(last):  # the disk refused, or Ctrl-C
-                    staging.clear(first)
+                    folders.clear(first)
                 staging.settle_all(first.parent, self._old_stands)
             self._forget_claim(module[0], interface[0])
             return read_entry(self.root, place, shipped=False)
@@ -137,7 +138,7 @@ class Writer(Reader):
             InputError: it ships with the package, or is not in this registry.
             StorageError: the disk or the lock refused.
         """
-        root, path = real(self.root), staging.final_of(entry.path)
+        root, path = real(self.root), folders.final_of(entry.path)
         broken = isinstance(entry, Broken)  # a link is removed, not what it leads to
         path = real(path.parent) / path.name if broken else real(path)
         place = path.relative_to(root) if path.is_relative_to(root) else Path()
@@ -206,7 +207,7 @@ class Writer(Reader):
             [(self.root, False)], same.id, same, manifest.kind, manifest.name, manifest.d_abi or 0
         ):
             if self._is_of(entry, same.id):
-                return staging.final_of(entry.path).relative_to(self.root)
+                return folders.final_of(entry.path).relative_to(self.root)
         return place
 
     def _forget_claim(self, *manifests: Manifest) -> None:

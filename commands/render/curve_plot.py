@@ -9,6 +9,7 @@ from typing import Any
 from commands.output import write_json
 from commands.render.curve import crossing_text
 from transplant.errors import StorageError, TransplantError
+from transplant.files.whole_file import whole_file
 from transplant.workflows.move.budget_curve import CURVES
 
 COLOURS = {"moved": "#1f6f5c", "random": "#c8553d", "native": "#8a8f98"}
@@ -35,9 +36,8 @@ def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:
     data, picture = folder / "curve.json", folder / "curve.png"
     write_json(data, report)
     try:
-        partial = picture.with_name(f".{picture.name}.partial.png")
-        draw(partial, report)
-        partial.replace(picture)
+        with whole_file(picture) as partial:
+            draw(partial, report)
     except OSError as error:
         raise StorageError(f"cannot write {picture}", found=error.strerror) from error
     return [str(data), str(picture)]
@@ -67,4 +67,4 @@ def draw(path: Path, report: dict[str, Any]) -> None:
     axes.set_title(f"{report['donor']} → {report['target']}: {crossing_text(report)}", fontsize=9)
     axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=144, metadata={"Software": None})
+    figure.savefig(path, format="png", dpi=144, metadata={"Software": None})

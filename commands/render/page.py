@@ -10,6 +10,7 @@ from typing import Any
 
 from commands.render.transfer import NOTES
 from transplant.errors import StorageError, TransplantError
+from transplant.files.whole_file import whole_file
 
 TEMPLATE = Path(__file__).with_name("page.html.jinja")
 COLOURS = {"candidate": "#1f6f5c", "native": "#8a8f98"}
@@ -48,9 +49,8 @@ def write_page(folder: Path, report: dict[str, Any]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in (("result.json", json.dumps(report, indent=2)), ("index.html", page)):
-            partial = folder / f".{name}.partial"
-            partial.write_text(text, encoding="utf-8")
-            partial.replace(folder / name)
+            with whole_file(folder / name) as partial:
+                partial.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StorageError(f"cannot write the page to {folder}", found=error.strerror) from error
     return folder / "index.html"

@@ -14,6 +14,7 @@ from registry import Registry, staging
 from tests.registry.stored import OTHER, WEIGHTS, Make, files_under
 from transplant.errors import StorageError
 from transplant.files import safetensors as tensors
+from transplant.files import whole_folder
 
 
 def fail_with(error: BaseException) -> Callable[..., None]:
@@ -24,7 +25,7 @@ def fail_with(error: BaseException) -> Callable[..., None]:
 
 
 @pytest.mark.parametrize(
-    ("module", "function"), [(tensors, "save"), (staging, "flush"), (staging.os, "rename")]
+    ("module", "function"), [(tensors, "save"), (whole_folder, "flush"), (staging.os, "rename")]
 )
 @pytest.mark.parametrize("replace", [True, False])
 def test_a_full_disk_leaves_what_was_there(
@@ -55,7 +56,7 @@ def test_an_interrupt_leaves_what_was_there(
     store.write(make(), WEIGHTS)
     before = files_under(store.root)
     with monkeypatch.context() as patch:
-        patch.setattr(staging, "flush", fail_with(KeyboardInterrupt()))
+        patch.setattr(whole_folder, "flush", fail_with(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             store.write(make(), OTHER, replace=True)
     assert files_under(store.root) == before

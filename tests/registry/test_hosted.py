@@ -38,7 +38,7 @@ def killed_at(moment: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str
 
     with monkeypatch.context() as patch:
         patch.setattr("registry.staging.os.rename", wrap(os.rename))
-        patch.setattr("registry.staging.clear", wrap(lambda *_: None))
+        patch.setattr("transplant.files.whole_folder.clear", wrap(lambda *_: None))
         patch.setattr("registry.staging.shutil.rmtree", lambda *_, **__: None)
         yield calls
 
@@ -121,7 +121,7 @@ def test_full_disk_leaves_the_old_pair_and_nothing_beside_it(
     for replace in (False, True):
         before = files_under(store.root)
         with monkeypatch.context() as patch:
-            patch.setattr("registry.staging.flush", refuse)
+            patch.setattr("transplant.files.whole_folder.flush", refuse)
             with pytest.raises(StorageError, match="full"):
                 write(store, make, 2.0, replace=replace)
         assert files_under(store.root) == before

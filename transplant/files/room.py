@@ -1,8 +1,11 @@
-"""Free space, checked before the work whose result needs it."""
+"""Free space: checked before the work whose result needs it, named where a disk is full."""
 
 from __future__ import annotations
 
+import errno
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from transplant.errors import StorageError
@@ -22,8 +25,7 @@ def check_room(folder: Path, needed: int, hint: str) -> None:
         StorageError: less is free.
     """
     folder = folder.absolute()
-    existing = next(each for each in (folder, *folder.parents) if each.exists())
-    free, needed = shutil.disk_usage(existing).free, max(needed, LEAST_FREE)
+    free, needed = free_bytes(folder), max(needed, LEAST_FREE)
     if free < needed:
         raise StorageError(
             f"the disk of {folder} is too full",
@@ -31,3 +33,36 @@ def check_room(folder: Path, needed: int, hint: str) -> None:
             found=f"{free:,} bytes",
             hint=hint,
         )
+
+
+def free_bytes(path: Path) -> int:
+    """What is free where `path` is, or would be."""
+    path = path.absolute()
+    existing = next(each for each in (path, *path.parents) if each.exists())
+    return shutil.disk_usage(existing).free
+
+
+@contextmanager
+def storage_errors(place: Path, needed: int = 0, *, full: str, refused: str) -> Iterator[None]:
+    """Turns what the operating system refuses in the block into an error that names the place.
+
+    Args:
+        place: the file or the folder that is written.
+        needed: the bytes that it takes, as far as they are known.
+        full: what to try where the disk is full.
+        refused: what to try where it refuses otherwise.
+
+    Raises:
+        StorageError: in place of any OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise StorageError(
+                f"the disk of {place} is full",
+                expected=f"{needed} bytes free",
+                found=f"{free_bytes(place)} bytes",
+                hint=full,
+            ) from error
+        raise StorageError(f"cannot write to {place}: {error}", hint=refused) from error

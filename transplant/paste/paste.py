@@ -11,12 +11,12 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from transplant.errors import CorruptError
 from transplant.files.header import header_bytes
+from transplant.files.whole_folder import flush
 from transplant.paste.core import CONFIG, INDEX, module_prefix
 from transplant.paste.layout import OutFile, Placed, config_of, index_of, lay_out
 from transplant.paste.plan import PastePlan, plan_paste
@@ -66,6 +66,7 @@ def paste(
         skipped = _copy_plain_files(plan, folder)
         for core in (plan.source, plan.target):
             core.check_unchanged()
+        flush(folder)  # what is read back comes from the disk
         modules = read_back(plan, folder)
         _check_identical(modules, out)
     return PasteReport(
@@ -79,7 +80,7 @@ def paste(
 
 
 def _write(file: OutFile, plan: PastePlan, path: Path, moved: Moved) -> None:
-    with _flushed(path) as out:
+    with _new_file(path) as out:
         if file.unchanged:
             origin = plan.target.path / file.name
             copy_span(origin, 0, origin.stat().st_size, out, moved)
@@ -139,7 +140,7 @@ def _copy_plain_files(plan: PastePlan, folder: Path) -> tuple[str, ...]:
             continue
         plain = path.suffix in _PLAIN or path.name in _PLAIN_NAMES
         if path.is_file() and plain and path.name not in _NOT_COPIED:
-            with _flushed(folder / path.name) as out:
+            with _new_file(folder / path.name) as out:
                 copy_span(path, 0, path.stat().st_size, out, lambda _: None)
         else:
             skipped.append(path.name)
@@ -159,16 +160,12 @@ def _check_identical(modules: tuple[PastedModule, ...], out: Path) -> None:
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
-    with _flushed(path) as out:
+    with _new_file(path) as out:
         write_all(out, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-@contextmanager
-def _flushed(path: Path) -> Iterator[BinaryIO]:
-    """A new file, unbuffered, that is on the disk when the block ends."""
-    with path.open("xb", buffering=0) as out:
-        yield out  # pyright: ignore[reportReturnType]
-        os.fsync(out.fileno())
+def _new_file(path: Path) -> BinaryIO:
+    return path.open("xb", buffering=0)  # pyright: ignore[reportReturnType]
 
 
 def _counter(total: int, progress: Progress | None) -> Moved:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from transplant.errors import CorruptError, InputError, StorageError, VersionError, foreign
+from transplant.files.whole_file import whole_file
+from transplant.files.whole_folder import sibling
 
 AFRESH = "the same run without `resume`"
 SHA256 = "content_sha256"
@@ -56,16 +57,11 @@ class CheckpointFile:
         header = {"run": json.dumps(self.run), "progress": json.dumps(checkpoint.progress)}
         tensors = {k: v.detach().contiguous().cpu() for k, v in checkpoint.tensors.items()}
         header[SHA256] = _sha256_of(header, tensors)
-        temporary = self._partial
         resumable = self.path.is_file()
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(tensors, temporary, header)
-            with temporary.open("rb+") as handle:
-                os.fsync(handle.fileno())
-            temporary.replace(self.path)
+            with whole_file(self.path) as temporary:
+                save_file(tensors, temporary, header)
         except (OSError, SafetensorError) as error:
-            temporary.unlink(missing_ok=True)
             full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
             raise StorageError(
                 f"cannot write checkpoint {self.path}",
@@ -110,12 +106,12 @@ class CheckpointFile:
 
     def remove(self) -> None:
         """Deletes the file once the run is complete."""
-        for path in (self.path, self._partial):  # the second: of a run that was killed as it wrote
+        killed = (
+            sibling(self.path, "tmp"),
+            self.path.with_suffix(".partial"),
+        )  # the older name
+        for path in (self.path, *killed):
             path.unlink(missing_ok=True)
-
-    @property
-    def _partial(self) -> Path:
-        return self.path.with_suffix(".partial")
 
 
 def _sha256_of(header: dict[str, str], tensors: dict[str, Tensor]) -> str:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from transplant.activations.file_states import read_states
 from transplant.activations.reader import Activations
-from transplant.activations.staging import free_bytes, nameless
+from transplant.activations.staging import nameless
 from transplant.backbones.view import NO_LABEL, Backbone, States
+from transplant.files.room import free_bytes
 from transplant.text.windows import Window, batches, take_in_turns
 
 CACHE_BYTES = 2 * 1024**3
