@@ -39,6 +39,15 @@ Excerpts = Annotated[int, typer.Option("--excerpts", min=1, help="Excerpts of te
 TargetTaps = Annotated[
     str, typer.Option("--taps", help="Layers of the target to read: all, last, or a list as 0,2,3.")
 ]
+Columns = Annotated[
+    int,
+    typer.Option(
+        "--columns",
+        min=1,
+        help="Columns of the target's layers that a fit reads, at most; where there are more, "
+        "layers are chosen and each is read through a basis.",
+    ),
+]
 Method = Annotated[str, typer.Option("--method", help=f"Input map: {' or '.join(METHODS)}.")]
 
 
@@ -51,6 +60,7 @@ class MoveOptions:
     method: Method = MOVE.method
     excerpts: Excerpts = MOVE.excerpts
     taps: TargetTaps = "all"
+    columns: Columns = MOVE.columns
     name: NameOption = None
 
     def move(self, session: Session, module: str, to: str) -> WholeMove:
@@ -59,6 +69,6 @@ class MoveOptions:
 
         config = dataclasses.replace(
             MOVE, method=self.method, excerpts=self.excerpts, taps=parse_taps(self.taps),
-            seed=session.seed,
+            columns=self.columns, seed=session.seed,
         )  # fmt: skip
         return WholeMove(session, module, to, self.data, self.domain_data, config, self.name)

@@ -13,6 +13,7 @@ import typer
 
 from commands.options.move import (
     MOVE,
+    Columns,
     DomainData,
     Excerpts,
     Method,
@@ -66,6 +67,7 @@ def ablate(
     domain_data: DomainData = None,
     method: Method = MOVE.method,
     excerpts: Excerpts = MOVE.excerpts,
+    columns: Columns = MOVE.columns,
     native: Native = None,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
@@ -92,7 +94,9 @@ def ablate(
             f"`ablate {what}` has no use for {', '.join(unread)}",
             expected=f"at most {', '.join(f'--{name}' for name in ABLATED[what])}",
         )
-    config = dataclasses.replace(MOVE, method=method, excerpts=excerpts, seed=session.seed)
+    config = dataclasses.replace(
+        MOVE, method=method, excerpts=excerpts, columns=columns, seed=session.seed
+    )
     move = WholeMove(session, module, to, data, domain_data, config)
     chosen = tuple(only.split(",")) if only else None
     shown = ablation_table

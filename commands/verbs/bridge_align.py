@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options.move import MOVE, Excerpts, PairingData, TargetTaps
+from commands.options.move import MOVE, Columns, Excerpts, PairingData, TargetTaps
 from commands.options.shared import NameOption, Replace, parse_taps
 from commands.output import table
 from commands.session import Session
@@ -31,6 +31,7 @@ def bridge_align(
     ] = MOVE.method,
     excerpts: Excerpts = MOVE.excerpts,
     taps: TargetTaps = "all",
+    columns: Columns = MOVE.columns,
     name: NameOption = None,
     replace: Replace = False,
 ) -> None:
@@ -49,8 +50,9 @@ def bridge_align(
     if module is None or to is None:
         raise InputError("abi bridge-align", expected="--module and --to, or --between A B")
     config = dataclasses.replace(
-        MOVE, method=method, excerpts=excerpts, taps=parse_taps(taps), seed=session.seed
-    )
+        MOVE, method=method, excerpts=excerpts, taps=parse_taps(taps), columns=columns,
+        seed=session.seed,
+    )  # fmt: skip
     move = Move(session, module, to, data, None, config, name)
     move.claim("bridge", replace=replace)
     quality = move.bridge.quality

@@ -12,8 +12,9 @@ from transplant.alignment.affine import AffineMap
 from transplant.alignment.procrustes import fit_principal, fit_procrustes
 from transplant.alignment.ridge import fit_ridge
 from transplant.backbones.view import Backbone
+from transplant.calibration.columns import Columns, choose_columns, column_moments
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.pairs import PairedText
+from transplant.calibration.pairs import PairedRows, PairedText
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 
@@ -63,15 +64,24 @@ def fit_bridge(
         held_out: the rows to judge on.
         config: taps, method and ridge strength.
     """
-    interface = empty_interface(donor, target, config)
-    moments = _moments(interface, donor, paired)
+
+    def wanted(_: int, batch: PairedRows) -> Tensor:
+        return donor_input(donor, batch.donor.taps)
+
     with torch.no_grad():
+        interface = empty_interface(donor, target, config)
         before = _cosine(interface, donor, held_out)
-        fitted = _fit(moments, interface, paired, donor, config)
-        fitted.write_to(interface.proj_in)
+        columns = choose_columns(interface, paired, held_out, wanted, config)
+        if columns.taps != interface.taps:
+            interface = _reading(columns.taps, len(interface.tap_norms) > 0, donor, target, config)
+        moments = column_moments(columns, interface, paired, wanted)
+        fitted = _fit(moments, interface, columns, paired, donor, config)
+        whole = fitted if columns.bases is None else columns.bases.folded(fitted)
+        whole.write_to(interface.proj_in)
         after = _cosine(interface, donor, held_out)
+        judged = column_moments(columns, interface, held_out, wanted)
     quality = BridgeQuality(
-        r2=fitted.r2(_moments(interface, donor, held_out)),
+        r2=fitted.r2(judged),
         cosine_before=before,
         cosine_after=after,
         pairs=paired.rows,
@@ -84,9 +94,19 @@ def fit_bridge(
 def empty_interface(donor: Correction, target: Backbone, config: MoveConfig) -> Interface:
     """An interface of the target with random `P_in`, zero `P_out` and the donor's z norm."""
     taps = target.check_taps(config.taps or target.all_taps)
+    return _reading(taps, config.tap_norms, donor, target, config)
+
+
+def _reading(
+    taps: tuple[int, ...],
+    tap_norms: bool | None,
+    donor: Correction,
+    target: Backbone,
+    config: MoveConfig,
+) -> Interface:
     generator = torch.Generator().manual_seed(config.seed)
     interface = Interface(
-        target.d_model, donor.module.d_abi, taps, tap_norms=config.tap_norms, generator=generator
+        target.d_model, donor.module.d_abi, taps, tap_norms=tap_norms, generator=generator
     )
     interface.abi_norm.load_state_dict(donor.interface.abi_norm.state_dict())
     return interface
@@ -95,6 +115,7 @@ def empty_interface(donor: Correction, target: Backbone, config: MoveConfig) -> 
 def _fit(
     moments: CrossMoments,
     interface: Interface,
+    columns: Columns,
     paired: PairedText,
     donor: Correction,
     config: MoveConfig,
@@ -105,7 +126,7 @@ def _fit(
     inner = CrossMoments(interface.d_abi, interface.d_abi)
     for batch in paired.batches:
         inner.update(
-            principal(interface.gather(batch.target.taps)), donor_input(donor, batch.donor.taps)
+            principal(columns.read(interface, batch)), donor_input(donor, batch.donor.taps)
         )
     rotation = fit_procrustes(inner).as_affine()
     # Two affine maps in a row are one: the rotation ends up in the interface.
@@ -117,14 +138,6 @@ def _fit(
 def donor_input(donor: Correction, taps: dict[int, Tensor]) -> Tensor:
     """`t P_in` of the donor [rows, d_abi], before its LayerNorm."""
     return donor.interface.proj_in(donor.interface.gather(taps))
-
-
-@torch.no_grad()
-def _moments(interface: Interface, donor: Correction, paired: PairedText) -> CrossMoments:
-    moments = CrossMoments(interface.proj_in.in_features, interface.d_abi)
-    for batch in paired.batches:
-        moments.update(interface.gather(batch.target.taps), donor_input(donor, batch.donor.taps))
-    return moments
 
 
 def _cosine(interface: Interface, donor: Correction, paired: PairedText) -> float:

@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
+from transplant.alignment.basis import TapBases
 from transplant.alignment.logits import fit_to_changes
 from transplant.alignment.ridge import fit_ridge
+from transplant.calibration.columns import columns_for
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.output_map import MappedCorrections
 from transplant.calibration.pairs import PairedText
@@ -28,12 +30,15 @@ class LinearCorrection(nn.Module):
 
     Args:
         interface: only its reading of the taps is used.
+        bases: what of each tap is read; None for all of it.
     """
 
-    def __init__(self, interface: Interface) -> None:
+    def __init__(self, interface: Interface, bases: TapBases | None = None) -> None:
         super().__init__()
         self.interface = interface
-        self.proj_out = nn.Linear(interface.proj_in.in_features, interface.d_model)
+        self.bases = nn.ParameterList(() if bases is None else bases.blocks)
+        width = interface.proj_in.in_features if bases is None else bases.columns
+        self.proj_out = nn.Linear(width, interface.d_model)
 
     @property
     def taps(self) -> tuple[int, ...]:
@@ -42,7 +47,14 @@ class LinearCorrection(nn.Module):
 
     def forward(self, taps: Mapping[int, Tensor], windows: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """The correction [..., d_model], each position alone."""
-        return self.proj_out(self.interface.gather(taps))
+        return self.proj_out(self.gather(taps))
+
+    def gather(self, taps: Mapping[int, Tensor]) -> Tensor:
+        """What it reads [..., columns]."""
+        if not self.bases:
+            return self.interface.gather(taps)
+        states = (self.interface.tap_state(taps, number) for number in range(len(self.taps)))
+        return TapBases(tuple(self.bases))(states)
 
 
 @torch.no_grad()
@@ -74,8 +86,9 @@ def fit_linear_surrogate(
     reading: Interface, paired: PairedText, wanted: MappedCorrections, config: MoveConfig
 ) -> LinearCorrection:
     """Maps the target's taps straight to what is wanted: what needs no module at all."""
-    surrogate = LinearCorrection(reading).requires_grad_(False).eval()
-    taps = [reading.gather(batch.target.taps) for batch in paired.batches]
+    columns = columns_for(reading, paired, wanted.corrections, config)
+    surrogate = LinearCorrection(reading, columns.bases).requires_grad_(False).eval()
+    taps = [surrogate.gather(batch.target.taps) for batch in paired.batches]
     _fit_output(taps, wanted, config).write_to(surrogate.proj_out)
     return surrogate
 

@@ -28,6 +28,9 @@ class MoveConfig:
     """Layers of the target that are read, -1 for the last; none means all of them."""
     tap_norms: bool | None = None
     """Whether each tap is layer-normed; None: where there are several."""
+    columns: int = 4096
+    """Columns of the taps that a fit reads, at most. Where all taps have more, the calibration
+    split of the pairing text chooses among them, and each is read through a basis."""
     method: str = "ridge"
     """The input map: `ridge`, or `procrustes` (a rotation of the principal directions)."""
     ridge: float = 1e-3
@@ -53,7 +56,7 @@ class MoveConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError("unknown method", expected=f"one of {METHODS}", found=self.method)
-        at_least(self, 1, "excerpts", "held_out_excerpts", "stride")
+        at_least(self, 1, "excerpts", "held_out_excerpts", "stride", "columns")
         at_least(self, 40, "excerpt_chars")
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")

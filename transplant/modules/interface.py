@@ -50,10 +50,13 @@ class Interface(nn.Module):
 
     def gather(self, taps: Mapping[int, Tensor]) -> Tensor:
         """t [..., n_taps * d_model] from the hidden states of each tap [..., d_model]."""
-        states = [taps[tap] for tap in self.taps]
-        if self.tap_norms:
-            states = [norm(state) for norm, state in zip(self.tap_norms, states, strict=True)]
+        states = [self.tap_state(taps, number) for number in range(len(self.taps))]
         return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
+
+    def tap_state(self, taps: Mapping[int, Tensor], number: int) -> Tensor:
+        """One tap's part of t [..., d_model], by its place among the taps."""
+        state = taps[self.taps[number]]
+        return self.tap_norms[number](state) if self.tap_norms else state
 
     def read_in(self, taps: Mapping[int, Tensor]) -> Tensor:
         """z [..., d_abi], what the domain module sees."""

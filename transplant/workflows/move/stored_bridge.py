@@ -7,6 +7,8 @@ import json
 from typing import Any, TypeVar
 
 from transplant.backbones.identity import difference
+from transplant.calibration.config import MoveConfig
+from transplant.library import Manifest
 from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
@@ -28,7 +30,8 @@ def with_stored_bridge(move: M) -> M:
             manifest.parents == move.parents()
             and difference(manifest.backbone, move.target) is None
             and manifest.made.get("pairing_split") == move.pairing_split
-            and manifest.made.get("config") == _as_json(dataclasses.asdict(move.config))
+            and _config_of(manifest, move.target.d_model)
+            == _as_json(dataclasses.asdict(move.config))
         )
         if same:
             tensors = registry.read(entry)
@@ -38,6 +41,17 @@ def with_stored_bridge(move: M) -> M:
                 stored = Bridge(interface, BridgeQuality(**manifest.results))
             return move.taking(bridge=stored)
     return move
+
+
+def _config_of(manifest: Manifest, d_model: int) -> dict[str, Any]:
+    """As it was stored; an earlier version had no budget of columns, and its default changes none.
+
+    Where the taps have more columns than that, a bridge of an earlier version is fitted again.
+    """
+    stored = manifest.made.get("config") or {}
+    within = len(manifest.taps) * d_model <= MoveConfig.columns
+    budget = {"columns": MoveConfig.columns} if within else {}
+    return {**budget, **stored}
 
 
 def _as_json(value: Any) -> Any:
