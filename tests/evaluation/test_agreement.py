@@ -66,7 +66,7 @@ def test_block_size_changes_nothing(monkeypatch):
     anchor, candidate = pair(positions=300)
     whole = numbers(score_chunk(anchor, candidate))
     monkeypatch.setattr(agreement, "_BLOCK_WORDS", 7 * 1024)
-    monkeypatch.setattr(agreement, "_TOP_ROWS", 11)
+    monkeypatch.setattr(agreement, "_ROWS", 11)
     assert numbers(score_chunk(anchor, candidate)) == pytest.approx(whole, abs=1e-6)
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from transplant.backbones import split_head
+from transplant.backbones.split_head import SplitHead, capped, token_losses
 from transplant.backbones.view import States
 from transplant.training import losses
 from transplant.training.loop import new_correction
@@ -20,14 +22,19 @@ ROWS, WIDTH, VOCAB = 21, 6, 11
 class Head:
     """A backbone of which nothing but the head is asked."""
 
-    def __init__(self, *, bias=False, linear=True):
+    def __init__(self, *, bias=False, linear=True, soft_cap=None):
         generator = torch.Generator().manual_seed(0)
         self.weight = torch.randn(VOCAB, WIDTH, generator=generator)
         self.bias = torch.randn(VOCAB, generator=generator) if bias else None
-        self.linear_head = (self.weight, self.bias) if linear else None
+        self.soft_cap, self.linear, self.vocab_size = soft_cap, linear, VOCAB
+
+    @property
+    def split_head(self):
+        return SplitHead(self.weight, self.bias, self.soft_cap) if self.linear else None
 
     def head(self, hidden):
-        return nn.functional.linear(hidden, self.weight, self.bias)
+        logits = nn.functional.linear(hidden, self.weight, self.bias)
+        return logits if self.soft_cap is None else capped(logits, self.soft_cap)
 
 
 class Shift(nn.Module):
@@ -67,7 +74,37 @@ def test_blocks_change_neither_loss_nor_gradient(rows, bias, block, monkeypatch)
     torch.testing.assert_close(ours, plain, rtol=1e-5, atol=1e-6)
 
 
-def test_large_logits_do_not_overflow(rows):
+@pytest.mark.parametrize("soft_cap", [None, 5.0])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("tokens", [1, 4, VOCAB - 1])
+def test_pieces_of_the_vocabulary_change_neither_loss_nor_gradient(
+    rows, tokens, bias, soft_cap, monkeypatch
+):
+    monkeypatch.setattr(split_head, "TOKENS", tokens)
+    monkeypatch.setattr(losses, "TOKENS", tokens)
+    monkeypatch.setattr(losses, "WIDE_ROWS", 8)
+    monkeypatch.setattr(split_head, "ROWS", 5)
+    states, shift = rows
+    head = Head(bias=bias, soft_cap=soft_cap)
+    ours = loss_and_gradient(head, rows)
+    hidden = (states.h_last + shift.values).double().detach().requires_grad_()
+    logits = nn.functional.linear(
+        hidden, head.weight.double(), None if head.bias is None else head.bias.double()
+    )
+    logits = logits if soft_cap is None else capped(logits, soft_cap)
+    oracle = nn.functional.cross_entropy(logits, states.labels, reduction="none")
+    (2.5 * oracle.mean()).backward()
+    torch.testing.assert_close(
+        ours, (oracle.mean().float(), hidden.grad.float()), rtol=1e-5, atol=1e-6
+    )
+    found = token_losses(head, hidden.detach().float(), states.labels)
+    torch.testing.assert_close(found, oracle.detach().float(), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("tokens", [4, VOCAB])
+def test_large_logits_do_not_overflow(rows, tokens, monkeypatch):
+    monkeypatch.setattr(split_head, "TOKENS", tokens)
+    monkeypatch.setattr(losses, "TOKENS", tokens)
     states, shift = rows
     head = Head()
     head.weight *= 1e4
@@ -88,8 +125,13 @@ def test_without_a_gradient_none_is_computed(rows):
     torch.testing.assert_close(loss, loss_and_gradient(head, rows)[0])
 
 
+@pytest.mark.parametrize("tokens", [4, VOCAB])
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_rounded_head_changes_gradients_by_its_rounding_and_no_loss_without_one(rows, bias):
+def test_a_rounded_head_changes_gradients_by_its_rounding_and_no_loss_without_one(
+    rows, bias, tokens, monkeypatch
+):
+    monkeypatch.setattr(split_head, "TOKENS", tokens)
+    monkeypatch.setattr(losses, "TOKENS", tokens)
     states, shift = rows
     head = Head(bias=bias)
     exact, slope = loss_and_gradient(head, rows)
@@ -123,7 +165,7 @@ def test_the_products_of_the_module_are_rounded_where_it_learns(rows):
 
 def test_a_head_that_is_stored_rounded_is_used_as_it_is(rows):
     head = Head()
-    head.linear_head = (head.weight.double(), None)
+    head.weight = head.weight.double()
     states, shift = rows
     states = dataclasses.replace(states, h_last=states.h_last.double())
     wanted = loss_and_gradient(head, (states, shift))

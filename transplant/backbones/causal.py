@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from transplant.backbones.split_head import capped
 from transplant.backbones.view import NO_LABEL, Backbone, RowTokens, States, gather_rows
 from transplant.text.windows import Window
 
@@ -68,14 +68,7 @@ class CausalBackbone(Backbone):
     def head(self, h_last: Tensor) -> Tensor:
         """The logits, with the family's own scaling and soft cap."""
         logits = super().head(h_last)
-        if self.soft_cap is not None:
-            logits = self.soft_cap * torch.tanh(logits / self.soft_cap)
-        return logits
-
-    @property
-    def linear_head(self) -> tuple[Tensor, Tensor | None] | None:
-        """As of every backbone; None where the logits have a soft cap."""
-        return super().linear_head if self.soft_cap is None else None
+        return logits if self.soft_cap is None else capped(logits, self.soft_cap)
 
     @property
     def soft_cap(self) -> float | None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.configuration import hash_config
 from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
+from transplant.backbones.split_head import SplitHead
 from transplant.errors import InputError
 from transplant.text.windows import Window
 
@@ -184,9 +185,13 @@ class Backbone(ABC):
         return None
 
     @property
-    def linear_head(self) -> tuple[Tensor, Tensor | None] | None:
-        """Weight [vocab, d_model] and bias [vocab] of the head, where it is linear."""
-        return self.unembedding, getattr(self.model.get_output_embeddings(), "bias", None)
+    def split_head(self) -> SplitHead | None:
+        """The head as what can be computed in pieces; None for one that is no plain matrix."""
+        module = self.model.get_output_embeddings()
+        plain = type(module) is nn.Linear and module.weight.is_floating_point()
+        if not plain or module.weight.is_meta:
+            return None
+        return SplitHead(self.unembedding, module.bias, self.soft_cap)
 
     @property
     def all_taps(self) -> tuple[int, ...]:

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.ridge import fit_ridge
+from transplant.backbones.split_head import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
@@ -155,9 +156,7 @@ def _read(backbone: Backbone, correction: Correction, windows: Sequence[Window])
         taps = {tap: states.taps[tap].float() for tap in correction.taps}
         change = correction(states.taps, states.windows)
         raw, corrected = (
-            nn.functional.cross_entropy(
-                backbone.head(hidden).float(), states.labels, reduction="none"
-            )
+            token_losses(backbone, hidden, states.labels)
             for hidden in (states.h_last, states.h_last + change)
         )
         z = correction.interface.read_in(taps)

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import LikelyChange, fit_to_changes, likely_change
+from transplant.backbones.split_head import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
 from transplant.calibration.output_map import LOGITS_AT_ONCE
@@ -110,10 +110,8 @@ def _losses(
         rows += len(states)
         for number, correction in enumerate(corrections):
             change = correction.to(after.device)(states.taps, states.windows)
-            logits = after.head(states.h_last + change).float()
-            totals[number] += nn.functional.cross_entropy(
-                logits, states.labels, reduction="sum"
-            ).item()
+            losses = token_losses(after, states.h_last + change, states.labels)
+            totals[number] += losses.double().sum().item()
     for correction in corrections:
         correction.cpu()
     return [total / rows for total in totals]

@@ -1,7 +1,8 @@
 """How closely two models agree on the next token: the four numbers of the NIB.
 
 The logits are walked in blocks of a few rows, so that every pass after the first finds its block in
-the cache, and nothing of the size of the logits is ever allocated. With d = x - max(x) and
+the cache, and nothing of the size of the logits is ever allocated. Those that a head has yet to
+compute (`LogitRows`) are computed for a block at a time. With d = x - max(x) and
 p = softmax(d), one exponential per side gives the distribution and its entropy,
 
     H(p) = log sum exp(d) - sum p d,        log sum exp(d) = -log max(p)    (as max(d) = 0),
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor
 
 from transplant.errors import NumericalError, ShapeError
+from transplant.evaluation.logit_rows import Logits, dense, row_blocks
 
 TOP = 5
 # Words per block and side (2 MiB of float32, four of them): small enough for the last-level cache,
@@ -30,8 +32,8 @@ _GROUP = 128
 # exp(-70) = 4e-31: nothing in a sum, yet its share of any vocabulary is a normal float32, so that a
 # masked word (-inf) costs neither a NaN nor a denormal.
 _FLOOR = -70.0
-# Rows whose best groups are searched at once.
-_TOP_ROWS = 128
+# Rows of both sides that are computed, and whose best groups are searched, at once.
+_ROWS = 128
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class ChunkScore:
     entropy: float
 
 
-def score_chunk(anchor_logits: Tensor, candidate_logits: Tensor) -> ChunkScore:
+def score_chunk(anchor_logits: Logits, candidate_logits: Logits) -> ChunkScore:
     """Scores how closely the candidate's next-token distributions follow the anchor's.
 
     Computed in float32 on the anchor's device. A word at -inf is masked: it has probability 0.
@@ -64,14 +66,48 @@ def score_chunk(anchor_logits: Tensor, candidate_logits: Tensor) -> ChunkScore:
         NumericalError: a logit is NaN or +inf, or every word of a position is masked.
     """
     _check_shapes(anchor_logits, candidate_logits)
-    anchor, candidate = anchor_logits.detach(), candidate_logits.detach()
+    positions, vocab = anchor_logits.shape
+    highest, entropies = [], []
+    shared = same = 0
+    for rows in row_blocks(positions, vocab, _ROWS):
+        anchor, candidate = dense(anchor_logits[rows]), dense(candidate_logits[rows])
+        _check_types(anchor, candidate)
+        peaks, found = _statistics(anchor, candidate)
+        highest.append(peaks.amax(dim=2))  # NaN wins every maximum
+        entropies.append(found)
+        if not highest[-1].isfinite().all():
+            continue  # named below, with all such positions
+        words = _top_words(anchor, peaks[0])
+        others = _top_words(candidate, peaks[1]).to(words.device)
+        shared += int((words.unsqueeze(2) == others.unsqueeze(1)).sum())  # [rows, 5, 5]
+        same += int((words[:, 0] == others[:, 0]).sum())
+    together = torch.cat(entropies, dim=1)  # [3, positions]: of p, q and m
+    _check_finite(torch.cat(highest, dim=1), together)
+    p_entropy, q_entropy, m_entropy = together.cpu().double()
+    divergence = (m_entropy - (p_entropy + q_entropy) / 2).clamp_(min=0.0)
+    return ChunkScore(
+        positions=positions,
+        top5=shared / (TOP * positions),
+        top1=same / positions,
+        js=divergence.mean().item(),
+        entropy=(p_entropy - q_entropy).abs_().mean().item(),
+    )
+
+
+def _statistics(anchor: Tensor, candidate: Tensor) -> tuple[Tensor, Tensor]:
+    """The largest logit of each group [2, rows, groups], and the entropies of p, q and m [3, rows].
+
+    Args:
+        anchor: logits [rows, vocab].
+        candidate: the same of the other side.
+    """
     positions, vocab = anchor.shape
     groups = -(-vocab // _GROUP)
     width = groups * _GROUP
     rows = max(1, min(positions, _BLOCK_WORDS // width))
     work = anchor.new_empty((2, 2, rows, width), dtype=torch.float32)
     peaks = anchor.new_empty((2, positions, groups), dtype=torch.float32)
-    entropies = anchor.new_empty((3, positions), dtype=torch.float32)  # of p, q and m
+    entropies = anchor.new_empty((3, positions), dtype=torch.float32)
     for start in range(0, positions, rows):
         block = slice(start, min(start + rows, positions))
         shifted, probabilities = work[:, :, : block.stop - start]  # [2, rows, width] each
@@ -82,17 +118,7 @@ def score_chunk(anchor_logits: Tensor, candidate_logits: Tensor) -> ChunkScore:
         shifted.sub_(peaks[:, block].amax(dim=2, keepdim=True)).clamp_(min=_FLOOR)
         entropies[:2, block] = _entropies(shifted, probabilities)
         entropies[2, block] = _mixture_entropy(*probabilities)
-    _check_finite(peaks, entropies)
-    top5, top1 = _top_agreement(anchor, candidate, peaks)
-    p_entropy, q_entropy, m_entropy = entropies.cpu().double()
-    divergence = (m_entropy - (p_entropy + q_entropy) / 2).clamp_(min=0.0)
-    return ChunkScore(
-        positions=positions,
-        top5=top5,
-        top1=top1,
-        js=divergence.mean().item(),
-        entropy=(p_entropy - q_entropy).abs_().mean().item(),
-    )
+    return peaks, entropies
 
 
 def _entropies(shifted: Tensor, probabilities: Tensor) -> Tensor:
@@ -115,19 +141,6 @@ def _mixture_entropy(p: Tensor, q: Tensor) -> Tensor:
     both = p.add_(q)
     torch.log(both, out=q)
     return q.mul_(both).sum(dim=1).div_(-2.0).add_(math.log(2.0))
-
-
-def _top_agreement(anchor: Tensor, candidate: Tensor, peaks: Tensor) -> tuple[float, float]:
-    """Mean overlap of the top-5 sets, and how often the first choices are the same."""
-    positions = len(anchor)
-    shared = same = 0
-    for start in range(0, positions, _TOP_ROWS):
-        block = slice(start, start + _TOP_ROWS)
-        ours = _top_words(anchor[block], peaks[0, block])
-        theirs = _top_words(candidate[block], peaks[1, block]).to(ours.device)
-        shared += int((ours.unsqueeze(2) == theirs.unsqueeze(1)).sum())  # [rows, 5, 5]
-        same += int((ours[:, 0] == theirs[:, 0]).sum())
-    return shared / (TOP * positions), same / positions
 
 
 def _top_words(logits: Tensor, peaks: Tensor) -> Tensor:
@@ -162,8 +175,8 @@ def _ranked(values: Tensor, count: int) -> Tensor:
     return torch.cat(picks, dim=1)
 
 
-def _check_shapes(anchor: Tensor, candidate: Tensor) -> None:
-    if anchor.dim() != 2 or anchor.shape != candidate.shape:
+def _check_shapes(anchor: Logits, candidate: Logits) -> None:
+    if len(anchor.shape) != 2 or anchor.shape != candidate.shape:
         raise ShapeError(
             "the two sides' logits do not fit together",
             expected=f"[positions, vocab], the anchor's {list(anchor.shape)}",
@@ -176,14 +189,17 @@ def _check_shapes(anchor: Tensor, candidate: Tensor) -> None:
             expected=f"at least one position and {TOP} words",
             found=list(anchor.shape),
         )
+
+
+def _check_types(anchor: Tensor, candidate: Tensor) -> None:
     if not (anchor.is_floating_point() and candidate.is_floating_point()):
         raise ShapeError(
             "logits are floating-point numbers", found=f"{anchor.dtype} and {candidate.dtype}"
         )
 
 
-def _check_finite(peaks: Tensor, entropies: Tensor) -> None:
-    highest = peaks.amax(dim=2)  # [2, positions]; NaN wins every maximum
+def _check_finite(highest: Tensor, entropies: Tensor) -> None:
+    """Refuses positions whose largest logits [2, positions] or entropies [3, positions] are off."""
     for side, name in enumerate(("anchor", "candidate")):
         good = highest[side].isfinite() & entropies[side].isfinite()
         if not good.all():

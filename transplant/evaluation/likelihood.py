@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from transplant.backbones.split_head import token_losses
 from transplant.backbones.view import Backbone, States
 from transplant.progress import Progress
 from transplant.ranks import Ranks, current
@@ -114,8 +115,7 @@ def row_losses(backbone: Backbone, states: States, system: Corrector | None) -> 
     hidden = states.h_last
     if system is not None:
         hidden = hidden + system(states.taps, states.windows)
-    logits = backbone.head(hidden).float()
-    return nn.functional.cross_entropy(logits, states.labels, reduction="none")
+    return token_losses(backbone, hidden, states.labels)
 
 
 class Tally:

@@ -17,6 +17,7 @@ from transplant.errors import CorpusError, InputError, ShapeError
 from transplant.evaluation.agreement import ChunkScore, score_chunk
 from transplant.evaluation.config import NIBConfig
 from transplant.evaluation.intervals import Interval, bootstrap_interval
+from transplant.evaluation.logit_rows import Logits
 from transplant.ranks import current
 
 CRITERIA = ("top5", "top1", "js", "entropy")
@@ -103,8 +104,8 @@ def pick_chunks(lengths: Sequence[int], config: NIBConfig, seed: int | None = No
 
 def run_nib(
     windows: Sequence[WindowT],
-    anchor: Callable[[WindowT], Tensor],
-    candidate: Callable[[WindowT], Tensor],
+    anchor: Callable[[WindowT], Logits],
+    candidate: Callable[[WindowT], Logits],
     config: NIBConfig | None = None,
     *,
     seeds: Sequence[int] | None = None,
@@ -116,7 +117,8 @@ def run_nib(
 
     Args:
         windows: held-out windows of tokens, whatever the two models read.
-        anchor: window -> logits [positions, vocab] of the model to live up to.
+        anchor: window -> logits [positions, vocab] of the model to live up to, as a tensor or as
+            `LogitRows`, which are computed for some positions at a time.
         candidate: window -> logits [positions, vocab] over the same vocabulary and positions.
         config: chunks and thresholds; the standard benchmark without it.
         seeds: draws of chunks, `(config.seed,)` without them; `EXTENDED_SEEDS` for the extended
@@ -154,8 +156,8 @@ def run_nib(
 
 def _score_window(
     window: WindowT,
-    anchor: Callable[[WindowT], Tensor],
-    candidate: Callable[[WindowT], Tensor],
+    anchor: Callable[[WindowT], Logits],
+    candidate: Callable[[WindowT], Logits],
     skip: int,
 ) -> ChunkScore:
     with torch.no_grad():

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from transplant.backbones.split_head import LOGITS, rows_at_once
 from transplant.backbones.view import Backbone
 from transplant.errors import NumericalError
 from transplant.modules.interface import Interface
@@ -73,8 +76,7 @@ def finetune(
         indices = order.batch(step)
         with torch.autocast(backbone.device.type, dtype=torch.bfloat16):
             states = backbone.run([windows[i] for i in indices], taps).labelled()
-            logits = backbone.head(states.h_last)
-        loss = nn.functional.cross_entropy(logits.float(), states.labels)
+            loss = _loss(backbone, states.h_last, states.labels)
         note = f"loss {loss.item():.3f}"
         if held is not None:
             distance = held.distance(indices, states.taps)
@@ -90,6 +92,22 @@ def finetune(
         if progress is not None:
             progress(step + 1, config.steps, note)
     backbone.model.eval().requires_grad_(False)
+
+
+def _loss(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tensor:
+    """Mean next-token loss with gradients of the head too; large logits are computed twice."""
+    if len(hidden) * backbone.vocab_size <= LOGITS:
+        return nn.functional.cross_entropy(backbone.head(hidden).float(), labels)
+
+    def of_block(rows: Tensor, label: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(backbone.head(rows).float(), label, reduction="sum")
+
+    size = rows_at_once(backbone)
+    parts = [
+        cast("Tensor", checkpoint(of_block, rows, label, use_reentrant=False))
+        for rows, label in zip(hidden.split(size), labels.split(size), strict=True)
+    ]
+    return torch.stack(parts).sum() / len(hidden)
 
 
 def _moving(backbone: Backbone, held: Held | None) -> Iterator[nn.Parameter]:

@@ -13,14 +13,13 @@ from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from transplant.backbones.view import Backbone
+    from transplant.evaluation.logit_rows import LogitRows
     from transplant.evaluation.nib import NIBResult
     from transplant.modules.correction import Correction
     from transplant.text.windows import Window
 
-    Logits = Callable[[Window], Tensor]
+    Logits = Callable[[Window], LogitRows]
 
 SPARE = 4  # chunks of a stream that a seed draws one from, at least
 
@@ -51,7 +50,7 @@ def nib_report(
     """
     from transplant.backbones.identity import difference
     from transplant.evaluation.nib import run_nib
-    from transplant.evaluation.scoring import hosted_logits
+    from transplant.evaluation.scoring import hosted_rows
     from transplant.text.limits import stream_chars
 
     config = config or NIBConfig()
@@ -70,7 +69,7 @@ def nib_report(
     reach = stream_chars(evaluation=SPARE * config.chunks * config.chunk_length)
     splits = read_splits(work, source, stream_chars=reach)
     windows = windows_of(one.backbone, splits.eval, config.chunk_length, 10**9)
-    of_anchor, of_candidate = partial(hosted_logits, one), partial(hosted_logits, other)
+    of_anchor, of_candidate = partial(hosted_rows, one), partial(hosted_rows, other)
     seeds = EXTENDED_SEEDS if extended else None
     result = run_nib(windows, of_anchor, of_candidate, config, seeds=seeds)
     report = {
@@ -101,9 +100,9 @@ def nib_against(
         The report; where the text is too short, `pass` is None and `why` says so.
     """
     from transplant.evaluation.nib import run_nib
-    from transplant.evaluation.scoring import window_logits
+    from transplant.evaluation.scoring import window_rows
 
-    of_anchor, of_candidate = (partial(window_logits, target, c) for c in (anchor, candidate))
+    of_anchor, of_candidate = (partial(window_rows, target, c) for c in (anchor, candidate))
     try:
         return run_nib(windows, of_anchor, of_candidate).as_dict()
     except CorpusError as error:

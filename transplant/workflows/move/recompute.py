@@ -111,7 +111,7 @@ def numbers_of(
     """
     from transplant.evaluation.likelihood import score_documents
     from transplant.evaluation.nib import CRITERIA, run_nib
-    from transplant.evaluation.scoring import window_logits
+    from transplant.evaluation.scoring import window_rows
     from transplant.modules.correction import Correction
     from transplant.modules.untrained import random_module
 
@@ -138,8 +138,8 @@ def numbers_of(
     if move["nib"]["pass"] is not None:
         result = run_nib(
             windows,
-            lambda window: window_logits(backbone, native, window),
-            lambda window: window_logits(backbone, candidate, window),
+            lambda window: window_rows(backbone, native, window),
+            lambda window: window_rows(backbone, candidate, window),
         )
         found |= {f"nib.{name}": result.means[name] for name in CRITERIA}
     return found

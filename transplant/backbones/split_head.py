@@ -1,0 +1,140 @@
+"""The head in pieces: the logits of some rows at some of the vocabulary, never all of them.
+
+Gemma's vocabulary has 262,144 tokens: the logits of 1,024 rows would take a gigabyte in single
+precision. What is wanted of them (a loss, its gradient, the best few) can be summed up piece by
+piece; a piece that stays in the processor's cache is faster as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+if TYPE_CHECKING:
+    from transplant.backbones.view import Backbone
+
+TOKENS = 8192  # of the vocabulary in a piece
+ROWS = 512  # of a block
+LOGITS = 1 << 24  # of a block of rows at the whole vocabulary: 64 MB in single precision
+
+
+@dataclass(frozen=True)
+class SplitHead:
+    """A head whose logit of one token needs no other token: a matrix, a bias, a soft cap."""
+
+    weight: Tensor  # [vocab, d_model]
+    bias: Tensor | None = None  # [vocab]
+    soft_cap: float | None = None
+    """c of c tanh(logits / c), as Gemma 2 has it."""
+
+    @property
+    def vocab(self) -> int:
+        """The number of logits."""
+        return len(self.weight)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether logits are linear in the hidden state, up to the bias."""
+        return self.soft_cap is None
+
+    def pieces(self) -> Iterator[slice]:
+        """The vocabulary, piece by piece."""
+        for start in range(0, self.vocab, TOKENS):
+            yield slice(start, min(start + TOKENS, self.vocab))
+
+    def logits(self, hidden: Tensor, tokens: slice, weight: Tensor | None = None) -> Tensor:
+        """The logits [rows, tokens] of hidden [rows, d_model], in the type of the weights.
+
+        Args:
+            hidden: last hidden states.
+            tokens: the piece.
+            weight: its rows of the matrix, where they were rounded to another type.
+        """
+        weight = self.weight[tokens] if weight is None else weight
+        bias = None if self.bias is None else self.bias[tokens].to(weight.dtype)
+        logits = functional.linear(hidden.to(weight.dtype), weight, bias)
+        return logits if self.soft_cap is None else capped(logits, self.soft_cap)
+
+
+def capped(logits: Tensor, soft_cap: float) -> Tensor:
+    """c tanh(logits / c)."""
+    return soft_cap * torch.tanh(logits / soft_cap)
+
+
+class LogSum:
+    """log sum exp over the vocabulary [rows], and one logit of each row, piece by piece.
+
+    Args:
+        labels: the tokens whose logits are picked out [rows].
+    """
+
+    def __init__(self, labels: Tensor) -> None:
+        self.labels = labels
+        self.total = torch.full(labels.shape, -torch.inf, device=labels.device)
+        self.picked = torch.zeros(labels.shape, device=labels.device)
+
+    def add(self, logits: Tensor, tokens: slice) -> None:
+        """Takes in the logits [rows, tokens] of a piece, in single precision at least."""
+        self.total = torch.logaddexp(self.total, logits.logsumexp(1))
+        pick_labels(self.picked, logits, self.labels, tokens)
+
+    @property
+    def losses(self) -> Tensor:
+        """-log p of each row's label, in nats [rows]."""
+        return self.total - self.picked
+
+
+def pick_labels(picked: Tensor, logits: Tensor, labels: Tensor, tokens: slice) -> None:
+    """Writes the logits of those labels that lie in a piece to `picked` [rows]."""
+    place = labels - tokens.start
+    inside = (place >= 0) & (place < logits.shape[1])
+    found = logits.gather(1, place.clamp(0, logits.shape[1] - 1)[:, None])[:, 0]
+    picked.copy_(torch.where(inside, found.to(picked.dtype), picked))
+
+
+@torch.no_grad()
+def token_losses(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tensor:
+    """The cross-entropy of each row's next token, in nats [rows] and single precision.
+
+    Args:
+        backbone: whose head it is.
+        hidden: last hidden states [rows, d_model].
+        labels: the next tokens [rows].
+    """
+    head = backbone.split_head
+    if head is None or head.vocab <= TOKENS:
+        parts = zip(*(side.split(rows_at_once(backbone)) for side in (hidden, labels)), strict=True)
+        return torch.cat(
+            [
+                functional.cross_entropy(backbone.head(h).float(), label, reduction="none")
+                for h, label in parts
+            ]
+        )
+    return torch.cat(
+        [
+            _losses_of_block(head, rows, label)
+            for rows, label in zip(hidden.split(ROWS), labels.split(ROWS), strict=True)
+        ]
+    )
+
+
+def _losses_of_block(head: SplitHead, hidden: Tensor, labels: Tensor) -> Tensor:
+    sums = LogSum(labels)
+    for tokens in head.pieces():
+        sums.add(head.logits(hidden, tokens).float(), tokens)
+    return sums.losses
+
+
+def rows_at_once(backbone: Backbone, copies: int = 1) -> int:
+    """How many rows may have logits at the whole vocabulary at a time.
+
+    Args:
+        backbone: whose head it is.
+        copies: how many tensors of that size are in use together.
+    """
+    return max(1, min(ROWS, LOGITS // (copies * backbone.vocab_size)))
