@@ -27,6 +27,7 @@ from transplant.workspace import Workspace
 if TYPE_CHECKING:
     from registry.entry import Broken, Entry
     from registry.store import Registry
+    from transplant.library import HostedName
 
 
 MAX_SEED = 2**62  # generators take 63 bits, and runs draw from the seeds that follow
@@ -115,7 +116,7 @@ class Session(Workspace):
                 self.out.note(f"stopped; the same command with --resume continues {path}")
             raise
 
-    def find(self, name: str, kind: str | None = None) -> Entry:
+    def find(self, name: str | HostedName, kind: str | None = None) -> Entry:
         """The artifact of a name, as the registry has it; see `Workspace.find`.
 
         Raises:
@@ -129,21 +130,24 @@ class Session(Workspace):
             raise found.error
         return found
 
-    def held(self, name: str, kind: str | None = None) -> Entry | Broken:
+    def held(self, name: str | HostedName, kind: str | None = None) -> Entry | Broken:
         """What `find` gives, or the broken folder that has its place.
 
         Raises:
             InputError: a module inside a core, which is no artifact of its own.
         """
-        from transplant.errors import CorruptError, InputError, NotFoundError
+        from transplant.errors import CorruptError, InputError
         from transplant.workflows.cores.modules_inside import find_core_module
 
-        module, backbone, d_abi = self.registry.split_name(name)
+        named = self.named(name)
+        module, backbone, d_abi = named.module, named.backbone, named.d_abi
         if module is None:
-            return self.registry.held(kind or "backbone", backbone, None, d_abi)
+            kind = kind or "backbone"
+            found = self.registry.held(kind, backbone, None, d_abi)
+            return found or self.registry.find(kind, backbone, None, d_abi)  # says what is close
         lost = None
         try:
-            inside = kind in (None, "module") and find_core_module(self.registry, name)
+            inside = kind in (None, "module") and find_core_module(self.registry, named)
         except CorruptError as error:  # of the backbone: what stands beside it can be found
             inside, lost = None, error
         if inside:
@@ -153,29 +157,19 @@ class Session(Workspace):
                 hint=f"abi show {backbone}, or abi rm {backbone} with all that is inside",
             )
         kinds = ("module", *OTHER_KINDS) if kind is None else (kind,)
-        try:
-            return self._held_of(kinds, module, backbone, d_abi)
-        except NotFoundError:
-            if lost is None and self.recognise(backbone):
-                return self._held_of(kinds, module, backbone, d_abi)
-            if lost is not None:
-                raise lost from None
-            raise
+        found = self._held_of(kinds, module, backbone, d_abi)
+        if found is None and lost is not None:
+            raise lost
+        if found is None and self.recognise(backbone):
+            found = self._held_of(kinds, module, backbone, d_abi)
+        return found or self.registry.find(kinds[0], module, backbone, d_abi)  # says what is close
 
     def _held_of(
         self, kinds: Sequence[str], name: str, backbone: str, d_abi: int | None
-    ) -> Entry | Broken:
+    ) -> Entry | Broken | None:
         """What a backbone has of that name, of the first kind that has one."""
-        from transplant.errors import NotFoundError
-
-        missing = None
-        for kind in kinds:
-            try:
-                return self.registry.held(kind, name, backbone, d_abi)
-            except NotFoundError as error:
-                missing = missing or error
-        assert missing is not None
-        raise missing
+        found = (self.registry.held(kind, name, backbone, d_abi) for kind in kinds)
+        return next((one for one in found if one is not None), None)
 
 
 def open_session(

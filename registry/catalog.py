@@ -13,18 +13,33 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from registry.entry import MANIFEST, Broken, Entry, is_place, name_at, read_entry
 from registry.manifest import KINDS
-from registry.names import HostedName, backbone_key, check_name
+from registry.names import backbone_key, check_name
+from registry.reads import ManifestReads
 from transplant.errors import ArtifactError, InputError, NotFoundError, StorageError
 from transplant.files.remembered import HASH
 from transplant.files.whole_folder import final_of
-from transplant.library import Fingerprints, difference
+from transplant.library import Fingerprints, HostedName, difference
 
-Base = tuple[Path, bool]
-"""A root, and whether it ships with the package."""
+
+@dataclass(frozen=True)
+class Base:
+    """One of the folders that a registry reads."""
+
+    root: Path
+    """The folder."""
+    shipped: bool
+    """Whether it ships with the package."""
+    reads: ManifestReads
+    """The manifests that were read."""
+
+    def entry(self, place: Path) -> Entry:
+        """The artifact at a place; see `read_entry`."""
+        return read_entry(self.root, place, self.reads, shipped=self.shipped)
 
 
 def scan(
@@ -35,11 +50,11 @@ def scan(
         yield from elsewhere(bases, backbone, same)
     key = "*" if backbone is None else backbone_key(backbone)
     seen: set[Path] = set()
-    for base, shipped in bases:
-        for place in sorted(_places(base, key) - seen):
+    for base in bases:
+        for place in sorted(_places(base.root, key) - seen):
             seen.add(place)
             try:
-                yield read_entry(base, place, shipped=shipped)
+                yield base.entry(place)
             except NotFoundError:  # removed since it was listed
                 continue
             except (ArtifactError, StorageError) as error:
@@ -53,14 +68,14 @@ def elsewhere(
     """What was made for these weights under another name of them; damaged ones are passed over."""
     own, space = backbone_key(backbone), "d*" if d_abi is None else f"d{d_abi}"
     seen: set[Path] = set()
-    for base, shipped in bases:
-        found = glob.glob(f"*/{space}/{kind}/{name}/{MANIFEST}", root_dir=base)
+    for base in bases:
+        found = glob.glob(f"*/{space}/{kind}/{name}/{MANIFEST}", root_dir=base.root)
         for place in sorted({Path(text).parent for text in found} - seen):
             if place.parts[0] == own or not is_place(place):
                 continue
             seen.add(place)
             with suppress(ArtifactError, StorageError):
-                entry = read_entry(base, place, shipped=shipped)
+                entry = base.entry(place)
                 if fits(entry, same):
                     yield entry
 
@@ -78,7 +93,7 @@ def belongs_elsewhere(entry: Entry, same: Fingerprints) -> bool:
 
 def choices(
     bases: Sequence[Base], kind: str, backbone: str | None, name: str | None,
-    same: Fingerprints | None = None,
+    d_abi: int | None = None, same: Fingerprints | None = None,
 ) -> Iterator[Entry]:  # fmt: skip
     """Every artifact that one may be chosen from.
 
@@ -86,19 +101,22 @@ def choices(
         CorruptError, VersionError, StorageError: one cannot be read, and might be the one.
     """
     key = "*" if backbone is None else backbone_key(backbone)
+    exact = None  # a whole name has one place: nothing is listed
+    if None not in (backbone, name, d_abi):
+        exact = {Path(key, f"d{d_abi}", kind, check_name(str(name)))}
     seen: set[Path] = set()
-    for base, shipped in bases:
-        for place in sorted(_places(base, key) - seen):
+    for base in bases:
+        for place in sorted((exact or _places(base.root, key)) - seen):
             seen.add(place)
             if _kind_of(place) == kind and name in (None, place.name):
                 try:
-                    entry = read_entry(base, place, shipped=shipped)
+                    entry = base.entry(place)
                 except NotFoundError:  # removed since it was listed
                     continue
                 if same is None or kind == "backbone" or not belongs_elsewhere(entry, same):
                     yield entry
     if backbone is not None and same is not None:
-        yield from elsewhere(bases, backbone, same, kind, name or "*")
+        yield from elsewhere(bases, backbone, same, kind, name or "*", d_abi)
 
 
 def find(
@@ -113,22 +131,41 @@ def find(
         CorruptError: it is there, with a broken manifest.
     """
     found = held(bases, kind, name, backbone, d_abi, same)
+    if found is None:
+        raise _not_found(bases, kind, name, backbone, d_abi)
     if isinstance(found, Broken):
         raise found.error
     return found
 
 
+def get(
+    bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None,
+    same: Fingerprints | None = None,
+) -> Entry | None:  # fmt: skip
+    """The one artifact of that name; None where there is none, and then no others are read.
+
+    Raises:
+        InputError: there are several.
+        CorruptError: it is there, with a broken manifest.
+    """
+    found = held(bases, kind, name, backbone, d_abi, same)
+    if not isinstance(found, Broken):
+        return found
+    if isinstance(found.error, NotFoundError):
+        return None
+    raise found.error
+
+
 def held(
     bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None,
     same: Fingerprints | None = None,
-) -> Entry | Broken:  # fmt: skip
-    """The one artifact of that name, be it broken.
+) -> Entry | Broken | None:  # fmt: skip
+    """The one artifact of that name, be it broken; None where there is none.
 
     What stands under that very name and was made for its weights comes first, then what was made
     for them under another name, then what stands under that name and was made for others.
 
     Raises:
-        NotFoundError: there is none; the message lists the closest names.
         InputError: there are several.
     """
     check_kind(kind)
@@ -139,7 +176,7 @@ def held(
         fitting = [it for it in found if isinstance(it, Broken) or not belongs_elsewhere(it, same)]
         found = fitting or [*elsewhere(bases, backbone, same, kind, name, d_abi)] or found
     if not found:
-        raise _not_found(bases, kind, name, backbone, d_abi)
+        return None
     if len(found) > 1:
         names = sorted(entry.hosted for entry in found)
         alike = len({text.rpartition("/d")[0] for text in names}) == 1
@@ -156,11 +193,11 @@ def _beside(
 ) -> Iterator[Entry]:
     """What was put beside the folder of a backbone, because other weights had that name there."""
     key, space = backbone_key(backbone), "d*" if d_abi is None else f"d{d_abi}"
-    for base, shipped in bases:
+    for base in bases:
         pattern = f"{key}-{'[0-9a-f]' * 8}/{space}/{kind}/{name}/{MANIFEST}"
-        for text in glob.glob(pattern, root_dir=base):
+        for text in glob.glob(pattern, root_dir=base.root):
             with suppress(ArtifactError, StorageError):
-                entry = read_entry(base, Path(text).parent, shipped=shipped)
+                entry = base.entry(Path(text).parent)
                 if backbone_key(entry.manifest.backbone.id) == key:
                     yield entry
 
@@ -171,19 +208,19 @@ def _standing(
     """What stands under the folders of that name; a broken one counts where no other does."""
     found: dict[Path, Entry | Broken] = {}
     unfinished: dict[Path, Entry | Broken] = {}
-    for base, shipped in bases:
-        for place in _candidates(base, kind, name, backbone, d_abi):
+    for base in bases:
+        for place in _candidates(base.root, kind, name, backbone, d_abi):
             if place in found:
                 continue
             try:
-                found[place] = read_entry(base, place, shipped=shipped)
+                found[place] = base.entry(place)
             except (ArtifactError, StorageError, NotFoundError) as error:
                 gone = isinstance(error, NotFoundError)
-                if gone and not os.path.lexists(base / place):
+                if gone and not os.path.lexists(base.root / place):
                     continue
                 (unfinished if gone else found)[place] = Broken(
-                    path=base / place, kind=kind, hosted=name_at(place)[1], shipped=shipped,
-                    error=error,
+                    path=base.root / place, kind=kind, hosted=name_at(place)[1],
+                    shipped=base.shipped, error=error,
                 )  # fmt: skip
     # An interface without its module can be removed, not found.
     return [*(found or unfinished).values()]

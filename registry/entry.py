@@ -10,6 +10,7 @@ from pathlib import Path
 
 from registry.manifest import KINDS, Manifest
 from registry.names import backbone_key
+from registry.reads import MANIFEST, ManifestReads
 from transplant.errors import (
     ArtifactError,
     CorruptError,
@@ -18,11 +19,9 @@ from transplant.errors import (
     StorageError,
     TransplantError,
 )
-from transplant.files.plain import check_inside, read_plain
+from transplant.files.plain import check_inside
 from transplant.files.whole_folder import sibling
 
-MANIFEST = "manifest.json"
-MAX_MANIFEST = 1 << 26  # bytes; the counts of a vocabulary of 256,000 tokens take 6 MB
 _ATTEMPTS = 5
 
 
@@ -92,7 +91,7 @@ def name_at(place: Path) -> tuple[str, str]:
     return kind, f"{name}@{key}/{space}"
 
 
-def read_entry(base: Path, place: Path, *, shipped: bool) -> Entry:
+def read_entry(base: Path, place: Path, reads: ManifestReads, *, shipped: bool) -> Entry:
     """Read the manifest at `base / place`, or at the folder that stands in while it is replaced.
 
     An interface is there once the module that it was stored with is: the module comes last. Where
@@ -106,7 +105,7 @@ def read_entry(base: Path, place: Path, *, shipped: bool) -> Entry:
         StorageError: the disk refused to read it.
     """
     try:
-        return _read(base, place, shipped)
+        return _read(base, place, reads, shipped)
     except CorruptError as error:
         kind, hosted = name_at(place)
         again = "" if kind == "backbone" else f", kind={kind!r}"
@@ -119,13 +118,14 @@ def read_entry(base: Path, place: Path, *, shipped: bool) -> Entry:
         ) from error
 
 
-def _read(base: Path, place: Path, shipped: bool) -> Entry:
-    entry = _read_at(base, place, shipped, ("", "old"))
+def _read(base: Path, place: Path, reads: ManifestReads, shipped: bool) -> Entry:
+    entry = _read_at(base, place, reads, shipped, ("", "old"))
     if entry.kind != "interface" or (needs := entry.manifest.parents.get("module_here")) is None:
         return entry
     key, space, _, name = place.parts
+    beside = Path(key, space, "module", name)
     try:
-        module = read_entry(base, Path(key, space, "module", name), shipped=shipped).manifest.sha256
+        module = read_entry(base, beside, reads, shipped=shipped).manifest.sha256
     except NotFoundError as error:
         raise NotFoundError(
             f"the interface at {base / place} has no module", hint="make it again, or `rm('NAME')`"
@@ -134,13 +134,15 @@ def _read(base: Path, place: Path, shipped: bool) -> Entry:
         return entry
     if module != needs:
         with suppress(NotFoundError, CorruptError, StorageError):
-            old = _read_at(base, place, shipped, ("old",))
+            old = _read_at(base, place, reads, shipped, ("old",))
             if old.manifest.parents.get("module_here") == module:
                 return old
     return entry
 
 
-def _read_at(base: Path, place: Path, shipped: bool, roles: tuple[str, ...]) -> Entry:
+def _read_at(
+    base: Path, place: Path, reads: ManifestReads, shipped: bool, roles: tuple[str, ...]
+) -> Entry:
     final = base / place
     folders = tuple(sibling(final, role) if role else final for role in roles)
     was_there = final.is_dir()
@@ -148,14 +150,11 @@ def _read_at(base: Path, place: Path, shipped: bool, roles: tuple[str, ...]) -> 
         file = folder / MANIFEST
         try:
             check_inside(base, folder)
-            text = read_plain(file, MAX_MANIFEST, follow=shipped).decode()
+            manifest = reads.read(file, follow=shipped).manifest
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except UnicodeDecodeError as error:
-            raise CorruptError(f"{file}: {error}", expected="JSON in UTF-8") from error
         except OSError as error:
-            raise StorageError(f"cannot read {file}: {error}") from error
-        manifest = Manifest.from_json(text, file)
+            raise StorageError(f"cannot read {folder}: {error}") from error
         _check_place(manifest, place, file)
         return Entry(path=folder, manifest=manifest, shipped=shipped)
     # Not where a first write has just ended.
@@ -165,7 +164,7 @@ def _read_at(base: Path, place: Path, shipped: bool, roles: tuple[str, ...]) -> 
 
 
 @contextmanager
-def unchanged(entry: Entry) -> Iterator[None]:
+def unchanged(entry: Entry, reads: ManifestReads) -> Iterator[None]:
     """Check after the block that its files were the entry's throughout.
 
     Raises:
@@ -175,9 +174,9 @@ def unchanged(entry: Entry) -> Iterator[None]:
     try:
         yield
     except CorruptError:
-        _check_current(entry, before)
+        _check_current(entry, reads, before)
         raise
-    _check_current(entry, before)
+    _check_current(entry, reads, before)
 
 
 def _check_place(manifest: Manifest, place: Path, file: Path) -> None:
@@ -192,12 +191,10 @@ def _check_place(manifest: Manifest, place: Path, file: Path) -> None:
         raise CorruptError(f"{file} is not this folder's", expected=place, found=own)
 
 
-def _check_current(entry: Entry, before: tuple[int, int] | None) -> None:
-    file = entry.path / MANIFEST
+def _check_current(entry: Entry, reads: ManifestReads, before: tuple[int, int] | None) -> None:
     try:
-        text = read_plain(file, MAX_MANIFEST, follow=entry.shipped).decode()
-        current = Manifest.from_json(text, file)
-    except (OSError, UnicodeDecodeError, ArtifactError):
+        current = reads.read(entry.path / MANIFEST, follow=entry.shipped).manifest
+    except (OSError, ArtifactError, StorageError):
         current = None
     # A replacement by the same tensors has an equal manifest, in another folder.
     if current != entry.manifest or before is None or _identity(entry.path) != before:

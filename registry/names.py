@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 
 from transplant.errors import InputError
+from transplant.library import HostedName
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _MAX_NAME = 128
@@ -21,25 +21,8 @@ _D_ABI_SUFFIX = re.compile(r"/d(0|[1-9][0-9]*)\Z")
 _PATH_STARTS = (".", "/", "~")
 
 
-@dataclass(frozen=True)
-class HostedName:
-    """What `python@ref-gpt2/d128` means."""
-
-    module: str | None
-    """The domain module; None for the raw backbone."""
-    backbone: str
-    """A registry name, a hub id or a folder."""
-    d_abi: int | None = None
-    """The width asked for; None for whichever there is."""
-
-    def __str__(self) -> str:
-        """The same name as text: `parse_hosted(str(x)) == x`."""
-        module = f"{self.module}@" if self.module else ""
-        return f"{module}{self.backbone}" + (f"/d{self.d_abi}" if self.d_abi is not None else "")
-
-
 def parse_hosted(text: str) -> HostedName:
-    """Parse `[<module>@]<backbone>[/d<d_abi>]`.
+    """Parse `[<module>@]<backbone>[/d<d_abi>]`; `str` gives the text back.
 
     Raises:
         InputError: a part is empty or holds characters that a name cannot have.

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 import platformdirs
 
 from registry import catalog
-from registry.entry import MANIFEST, Broken, Entry, unchanged
+from registry.entry import Broken, Entry, unchanged
 from registry.manifest import KINDS, BackboneRecord
 from registry.names import backbone_key, is_folder, is_hub_id, parse_hosted
+from registry.reads import MANIFEST, ManifestReads
 from registry.seal import check_files
 from transplant.errors import (
     ArtifactError,
@@ -23,7 +24,7 @@ from transplant.errors import (
 from transplant.files import safetensors
 from transplant.files.plain import check_inside, check_plain, check_root, expand
 from transplant.files.remembered import HASH, Memory
-from transplant.library import Fingerprints, difference
+from transplant.library import Fingerprints, HostedName, difference
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -61,6 +62,8 @@ class Reader:
         default_factory=list, compare=False, repr=False
     )
     """Kinds, name, backbone and width of what was claimed before its backbone was loaded."""
+    reads: ManifestReads = field(default_factory=ManifestReads, compare=False, repr=False)
+    """The manifests that were read, each once as long as its file stays as it was."""
 
     @classmethod
     def open(cls, root: Path | None = None) -> Self:
@@ -98,18 +101,21 @@ class Reader:
         return [item for item in items if not isinstance(item, Entry)]
 
     def choices(
-        self, kind: str, backbone: str | None = None, name: str | None = None
-    ) -> list[Entry]:
+        self, kind: str, backbone: str | None = None, name: str | None = None,
+        d_abi: int | None = None,
+    ) -> list[Entry]:  # fmt: skip
         """What a search by other facts than the whole name chooses from, in the order of `entries`.
 
-        A damaged one is not passed over: the search would take another, or make one anew.
+        Of a width of 0 are those that have none. A damaged one is not passed over: the search would
+        take another, or make one anew.
 
         Raises:
             CorruptError, VersionError: the manifest of one of them cannot be used.
         """
         catalog.check_kind(kind)
         same = self._same(backbone)
-        return sorted(catalog.choices(self._bases(), kind, backbone, name, same), key=_order)
+        found = catalog.choices(self._bases(), kind, backbone, name, d_abi, same)
+        return sorted(found, key=_order)
 
     def find(
         self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
@@ -123,13 +129,23 @@ class Reader:
         """
         return catalog.find(self._bases(), kind, name, backbone, d_abi, self._same(backbone))
 
-    def held(
+    def get(
         self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
-    ) -> Entry | Broken:
-        """The one artifact of that name, even a broken one, as `remove` takes it.
+    ) -> Entry | None:
+        """The one artifact of that name; None where there is none, and then no others are read.
 
         Raises:
-            NotFoundError, InputError: as `find`.
+            InputError, CorruptError: as `find`.
+        """
+        return catalog.get(self._bases(), kind, name, backbone, d_abi, self._same(backbone))
+
+    def held(
+        self, kind: str, name: str, backbone: str | None = None, d_abi: int | None = None
+    ) -> Entry | Broken | None:
+        """The one artifact of that name, even a broken one, as `remove` takes it; None for none.
+
+        Raises:
+            InputError: as `find`.
         """
         return catalog.held(self._bases(), kind, name, backbone, d_abi, self._same(backbone))
 
@@ -185,16 +201,15 @@ class Reader:
         found = self._backbone_folder(name)
         if found is None:
             return None
-        folder, (base, shipped) = found
-        check_inside(base, folder)
-        check_plain(folder, follow=shipped)
-        check_files(folder / MANIFEST, follow=shipped)
+        folder, base = found
+        check_inside(base.root, folder)
+        check_plain(folder, follow=base.shipped)
+        self._check_files(folder, base.shipped)
         return folder
 
-    def split_name(self, name: str) -> tuple[str | None, str, int | None]:
-        """(module, backbone, d_abi) of a hosted name, for `transplant.load`."""
-        parsed = parse_hosted(name)
-        return parsed.module, parsed.backbone, parsed.d_abi
+    def split_name(self, name: str) -> HostedName:
+        """The parts of a hosted name, for `transplant.load`; see `parse_hosted`."""
+        return parse_hosted(name)
 
     @property
     def checked_file(self) -> Path | None:
@@ -213,7 +228,14 @@ class Reader:
         Raises:
             NotFoundError, InputError, CorruptError: as `find` and `read`.
         """
-        entry = self.find(kind, name, backbone, d_abi)
+        return self.load(self.find(kind, name, backbone, d_abi))
+
+    def load(self, entry: Entry) -> Fetched:
+        """An artifact that was found, with its verified tensors.
+
+        Raises:
+            NotFoundError, CorruptError: as `read`.
+        """
         manifest = entry.manifest
         return Fetched(
             manifest.taps,
@@ -232,8 +254,8 @@ class Reader:
             CorruptError: naming the file and the tensor.
             NotFoundError: it was replaced or removed since it was found.
         """
-        with unchanged(entry):
-            _verify(entry)
+        with unchanged(entry, self.reads):
+            self._verify(entry)
 
     def read(self, entry: Entry) -> dict[str, Tensor]:
         """The tensors of an artifact, on the CPU, after every sha256 was verified.
@@ -242,26 +264,29 @@ class Reader:
             CorruptError: naming the file and the tensor.
             NotFoundError: it was replaced or removed since it was found.
         """
-        with unchanged(entry):  # what is loaded is what was verified
-            _verify(entry)
+        with unchanged(entry, self.reads):  # what is loaded is what was verified
+            self._verify(entry)
             return safetensors.load(entry.weights)
 
     def _backbone_folder(self, name: str) -> tuple[Path, catalog.Base] | None:
-        folders = [(base[0] / backbone_key(name), base) for base in self._bases()]
+        folders = [(base.root / backbone_key(name), base) for base in self._bases()]
         return next((it for it in folders if os.path.lexists(it[0] / MANIFEST)), None)
 
     def _bases(self) -> list[catalog.Base]:
         check_root(self.root)
-        own = [] if self.root == self.reference else [(self.root, False)]
-        return [*own, (self.reference, True)]
+        own = [] if self.root == self.reference else [catalog.Base(self.root, False, self.reads)]
+        return [*own, catalog.Base(self.reference, True, self.reads)]
 
+    def _verify(self, entry: Entry) -> None:
+        made_again = f"`rm({entry.hosted!r})`, and make it again"
+        again = "reinstall the package" if entry.shipped else made_again
+        safetensors.verify(entry.weights, entry.manifest.tensors, hint=again, follow=entry.shipped)
+        self._check_files(entry.path, entry.shipped)
 
-def _verify(entry: Entry) -> None:
-    again = (
-        "reinstall the package" if entry.shipped else f"`rm({entry.hosted!r})`, and make it again"
-    )
-    safetensors.verify(entry.weights, entry.manifest.tensors, hint=again, follow=entry.shipped)
-    check_files(entry.path / MANIFEST, follow=entry.shipped)
+    def _check_files(self, folder: Path, shipped: bool) -> None:
+        """Compares a backbone's configuration and tokenizer with what its manifest promises."""
+        file = folder / MANIFEST
+        check_files(file, self.reads.read(file, follow=shipped).files, follow=shipped)
 
 
 def _order(entry: Entry) -> tuple[str, int, str, int]:

@@ -66,11 +66,17 @@ def hash_files(folder: Path, leave_out: set[str]) -> dict[str, str]:
     return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
-def check_files(manifest: Path, *, follow: bool = False) -> None:
+def promised_files(text: str) -> Any:
+    """The hashes of the files beside a manifest, as its text has them: unchecked."""
+    return strict_json.parse(text).get(FILES, {}) if FILES in text else {}
+
+
+def check_files(manifest: Path, promised: Any, *, follow: bool = False) -> None:
     """Compare the files beside a manifest with the hashes in it, where it has any.
 
     Args:
         manifest: the file.
+        promised: what `promised_files` found in it.
         follow: whether what it names may be links.
 
     Raises:
@@ -78,8 +84,6 @@ def check_files(manifest: Path, *, follow: bool = False) -> None:
         StorageError: the disk refused to read one.
     """
     with foreign(f"{manifest}: {FILES}", CorruptError, expected="an object of hashes"):
-        text = read_plain(manifest, MAX_FILE, follow=follow).decode()
-        promised = strict_json.parse(text).get(FILES, {})
         names = {str(name): str(sha256) for name, sha256 in promised.items()}
     for name, expected in names.items():
         if Path(name).name != name:

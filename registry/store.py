@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry import claims, staging
-from registry.entry import MANIFEST, Entry, read_entry
+from registry.entry import MANIFEST, Entry
 from registry.manifest import BackboneRecord, Manifest
 from registry.names import backbone_key, check_name
 from transplant.errors import (
@@ -146,11 +146,12 @@ class Registry(Writer):
             kinds: what is to be stored; of a backbone the other arguments are None.
             name: its own name.
             backbone: what it belongs to.
-            d_abi: the width of the shared space.
+            d_abi: the width of the shared space, 0 for none; None where it may be any.
 
         Raises:
             InputError: it cannot be a name.
             ExistsError: an artifact of one of these kinds has it.
+            CorruptError, VersionError: one that may have it cannot be read.
         """
         check_name(name)
         for kind in kinds:
@@ -159,8 +160,8 @@ class Registry(Writer):
             else:
                 taken = [
                     entry.hosted
-                    for entry in self.choices(kind, backbone, name)
-                    if entry.manifest.d_abi == d_abi and self._is_of(entry, backbone)
+                    for entry in self.choices(kind, backbone, name, d_abi)
+                    if self._is_of(entry, backbone)
                 ]
             if taken:
                 raise ExistsError(
@@ -197,7 +198,7 @@ class Registry(Writer):
         self._clear_leftovers(places)
         self._drop_spent()
         if not replace:
-            self.check_free(kinds, name, backbone, d_abi)
+            self.check_free(kinds, name, backbone, d_abi or 0)
         for place in places:
             if (self.reference / place / MANIFEST).exists():
                 raise ExistsError(f"{name} ships with abi", hint="another `name`")
@@ -206,7 +207,7 @@ class Registry(Writer):
         taken = claims.claim(self.root, places, what)
         try:  # once more: another run may have ended in between
             if taken and not replace:
-                self.check_free(kinds, name, backbone, d_abi)
+                self.check_free(kinds, name, backbone, d_abi or 0)
         except BaseException:
             for place in taken:
                 claims.release(self.root, place)
@@ -226,7 +227,7 @@ class Registry(Writer):
         if known is None:
             for kinds, name, host, d_abi in self.claimed:
                 if host == backbone.name:
-                    self.check_free(kinds, name, host, d_abi)
+                    self.check_free(kinds, name, host, d_abi or 0)
 
     def release(self) -> None:
         """Give back every name that was taken and not written."""
@@ -261,7 +262,7 @@ class Registry(Writer):
                 Path(key, f"d{d_abi}", "module", name) if at else Path(name.removesuffix(".core"))
             )
             with suppress(TransplantError, OSError):
-                entry = read_entry(self.root, place, shipped=False)
+                entry = self._read_own(place)
                 stored = (entry.path / MANIFEST).stat().st_mtime_ns
                 trained = not entry.manifest.parents  # a moved one says nothing of a training
                 if trained and checkpoint.stat().st_mtime_ns <= stored:

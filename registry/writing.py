@@ -61,7 +61,7 @@ class Writer(Reader):
             with folders.whole_folder(final) as folder:
                 _fill(folder, manifest, weights)
             self._forget_claim(manifest)
-            return read_entry(self.root, place, shipped=False)
+            return self._read_own(place)
 
     def write_hosted(
         self,
@@ -100,7 +100,7 @@ class Writer(Reader):
                     folders.clear(first)
                 staging.settle_all(first.parent, self._old_stands)
             self._forget_claim(module[0], interface[0])
-            return read_entry(self.root, place, shipped=False)
+            return self._read_own(place)
 
     def write_backbone(self, manifest: Manifest, source: Path) -> Entry:
         """Store a copy of a `save_pretrained` folder; the manifest comes last and makes it real.
@@ -127,7 +127,7 @@ class Writer(Reader):
                 for file in files:
                     shutil.copyfile(file, folder / file.name)
                 _write_manifest(manifest, folder / "model.safetensors", folder / MANIFEST)
-            return read_entry(self.root, place, shipped=False)
+            return self._read_own(place)
 
     def remove(self, entry: Entry | Broken) -> int:
         """Remove an artifact, and the folders that this empties; return the bytes freed.
@@ -154,6 +154,9 @@ class Writer(Reader):
         with staging.storage_errors(root), self._writing(final):
             return staging.discard(final, first=MANIFEST, keep=keep)
 
+    def _read_own(self, place: Path) -> Entry:
+        return read_entry(self.root, place, self.reads, shipped=False)
+
     @contextmanager
     def _writing(self, *finals: Path) -> Iterator[None]:
         """Hold the lock; clear what crashed writers left beside `finals`, then emptied folders."""
@@ -177,7 +180,7 @@ class Writer(Reader):
         if not is_place(place):
             return False
         try:
-            return read_entry(self.root, place, shipped=False).path != final
+            return self._read_own(place).path != final
         except TransplantError:
             return False
 
@@ -199,12 +202,17 @@ class Writer(Reader):
         if not HASH.fullmatch(same.weights_sha256):
             return place
         with suppress(TransplantError):
-            here = read_entry(self.root, place, shipped=False)
+            here = self._read_own(place)
             if not catalog.belongs_elsewhere(here, same):
                 return place
             place = Path(f"{place.parts[0]}-{same.weights_sha256[:8]}", *place.parts[1:])
         for entry in catalog.elsewhere(
-            [(self.root, False)], same.id, same, manifest.kind, manifest.name, manifest.d_abi or 0
+            [catalog.Base(self.root, False, self.reads)],
+            same.id,
+            same,
+            manifest.kind,
+            manifest.name,
+            manifest.d_abi or 0,
         ):
             if self._is_of(entry, same.id):
                 return folders.final_of(entry.path).relative_to(self.root)
@@ -229,7 +237,7 @@ class Writer(Reader):
     def _is_unfinished(self, place: Path) -> bool:
         """Whether a killed run left an interface there without its module."""
         try:
-            read_entry(self.root, place, shipped=False)
+            self._read_own(place)
         except NotFoundError:
             return True
         except TransplantError:

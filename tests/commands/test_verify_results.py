@@ -128,7 +128,8 @@ def test_what_ships_is_what_its_record_says_and_leaves_the_plain_names_free():
     assert shipped.problems() == []
     for move in record["moves"]:
         for side, name in (("donor", move["donor"]), ("target", move["name"])):
-            module, backbone, d_abi = shipped.split_name(name)
+            named = shipped.split_name(name)
+            module, backbone, d_abi = named.module, named.backbone, named.d_abi
             entry = shipped.find("module", module, backbone, d_abi)
             shipped.verify(entry)
             shipped.verify(shipped.find("interface", module, backbone, d_abi))

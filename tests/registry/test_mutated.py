@@ -95,7 +95,7 @@ def read_everything(store: Registry, kind: str, entry: Entry) -> None:
         "injection": lambda: InjectionRecord.from_dict(manifest.made["injection"]),
         "fusion": lambda: FusionRecord.from_dict(manifest.made["fusion"]),
         "gate": lambda: Gate.from_tensors(tensors),
-        "backbone": lambda: [find_core_module(store, f"{name}@ref-gpt2")
+        "backbone": lambda: [find_core_module(store, store.split_name(f"{name}@ref-gpt2"))
                              for name in module_records(store, "ref-gpt2") if name.isalnum()],
     }  # fmt: skip
     readers.get(kind, lambda: None)()

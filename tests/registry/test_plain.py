@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from registry import Entry, Registry
-from registry.entry import MAX_MANIFEST, Broken
+from registry.entry import Broken
+from registry.reads import MAX_MANIFEST
 from tests.registry.stored import OTHER, WEIGHTS, Make, files_under
 from transplant.errors import CorruptError, InputError, StorageError, TransplantError
 from transplant.files import plain

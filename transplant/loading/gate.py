@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from transplant.errors import CorruptError, NotFoundError
+from transplant.errors import CorruptError
 from transplant.loading.same import check_same
 from transplant.modules.gate import Gate
 
@@ -33,10 +33,10 @@ def load_gate(
     Raises:
         CorruptError: it was fitted to another interface, module or backbone of that name.
     """
-    try:
-        found = library.fetch("gate", module, backbone.name, correction.interface.d_abi)
-    except NotFoundError:
+    entry = library.get("gate", module, backbone.name, correction.interface.d_abi)
+    if entry is None:
         return None
+    found = library.load(entry)
     name = f"{module}@{backbone.name}"
     again = f"`rm({name!r}, kind='gate')`, then `gate(module={name!r})`"
     check_same(found, backbone, f"the gate of {name} was fitted to", again)

@@ -13,8 +13,8 @@ from transplant.backbones.core import CoreBackbone
 from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
 from transplant.dtypes import AUTO, dtype_name
-from transplant.errors import CorruptError, NotFoundError, TransplantError, foreign
-from transplant.library import Library
+from transplant.errors import CorruptError, TransplantError, foreign
+from transplant.library import HostedName, Library
 from transplant.loading.gate import load_gate
 from transplant.loading.kinds import check_taps, host_other
 from transplant.loading.same import check_promised, check_same
@@ -26,7 +26,7 @@ from transplant.modules.interface import Interface
 
 
 def load(
-    name: str,
+    name: str | HostedName,
     *,
     library: Library | None = None,
     device: str = "cpu",
@@ -39,7 +39,7 @@ def load(
 
     Args:
         name: `<module>@<backbone>` with an optional `/d<d_abi>`, or a backbone alone: a registry
-            name, a folder or a hub id.
+            name, a folder or a hub id; or the same in parts.
         library: where names are looked up; by default the installed registry.
         device: where to put it.
         dtype: the arithmetic of the backbone; see `load_backbone`.
@@ -56,21 +56,22 @@ def load(
             tokenizer or another configuration. `.backbone.notes` says what could not be compared.
     """
     library = library or installed_library()
-    module, backbone_name, d_abi = library.split_name(name)
+    if isinstance(name, str):
+        name = library.split_name(name)
     backbone = load_backbone(
-        backbone_name,
-        path=library.backbone_path(backbone_name),
+        name.backbone,
+        path=library.backbone_path(name.backbone),
         device=device,
         dtype=dtype_name(dtype, torch_dtype),
         revision=revision,
         trust_remote_code=trust_remote_code,
         remembered=library.checked_file,
     )
-    promised = library.backbone_record(backbone_name)
+    promised = library.backbone_record(name.backbone)
     if promised is not None:
         check_promised(promised, backbone)
     library.meet(backbone)
-    return host(backbone, module, library, d_abi)
+    return host(backbone, name.module, library, name.d_abi)
 
 
 def host(
@@ -86,13 +87,11 @@ def host(
     if isinstance(backbone, CoreBackbone) and module in backbone.modules:
         return CoreHosted(backbone, module)
     name = f"{module}@{backbone.name}"
-    try:
-        stored = library.fetch("module", module, backbone.name, d_abi)
-    except NotFoundError:
-        other = host_other(backbone, module, library, host)
-        if other is None:
-            raise
+    entry = library.get("module", module, backbone.name, d_abi)
+    if entry is None and (other := host_other(backbone, module, library, host)) is not None:
         return other
+    entry = entry or library.find("module", module, backbone.name, d_abi)  # says what is close
+    stored = library.load(entry)
     door = library.fetch("interface", module, backbone.name, d_abi)
     check_same(
         door, backbone, f"the interface of {name} was fitted to",

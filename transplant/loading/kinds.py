@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from transplant.errors import CorruptError, NotFoundError, foreign
+from transplant.errors import CorruptError, foreign
 from transplant.loading.same import check_same
 
 if TYPE_CHECKING:
@@ -32,10 +32,9 @@ def host_other(backbone: Backbone, name: str, library: Library, host: Host) -> H
     """
     hosted = f"{name}@{backbone.name}"
     for kind, (made, again, rebuild) in KINDS.items():
-        try:
-            stored = library.fetch(kind, name, backbone.name, None)
-        except NotFoundError:
+        if (entry := library.get(kind, name, backbone.name, None)) is None:
             continue
+        stored = library.load(entry)
         check_same(stored, backbone, made.format(hosted), again)
         with foreign(f"the {kind} {hosted} cannot be rebuilt", CorruptError, hint=again):
             return rebuild(hosted, stored, backbone, library, host)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.advice.config import AdviceConfig
 from transplant.errors import CorruptError, foreign
+from transplant.library import HostedName
 from transplant.workflows.cores.modules_inside import find_core_module, module_records
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.steps import Stepwise
@@ -135,8 +136,8 @@ class Advising(Stepwise):
 
         registry, found = self.work.library, []
         for candidate in candidates[:COMPARED] if len(candidates) > 1 else ():
-            module, _, d_abi = registry.split_name(candidate.name)
-            hosted = host(self.donor, module, registry, d_abi)
+            name = registry.split_name(candidate.name)
+            hosted = host(self.donor, name.module, registry, name.d_abi)
             if hosted.correction is not None:
                 found.append(hosted.correction)
         windows = windows_of(self.donor, self.text.eval, 256, self.config.impact_tokens)
@@ -169,7 +170,8 @@ def candidates_of(work: Work, source: str, to: str, domain: str | None) -> tuple
     """The modules that were trained on a backbone, and what is recorded of them."""
     registry = work.library
     inside = [
-        find_core_module(registry, f"{name}@{source}") for name in module_records(registry, source)
+        find_core_module(registry, HostedName(name, source))
+        for name in module_records(registry, source)
     ]
     stored = [entry.manifest for entry in registry.entries("module", source)]
     # What was moved there is another backbone's.

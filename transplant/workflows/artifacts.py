@@ -46,12 +46,10 @@ def store_hosted(
 
 def _remove_gate(work: Work, name: str, backbone: Backbone, d_abi: int) -> None:
     """Removes the gate of a module that was replaced: it was fitted to another z."""
-    from transplant.errors import NotFoundError
-
-    try:
-        work.library.remove(work.library.find("gate", name, backbone.name, d_abi))
-    except NotFoundError:
+    gate = work.library.get("gate", name, backbone.name, d_abi)
+    if gate is None:
         return
+    work.library.remove(gate)
     work.reporter.warn(f"the gate of {name}@{backbone.name} is gone with what it was fitted to")
 
 

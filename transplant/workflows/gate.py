@@ -15,6 +15,7 @@ from transplant.workflows.update.study import open_hosted
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.calibration.gate_fit import FittedGate, GateText
+    from transplant.library import HostedName
     from transplant.modules.correction import Correction
     from transplant.text.splits import Splits
     from transplant.workflows.work import Work
@@ -34,11 +35,11 @@ def gate_report(
     """Fits the gate, judges it on held-out documents, stores it and returns the report."""
     from transplant.calibration.gate_fit import fit_gate
 
-    module, at, _ = work.library.split_name(name)
-    if module is not None:
-        width = work.module_manifest(name).d_abi
-        work.library.claim(("gate",), module, at, width, replace=replace)
-    hosted, manifest = open_hosted(work, name)
+    named = work.named(name)
+    if named.module is not None:
+        width = work.module_manifest(named).d_abi
+        work.library.claim(("gate",), named.module, named.backbone, width, replace=replace)
+    hosted, manifest = open_hosted(work, named)
     corpus = str(manifest.made.get("corpus", manifest.domain))
     if corpus == general:
         raise InputError(f"`general={general!r}` is the domain of {name}", expected="other text")
@@ -64,7 +65,7 @@ def gate_report(
     }
     report |= _worth(report["ppl"])
     made = work.made(**{key: report[key] for key in ("general", "config", "splits", "tried")})
-    _store(work, name, hosted, fitted, made, report, replace=replace)
+    _store(work, named, hosted, fitted, made, report, replace=replace)
     return report | {"made": made}
 
 
@@ -116,7 +117,7 @@ def _worth(ppl: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def _store(
     work: Work,
-    name: str,
+    name: HostedName,
     hosted: Any,
     fitted: FittedGate,
     made: dict[str, Any],

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.dtypes import AUTO, dtype_name
-from transplant.errors import InputError, NotFoundError
+from transplant.errors import InputError
 from transplant.files.plain import expand
-from transplant.library import Entry, Library, Manifest
+from transplant.library import Entry, HostedName, Library, Manifest
 from transplant.progress import Reporter, SilentReporter
 from transplant.ranks import current
 
@@ -77,14 +77,19 @@ class Work:
         object.__setattr__(self, "dtype", dtype_name(self.dtype, torch_dtype))
         object.__setattr__(self, "library", shared(self.library, current()))
 
-    def load(self, name: str) -> HostedModel:
+    def named(self, name: str | HostedName) -> HostedName:
+        """A name in parts; one that is in parts already stays as it is."""
+        return self.library.split_name(name) if isinstance(name, str) else name
+
+    def load(self, name: str | HostedName) -> HostedModel:
         """A backbone, or a module hosted on one, by name; see `transplant.load`."""
         from transplant.loading.hosted import load
 
         self.reporter.note(f"loading {name}")
+        name = self.named(name)
         hosted = load(
             name, library=self.library, device=self.device, dtype=self.dtype,
-            revision=self._revision_of(self.library.split_name(name)[1]),
+            revision=self._revision_of(name.backbone),
         )  # fmt: skip
         self._note_once(*hosted.backbone.notes)
         self.arithmetic[hosted.backbone.name] = str(hosted.backbone.dtype).removeprefix("torch.")
@@ -110,7 +115,7 @@ class Work:
                 self.reporter.note(note)
         self.noted.update(notes)
 
-    def backbone(self, name: str) -> Backbone:
+    def backbone(self, name: str | HostedName) -> Backbone:
         """A backbone by name; a module in the name is refused."""
         hosted = self.load(name)
         if not hosted.is_raw:
@@ -128,7 +133,7 @@ class Work:
         self.backbone(backbone)
         return True
 
-    def find(self, name: str, kind: str | None = None) -> Entry:
+    def find(self, name: str | HostedName, kind: str | None = None) -> Entry:
         """The artifact of a name: a backbone, or the module (or another kind) hosted on one.
 
         Raises:
@@ -137,47 +142,45 @@ class Work:
         """
         from transplant.workflows.cores.modules_inside import find_core_module
 
-        module, backbone, d_abi = self.library.split_name(name)
-        if module is None:
-            return self.library.find(kind or "backbone", backbone, None, d_abi)
+        name = self.named(name)
+        core = name.backbone
+        if name.module is None:
+            return self.library.find(kind or "backbone", core, None, name.d_abi)
         if kind in (None, "module") and find_core_module(self.library, name) is not None:
             raise InputError(
-                f"{name} is inside the core {backbone}",
+                f"{name} is inside the core {core}",
                 expected="an artifact of its own",
-                hint=f"`show({backbone!r})`, or `rm({backbone!r})` with all that is inside",
+                hint=f"`show({core!r})`, or `rm({core!r})` with all that is inside",
             )
-        kinds = ("module", *OTHER_KINDS) if kind is None else (kind,)
-        try:
-            return self._find_hosted(kinds, module, backbone, d_abi)
-        except NotFoundError:
-            if not self.recognise(backbone):
-                raise
-            return self._find_hosted(kinds, module, backbone, d_abi)
+        return self._find_hosted(name.module, name, (kind,) if kind else ("module", *OTHER_KINDS))
 
-    def _find_hosted(
-        self, kinds: Sequence[str], name: str, backbone: str, d_abi: int | None
-    ) -> Entry:
+    def _find_hosted(self, module: str, name: HostedName, kinds: Sequence[str]) -> Entry:
         """The artifact of a name that belongs to a backbone, of the first kind that has one."""
-        missing = None
-        for kind in kinds:
-            try:
-                return self.library.find(kind, name, backbone, d_abi)
-            except NotFoundError as error:
-                missing = missing or error
-        assert missing is not None
-        raise missing
+        for _ in range(2):
+            for kind in kinds:
+                found = self.library.get(kind, module, name.backbone, name.d_abi)
+                if found is not None:
+                    return found
+            if not self.recognise(name.backbone):
+                break
+        return self.library.find(kinds[0], module, name.backbone, name.d_abi)  # says what is close
 
-    def module_manifest(self, name: str) -> Manifest:
+    def module_manifest(self, name: str | HostedName) -> Manifest:
         """The manifest of a hosted module: one inside a core, or an artifact of its own."""
         from transplant.workflows.cores.modules_inside import find_core_module
 
-        return find_core_module(self.library, name) or self.find(name, "module").manifest
+        name = self.named(name)
+        inside = find_core_module(self.library, name)
+        if inside is None and name.module is not None:
+            return self._find_hosted(name.module, name, ("module",)).manifest
+        return inside or self.find(name, "module").manifest
 
-    def domain_source(self, name: str) -> str | None:
+    def domain_source(self, name: str | HostedName) -> str | None:
         """The corpus that a hosted module was trained on; None for a raw backbone."""
         from transplant.workflows.cores.modules_inside import find_core_module
 
-        if "@" not in name:
+        name = self.named(name)
+        if name.module is None:
             return None
         manifest = find_core_module(self.library, name) or self.find(name).manifest
         source = manifest.made.get("corpus", manifest.domain)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError, NotFoundError
+from transplant.errors import InputError
 from transplant.paste.core import module_prefix
 
 if TYPE_CHECKING:
-    from transplant.library import Library, Manifest
+    from transplant.library import HostedName, Library, Manifest
 
 
 def module_records(library: Library, core: str) -> dict[str, Any]:
@@ -17,13 +17,13 @@ def module_records(library: Library, core: str) -> dict[str, Any]:
     return {} if manifest is None else manifest.made.get("modules", {})
 
 
-def find_core_module(library: Library, name: str) -> Manifest | None:
-    """The manifest of a module inside a core, by its hosted name; None where there is none.
+def find_core_module(library: Library, name: HostedName) -> Manifest | None:
+    """The manifest of a module inside a core; None where there is none.
 
     It is made from the core's: the tensors are the module's alone, under their portable names.
     """
-    module, core, _ = library.split_name(name)
-    home = _core_manifest(library, core) if module is not None else None
+    module = name.module
+    home = _core_manifest(library, name.backbone) if module is not None else None
     if module is None or home is None or module not in home.made.get("modules", {}):
         return None
     record = home.made["modules"][module]
@@ -36,6 +36,7 @@ def find_core_module(library: Library, name: str) -> Manifest | None:
 
 def _core_manifest(library: Library, core: str) -> Manifest | None:
     try:
-        return library.find("backbone", core).manifest
-    except (NotFoundError, InputError):
+        entry = library.get("backbone", core)
+    except InputError:  # no name of a registry
         return None
+    return None if entry is None else entry.manifest

@@ -17,7 +17,7 @@ from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
-    from transplant.library import Entry
+    from transplant.library import Entry, HostedName
     from transplant.modules.hosted import HostedModel
     from transplant.surgery.fuse.hosted import Fused
     from transplant.text.splits import Splits
@@ -66,15 +66,19 @@ class Fusing:
             check_combiner(self.combiner)
 
     @cached_property
+    def names(self) -> list[HostedName]:
+        """The members' names, in parts."""
+        return [self.work.named(name) for name in self.members]
+
+    @cached_property
     def to(self) -> str:
         """The backbone that they are all hosted on.
 
         Raises:
             InputError: a raw backbone among them, or several backbones.
         """
-        split = [self.work.library.split_name(name) for name in self.members]
-        backbones = {backbone for _, backbone, _ in split}
-        if len(backbones) > 1 or any(module is None for module, _, _ in split):
+        backbones = {name.backbone for name in self.names}
+        if len(backbones) > 1 or any(name.module is None for name in self.names):
             raise InputError(
                 "modules of one backbone are fused", expected="names as python@ref-gpt2, one "
                 "backbone in all of them", found=" ".join(self.members),
@@ -85,9 +89,9 @@ class Fusing:
     @cached_property
     def entries(self) -> dict[str, list[Entry]]:
         """What each member is stored as: a module and its interface, or an injection."""
-        return {name: self._entries_of(name) for name in self.members}
+        return {str(name): self._entries_of(name) for name in self.names}
 
-    def _entries_of(self, name: str) -> list[Entry]:
+    def _entries_of(self, name: HostedName) -> list[Entry]:
         for kinds in KINDS:
             try:
                 return [self.work.find(name, kind) for kind in kinds]

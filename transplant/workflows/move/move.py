@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from transplant.calibration.move import Calibrated, Pairing
     from transplant.calibration.output_map import MappedCorrections, OutputMap
     from transplant.calibration.tuning import Choice
-    from transplant.library import Manifest
+    from transplant.library import HostedName, Manifest
     from transplant.modules.correction import Correction
     from transplant.modules.hosted import HostedModel
     from transplant.text.splits import Splits
@@ -78,11 +78,16 @@ class Move(Stepwise):
     """Whether the move reads pairing text; an objective on one backbone does not."""
 
     @cached_property
+    def source(self) -> HostedName:
+        """The donor module's name, in parts."""
+        return self.work.named(self.module)
+
+    @cached_property
     def donor(self) -> HostedModel:
         """The donor with its module."""
         from transplant.calibration.move import check_movable
 
-        donor = self.work.load(self.module)
+        donor = self.work.load(self.source)
         check_movable(donor)
         return donor
 
@@ -95,13 +100,13 @@ class Move(Stepwise):
     @cached_property
     def manifest(self) -> Manifest:
         """The donor module's manifest."""
-        if self.work.library.split_name(self.module)[0] is None:
+        if self.source.module is None:
             raise InputError(
                 f"`module={self.module!r}` names a raw backbone",
                 expected="a hosted module, as in python@ref-gpt2",
                 hint="`list(kind='module')`",
             )
-        return self.work.module_manifest(self.module)
+        return self.work.module_manifest(self.source)
 
     @cached_property
     def target(self) -> Backbone:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING
 
-from transplant.errors import CorruptError, InputError, NotFoundError, foreign
+from transplant.errors import CorruptError, InputError, foreign
 from transplant.training.config import NAMED_TAPS, TrainConfig
 from transplant.workflows.cores.add_module import refuse_inside
 from transplant.workflows.corpus import read_as_far
@@ -67,13 +67,12 @@ def _behind_interface(move: Move, name: str | None) -> Correction:
         raise InputError(
             f"{native} would name both the moved module and its ceiling", hint="another `name`"
         )
-    try:
-        found = registry.find("module", native, move.to, move.manifest.d_abi).manifest
-    except NotFoundError:
-        if name is not None:
-            raise
+    look = registry.get if name is None else registry.find
+    entry = look("module", native, move.to, move.manifest.d_abi)
+    if entry is None:
         _train(move, native, None)
     else:
+        found = entry.manifest
         trained_here = "donor_backbone" not in found.parents
         if not trained_here or found.made.get("split") != move.domain_text.fingerprint:
             raise _no_ceiling(

@@ -12,7 +12,7 @@ from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.evaluation.likelihood import Corrector
-    from transplant.library import Library
+    from transplant.library import HostedName, Library
     from transplant.modules.correction import Correction
     from transplant.modules.hosted import HostedModel
     from transplant.text.windows import Window
@@ -68,31 +68,30 @@ def load_systems(
     work.reporter.note(f"loading {move['name']} and {move['donor']}")
     recorded = move["made"].get("dtype", "float32")
 
-    def loaded(name: str) -> HostedModel:
-        backbone = library.split_name(name)[1]
-        dtype = recorded if isinstance(recorded, str) else recorded.get(backbone, AUTO)
+    def loaded(name: HostedName) -> HostedModel:
+        dtype = recorded if isinstance(recorded, str) else recorded.get(name.backbone, AUTO)
         return load(name, library=library, device=work.device, dtype=dtype)
 
-    hosted = loaded(move["name"])
+    hosted, donor_name = loaded(library.split_name(move["name"])), library.split_name(move["donor"])
     if isinstance(hosted, CoreHosted):
         raise InputError(f"{move['name']} is inside a core", expected="a move behind an interface")
-    donor = loaded(move["donor"])
+    donor = loaded(donor_name)
     assert hosted.correction is not None
-    ceiling = _native(library, move)
+    ceiling = _native(library, move, donor_name)
     native = host(hosted.backbone, ceiling, library, hosted.correction.module.d_abi)
     assert native.correction is not None
     assert donor.correction is not None
     return hosted, native.correction, donor.correction
 
 
-def _native(library: Library, move: dict[str, Any]) -> str:
+def _native(library: Library, move: dict[str, Any], donor: HostedName) -> str:
     """The native's name: what the record says, else what `abi transfer` looks for."""
     named = move.get("native") or move["made"]["options"].get("native")
     if named:
         return named.partition("@")[0]
-    module, backbone, d_abi = library.split_name(move["donor"])
-    assert module is not None
-    return library.find("module", module, backbone, d_abi).manifest.domain or module
+    assert donor.module is not None
+    found = library.find("module", donor.module, donor.backbone, donor.d_abi)
+    return found.manifest.domain or donor.module
 
 
 def numbers_of(

@@ -24,7 +24,7 @@ def with_stored_bridge(move: M) -> M:
     from transplant.modules.interface import Interface
 
     registry = move.work.library
-    for entry in registry.choices("bridge", move.to, move.moved_name):
+    for entry in registry.choices("bridge", move.to, move.moved_name, move.manifest.d_abi):
         manifest = entry.manifest
         same = (
             manifest.parents == move.parents()

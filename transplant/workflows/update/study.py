@@ -19,7 +19,7 @@ from transplant.workflows.work import Work
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.evaluation.likelihood import Likelihood
-    from transplant.library import Manifest
+    from transplant.library import HostedName, Manifest
     from transplant.modules.gate import Gate
     from transplant.modules.interface import Interface
     from transplant.text.documents import Document
@@ -168,7 +168,7 @@ class Study(Stepwise):
             )  # fmt: skip
 
 
-def open_hosted(work: Work, name: str) -> tuple[Any, Manifest]:
+def open_hosted(work: Work, name: str | HostedName) -> tuple[Any, Manifest]:
     """A module behind an interface, and its manifest.
 
     Raises:
@@ -176,19 +176,20 @@ def open_hosted(work: Work, name: str) -> tuple[Any, Manifest]:
     """
     from transplant.modules.core import CoreHosted
 
-    if work.library.split_name(name)[0] is None:
+    hosted_name = work.named(name)
+    if hosted_name.module is None:
         raise InputError(
-            f"`module={name!r}` names a raw backbone",
+            f"`module={str(name)!r}` names a raw backbone",
             expected="a hosted module, as in python@ref-gpt2",
             hint="`list(kind='module')`",
         )
-    hosted = work.load(name)
+    hosted = work.load(hosted_name)
     if isinstance(hosted, CoreHosted):
         raise InputError(
             f"{name} is inside a core: its way into the shared space changes with the core",
             expected="a module behind an interface of its own",
         )
-    return hosted, work.module_manifest(name)
+    return hosted, work.module_manifest(hosted_name)
 
 
 def refuse_domain_text(text: UpdateText, domain: Splits, name: str, corpus: str) -> None:
