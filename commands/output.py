@@ -12,9 +12,9 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from commands.courses import Course, Courses
 from commands.errors import typed_as
 from commands.json_text import to_json
 from transplant.errors import InputError, StorageError, TransplantError
@@ -38,6 +38,7 @@ class Output:
         # A pipe has no width; cutting a table at 80 columns would lose numbers.
         self.stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
         self.stderr = Console(stderr=True, quiet=quiet, highlight=False)
+        self._courses = Courses(self.stderr)
 
     def result(self, data: Any, human: RenderableType) -> None:
         """Prints a verb's result: `data` under `--json`, else `human`."""
@@ -102,27 +103,13 @@ class Output:
             raise InputError("aborted: nothing was done")
 
     @contextmanager
-    def progress(self, title: str) -> Iterator[ProgressLine]:
-        """A progress line on stderr, gone when the block ends."""
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed}/{task.total} [dim]{task.fields[note]}[/dim]"),
-            TimeElapsedColumn(),
-        )
-        with Progress(*columns, console=self.stderr, transient=True, disable=self.quiet) as bar:
-            yield ProgressLine(bar, bar.add_task(title, total=None, note=""))
-
-
-class ProgressLine:
-    """What the library's loops report to; it satisfies `transplant`'s `Progress` protocol."""
-
-    def __init__(self, bar: Progress, task: TaskID) -> None:
-        self._bar, self._task = bar, task
-
-    def __call__(self, step: int, total: int, note: str) -> None:
-        """Step `step` of `total` is done."""
-        self._bar.update(self._task, completed=step, total=total, note=escape(note))
+    def progress(self, title: str) -> Iterator[Course]:
+        """A bar on stderr, gone when the block ends; plain lines where it is no terminal."""
+        if self.quiet:
+            yield Course(title)
+            return
+        with self._courses.follow(title) as course:
+            yield course
 
 
 def write_json(path: Path, data: Any) -> None:

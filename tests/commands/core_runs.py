@@ -8,7 +8,7 @@ from typing import Any
 from safetensors.torch import load_file
 
 import transplant
-from commands.output import ProgressLine
+from commands.courses import Course
 from registry.store import Registry
 from tests.commands.conftest import Abi
 from transplant.backbones.fingerprint import hash_tensors
@@ -69,4 +69,4 @@ def stop_at(monkeypatch, step):
         if done == step:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(ProgressLine, "__call__", press)
+    monkeypatch.setattr(Course, "__call__", press)

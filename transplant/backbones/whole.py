@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from transplant.backbones.downloads import download_options
 from transplant.backbones.folder import AGAIN, Header
 from transplant.errors import BackboneError, NumericalError
 
@@ -38,8 +39,9 @@ def load_whole(model_class: Any, source: str, **options: Any) -> tuple[Any, list
     """
     with quiet():  # it would log the same as a table
         model, info = model_class.from_pretrained(
-            source, output_loading_info=True, ignore_mismatched_sizes=True, **options
-        )
+            source, output_loading_info=True, ignore_mismatched_sizes=True,
+            **download_options(source), **options,
+        )  # fmt: skip
     missing, unexpected = sorted(info["missing_keys"]), sorted(info["unexpected_keys"])
     mismatched = sorted((name, tuple(a), tuple(b)) for name, a, b in info["mismatched_keys"])
     if mismatched:

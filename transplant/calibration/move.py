@@ -21,6 +21,7 @@ from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
+from transplant.progress import Progress
 from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import Splits
@@ -60,6 +61,8 @@ def pair_for_move(
     text: Splits,
     counts: Mapping[str, int],
     config: MoveConfig,
+    *,
+    progress: Progress | None = None,
 ) -> Pairing:
     """Runs excerpts of the pairing text, those most like the domain, through donor and target.
 
@@ -69,6 +72,7 @@ def pair_for_move(
         text: pairing text; fits use its training split, judgements its calibration split.
         counts: the domain's token counts, which travel with the module.
         config: how much text, and which taps.
+        progress: is told of the excerpts that were read.
 
     Raises:
         InputError: a donor that cannot be moved, see `check_movable`.
@@ -82,8 +86,9 @@ def pair_for_move(
         chosen = most_like_domain(cut, counts, donor.tokenizer, count)
         random.Random(config.seed).shuffle(chosen)  # no batch is more alike than another
         return pair_text(
-            donor.backbone, target, chosen, donor_taps, target_taps, stride=config.stride
-        )
+            donor.backbone, target, chosen, donor_taps, target_taps, stride=config.stride,
+            progress=progress,
+        )  # fmt: skip
 
     return Pairing(
         donor,

@@ -10,6 +10,7 @@ import torch
 
 from transplant.backbones.view import Backbone, States
 from transplant.errors import CorpusError
+from transplant.progress import Progress
 from transplant.text.documents import Document
 from transplant.text.offsets import match_positions
 from transplant.text.windows import Window, tokenize
@@ -69,22 +70,26 @@ def pair_text(
     target_taps: Iterable[int],
     *,
     stride: int = 1,
+    progress: Progress | None = None,
 ) -> PairedText:
     """Runs the excerpts through both backbones and pairs their rows by character offset.
 
-    Of the pairs every `stride`-th is kept.
+    Of the pairs every `stride`-th is kept; `progress` is told of the excerpts that were read.
 
     Raises:
         CorpusError: not one position pairs.
     """
     donor_taps, target_taps = tuple(donor_taps), tuple(target_taps)
-    batches = []
+    batches, read = [], 0
     for left, right in paired_windows(donor, target, excerpts):
         a, b = donor.read(left, donor_taps), target.read(right, target_taps)
         rows_a, rows_b = match_positions(a.ends, a.windows, b.ends, b.windows)
         # Fits run in float64 on the CPU, wherever the backbones are.
         ours, theirs = a.to("cpu").select(rows_a[::stride]), b.to("cpu").select(rows_b[::stride])
         batches.append(PairedRows(ours, theirs, (len(b) - len(rows_b)) // stride))
+        read += len(left)
+        if progress is not None:
+            progress(read, len(excerpts), "excerpts")
     paired = PairedText(tuple(batches))
     if paired.rows == 0:
         raise CorpusError(

@@ -10,6 +10,7 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Calibrated, Pairing, calibrate, want
 from transplant.calibration.output_map import DonorMix, MappedCorrections, OutputMap
 from transplant.modules.interface import Interface
+from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.row_sources import RowSource
 
@@ -47,6 +48,8 @@ def choose(
     output_map: OutputMap,
     calibration: Sequence[Window] | RowSource,
     config: MoveConfig,
+    *,
+    progress: Progress | None = None,
 ) -> Choice:
     """Tries each of `config.donor_words` and keeps the best on the calibration split.
 
@@ -56,6 +59,7 @@ def choose(
         output_map: the way between the two heads.
         calibration: windows of the domain's calibration split, or their rows.
         config: how to fit; its `donor_words` are tried.
+        progress: is told of each.
     """
     choices: list[tuple[MoveConfig, MappedCorrections, Calibrated]] = []
     tried: list[Tried] = []
@@ -65,5 +69,7 @@ def choose(
         made = calibrate(pairing, reading, wanted, calibration, own)
         tried.append(Tried(word, made.gain, made.loss))
         choices.append((own, wanted, made))
+        if progress is not None:
+            progress(len(tried), len(config.donor_words), "weights of the donor")
     best = min(range(len(tried)), key=lambda number: tried[number].loss)
     return Choice(*choices[best], tried=tuple(tried))

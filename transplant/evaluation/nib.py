@@ -18,6 +18,7 @@ from transplant.evaluation.agreement import ChunkScore, score_chunk
 from transplant.evaluation.config import NIBConfig
 from transplant.evaluation.intervals import Interval, bootstrap_interval
 from transplant.evaluation.logit_rows import Logits
+from transplant.progress import Progress
 from transplant.ranks import current
 
 CRITERIA = ("top5", "top1", "js", "entropy")
@@ -109,6 +110,7 @@ def run_nib(
     config: NIBConfig | None = None,
     *,
     seeds: Sequence[int] | None = None,
+    progress: Progress | None = None,
 ) -> NIBResult:
     """Compares a candidate with an anchor on held-out chunks.
 
@@ -123,6 +125,7 @@ def run_nib(
         config: chunks and thresholds; the standard benchmark without it.
         seeds: draws of chunks, `(config.seed,)` without them; `EXTENDED_SEEDS` for the extended
             form. A window that several of them draw counts once.
+        progress: is told of each chunk.
 
     Raises:
         CorpusError: too few windows are long enough.
@@ -137,10 +140,12 @@ def run_nib(
     lengths = [len(window) for window in windows]
     picked = tuple(dict.fromkeys(i for seed in draws for i in pick_chunks(lengths, config, seed)))
     ranks = current()
-    mine = {
-        number: _as_tensors(_score_window(windows[picked[number]], anchor, candidate, config.skip))
-        for number in ranks.turns(len(picked))
-    }
+    mine = {}
+    for number in ranks.turns(len(picked)):
+        found = _score_window(windows[picked[number]], anchor, candidate, config.skip)
+        mine[number] = _as_tensors(found)
+        if progress is not None:
+            progress(number + 1, len(picked), "chunks")
     scores = tuple(map(_from_tensors, ranks.collect(len(picked), mine)))
     intervals = {
         name: bootstrap_interval(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorpusError, InputError
 from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig, PowerConfig
+from transplant.progress import Progress
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.work import Work
 
@@ -71,7 +72,8 @@ def nib_report(
     windows = windows_of(one.backbone, splits.eval, config.chunk_length, 10**9)
     of_anchor, of_candidate = partial(hosted_rows, one), partial(hosted_rows, other)
     seeds = EXTENDED_SEEDS if extended else None
-    result = run_nib(windows, of_anchor, of_candidate, config, seeds=seeds)
+    with work.reporter.progress("comparing") as progress:
+        result = run_nib(windows, of_anchor, of_candidate, config, seeds=seeds, progress=progress)
     report = {
         "anchor": anchor,
         "candidate": candidate,
@@ -86,7 +88,12 @@ def nib_report(
 
 
 def nib_against(
-    target: Backbone, windows: Sequence[Window], anchor: Correction, candidate: Correction
+    target: Backbone,
+    windows: Sequence[Window],
+    anchor: Correction,
+    candidate: Correction,
+    *,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """NIB of one correction of a backbone against another.
 
@@ -95,6 +102,7 @@ def nib_against(
         windows: held-out windows to draw chunks from.
         anchor: the correction to live up to.
         candidate: the correction to judge.
+        progress: is told of each chunk.
 
     Returns:
         The report; where the text is too short, `pass` is None and `why` says so.
@@ -104,7 +112,7 @@ def nib_against(
 
     of_anchor, of_candidate = (partial(window_rows, target, c) for c in (anchor, candidate))
     try:
-        return run_nib(windows, of_anchor, of_candidate).as_dict()
+        return run_nib(windows, of_anchor, of_candidate, progress=progress).as_dict()
     except CorpusError as error:
         return {"pass": None, "why": str(error)}
 

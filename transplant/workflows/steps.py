@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from transplant.progress import Progress
 from transplant.workflows.work import Work
 
 
@@ -16,9 +17,11 @@ class Stepwise:
     seconds: dict[str, float]
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Notes what is being done, and how long it took."""
-        self.work.reporter.note(f"{name.replace('_', ' ')} ...")
+    def step(self, name: str) -> Iterator[Progress]:
+        """Notes what is being done, and how long it took; yields what follows its course."""
+        title = name.replace("_", " ")
+        self.work.reporter.note(f"{title} ...")
         began = time.monotonic()
-        yield
+        with self.work.reporter.progress(title) as progress:
+            yield progress
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began

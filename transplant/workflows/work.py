@@ -83,14 +83,16 @@ class Work:
 
     def load(self, name: str | HostedName) -> HostedModel:
         """A backbone, or a module hosted on one, by name; see `transplant.load`."""
+        from transplant.backbones.downloads import following_downloads
         from transplant.loading.hosted import load
 
         self.reporter.note(f"loading {name}")
-        name = self.named(name)
-        hosted = load(
-            name, library=self.library, device=self.device, dtype=self.dtype,
-            revision=self._revision_of(name.backbone),
-        )  # fmt: skip
+        title, name = f"loading {name}", self.named(name)
+        with self.reporter.progress(title) as progress, following_downloads(progress):
+            hosted = load(
+                name, library=self.library, device=self.device, dtype=self.dtype,
+                revision=self._revision_of(name.backbone),
+            )  # fmt: skip
         self._note_once(*hosted.backbone.notes)
         self.arithmetic[hosted.backbone.name] = str(hosted.backbone.dtype).removeprefix("torch.")
         return hosted

@@ -8,6 +8,7 @@ the candidate does.
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 from transplant.backbones.core import CoreBackbone
@@ -25,6 +26,7 @@ from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
 from transplant.modules.untrained import random_module
+from transplant.progress import Progress, unseen
 from transplant.text.windows import Window
 from transplant.training.row_sources import RowSource
 
@@ -36,6 +38,8 @@ def build_controls(
     candidate: Calibrated,
     calibration: Sequence[Window] | RowSource,
     config: MoveConfig,
+    *,
+    progress: Progress = unseen,
 ) -> dict[str, Correction | LinearCorrection]:
     """Every control that needs no second domain and no training, by the name it is reported under.
 
@@ -46,16 +50,21 @@ def build_controls(
         candidate: the move itself.
         calibration: windows that choose the gains.
         config: the move's configuration, as it was chosen.
+        progress: is told of each that is fitted.
     """
     random = random_module(pairing.correction.module, config.seed)
+    count, fitted = 4 if config.donor_word else 3, itertools.count(1)
 
     def with_gain(correction: Correction | LinearCorrection) -> Correction | LinearCorrection:
         gain, _ = choose_gain(pairing.target, correction, calibration, config.gains)
+        progress(next(fitted), count, "controls")
         return scaled(correction, gain)
 
+    mixed = shuffled(pairing, wanted, calibration, config)
+    progress(next(fitted), count, "controls")
     controls = {
         "random_module": Correction(candidate.correction.interface, random),
-        "shuffled_pairs": shuffled(pairing, wanted, calibration, config),
+        "shuffled_pairs": mixed,
         "linear_surrogate": with_gain(
             fit_linear_surrogate(reading, pairing.fitted, wanted, config)
         ),

@@ -26,10 +26,10 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     move.donor  # noqa: B018  what cannot be moved fails before the long work
     ceiling = native_correction(move, native)
     candidate = move.calibrated
-    with move.step("controls"):
+    with move.step("controls") as progress:
         controls = build_controls(
             move.pairing, move.bridge.interface, move.wanted, candidate,
-            move.calibration_text, move.choice.config,
+            move.calibration_text, move.choice.config, progress=progress,
         )  # fmt: skip
         controls |= other_domains(move)
     systems: dict[str, Corrector | None] = {
@@ -39,11 +39,11 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
         **controls,
     }
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
-    with move.step("evaluate"), move.work.reporter.progress("evaluating") as progress:
+    with move.step("evaluate") as progress:
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
-    with move.step("nib"):
+    with move.step("nib") as progress:
         chunks = windows_of(move.target, move.domain_text.eval, 512, 10**9)
-        nib = nib_against(move.target, chunks, ceiling, candidate.correction)
+        nib = nib_against(move.target, chunks, ceiling, candidate.correction, progress=progress)
     return {
         "donor": move.module,
         "target": move.to,

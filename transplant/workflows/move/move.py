@@ -146,7 +146,7 @@ class Move(Stepwise):
         config, train_share = self.config, 1 - CALIBRATION_SHARE - EVAL_SHARE
         count = max(LEAST_WRITTEN, math.ceil(config.excerpts / train_share))
         donor, counts = self.donor, self.token_counts
-        with self.step("write"), self.work.reporter.progress("the donor writes") as progress:
+        with self.step("write") as progress:
             written = write_documents(
                 donor, counts, count,
                 chars=config.excerpt_chars, seed=config.seed, progress=progress,
@@ -205,8 +205,10 @@ class Move(Stepwise):
         from transplant.calibration.move import pair_for_move
 
         donor, target, text = self.donor, self.target, self.pairing_text
-        with self.step("pair"):
-            return pair_for_move(donor, target, text, self.token_counts, self.config)
+        with self.step("pair") as progress:
+            return pair_for_move(
+                donor, target, text, self.token_counts, self.config, progress=progress
+            )
 
     def pair_also(self, windows: Sequence[Window]) -> Self:
         """The same move, fitted on windows of the domain's training split as well.
@@ -264,8 +266,8 @@ class Move(Stepwise):
         from transplant.calibration.tuning import choose
 
         pairing, text, reading = self.pairing, self.calibration_text, self.bridge.interface
-        with self.target.frozen(), self.step("calibrate"):
-            return choose(pairing, reading, self.output_map, text, self.config)
+        with self.target.frozen(), self.step("calibrate") as progress:
+            return choose(pairing, reading, self.output_map, text, self.config, progress=progress)
 
     @property
     def wanted(self) -> MappedCorrections:

@@ -190,7 +190,7 @@ class Trials:
 
         move = self.move
         systems = {"raw": None, "native": self.oracle, **self.corrections}
-        with move.step("evaluate"), move.work.reporter.progress("evaluating") as progress:
+        with move.step("evaluate") as progress:
             return score_documents(move.target, self._held_out, systems, progress=progress)
 
     @cached_property

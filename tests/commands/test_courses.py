@@ -1,0 +1,113 @@
+"""Progress on stderr: a bar with rate and time left, or a plain line every ten seconds."""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+
+import pytest
+from rich.console import Console
+
+from commands import courses
+from commands.courses import EVERY_S, Course, Courses
+from commands.output import Output
+
+
+class Clock:
+    """A clock that is set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_line_says_what_how_far_how_fast_and_how_long():
+    clock = Clock()
+    course = Course("training x", clock)
+    clock.now += 30
+    assert course.line() == "training x: 0:30 so far"
+    course(1, 1000, "")
+    clock.now += 10
+    course(80, 1000, "loss 2.1")
+    assert course.line() == "training x: 80/1,000, 2/s, 7:40 left (loss 2.1)"
+    course(1000, 1000, "")
+    assert course.line() == "training x: 1,000/1,000, 25/s, 0:00 left"
+
+
+def test_a_run_that_resumes_does_not_count_what_another_did():
+    clock = Clock()
+    course = Course("x", clock)
+    course(900, 1000, "")
+    assert course.line() == "x: 900/1,000"
+    clock.now += 5
+    course(950, 1000, "")
+    assert course.line() == "x: 950/1,000, 10/s, 0:05 left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (7325, "2:02:05")]
+)
+def test_spans_of_time(seconds, said):
+    assert courses._span(seconds) == said
+
+
+def test_where_stderr_is_no_terminal_lines_come_even_if_nothing_is_reported():
+    assert EVERY_S == 10
+    text = io.StringIO()
+    followed = Courses(Console(file=text, force_terminal=False, width=20), every=0.05)
+    with followed.follow("outer [1]"):
+        time.sleep(0.12)
+        with followed.follow("inner, a title that is longer than the console") as course:
+            course(1, 10, "")
+            time.sleep(0.03)
+            course(3, 10, "")
+            time.sleep(0.12)
+        time.sleep(0.12)
+    lines = text.getvalue().splitlines()
+    assert lines[0] == "outer [1]: 0:00 so far"
+    assert any(re.match(r"inner, a title.* console: 3/10, .*/s, 0:0\d left", it) for it in lines)
+    assert lines[-1] == lines[0]
+    count = len(lines)
+    time.sleep(0.1)
+    assert len(text.getvalue().splitlines()) == count  # nothing once it has ended
+
+
+def test_a_terminal_gets_bars_that_nest_and_go():
+    text = io.StringIO()
+    followed = Courses(Console(file=text, force_terminal=True, width=120))
+
+    def work() -> None:
+        with followed.follow("outer"), followed.follow("inner") as course:
+            course(1, 4, "loss 1")
+            time.sleep(0.02)
+            course(2, 4, "loss 1")
+            course.show()
+            followed._bars.refresh()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
+    assert "inner" in text.getvalue()
+    assert "2/4, " in text.getvalue()
+    assert "left" in text.getvalue()
+    assert followed._bars is None
+    with followed.follow("again"):
+        assert len(followed._tasks) == 1
+
+
+def test_quiet_shows_nothing(capsys, monkeypatch):
+    monkeypatch.setattr(courses, "EVERY_S", 0.01)
+    with Output(quiet=True).progress("x") as progress:
+        progress(1, 2, "")
+        time.sleep(0.05)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_verb_that_is_piped_writes_lines(abi, monkeypatch):
+    monkeypatch.setattr(Courses.__init__, "__defaults__", (0.02,))
+    ran = abi.train("tiny-gpt2")
+    assert ran.code == 0
+    assert re.search(r"^training tales@tiny-gpt2: \d+/20, .*/s, \d:\d\d left", ran.err, re.M)
+    assert ran.json["steps"] == 20
