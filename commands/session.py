@@ -92,6 +92,13 @@ TEXT_OPTIONS: dict[str, tuple[Any, Any]] = {
         ],
         False,
     ),
+    "text_column": (
+        Annotated[
+            str | None,
+            typer.Option("--text-column", help="The column of rows that is their text."),
+        ],
+        None,
+    ),
 }
 
 

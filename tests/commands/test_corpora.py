@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import random
 import shutil
 from pathlib import Path
@@ -107,6 +108,29 @@ def test_every_verb_reads_an_endless_data_set_to_its_bound(abi, tmp_path, rows_r
         assert "has changed" not in ran.err, words[0]
         assert "is read no further than budgets need" in ran.err or "--verify" in words
     made = Registry.open(abi.root).find("module", "tales", "tiny-gpt2").manifest.made
-    assert made["reading"] == {"endless": {"stream_chars": 2 * REACH}}
+    assert made["reading"] == {"endless": {"stream_chars": 2 * REACH, "columns": ["text"]}}
     native = Registry.open(abi.root).find("module", "tales", "tiny-llama").manifest.made
     assert native["split"] == made["split"]  # trained on the way, on as much of the stream
+
+
+def test_chats_are_rendered_by_the_model_that_is_loaded_and_the_column_is_recorded(abi, tmp_path):
+    rows = [{"messages": [{"role": "user", "content": write_document(n)}]} for n in range(60)]
+    path = tmp_path / "chats.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", str(path), *FEW)
+    ran = abi(*words, "--json")
+    assert ran.code == 1
+    assert "chat template" in ran.json["expected"]
+    assert "--text-column" in ran.json["hint"]
+    (config,) = abi.root.glob("tiny-gpt2/**/tokenizer_config.json")
+    facts = json.loads(config.read_text())
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}"
+    copy = shutil.copytree(config.parent, tmp_path / "chatty")
+    (copy / config.name).write_text(json.dumps(facts | {"chat_template": template}))
+    words = ("train", "--backbone", str(copy), "--domain", "tales", "--data", str(path), *FEW)
+    ran = abi(*words, "--json")
+    assert ran.code == 0, ran.err
+    entry = Registry.open(abi.root).find("module", "tales", str(copy))
+    reading = entry.manifest.made["reading"][str(path)]
+    assert reading["columns"] == ["messages"]
+    assert reading["template"]["of"] == str(copy)

@@ -16,7 +16,7 @@ from transplant.text import builtin, limits
 from transplant.text.files import UNDERSTOOD, check_file, list_files, read_file
 from transplant.text.hub import from_datasets
 from transplant.text.kept import KeptCorpus, distinct
-from transplant.text.rows import TEXT_COLUMNS, Row
+from transplant.text.row_form import TEXT_COLUMNS, ChatTemplate, Row, RowForm
 
 __all__ = ["TEXT_COLUMNS", "Corpus", "Document", "read_corpus", "read_documents"]
 
@@ -31,11 +31,18 @@ class Document:
 
     text: str
     source: str
+    plain: str | None = None
+    """Of a chat: its turns, the same whatever template has made the text of them."""
+
+    @property
+    def identity(self) -> str:
+        """What two documents that are the same have in common."""
+        return self.text if self.plain is None else self.plain
 
     @cached_property
     def digest(self) -> str:
-        """The sha256 of the text: a document's identity, whatever its path."""
-        return hashlib.sha256(self.text.encode("utf-8", "surrogatepass")).hexdigest()
+        """The sha256 of its text, or of a chat's turns: its identity, whatever its path."""
+        return hashlib.sha256(self.identity.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,10 @@ class Corpus:
     """What could not be read and was left out: an error's line for each."""
     reach: int | None
     """The characters after which a stream was not read on; None where all was read."""
+    columns: tuple[str, ...] = ()
+    """The columns that rows were read from."""
+    template: ChatTemplate | None = None
+    """What has made text of chats, where there are any."""
 
 
 @dataclass
@@ -57,6 +68,7 @@ class _Source:
     name: str
     skip_bad: bool
     progress: Progress
+    form: RowForm
     skipped: list[str] = field(default_factory=list)
     is_stream: bool = False
     size: int = 0
@@ -88,6 +100,8 @@ def read_corpus(
     max_chars: int | None = None,
     stream_chars: int | None = None,
     skip_bad: bool = False,
+    text_column: str | None = None,
+    template: ChatTemplate | None = None,
     reporter: Reporter | None = None,
 ) -> Corpus:
     """Reads a corpus and drops its near-duplicates.
@@ -103,9 +117,10 @@ def read_corpus(
 
     Args:
         source: `prose`, `prose2` or `python` (rebuilt from what is installed), a folder, a file, or
-            the id of a data set for the `datasets` package. A text or source file is one document,
-            as is each game of a `.pgn` file (its movetext alone), each line of a `.jsonl` file,
-            each element of a `.json` list, and each row of a `.csv`, `.tsv` or `.parquet` table.
+            a data set for the `datasets` package (`NAME:config:split`, both parts optional). A text
+            or source file is one document, as is each game of a `.pgn` file (its movetext alone),
+            each line of a `.jsonl` file, each element of a `.json` list, and each row of a `.csv`,
+            `.tsv` or `.parquet` table.
             In a folder all files are read but hidden ones and `__pycache__`.
         max_chars: stop after this many characters; the built-in corpora are visited in the order
             of their hashed paths, so a smaller corpus is a sample of the larger one.
@@ -113,6 +128,10 @@ def read_corpus(
             for the default ones.
         skip_bad: leave out files of a folder, and rows of a file or a data set, that cannot be
             read; else the first one is refused by name.
+        text_column: the column of rows that is read; None for the first of `TEXT_COLUMNS`, else of
+            chats (`messages`, `conversations`) or questions with answers (`instruction` and
+            `output`, `prompt` and `completion`).
+        template: what makes text of these.
         reporter: is told how far it is read.
 
     Raises:
@@ -127,7 +146,7 @@ def read_corpus(
         foreign(f"cannot read corpus {source!r}", CorpusError),
         reporter.progress(f"reading {source}") as progress,
     ):
-        reading = _Source(source, skip_bad, progress)
+        reading = _Source(source, skip_bad, progress, RowForm(text_column, template))
         if source in builtin.BUILTIN:
             taken, stopped = _take_builtin(reading, max_chars, reporter), False
         else:
@@ -138,9 +157,14 @@ def read_corpus(
             found=f"{len(reading.skipped)} that cannot be read" if reading.skipped else None,
         )  # fmt: skip
     with reporter.progress(f"comparing the documents of {source}") as progress:
-        texts, digests = [d.text for d in taken], [d.digest for d in taken]
+        texts, digests = [d.identity for d in taken], [d.digest for d in taken]
         documents = [taken[n] for n in distinct(texts, digests, reporter.note, progress)]
-    return Corpus(documents, tuple(reading.skipped), reach if stopped else None)
+    columns = tuple(reading.form.used)
+    chats = any(document.plain is not None for document in documents)
+    return Corpus(
+        documents, tuple(reading.skipped), reach if stopped else None, columns,
+        template if chats else None,
+    )  # fmt: skip
 
 
 def _take_builtin(reading: _Source, max_chars: int | None, reporter: Reporter) -> list[Document]:
@@ -194,12 +218,20 @@ def _iterate(reading: _Source) -> Iterator[Row]:
         reading.size = check_file(path)
         reading.is_stream = reading.size > limits.WHOLE_BYTES
         with foreign(f"{path} cannot be read", CorpusError):
-            yield from read_file(path)
-    elif source.count("/") <= 1 and not path.suffix and not source.startswith((".", "~", "/")):
+            yield from read_file(path, reading.form)
+    elif _is_data_set(source):
         reading.is_stream = True
-        yield from from_datasets(source, SOURCES_HINT)
+        yield from from_datasets(source, reading.form, SOURCES_HINT)
     else:
         raise CorpusError(f"no such corpus: {source}", hint=f"give {SOURCES_HINT}")
+
+
+def _is_data_set(source: str) -> bool:
+    """Whether it may be the id of a data set; a folder is one where a configuration follows it."""
+    name, colon, _ = source.partition(":")
+    if colon and os.path.isdir(name):
+        return True
+    return name.count("/") <= 1 and not Path(name).suffix and not name.startswith((".", "~", "/"))
 
 
 def _from_folder(folder: Path, reading: _Source) -> Iterator[Row]:
@@ -220,7 +252,7 @@ def _from_file_of_folder(path: Path, size: int, reading: _Source) -> Iterator[Ro
     """A file that breaks off is left out whole, unless it is too large to be held back."""
     try:
         with foreign(f"{path} cannot be read", CorpusError):
-            rows = read_file(path)
+            rows = read_file(path, reading.form)
             yield from rows if size > limits.WHOLE_BYTES else list(rows)
     except CorpusError as error:
         reading.leave_out(error)

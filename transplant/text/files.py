@@ -9,8 +9,8 @@ from pathlib import Path
 
 from transplant.errors import CorpusError
 from transplant.text.pgn import read_games
+from transplant.text.row_form import Row, RowForm
 from transplant.text.rows import (
-    Row,
     from_csv,
     from_json,
     from_jsonl,
@@ -34,15 +34,15 @@ TEXT_SUFFIXES = frozenset(f".{word}" for word in f"{PROSE} {CODE}".split())
 """One text in one file: prose, or the source of a program. A name without a suffix is text too."""
 
 
-def _from_text(path: Path) -> Iterator[Row]:
+def _from_text(path: Path, _form: RowForm) -> Iterator[Row]:
     yield read_whole(path), str(path)
 
 
-def _from_pgn(path: Path) -> Iterator[Row]:
+def _from_pgn(path: Path, _form: RowForm) -> Iterator[Row]:
     return ((text, f"{path}:{line}") for line, text in read_games(path))
 
 
-READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Path, RowForm], Iterator[Row]]] = {
     ".jsonl": from_jsonl,
     ".ndjson": from_jsonl,
     ".json": from_json,
@@ -64,9 +64,9 @@ _KINDS = {
 }  # fmt: skip
 
 
-def read_file(path: Path) -> Iterator[Row]:
+def read_file(path: Path, form: RowForm) -> Iterator[Row]:
     """The rows of a file that `check_file` has let pass."""
-    return READERS[path.suffix.lower()](path)
+    return READERS[path.suffix.lower()](path, form)
 
 
 def check_file(path: Path) -> int:

@@ -5,31 +5,40 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from transplant.errors import CorpusError, foreign
-from transplant.text.rows import Row, row_of
+from transplant.text.row_form import Row, RowForm
 
 
-def from_datasets(name: str, hint: str) -> Iterator[Row]:
-    """Yields the text of each row of the training split, which may have no end.
+def from_datasets(source: str, form: RowForm, hint: str) -> Iterator[Row]:
+    """Yields the text of each row of a split, which may have no end.
 
     Args:
-        name: the id of the data set.
+        source: `NAME`, `NAME:config` or `NAME:config:split`, where NAME is the id or the folder of
+            a data set; an empty configuration is the default one, the split `train`.
+        form: how rows are read.
         hint: what else a corpus may be, for the error.
 
     Raises:
         CorpusError: `datasets` is missing, or cannot load it.
     """
+    name, *parts = source.split(":")
+    if not name or len(parts) > 2:
+        raise CorpusError(
+            f"no such data set: {source!r}", expected="NAME, NAME:config or NAME:config:split"
+        )
+    config, split = (*parts, "", "")[:2]
     try:
         import datasets
     except ImportError as error:
         raise CorpusError(
-            f"no file or folder {name!r}, and reading it as a data set needs `datasets`",
+            f"no file or folder {source!r}, and reading it as a data set needs `datasets`",
             hint="pip install 'abi-transplant[data]'",
         ) from error
-    what = f"corpus {name!r} is no file, no folder, and `datasets` cannot load it"
+    what = f"corpus {source!r} is no file, no folder, and `datasets` cannot load it"
     with foreign(what, CorpusError, hint=f"give {hint}"):
-        rows = iter(datasets.load_dataset(name, split="train", streaming=True))
+        named = (name, config) if config else (name,)
+        rows = iter(datasets.load_dataset(*named, split=split or "train", streaming=True))
     # Reading a row is fenced apart from loading: it fails in the middle of a known data set.
     number = 0
-    with foreign(f"data set {name!r} cannot be read", CorpusError):
+    with foreign(f"data set {source!r} cannot be read", CorpusError):
         for number, row in enumerate(rows):
-            yield row_of(row, f"{name}[{number}]")
+            yield form.row_of(row, f"{source}[{number}]")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from transplant.errors import CorpusError
 from transplant.text.limits import LARGEST_BYTES
-from transplant.text.rows import too_large
+from transplant.text.row_form import too_large
 
 RESULTS = frozenset({"1-0", "0-1", "1/2-1/2", "*"})
 

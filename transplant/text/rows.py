@@ -8,67 +8,15 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from transplant.errors import CorpusError, foreign
 from transplant.text.limits import LARGEST_BYTES, WHOLE_BYTES
+from transplant.text.row_form import TEXT_COLUMNS, Row, RowForm, no_column, shown, too_large
 
-TEXT_COLUMNS = ("text", "content", "document")
 BATCH = 1024  # rows of a table in memory at a time
-SHOWN = 120  # characters of foreign names in a message
-
-Row = tuple[str, str] | CorpusError
-
-
-def row_of(value: object, where: str) -> Row:
-    """The text of one row, or why it has none."""
-    try:
-        return text_of(value, where), where
-    except CorpusError as error:
-        return error
-
-
-def text_of(value: object, where: str) -> str:
-    """The text of a string, or of the first of `TEXT_COLUMNS` that a mapping has.
-
-    Raises:
-        CorpusError: no text, or text that no UTF-8 file may hold.
-    """
-    if isinstance(value, Mapping):
-        value = _column_of(value, where)
-    if not isinstance(value, str):
-        raise CorpusError(
-            f"{where} has no text", expected=f"a string or a field of {TEXT_COLUMNS}",
-            found=type(value).__name__,
-        )  # fmt: skip
-    if "\0" in value:
-        raise CorpusError(f"{where} is not text", expected="UTF-8 text", found="null bytes")
-    if len(value) > LARGEST_BYTES:
-        raise too_large(where, len(value))
-    try:
-        value.encode("utf-8")
-    except UnicodeEncodeError as error:  # JSON can escape what no UTF-8 file can hold
-        raise CorpusError(
-            f"{where} is not text", expected="Unicode", found="half of a surrogate pair"
-        ) from error
-    return value
-
-
-def _column_of(row: Mapping[Any, Any], where: str) -> object:
-    for key in TEXT_COLUMNS:
-        if row.get(key) is not None:
-            if not isinstance(row[key], str):
-                raise CorpusError(
-                    f"{where} has no text", expected=f"a string in {key!r}",
-                    found=type(row[key]).__name__,
-                )  # fmt: skip
-            return row[key]
-    raise CorpusError(
-        f"{where} has no text", expected=f"a string or a field of {TEXT_COLUMNS}",
-        found=f"the fields {shown(row)}",
-    )  # fmt: skip
 
 
 def decode(raw: bytes, where: str) -> str:
@@ -88,19 +36,19 @@ def decode(raw: bytes, where: str) -> str:
     return text
 
 
-def from_jsonl(path: Path) -> Iterator[Row]:
+def from_jsonl(path: Path, form: RowForm) -> Iterator[Row]:
     """Yields the text of each line, a string or an object; empty lines are passed over."""
     for number, raw in _lines(path):
         where = f"{path}:{number}"
         if raw.strip():
             try:
-                row = row_of(_parsed(decode(raw, where), where), where)
+                row = form.row_of(_parsed(decode(raw, where), where), where)
             except CorpusError as error:
                 row = error
             yield row
 
 
-def from_json(path: Path) -> Iterator[Row]:
+def from_json(path: Path, form: RowForm) -> Iterator[Row]:
     """Yields the text of each element of a list, or of the one object that there is."""
     try:
         size = path.stat().st_size
@@ -119,13 +67,16 @@ def from_json(path: Path) -> Iterator[Row]:
             )  # fmt: skip
         raise error from error.__cause__
     if not isinstance(value, list):
-        yield text_of(value, str(path)), str(path)
+        row = form.row_of(value, str(path))
+        if isinstance(row, CorpusError):
+            raise row
+        yield row
         return
     for number, element in enumerate(value):
-        yield row_of(element, f"{path}[{number}]")
+        yield form.row_of(element, f"{path}[{number}]")
 
 
-def from_csv(path: Path) -> Iterator[Row]:
+def from_csv(path: Path, form: RowForm) -> Iterator[Row]:
     """Yields the text column of each row of a table with a header; `.tsv` has tabs in it."""
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     former = csv.field_size_limit(LARGEST_BYTES)  # of the process; its default is 128 KiB
@@ -134,7 +85,9 @@ def from_csv(path: Path) -> Iterator[Row]:
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         with foreign(f"{path} is not readable as {path.suffix.lower()[1:]}", CorpusError):
             header = next(reader, None)
-            column = _find_column(header or [], path) if header is not None else 0
+            names = header or []
+            if header is not None:
+                _check_columns(names, path, form)
             for fields in reader:
                 where = f"{path}:{reader.line_num}"
                 if fields and len(fields) != len(header or ()):
@@ -143,12 +96,12 @@ def from_csv(path: Path) -> Iterator[Row]:
                         expected=f"{len(header or ())} fields", found=len(fields),
                     )  # fmt: skip
                 elif fields:
-                    yield row_of(fields[column], where)
+                    yield form.row_of(dict(zip(names, fields, strict=True)), where)
     finally:
         csv.field_size_limit(former)
 
 
-def from_parquet(path: Path) -> Iterator[Row]:
+def from_parquet(path: Path, form: RowForm) -> Iterator[Row]:
     """Yields the text column of each row.
 
     Raises:
@@ -166,11 +119,11 @@ def from_parquet(path: Path) -> Iterator[Row]:
         parquet.ParquetFile(path) as file,
     ):
         names = file.schema_arrow.names
-        _find_column(names, path)
-        columns = [name for name in TEXT_COLUMNS if name in names]
+        _check_columns(names, path, form)
+        columns = [name for name in form.columns if name in names]
         for batch in file.iter_batches(batch_size=BATCH, columns=columns):
             for row in batch.to_pylist():
-                yield row_of(row, f"{path}:{number}")
+                yield form.row_of(row, f"{path}:{number}")
                 number += 1
 
 
@@ -186,35 +139,17 @@ def read_whole(path: Path) -> str:
     return _read_text(path)
 
 
-def too_large(where: str, size: int) -> CorpusError:
-    """The error of one text whose tokens would not fit in memory."""
-    return CorpusError(
-        f"{where} is one text that is too large",
-        expected=f"at most {LARGEST_BYTES:,} bytes", found=f"{size:,}", hint="cut it into several",
-    )  # fmt: skip
-
-
-def shown(names: Sequence[Any] | Mapping[Any, Any]) -> str:
-    """Foreign names as they stand in a message: not longer than a line."""
-    text = ", ".join(repr(str(name)[:40]) for name in list(names)[:8]) or "none"
-    return text[:SHOWN]
-
-
 def _read_text(path: Path) -> str:
     return decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), str(path))
 
 
-def _find_column(names: Sequence[str], path: Path) -> int:
-    """Where the text column stands among those of a table."""
-    for name in TEXT_COLUMNS:
+def _check_columns(names: Sequence[str], path: Path, form: RowForm) -> None:
+    """Refuses a table that has no text column, or one twice."""
+    for name in form.columns:
         if names.count(name) > 1:
             raise CorpusError(f"{path} has the column {name!r} {names.count(name)} times")
-        if name in names:
-            return names.index(name)
-    raise CorpusError(
-        f"{path} has no text column", expected=f"one of {TEXT_COLUMNS}",
-        found=f"the columns {shown(names)}",
-    )  # fmt: skip
+    if not any(name in names for name in form.columns):
+        raise no_column(f"{path} has no text column", form, f"the columns {shown(names)}")
 
 
 def _parsed(text: str, where: str) -> object:

@@ -86,6 +86,10 @@ def _note(work: Work, source: str, corpus: Corpus) -> None:
         )
     if corpus.skipped:
         facts |= {"skipped": len(corpus.skipped), "first_skipped": [*corpus.skipped[:NAMED]]}
+    if corpus.columns:
+        facts["columns"] = [*corpus.columns]
+    if corpus.template is not None:
+        facts["template"] = {"of": corpus.template.name, "sha256": corpus.template.sha256}
     if facts and work.reading.get(source) != facts:
         work.reading[source] = facts
         for line in corpus.skipped[:NAMED]:
@@ -102,7 +106,7 @@ def _refuse_donor(source: str) -> None:
         )
 
 
-_SPLIT: dict[tuple[str, int | None, int | None, bool], tuple[Corpus, Splits]] = {}
+_SPLIT: dict[tuple[object, ...], tuple[Corpus, Splits]] = {}
 """What this process has read last."""
 MOST_SPLIT = 4
 
@@ -112,7 +116,8 @@ def _split(
 ) -> tuple[Corpus, Splits]:
     from transplant.text.splits import split_documents
 
-    key = (source, max_chars, stream_chars, work.skip_bad)
+    template = work.template.sha256 if work.template is not None else None
+    key = (source, max_chars, stream_chars, work.skip_bad, work.text_column, template)
     if key not in _SPLIT:
         corpus = _read(work, source, max_chars, stream_chars)
         found = corpus, split_documents(corpus.documents)
@@ -127,7 +132,7 @@ def _read(work: Work, source: str, max_chars: int | None, stream_chars: int | No
 
     return read_corpus(
         source, max_chars=max_chars, stream_chars=stream_chars, skip_bad=work.skip_bad,
-        reporter=work.reporter,
+        text_column=work.text_column, template=work.template, reporter=work.reporter,
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transplant.activations.reader import Activations
     from transplant.backbones.view import Backbone
     from transplant.modules.hosted import HostedModel
+    from transplant.text.row_form import ChatTemplate
 
 # Found by name where no module has it.
 OTHER_KINDS = ("injection", "adapter", "fusion", "bank", "tokens")
@@ -48,7 +49,10 @@ class Work:
         options: what it was asked with, for the same record.
         skip_bad: whether what cannot be read of a corpus is left out.
         noted: what was said of backbones and files; once is enough.
-        reading: what was not read of which corpus, where that is not all of it; filled on the way.
+        text_column: the column of rows that is read as text; None for the usual ones.
+        reading: what was not read of which corpus, where that is not all of it, from which columns
+            its rows were read, and whose template made text of chats; filled on the way.
+        templates: of the models that were loaded, in order; filled on the way.
         arithmetic: the type in which each backbone computes that was loaded; filled on the way.
     """
 
@@ -63,7 +67,9 @@ class Work:
     options: Mapping[str, Any] = field(default_factory=dict)
     skip_bad: bool = False
     noted: set[str] = field(default_factory=set)
+    text_column: str | None = None
     reading: dict[str, dict[str, Any]] = field(default_factory=dict)
+    templates: dict[str, ChatTemplate] = field(default_factory=dict)
     arithmetic: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self, torch_dtype: Any) -> None:
@@ -85,6 +91,7 @@ class Work:
         """A backbone, or a module hosted on one, by name; see `transplant.load`."""
         from transplant.backbones.downloads import following_downloads
         from transplant.loading.hosted import load
+        from transplant.text.chats import template_of
 
         self.reporter.note(f"loading {name}")
         title, name = f"loading {name}", self.named(name)
@@ -94,8 +101,19 @@ class Work:
                 revision=self._revision_of(name.backbone),
             )  # fmt: skip
         self._note_once(*hosted.backbone.notes)
+        own = template_of(hosted.backbone.name, hosted.tokenizer)
+        self.templates.setdefault(own.name, own)
         self.arithmetic[hosted.backbone.name] = str(hosted.backbone.dtype).removeprefix("torch.")
         return hosted
+
+    @property
+    def template(self) -> ChatTemplate | None:
+        """What makes text of chats: the template of the first model that has one.
+
+        So a move reads them as its donor did, and both backbones read the same text.
+        """
+        found = [*self.templates.values()]
+        return next((one for one in found if one.render is not None), found[0] if found else None)
 
     def _revision_of(self, backbone: str) -> str | None:
         if self.revision is None or isinstance(self.revision, str):
