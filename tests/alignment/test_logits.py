@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from transplant.alignment import logits as logits_file
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import fit_to_changes, likely_change, spread_change
 
@@ -59,6 +60,31 @@ def test_it_is_the_minimum_and_a_few_iterations_come_close(draw):
             fits[300].weight + 0.05 * draw(FEATURES, WIDTH), fits[300].bias + 0.05 * draw(WIDTH)
         )
         assert loss(moved, features, wanted, head) > best
+
+
+def test_leading_directions_of_wide_features_come_as_near_as_all_of_them(draw, monkeypatch):
+    """The features' variance falls off, as that of hidden states does."""
+    width = 40
+    head = draw(VOCAB, WIDTH)
+    features = draw(400, width) * 3.0 / torch.arange(1.0, width + 1)
+    wanted = likely_change(draw(400, VOCAB), draw(400, VOCAB), 12)
+    start = AffineMap(torch.zeros(width, WIDTH), torch.zeros(WIDTH))
+    halves = [
+        type(wanted)(*(t[rows] for t in (wanted.tokens, wanted.weights, wanted.change)))
+        for rows in (slice(0, 150), slice(150, 400))
+    ]
+
+    def fit(**limits):
+        for name, value in limits.items():
+            monkeypatch.setattr(logits_file, name, value)
+        return fit_to_changes(
+            features.split([150, 250]), halves, head, start, strength=0.1, iterations=5
+        )
+
+    exact, near = fit(), fit(EXACT=8, LEADING=10)
+    assert (near.weight - exact.weight).norm() < 1e-2 * exact.weight.norm()
+    rough = fit(LEADING=1, SWEEPS=1)
+    assert (rough.weight - exact.weight).norm() > 1e-2 * exact.weight.norm()
 
 
 def test_a_strong_ridge_stays_at_the_start(draw):

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from transplant.alignment.affine import AffineMap
 
+EXACT = 2048  # features of which all directions are solved for
+LEADING, SWEEPS = 512, 3  # directions of wider ones, and how often these are refined
+
 
 @dataclass(frozen=True)
 class LikelyChange:
@@ -96,7 +99,7 @@ def fit_to_changes(
     def curve(unknowns: Tensor, *, residual: bool = False) -> Tensor:
         total = torch.zeros_like(unknowns)
         for x, batch in batches:
-            u = head[batch.tokens]  # [rows, likely, d_model]
+            u = head[batch.tokens].float()  # [rows, likely, d_model]
             reached = (u @ (x @ unknowns)[:, :, None])[:, :, 0]
             left = batch.change - reached if residual else reached
             left = batch.weights * (left - (batch.weights * left).sum(1, keepdim=True))
@@ -124,22 +127,78 @@ def fit_to_changes(
 def _preconditioner(
     batches: Sequence[tuple[Tensor, LikelyChange]], head: Tensor, strength: float
 ) -> tuple[float, Callable[[Tensor], Tensor]]:
-    """The ridge, and the inverse of (second moments of x) kron (mean curvature) + ridge."""
+    """The ridge, and the inverse of (second moments of x) kron (mean curvature) + ridge.
+
+    Of wide features only the leading directions are solved for; in all others the second moment is
+    taken to be their mean, which is small beside the ridge.
+    """
     rows = sum(len(x) for x, _ in batches)
-    width = batches[0][0].shape[1]
-    second = torch.zeros(width, width, dtype=torch.float64)
     mean = torch.zeros(len(head))
-    for x, batch in batches:
-        second += (x.T @ x).double() / rows
+    for _, batch in batches:
         mean.index_add_(0, batch.tokens.flatten(), batch.weights.flatten() / rows)
-    centred = head - mean @ head
-    curvature = ((centred * mean[:, None]).T @ centred).double()
-    ridge = strength * float(second.diagonal().mean() * curvature.diagonal().mean())
-    a, left = torch.linalg.eigh(second)
+    seen = mean.nonzero()[:, 0]  # of a large vocabulary few are likely anywhere
+    some, weights = head[seen].float(), mean[seen]
+    centred = some - weights @ some
+    curvature = ((centred * weights[:, None]).T @ centred).double()
+    leading = _leading([x for x, _ in batches])
+    ridge = strength * float(leading.mean * curvature.diagonal().mean())
     b, right = torch.linalg.eigh(curvature)
-    scale, left, right = (a[:, None] * b[None] + ridge).float(), left.float(), right.float()
+    scale = (leading.sizes[:, None] * b[None] + ridge).float()
+    left, right = leading.directions.float(), right.float()
+    others = (leading.rest * b + ridge).float()
 
     def apply(matrix: Tensor) -> Tensor:
-        return left @ ((left.T @ matrix @ right) / scale) @ right.T
+        turned = matrix @ right
+        inside = left.T @ turned
+        solved = left @ (inside / scale)
+        if leading.rest_directions:
+            solved = solved + (turned - left @ inside) / others
+        return solved @ right.T
 
     return ridge, apply
+
+
+@dataclass(frozen=True)
+class _Leading:
+    """Leading directions of second moments, and the mean of what they leave."""
+
+    mean: Tensor  # of the diagonal
+    sizes: Tensor  # eigenvalues [kept]
+    directions: Tensor  # [width, kept]
+    rest: float = 0.0
+    rest_directions: int = 0
+
+
+def _leading(parts: Sequence[Tensor]) -> _Leading:
+    """Of rows x [rows, width] in batches: all directions of narrow ones, `LEADING` of wide ones.
+
+    The latter by subspace iteration (Halko, Martinsson and Tropp, "Finding structure with
+    randomness", 2011), without the [width, width] matrix.
+    """
+    rows, width = sum(map(len, parts)), parts[0].shape[1]
+    if width <= EXACT:
+        second = torch.zeros(width, width, dtype=torch.float64)
+        for x in parts:
+            second += (x.T @ x).double() / rows
+        return _Leading(second.diagonal().mean(), *torch.linalg.eigh(second))
+    trace = torch.stack([x.square().sum(dtype=torch.float64) for x in parts]).sum() / rows
+    generator = torch.Generator().manual_seed(0)
+    basis = torch.randn(width, min(LEADING, width // 2), generator=generator)
+    for _ in range(SWEEPS):
+        basis = torch.linalg.qr(_second_times(parts, basis)).Q
+    inner = torch.zeros(basis.shape[1], basis.shape[1], dtype=torch.float64)
+    for x in parts:
+        inside = x @ basis
+        inner += (inside.T @ inside).double() / rows
+    sizes, turned = torch.linalg.eigh(inner)
+    left = width - len(sizes)
+    rest = float((trace - sizes.sum()).clamp_min(0)) / left
+    return _Leading(trace / width, sizes, basis @ turned.float(), rest, left)
+
+
+def _second_times(parts: Sequence[Tensor], basis: Tensor) -> Tensor:
+    """(x'x) basis [width, kept], without x'x."""
+    found = torch.zeros_like(basis)
+    for x in parts:
+        found += x.T @ (x @ basis)
+    return found / sum(map(len, parts))

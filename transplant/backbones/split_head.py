@@ -47,6 +47,10 @@ class SplitHead:
         for start in range(0, self.vocab, TOKENS):
             yield slice(start, min(start + TOKENS, self.vocab))
 
+    def products(self, hidden: Tensor, tokens: slice) -> Tensor:
+        """hidden @ weight' [rows, tokens], without bias and cap, in the type of the weights."""
+        return functional.linear(hidden.to(self.weight.dtype), self.weight[tokens])
+
     def logits(self, hidden: Tensor, tokens: slice, weight: Tensor | None = None) -> Tensor:
         """The logits [rows, tokens] of hidden [rows, d_model], in the type of the weights.
 
@@ -58,6 +62,19 @@ class SplitHead:
         weight = self.weight[tokens] if weight is None else weight
         bias = None if self.bias is None else self.bias[tokens].to(weight.dtype)
         logits = functional.linear(hidden.to(weight.dtype), weight, bias)
+        return logits if self.soft_cap is None else capped(logits, self.soft_cap)
+
+    def at(self, hidden: Tensor, tokens: Tensor) -> Tensor:
+        """The logits [rows, k] of each row's own tokens [rows, k], in single precision.
+
+        Args:
+            hidden: last hidden states [rows, d_model].
+            tokens: of the vocabulary.
+        """
+        vectors = self.weight[tokens].float()  # [rows, k, d_model]
+        logits = (vectors @ hidden.float()[:, :, None])[:, :, 0]
+        if self.bias is not None:
+            logits = logits + self.bias[tokens].float()
         return logits if self.soft_cap is None else capped(logits, self.soft_cap)
 
 

@@ -48,8 +48,10 @@ class MoveConfig:
     """What was chosen."""
     iterations: int = 5
     """Of the solver of that fit."""
-    gains: tuple[float, ...] = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+    gains: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
     """Factors on the correction, of which the calibration split chooses one."""
+    solve_gain: bool = False
+    """Whether the best factor between these is solved for; the loss is convex in it."""
     seed: int = 0
     """Seed of the excerpts and of the random controls."""
 
@@ -60,8 +62,9 @@ class MoveConfig:
         at_least(self, 40, "excerpt_chars")
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")
-        at_least(self, 0, "iterations", "donor_words", "donor_word")
-        above(self, 0, "gains")
+        at_least(self, 0, "iterations", "donor_words", "donor_word", "gains")
+        if not self.gains:
+            raise InputError("no gain to choose from", expected="one or more", found=self.gains)
 
 
 @dataclass(frozen=True, kw_only=True)

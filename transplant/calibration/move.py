@@ -140,15 +140,24 @@ def align(pairing: Pairing, config: MoveConfig) -> Bridge:
     return fit_bridge(pairing.correction, pairing.target, pairing.fitted, pairing.held_out, config)
 
 
-def want(pairing: Pairing, output_map: OutputMap, config: MoveConfig) -> MappedCorrections:
+def want(
+    pairing: Pairing,
+    output_map: OutputMap,
+    config: MoveConfig,
+    *,
+    like: MappedCorrections | None = None,
+) -> MappedCorrections:
     """Carries the donor's corrections over to the target, through the two heads.
 
     Args:
         pairing: the paired rows.
         output_map: the way between the two heads, see `wanted.map_outputs`.
         config: how many tokens a position looks at, and how much the donor's own word counts.
+        like: of the same pairs; see `map_corrections`.
     """
-    return map_corrections(output_map, pairing.correction, pairing.target, pairing.fitted, config)
+    return map_corrections(
+        output_map, pairing.correction, pairing.target, pairing.fitted, config, like=like
+    )
 
 
 def calibrate(
@@ -169,5 +178,7 @@ def calibrate(
         config: ridge strength and gains.
     """
     fitted = fit_module_output(reading, pairing.correction.module, pairing.fitted, wanted, config)
-    gain, loss = choose_gain(pairing.target, fitted, calibration, config.gains)
+    gain, loss = choose_gain(
+        pairing.target, fitted, calibration, config.gains, solve=config.solve_gain
+    )
     return Calibrated(scaled(fitted, gain), gain, loss)

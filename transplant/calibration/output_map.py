@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from transplant.alignment.likely import (
+    LikelyRows,
+    Vocabularies,
+    likely_changes,
+    likely_tokens,
+)
 from transplant.alignment.logits import LikelyChange, likely_change, spread_change
 from transplant.alignment.tokens import SharedTokens, beginnings, shared_tokens
 from transplant.alignment.unembedding import fit_output_map
+from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.pairs import PairedRows, PairedText
 from transplant.modules.correction import Correction
 
+WHOLE = 16_384  # tokens of a vocabulary of which all are looked at
+TARGETS, DONORS = 8, 2  # times `likely_tokens` are kept of either side, before changes are known
 LOGITS_AT_ONCE = 2_500_000  # 10 MB of them: larger blocks leave the cache and run slower
 
 
@@ -24,11 +34,16 @@ LOGITS_AT_ONCE = 2_500_000  # 10 MB of them: larger blocks leave the cache and r
 class OutputMap:
     """The way from the donor's head to the target's, the same for all text."""
 
-    donor_head: Tensor  # U of the donor [vocab, d_donor]
-    head: Tensor  # U of the target [vocab, d_target]
+    donor_head: Tensor  # U of the donor [vocab, d_donor], as it is stored
+    head: Tensor  # U of the target [vocab, d_target], as it is stored
     matrix: Tensor  # M [d_donor, d_target]
     shared: SharedTokens
     beginnings: Tensor  # the donor's token that each of the target's begins with [vocab_target]
+
+    @cached_property
+    def wide_donor_head(self) -> Tensor:
+        """U of the donor in single precision at least."""
+        return self.donor_head.to(torch.promote_types(self.donor_head.dtype, torch.float32))
 
     def to(self, device: torch.device) -> OutputMap:
         """The same on another device."""
@@ -61,6 +76,8 @@ class MappedCorrections:
     corrections: tuple[Tensor, ...]  # the donor's, through M: one [rows, d_target] for each batch
     changes: tuple[LikelyChange, ...]  # of the target's logits
     output_map: OutputMap
+    likely: tuple[LikelyRows, ...] = ()
+    """What was likely at the rows of each batch, where the vocabulary is large."""
 
 
 def map_outputs(
@@ -75,7 +92,7 @@ def map_outputs(
         config: the ridge strength of M.
     """
     shared = shared_tokens(donor.tokenizer, target.tokenizer, counts)
-    ours, theirs = donor.unembedding.cpu().float(), target.unembedding.cpu().float()
+    ours, theirs = donor.unembedding.cpu(), target.unembedding.cpu()
     matrix = fit_output_map(ours, theirs, shared, config.output_ridge)
     return OutputMap(
         ours, theirs, matrix, shared,
@@ -90,6 +107,8 @@ def map_corrections(
     target: Backbone,
     paired: PairedText,
     config: MoveConfig,
+    *,
+    like: MappedCorrections | None = None,
 ) -> MappedCorrections:
     """Carries the donor's corrections, and its changes of logits, over to the target.
 
@@ -100,34 +119,110 @@ def map_corrections(
         target: the backbone that the module moves to.
         paired: the paired rows.
         config: how many tokens a position looks at, and the weight of log p_donor - log p_target.
+        like: of the same target rows; what was found likely there is not looked for again.
     """
 
     def moved(batch: PairedRows) -> Tensor:
         if correction is None:
-            return torch.zeros_like(batch.donor.h_last)
+            return torch.zeros_like(batch.donor.h_last, dtype=torch.float32)
         return correction(batch.donor.taps).float()
 
     corrections = tuple(map(moved, paired.batches))
+    likely: tuple[LikelyRows, ...] = ()
+    if target.split_head is None or target.vocab_size <= WHOLE:
+        changes = [
+            _dense_changes(output_map, one, target, batch, config)
+            for one, batch in zip(corrections, paired.batches, strict=True)
+        ]
+    else:
+        likely = likely_rows(output_map, corrections, target, paired, config, like)
+        between = _vocabularies(output_map, target)
+        changes = [
+            likely_changes(
+                rows, one, between, raw_weight=config.donor_word, likely=config.likely_tokens
+            )
+            for rows, one in zip(likely, corrections, strict=True)
+        ]
+    mapped = tuple(moved @ output_map.matrix for moved in corrections)
+    return MappedCorrections(mapped, tuple(changes), output_map, likely)
+
+
+def _dense_changes(
+    output_map: OutputMap,
+    correction: Tensor,
+    target: Backbone,
+    batch: PairedRows,
+    config: MoveConfig,
+) -> LikelyChange:
+    """Of a batch, from the logits of all tokens at a few rows at a time."""
     size = max(1, LOGITS_AT_ONCE // target.vocab_size)
-
-    def changes(batch: PairedRows, correction: Tensor) -> LikelyChange:
-        rows = (correction, batch.donor.h_last, batch.target.h_last)
-        parts = []
-        for c, h_donor, h in zip(*(states.split(size) for states in rows), strict=True):
-            logits = target.head(h.to(target.device)).cpu().float()
-            change = change_of_logits(output_map, c, h_donor, logits, config.donor_word)
-            parts.append(likely_change(logits, change, config.likely_tokens))
-        return LikelyChange(
-            torch.cat([part.tokens for part in parts]),
-            torch.cat([part.weights for part in parts]),
-            torch.cat([part.change for part in parts]),
-        )
-
-    return MappedCorrections(
-        corrections=tuple(moved @ output_map.matrix for moved in corrections),
-        changes=tuple(map(changes, paired.batches, corrections)),
-        output_map=output_map,
+    rows = (correction, batch.donor.h_last, batch.target.h_last)
+    parts = []
+    for c, h_donor, h in zip(*(states.split(size) for states in rows), strict=True):
+        logits = target.head(h.to(target.device)).cpu().float()
+        change = change_of_logits(output_map, c, h_donor, logits, config.donor_word)
+        parts.append(likely_change(logits, change, config.likely_tokens))
+    return LikelyChange(
+        torch.cat([part.tokens for part in parts]),
+        torch.cat([part.weights for part in parts]),
+        torch.cat([part.change for part in parts]),
     )
+
+
+def likely_rows(
+    output_map: OutputMap,
+    corrections: Sequence[Tensor],
+    target: Backbone,
+    paired: PairedText,
+    config: MoveConfig,
+    like: MappedCorrections | None,
+) -> tuple[LikelyRows, ...]:
+    """What is likely at each row for the target, the donor, and the donor with its module.
+
+    Args:
+        output_map: the two heads.
+        corrections: the donor's, [rows, d_donor] of each batch.
+        target: the backbone that the module moves to.
+        paired: the paired rows.
+        config: how many tokens a position looks at.
+        like: of the same target rows; what was found there is taken from it.
+    """
+    head, donor_head = target.split_head, SplitHead(output_map.donor_head)
+    assert head is not None
+    ours, theirs, likely = output_map.shared.ids_a, output_map.shared.ids_b, config.likely_tokens
+    found = []
+    for number, (batch, correction) in enumerate(zip(paired.batches, corrections, strict=True)):
+        known = like.likely[number] if like is not None and like.likely else None
+        h_donor, h_target = batch.donor.h_last, batch.target.h_last
+        same_target = known is not None and known.h_target is h_target
+        if known is not None and same_target and known.h_donor is h_donor:
+            found.append(known)
+            continue
+        found.append(
+            LikelyRows(
+                h_donor,
+                h_target,
+                known.target
+                if known is not None and same_target
+                else likely_tokens(
+                    head, h_target.to(target.device), TARGETS * likely, theirs.to(target.device)
+                ).cpu(),
+                likely_tokens(donor_head, h_donor, DONORS * likely, ours),
+                likely_tokens(donor_head, h_donor + correction, DONORS * likely, ours[:1]).tokens,
+            )
+        )
+    return tuple(found)
+
+
+def _vocabularies(output_map: OutputMap, target: Backbone) -> Vocabularies:
+    shared = output_map.shared
+    same = torch.full((len(output_map.donor_head),), -1)
+    same[shared.ids_a] = shared.ids_b
+    head = target.split_head
+    assert head is not None
+    bias = None if head.bias is None else head.bias.cpu()
+    on_cpu = SplitHead(output_map.head, bias, head.soft_cap)
+    return Vocabularies(SplitHead(output_map.donor_head), on_cpu, output_map.beginnings, same)
 
 
 def change_of_logits(
@@ -145,7 +240,7 @@ def change_of_logits(
     Returns:
         [rows, vocab_target]
     """
-    change = correction @ output_map.donor_head.T
+    change = correction @ output_map.wide_donor_head.T
     if raw_weight:
         change += raw_weight * _raw_log_ratio(h_donor, logits, output_map)
     return spread_change(change, logits.softmax(-1), output_map.beginnings)
@@ -163,7 +258,7 @@ def _raw_log_ratio(h_donor: Tensor, logits: Tensor, output_map: OutputMap) -> Te
         [rows, vocab_donor], 0 at the donor's other tokens.
     """
     shared = output_map.shared
-    own = (h_donor @ output_map.donor_head.T)[:, shared.ids_a].log_softmax(-1)
-    ratio = h_donor.new_zeros(len(h_donor), len(output_map.donor_head))
+    own = (h_donor.float() @ output_map.wide_donor_head.T)[:, shared.ids_a].log_softmax(-1)
+    ratio = own.new_zeros(len(h_donor), len(output_map.donor_head))
     ratio[:, shared.ids_a] = own - logits[:, shared.ids_b].log_softmax(-1)
     return ratio

@@ -6,9 +6,12 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.move import Calibrated, Pairing, calibrate, want
+from transplant.calibration.gain import choose_gains, scaled
+from transplant.calibration.move import Calibrated, Pairing, want
 from transplant.calibration.output_map import DonorMix, MappedCorrections, OutputMap
+from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 from transplant.progress import Progress
 from transplant.text.windows import Window
@@ -61,15 +64,20 @@ def choose(
         config: how to fit; its `donor_words` are tried.
         progress: is told of each.
     """
-    choices: list[tuple[MoveConfig, MappedCorrections, Calibrated]] = []
-    tried: list[Tried] = []
-    for word in config.donor_words:
-        own = dataclasses.replace(config, donor_word=word)
-        wanted = want(pairing, output_map, own)
-        made = calibrate(pairing, reading, wanted, calibration, own)
-        tried.append(Tried(word, made.gain, made.loss))
-        choices.append((own, wanted, made))
+    words, module = config.donor_words, pairing.correction.module
+    ways = [dataclasses.replace(config, donor_word=word) for word in words]
+    wanted: list[MappedCorrections] = []
+    fitted: dict[str, Correction] = {}
+    for number, way in enumerate(ways):
+        wanted.append(want(pairing, output_map, way, like=wanted[0] if wanted else None))
+        fitted[f"{number}"] = fit_module_output(
+            reading, module, pairing.fitted, wanted[number], way
+        )
         if progress is not None:
-            progress(len(tried), len(config.donor_words), "weights of the donor")
+            progress(number + 1, len(words), "weights of the donor")
+    gains = choose_gains(pairing.target, fitted, calibration, config.gains, solve=config.solve_gain)
+    tried = [Tried(word, *gain) for word, gain in zip(words, gains.values(), strict=True)]
     best = min(range(len(tried)), key=lambda number: tried[number].loss)
-    return Choice(*choices[best], tried=tuple(tried))
+    gain, loss = tried[best].gain, tried[best].loss
+    calibrated = Calibrated(scaled(fitted[f"{best}"], gain), gain, loss)
+    return Choice(ways[best], wanted[best], calibrated, tried=tuple(tried))

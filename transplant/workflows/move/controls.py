@@ -18,7 +18,7 @@ from transplant.calibration.closed_form import (
     fit_module_output,
 )
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.gain import choose_gain, scaled
+from transplant.calibration.gain import choose_gains, scaled
 from transplant.calibration.move import Calibrated, Pairing, align, calibrate
 from transplant.calibration.output_map import MappedCorrections, map_corrections
 from transplant.modules.core import CoreCorrection
@@ -53,30 +53,27 @@ def build_controls(
         progress: is told of each that is fitted.
     """
     random = random_module(pairing.correction.module, config.seed)
-    count, fitted = 4 if config.donor_word else 3, itertools.count(1)
-
-    def with_gain(correction: Correction | LinearCorrection) -> Correction | LinearCorrection:
-        gain, _ = choose_gain(pairing.target, correction, calibration, config.gains)
-        progress(next(fitted), count, "controls")
-        return scaled(correction, gain)
-
+    count, done = 4 if config.donor_word else 3, itertools.count(1)
     mixed = shuffled(pairing, wanted, calibration, config)
-    progress(next(fitted), count, "controls")
+    progress(next(done), count, "controls")
+    fitted: dict[str, Correction | LinearCorrection] = {
+        "linear_surrogate": fit_linear_surrogate(reading, pairing.fitted, wanted, config)
+    }
+    progress(next(done), count, "controls")
+    fitted["random_refitted"] = fit_module_output(reading, random, pairing.fitted, wanted, config)
+    progress(next(done), count, "controls")
+    if config.donor_word:
+        alone = map_corrections(
+            wanted.output_map, None, pairing.target, pairing.fitted, config, like=wanted
+        )
+        fitted["donor_alone"] = fit_linear_surrogate(reading, pairing.fitted, alone, config)
+        progress(next(done), count, "controls")
+    gains = choose_gains(pairing.target, fitted, calibration, config.gains, solve=config.solve_gain)
     controls = {
         "random_module": Correction(candidate.correction.interface, random),
         "shuffled_pairs": mixed,
-        "linear_surrogate": with_gain(
-            fit_linear_surrogate(reading, pairing.fitted, wanted, config)
-        ),
-        "random_refitted": with_gain(
-            fit_module_output(reading, random, pairing.fitted, wanted, config)
-        ),
+        **{name: scaled(one, gains[name][0]) for name, one in fitted.items()},
     }
-    if config.donor_word:
-        alone = map_corrections(wanted.output_map, None, pairing.target, pairing.fitted, config)
-        controls["donor_alone"] = with_gain(
-            fit_linear_surrogate(reading, pairing.fitted, alone, config)
-        )
     return controls | copied_over(pairing)
 
 
@@ -89,7 +86,9 @@ def shuffled(
     """The whole move again, from pairs whose two sides do not belong together."""
     mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(config.seed))
     reading = align(mixed, config).interface
-    again = map_corrections(wanted.output_map, mixed.correction, mixed.target, mixed.fitted, config)
+    again = map_corrections(
+        wanted.output_map, mixed.correction, mixed.target, mixed.fitted, config, like=wanted
+    )
     return calibrate(mixed, reading, again, calibration, config).correction
 
 

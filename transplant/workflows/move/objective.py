@@ -75,7 +75,8 @@ def with_gain(
     from transplant.calibration.gain import choose_gain, scaled
     from transplant.calibration.move import Calibrated
 
-    gain, loss = choose_gain(move.target, correction, text, gains)
+    solve = move.config.solve_gain and len(gains) > 1
+    gain, loss = choose_gain(move.target, correction, text, gains, solve=solve)
     return Calibrated(scaled(correction, gain), gain, loss)
 
 

@@ -85,7 +85,10 @@ class Trials:
             move.bridge.interface, self.module(whose, seed), move.pairing.fitted, move.wanted,
             move.choice.config,
         )  # fmt: skip
-        gain, _ = choose_gain(move.target, fitted, move.calibration_text, move.config.gains)
+        config = move.config
+        gain, _ = choose_gain(
+            move.target, fitted, move.calibration_text, config.gains, solve=config.solve_gain
+        )
         self._closed[whose, seed] = scaled(fitted, gain)
         return self._closed[whose, seed]
 

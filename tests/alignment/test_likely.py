@@ -1,0 +1,109 @@
+"""Changes of logits at the likely tokens alone, against those computed of all tokens."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from transplant.alignment.likely import (
+    LikelyRows,
+    Vocabularies,
+    likely_changes,
+    likely_tokens,
+)
+from transplant.alignment.logits import likely_change, spread_change
+from transplant.backbones.split_head import SplitHead
+
+ROWS, WIDTH, D_DONOR, VOCAB, VOCAB_DONOR, LIKELY = 90, 8, 6, 700, 300, 12
+
+
+class Scene:
+    """Two heads, two vocabularies that share some tokens, and rows of both."""
+
+    def __init__(self, soft_cap=None):
+        generator = torch.Generator().manual_seed(5)
+
+        def draw(*shape):
+            return torch.randn(*shape, generator=generator)
+
+        self.head = SplitHead(draw(VOCAB, WIDTH), draw(VOCAB), soft_cap)
+        self.donor_head = SplitHead(draw(VOCAB_DONOR, D_DONOR))
+        self.ids_a = torch.randperm(VOCAB_DONOR, generator=generator)[:200]
+        self.ids_b = torch.randperm(VOCAB, generator=generator)[:200]
+        self.beginnings = torch.randint(-1, VOCAB_DONOR, (VOCAB,), generator=generator)
+        self.beginnings[torch.randperm(VOCAB, generator=generator)[:100]] = -1
+        self.beginnings[self.ids_b] = self.ids_a
+        same = torch.full((VOCAB_DONOR,), -1)
+        same[self.ids_a] = self.ids_b
+        self.between = Vocabularies(self.donor_head, self.head, self.beginnings, same)
+        self.h_target, self.h_donor = 1.5 * draw(ROWS, WIDTH), 1.5 * draw(ROWS, D_DONOR)
+        self.correction = 0.5 * draw(ROWS, D_DONOR)
+
+    def dense(self, raw_weight, likely):
+        logits = self.head.logits(self.h_target, slice(0, VOCAB))
+        change = self.correction @ self.donor_head.weight.T
+        if raw_weight:
+            own = (self.h_donor @ self.donor_head.weight.T)[:, self.ids_a].log_softmax(-1)
+            change[:, self.ids_a] += raw_weight * (own - logits[:, self.ids_b].log_softmax(-1))
+        spread = spread_change(change, logits.softmax(-1), self.beginnings)
+        return likely_change(logits, spread, likely), spread
+
+    def sparse(self, raw_weight, likely, kept):
+        rows = LikelyRows(
+            self.h_donor,
+            self.h_target,
+            likely_tokens(self.head, self.h_target, kept, self.ids_b),
+            likely_tokens(self.donor_head, self.h_donor, kept, self.ids_a),
+            likely_tokens(self.donor_head, self.h_donor + self.correction, kept, self.ids_a).tokens,
+        )
+        return likely_changes(
+            rows, self.correction, self.between, raw_weight=raw_weight, likely=likely
+        )
+
+
+def by_token(found):
+    """Weights and changes of the kept tokens, in the order of the tokens."""
+    order = found.tokens.argsort(1)
+    return tuple(part.gather(1, order) for part in vars(found).values())
+
+
+@pytest.mark.parametrize("raw_weight", [0.0, 0.3])
+@pytest.mark.parametrize("soft_cap", [None, 6.0])
+def test_with_all_tokens_kept_it_is_what_is_computed_of_all(raw_weight, soft_cap):
+    scene = Scene(soft_cap)
+    dense, _ = scene.dense(raw_weight, LIKELY)
+    found = scene.sparse(raw_weight, LIKELY, VOCAB)
+    for ours, theirs in zip(by_token(found), by_token(dense), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("raw_weight", [0.0, 0.3])
+def test_the_likely_ones_alone_come_near_it(raw_weight):
+    scene = Scene()
+    dense, spread = scene.dense(raw_weight, LIKELY)
+    near, rough = (scene.sparse(raw_weight, LIKELY, kept) for kept in (10 * LIKELY, 1))
+
+    def missed(found):
+        """The weight, in the dense selection, of tokens that were not found."""
+        hit = (dense.tokens[:, :, None] == found.tokens[:, None]).any(2)
+        return float((dense.weights * ~hit).sum(1).mean())
+
+    assert missed(near) < 0.01 < missed(rough)
+    assert int(near.tokens.sort(1).values.diff(dim=1).min()) > 0  # no token twice
+    centred = spread.gather(1, near.tokens)
+    centred = centred - (near.weights * centred).sum(1, keepdim=True)
+    error = (near.weights * (near.change - centred).square()).sum(1).mean()
+    assert error < 0.01 * (near.weights * centred.square()).sum(1).mean()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_largest_logits_and_their_sums_are_found(dtype):
+    scene = Scene()
+    head = SplitHead(scene.head.weight.to(dtype), scene.head.bias.to(dtype))
+    dense = head.logits(scene.h_target, slice(0, VOCAB))
+    found = likely_tokens(head, scene.h_target, 20, scene.ids_b)
+    best = dense.topk(20)
+    torch.testing.assert_close(found.logits.sort(1, descending=True).values, best.values.float())
+    torch.testing.assert_close(dense.gather(1, found.tokens).float(), found.logits)
+    torch.testing.assert_close(found.total, dense.float().logsumexp(1))
+    torch.testing.assert_close(found.shared, dense[:, scene.ids_b].float().logsumexp(1))
