@@ -42,10 +42,13 @@ _BARE = "_options"  # a name for options that stand alone, of the verb that is r
 OTHER_NAMES = {
     "activations": "--from-activations",
     "device": "--device",
+    "device_map": "--device-map",
     "dtype": "--dtype",
     "learning_rate": "--learning-rate",
+    "max_memory": "--max-memory",
     "modules": "--module",
     "objectives": "--only",
+    "offload_folder": "--offload-folder",
     "pair_on": "--data",
     "registry": "--registry",
     "seed": "--seed",

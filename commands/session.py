@@ -16,9 +16,8 @@ from commands.errors import flags_of
 from commands.fence import check_working_directory, run_fenced
 from commands.json_text import shown
 from commands.options.groups import grouped, parameters_of
-from commands.options.shared import parse_revisions
+from commands.options.models import MODEL_OPTIONS, parse_models
 from commands.output import Output
-from transplant.dtypes import AUTO
 from transplant.errors import InputError
 from transplant.ranks import Ranks
 from transplant.workflows.work import OTHER_KINDS
@@ -51,30 +50,6 @@ SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 "--registry",
                 help="Registry folder; default: $ABI_REGISTRY, else the user data folder.",
-            ),
-        ],
-        None,
-    ),
-}
-# Of the verbs that load a backbone, beside those.
-MODEL_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "dtype": (
-        Annotated[
-            str,
-            typer.Option(
-                "--dtype",
-                help="Arithmetic of the backbones: float32, bfloat16, float16; auto: as stored, "
-                "where the device multiplies it.",
-            ),
-        ],
-        AUTO,
-    ),
-    "revision": (
-        Annotated[
-            list[str] | None,
-            typer.Option(
-                "--revision",
-                help="Hub revision of every backbone; of one as ID=REVISION, repeatable.",
             ),
         ],
         None,
@@ -243,9 +218,9 @@ def as_command(
                 return act()
 
         def act() -> int:
-            if "revision" in common:
-                common["revision"] = parse_revisions(common["revision"])
             asked = {**_plain(values), **_asked(common)}
+            if "revision" in common:
+                common.update(parse_models(common))
             session = open_session(verb.__name__.strip("_"), out, root, asked, **common)
             try:
                 verb(session, **grouped(verb, values))
@@ -264,9 +239,9 @@ def as_command(
 def _asked(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of models that were asked for, as manifests record options."""
     return {
-        name: settings[name]
+        name: _as_plain(settings[name])
         for name, (_, default) in MODEL_OPTIONS.items()
-        if name in settings and settings[name] not in (default, {})
+        if name in settings and settings[name] not in (default, [])
     }
 
 

@@ -47,16 +47,3 @@ def parse_layers(text: str) -> tuple[int, ...] | None:
     except ValueError as error:
         raise InputError("--layers", expected="all, or a list as 0,2-4", found=text) from error
     return tuple(layers)
-
-
-def parse_revisions(given: list[str] | None) -> dict[str, str]:
-    """Turns `--revision` into revisions by hub id; that of every other stands under ``."""
-    revisions: dict[str, str] = {}
-    for text in given or ():
-        name, named, revision = text.rpartition("=")
-        if not revision or (named and not name) or name in revisions:
-            raise InputError(
-                "--revision", expected="REVISION, or ID=REVISION once for each", found=text
-            )
-        revisions[name] = revision
-    return revisions

@@ -72,7 +72,7 @@ def test_two_types_at_once_are_refused():
         (torch.bfloat16, ("amx_bf16",), torch.bfloat16), (torch.float64, (), torch.float32),
         (torch.bfloat16, ("bf16",), torch.bfloat16),  # ARM
         (torch.float16, ("avx512_bf16",), torch.float32),
-        (torch.float16, ("avx512_fp16",), torch.float16),
+        (torch.float16, ("avx512_fp16",), torch.float32),
     ],
 )  # fmt: skip
 def test_auto_is_the_stored_type_where_it_is_multiplied(multiplying, stored, instructions, chosen):

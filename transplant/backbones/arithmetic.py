@@ -57,7 +57,7 @@ def choose_dtype(wanted: str, stored: torch.dtype, device: torch.device) -> torc
 
     Args:
         wanted: a name of `transplant.dtypes`; `auto` takes what the weights are stored in where
-            `device` multiplies it, else float32.
+            `device` multiplies it, else float32; of float16 a processor computes float32.
         stored: of the weights.
         device: where the model runs.
 
@@ -65,7 +65,8 @@ def choose_dtype(wanted: str, stored: torch.dtype, device: torch.device) -> torc
         InputError: bfloat16, asked of a device that does not multiply it.
     """
     if wanted == AUTO:
-        return stored if stored in DTYPES.values() and multiplies(device, stored) else torch.float32
+        known = stored in DTYPES.values() and (stored, device.type) != (torch.float16, "cpu")
+        return stored if known and multiplies(device, stored) else torch.float32
     chosen = DTYPES[wanted]
     if chosen == torch.bfloat16 and not multiplies(device, chosen):
         raise InputError(
@@ -100,6 +101,18 @@ def cast(model: Any, dtype: torch.dtype) -> Any:
         if tensor.is_floating_point() and tensor.dtype != dtype:
             tensor.data = tensor.data.to(torch.float32 if wide and wide.search(name) else dtype)
     return model
+
+
+def has_rounded_buffers(model: nn.Module) -> bool:
+    """Whether something was computed of the configuration in 16 bits, as the weights are stored.
+
+    A cast would keep it as it was rounded: the factor on Gemma 3's embeddings.
+    """
+    held = model.state_dict().keys()
+    return any(
+        name not in held and buffer.is_floating_point() and buffer.element_size() == 2
+        for name, buffer in model.named_buffers()
+    )
 
 
 def best_device() -> str:

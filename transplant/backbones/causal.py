@@ -54,9 +54,10 @@ class CausalBackbone(Backbone):
             use_cache=False,
             output_hidden_states=any(tap != self.n_layers for tap in wanted),
         )
-        h_last = output.last_hidden_state[:, skip:]
+        place = self.device  # of the head; the layers may be elsewhere
+        h_last = output.last_hidden_state[:, skip:].to(place)
         hidden = {
-            tap: h_last if tap == self.n_layers else output.hidden_states[tap][:, skip:]
+            tap: h_last if tap == self.n_layers else output.hidden_states[tap][:, skip:].to(place)
             for tap in wanted
         }
         return gather_rows(hidden, h_last, mask[:, skip:], [*map(self.rows_of, windows)])

@@ -72,9 +72,11 @@ class PrefixBackbone(Backbone):
             use_cache=False,
             output_hidden_states=any(tap != self.n_layers for tap in wanted),
         )
-        h_last = output.last_hidden_state
+        place = self.device  # of the head; the layers may be elsewhere
+        h_last = output.last_hidden_state.to(place)
         hidden = {
-            tap: h_last if tap == self.n_layers else output.hidden_states[tap] for tap in wanted
+            tap: h_last if tap == self.n_layers else output.hidden_states[tap].to(place)
+            for tap in wanted
         }
         return gather_rows(hidden, h_last, mask, rows)
 

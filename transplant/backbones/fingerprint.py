@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from transplant.backbones.identity import tensors_sha256, tokenizer_sha256
+from transplant.backbones.spread import every_tensor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -26,6 +27,8 @@ SAFETENSORS_NAMES = {
     torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
+    torch.float8_e4m3fn: "F8_E4M3",
+    torch.float8_e5m2: "F8_E5M2",
 }
 
 
@@ -34,18 +37,20 @@ def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
 
     The registry computes the same from a manifest, without loading a tensor.
     """
-    return tensors_sha256(
-        (name, SAFETENSORS_NAMES[tensor.dtype], tuple(tensor.shape), _hash_bytes(tensor))
-        for name, tensor in tensors.items()
-    )
+    return _hash_named(tensors.items())
 
 
 def hash_parameters(model: nn.Module) -> str:
-    """The sha256 over a model's parameters, and over what else of it a file holds."""
-    tensors: dict[str, Tensor] = dict(model.named_parameters())
-    held = model.state_dict().keys()
-    tensors |= {name: buffer for name, buffer in model.named_buffers() if name in held}
-    return hash_tensors(tensors)
+    """The sha256 over a model's parameters, and over what else of it a file holds.
+
+    What is offloaded to the disk is read in turn.
+    """
+    return _hash_named(every_tensor(model))
+
+
+def hash_resident(model: nn.Module) -> str:
+    """The same over what is in memory; the rest is read from its files, and never written."""
+    return _hash_named(every_tensor(model, away=False))
 
 
 def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
@@ -55,6 +60,18 @@ def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
         vocabulary = json.dumps(tokenizer.get_vocab(), sort_keys=True)
         return hashlib.sha256(vocabulary.encode()).hexdigest()
     return tokenizer_sha256(json.loads(backend.to_str()))
+
+
+def _hash_named(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    return tensors_sha256(
+        (name, _word(tensor.dtype), tuple(tensor.shape), _hash_bytes(tensor))
+        for name, tensor in tensors
+    )
+
+
+def _word(dtype: torch.dtype) -> str:
+    """The word of safetensors for a type; its own name for one that only packed weights have."""
+    return SAFETENSORS_NAMES.get(dtype) or str(dtype).removeprefix("torch.").upper()
 
 
 def _hash_bytes(tensor: Tensor) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,35 +15,27 @@ from transplant.backbones.arithmetic import (
     best_device,
     cast,
     choose_dtype,
+    has_rounded_buffers,
     multiplies,
     name_of,
     stored_dtype,
 )
-from transplant.backbones.causal import CausalBackbone
 from transplant.backbones.configuration import hash_config
-from transplant.backbones.core import CoreBackbone
-from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
 from transplant.backbones.folder import check_folder, check_sizes
+from transplant.backbones.packed import check_head, check_known, quantisation, reading_packed
+from transplant.backbones.spread import Spread
 from transplant.backbones.view import Backbone
+from transplant.backbones.views import check_ids, probe, view_of
 from transplant.backbones.whole import check_finite, check_fits, load_whole, quiet
 from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import BackboneError, InputError, foreign
 from transplant.files.plain import expand
 from transplant.files.remembered import Checked, Memory
-from transplant.text.windows import Window
 
-CAUSAL_FAMILIES = (
-    "gpt2", "gpt_neox", "llama", "mistral", "qwen2", "qwen3", "gemma", "gemma2", "gemma3",
-    "gemma3_text", "phi3", "olmo2", "smollm3", "opt",
-)  # fmt: skip
-CORE_FAMILIES = ("layercake",)
-PREFIX_FAMILIES = ("t5",)
-FAMILIES = (*CAUSAL_FAMILIES, *CORE_FAMILIES, *PREFIX_FAMILIES)
-PROBE_TOLERANCE = 1e-3  # of the largest logit
 LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id"
-DEVICES = "auto, cpu, cuda, cuda:1 or mps"
 LIST = "`list(kind='backbone')`"
+DEVICES = "auto, cpu, cuda, cuda:1 or mps"
 
 
 def load_backbone(
@@ -51,12 +46,16 @@ def load_backbone(
     dtype: Any = AUTO,
     torch_dtype: Any = None,
     device: str = "cpu",
+    device_map: str | Mapping[str, str | int] | None = None,
+    max_memory: Mapping[str | int, str | int] | None = None,
+    offload_folder: str | Path | None = None,
     trust_remote_code: bool = False,
     remembered: Path | None = None,
 ) -> Backbone:
     """Loads a frozen language model and gives the one view of it.
 
     Every weight comes from the files; `notes` of what is returned says what was odd but harmless.
+    Weights that are stored quantised are never cast.
 
     Args:
         name: a folder written by `save_pretrained`, or a hub id. Registry names are resolved to
@@ -68,6 +67,12 @@ def load_backbone(
             natively, else float32. The fingerprint is that of the stored weights with any.
         torch_dtype: the same under another name.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        device_map: where the parts of the model go in place of `device`, by way of `accelerate`:
+            `auto`, `balanced`, `sequential`, or a device (also `disk`) for each module by name.
+        max_memory: what each device may hold, as `{0: "10GiB", "cpu": "30GiB"}`; the rest of a
+            model goes to the disk.
+        offload_folder: where weights go that are on the disk and not in the model's own files in
+            the type that is needed; by default a folder that ends with the model.
         trust_remote_code: run code that comes with the weights. Off unless asked for by name.
         remembered: a file that keeps what was checked, so that a folder that is as it was is not
             checked again (`transplant.files.remembered` says how); None checks always.
@@ -76,35 +81,42 @@ def load_backbone(
         BackboneError: nothing there, files that cannot be read, weights that are missing or do not
             fit the configuration, no fast tokenizer, or no view of this family.
         NumericalError: a weight that is NaN or infinite.
-        InputError: a dtype or a device that is not to be had.
+        InputError: a dtype, a device or a device map that is not to be had.
     """
     wanted, place = dtype_name(dtype, torch_dtype), check_device(device)
+    spread = _spread(device_map, max_memory, offload_folder)
     source = str(path or name)
     folder = expand(source)
     memory = Memory(remembered, folder.resolve() if folder.is_dir() else None)
     state = memory.state()
     known = memory.recall(state)
-    files = _Files(source, revision, trust_remote_code)
+    files = _Files(source, revision, trust_remote_code, place, spread)
     model, tokenizer, unexpected = _load(files, checked=known is not None)
     if known is None:
         check_finite(model, str(name))  # named before training finds a loss that is NaN
-        _check_ids(str(name), model, tokenizer)
+        check_ids(str(name), model, tokenizer)
         config_hash = hash_config(model.config)
         # Before the cast: of the weights as they are stored.
         checked = Checked(hash_parameters(model), hash_tokenizer(tokenizer), config_hash)
     else:
         checked = known
-    chosen = choose_dtype(wanted, stored_dtype(model), place)
-    with foreign(f"`device={device!r}` is not to be had here", InputError, expected=DEVICES):
-        model = cast(model, chosen).to(device=place)
-    if chosen == torch.float16:
-        check_finite(model, f"{name} in float16", "bfloat16 or float32, which hold larger numbers")
+    packed = quantisation(model.config)
+    if packed is None:
+        model, chosen = _computing_in(files, model, wanted, str(name))
+    else:
+        model = model if spread else model.to(device=place)
+        chosen = stored_dtype(model)
     commit = None if folder.is_dir() else getattr(model.config, "_commit_hash", None) or revision
     backbone = view_of(str(name), model, tokenizer, revision=commit, **asdict(checked))
     if known is None:
-        _probe(backbone)
+        probe(backbone)
         memory.keep(state, checked)
-    if not multiplies(place, chosen):
+    if packed is not None:
+        backbone.notes.append(
+            f"{name} is stored quantised ({packed}): its weights are never cast"
+            + ("" if wanted == AUTO else f", and {wanted} is not what it computes in")
+        )
+    elif not multiplies(place, chosen):
         backbone.notes.append(
             f"this {place.type} has no instructions for {name_of(chosen)}: float32 is faster"
         )
@@ -116,44 +128,65 @@ def load_backbone(
     return backbone
 
 
-def view_of(name: str, model: Any, tokenizer: Any, **known: Any) -> Backbone:
-    """The view of a model that is already in memory; see `Backbone` for `known`.
+def _spread(
+    device_map: str | Mapping[str, str | int] | None,
+    max_memory: Mapping[str | int, str | int] | None,
+    offload_folder: str | Path | None,
+) -> Spread | None:
+    if device_map is not None:
+        folder = None if offload_folder is None else Path(offload_folder)
+        return Spread(device_map=device_map, max_memory=max_memory, offload_folder=folder)
+    for option, given in (("max_memory", max_memory), ("offload_folder", offload_folder)):
+        if given:
+            raise InputError(f"`{option}` has no use", expected="a `device_map` beside it")
+    return None
 
-    Raises:
-        BackboneError: a family that is neither named nor fits the generic view, or a tokenizer with
-            tokens that the model has no embedding of.
-    """
-    family = model.config.model_type
-    if not getattr(tokenizer, "is_fast", False):
-        raise BackboneError(
-            f"the tokenizer of {name} has no character offsets",
-            expected="a fast tokenizer (tokenizer.json)",
-            found=type(tokenizer).__name__,
-        )
-    if known.get("tokenizer_sha256") is None:  # else it was checked when that was computed
-        _check_ids(name, model, tokenizer)
-    if family in PREFIX_FAMILIES:
-        return PrefixBackbone(name, model, tokenizer, **known)
-    if family in CORE_FAMILIES:
-        return CoreBackbone(name, model, tokenizer, **known)
-    if family in CAUSAL_FAMILIES:
-        return CausalBackbone(name, model, tokenizer, **known)
-    return _generic_view(name, model, tokenizer, **known)
+
+def _computing_in(files: _Files, model: Any, wanted: str, name: str) -> tuple[Any, torch.dtype]:
+    """The model where it is to be, in the type it is to compute in, and that type."""
+    stored, place = stored_dtype(model), files.place
+    if files.spread is not None:
+        place = model.get_output_embeddings().weight.device
+    chosen = choose_dtype(wanted, stored, place)
+    # What is offloaded is cast as it is read; what was computed in 16 bits is computed again.
+    if chosen != stored and (files.spread is not None or has_rounded_buffers(model)):
+        del model
+        model, _, _ = _load(files, checked=True, dtype=chosen)
+    if files.spread is None:
+        with foreign(f"`device` {place} is not to be had here", InputError, expected=DEVICES):
+            model = cast(model, chosen).to(device=place)
+    if chosen == torch.float16:
+        check_finite(model, f"{name} in float16", "bfloat16 or float32, which hold larger numbers")
+    return model, chosen
 
 
 @dataclass(frozen=True)
 class _Files:
-    """Where a model comes from."""
+    """Where a model comes from, and where it goes."""
 
     source: str
+    """A folder or a hub id."""
     revision: str | None
+    """Of a hub id."""
     trust_remote_code: bool
+    """Whether code that comes with the weights is run."""
+    place: torch.device
+    """Where it goes; weights that are not quantised are read to the processor, and moved later."""
+    spread: Spread | None = None
+    """Where its parts go, in place of that."""
 
 
-def _load(files: _Files, *, checked: bool) -> tuple[Any, Any, list[str]]:
+def _load(
+    files: _Files, *, checked: bool, dtype: torch.dtype | str = "auto"
+) -> tuple[Any, Any, list[str]]:
     """Model, tokenizer, and the names of tensors that the model has no place for.
 
-    Where the folder was checked before, it is not looked through again.
+    Args:
+        checked: whether the folder was looked through before, and need not be again.
+        dtype: of its weights; `auto` as they are stored.
+
+    Raises:
+        BackboneError: nothing there, or what cannot be read.
     """
     source, revision = files.source, files.revision
     folder = expand(source)
@@ -161,13 +194,7 @@ def _load(files: _Files, *, checked: bool) -> tuple[Any, Any, list[str]]:
         quiet(),
         foreign(f"cannot load backbone {source!r}", BackboneError, expected=LOADABLE, hint=LIST),
     ):
-        from transformers import (
-            AutoConfig,
-            AutoModelForCausalLM,
-            AutoModelForSeq2SeqLM,
-            AutoTokenizer,
-            PreTrainedConfig,
-        )
+        from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
 
         from transplant.backbones.layercake.registration import register
 
@@ -183,15 +210,46 @@ def _load(files: _Files, *, checked: bool) -> tuple[Any, Any, list[str]]:
             check_sizes(raw, source, held)
         options = {"revision": revision, "trust_remote_code": files.trust_remote_code}
         config = AutoConfig.from_pretrained(source, **options)
-        auto = AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+        auto = _auto_class(config)
         if held is not None and type(config) in auto._model_mapping:
             check_fits(auto, config, source, held)
-        model, unexpected = load_whole(auto, source, dtype="auto", use_safetensors=True, **options)
+        model, unexpected = _whole(files, auto, config, source, dtype, options)
     with quiet(), foreign(
         f"cannot load the tokenizer of {source!r}", BackboneError,
         expected="a fast tokenizer (tokenizer.json) as save_pretrained writes it",
     ):  # fmt: skip
         return model, AutoTokenizer.from_pretrained(source, **options), unexpected
+
+
+def _whole(
+    files: _Files, auto: Any, config: Any, source: str, dtype: torch.dtype | str,
+    options: dict[str, Any],
+) -> tuple[Any, list[str]]:  # fmt: skip
+    packed = quantisation(config)
+    more: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **options}
+    with reading_packed(source, packed), warnings.catch_warnings(), ExitStack() as stack:
+        # A map may name a parameter that stands beside modules.
+        warnings.filterwarnings("ignore", message=".*device_map keys do not match")
+        keep = None
+        if packed is not None:
+            check_known(config)
+        if files.spread is not None:
+            more["device_map"] = files.spread.place(auto, config, dtype)
+            more["offload_folder"], keep = stack.enter_context(files.spread.folder())
+        elif packed is not None and files.place.type != "cpu":
+            more["device_map"] = {"": files.place}  # what is packed is packed for its device
+        model, unexpected = load_whole(auto, source, **more)
+        if packed is not None:
+            check_head(model, source, packed)
+        if keep is not None:
+            keep(model)
+    return model, unexpected
+
+
+def _auto_class(config: Any) -> Any:
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
+    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
 def check_device(device: str) -> torch.device:
@@ -206,59 +264,3 @@ def check_device(device: str) -> torch.device:
             raise ValueError(f"there is one cpu, and no cpu:{place.index}")
         torch.ones(2, device=place).sum().cpu()
         return place
-
-
-def _check_ids(name: str, model: Any, tokenizer: Any) -> None:
-    """Refuses a tokenizer that may give ids which the model has no embedding of."""
-    with foreign(f"the vocabulary of {name} cannot be read", BackboneError):
-        rows = model.get_input_embeddings().weight.shape[0]
-        token, largest = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    if largest >= rows:
-        raise BackboneError(
-            f"the tokenizer of {name} is not that of its weights: token {token!r} has no embedding",
-            expected=f"ids below {rows:,}",
-            found=f"id {largest:,}",
-            hint="the tokenizer that the weights were trained with, or resize_token_embeddings",
-        )
-
-
-@torch.no_grad()
-def _probe(backbone: Backbone) -> None:
-    """Refuses what cannot read a few tokens: settings whose nonsense shows only at work."""
-    with foreign(
-        f"{backbone.name} cannot read text", BackboneError,
-        expected="a configuration that fits its weights", hint="restore its config.json",
-    ):  # fmt: skip
-        if min(backbone.context - 1, backbone.n_layers) < 1:
-            raise ValueError(f"{backbone.n_layers} layers, a window of {backbone.context} tokens")
-        if not backbone.tokenizer("a text", return_offsets_mapping=True)["offset_mapping"]:
-            raise ValueError("a tokenizer that makes no token of a text")
-        ids = [n % backbone.vocab_size for n in range(min(4, backbone.context))]
-        states = backbone.read([Window(ids, range(1, len(ids) + 1), 0)], backbone.all_taps[-1:])
-        logits = backbone.head(states.h_last[:1])
-        if not torch.isfinite(logits.float()).all():
-            raise ValueError("logits that are NaN or infinite")
-
-
-@torch.no_grad()
-def _generic_view(name: str, model: Any, tokenizer: Any, **known: Any) -> Backbone:
-    """Any other causal model, if the standard accessors prove to give its own logits."""
-    families = f"one of {', '.join(FAMILIES)}, or a causal model with standard accessors"
-    family = model.config.model_type
-    if model.config.is_encoder_decoder or model.get_output_embeddings() is None:
-        raise BackboneError(f"no view of {name}", expected=families, found=family)
-    view = CausalBackbone(name, model, tokenizer, **known)
-    ids = torch.arange(8, device=view.device).remainder(view.vocab_size)[None]
-    try:
-        expected = model(input_ids=ids, use_cache=False).logits.float()
-        found = view.head(view.reader()(input_ids=ids, use_cache=False).last_hidden_state).float()
-        off = (expected - found).abs().max() / expected.abs().max().clamp_min(1e-6)
-    except (AttributeError, TypeError, RuntimeError) as error:
-        raise BackboneError(f"no view of {name}", expected=families, found=family) from error
-    if off > PROBE_TOLERANCE:
-        raise BackboneError(
-            f"no view of {name}: its head does more than a matrix to its last hidden state",
-            expected=families,
-            found=f"{family}, logits off by {off:.1e} of the largest",
-        )
-    return view

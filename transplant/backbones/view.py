@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from transplant.backbones.configuration import hash_config
-from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
+from transplant.backbones.fingerprint import hash_parameters, hash_resident, hash_tokenizer
 from transplant.backbones.split_head import SplitHead
+from transplant.backbones.spread import require_weights
 from transplant.errors import InputError
 from transplant.text.windows import Window
 
@@ -220,10 +221,18 @@ class Backbone(ABC):
     @contextmanager
     def frozen(self) -> Iterator[None]:
         """Holds the block to the promise that it leaves every weight as it was."""
-        before = hash_parameters(self.model)
+        before = hash_resident(self.model)
         yield
-        if hash_parameters(self.model) != before:
+        if hash_resident(self.model) != before:
             raise AssertionError(f"the weights of {self.name} changed inside a frozen block")
+
+    def require_weights(self, what: str) -> None:
+        """Refuses `what`, which needs all of its weights in memory, where some are on the disk.
+
+        Raises:
+            BackboneError: naming it.
+        """
+        require_weights(self.model, self.name, what)
 
     def _pad(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         """Right-pads token ids: (ids, mask), both [batch, longest]."""

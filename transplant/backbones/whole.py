@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.downloads import download_options
 from transplant.backbones.folder import AGAIN, Header
+from transplant.backbones.spread import every_tensor
 from transplant.errors import BackboneError, NumericalError
 
 SPARE = 1 << 30  # numbers beyond the file's that may be drawn before the missing are named
@@ -109,8 +110,14 @@ def check_finite(model: nn.Module, what: str, hint: str = AGAIN) -> None:
     Raises:
         NumericalError: naming the tensor.
     """
-    for tensor_name, tensor in model.named_parameters():
-        if tensor.is_floating_point() and tensor.numel() and not _finite(tensor):
+    learned = {name for name, _ in model.named_parameters()}  # a mask that is held may be infinite
+    for tensor_name, tensor in every_tensor(model):
+        if (
+            tensor_name in learned
+            and tensor.is_floating_point()
+            and tensor.numel()
+            and not _finite(tensor)
+        ):
             bad = int((~tensor.isfinite()).sum())
             raise NumericalError(
                 f"{what} holds what is no number: {tensor_name}",
@@ -166,9 +173,13 @@ def quiet() -> Iterator[None]:
     before, bar = hub_logging.get_verbosity(), hub_logging.is_progress_bar_enabled()
     hub_logging.set_verbosity(logging.CRITICAL)
     hub_logging.disable_progress_bar()
+    dispatching = logging.getLogger("accelerate.big_modeling")  # says what is offloaded, as asked
+    its_own = dispatching.level
+    dispatching.setLevel(logging.CRITICAL)
     try:
         yield
     finally:
+        dispatching.setLevel(its_own)
         hub_logging.set_verbosity(before)
         if bar:
             hub_logging.enable_progress_bar()

@@ -34,6 +34,7 @@ def load(
     torch_dtype: Any = None,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    **placed: Any,
 ) -> HostedModel:
     """Loads a backbone, or a module hosted on one.
 
@@ -46,6 +47,7 @@ def load(
         torch_dtype: the same under another name.
         revision: a hub revision of the backbone.
         trust_remote_code: run code that comes with the weights. Off unless asked for.
+        placed: `device_map`, `max_memory` and `offload_folder` of `load_backbone`.
 
     Returns:
         A module with `.tokenizer`, `model(input_ids=...).logits` and `model.generate(...)`.
@@ -66,6 +68,7 @@ def load(
         revision=revision,
         trust_remote_code=trust_remote_code,
         remembered=library.checked_file,
+        **placed,
     )
     promised = library.backbone_record(name.backbone)
     if promised is not None:

@@ -153,14 +153,14 @@ class HostedModel(nn.Module):
             correction = gated_correction(corrector, taps, kwargs, output.past_key_values)
         else:
             correction = corrector(taps)
-        output.last_hidden_state = output.last_hidden_state + correction
+        output.last_hidden_state = output.last_hidden_state.to(correction.device) + correction
         return output
 
     def _taps_of(self, output: Any, taps: Iterable[int]) -> dict[int, Tensor]:
         """The hidden states [batch, seq, d_model] of some taps, of what the reader gave."""
-        last = self.backbone.n_layers
+        last, place = self.backbone.n_layers, self.backbone.device
         return {
-            tap: output.last_hidden_state if tap == last else output.hidden_states[tap]
+            tap: (output.last_hidden_state if tap == last else output.hidden_states[tap]).to(place)
             for tap in taps
         }
 

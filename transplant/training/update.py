@@ -74,6 +74,7 @@ def update_backbone(
 
 def duplicate(backbone: Backbone) -> Backbone:
     """A copy in single precision, in which a small step is not rounded away."""
+    backbone.require_weights("an update")
     return view_of(
         f"{backbone.name}, updated", copy.deepcopy(backbone.model).float(), backbone.tokenizer
     )

@@ -43,6 +43,9 @@ class Work:
         torch_dtype: the same under another name.
         revision: of backbones from a hub: one for all of them, or one for each by hub id, that of
             every other under the empty name.
+        device_map: where the parts of backbones go in place of `device`; see `load_backbone`.
+        max_memory: what each device may hold then.
+        offload_folder: where what is on the disk may be written then.
         seed: of every random draw that no configuration seeds.
         reporter: what is told of the progress; by default nobody.
         verb: what the work is recorded as in manifests.
@@ -61,6 +64,9 @@ class Work:
     dtype: Any = AUTO
     torch_dtype: InitVar[Any] = None
     revision: str | Mapping[str, str] | None = None
+    device_map: str | Mapping[str, str | int] | None = None
+    max_memory: Mapping[str | int, str | int] | None = None
+    offload_folder: Path | str | None = None
     seed: int = 0
     reporter: Reporter = field(default_factory=SilentReporter)
     verb: str = "python"
@@ -98,7 +104,8 @@ class Work:
         with self.reporter.progress(title) as progress, following_downloads(progress):
             hosted = load(
                 name, library=self.library, device=self.device, dtype=self.dtype,
-                revision=self._revision_of(name.backbone),
+                revision=self._revision_of(name.backbone), device_map=self.device_map,
+                max_memory=self.max_memory, offload_folder=self.offload_folder,
             )  # fmt: skip
         self._note_once(*hosted.backbone.notes)
         own = template_of(hosted.backbone.name, hosted.tokenizer)

@@ -36,6 +36,7 @@ def extract(
         raise InputError(
             "`components`", expected=f"of {', '.join(COMPONENTS)}", found=", ".join(unknown)
         )
+    backbone.require_weights("extraction")
     blocks = blocks_of(backbone)
     chosen = range(len(blocks)) if layers is None else sorted(set(layers))
     if any(layer not in range(len(blocks)) for layer in chosen):

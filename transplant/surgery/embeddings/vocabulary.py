@@ -57,6 +57,7 @@ def with_vocabulary(
             f"{target.name} has an encoder that shares its embeddings",
             expected="a decoder-only backbone",
         )
+    target.require_weights("another vocabulary")
     table = new_table(Tables(input_table(source), input_table(target), spelled), config)
     model: Any = copy.deepcopy(target.model)
     model.resize_token_embeddings(len(table), mean_resizing=False)

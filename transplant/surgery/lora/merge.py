@@ -28,6 +28,7 @@ def merged(name: str, backbone: Backbone, update: LoraUpdate) -> Backbone:
         InputError: a weight that other modules share, or a bias where the backbone has none.
     """
     _refuse_shared(backbone, update)
+    backbone.require_weights("a merge")
     model = copy.deepcopy(backbone.model)
     for parameter, value in update.whole.items():
         model.get_parameter(parameter).copy_(value)
