@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from transplant.errors import (
 from transplant.files import safetensors
 from transplant.files.plain import check_inside
 from transplant.files.room import check_room
+from transplant.library import BackboneDescription
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,18 +123,30 @@ class Registry(Writer):
         Raises:
             ExistsError, StorageError, InputError: as `write_backbone`.
         """
-        record = BackboneRecord.of(backbone)
-        manifest = Manifest(
-            kind="backbone", name=backbone.name, backbone=record, taps=tuple(taps),
-            made=dict(made), results=dict(results or {}), parents=dict(parents or {}),
+        described = BackboneDescription(
+            backbone=backbone, taps=taps, made=made, results=results, parents=parents,
             license=license,
         )  # fmt: skip
-        if not record.weights_sha256:
-            hashed = safetensors.hash_tensors(folder / "model.safetensors")
-            whole = dataclasses.replace(manifest, tensors=hashed)
-            record = dataclasses.replace(record, weights_sha256=whole.sha256)
-            manifest = dataclasses.replace(whole, backbone=record)
-        return self.write_backbone(manifest, folder)
+        return self.write_backbone(_manifest_of(described), folder)
+
+    def fill_backbone(
+        self, name: str, fill: Callable[[Path], BackboneDescription], *, needed: int = 0
+    ) -> Entry:
+        """Have a backbone written into its place: each of its bytes is written once.
+
+        Args:
+            name: the backbone's.
+            fill: writes model.safetensors and the other files into the empty folder that it is
+                given, and describes them with all tensors as it read them back. An exception of
+                it leaves nothing behind. It runs under the registry's lock.
+            needed: the bytes that it will write, for the message of a full disk.
+
+        Raises:
+            ExistsError, StorageError, InputError: as `write_backbone`; what `fill` raises.
+        """
+        return self._put_backbone(
+            name, lambda folder: _manifest_of(fill(folder)), needed, read=True
+        )
 
     def check_free(
         self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None
@@ -267,3 +280,16 @@ class Registry(Writer):
                 trained = not entry.manifest.parents  # a moved one says nothing of a training
                 if trained and checkpoint.stat().st_mtime_ns <= stored:
                     checkpoint.unlink()
+
+
+def _manifest_of(described: BackboneDescription) -> Manifest:
+    tensors = {
+        name: safetensors.TensorRecord(shape=it.shape, dtype=it.dtype, sha256=it.sha256)
+        for name, it in (described.tensors or {}).items()
+    }
+    return Manifest(
+        kind="backbone", name=described.backbone.name, tensors=tensors,
+        backbone=BackboneRecord.of(described.backbone), taps=tuple(described.taps),
+        made=dict(described.made), results=dict(described.results or {}),
+        parents=dict(described.parents or {}), license=described.license,
+    )  # fmt: skip

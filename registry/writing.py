@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from registry import catalog, claims, staging
 from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry
 from registry.manifest import Manifest
+from registry.names import check_name
 from registry.seal import hash_files, sealed
 from transplant.errors import (
     ExistsError,
@@ -57,7 +58,7 @@ class Writer(Reader):
         final = self.root / place
         needed = _bytes_of(weights)
         with staging.storage_errors(self.root, needed), self._writing(final):
-            self._check_free(manifest, replace, place)
+            self._check_free(manifest.kind, manifest.hosted, place, replace=replace)
             with folders.whole_folder(final) as folder:
                 _fill(folder, manifest, weights)
             self._forget_claim(manifest)
@@ -86,8 +87,8 @@ class Writer(Reader):
         last, first = self.root / place, self.root / beside_it
         needed = sum(_bytes_of(weights) for _, weights in pair)
         with staging.storage_errors(self.root, needed), self._writing(last, first):
-            self._check_free(module[0], replace, place)
-            self._check_free(interface[0], replace, beside_it)
+            for (manifest, _), at in zip(pair, (place, beside_it), strict=True):
+                self._check_free(manifest.kind, manifest.hosted, at, replace=replace)
             try:
                 with folders.whole_folder(last) as folder:
                     sha256 = _fill(folder, *module)
@@ -118,15 +119,33 @@ class Writer(Reader):
             )
         files = [f for f in source.iterdir() if f.is_file() and f.suffix in _PLAIN_FILES]
         files = [f for f in files if f.name != MANIFEST]
-        place = place_of(manifest)
+
+        def copy(folder: Path) -> Manifest:
+            for file in files:
+                shutil.copyfile(file, folder / file.name)
+            return manifest
+
+        return self._put_backbone(manifest.name, copy, sum(f.stat().st_size for f in files))
+
+    def _put_backbone(
+        self, name: str, fill: Callable[[Path], Manifest], needed: int, *, read: bool = False
+    ) -> Entry:
+        """Store what `fill` writes into the folder that it is given.
+
+        Args:
+            name: the backbone's.
+            fill: writes the files, and says what they are.
+            needed: the bytes that it will write.
+            read: whether its manifest holds the tensors as they were read back from that folder.
+        """
+        place = Path(check_name(name))
         final = self.root / place
-        needed = sum(f.stat().st_size for f in files)
         with staging.storage_errors(self.root, needed), self._writing(final):
-            self._check_free(manifest, False, place)
+            self._check_free("backbone", name, place, replace=False)
             with staging.merged(final, last=MANIFEST) as folder:
-                for file in files:
-                    shutil.copyfile(file, folder / file.name)
-                _write_manifest(manifest, folder / "model.safetensors", folder / MANIFEST)
+                manifest = fill(folder)
+                weights = folder / "model.safetensors"
+                _write_manifest(manifest, weights, folder / MANIFEST, read=read)
             return self._read_own(place)
 
     def remove(self, entry: Entry | Broken) -> int:
@@ -225,13 +244,14 @@ class Writer(Reader):
         gone = {(it.name, it.backbone.id) for it in manifests}
         self.claimed[:] = [each for each in self.claimed if each[1:3] not in gone]
 
-    def _check_free(self, manifest: Manifest, replace: bool, place: Path) -> None:
+    def _check_free(self, kind: str, hosted: str, place: Path, *, replace: bool) -> None:
+        """Refuse a place that is taken, under the lock: `check_free` has asked before the work."""
         file = place / MANIFEST
-        what = f"{manifest.kind} {manifest.hosted}"
+        what = f"{kind} {hosted}"
         if (self.reference / file).exists():
             raise ExistsError(f"{what} ships with abi", hint="another name")
         if (self.root / file).exists() and not replace and not self._is_unfinished(place):
-            hint = f"`rm({manifest.hosted!r})`, or another name"
+            hint = f"`rm({hosted!r})`, or another name"
             raise ExistsError(f"{what} is already in {self.root}", hint=hint)
 
     def _is_unfinished(self, place: Path) -> bool:
@@ -256,8 +276,20 @@ def _fill(folder: Path, manifest: Manifest, weights: Mapping[str, Tensor]) -> st
     return _write_manifest(manifest, file, folder / MANIFEST)
 
 
-def _write_manifest(manifest: Manifest, weights: Path, file: Path) -> str:
-    complete = dataclasses.replace(manifest, tensors=safetensors.hash_tensors(weights))
+def _write_manifest(manifest: Manifest, weights: Path, file: Path, *, read: bool = False) -> str:
+    """Write the manifest of the files that lie in its folder; returns the identity of its tensors.
+
+    Args:
+        manifest: a backbone's fingerprint of weights may be left empty in it.
+        weights: the safetensors file.
+        file: the manifest's.
+        read: whether its tensors were read from that file.
+    """
+    tensors = manifest.tensors if read else safetensors.hash_tensors(weights)
+    complete = dataclasses.replace(manifest, tensors=tensors)
+    if manifest.kind == "backbone" and not manifest.backbone.weights_sha256:
+        record = dataclasses.replace(manifest.backbone, weights_sha256=complete.sha256)
+        complete = dataclasses.replace(complete, backbone=record)
     others = hash_files(file.parent, {file.name, weights.name})
     file.write_bytes(sealed(complete.to_json(), others).encode())
     return complete.sha256

@@ -17,7 +17,7 @@ def scene(tmp_path_factory) -> Scene:
     return Scene(base)
 
 
-@pytest.mark.parametrize("verb", ["train", "paste --out"])
+@pytest.mark.parametrize("verb", ["train", "paste", "paste --out"])
 def test_next_run_ends_in_the_files_of_one_left_alone(scene, verb):
     kept = keep(scene) if not (kept := scene.base.with_name("scene.kept")).exists() else kept
     killing = Killing(scene, kept, verb)

@@ -8,6 +8,7 @@ from transplant.library.identity import (
 )
 from transplant.library.names import HostedName
 from transplant.library.records import (
+    BackboneDescription,
     BackboneRecord,
     Entry,
     Manifest,
@@ -17,6 +18,7 @@ from transplant.library.records import (
 from transplant.library.store import Library
 
 __all__ = [
+    "BackboneDescription",
     "BackboneIdentity",
     "BackboneRecord",
     "Entry",

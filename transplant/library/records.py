@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from transplant.library.identity import Fingerprints
+from transplant.library.identity import BackboneIdentity, Fingerprints
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -77,6 +78,26 @@ class TensorRecord(Protocol):
     def sha256(self) -> str:
         """Hash of its bytes."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneDescription:
+    """What is stored of a backbone beside its files."""
+
+    backbone: BackboneIdentity
+    """Its identity; an empty fingerprint of weights is taken from its tensors."""
+    taps: Sequence[int]
+    """Its layers."""
+    made: Mapping[str, Any]
+    """How it was made."""
+    results: Mapping[str, Any] | None = None
+    """What was measured."""
+    parents: Mapping[str, str] | None = None
+    """The sha256 of what it was made from, by role."""
+    license: str | None = None
+    """What it may be passed on under."""
+    tensors: Mapping[str, TensorRecord] | None = None
+    """Every tensor as it was read back from its file; None where that was not done."""
 
 
 class Manifest(Protocol):

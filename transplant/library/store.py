@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from transplant.library.identity import BackboneIdentity, Fingerprints
 from transplant.library.names import HostedName
-from transplant.library.records import Entry, StoredArtifact
+from transplant.library.records import BackboneDescription, Entry, StoredArtifact
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -130,6 +130,12 @@ class Library(Protocol):
         parents: Mapping[str, str] | None = None, license: str | None = None,
     ) -> Entry:  # fmt: skip
         """Writes a copy of a `save_pretrained` folder; an empty fingerprint is taken from it."""
+        ...
+
+    def fill_backbone(
+        self, name: str, fill: Callable[[Path], BackboneDescription], *, needed: int = 0
+    ) -> Entry:
+        """Has `fill` write a backbone into a folder of this library, whole or not at all."""
         ...
 
     def remove(self, entry: Any) -> int:

@@ -46,18 +46,22 @@ class OutFile:
     """Whether it is the target's file of that name, byte for byte."""
 
 
-def lay_out(plan: PastePlan) -> tuple[OutFile, ...]:
+def lay_out(plan: PastePlan, *, one_file: bool = False) -> tuple[OutFile, ...]:
     """The files of the result: the target's, with the modules in its one file or in a new shard.
 
     The target's bytes keep their order, so that whole stretches of a file can be copied.
+
+    Args:
+        plan: what `plan_paste` returned.
+        one_file: whether the shards of a target become one file.
     """
     target, added = plan.target, _added(plan)
-    if target.index is None:
-        header = target.files[SINGLE]
-        tensors = [*_kept(header, plan), *added]
+    if target.index is None or one_file:
+        tensors = [tensor for file in target.files.values() for tensor in _kept(file, plan)]
         # As the format's own writer has it, so that every tensor is aligned; the sort is stable.
-        tensors.sort(key=lambda tensor: -BITS[tensor.dtype])
-        return (OutFile(SINGLE, header.metadata, tuple(tensors)),)
+        tensors = sorted([*tensors, *added], key=lambda tensor: -BITS[tensor.dtype])
+        metadata = next(iter(target.files.values())).metadata
+        return (OutFile(SINGLE, metadata, tuple(tensors)),)
     files: list[OutFile] = []
     for name, header in target.files.items():
         if kept := _kept(header, plan):
@@ -68,8 +72,8 @@ def lay_out(plan: PastePlan) -> tuple[OutFile, ...]:
 
 
 def index_of(plan: PastePlan, files: tuple[OutFile, ...]) -> dict[str, Any] | None:
-    """The index of the result; None where the target has none."""
-    if plan.target.index is None:
+    """The index of the result; None where it is one file."""
+    if plan.target.index is None or [file.name for file in files] == [SINGLE]:
         return None
     places = {tensor.name: file.name for file in files for tensor in file.tensors}
     old = plan.target.index.get("metadata")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from transplant.backbones.identity import tensors_sha256
 from transplant.errors import CorruptError
+from transplant.files.safetensors import TensorRecord
 from transplant.paste.core import module_prefix, open_core
 from transplant.paste.plan import PastePlan, PlannedModule
 from transplant.paste.stream import hash_from_disk
@@ -88,8 +90,23 @@ class PasteReport:
         return {**fields, "identical": self.identical}
 
 
-def read_back(plan: PastePlan, folder: Path) -> tuple[PastedModule, ...]:
+def read_tensors(folder: Path) -> dict[str, TensorRecord]:
+    """Shape, dtype and hash of every tensor in a folder, from its own bytes."""
+    return {
+        name: TensorRecord(shape=span.shape, dtype=span.dtype, sha256=hash_from_disk(span))
+        for name, span in open_core(folder).tensors.items()
+    }
+
+
+def read_back(
+    plan: PastePlan, folder: Path, read: Mapping[str, TensorRecord] | None = None
+) -> tuple[PastedModule, ...]:
     """Hash the pasted modules in a folder anew, by its own headers and from its own bytes.
+
+    Args:
+        plan: what was pasted.
+        folder: where.
+        read: what `read_tensors` gave; None to read the modules now.
 
     Raises:
         CorruptError: a broken folder, or a tensor that is not there in that shape and dtype.
@@ -98,7 +115,8 @@ def read_back(plan: PastePlan, folder: Path) -> tuple[PastedModule, ...]:
 
     def tensor_of(module: PlannedModule, name: str) -> PastedTensor:
         planned = next(t for t in module.tensors if t.name == name)
-        span = spans.get(module_prefix(module.name) + name)
+        full = module_prefix(module.name) + name
+        span = spans.get(full)
         wanted = (planned.span.dtype, planned.span.shape)
         if span is None or (span.dtype, span.shape) != wanted:
             found = (span.dtype, span.shape) if span else "nothing"
@@ -110,7 +128,7 @@ def read_back(plan: PastePlan, folder: Path) -> tuple[PastedModule, ...]:
             shape=span.shape,
             dtype=span.dtype,
             sha256_source=planned.sha256,
-            sha256_target=hash_from_disk(span),
+            sha256_target=read[full].sha256 if read else hash_from_disk(span),
         )
 
     return tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 from transplant.workflows.cores.folders import (
     claim_core,
     core_folder,
+    describe_core,
     make_untrained,
     promised_tensors,
-    store_core,
 )
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
+    from transplant.library import BackboneDescription
     from transplant.paste.plan import PastePlan
+    from transplant.paste.report import PasteReport
+    from transplant.progress import Progress
 
 UNTRAINED = "untrained"
 """The module of a core that `init_missing` makes where no module is named."""
@@ -81,23 +83,42 @@ def run_paste(work: Work, job: PasteJob) -> dict[str, Any]:
 
 def paste_plan(work: Work, job: PasteJob, plan: PastePlan) -> dict[str, Any]:
     """Carries out what `plan_job` returned for a job; see `run_paste`."""
-    from transplant.paste.paste import paste
+    from transplant.paste.paste import bytes_needed, paste
 
     stored = job.name or "-".join([Path(job.to).name, *(module.name for module in plan.modules)])
     if job.out is None:
-        claim_core(work, stored, sum(module.size for module in plan.modules))
-    with tempfile.TemporaryDirectory() as scratch, work.reporter.progress("pasting") as progress:
-        folder = job.out or Path(scratch) / "core"
-        report = paste(
-            plan, folder, replace_out=job.replace,
-            progress=lambda done, total, _: progress(done >> 20, total >> 20, "MiB"),
-        )  # fmt: skip
+        claim_core(work, stored, bytes_needed(plan))
+    with work.reporter.progress("pasting") as bar:
+
+        def progress(done: int, total: int, _: str) -> None:
+            bar(done >> 20, total >> 20, "MiB")
+
         if job.out is None:
-            folder = store_core(
-                work, stored, folder, source=job.source, to=job.to,
-                modules=_records(work, job, plan),
-            ).path  # fmt: skip
+            folder, report = _paste_into_library(work, job, plan, stored, progress)
+        else:
+            folder = job.out
+            report = paste(plan, folder, replace_out=job.replace, progress=progress)
     return {**report.as_dict(), "out": str(folder), "from": job.source, "to": job.to}
+
+
+def _paste_into_library(
+    work: Work, job: PasteJob, plan: PastePlan, name: str, progress: Progress
+) -> tuple[Path, PasteReport]:
+    """Pastes inside the library: nothing is copied once more, and no other folder is used."""
+    from transplant.paste.paste import bytes_needed, paste_into
+
+    reports: list[PasteReport] = []
+
+    def fill(folder: Path) -> BackboneDescription:
+        report, tensors = paste_into(plan, folder, progress=progress)
+        reports.append(report)
+        return describe_core(
+            work, name, folder, tensors=tensors, source=job.source, to=job.to,
+            modules=_records(work, job, plan),
+        )  # fmt: skip
+
+    entry = work.library.fill_backbone(name, fill, needed=bytes_needed(plan))
+    return entry.path, reports[0]
 
 
 def _make_missing(work: Work, job: PasteJob) -> None:

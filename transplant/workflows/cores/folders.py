@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 from transplant.backbones.layercake.sizes import SIZES
 from transplant.errors import BackboneError, InputError, NotFoundError, foreign
 from transplant.files.plain import expand
-from transplant.library import KnownBackbone
+from transplant.library import BackboneDescription, KnownBackbone
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
-    from transplant.library import Entry
+    from collections.abc import Mapping
+
+    from transplant.library import Entry, TensorRecord
     from transplant.paste.promised import Promised
 
 TOKENIZER_OF = "ref-gpt2"  # an untrained core needs one, and this one is always there
@@ -95,6 +97,22 @@ def store_core(
 
     A plain transformer's folder is taken the same way.
     """
+    described = describe_core(work, name, folder, results, **facts)
+    return work.library.store_backbone(
+        folder, backbone=described.backbone, taps=described.taps, made=described.made,
+        results=results,
+    )  # fmt: skip
+
+
+def describe_core(
+    work: Work,
+    name: str,
+    folder: Path,
+    results: dict[str, Any] | None = None,
+    tensors: Mapping[str, TensorRecord] | None = None,
+    **facts: Any,
+) -> BackboneDescription:
+    """What is stored of the core in a folder; `tensors` as they were read back from it."""
     from transplant.backbones.configuration import hash_config_of
     from transplant.backbones.identity import tokenizer_sha256
 
@@ -109,8 +127,8 @@ def store_core(
             config_sha256=hash_config_of(folder),
         )
         taps = range(config["num_hidden_layers"] + (2 if config.get("d_abi") else 1))
-    return work.library.store_backbone(
-        folder, backbone=core, taps=tuple(taps), made=work.made(**facts), results=results
+    return BackboneDescription(
+        backbone=core, taps=tuple(taps), made=work.made(**facts), results=results, tensors=tensors
     )
 
 
