@@ -15,6 +15,7 @@ from transplant.errors import BackboneError, InputError, ShapeError
 from transplant.modules.correction import Correction
 from transplant.modules.gate import Gate, Gated, check_gate
 from transplant.modules.gated_forward import gated_correction
+from transplant.modules.positions import within_positions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -99,8 +100,15 @@ class HostedModel(nn.Module):
         return self._run(self.backbone.model, **options)
 
     def generate(self, *args: Any, **options: Any) -> Any:
-        """The backbone's own `generate`, key-value cache and all, with the correction in place."""
-        return self._run(self.backbone.model.generate, *args, **options)
+        """The backbone's own `generate`, key-value cache and all, with the correction in place.
+
+        The text ends where the model's positions do, if not before.
+
+        Raises:
+            InputError: the prompt leaves no position to write on.
+        """
+        model: Any = self.backbone.model
+        return self._run(model.generate, *args, **within_positions(model.config, args, options))
 
     def _run(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         self._corrected = False
