@@ -71,7 +71,8 @@ class SplitHead:
             hidden: last hidden states [rows, d_model].
             tokens: of the vocabulary.
         """
-        vectors = self.weight[tokens].float()  # [rows, k, d_model]
+        picked = self.weight.index_select(0, tokens.flatten())  # faster than by an index
+        vectors = picked.unflatten(0, tokens.shape).float()  # [rows, k, d_model]
         logits = (vectors @ hidden.float()[:, :, None])[:, :, 0]
         if self.bias is not None:
             logits = logits + self.bias[tokens].float()
