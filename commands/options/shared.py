@@ -25,6 +25,28 @@ EvalTokens = Annotated[
 EVAL_TOKENS = 40_000
 
 
+AlsoEval = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also-eval",
+        metavar="NAME=PATH",
+        help="Another source of the domain to evaluate on, too; nothing of it is trained on. "
+        "Repeatable.",
+    ),
+]
+
+
+def parse_sources(given: list[str] | None) -> dict[str, str]:
+    """Turns `--also-eval` into corpora by name."""
+    sources: dict[str, str] = {}
+    for text in given or ():
+        name, _, source = text.partition("=")
+        if not name or not source or name in sources:
+            raise InputError("--also-eval", expected="NAME=PATH once for each name", found=text)
+        sources[name] = source
+    return sources
+
+
 def parse_taps(text: str) -> tuple[int, ...]:
     """Turns `--taps` into layers, as the library's configurations write them."""
     if text in NAMED_TAPS:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from commands.render.sources import recovered_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,13 +18,14 @@ def shapes_table(report: dict[str, Any]) -> Table:
         "shape", "seed", "native", "recovered", "95 %", "random", "surrogate", "module-a.", "R2",
     )  # fmt: skip
     for row in report["rows"]:
-        low, high = row["interval"]
+        bounds = row["interval"]
         shown.add_row(
             row["shape"], str(row["seed"]), f"{row['ppl']['native']:.2f}",
-            f"{row['recovered']['candidate']:.3f}", f"{low:.3f} .. {high:.3f}",
-            f"{row['recovered']['random_module']:.3f}",
-            f"{row['recovered']['linear_surrogate']:.3f}",
-            f"{row['module_attributable']:.3f}", f"{row['r2']:.3f}",
+            recovered_text(row["recovered"]["candidate"]),
+            "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}",
+            recovered_text(row["recovered"]["random_module"]),
+            recovered_text(row["recovered"]["linear_surrogate"]),
+            recovered_text(row["module_attributable"]), f"{row['r2']:.3f}",
         )  # fmt: skip
     return shown
 

@@ -31,6 +31,19 @@ def nib_table(report: dict[str, Any]) -> Table:
     return shown
 
 
+def sources_nib_table(sources: dict[str, Any]) -> Table:
+    """The benchmark on the source that was trained on, and on others."""
+    shown = table("\nin source and out of source", "", "top5", "top1", "js", "entropy", "")
+    for name, found in {"in source": sources["in_source"], **sources["out_of_source"]}.items():
+        nib = found["nib"]
+        if nib["pass"] is None:
+            shown.add_row(name, "", "", "", "", "too short")
+        else:
+            numbers = (f"{nib[key]:.4f}" for key in ("top5", "top1", "js", "entropy"))
+            shown.add_row(name, *numbers, nib["verdict"])
+    return shown
+
+
 def power_table(power: dict[str, Any]) -> Table:
     """What the protocol can tell, and the chunks that the margin needs."""
     chunks, margin, percent = power["chunks"], power["margin"], f"{100 * power['power']:.0f} %"

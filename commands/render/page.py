@@ -75,7 +75,7 @@ def plot_move(move: dict[str, Any]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    names = list(move["recovered"])
+    names = [name for name, value in move["recovered"].items() if value is not None]
     values = [move["recovered"][name] for name in names]
     bounds = [move["intervals"]["recovered"][name] for name in names]
     errors = [

@@ -22,14 +22,14 @@ from commands.options.move import (
     TargetOption,
 )
 from commands.options.objective import Steps
-from commands.options.shared import EVAL_TOKENS, EvalTokens
+from commands.options.shared import EVAL_TOKENS, AlsoEval, EvalTokens, parse_sources
 from commands.output import check_writable, write_json
 from commands.session import Session
 from transplant.errors import InputError
 
 ABLATED = {
-    "objectives": ("only", "modules", "steps", "tokens", "seeds", "native"),
-    "controls": ("modules", "steps", "tokens", "seeds", "native"),
+    "objectives": ("only", "modules", "steps", "tokens", "seeds", "native", "also_eval"),
+    "controls": ("modules", "steps", "tokens", "seeds", "native", "also_eval"),
     "shapes": ("only", "seeds"),
     "ceiling": ("native",),
 }
@@ -70,10 +70,12 @@ def ablate(
     columns: Columns = MOVE.columns,
     native: Native = None,
     eval_tokens: EvalTokens = EVAL_TOKENS,
+    also_eval: AlsoEval = None,
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
     """Hold objectives, controls, shapes, or a move and its ceiling against one another."""
     from commands.render.ablation import ablation_table, ceiling_table, shapes_table
+    from commands.render.sources import with_sources
     from transplant.workflows.move.ablation import SIDE_BY_SIDE, Sizes, ablation_report
     from transplant.workflows.move.ceiling import ceiling_report
     from transplant.workflows.move.shape_ablation import SHAPES, shapes_report
@@ -86,10 +88,10 @@ def ablate(
         raise InputError(f"cannot ablate {what!r}", expected=f"one of {[*ABLATED]}")
     options = {
         "only": only, "modules": modules, "steps": steps, "tokens": tokens, "seeds": seeds,
-        "native": native,
+        "native": native, "also_eval": also_eval,
     }  # fmt: skip
     given = [name for name, value in options.items() if value is not None]
-    if unread := [f"--{name}" for name in given if name not in ABLATED[what]]:
+    if unread := [f"--{name.replace('_', '-')}" for name in given if name not in ABLATED[what]]:
         raise InputError(
             f"`ablate {what}` has no use for {', '.join(unread)}",
             expected=f"at most {', '.join(f'--{name}' for name in ABLATED[what])}",
@@ -111,7 +113,9 @@ def ablate(
             modules=Sizes.modules if modules is None else tuple(modules.split(",")),
             steps=steps, tokens=tokens or Sizes.tokens, seeds=seeds or Sizes.seeds,
         )  # fmt: skip
-        report = ablation_report(Trials(move.start(), native, eval_tokens), what, sizes)
+        report = ablation_report(
+            Trials(move.start(), native, eval_tokens), what, sizes, parse_sources(also_eval)
+        )
     if out is not None:
         write_json(out, report)
-    session.out.result(report, shown(report))
+    session.out.result(report, with_sources(shown(report), report))

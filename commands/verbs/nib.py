@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from commands.fence import NotPassedError
+from commands.options.shared import AlsoEval, parse_sources
 from commands.session import Session
 from transplant.evaluation.config import NIBConfig, PowerConfig
 
@@ -34,19 +35,24 @@ def nib(
     margin: Annotated[
         float, typer.Option(help="The distance from a threshold that --power is asked for.")
     ] = POWER.margin,
+    also_eval: AlsoEval = None,
 ) -> None:
     """Run the Non-Inferiority Benchmark; exit 3 where it does not pass."""
     from rich.console import Group
 
-    from commands.render.nib import nib_table, power_table
+    from commands.render.nib import nib_table, power_table, sources_nib_table
     from transplant.workflows.nib import nib_report
 
     config = dataclasses.replace(NIB, chunks=chunks, chunk_length=chunk_length, skip=skip)
     report = nib_report(
         session, anchor, candidate, data=data, config=config, extended=extended,
-        power=PowerConfig(margin=margin) if power else None,
+        power=PowerConfig(margin=margin) if power else None, also_eval=parse_sources(also_eval),
     )  # fmt: skip
-    shown = nib_table(report)
-    session.out.result(report, Group(shown, power_table(report["power"])) if power else shown)
+    shown = [nib_table(report)]
+    if "sources" in report:
+        shown.append(sources_nib_table(report["sources"]))
+    if power:
+        shown.append(power_table(report["power"]))
+    session.out.result(report, Group(*shown))
     if not report["pass"]:
         raise NotPassedError

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options.shared import EVAL_TOKENS, EvalTokens, Replace
+from commands.options.shared import EVAL_TOKENS, AlsoEval, EvalTokens, Replace, parse_sources
 from commands.options.train import TRAIN, TrainOptions
 from commands.output import table
 from commands.session import Session
@@ -39,10 +39,12 @@ def train(
     ] = None,
     recipe: TrainOptions,
     eval_tokens: EvalTokens = EVAL_TOKENS,
+    also_eval: AlsoEval = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     replace: Replace = False,
 ) -> None:
     """Train a domain module on a frozen backbone: with an interface, or inside a core."""
+    from commands.render.sources import with_sources
     from transplant.workflows.train.module import TrainJob, run_train_job
 
     if form not in (None, *FORM_NAMES):
@@ -54,11 +56,14 @@ def train(
         )
     if activations is not None and data is not None:
         raise InputError("the text is in the file", expected="--data or --from-activations")
+    others = parse_sources(also_eval)
+    if activations is not None and others:
+        raise InputError("a file holds no text to compare", expected="--also-eval with --data")
     default = domain if form is None else f"{Path(backbone).name}-{domain}"
     text = domain if data is None else data
     job = TrainJob(
         backbone, domain, text, name or default, recipe.config(session.seed),
-        eval_tokens, form, activations,
+        eval_tokens, form, activations, others,
     )  # fmt: skip
     report = run_train_job(session, job, resume=resume, replace=replace)
     shown = table(f"{report['name']}  (held out)", "", "perplexity")
@@ -68,4 +73,4 @@ def train(
     shown.caption = (
         f"{gained.format(**report['difference']['raw'])}; hidden states: {report['hidden_states']}"
     )
-    session.out.result(report, shown)
+    session.out.result(report, with_sources(shown, report))

@@ -12,9 +12,17 @@ import typer
 
 from commands.options.curve import CurveOptions
 from commands.options.move import ModuleOption, MoveOptions, TargetOption
-from commands.options.shared import EVAL_TOKENS, EvalTokens, Explain, Replace
+from commands.options.shared import (
+    EVAL_TOKENS,
+    AlsoEval,
+    EvalTokens,
+    Explain,
+    Replace,
+    parse_sources,
+)
 from commands.output import check_writable
 from commands.session import Session
+from transplant.errors import InputError
 
 if TYPE_CHECKING:
     from transplant.workflows.move.whole import WholeMove
@@ -31,25 +39,31 @@ def transfer(
         typer.Option(help="The native module, the ceiling; trained like the donor where missing."),
     ] = None,
     eval_tokens: EvalTokens = EVAL_TOKENS,
+    also_eval: AlsoEval = None,
     over: CurveOptions,
     explain: Explain = False,
     replace: Replace = False,
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
+    from commands.render.sources import with_sources
     from commands.render.transfer import transfer_table
     from commands.render.tried import explained
 
-    budgets = over.budgets()
+    budgets, others = over.budgets(), parse_sources(also_eval)
+    if budgets is not None and others:
+        raise InputError("a curve is of one source", expected="--curve or --also-eval")
     move = moving.move(session, module, to)
     if budgets is not None:
         _show_curve(session, move, native, eval_tokens, budgets, over)
         return
     move.claim("module", "interface", replace=replace)
     move = move.start()
-    report = move.evidence(native=native, eval_tokens=eval_tokens).report
+    report = move.evidence(native=native, eval_tokens=eval_tokens, also_eval=others).report
     move.store(replace=replace)
     shown = transfer_table(report)
-    session.out.result(report, explained(shown, report["tried"]) if explain else shown)
+    if explain:
+        shown = explained(shown, report["tried"])
+    session.out.result(report, with_sources(shown, report))
 
 
 def _show_curve(

@@ -64,9 +64,18 @@ def test_evidence_without_controls_is_refused():
             weigh({key: value for key, value in SYSTEMS.items() if key != name})
 
 
-def test_no_gap_is_nothing_to_recover():
-    with pytest.raises(InputError, match="nothing to recover"):
-        weigh({**SYSTEMS, "native": SYSTEMS["raw"]})
+@pytest.mark.parametrize(
+    "native", [SYSTEMS["raw"], likelihood(50.0, 50.0, 50.0), likelihood(20.0, 44.0, 41.0)]
+)
+def test_a_native_that_gains_nothing_beyond_its_interval_is_no_ceiling(native):
+    evidence = weigh({**SYSTEMS, "native": native})
+    assert set(evidence.recovered.values()) == {None}
+    shown = evidence.as_dict()
+    assert set(shown["recovered"].values()) == {None}
+    assert shown["donor_attributable"] is shown["module_attributable"] is None
+    assert shown["intervals"]["donor_attributable"] is None
+    assert shown["no_ceiling"].startswith("no ceiling: the native gains")
+    assert "no_ceiling" not in weigh(SYSTEMS).as_dict()
 
 
 class Shift:

@@ -20,63 +20,78 @@ class Evidence:
     """The numbers of DESIGN section 4, each with a 95 % interval over held-out documents."""
 
     ppl: dict[str, float]
-    recovered: dict[str, Interval]
-    donor_attributable: Interval
+    recovered: dict[str, Interval | None]
+    donor_attributable: Interval | None
     best_donor_free: str
-    module_attributable: Interval
+    module_attributable: Interval | None
     best_module_free: str
     difference: dict[str, Interval]
     """By how many nats per token each other system is worse than the candidate."""
     documents: int
     tokens: int
+    no_ceiling: str | None = None
+    """Why nothing is recovered of what the native gains: it gains nothing. No share is given."""
 
     def as_dict(self) -> dict[str, object]:
         """For JSON: the values, and the intervals beside them under `intervals`."""
         return {
             "ppl": self.ppl,
-            "recovered": {name: value.mean for name, value in self.recovered.items()},
-            "donor_attributable": self.donor_attributable.mean,
-            "module_attributable": self.module_attributable.mean,
+            "recovered": {name: _mean(value) for name, value in self.recovered.items()},
+            "donor_attributable": _mean(self.donor_attributable),
+            "module_attributable": _mean(self.module_attributable),
             "best_donor_free": self.best_donor_free,
             "best_module_free": self.best_module_free,
             "difference": {name: in_nats(value) for name, value in self.difference.items()},
             "intervals": {
-                "recovered": {name: value.as_list() for name, value in self.recovered.items()},
-                "donor_attributable": self.donor_attributable.as_list(),
-                "module_attributable": self.module_attributable.as_list(),
+                "recovered": {name: _bounds(value) for name, value in self.recovered.items()},
+                "donor_attributable": _bounds(self.donor_attributable),
+                "module_attributable": _bounds(self.module_attributable),
             },
             "eval": {"documents": self.documents, "tokens": self.tokens},
+            **({} if self.no_ceiling is None else {"no_ceiling": self.no_ceiling}),
         }
+
+
+def _mean(value: Interval | None) -> float | None:
+    return None if value is None else value.mean
+
+
+def _bounds(value: Interval | None) -> list[float] | None:
+    return None if value is None else value.as_list()
+
+
+def no_ceiling(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> str | None:
+    """Why no share of the native's gain can be given; None where it gains beyond its interval."""
+    gain = difference(likelihoods[RAW], likelihoods[NATIVE], seed=seed)
+    if gain.low > 0:
+        return None
+    return (
+        f"no ceiling: the native gains {gain.mean:.4f} nats per token "
+        f"({gain.low:.4f} .. {gain.high:.4f})"
+    )
 
 
 def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
     """Turns held-out likelihoods into evidence.
 
     recovered(x) = (log ppl_raw - log ppl_x) / (log ppl_raw - log ppl_native); the attributable
-    shares are recovered(candidate) minus that of the best control of their kind.
+    shares are recovered(candidate) minus that of the best control of their kind. Where the
+    interval of the native's gain includes 0 there is no ceiling, and no share is a number.
 
     Args:
         likelihoods: `raw`, `native`, `candidate` and the controls, on the same documents.
         seed: of the bootstrap over documents.
 
     Raises:
-        InputError: a system is missing, or the native module is no better than the raw backbone,
-            so that there is nothing to recover.
+        InputError: a system is missing.
     """
     missing = [n for n in (*DONOR_FREE, *MODULE_FREE, NATIVE, CANDIDATE) if n not in likelihoods]
     if missing:
         raise InputError("evidence without its controls", expected="all", found=f"no {missing}")
-    gap = likelihoods[RAW].per_token - likelihoods[NATIVE].per_token
-    if gap <= 0:
-        raise InputError(
-            "the native module does not beat the raw backbone: there is nothing to recover",
-            expected="a gap above 0 nats per token",
-            found=f"{gap:.4f}",
-            hint="train the native module longer, or on more domain text",
-        )
+    why = no_ceiling(likelihoods, seed=seed)
 
-    def share(worse: str, better: str) -> Interval:
-        return _share(likelihoods, worse, better, seed)
+    def share(worse: str, better: str) -> Interval | None:
+        return None if why is not None else _share(likelihoods, worse, better, seed)
 
     recovered = {name: share(RAW, name) for name in likelihoods if name != RAW}
 
@@ -99,6 +114,7 @@ def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
         },
         documents=len(likelihoods[RAW].tokens),
         tokens=int(likelihoods[RAW].tokens.sum()),
+        no_ceiling=why,
     )
 
 

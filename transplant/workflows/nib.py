@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorpusError, InputError
 from transplant.evaluation.config import EXTENDED_SEEDS, NIBConfig, PowerConfig
 from transplant.progress import Progress
+from transplant.workflows.also_eval import OtherSource, read_sources
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.work import Work
 
@@ -34,6 +35,7 @@ def nib_report(
     config: NIBConfig | None = None,
     extended: bool = False,
     power: PowerConfig | None = None,
+    also_eval: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Runs the Non-Inferiority Benchmark of one hosted model against another.
 
@@ -45,6 +47,7 @@ def nib_report(
         config: the protocol.
         extended: five seeds, with intervals.
         power: what so many chunks can tell, where it is asked for.
+        also_eval: other sources of the domain, by name: the same benchmark on each of them.
 
     Raises:
         InputError: two backbones, or no domain.
@@ -70,6 +73,8 @@ def nib_report(
     reach = stream_chars(evaluation=SPARE * config.chunks * config.chunk_length)
     splits = read_splits(work, source, stream_chars=reach)
     windows = windows_of(one.backbone, splits.eval, config.chunk_length, 10**9)
+    used = (*splits.train, *splits.calibration)
+    others = read_sources(work, also_eval or {}, used, SPARE * config.chunks * config.chunk_length)
     of_anchor, of_candidate = partial(hosted_rows, one), partial(hosted_rows, other)
     seeds = EXTENDED_SEEDS if extended else None
     with work.reporter.progress("comparing") as progress:
@@ -82,9 +87,37 @@ def nib_report(
         "split": splits.fingerprint,
         "made": work.made(),
     }
+    if others:
+        elsewhere = {
+            name: nib_of_source(work, one.backbone, other, of_anchor, of_candidate, config, seeds)
+            for name, other in others.items()
+        }
+        report["sources"] = {"in_source": {"nib": result.as_dict()}, "out_of_source": elsewhere}
     if power is not None:
         report["power"] = power_report(windows, of_anchor, of_candidate, result, power)
     return report
+
+
+def nib_of_source(
+    work: Work,
+    backbone: Backbone,
+    other: OtherSource,
+    anchor: Logits,
+    candidate: Logits,
+    config: NIBConfig,
+    seeds: Sequence[int] | None,
+) -> dict[str, Any]:
+    """The benchmark on another source; `pass` is None where it is too short, and `why` says so."""
+    from transplant.evaluation.nib import run_nib
+
+    facts = {"source": other.source, "dropped": other.dropped, "documents": len(other.documents)}
+    windows = windows_of(backbone, other.documents, config.chunk_length, 10**9)
+    try:
+        with work.reporter.progress(f"comparing on {other.source}") as progress:
+            found = run_nib(windows, anchor, candidate, config, seeds=seeds, progress=progress)
+    except CorpusError as error:
+        return {**facts, "nib": {"pass": None, "why": str(error)}}
+    return {**facts, "nib": found.as_dict()}
 
 
 def nib_against(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,8 @@ from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.spec import PAIRED, SPECS
 from transplant.errors import InputError
+from transplant.workflows.also_eval import judge_sources, read_sources
+from transplant.workflows.move.evidence import used_documents
 from transplant.workflows.move.trials import MODULES, Trials
 
 if TYPE_CHECKING:
@@ -117,12 +119,32 @@ ABLATIONS: dict[str, Callable[[Trials, Sizes], None]] = {
 }
 
 
-def ablation_report(trials: Trials, what: str, sizes: Sizes) -> dict[str, Any]:
-    """Runs an ablation and judges all of it on the same held-out documents."""
+def ablation_report(
+    trials: Trials, what: str, sizes: Sizes, also_eval: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Runs an ablation and judges all of it on the same held-out documents.
+
+    Args:
+        trials: the move, its ceiling, and what is tried.
+        what: of `ABLATIONS`.
+        sizes: how much of it.
+        also_eval: other sources of the domain, by name, to judge on, too.
+    """
+    move = trials.move
+    move.donor  # noqa: B018  it reads chats, where the text is any
+    others = read_sources(move.work, also_eval or {}, used_documents(move), trials.eval_tokens)
     trials.oracle  # noqa: B018  the ceiling first: what cannot be compared fails early
     ABLATIONS[what](trials, sizes)
     rows = trials.judge()
+    sources = {}
+    if others:
+        systems = {"raw": None, "native": trials.oracle, **trials.corrections}
+        held_out = move.domain_text.eval
+        sources["sources"] = judge_sources(
+            move.work, move.target, systems, held_out, others, trials.eval_tokens
+        )
     return {
+        **sources,
         "ablation": what,
         "sizes": dataclasses.asdict(sizes),
         "rows": rows,

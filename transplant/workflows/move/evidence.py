@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from transplant.workflows.also_eval import judge_sources, read_sources
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.move import Move
@@ -14,16 +16,27 @@ from transplant.workflows.nib import nib_against
 if TYPE_CHECKING:
     from transplant.evaluation.likelihood import Corrector
     from transplant.modules.correction import Correction
+    from transplant.text.documents import Document
 
 
-def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[str, Any]:
-    """Everything that a transfer's JSON holds (DESIGN, section 7)."""
+def transfer_report(
+    move: Move, native: str | None, eval_tokens: int, also_eval: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Everything that a transfer's JSON holds (DESIGN, section 7).
+
+    Args:
+        move: the move.
+        native: the name of its ceiling.
+        eval_tokens: held-out tokens to judge on.
+        also_eval: other sources of the domain, by name.
+    """
     from transplant.backbones.fingerprint import hash_tensors
     from transplant.evaluation.evidence import weigh
     from transplant.evaluation.likelihood import score_documents
     from transplant.workflows.move.controls import build_controls
 
     move.donor  # noqa: B018  what cannot be moved fails before the long work
+    others = read_sources(move.work, also_eval or {}, used_documents(move), eval_tokens)
     ceiling = native_correction(move, native)
     candidate = move.calibrated
     with move.step("controls") as progress:
@@ -44,12 +57,20 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
     with move.step("nib") as progress:
         chunks = windows_of(move.target, move.domain_text.eval, 512, 10**9)
         nib = nib_against(move.target, chunks, ceiling, candidate.correction, progress=progress)
+    sources = {}
+    if others:
+        judged = {name: systems[name] for name in ("raw", "native", "candidate")}
+        with move.step("evaluate_sources"):
+            sources["sources"] = judge_sources(
+                move.work, move.target, judged, move.domain_text.eval, others, eval_tokens
+            )
     return {
         "donor": move.module,
         "target": move.to,
         "name": f"{move.moved_name}@{move.to}",
         "seed": move.work.seed,
         **weigh(likelihoods).as_dict(),
+        **sources,
         "nib": nib,
         "module_sha256": {
             "donor": move.manifest.sha256,
@@ -63,6 +84,13 @@ def transfer_report(move: Move, native: str | None, eval_tokens: int) -> dict[st
         "made": move.facts(),
         "seconds": move.seconds,
     }
+
+
+def used_documents(move: Move) -> Iterator[Document]:
+    """The documents of a move that something is trained on, chosen by or paired on."""
+    texts = [move.domain_text, *([move.pairing_text] if move.paired else [])]
+    for text in texts:
+        yield from (*text.train, *text.calibration)
 
 
 def other_domains(move: Move) -> dict[str, Correction]:

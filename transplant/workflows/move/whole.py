@@ -29,17 +29,20 @@ class Evidence:
         return self.report["ppl"]
 
     @property
-    def recovered(self) -> Mapping[str, float]:
-        """(log raw - log system) / (log raw - log native) of the candidate and every control."""
+    def recovered(self) -> Mapping[str, float | None]:
+        """(log raw - log system) / (log raw - log native) of the candidate and every control.
+
+        None where the native gains nothing: `report["no_ceiling"]` says so.
+        """
         return self.report["recovered"]
 
     @property
-    def donor_attributable(self) -> float:
+    def donor_attributable(self) -> float | None:
         """The candidate's recovered minus the best donor-free control's."""
         return self.report["donor_attributable"]
 
     @property
-    def module_attributable(self) -> float:
+    def module_attributable(self) -> float | None:
         """The candidate's recovered minus the best module-free control's."""
         return self.report["module_attributable"]
 
@@ -64,15 +67,19 @@ class WholeMove(Move):
         """The move calibrated by an objective."""
         return with_objective(self, objective)
 
-    def evidence(self, *, native: str | None = None, eval_tokens: int = 40_000) -> Evidence:
+    def evidence(
+        self, *, native: str | None = None, eval_tokens: int = 40_000,
+        also_eval: Mapping[str, str] | None = None,
+    ) -> Evidence:  # fmt: skip
         """Judges the move beside its controls and its ceiling.
 
         Args:
             native: the name of the ceiling; None for the domain's, trained like the donor where it
                 is missing.
             eval_tokens: held-out tokens to judge on.
+            also_eval: other sources of the domain, by name, to judge on, too.
         """
-        self.measured = Evidence(transfer_report(self, native, eval_tokens))
+        self.measured = Evidence(transfer_report(self, native, eval_tokens, also_eval or {}))
         return self.measured
 
     def store(self, results: Mapping[str, Any] | None = None, *, replace: bool = False) -> Manifest:

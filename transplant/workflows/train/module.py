@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.training.config import TrainConfig
+from transplant.workflows.also_eval import judge_sources, read_sources
 from transplant.workflows.artifacts import store_hosted
 from transplant.workflows.cores.add_module import check_core, refuse_inside, store_in_core
 from transplant.workflows.cores.folders import claim_core, weights_bytes
@@ -36,6 +38,8 @@ class TrainJob:
     """Of a module inside a core, which `name` then names; None: a module behind an interface."""
     activations: Path | None = None
     """A file of `abi capture` to read rows from, in place of `data`."""
+    also_eval: Mapping[str, str] = field(default_factory=dict)
+    """Other sources of the domain, by name: nothing of them is trained on."""
 
 
 def run_train_job(
@@ -64,6 +68,7 @@ def run_train_job(
     if start is not None:
         config = dataclasses.replace(config, d_abi=start.module.d_abi)
     with _open_text(work, job, backbone, config, start) as text:
+        others = read_sources(work, job.also_eval, text.used, job.eval_tokens)
         checkpoint = CheckpointFile(
             _checkpoint_path(work, job),
             {
@@ -92,6 +97,11 @@ def run_train_job(
                 progress=progress,
             )  # fmt: skip
         scored = text.score(trained.correction)
+        sources = {}
+        if others:
+            systems = {"raw": None, "native": trained.correction}
+            found = judge_sources(work, backbone, systems, text.held_out, others, job.eval_tokens)
+            sources["sources"] = found
         ppl = {system: found.perplexity for system, found in scored.items()}
     made = work.made(
         corpus=text.corpus,
@@ -112,6 +122,7 @@ def run_train_job(
             p.numel() for p in trained.correction.parameters() if p.requires_grad
         ),
         "ppl": ppl,
+        **sources,
         "difference": {"raw": in_nats(difference(scored["raw"], scored["native"]))},
         "steps": trained.course.step,
         "best_step": trained.course.best_step,

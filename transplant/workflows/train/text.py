@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.evaluation.likelihood import Likelihood
     from transplant.modules.correction import Correction
+    from transplant.text.documents import Document
     from transplant.text.windows import Window
     from transplant.training.row_sources import RowSource
 
@@ -38,6 +39,10 @@ class TrainText:
     """Of the training side."""
     score: Score
     """The held-out likelihood of the raw backbone and of a correction."""
+    held_out: Sequence[Document] = ()
+    """The documents of the held-out side; of a captured file none."""
+    used: Sequence[Document] = ()
+    """Those that are trained on or chosen by."""
 
 
 def text_of_corpus(
@@ -67,6 +72,8 @@ def text_of_corpus(
         ),
         token_counts=count_tokens((i for window in train for i in window.ids), backbone.tokenizer),
         score=score,
+        held_out=splits.eval,
+        used=(*splits.train, *splits.calibration),
     )
 
 

@@ -1,0 +1,56 @@
+"""In-source and out-of-source text beside one another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Group, RenderableType
+
+from commands.output import table
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def sources_table(report: dict[str, Any]) -> Table:
+    """What each system is worth on each source."""
+    shown = table(
+        "\nin source and out of source",
+        "source", "system", "perplexity", "bits/byte", "gained nats/token", "95 %", "recovered",
+    )  # fmt: skip
+    rows = {"in source": report["in_source"], **report["out_of_source"]}
+    for source, found in rows.items():
+        for system, ppl in found["ppl"].items():
+            gain = found["gain"].get(system)
+            shown.add_row(
+                source if system == "raw" else "", system, f"{ppl:.2f}",
+                f"{found['bits_per_byte'][system]:.3f}",
+                *(gain_text(gain) if gain else ("", "")),
+                recovered_text(found["recovered"].get(system, "")),
+            )  # fmt: skip
+        shown.add_section()
+    dropped = [
+        f"{name}: {found['dropped']} documents left out that are in the training text"
+        for name, found in report["out_of_source"].items()
+        if found["dropped"]
+    ]
+    reasons = {found["no_ceiling"] for found in rows.values() if "no_ceiling" in found}
+    shown.caption = "\n".join([*dropped, *sorted(reasons)]) or None
+    return shown
+
+
+def with_sources(shown: RenderableType, report: dict[str, Any]) -> RenderableType:
+    """A table, and below it that of the sources, where there are any."""
+    return Group(shown, sources_table(report["sources"])) if "sources" in report else shown
+
+
+def gain_text(gain: dict[str, float]) -> tuple[str, str]:
+    """A gain and its interval."""
+    return f"{gain['nats']:+.4f}", f"{gain['low']:+.4f} .. {gain['high']:+.4f}"
+
+
+def recovered_text(value: float | str | None) -> str:
+    """A share of what the native gains; no number where that is nothing."""
+    if isinstance(value, str):
+        return value
+    return "no ceiling" if value is None else f"{value:.3f}"
