@@ -1,4 +1,4 @@
-"""What the library says of its parameters, said in flags and in commands to type.
+"""Messages of the library in flags and in commands to type.
 
 The library names parameters and calls in backquotes: `learning_rate`, `window=512`,
 `capture(data='prose', out='FILE')`. Here they become --learning-rate, --window 512 and

@@ -133,8 +133,8 @@ def signals() -> Iterator[None]:
             os.write(2, b"cleaning up; once more ends at once\n")
 
     known = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
-    heard = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in heard}
+    caught = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in caught}
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What every verb shares: its options, its exit codes and the road to the registry."""
+"""Session of a verb: the shared options, the exit codes and the way to the registry."""
 
 from __future__ import annotations
 

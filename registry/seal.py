@@ -1,4 +1,4 @@
-"""What the store adds to a manifest: a checksum of all that it says, and of the files beside it.
+"""Seal of a manifest: a checksum of all that it says, and of the files beside it.
 
 The hashes of tensors say nothing of the taps, scales, counts and records in a manifest, nor of a
 backbone's configuration and tokenizer; these decide numbers as well. The seal covers the content of

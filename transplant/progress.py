@@ -1,4 +1,4 @@
-"""What long work reports to: the course of one loop, and what a whole job has to say."""
+"""Protocols of reports on long work: the course of one loop, and the notes of a whole job."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a module is moved from, to and on: `transfer`, `calibrate`, `ablate`, `bridge-align`."""
+"""Options of a move (module, target, text): `transfer`, `calibrate`, `ablate`, `bridge-align`."""
 
 from __future__ import annotations
 

@@ -53,21 +53,26 @@ def ablation_table(report: dict[str, Any]) -> Table:
     return shown
 
 
+# The names that are stored, in the words of the table.
+_ADDED = {"its own word": "raw log ratio"}
+
+
 def ceiling_table(report: dict[str, Any]) -> Table:
     """The report as one table."""
     shown = table(
         f"{report['donor']} beside {report['target']}",
-        "heard", "elsewhere", "its word", "gain", "recovered", "95 %", "ppl",
+        "added", "elsewhere", "raw weight", "gain", "recovered", "95 %", "ppl",
     )  # fmt: skip
     for row in report["rows"]:
         low, high = row["interval"]
         ways = ("", "", "")
         if "heard" in row:
             ways = (row["elsewhere"], f"{row['donor_word']:g}", f"{row['gain']:g}")
+        added = row.get("heard", row["name"])
         shown.add_row(
-            row.get("heard", row["name"]), *ways, f"{row['recovered']:.3f}",
+            _ADDED.get(added, added), *ways, f"{row['recovered']:.3f}",
             f"{low:.3f} .. {high:.3f}", f"{row['ppl']:.2f}",
         )  # fmt: skip
     share = report["paired_share"]
-    shown.caption = f"the donor can be heard at {share:.0%} of the tokens"
+    shown.caption = f"the donor predicts at {share:.0%} of the tokens"
     return shown

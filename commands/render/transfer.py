@@ -19,7 +19,7 @@ NOTES = {
     "shuffled_pairs": "donor-free: pairs that do not belong together",
     "linear_surrogate": "module-free: taps straight to the wanted change",
     "random_refitted": "module-free: random module, output refitted",
-    "donor_alone": "module-free: what the donor's backbone says, no module",
+    "donor_alone": "module-free: log ratio of the donor's backbone, no module",
     "direct_copy": "the donor's interface as it is",
     "pasted": "the module's bytes in the target core, no fit",
 }

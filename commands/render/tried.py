@@ -1,4 +1,4 @@
-"""What the program tried before it chose."""
+"""Table of the settings that were tried on the calibration split."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ def explained(shown: Table, tried: Sequence[dict[str, Any]]) -> Group:
     """A result, and under it every way that was tried, with its loss on the calibration split."""
     from rich.console import Group
 
-    ways = table("tried on the calibration split", "donor's own word", "gain", "nats per token", "")
+    weight = "weight of log p_donor - log p_target"
+    ways = table("tried on the calibration split", weight, "gain", "nats per token", "")
     best = min((way["loss"] for way in tried), default=None)
     for way in tried:
         ways.add_row(

@@ -85,7 +85,7 @@ def scene(tmp_path, tiny_tokenizer, tiny_corpus):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_file_holds_what_the_backbone_says_row_for_row(scene, family):
+def test_the_file_holds_what_the_backbone_computes_row_for_row(scene, family):
     made = scene(family).capture()
     with Activations.open(made.path) as acts:
         for number in (0, len(made.windows) // 2, len(made.windows) - 1):
@@ -119,7 +119,7 @@ def test_parts_are_what_a_block_adds(scene, family):
 
 
 @pytest.mark.parametrize("family", sorted({*PLACES} - {"opt-post-norm"}))
-def test_a_pass_that_ends_early_says_the_same(family, tiny_tokenizer, tiny_corpus):
+def test_a_pass_that_ends_early_computes_the_same(family, tiny_tokenizer, tiny_corpus):
     backbone = tiny_backbone(family, tiny_tokenizer)
     windows = cut_windows(tiny_corpus, tiny_tokenizer, 24)[:5]
     last = backbone.n_layers

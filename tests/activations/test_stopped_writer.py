@@ -1,4 +1,4 @@
-"""Whatever stops the writer, what was committed stays: kills, and disks that refuse."""
+"""Stopped writers: what was committed stays, after kills and refusals of the disk."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ def test_where_y_is_narrow_leading_directions_fill_the_share(fitted):
     assert float((held - outside).norm()) < 0.1
 
 
-def test_a_tap_that_says_nothing_is_dropped_and_one_that_does_is_not():
+def test_a_tap_without_information_is_dropped_and_one_that_does_is_not():
     draw = torch.Generator().manual_seed(3)
     x = torch.randn(3, 900, 8, generator=draw)
     y = x[0] @ torch.randn(8, 5, generator=draw) + x[2] @ torch.randn(8, 5, generator=draw)

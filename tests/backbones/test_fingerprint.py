@@ -1,4 +1,4 @@
-"""What the fingerprint of a model's weights covers."""
+"""Coverage of the fingerprint of a model's weights."""
 
 from __future__ import annotations
 

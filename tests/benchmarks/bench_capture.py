@@ -1,4 +1,4 @@
-"""What capturing costs, what it survives, and what training from it saves.
+"""Cost of capturing, kills that it survives, and time that training from it saves.
 
     python tests/benchmarks/bench_capture.py [--only speed,memory,crash,train] [--pairs 5] [--out F]
 

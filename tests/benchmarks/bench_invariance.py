@@ -1,4 +1,4 @@
-"""What updates of a backbone leave of its modules: efficacy, its price, and a succession of three.
+"""Modules after updates of their backbone: efficacy, its price, and a succession of three.
 
     python tests/benchmarks/bench_invariance.py [--seeds 3] [--registry DIR] [--out FILE]
 

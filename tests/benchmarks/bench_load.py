@@ -1,4 +1,4 @@
-"""What verification adds to a load: pairs with and without it, as a ratio of medians.
+"""Cost of verification in a load: pairs with and without it, as a ratio of medians.
 
     python -m tests.benchmarks.bench_load [--pairs 15]
 

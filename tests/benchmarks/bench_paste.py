@@ -1,4 +1,4 @@
-"""What a paste costs: memory for every size of the target, and speed against `cp` with fsync.
+"""Cost of a paste: memory for every size of the target, and speed against `cp` with fsync.
 
     python tests/benchmarks/bench_paste.py [--pairs 7]
 

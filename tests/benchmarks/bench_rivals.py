@@ -1,4 +1,4 @@
-"""What capturing costs beside nnsight and SAELens, on the same model, text and batches.
+"""Cost of capturing beside nnsight and SAELens, on the same model, text and batches.
 
     python3.11 -m venv /tmp/rivals
     /tmp/rivals/bin/pip install -c constraints.txt -e '.[data]' nnsight==0.8.1 sae-lens==6.54.12

@@ -215,7 +215,7 @@ def test_interfaces_of_another_width_do_not_fit_the_module(scene):
         Correction(scene.candidate.correction.interface, MlpModule(8))
 
 
-def test_the_calibration_split_chooses_how_much_the_donor_itself_says(scene):
+def test_the_calibration_split_chooses_the_weight_of_the_raw_log_ratio(scene):
     config = dataclasses.replace(CONFIG, donor_words=(0.0, 0.5, 8.0))
     reading, text = scene.bridge.interface, scene.calibration
     choice = choose(scene.pairing, reading, scene.wanted.output_map, text, config)
@@ -230,7 +230,7 @@ def test_the_calibration_split_chooses_how_much_the_donor_itself_says(scene):
         assert choice.tried[2].loss > choice.tried[0].loss
 
 
-def test_what_the_donor_says_without_its_module_is_a_control_where_it_was_wanted(scene):
+def test_the_raw_log_ratio_alone_is_a_control_where_it_was_added(scene):
     def names(word):
         config = dataclasses.replace(CONFIG, donor_word=word)
         wanted = want(scene.pairing, scene.wanted.output_map, config)

@@ -97,14 +97,14 @@ def test_the_ceiling_is_the_donor_beside_the_target(ready):
     rows = {row["name"]: row for row in ran.json["rows"]}
     assert 0 < ran.json["paired_share"] <= 1
     assert (rows["raw"]["recovered"], rows["native"]["recovered"]) == (0, 1)
-    heard = {(row["heard"], row["elsewhere"]) for row in rows.values() if "heard" in row}
-    assert len(heard) == 6
+    added = {(row["heard"], row["elsewhere"]) for row in rows.values() if "heard" in row}
+    assert len(added) == 6
     assert rows["its module, raw"]["donor_word"] == 0
     assert not rows["its own word, moved"]["module"]
     for row in rows.values():
         assert row["interval"][0] <= row["recovered"] <= row["interval"][1]
     shown = ready(*(word for word in words if word != "--json"))
-    assert "its own word" in shown.out
+    assert "raw log ratio" in shown.out
 
 
 def test_unknown_names_are_refused(ready):

@@ -173,7 +173,7 @@ def test_two_processes_capture_the_rows_of_one(captured, trained_abi, tmp_path):
     environment = {**os.environ, "ABI_REGISTRY": str(trained_abi.root), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["rows"] == ran.json["rows"]  # one process speaks for both
+    assert json.loads(done.stdout)["rows"] == ran.json["rows"]  # one process reports for both
     with Activations.open(alone) as one, Activations.open(both) as two:
         assert one.digests == two.digests
         assert one.header.corpus_fingerprint == two.header.corpus_fingerprint

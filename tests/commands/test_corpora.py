@@ -1,4 +1,4 @@
-"""What the verbs read of a corpus: bad files by name, and no more of a stream than they need."""
+"""Reading of corpora by the verbs: bad files by name, and no more of a stream than needed."""
 
 from __future__ import annotations
 

@@ -50,13 +50,13 @@ def beside(donor, target, texts, systems, ways):
     return score_beside(donor, target, texts, DOCUMENTS, maps, systems, ways)
 
 
-def test_beside_its_twin_a_donor_says_what_it_says_at_home(donor, texts):
+def test_beside_its_twin_a_donor_predicts_as_at_home(donor, texts):
     generator = torch.Generator().manual_seed(4)
     rotation, _ = torch.linalg.qr(torch.randn(WIDTH, WIDTH, generator=generator))
     twin = rotated_twin(donor.backbone, rotation)
     ways = {
         "module": Beside(raw_weight=0.0, gain=1.0),
-        "loud": Beside(raw_weight=1.0, gain=1.0),
+        "full": Beside(raw_weight=1.0, gain=1.0),
         "word": Beside(raw_weight=1.0, gain=1.0, module=False),
         "half": Beside(raw_weight=0.0, gain=0.5),
     }
@@ -72,7 +72,7 @@ def test_beside_its_twin_a_donor_says_what_it_says_at_home(donor, texts):
     assert found["raw"].per_token == pytest.approx(home["raw"].per_token, rel=1e-5)
     assert abs(found["module"].per_token - found["raw"].per_token) > 1e-3
     # A twin says already what the donor says without its module.
-    assert found["loud"].per_token == pytest.approx(found["module"].per_token, rel=1e-4)
+    assert found["full"].per_token == pytest.approx(found["module"].per_token, rel=1e-4)
     assert found["word"].per_token == pytest.approx(found["raw"].per_token, rel=1e-4)
     assert found["half"].per_token != pytest.approx(found["module"].per_token, rel=1e-4)
 
@@ -84,7 +84,7 @@ def test_where_no_token_of_the_donor_ends_the_other_system_speaks(donor, texts, 
     ways = {
         "silent": Beside(raw_weight=0.5, gain=0.0),
         "silent, moved": Beside(raw_weight=0.5, gain=0.0, elsewhere="moved"),
-        "heard": Beside(raw_weight=0.5, gain=1.0),
+        "half": Beside(raw_weight=0.5, gain=1.0),
     }
     scores = beside(donor, target, texts, {"raw": None, "moved": moved}, ways)
     found = {name: one.per_token for name, one in scores.likelihoods.items()}
@@ -92,4 +92,4 @@ def test_where_no_token_of_the_donor_ends_the_other_system_speaks(donor, texts, 
     assert found["silent"] == pytest.approx(found["raw"])
     assert min(found["raw"], found["moved"]) < found["silent, moved"]
     assert found["silent, moved"] < max(found["raw"], found["moved"])
-    assert found["heard"] != pytest.approx(found["raw"], rel=1e-4)
+    assert found["half"] != pytest.approx(found["raw"], rel=1e-4)

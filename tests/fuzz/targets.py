@@ -1,4 +1,4 @@
-"""What is mutated, and the verbs that read it; each run is judged: worked, named error or fault."""
+"""Mutated inputs, and the verbs that read them; a run worked, gave a named error or a fault."""
 
 from __future__ import annotations
 

@@ -83,8 +83,8 @@ def test_the_untrained_twin_has_the_shapes_the_scale_and_none_of_the_bytes(form)
         torch.testing.assert_close(tensor.std(), own.std(), rtol=0.5, atol=0)
     assert hash_tensors(twin.state_dict()) == hash_tensors(again.state_dict())
     assert hash_tensors(twin.state_dict()) != hash_tensors(other.state_dict())
-    loudness = twin.y(z).std() / donor.y(z).std()
-    assert 0.3 < loudness < 3
+    scale = twin.y(z).std() / donor.y(z).std()
+    assert 0.3 < scale < 3
     assert not CORE_FORMS[form](32).y(z).any()  # the control: a new one is silent
 
 

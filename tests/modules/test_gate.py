@@ -160,8 +160,8 @@ def test_padding_is_no_evidence(family, tiny_tokenizer):
     together = model.generate(padded, attention_mask=mask, max_new_tokens=8, do_sample=False)
     assert torch.equal(together[:, 6:], alone)
     # The control: were padding evidence, the gate would open elsewhere.
-    loud = torch.cat([torch.full((1, 6), 50.0), torch.zeros(1, 14)], dim=1).double()
-    assert (model.gate.evidence(loud)[:, 6:] > 0).all()
+    large = torch.cat([torch.full((1, 6), 50.0), torch.zeros(1, 14)], dim=1).double()
+    assert (model.gate.evidence(large)[:, 6:] > 0).all()
 
 
 def test_rows_of_several_windows_are_read_apart(tiny_tokenizer, tiny_corpus):

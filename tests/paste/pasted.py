@@ -1,4 +1,4 @@
-"""What a paste left on the disk, read by other means than its own."""
+"""Results of a paste on the disk, read by other means than its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of a store write, and what is found on the disk."""
+"""Artifacts that the tests of a store write, and the files found on the disk."""
 
 from __future__ import annotations
 

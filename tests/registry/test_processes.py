@@ -1,4 +1,4 @@
-"""What only a second process can show: light imports, concurrent writers, sudden death."""
+"""Properties that take a second process: light imports, concurrent writers, sudden death."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file of captured activations holds.
+"""Layout of a file of captured activations.
 
     ids, labels, ends     int32 [rows]; a row is one token position, or one window where pooled
     windows/first_row     int64 [n_windows + 1]; window w has the rows first_row[w]:first_row[w + 1]

@@ -1,1 +1,1 @@
-"""What to do with two backbones: numbers measured of them, and the decision that rests on these."""
+"""Advice on two backbones: numbers measured of them, and the decision that rests on these."""

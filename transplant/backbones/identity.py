@@ -1,4 +1,4 @@
-"""What fingerprints are made of and how they are compared, without torch.
+"""Parts of a backbone's fingerprints and their comparison, without torch.
 
 `fingerprint` computes the same of models in memory.
 """

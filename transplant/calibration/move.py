@@ -152,7 +152,7 @@ def want(
     Args:
         pairing: the paired rows.
         output_map: the way between the two heads, see `wanted.map_outputs`.
-        config: how many tokens a position looks at, and how much the donor's own word counts.
+        config: how many tokens a position looks at, and the weight of log p_donor - log p_target.
         like: of the same pairs; see `map_corrections`.
     """
     return map_corrections(

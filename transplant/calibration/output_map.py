@@ -1,4 +1,4 @@
-"""What the correction should be on the target: the donor's, carried over through the two heads."""
+"""Corrections wanted of the target: the donor's, mapped through the two unembeddings."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 With the old module attached the old backbone said `logits_old + change`. What the updated one lost
 on the domain is wanted back with the module: `word` times the difference of the two backbones. The
 output map is solved for in closed form, as a move solves for it; whether that helps, and how strong
-the ridge should be, the domain's calibration split says.
+the ridge should be, is chosen on the domain's calibration split.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class TriedOutput:
     """One way to the output map, and what it gives on the calibration split."""
 
     word: float | None
-    """How much the old backbone's own word counted; None for the ridge to the old correction."""
+    """Weight of log p_old - log p_new; None for the ridge to the old correction."""
     ridge: float | None
     """Of the fit to changes of logits."""
     loss: float

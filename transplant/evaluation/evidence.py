@@ -1,4 +1,4 @@
-"""What a move has shown: recovered, and how much of it came from the donor and from the module."""
+"""Evidence of a move: recovered, and how much of it came from the donor and from the module."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from transplant.evaluation.likelihood import Likelihood
 RAW, NATIVE, CANDIDATE = "raw", "native", "candidate"
 DONOR_FREE = (RAW, "random_module", "shuffled_pairs")
 MODULE_FREE = ("linear_surrogate", "random_refitted")
-DONOR_ALONE = "donor_alone"  # module-free too, where the donor's own word was wanted
+DONOR_ALONE = "donor_alone"  # module-free too, where the raw log ratio of the donor was added
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What the library asks of a store of artifacts: names, records, and the store's own calls."""
+"""Protocols of a store of artifacts: names, records, and the store's own calls."""
 
 from transplant.library.identity import (
     BackboneIdentity,

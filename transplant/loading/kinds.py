@@ -1,4 +1,4 @@
-"""What else works in a backbone under a name: an injected part, an adapter, a fusion of modules."""
+"""Other stored things that work in a backbone: injected parts, adapters, fusions of modules."""
 
 from __future__ import annotations
 

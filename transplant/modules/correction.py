@@ -12,7 +12,10 @@ from transplant.modules.interface import Interface
 
 
 class Correction(nn.Module):
-    """c = P_out D(LN(t P_in)): what the interface and the module add to the last hidden state."""
+    """What the interface and the module add to the last hidden state.
+
+    Row vectors: z = LN(t P_in), y = z + alpha D(z), c = y P_out.
+    """
 
     def __init__(self, interface: Interface, module: DomainModule) -> None:
         super().__init__()

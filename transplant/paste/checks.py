@@ -1,4 +1,4 @@
-"""What a domain module and its target must satisfy before one is pasted into the other."""
+"""Conditions that a domain module and its target meet before one is pasted into the other."""
 
 from __future__ import annotations
 

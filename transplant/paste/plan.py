@@ -1,4 +1,4 @@
-"""What a paste will do, with everything checked before a byte is written."""
+"""Plan of a paste, with everything checked before a byte is written."""
 
 from __future__ import annotations
 

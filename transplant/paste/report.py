@@ -1,4 +1,4 @@
-"""What a paste did, by the bytes that were read back."""
+"""Report of a paste, by the bytes that were read back."""
 
 from __future__ import annotations
 

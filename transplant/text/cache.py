@@ -1,4 +1,4 @@
-"""What was read of corpora before, kept in the user's cache folder: `$ABI_CACHE` or the usual one.
+"""Documents of corpora that were read before, in the user's cache folder or `$ABI_CACHE`.
 
 Two things are kept. Of a built-in corpus its documents, as parsing thousands of modules takes a
 minute: they are used again while all that they were read from (path, size, times of modification

@@ -1,4 +1,4 @@
-"""What z was before a backbone changed: the reference of the stability term."""
+"""Cached z of a backbone before it changes: the reference of the stability term."""
 
 from __future__ import annotations
 

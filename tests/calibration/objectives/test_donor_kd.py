@@ -98,12 +98,12 @@ def test_a_donor_beside_a_little_text_keeps_it_from_being_learnt_by_heart(twin, 
     material = dataclasses.replace(material, train=little, calibration=calibration)
     start = Correction(reading, donor.correction.module)
     config = dataclasses.replace(QUICK, tokens=128, learning_rate=5e-3)
-    alone, unheard, heard = (
+    alone, unweighted, weighted = (
         fit_by(name, start, material, dataclasses.replace(config, donor_tokens=tokens)).correction
         for name, tokens in (("lm", 0), ("lm+donor-kd", 0), ("lm+donor-kd", 1280))
     )
-    assert hash_tensors(alone.state_dict()) == hash_tensors(unheard.state_dict())
+    assert hash_tensors(alone.state_dict()) == hash_tensors(unweighted.state_dict())
     windows = windows_of(target, text.eval)
-    scores = score_documents(target, windows, {"raw": None, "alone": alone, "heard": heard})
+    scores = score_documents(target, windows, {"raw": None, "alone": alone, "weighted": weighted})
     gained = {name: scores["raw"].per_token - score.per_token for name, score in scores.items()}
-    assert gained["heard"] > 1.2 * gained["alone"] > 0
+    assert gained["weighted"] > 1.2 * gained["alone"] > 0

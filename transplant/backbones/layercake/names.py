@@ -1,4 +1,4 @@
-"""What a domain module in a core may be called; read without torch, as a paste reads cores."""
+"""Names that a domain module in a core may have; read without torch, as a paste reads cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What both LayerCake classes share: initial weights, and the domain modules by name."""
+"""Shared base of both LayerCake classes: initial weights, and the domain modules by name."""
 
 from __future__ import annotations
 

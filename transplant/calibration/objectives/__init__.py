@@ -1,1 +1,1 @@
-"""What an interface is calibrated by: one objective a file, one table."""
+"""Objectives that an interface is calibrated by: one a file, one table."""

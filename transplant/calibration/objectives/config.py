@@ -34,8 +34,8 @@ class LearnConfig:
     pull: float = 0.0
     """Factor on the squared distance from the starting interface, added to the loss."""
     donor_tokens: int = 0
-    """Where the donor teaches beside the next tokens of a text: as so many tokens of it counts what
-    it says. The less text there is, the more the donor is heard."""
+    """Weight of the donor's loss beside the next tokens of a text, as a number of tokens of it: the
+    shorter the text, the larger the donor's share."""
     evaluate_every: int = 25
     """Steps between looks at what is held out of the fit."""
     patience: int = 4

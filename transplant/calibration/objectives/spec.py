@@ -1,4 +1,4 @@
-"""What each objective is and what it needs; no torch here, so that the command line can read it."""
+"""Names and needs of the objectives; no torch here, so that the command line can read it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reading a family's blocks into one form takes: separate maps, their norms, a recipe."""
+"""Views of a family's blocks in one form: separate maps, their norms, a recipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What fuses: a weight for each module at each position, on top of the base path.
+"""Combiners: a weight for each module at each position, on top of the base path.
 
     out = h + sum_i w_i(h, d) * d_i         h: what the layer gives by itself
                                             d_i: what module i would add to it

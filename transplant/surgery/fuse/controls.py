@@ -1,6 +1,6 @@
-"""What a fusion is compared with: a module that has learnt nothing in one of its slots.
+"""Controls of a fusion: an untrained module in one of its slots.
 
-In one control the maps around it stay, and may be of use by themselves: it says what the module's
+In one control the maps around it stay, and may be of use by themselves: it shows what the module's
 own weights bring, not that a slot without them gets no weight. In the other the maps are drawn too,
 each as large as the trained one, so that nothing in the slot has learnt anything.
 """

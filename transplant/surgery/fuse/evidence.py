@@ -1,4 +1,4 @@
-"""What a fusion has shown: held-out likelihood on each text and on all of them, beside each module.
+"""Evidence of a fusion: held-out likelihood on each text and on all, beside each module.
 
 Better than the best single on mixed text, and within 2 % of the better single on each module's own.
 """

@@ -1,4 +1,4 @@
-"""What a donor's part is compared with: one of the same shape that has learnt nothing."""
+"""Controls of a donor's part: an untrained one of the same shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the parts of a target read and add on some text, batch by batch."""
+"""Inputs and outputs of the parts of a target on some text, batch by batch."""
 
 from __future__ import annotations
 

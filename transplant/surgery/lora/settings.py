@@ -1,4 +1,4 @@
-"""What a LoRA's `adapter_config.json` says: which maps it changes, at which rank and scale.
+"""Settings of a LoRA in `adapter_config.json`: the maps it changes, their ranks and scales.
 
     W' = W + s B A        A [rank, in], B [out, rank]; s = alpha / rank, rsLoRA: alpha / sqrt(rank)
 

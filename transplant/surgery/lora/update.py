@@ -1,4 +1,4 @@
-"""What a LoRA changes in a backbone: pairs by module, and parameters that were trained whole."""
+"""Changes of a LoRA to a backbone: pairs by module, and parameters that were trained whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fusion reports: weights and perplexity on each text, beside modules and controls."""
+"""Report of a fusion: weights and perplexity on each text, beside modules and controls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `abi calibrate` says of what it has done."""
+"""Report of a calibration, and the checks of its files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training run reads: windows of a corpus, or the rows that were captured of one."""
+"""Text of a training run: windows of a corpus, or the rows that were captured of one."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ def check_update(
     native = train_module(
         updated, checking.text.train, checking.text.calibration, recipe, progress=watch
     )
-    # So little text is soon learnt by heart: the control gets the step at which it was best.
+    # So little text is soon overfitted: the control gets the step at which it was best.
     small = train_module(
         updated, _first(checking.text.train, repaired.rows), checking.text.calibration,
         replace(recipe, evaluate_every=LOOK_EVERY),

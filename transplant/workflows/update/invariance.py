@@ -1,4 +1,4 @@
-"""What an update does to a module: over seeds, as a report and as a table."""
+"""Effect of an update on a module, over seeds, as a report."""
 
 from __future__ import annotations
 
