@@ -150,9 +150,9 @@ def test_every_draw_of_a_curve_reads_the_same_pairs_once(ready, monkeypatch, tmp
 
     asked = []
 
-    def pair_for_move(*given):
+    def pair_for_move(*given, **named):
         asked.append(given)
-        return paired(*given)
+        return paired(*given, **named)
 
     paired = move.pair_for_move
     monkeypatch.setattr(move, "pair_for_move", pair_for_move)

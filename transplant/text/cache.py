@@ -33,7 +33,7 @@ from transplant.files.strict_json import parse
 VARIABLE = "ABI_CACHE"
 CACHE_BYTES = 2**29
 """Of all entries together."""
-FORMAT = "abi corpus cache 1"
+FORMAT = "abi_corpus_cache 1"
 SUFFIX, PARTIAL = ".jsonl", ".tmp"
 YOUNG_S = 2.0  # before which a file may change once more within the same time stamp
 ABANDONED_S = 3600.0  # after which a file that a killed run was writing is removed
