@@ -6,9 +6,11 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from typing import Annotated
 
 import typer
 
+from commands.errors import version_of_abi
 from commands.fence import EXIT_ERROR, Fenced, check_streams, signals
 from commands.output import Output
 from commands.session import as_command
@@ -44,6 +46,15 @@ def find_verb(name: str) -> Callable[..., None]:
     return getattr(import_module(f"commands.verbs.{own}"), own)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        print(f"abi {version_of_abi()}")
+        raise typer.Exit()
+
+
+_VERSION = typer.Option(
+    "--version", callback=_show_version, is_eager=True, help="Show the version of abi and end."
+)
 app = typer.Typer(
     name="abi",
     cls=Fenced,
@@ -52,6 +63,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+
+
+@app.callback()
+def _options(version: Annotated[bool, _VERSION] = False) -> None:  # pyright: ignore[reportUnusedFunction]
+    # Typer takes the help of the command from `app`.
+    assert not version  # `_show_version` has ended the run
+
+
 for _panel, _names in VERBS.items():
     for _name in _names:
         app.command(_name, rich_help_panel=_panel)(

@@ -19,18 +19,22 @@ from commands.options.groups import parameters_of
 from transplant.errors import TransplantError, first_line
 
 
+def version_of_abi() -> str:
+    """The version that is installed."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("abi-transplant")
+    except metadata.PackageNotFoundError:
+        return "of unknown version"
+
+
 class FaultError(TransplantError):
     """Something that abi did not expect, and should have: the cause is another's class."""
 
     def __init__(self, cause: BaseException) -> None:
-        from importlib import metadata
-
-        try:
-            version = metadata.version("abi-transplant")
-        except metadata.PackageNotFoundError:
-            version = "of unknown version"
         super().__init__(
-            f"this is a fault of abi {version}, please report it",
+            f"this is a fault of abi {version_of_abi()}, please report it",
             found=first_line(cause),
             hint="the same command with --debug shows where",
         )

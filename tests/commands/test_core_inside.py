@@ -127,14 +127,17 @@ def test_two_modules_of_both_forms_live_side_by_side_in_one_core(stored, tmp_pat
     assert "has a module 'tales' inside" in again.err
 
 
-def test_a_name_that_a_module_inside_has_is_refused_or_loads_what_was_trained(stored, tmp_path):
+def test_a_name_that_a_module_inside_has_is_refused(stored, tmp_path):
     abi = copy_of(stored, tmp_path)
+    before = files_in(abi.root)
     words = ("train", "--backbone", "2M-tales", "--domain", "tales", "--data", abi.corpus)
     ran = abi(*words, *MODULE, "--eval-tokens", "64", "--json")
-    if ran.code == 0:
-        hosted = hosted_in(abi, ran.json["name"])
-        sha = module_sha(hosted)
-        assert sha == ran.json["module_sha256"]
+    assert ran.code == 1
+    assert ran.json["what"] == "2M-tales has a module 'tales' inside"
+    assert files_in(abi.root) == before
+    other = abi(*words, *MODULE, "--eval-tokens", "64", "--json", "--name", "free")
+    assert other.code == 0, other.err  # control: another name is none that is inside
+    assert module_sha(hosted_in(abi, "free@2M-tales")) == other.json["module_sha256"]
 
 
 @pytest.mark.usefixtures("bfloat16")

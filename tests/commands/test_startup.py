@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -43,3 +44,9 @@ def test_help_of_every_verb_is_light_and_has_the_shared_options():
         shown = output_of(PROBE.format(words=[name, "--help"]))
         for option in ("--json", "--quiet", "--debug", "--seed", "--device", "--registry"):
             assert option in shown, (name, option)
+
+
+def test_version_is_the_installed_one_and_as_light_as_help():
+    shown = output_of(PROBE.format(words=["--version"]))
+    assert shown.strip() == f"abi {metadata.version('abi-transplant')}"
+    assert shown != output_of(PROBE.format(words=["--help"]))  # control

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -166,6 +167,12 @@ def spread_windows(
     windows = cut_windows(documents, tokenizer, length, min_length=min_length)
     taken = take_in_turns([w.document for w in windows], [*map(len, windows)], max_tokens)
     return [windows[index] for index in taken]
+
+
+def first_windows(windows: Sequence[Window], tokens: int) -> list[Window]:
+    """As many of the first windows as a budget of tokens takes: none begins once it is used up."""
+    starts = accumulate((len(window) for window in windows), initial=0)
+    return [window for window, start in zip(windows, starts, strict=False) if start < tokens]
 
 
 def take_in_turns(documents: Sequence[int], sizes: Sequence[int], max_tokens: int) -> list[int]:

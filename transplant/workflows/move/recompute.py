@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from transplant.dtypes import AUTO
 from transplant.errors import InputError
+from transplant.text.windows import first_windows
 from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
 from transplant.workflows.work import Work
 
@@ -161,12 +161,6 @@ def control_of(hosted: HostedModel, windows: list[Window]) -> dict[str, Any]:
     allowed = SAME_TEXT.of("ppl.candidate", ppl["candidate"])
     differs = abs(ppl["sign_flipped"] - ppl["candidate"]) > allowed
     return {"tokens": CONTROL_TOKENS, "ppl": ppl, "differs": differs}
-
-
-def first_windows(windows: list[Window], tokens: int) -> list[Window]:
-    """As many as a budget of tokens takes: none begins once it is used up."""
-    starts = accumulate((len(window) for window in windows), initial=0)
-    return [window for window, start in zip(windows, starts, strict=False) if start < tokens]
 
 
 def recorded_numbers(move: dict[str, Any]) -> dict[str, float]:

@@ -25,7 +25,7 @@ from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
 from transplant.modules.untrained import random_module
 from transplant.progress import Progress
-from transplant.text.windows import Window
+from transplant.text.windows import Window, first_windows
 from transplant.training.config import TrainConfig
 from transplant.training.loop import TrainResult, mean_loss, train_module
 from transplant.training.row_sources import row_source
@@ -92,7 +92,7 @@ class Checking:
     @property
     def repair_calibration(self) -> Sequence[Window]:
         """What chooses the output map of a repair: the first windows of the calibration split."""
-        return _first(self.text.calibration, self.repair.calibration_tokens)
+        return first_windows(self.text.calibration, self.repair.calibration_tokens)
 
 
 def check_update(
@@ -127,7 +127,7 @@ def check_update(
     )
     # So little text is soon overfitted: the control gets the step at which it was best.
     small = train_module(
-        updated, _first(checking.text.train, repaired.rows), checking.text.calibration,
+        updated, first_windows(checking.text.train, repaired.rows), checking.text.calibration,
         replace(recipe, evaluate_every=LOOK_EVERY),
     )  # fmt: skip
     systems: dict[str, Corrector | None] = {
@@ -196,13 +196,3 @@ class _Watch:
         self.seconds.append(time.monotonic() - self.began)
         if self.progress is not None:
             self.progress(step, total, note)
-
-
-def _first(windows: Sequence[Window], tokens: int) -> Sequence[Window]:
-    """The first windows that together have as many tokens."""
-    total = 0
-    for number, window in enumerate(windows):
-        total += len(window)
-        if total >= tokens:
-            return windows[: number + 1]
-    return windows

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import GateConfig
+from transplant.text.windows import first_windows
 from transplant.workflows.corpus import windows_of
 
 if TYPE_CHECKING:
@@ -48,8 +49,8 @@ def _fit(study: Study, one: Studied, general: Splits) -> tuple[Gate, dict[str, A
             backbone,
             one.checking.correction,
             GateText(
-                _first(text.train, config.tokens),
-                _first(text.calibration, config.calibration_tokens),
+                first_windows(text.train, config.tokens),
+                first_windows(text.calibration, config.calibration_tokens),
             ),
             GateText(
                 other(general.train, config.tokens),
@@ -80,14 +81,3 @@ def at_the_gate(
         }
         for name in names
     }
-
-
-def _first(windows: Sequence[Any], tokens: int) -> Sequence[Any]:
-    """The first windows, up to as many tokens; the first ones are of all documents."""
-    taken, total = [], 0
-    for window in windows:
-        if total >= tokens:
-            break
-        taken.append(window)
-        total += len(window)
-    return taken
