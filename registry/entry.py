@@ -22,6 +22,7 @@ from transplant.errors import (
 from transplant.files.plain import check_inside
 from transplant.files.whole_folder import sibling
 
+REFERENCE = "reference"  # in `made`, of a backbone whose files stay where the user has them
 _ATTEMPTS = 5
 
 
@@ -47,10 +48,38 @@ class Entry:
         return self.manifest.hosted
 
     @property
+    def home(self) -> Path:
+        """The folder of its files: its own, or the user's that a reference leads to."""
+        added = self.manifest.made.get("added", {}) if self.kind == "backbone" else {}
+        return Path(added["path"]) if added.get("by") == REFERENCE else self.path
+
+    @property
     def weights(self) -> Path:
-        """Its safetensors file."""
-        backbone = self.manifest.kind == "backbone"
-        return self.path / ("model.safetensors" if backbone else "weights.safetensors")
+        """Its safetensors file; of a backbone in shards there is none of that name."""
+        name = "model.safetensors" if self.kind == "backbone" else "weights.safetensors"
+        return self.home / name
+
+    @property
+    def weight_files(self) -> list[Path]:
+        """Its safetensors files: one, or the shards of a backbone."""
+        return weight_files(self.home) if self.kind == "backbone" else [self.weights]
+
+    def check_home(self) -> None:
+        """Refuse a reference whose folder is gone.
+
+        Raises:
+            NotFoundError: naming both, with the way to say where it is now.
+        """
+        if self.home == self.path or self.home.is_dir():
+            return
+        name = self.manifest.name
+        raise NotFoundError(
+            f"the folder of the backbone {name} is gone",
+            expected=self.home,
+            found="no such folder",
+            hint=f"`add('FOLDER', name={name!r}, replace=True)` with where it is now, or "
+            f"`rm({name!r})`",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +96,12 @@ class Broken:
     """Whether it came with the package."""
     error: TransplantError
     """What reading it gave."""
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The safetensors files of a backbone's folder, as `from_pretrained` takes them."""
+    single = folder / "model.safetensors"
+    return [single] if single.is_file() else sorted(folder.glob("model-*-of-*.safetensors"))
 
 
 def place_of(manifest: Manifest) -> Path:

@@ -46,6 +46,7 @@ MADE: dict[str, Any] = {
     "injection": Fields,
     "fusion": Fields,
     "align": Fields,
+    "added": dict[str, str | None],
 }
 """By name, the type of a fact about how an artifact was made."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import platformdirs
 
 from registry import catalog
-from registry.entry import Broken, Entry, unchanged
+from registry.entry import Broken, Entry, unchanged, weight_files
 from registry.manifest import KINDS, BackboneRecord
 from registry.names import backbone_key, is_folder, is_hub_id, parse_hosted
 from registry.reads import MANIFEST, ManifestReads
@@ -195,6 +195,7 @@ class Reader:
         """The folder of a backbone that the registry holds, for `from_pretrained`.
 
         Raises:
+            NotFoundError: it was added by reference, and the user's folder is gone.
             CorruptError: its configuration or tokenizer is not as it was written, a file of it is a
                 link, a pipe or a device, or the folder is a link.
         """
@@ -205,7 +206,11 @@ class Reader:
         check_inside(base.root, folder)
         check_plain(folder, follow=base.shipped)
         self._check_files(folder, base.shipped)
-        return folder
+        if weight_files(folder):
+            return folder
+        entry = self.find("backbone", name)
+        entry.check_home()
+        return entry.home
 
     def split_name(self, name: str) -> HostedName:
         """The parts of a hosted name, for `transplant.load`; see `parse_hosted`."""
@@ -266,7 +271,8 @@ class Reader:
         """
         with unchanged(entry, self.reads):  # what is loaded is what was verified
             self._verify(entry)
-            return safetensors.load(entry.weights)
+            files = entry.weight_files
+            return {key: t for file in files for key, t in safetensors.load(file).items()}
 
     def _backbone_folder(self, name: str) -> tuple[Path, catalog.Base] | None:
         folders = [(base.root / backbone_key(name), base) for base in self._bases()]
@@ -280,7 +286,15 @@ class Reader:
     def _verify(self, entry: Entry) -> None:
         made_again = f"`rm({entry.hosted!r})`, and make it again"
         again = "reinstall the package" if entry.shipped else made_again
-        safetensors.verify(entry.weights, entry.manifest.tensors, hint=again, follow=entry.shipped)
+        entry.check_home()
+        follow, promised = entry.shipped or entry.home != entry.path, entry.manifest.tensors
+        files = entry.weight_files or [entry.weights]
+        for file in files[1:]:  # of several, each answers for its own; the first for the rest
+            held = safetensors.hash_tensors(file, follow=follow)
+            own = {name: promised[name] for name in held.keys() & promised.keys()}
+            safetensors.verify(file, own, hint=again, follow=follow)
+            promised = {name: record for name, record in promised.items() if name not in held}
+        safetensors.verify(files[0], promised, hint=again, follow=follow)
         self._check_files(entry.path, entry.shipped)
 
     def _check_files(self, folder: Path, shipped: bool) -> None:

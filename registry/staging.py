@@ -118,6 +118,14 @@ def has_leftovers(parent: Path) -> bool:
     return any(found for role in ("tmp", "old") for found in parent.glob(f".*.{role}"))
 
 
+def move(file: Path, to: Path) -> None:
+    """Move a file within a disk; who may read it is decided anew, as of a copy."""
+    to.touch()
+    mode = to.stat().st_mode
+    os.replace(file, to)
+    to.chmod(stat.S_IMODE(mode))
+
+
 def prune(folder: Path, root: Path) -> None:
     """Remove `folder` and the folders above it, up to `root`, as far as they are empty."""
     while folder != root and folder.is_relative_to(root):

@@ -34,12 +34,12 @@ if TYPE_CHECKING:
     from transplant.library import BackboneIdentity
 
 from registry.reading import REFERENCE
-from registry.writing import Writer
+from registry.references import References
 
 __all__ = ["REFERENCE", "Registry"]
 
 
-class Registry(Writer):
+class Registry(References):
     """The artifacts under one root, and under it those that ship with the package."""
 
     def store_hosted(
@@ -107,7 +107,7 @@ class Registry(Writer):
     def store_backbone(
         self, folder: Path, *, backbone: BackboneIdentity, taps: Sequence[int],
         made: Mapping[str, Any], results: Mapping[str, Any] | None = None,
-        parents: Mapping[str, str] | None = None, license: str | None = None,
+        parents: Mapping[str, str] | None = None, license: str | None = None, move: bool = False,
     ) -> Entry:  # fmt: skip
         """Describe and write a backbone of a `save_pretrained` folder.
 
@@ -119,6 +119,7 @@ class Registry(Writer):
             results: what was measured.
             parents: the sha256 of what it was made from, by role.
             license: what it may be passed on under.
+            move: whether the files may be moved out of `folder`, which is on the same disk.
 
         Raises:
             ExistsError, StorageError, InputError: as `write_backbone`.
@@ -127,7 +128,7 @@ class Registry(Writer):
             backbone=backbone, taps=taps, made=made, results=results, parents=parents,
             license=license,
         )  # fmt: skip
-        return self.write_backbone(_manifest_of(described), folder)
+        return self.write_backbone(_manifest_of(described), folder, move=move)
 
     def fill_backbone(
         self, name: str, fill: Callable[[Path], BackboneDescription], *, needed: int = 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry import catalog, claims, staging
-from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry
+from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry, weight_files
 from registry.manifest import Manifest
 from registry.names import check_name
 from registry.seal import hash_files, sealed
@@ -103,9 +103,10 @@ class Writer(Reader):
             self._forget_claim(module[0], interface[0])
             return self._read_own(place)
 
-    def write_backbone(self, manifest: Manifest, source: Path) -> Entry:
+    def write_backbone(self, manifest: Manifest, source: Path, *, move: bool = False) -> Entry:
         """Store a copy of a `save_pretrained` folder; the manifest comes last and makes it real.
 
+        Its files are moved where `move` is set: a folder that was made for this, on the same disk.
         A stored backbone is frozen, with modules beside it: it is never replaced.
 
         Raises:
@@ -113,7 +114,7 @@ class Writer(Reader):
             InputError: `source` holds no model.safetensors, or the manifest is no backbone's.
             StorageError: the disk or the lock refused.
         """
-        if manifest.kind != "backbone" or not (source / "model.safetensors").is_file():
+        if manifest.kind != "backbone" or not weight_files(source):
             raise InputError(
                 f"{source}", expected="a backbone with a model.safetensors", found=manifest.kind
             )
@@ -122,7 +123,10 @@ class Writer(Reader):
 
         def copy(folder: Path) -> Manifest:
             for file in files:
-                shutil.copyfile(file, folder / file.name)
+                if move:
+                    staging.move(file, folder / file.name)
+                else:
+                    shutil.copyfile(file, folder / file.name)
             return manifest
 
         return self._put_backbone(manifest.name, copy, sum(f.stat().st_size for f in files))
@@ -144,8 +148,7 @@ class Writer(Reader):
             self._check_free("backbone", name, place, replace=False)
             with staging.merged(final, last=MANIFEST) as folder:
                 manifest = fill(folder)
-                weights = folder / "model.safetensors"
-                _write_manifest(manifest, weights, folder / MANIFEST, read=read)
+                _write_manifest(manifest, weight_files(folder), folder / MANIFEST, read=read)
             return self._read_own(place)
 
     def remove(self, entry: Entry | Broken) -> int:
@@ -273,23 +276,27 @@ def _fill(folder: Path, manifest: Manifest, weights: Mapping[str, Tensor]) -> st
     """Write both files of an artifact; returns the identity of its tensors."""
     file = folder / "weights.safetensors"
     safetensors.save(file, weights)
-    return _write_manifest(manifest, file, folder / MANIFEST)
+    return _write_manifest(manifest, [file], folder / MANIFEST)
 
 
-def _write_manifest(manifest: Manifest, weights: Path, file: Path, *, read: bool = False) -> str:
+def _write_manifest(
+    manifest: Manifest, weights: list[Path], file: Path, *, read: bool = False
+) -> str:
     """Write the manifest of the files that lie in its folder; returns the identity of its tensors.
 
     Args:
         manifest: a backbone's fingerprint of weights may be left empty in it.
-        weights: the safetensors file.
+        weights: the safetensors files.
         file: the manifest's.
-        read: whether its tensors were read from that file.
+        read: whether its tensors were read from them.
     """
-    tensors = manifest.tensors if read else safetensors.hash_tensors(weights)
+    tensors = manifest.tensors
+    if not read:
+        tensors = {k: v for one in weights for k, v in safetensors.hash_tensors(one).items()}
     complete = dataclasses.replace(manifest, tensors=tensors)
     if manifest.kind == "backbone" and not manifest.backbone.weights_sha256:
         record = dataclasses.replace(manifest.backbone, weights_sha256=complete.sha256)
         complete = dataclasses.replace(complete, backbone=record)
-    others = hash_files(file.parent, {file.name, weights.name})
+    others = hash_files(file.parent, {file.name, *(one.name for one in weights)})
     file.write_bytes(sealed(complete.to_json(), others).encode())
     return complete.sha256

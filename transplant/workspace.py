@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.work import Work
@@ -90,6 +91,29 @@ class Workspace(Work):
         return run_paste(
             self, PasteJob(source, to, None if modules is None else tuple(modules), **options)
         )
+
+    def add(
+        self, source: str | Path, name: str, *, copy: bool = False, replace: bool = False
+    ) -> dict[str, Any]:
+        """Adds a backbone to the library under a short name, its fingerprints computed once.
+
+        Args:
+            source: a `save_pretrained` folder, a hub id or a `.gguf` file, which is unpacked once,
+                to the workspace's `dtype` (`auto`: bfloat16).
+            name: in the library.
+            copy: whether the files are copied; else they stay, and the library knows where.
+            replace: whether a reference to the same weights may go: their folder has moved.
+
+        Returns:
+            The report: fingerprints, sizes, what was made for the same weights before, seconds.
+
+        Raises:
+            ExistsError: the name is taken.
+            BackboneError: what cannot be loaded, or does not fit into memory.
+        """
+        from transplant.workflows.add import AddJob, run_add
+
+        return run_add(self, AddJob(source=source, name=name, copy=copy, replace=replace))
 
     def nib(self, anchor: str, candidate: str, **options: Any) -> dict[str, Any]:
         """The Non-Inferiority Benchmark of two hosted models; see `workflows.nib.nib_report`."""

@@ -23,6 +23,7 @@ from transplant.backbones.arithmetic import (
 from transplant.backbones.configuration import hash_config
 from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
 from transplant.backbones.folder import check_folder, check_sizes
+from transplant.backbones.memory import check_folder_fits
 from transplant.backbones.packed import check_head, check_known, quantisation, reading_packed
 from transplant.backbones.spread import Spread
 from transplant.backbones.view import Backbone
@@ -79,7 +80,8 @@ def load_backbone(
 
     Raises:
         BackboneError: nothing there, files that cannot be read, weights that are missing or do not
-            fit the configuration, no fast tokenizer, or no view of this family.
+            fit the configuration, or are larger than memory; no fast tokenizer, or no view of this
+            family.
         NumericalError: a weight that is NaN or infinite.
         InputError: a dtype, a device or a device map that is not to be had.
     """
@@ -90,6 +92,8 @@ def load_backbone(
     memory = Memory(remembered, folder.resolve() if folder.is_dir() else None)
     state = memory.state()
     known = memory.recall(state)
+    if folder.is_dir() and spread is None:
+        check_folder_fits(folder, str(name), wanted)
     files = _Files(source, revision, trust_remote_code, place, spread)
     model, tokenizer, unexpected = _load(files, checked=known is not None)
     if known is None:

@@ -127,7 +127,7 @@ class Library(Protocol):
     def store_backbone(
         self, folder: Path, *, backbone: BackboneIdentity, taps: Sequence[int],
         made: Mapping[str, Any], results: Mapping[str, Any] | None = None,
-        parents: Mapping[str, str] | None = None, license: str | None = None,
+        parents: Mapping[str, str] | None = None, license: str | None = None, move: bool = False,
     ) -> Entry:  # fmt: skip
         """Writes a copy of a `save_pretrained` folder; an empty fingerprint is taken from it."""
         ...
@@ -136,6 +136,13 @@ class Library(Protocol):
         self, name: str, fill: Callable[[Path], BackboneDescription], *, needed: int = 0
     ) -> Entry:
         """Has `fill` write a backbone into a folder of this library, whole or not at all."""
+        ...
+
+    def store_reference(
+        self, folder: Path, *, backbone: BackboneIdentity, taps: Sequence[int],
+        made: Mapping[str, Any], results: Mapping[str, Any] | None = None, replace: bool = False,
+    ) -> Entry:  # fmt: skip
+        """Writes what is known of a folder that stays where it is, under a name."""
         ...
 
     def remove(self, entry: Any) -> int:

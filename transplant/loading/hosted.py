@@ -72,7 +72,7 @@ def load(
     )
     promised = library.backbone_record(name.backbone)
     if promised is not None:
-        check_promised(promised, backbone)
+        check_promised(promised, backbone, library.find("backbone", name.backbone).manifest.made)
     library.meet(backbone)
     return host(backbone, name.module, library, name.d_abi)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.identity import difference
 from transplant.errors import CorruptError
@@ -14,8 +15,15 @@ if TYPE_CHECKING:
 UNRECORDED = "was stored before configurations had fingerprints: its configuration is not compared"
 
 
-def check_promised(promised: Fingerprints, backbone: Backbone) -> None:
+def check_promised(
+    promised: Fingerprints, backbone: Backbone, made: Mapping[str, Any] | None = None
+) -> None:
     """Refuses a folder that is no longer what its manifest says.
+
+    Args:
+        promised: what it says.
+        backbone: as it was loaded.
+        made: how it came into the library; of one that was added by reference the hint adds again.
 
     Raises:
         CorruptError: other weights, another tokenizer or another configuration.
@@ -26,7 +34,7 @@ def check_promised(promised: Fingerprints, backbone: Backbone) -> None:
             f"the {what} of {backbone.name} {_is(what)} of its manifest",
             expected=f"sha256 {expected[:12]}",
             found=found[:12],
-            hint="restore the file, or reinstall the package that the backbone ships with",
+            hint=_again(backbone.name, (made or {}).get("added", {})),
         )
     _note(promised, backbone, backbone.name)
 
@@ -52,6 +60,15 @@ def check_same(stored: StoredArtifact, backbone: Backbone, made: str, hint: str)
             hint=hint,
         )
     _note(stored.backbone, backbone, f"a part of what works on {backbone.name}")
+
+
+def _again(name: str, added: Mapping[str, str | None]) -> str:
+    if added.get("by") == "reference":
+        folder = added.get("path")
+        return (
+            f"restore the files of {folder}, or `rm({name!r})` and `add({folder!r}, name={name!r})`"
+        )
+    return "restore the file, or reinstall the package that the backbone ships with"
 
 
 def _is(what: str) -> str:

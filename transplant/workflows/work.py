@@ -104,7 +104,7 @@ class Work:
         with self.reporter.progress(title) as progress, following_downloads(progress):
             hosted = load(
                 name, library=self.library, device=self.device, dtype=self.dtype,
-                revision=self._revision_of(name.backbone), device_map=self.device_map,
+                revision=self.revision_of(name.backbone), device_map=self.device_map,
                 max_memory=self.max_memory, offload_folder=self.offload_folder,
             )  # fmt: skip
         self._note_once(*hosted.backbone.notes)
@@ -122,7 +122,8 @@ class Work:
         found = [*self.templates.values()]
         return next((one for one in found if one.render is not None), found[0] if found else None)
 
-    def _revision_of(self, backbone: str) -> str | None:
+    def revision_of(self, backbone: str) -> str | None:
+        """The hub revision that was asked for of a backbone."""
         if self.revision is None or isinstance(self.revision, str):
             return self.revision
         return self.revision.get(backbone, self.revision.get(""))

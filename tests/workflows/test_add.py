@@ -1,0 +1,339 @@
+"""A backbone that is added has a short name; modules belong to its weights wherever they lie."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, GgufConfig
+
+import transplant
+from registry.store import Registry
+from tests.registry.stored import files_under
+from tests.tiny import tiny_model
+from tests.tiny_gguf import write_gguf
+from transplant.backbones import dequantise, memory
+from transplant.errors import (
+    BackboneError,
+    CorruptError,
+    ExistsError,
+    InputError,
+    NotFoundError,
+    StorageError,
+)
+from transplant.files import remembered, room
+
+IDS = torch.arange(24)[None]
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    monkeypatch.setattr(remembered, "YOUNG_S", 0.0)
+    library = Registry(tmp_path / "registry", tmp_path / "nothing-ships")
+    return transplant.Workspace(library=library, dtype="float32")
+
+
+@pytest.fixture
+def folder(tmp_path, tiny_tokenizer):
+    tiny_model("llama", tiny_tokenizer).save_pretrained(tmp_path / "mine")
+    tiny_tokenizer.save_pretrained(tmp_path / "mine")
+    return tmp_path / "mine"
+
+
+@pytest.fixture
+def packed(tmp_path, tiny_tokenizer):
+    write_gguf(tmp_path / "tiny.gguf", tiny_tokenizer)
+    return tmp_path / "tiny.gguf"
+
+
+def train(work, backbone, corpus, name="tales", **options):
+    config = transplant.TrainConfig(steps=3, window=64, batch=2, train_tokens=2_000, d_abi=16)
+    return work.train(backbone, name, data=corpus, config=config, eval_tokens=500, **options)
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory, tiny_texts):
+    from tests.tiny_registry import put_corpus
+
+    return put_corpus(tmp_path_factory.mktemp("corpus") / "tales", tiny_texts)
+
+
+@torch.no_grad()
+def logits(model):
+    return model(input_ids=IDS).logits
+
+
+def load(work, name):
+    return transplant.load(name, library=work.library, dtype="float32")
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_folder_is_loaded_under_its_short_name(work, folder, copy):
+    before = files_under(folder)
+    report = work.add(folder, "short", copy=copy)
+    direct = transplant.load_backbone(folder)
+    assert report["weights_sha256"] == direct.weights_sha256
+    assert report["added"]["by"] == ("copy" if copy else "reference")
+    assert torch.equal(logits(load(work, "short")), logits(direct.model))
+    entry = work.library.find("backbone", "short")
+    work.library.verify(entry)
+    held = [path.name for path in entry.path.iterdir()]
+    assert ("model.safetensors" in held) == copy
+    assert work.library.read(entry).keys() == load_file(folder / "model.safetensors").keys()
+    work.library.remove(entry)
+    assert files_under(folder) == before
+    with pytest.raises(NotFoundError):
+        work.library.find("backbone", "short")
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_a_folder_in_shards_is_added_and_verified(work, folder, copy):
+    whole = AutoModelForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    whole.save_pretrained(folder, max_shard_size="30KB")
+    assert len([*folder.glob("model-*.safetensors")]) > 1
+    work.add(folder, "short", copy=copy)
+    assert torch.equal(logits(load(work, "short")), logits(whole))
+    entry = work.library.find("backbone", "short")
+    work.library.verify(entry)
+    file = entry.weight_files[-1]
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    with pytest.raises(CorruptError, match=file.name):
+        work.library.verify(entry)
+
+
+def test_the_fingerprint_of_a_reference_is_computed_once(work, folder, monkeypatch):
+    from transplant.backbones import load as loading
+
+    plain, calls = loading.hash_parameters, []
+    monkeypatch.setattr(loading, "hash_parameters", lambda model: calls.append(1) or plain(model))
+    work.add(folder, "short")
+    load(work, "short")
+    assert len(calls) == 1
+
+
+def test_a_reference_whose_folder_is_gone_says_what_to_type_and_is_pointed_elsewhere(work, folder):
+    work.add(folder, "short")
+    moved = folder.rename(folder.with_name("moved"))
+    with pytest.raises(NotFoundError, match=r"short is gone.*mine.*add\('FOLDER', name='short'"):
+        load(work, "short")
+    assert [entry.hosted for entry in work.library.entries("backbone")] == ["short"]
+    work.add(moved, "short", replace=True)
+    load(work, "short")
+
+
+def test_a_reference_whose_folder_has_changed_is_refused_by_name(work, folder):
+    work.add(folder, "short")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.norm.weight"][0] += 1
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(CorruptError, match=r"weights of short.*rm\('short'\).*add\("):
+        load(work, "short")
+    with pytest.raises(ExistsError, match="another weights|other weights"):
+        work.add(folder, "short", replace=True)
+    work.library.remove(work.library.find("backbone", "short"))
+    work.add(folder, "short")
+    load(work, "short")
+
+
+def test_a_module_is_found_after_its_folder_moved_and_under_a_name(work, folder, corpus, tmp_path):
+    train(work, str(folder), corpus)
+    trained = logits(load(work, f"tales@{folder}"))
+    moved = folder.rename(tmp_path / "moved")
+    assert torch.equal(logits(load(work, f"tales@{moved}")), trained)
+    assert work.add(moved, "short")["known"] == [f"tales@{folder}/d16"]
+    assert torch.equal(logits(load(work, "tales@short")), trained)
+    copied = shutil.copytree(moved, tmp_path / "copied")  # not known by its files: it is loaded
+    found = work.find(f"tales@{copied}")
+    with pytest.raises(ExistsError):
+        train(work, "short", corpus)
+    with pytest.raises(NotFoundError):
+        load(work, "none@short")
+    work.library.remove(found)
+    with pytest.raises(NotFoundError):
+        work.find("tales@short")
+
+
+def test_a_module_trained_under_a_name_is_found_under_the_next(work, folder, corpus, tmp_path):
+    work.add(folder, "first")
+    train(work, "first", corpus)
+    trained = logits(load(work, "tales@first"))
+    moved = folder.rename(tmp_path / "moved")
+    work.library.remove(work.library.find("backbone", "first"))
+    work.add(moved, "second")
+    for name in ("second", str(moved)):
+        assert torch.equal(logits(load(work, f"tales@{name}")), trained)
+    other = tiny_model("llama", load(work, "second").tokenizer, seed=1)
+    other.save_pretrained(folder)
+    load(work, "second").tokenizer.save_pretrained(folder)
+    with pytest.raises(NotFoundError):  # the control: other weights
+        load(work, f"tales@{folder}")
+
+
+def test_a_gguf_file_is_unpacked_to_what_transformers_makes_of_it(work, packed):
+    report = work.add(packed, "short")
+    direct = AutoModelForCausalLM.from_pretrained(
+        packed.parent, gguf_file=packed.name, dtype=torch.float32,
+        quantization_config=GgufConfig(dequantize=True),
+    )  # fmt: skip
+    assert torch.equal(logits(load(work, "short")), logits(direct))
+    added = work.library.find("backbone", "short").manifest.made["added"]
+    assert added["sha256"] == hashlib.sha256(packed.read_bytes()).hexdigest()
+    assert report["added"] == added
+    packed.unlink()  # nothing of it is needed any more
+    work.library.verify(work.library.find("backbone", "short"))
+    config = (work.library.root / "short" / "config.json").read_text()
+    assert "quantization_config" not in config
+    assert not [*(work.library.root / ".runs").iterdir()]
+
+
+@pytest.mark.parametrize("dtype", [None, "float32", "float16"])
+def test_a_gguf_file_is_stored_in_the_dtype_that_is_asked_for(work, packed, dtype):
+    asked = {} if dtype is None else {"dtype": dtype}
+    transplant.Workspace(library=work.library, **asked).add(packed, "short")
+    held = load_file(work.library.root / "short" / "model.safetensors")
+    assert {tensor.dtype for tensor in held.values()} == {getattr(torch, dtype or "bfloat16")}
+
+
+def cut(file, end):
+    file.write_bytes(file.read_bytes()[:end])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda file: cut(file, -100), "cut off.*expected .* bytes"),
+        (lambda file: cut(file, 600), "cut off in its header"),
+        (lambda file: cut(file, 5), "cut off in its header"),
+        (lambda file: cut(file, 0), "no GGUF file"),
+        (lambda file: file.write_bytes(b"PK\3\4" + file.read_bytes()), "no GGUF file"),
+        (lambda file: file.write_bytes(b"GGUF" + b"\xff" * 200), "version of GGUF"),
+        (lambda file: file.unlink(), "no such file"),
+    ],
+)
+def test_a_gguf_file_that_is_not_whole_is_refused_before_the_work(
+    work, packed, monkeypatch, spoil, said
+):
+    monkeypatch.setattr(dequantise, "dequantise", lambda *_: pytest.fail("work"))
+    spoil(packed)
+    with pytest.raises(BackboneError, match=said):
+        work.add(packed, "short")
+    assert work.library.entries() == []
+
+
+def test_a_gguf_file_of_an_unknown_architecture_or_in_parts_is_refused(
+    work, tmp_path, tiny_tokenizer
+):
+    for name, architecture, fields, said in (
+        ("odd", "frobnicator", {}, "frobnicator"), ("part", "llama", {"split_count": 3}, "3 parts"),
+    ):  # fmt: skip
+        file = tmp_path / f"{name}.gguf"
+        write_gguf(file, tiny_tokenizer, architecture, **fields)
+        with pytest.raises(BackboneError, match=said):
+            work.add(file, "short")
+
+
+def test_without_the_package_a_gguf_file_says_what_to_install(work, packed, monkeypatch):
+    monkeypatch.setitem(sys.modules, "gguf", None)
+    with pytest.raises(InputError, match=r"pip install 'abi-transplant\[gguf\]'"):
+        work.add(packed, "short")
+
+
+@pytest.mark.parametrize("kind", ["folder", "packed"])
+def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(
+    work, kind, request, monkeypatch
+):
+    source = request.getfixturevalue(kind)
+    numbers = 30_000  # the models have a little more
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * numbers)
+    monkeypatch.setattr(dequantise, "dequantise", lambda *_: pytest.fail("work"))
+    with pytest.raises(BackboneError, match=r"(float32|F32).*does not fit into memory"):
+        work.add(source, "short")
+    monkeypatch.undo()
+    monkeypatch.setattr(memory, "available_memory", lambda: 16 * numbers)
+    work.add(source, "short")
+
+
+def test_the_dtype_counts_for_memory(folder, monkeypatch):
+    held = sum(t.numel() for t in load_file(folder / "model.safetensors").values())
+    half = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float16)
+    half.save_pretrained(folder)
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * held)
+    transplant.load_backbone(folder, dtype="float16")
+    with pytest.raises(BackboneError, match="float32.*does not fit"):
+        transplant.load_backbone(folder, dtype="float32")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", ".hidden", "two words", "x" * 200, "../up", "a@b"])
+def test_a_malformed_name_is_refused(work, folder, packed, name):
+    for source in (folder, packed):
+        with pytest.raises(InputError):
+            work.add(source, name)
+
+
+def test_a_taken_name_is_refused_before_the_work(work, folder, packed, monkeypatch):
+    work.add(folder, "short")
+    monkeypatch.setattr(
+        "transplant.backbones.load.load_backbone", lambda *_, **__: pytest.fail("work")
+    )
+    for source, options in ((folder, {}), (packed, {}), (folder, {"copy": True})):
+        with pytest.raises(ExistsError, match=r"short is already in the registry.*rm\('short'\)"):
+            work.add(source, "short", **options)
+    with pytest.raises(InputError, match="`replace`"):
+        work.add(packed, "short", replace=True)
+
+
+def test_a_source_that_is_in_the_registry_is_refused(work, folder):
+    work.add(folder, "short", copy=True)
+    for source in ("short", work.library.root / "short"):
+        with pytest.raises(InputError, match="registry"):
+            work.add(source, "again")
+    with pytest.raises(ExistsError, match="files of its own"):
+        work.add(folder, "short", replace=True)
+
+
+@pytest.mark.parametrize("source", ["./nowhere", "/no/such", "a/b/c"])
+def test_a_source_that_is_not_there_is_refused(work, source):
+    with pytest.raises(BackboneError, match="no such folder or file"):
+        work.add(source, "short")
+
+
+def test_a_folder_without_a_model_is_refused_and_leaves_nothing(work, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BackboneError, match=r"no config\.json"):
+        work.add(tmp_path / "empty", "short")
+    assert work.library.entries() == []
+
+
+def test_a_full_disk_is_refused_before_a_gguf_file_is_unpacked(work, packed, monkeypatch):
+    monkeypatch.setattr(dequantise, "dequantise", lambda *_: pytest.fail("work"))
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(9, 9, 9))
+    with pytest.raises(StorageError, match="too full"):
+        work.add(packed, "short")
+
+
+def test_a_hub_id_is_added_by_its_snapshot(work, folder, monkeypatch):
+    asked = []
+
+    def snapshot(hub_id, **options):
+        asked.append((hub_id, options["revision"]))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    work = transplant.Workspace(library=work.library, revision={"org/model": "v2"})
+    added = work.add("org/model", "short")["added"]
+    assert asked == [("org/model", "v2")]
+    assert (added["hub"], added["revision"], added["path"]) == ("org/model", "mine", str(folder))
+    load(work, "short")
+
+
+def test_a_hub_that_cannot_be_reached_is_one_error(work):
+    with pytest.raises(BackboneError, match="org/model"):
+        work.add("org/model", "short")
+    assert work.library.entries() == []

@@ -1,0 +1,123 @@
+"""Memory that a model needs, computed from the headers of its files, against what there is."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from transplant.backbones.folder import check_folder
+from transplant.dtypes import AUTO
+from transplant.errors import BackboneError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes of a number
+_STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2}
+_FLOATS = {"F64", "F32", "F16", "BF16"}
+MEMINFO = Path("/proc/meminfo")
+LIMITS = (  # of a container: the most, and what is taken, files that can be dropped among it
+    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
+    (
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
+        "/sys/fs/cgroup/memory/memory.stat",
+    ),
+)
+
+
+def available_memory() -> int | None:
+    """Bytes that this process can take: of the machine or of its container; None where unknown."""
+    found = [_of_machine(), *(_of_container(*files) for files in LIMITS)]
+    known = [bytes_ for bytes_ in found if bytes_ is not None]
+    return min(known) if known else None
+
+
+def bytes_in_memory(held: Mapping[str, tuple[str, tuple[int, ...]]], dtype: str) -> int:
+    """The bytes of weights once they are loaded.
+
+    Args:
+        held: dtype and shape of each tensor, as headers have them.
+        dtype: what the numbers are cast to; `auto` for as they are stored.
+    """
+    total = 0
+    for stored, shape in held.values():
+        width = _STORED.get(stored, 1)
+        if stored in _FLOATS and dtype in WIDTHS:
+            width = WIDTHS[dtype]
+        total += math.prod(shape) * width
+    return total
+
+
+def check_folder_fits(folder: Path, name: str, dtype: str) -> None:
+    """Refuses a folder whose weights, as they are stored or as they are cast, exceed memory.
+
+    Args:
+        folder: of safetensors; what is wrong with it is left to whoever loads it.
+        name: what the model is called.
+        dtype: of the arithmetic; `auto` counts what is stored.
+
+    Raises:
+        BackboneError: naming the sizes.
+    """
+    try:
+        held = check_folder(folder)
+    except BackboneError:
+        return
+    needed = max(bytes_in_memory(held, dtype), bytes_in_memory(held, AUTO))
+    stored = Counter(kind for kind, _ in held.values()).most_common(1)[0][0]
+    cast = "as it is stored" if dtype == AUTO else f"in {dtype}"
+    check_memory(
+        needed, f"{name} {cast} ({stored} in {folder})",
+        "`options(dtype='bfloat16')`, a smaller model, or a machine with more memory",
+    )  # fmt: skip
+
+
+def check_memory(needed: int, what: str, hint: str) -> None:
+    """Refuses a model whose weights are larger than the memory that is left.
+
+    Args:
+        needed: bytes.
+        what: whose they are, and in which dtype.
+        hint: what to try.
+
+    Raises:
+        BackboneError: naming both sizes.
+    """
+    available = available_memory()
+    if available is not None and needed > available:
+        raise BackboneError(
+            f"{what} does not fit into memory",
+            expected=f"at most {_gib(available)}, which is free",
+            found=f"weights of {_gib(needed)}", hint=hint,
+        )  # fmt: skip
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:,.1f} GiB" if size >= 2**28 else f"{size / 2**20:,.1f} MiB"
+
+
+def _of_machine() -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        for line in MEMINFO.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    with suppress(AttributeError, OSError, ValueError):  # all there is, where that is all we know
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return None
+
+
+def _of_container(most: str, taken: str, parts: str) -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        limit, used = int(Path(most).read_text()), int(Path(taken).read_text())
+        dropped = [
+            int(line.split()[1])
+            for line in Path(parts).read_text().splitlines()
+            if line.split()[0] in ("inactive_file", "total_inactive_file")
+        ]
+        return max(0, limit - used + max(dropped, default=0))
+    return None
