@@ -279,9 +279,8 @@ def test_a_malformed_name_is_refused(work, folder, packed, name):
 
 def test_a_taken_name_is_refused_before_the_work(work, folder, packed, monkeypatch):
     work.add(folder, "short")
-    monkeypatch.setattr(
-        "transplant.backbones.load.load_backbone", lambda *_, **__: pytest.fail("work")
-    )
+    loads = "transplant.backbones.load.load_backbone"
+    monkeypatch.setattr(loads, lambda *_, **__: pytest.fail("work"))
     for source, options in ((folder, {}), (packed, {}), (folder, {"copy": True})):
         with pytest.raises(ExistsError, match=r"short is already in the registry.*rm\('short'\)"):
             work.add(source, "short", **options)

@@ -60,7 +60,7 @@ def check_gguf(file: Path, dtype: str) -> GgufHeader:
     if isinstance(parts, int) and parts > 1:
         raise BackboneError(
             f"{file} is one of {parts} parts", expected="a whole model",
-            hint="join them with llama-gguf-split --merge",
+            hint="join them with llama-gguf-split, which merges",
         )  # fmt: skip
     _check_architecture(header)
     check_memory(

@@ -68,12 +68,13 @@ def check_folder_fits(folder: Path, name: str, dtype: str) -> None:
         held = check_folder(folder)
     except BackboneError:
         return
-    needed = max(bytes_in_memory(held, dtype), bytes_in_memory(held, AUTO))
-    stored = Counter(kind for kind, _ in held.values()).most_common(1)[0][0]
-    cast = "as it is stored" if dtype == AUTO else f"in {dtype}"
+    stored, loaded = bytes_in_memory(held, AUTO), bytes_in_memory(held, dtype)
+    kind = Counter(kind for kind, _ in held.values()).most_common(1)[0][0]
+    cast = "as it is stored" if stored >= loaded else f"in {dtype}"
+    hint = "a smaller model, or a machine with more memory"
     check_memory(
-        needed, f"{name} {cast} ({stored} in {folder})",
-        "`options(dtype='bfloat16')`, a smaller model, or a machine with more memory",
+        max(stored, loaded), f"{name} {cast} ({kind} in {folder})",
+        hint if stored >= loaded else f"`options(dtype='auto')`, {hint}",
     )  # fmt: skip
 
 

@@ -1,0 +1,52 @@
+"""add, and what list, show and rm say of what was added."""
+
+from __future__ import annotations
+
+from tests.tiny import tiny_model
+from tests.tiny_gguf import write_gguf
+
+
+def test_add_takes_a_folder_and_a_gguf_file_and_list_show_and_rm_know_them(
+    abi, tmp_path, tiny_tokenizer
+):
+    folder, file = tmp_path / "mine", tmp_path / "tiny.gguf"
+    tiny_model("llama", tiny_tokenizer).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    write_gguf(file, tiny_tokenizer)
+    added = abi("add", str(folder), "--name", "mine", "--json").json
+    assert (added["name"], added["folder"]) == ("mine", str(folder))
+    packed = abi("add", str(file), "--name", "packed", "--dtype", "float32", "--json").json
+    assert packed["added"]["dtype"] == "float32"
+    assert "mine" in abi("list").out
+    assert abi.train("mine").code == 0
+    assert abi.train("packed", "--name", "told").code == 0
+    folder = folder.rename(tmp_path / "moved")
+    rows = abi("list", "--backbone", str(folder), "--kind", "module", "--json").json
+    found = [(row["name"], row["backbone"], row["also_on"]) for row in rows]
+    assert found == [("tales", "mine", [])]
+    gone = abi("nib", "--anchor", "mine", "--candidate", "tales@mine")
+    assert gone.code == 1
+    assert "abi add FOLDER --name mine --replace" in gone.err
+    assert abi("show", f"tales@{folder}", "--json").json["backbone"]["id"] == "mine"
+    assert abi("add", str(folder), "--name", "other").code == 0
+    assert "mine = other" in abi("list", "--kind", "module").out
+    assert abi("rm", "mine", "--yes").code == 0
+    assert (folder / "model.safetensors").is_file()
+    assert abi("show", "tales@other", "--verify").code == 0
+    assert abi("rm", "tales@other", "--yes").code == 0
+    left = {row["name"] for row in abi("list", "--json").json if not row["shipped"]}
+    assert left == {"tiny-gpt2", "tiny-llama", "tiny-t5", "packed", "told", "other"}
+
+
+def test_add_refuses_in_one_line(abi, tmp_path):
+    (tmp_path / "no.gguf").write_bytes(b"nothing")
+    for words, said in (
+        ((str(tmp_path / "no.gguf"), "--name", "short"), "no GGUF file"),
+        ((str(tmp_path), "--name", "tiny-gpt2"), "abi rm tiny-gpt2"),
+        ((str(tmp_path), "--name", "a/b"), "expected letters"),
+        (("tiny-gpt2", "--name", "again"), "already"),
+        ((str(tmp_path / "nowhere"), "--name", "short"), "no such folder or file"),
+    ):
+        ran = abi("add", *words)
+        assert (ran.code, len(ran.err.splitlines())) == (1, 1), ran.err
+        assert said in ran.err
