@@ -166,8 +166,8 @@ class Reader:
 
     def called(self, backbone: Fingerprints) -> list[str]:
         """The names under which a backbone of these fingerprints is in the registry."""
-        entries = self.entries("backbone")
-        return [e.hosted for e in entries if difference(e.manifest.backbone, backbone) is None]
+        here = [entry for entry in self.entries("backbone") if entry.home.is_dir()]
+        return [e.hosted for e in here if difference(e.manifest.backbone, backbone) is None]
 
     def _is_of(self, entry: Entry, backbone: str | None) -> bool:
         """Whether an artifact has its name on a backbone.

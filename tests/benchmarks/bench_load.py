@@ -42,14 +42,15 @@ def unverified(checked: Checked) -> Iterator[None]:
         (loading.Memory, "recall", lambda _self, _state: checked),
         (loading, "check_folder", lambda _folder: {}),
         (loading, "check_sizes", lambda *_: None),
-        (loading, "_check_device", lambda _device: None),
+        (loading, "check_folder_fits", lambda *_: None),
+        (loading, "check_device", torch.device),
     ]
     with ExitStack() as stack:
         for owner, name, nothing in replaced:
             stack.enter_context(patch.object(owner, name, nothing))
         for name in ("check_promised", "check_same"):
             stack.enter_context(patch(f"transplant.loading.hosted.{name}", lambda *_: None))
-        stack.enter_context(patch("registry.reading._verify", lambda _entry: None))
+        stack.enter_context(patch("registry.reading.Reader._verify", lambda *_: None))
         yield
 
 

@@ -149,6 +149,8 @@ def test_a_module_is_found_after_its_folder_moved_and_under_a_name(work, folder,
     assert torch.equal(logits(load(work, f"tales@{moved}")), trained)
     assert work.add(moved, "short")["known"] == [f"tales@{folder}/d16"]
     assert torch.equal(logits(load(work, "tales@short")), trained)
+    record = work.find("tales@short").manifest.backbone
+    assert (record.id, work.called(record)) == (str(folder), "short")
     copied = shutil.copytree(moved, tmp_path / "copied")  # not known by its files: it is loaded
     found = work.find(f"tales@{copied}")
     with pytest.raises(ExistsError):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import torch
@@ -30,6 +32,9 @@ SAFETENSORS_NAMES = {
     torch.float8_e4m3fn: "F8_E4M3",
     torch.float8_e5m2: "F8_E5M2",
 }
+
+
+MOST_THREADS = 8
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
@@ -63,9 +68,17 @@ def hash_tokenizer(tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _hash_named(tensors: Iterable[tuple[str, Tensor]]) -> str:
+    """Hashes several tensors at once, and holds no more of them than it has threads."""
+    threads = min(MOST_THREADS, os.cpu_count() or 1)
+    hashed: list[tuple[str, str, tuple[int, ...], Future[str]]] = []
+    with ThreadPoolExecutor(threads) as pool:  # sha256 leaves the interpreter's lock
+        for name, tensor in tensors:
+            found = pool.submit(_hash_bytes, tensor)
+            hashed.append((name, _word(tensor.dtype), tuple(tensor.shape), found))
+            if len(hashed) > threads:
+                hashed[-threads][-1].result()
     return tensors_sha256(
-        (name, _word(tensor.dtype), tuple(tensor.shape), _hash_bytes(tensor))
-        for name, tensor in tensors
+        (name, word, shape, found.result()) for name, word, shape, found in hashed
     )
 
 

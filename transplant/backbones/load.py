@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -96,14 +97,7 @@ def load_backbone(
         check_folder_fits(folder, str(name), wanted)
     files = _Files(source, revision, trust_remote_code, place, spread)
     model, tokenizer, unexpected = _load(files, checked=known is not None)
-    if known is None:
-        check_finite(model, str(name))  # named before training finds a loss that is NaN
-        check_ids(str(name), model, tokenizer)
-        config_hash = hash_config(model.config)
-        # Before the cast: of the weights as they are stored.
-        checked = Checked(hash_parameters(model), hash_tokenizer(tokenizer), config_hash)
-    else:
-        checked = known
+    checked = known or _checked(str(name), model, tokenizer)  # before the cast: as it is stored
     packed = quantisation(model.config)
     if packed is None:
         model, chosen = _computing_in(files, model, wanted, str(name))
@@ -254,6 +248,16 @@ def _auto_class(config: Any) -> Any:
     from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
+
+
+def _checked(name: str, model: Any, tokenizer: Any) -> Checked:
+    """The fingerprints of a model whose numbers are finite; the weights are hashed meanwhile."""
+    with ThreadPoolExecutor(1) as beside:
+        weights = beside.submit(hash_parameters, model)
+        check_finite(model, name)  # named before training finds a loss that is NaN
+        check_ids(name, model, tokenizer)
+        config_hash, tokenizer_hash = hash_config(model.config), hash_tokenizer(tokenizer)
+        return Checked(weights.result(), tokenizer_hash, config_hash)
 
 
 def check_device(device: str) -> torch.device:

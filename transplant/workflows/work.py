@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import InputError
 from transplant.files.plain import expand
-from transplant.library import Entry, HostedName, Library, Manifest
+from transplant.library import BackboneRecord, Entry, HostedName, Library, Manifest
 from transplant.progress import Reporter, SilentReporter
 from transplant.ranks import current
 
@@ -149,6 +149,12 @@ class Work:
         if not hosted.is_raw:
             raise InputError(f"{name} is a hosted module", expected="a backbone's name")
         return hosted.backbone
+
+    def called(self, backbone: BackboneRecord) -> str:
+        """A name that leads to a backbone: the one on record, or another of its weights."""
+        if self.library.holds_backbone(backbone.id) or expand(backbone.id).is_dir():
+            return backbone.id
+        return next(iter(self.library.called(backbone)), backbone.id)
 
     def recognise(self, backbone: str) -> bool:
         """Loads a folder of unknown weights: what was made for them under another name is found.

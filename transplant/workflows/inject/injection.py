@@ -69,7 +69,7 @@ class Injection:
     def donor(self) -> Backbone:
         """The donor backbone, the very one that the bank was taken from."""
         manifest = self.donor_part.bank
-        donor = self.work.backbone(manifest.backbone.id)
+        donor = self.work.backbone(self.work.called(manifest.backbone))
         if differing := difference(manifest.backbone, donor):
             what, expected, found = differing
             raise CorruptError(

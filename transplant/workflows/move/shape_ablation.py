@@ -53,7 +53,8 @@ class ShapeRuns:
         recipe = dataclasses.replace(native_recipe_of(manifest), seed=seed, **changes)
         name = f"{manifest.name}-{shape}-{seed}"
         work = dataclasses.replace(move.work, seed=seed)
-        for backbone in (manifest.backbone.id, move.to):
+        home = work.called(manifest.backbone)
+        for backbone in (home, move.to):
             try:
                 work.library.find("module", name, backbone, recipe.d_abi)
             except NotFoundError:
@@ -66,7 +67,7 @@ class ShapeRuns:
                 )  # fmt: skip
         reading = {key: changes[key] for key in ("taps", "tap_norms") if key in changes}
         config = dataclasses.replace(move.config, seed=seed, **reading)
-        donor = f"{name}@{manifest.backbone.id}"
+        donor = f"{name}@{home}"
         moved = Move(work, donor, move.to, move.data, move.domain_data, config)
         report = transfer_report(moved, name, self.eval_tokens)
         recovered = {key: report["recovered"][key] for key in SHARES}
