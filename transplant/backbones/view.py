@@ -53,11 +53,11 @@ class States:
             self.windows[rows],
         )
 
-    def to(self, device: torch.device | str) -> States:
-        """The same rows on another device."""
-        h_last = self.h_last.to(device)
+    def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> States:
+        """The same rows on another device, hidden states also in another type."""
+        h_last = self.h_last.to(device, dtype)
         return States(
-            {t: h_last if h is self.h_last else h.to(device) for t, h in self.taps.items()},
+            {t: h_last if h is self.h_last else h.to(device, dtype) for t, h in self.taps.items()},
             h_last,
             self.labels.to(device),
             self.ends.to(device),
@@ -177,8 +177,8 @@ class Backbone(ABC):
         """The submodule whose `last_hidden_state` the head reads."""
 
     def head(self, h_last: Tensor) -> Tensor:
-        """The logits [..., vocab] of hidden states [..., d_model]."""
-        return self.model.get_output_embeddings()(h_last)
+        """The logits [..., vocab] of hidden states [..., d_model] in any type, in its own."""
+        return self.model.get_output_embeddings()(h_last.to(self.dtype))
 
     @property
     def soft_cap(self) -> float | None:

@@ -84,8 +84,9 @@ def pair_text(
     for left, right in paired_windows(donor, target, excerpts):
         a, b = donor.read(left, donor_taps), target.read(right, target_taps)
         rows_a, rows_b = match_positions(a.ends, a.windows, b.ends, b.windows)
-        # Fits run in float64 on the CPU, wherever the backbones are.
-        ours, theirs = a.to("cpu").select(rows_a[::stride]), b.to("cpu").select(rows_b[::stride])
+        # Fits run in float64 on the CPU, wherever the backbones are and in what they compute.
+        ours = a.to("cpu", torch.float32).select(rows_a[::stride])
+        theirs = b.to("cpu", torch.float32).select(rows_b[::stride])
         batches.append(PairedRows(ours, theirs, (len(b) - len(rows_b)) // stride))
         read += len(left)
         if progress is not None:
