@@ -54,8 +54,8 @@ class Interface(nn.Module):
         return states[0] if len(states) == 1 else torch.cat(states, dim=-1)
 
     def tap_state(self, taps: Mapping[int, Tensor], number: int) -> Tensor:
-        """One tap's part of t [..., d_model], by its place among the taps."""
-        state = taps[self.taps[number]]
+        """One tap's part of t [..., d_model], by its place among the taps, in its own precision."""
+        state = taps[self.taps[number]].to(self.proj_in.weight.dtype)
         return self.tap_norms[number](state) if self.tap_norms else state
 
     def read_in(self, taps: Mapping[int, Tensor]) -> Tensor:
