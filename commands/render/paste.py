@@ -23,6 +23,12 @@ def paste_table(report: dict[str, Any]) -> Table:
             name = f"{module['module']}: {check['name']}"
             shown.add_row(name, identical, control, check["verdict"])
         shown.add_row(f"  of {module['tensors']} tensors")
+    if body := report["body"]:
+        verdict = "pass" if body["pass"] else "FAIL"
+        identical = "NO" if body["differs"] else "yes"
+        shown.add_row("all tensors, by the manifest", identical, body["control"] or "", verdict)
+    else:
+        shown.add_row("all tensors: a folder without a manifest", "", "", "not compared")
     shown.add_row(f"[bold]{'pass' if report['pass'] else 'FAIL'}[/bold]")
     return shown
 

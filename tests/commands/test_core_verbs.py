@@ -84,6 +84,7 @@ def test_verify_passes_on_a_paste_and_fails_on_a_changed_one(pasted):
     assert len(checks) == 4
     assert all(check["identical"] for check in checks)
     assert all(check["verdict"] == "pass" and check["control"] for check in checks)
+    assert ran.json["body"]["pass"]
 
     file = abi.root / "5M-untrained" / "model.safetensors"
     tensors = load_file(file)
@@ -92,6 +93,7 @@ def test_verify_passes_on_a_paste_and_fails_on_a_changed_one(pasted):
     ran = abi(*words)
     assert ran.code == 3
     assert not any(check["identical"] for check in ran.json["modules"][0]["checks"])
+    assert "is not as it was written: tensor" in ran.json["body"]["differs"]
     assert abi("verify", "weather", "--from", "2M", "--to", "5M").code == 1
 
 

@@ -10,7 +10,11 @@ from safetensors.torch import load_file, save_file
 
 from commands.render.paste import paste_table
 from tests.backbones.layercake_cores import tiny_core
-from transplant.paste.flips import flips
+from tests.paste.test_promised import flip, promises
+from transplant.paste import verify
+from transplant.paste.body import verify_body
+from transplant.paste.core import open_core
+from transplant.paste.flips import flips, spread
 from transplant.paste.paste import paste, plan_paste
 from transplant.paste.verify import FAIL, NOT_SENSITIVE, PASS, verify_paste
 
@@ -81,7 +85,7 @@ def test_what_can_see_nothing_is_said_to_be_not_sensitive_beside_the_pass_of_the
     verdict = verify_paste(source, out, "tales", tokens=4)
     assert verdicts(verdict) == [PASS, PASS, NOT_SENSITIVE, NOT_SENSITIVE]
     assert verdict.passed
-    report = {"from": "a", "to": "b", "pass": True, "modules": [verdict.as_dict()]}
+    report = {"from": "a", "to": "b", "pass": True, "modules": [verdict.as_dict()], "body": None}
     assert report["modules"][0]["pass"]
     shown = [cell for column in paste_table(report).columns for cell in column.cells]
     assert shown.count(NOT_SENSITIVE) == 2
@@ -160,3 +164,38 @@ def test_flips_change_one_bit_of_one_number_and_none_becomes_infinite(dtype):
         different = sum(bin(int(a) ^ int(b)).count("1") for x, y in raw
                         for a, b in zip(x, y, strict=True))  # fmt: skip
         assert different == 1, where
+
+
+def test_search_of_a_large_core_ends_after_a_few_changes_from_gentle_to_hard(pasted, monkeypatch):
+    source, out = pasted(change=silence)
+    everything = [where for _, where in flips(verify.read_module(open_core(source), "tales"))]
+    tried: list[list[str]] = []
+
+    def counted(tensors, most):
+        tried.append([where for _, where in spread(tensors, most)])
+        return spread(tensors, most)
+
+    monkeypatch.setattr(verify, "spread", counted)
+    assert verify_paste(source, out, "tales", tokens=4).passed
+    assert tried[2] == tried[3] == everything  # the control: of a small one, all of them
+    monkeypatch.setattr(verify, "SEARCH", 1)
+    tried.clear()
+    verdict = verify_paste(source, out, "tales", tokens=4)
+    assert verdicts(verdict) == [PASS, PASS, NOT_SENSITIVE, NOT_SENSITIVE]
+    for found in tried[2:]:
+        assert len(found) == verify.LEAST_TRIED
+        assert (found[0], found[-1]) == (everything[0], everything[-1])
+
+
+def test_any_tensor_that_is_not_as_the_manifest_says_fails_the_body(pasted):
+    _, out = pasted()
+    promised = promises(out)
+    assert verify_body(out, promised).passed
+    assert verify_body(out, promised).control
+    for place, name in enumerate(promised):
+        flip(out, name, place)
+        found = verify_body(out, promised)
+        assert not found.passed
+        assert name in (found.differs or "")
+        flip(out, name, place)
+    assert not verify_body(out, {**promised, "more": promised[name]}).passed

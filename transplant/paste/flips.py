@@ -42,6 +42,14 @@ def flips(tensors: Mapping[str, Tensor]) -> Iterator[tuple[dict[str, Tensor], st
             yield from (one for one in found if one is not None)
 
 
+def spread(tensors: Mapping[str, Tensor], most: int) -> Iterator[tuple[dict[str, Tensor], str]]:
+    """At most so many of `flips`, two at least, evenly from the gentlest to the hardest."""
+    total = sum(1 for _ in flips(tensors))
+    most = max(2, min(most, total))
+    chosen = {round(n * (total - 1) / (most - 1)) for n in range(most)}
+    yield from (flip for n, flip in enumerate(flips(tensors)) if n in chosen)
+
+
 class _Number:
     """One number of a module: that of a rank by size in a tensor."""
 
