@@ -11,6 +11,7 @@ TransplantError
 │   ├── CorruptError      bytes that differ from what the manifest promises
 │   └── VersionError      written by a newer version of this tool
 ├── StorageError          the disk or the lock refused
+├── MemoryLimitError      work that needs more memory than is free
 └── NumericalError        a solve or a training step that left the finite numbers
 
 The command line catches the base class once and prints its one line.
@@ -114,6 +115,10 @@ class VersionError(ArtifactError):
 
 class StorageError(TransplantError):
     """The disk or the lock refused."""
+
+
+class MemoryLimitError(TransplantError):
+    """Work that needs more memory than is free."""
 
 
 class NumericalError(TransplantError):

@@ -14,7 +14,8 @@ from transplant.alignment.ridge import fit_ridge
 from transplant.backbones.view import Backbone
 from transplant.calibration.columns import Columns, choose_columns, column_moments
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.pairs import PairedRows, PairedText
+from transplant.calibration.paired_rows import PairedRows
+from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 

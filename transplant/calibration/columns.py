@@ -20,7 +20,8 @@ from transplant.alignment.fit_bases import (
     used_directions,
 )
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.pairs import PairedRows, PairedText
+from transplant.calibration.paired_rows import PairedRows
+from transplant.calibration.pairs import PairedText
 from transplant.errors import InputError
 from transplant.modules.interface import Interface
 
@@ -160,5 +161,9 @@ def _blocks(
         place = slice(start, start + AT_ONCE)
         with torch.no_grad():
             some = batch.target.select(place).taps
-            states = [interface.tap_state(some, number).float() for number in chosen]
+            states = [
+                interface.tap_state({tap: some[tap].float()}, number)
+                for number in chosen
+                for tap in (interface.taps[number],)
+            ]
         yield states, place

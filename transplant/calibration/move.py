@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.bridge import Bridge, fit_bridge
@@ -15,6 +16,7 @@ from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.gain import choose_gain, scaled
+from transplant.calibration.memory_needs import check_fits
 from transplant.calibration.output_map import MappedCorrections, OutputMap, map_corrections
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.errors import InputError
@@ -61,6 +63,7 @@ def pair_for_move(
     text: Splits,
     counts: Mapping[str, int],
     config: MoveConfig,
+    folder: Path | None = None,
     *,
     progress: Progress | None = None,
 ) -> Pairing:
@@ -72,22 +75,25 @@ def pair_for_move(
         text: pairing text; fits use its training split, judgements its calibration split.
         counts: the domain's token counts, which travel with the module.
         config: how much text, and which taps.
+        folder: where rows go that do not fit into memory, see `pair_text`.
         progress: is told of the excerpts that were read.
 
     Raises:
         InputError: a donor that cannot be moved, see `check_movable`.
+        MemoryLimitError: the fits do not fit into memory.
     """
     correction = check_movable(donor)
     donor_taps = correction.taps
     target_taps = target.check_taps(config.taps or target.all_taps)
+    check_fits(correction, donor.backbone, target, config)
 
     def paired(documents: Sequence[Document], count: int) -> PairedText:
         cut = cut_excerpts(documents, chars=config.excerpt_chars)
         chosen = most_like_domain(cut, counts, donor.tokenizer, count)
         random.Random(config.seed).shuffle(chosen)  # no batch is more alike than another
         return pair_text(
-            donor.backbone, target, chosen, donor_taps, target_taps, stride=config.stride,
-            progress=progress,
+            donor.backbone, target, chosen, donor_taps, target_taps,
+            stride=config.stride, folder=folder, progress=progress,
         )  # fmt: skip
 
     return Pairing(
@@ -98,8 +104,16 @@ def pair_for_move(
     )
 
 
-def pair_also(pairing: Pairing, text: Sequence[Document], config: MoveConfig) -> Pairing:
+def pair_also(
+    pairing: Pairing, text: Sequence[Document], config: MoveConfig, folder: Path | None = None
+) -> Pairing:
     """The same pairing with more text to fit on, in excerpts, of which every pair is kept.
+
+    Args:
+        pairing: stays as it is.
+        text: documents.
+        config: how long an excerpt is, and which taps.
+        folder: where rows go that do not fit into memory, see `pair_text`.
 
     Raises:
         CorpusError: the text holds no excerpt, or no position of it pairs.
@@ -110,9 +124,9 @@ def pair_also(pairing: Pairing, text: Sequence[Document], config: MoveConfig) ->
         cut_excerpts(text, chars=config.excerpt_chars),
         pairing.correction.taps,
         pairing.target.check_taps(config.taps or pairing.target.all_taps),
+        folder=folder,
     )
-    fitted = PairedText((*pairing.fitted.batches, *more.batches))
-    return dataclasses.replace(pairing, fitted=fitted)
+    return dataclasses.replace(pairing, fitted=pairing.fitted.also(more))
 
 
 def check_movable(donor: HostedModel) -> Correction:

@@ -22,7 +22,8 @@ from transplant.alignment.unembedding import fit_output_map
 from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.pairs import PairedRows, PairedText
+from transplant.calibration.paired_rows import PairedRows
+from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction
 
 WHOLE = 16_384  # tokens of a vocabulary of which all are looked at

@@ -5,61 +5,77 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.view import Backbone
+from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
+from transplant.calibration.stored_pairs import PairedWindows, Side, store_pairs
 from transplant.errors import CorpusError
+from transplant.memory import check_memory
 from transplant.progress import Progress
 from transplant.text.documents import Document
 from transplant.text.offsets import match_positions
 from transplant.text.windows import Window, tokenize
 
 BATCH = 16  # excerpts
-
-
-@dataclass(frozen=True)
-class PairedRows:
-    """Row i of the donor and row i of the target have read the same text."""
-
-    donor: States
-    target: States
-    unpaired: int
-    """Target rows that end inside a donor token, thinned out as the pairs are."""
-
-    def __len__(self) -> int:
-        return len(self.donor)
+IN_MEMORY = 2 * 1024**3
+"""Bytes of paired rows; where they take more, they go to files."""
 
 
 @dataclass(frozen=True)
 class PairedText:
-    """All paired rows of some excerpts, batch by batch."""
+    """All paired rows of some excerpts, batch by batch, in memory or to be read."""
 
-    batches: tuple[PairedRows, ...]
+    batches: Sequence[PairedRows]
 
     @cached_property
     def rows(self) -> int:
         """The number of pairs."""
-        return sum(map(len, self.batches))
+        return sum(map(len, self._unread))
 
     @property
     def paired_share(self) -> float:
         """The share of the target's rows that found a partner."""
-        return self.rows / max(1, self.rows + sum(batch.unpaired for batch in self.batches))
+        return self.rows / max(1, self.rows + sum(batch.unpaired for batch in self._unread))
+
+    @property
+    def _unread(self) -> Sequence[PairedRows | LazyBatch]:
+        return self.batches.batches if isinstance(self.batches, LazyBatches) else self.batches
+
+    def also(self, other: PairedText) -> PairedText:
+        """These rows and then the other's; what is not in memory stays where it is."""
+        both = (*self._unread, *other._unread)
+        if all(isinstance(batch, PairedRows) for batch in both):
+            return PairedText((*self.batches, *other.batches))
+        return PairedText(LazyBatches([*map(_lazy, both)]))
 
     def shuffled(self, seed: int) -> PairedText:
         """The same rows with the donor's in random order: a control that must carry nothing."""
         generator = torch.Generator().manual_seed(seed)
-        return PairedText(
-            tuple(
-                PairedRows(
-                    batch.donor.select(torch.randperm(len(batch), generator=generator)),
-                    batch.target,
-                    batch.unpaired,
-                )
-                for batch in self.batches
+        orders = [torch.randperm(len(batch), generator=generator) for batch in self._unread]
+        mixed = [
+            LazyBatch(
+                len(batch), batch.unpaired, lambda batch=batch, order=order: _mix(batch, order)
             )
-        )
+            for batch, order in zip(self._unread, orders, strict=True)
+        ]
+        if isinstance(self.batches, LazyBatches):
+            return PairedText(LazyBatches(mixed))
+        return PairedText(tuple(batch.read() for batch in mixed))
+
+
+def _mix(batch: PairedRows | LazyBatch, order: Tensor) -> PairedRows:
+    rows = batch.read() if isinstance(batch, LazyBatch) else batch
+    return PairedRows(rows.donor.select(order), rows.target, rows.unpaired)
+
+
+def _lazy(batch: PairedRows | LazyBatch) -> LazyBatch:
+    if isinstance(batch, LazyBatch):
+        return batch
+    return LazyBatch(len(batch), batch.unpaired, lambda: batch)
 
 
 def pair_text(
@@ -70,34 +86,70 @@ def pair_text(
     target_taps: Iterable[int],
     *,
     stride: int = 1,
+    folder: Path | None = None,
+    in_memory: int = IN_MEMORY,
     progress: Progress | None = None,
 ) -> PairedText:
     """Runs the excerpts through both backbones and pairs their rows by character offset.
 
-    Of the pairs every `stride`-th is kept; `progress` is told of the excerpts that were read.
+    Of the pairs every `stride`-th is kept.
+
+    Args:
+        donor: one backbone.
+        target: the other.
+        excerpts: what both read.
+        donor_taps: the layers that are kept of the donor.
+        target_taps: those of the target.
+        stride: 1 keeps every pair.
+        folder: where rows go that take more than `in_memory` bytes; None: they stay in memory.
+        in_memory: bytes.
+        progress: is told of the excerpts that were read.
 
     Raises:
         CorpusError: not one position pairs.
+        StorageError: the disk of `folder` has no room for the rows.
+        MemoryLimitError: memory has none.
     """
-    donor_taps, target_taps = tuple(donor_taps), tuple(target_taps)
-    batches, read = [], 0
-    for left, right in paired_windows(donor, target, excerpts):
-        a, b = donor.read(left, donor_taps), target.read(right, target_taps)
-        rows_a, rows_b = match_positions(a.ends, a.windows, b.ends, b.windows)
-        # Fits run in float64 on the CPU, wherever the backbones are and in what they compute.
-        ours = a.to("cpu", torch.float32).select(rows_a[::stride])
-        theirs = b.to("cpu", torch.float32).select(rows_b[::stride])
-        batches.append(PairedRows(ours, theirs, (len(b) - len(rows_b)) // stride))
-        read += len(left)
-        if progress is not None:
-            progress(read, len(excerpts), "excerpts")
-    paired = PairedText(tuple(batches))
-    if paired.rows == 0:
+    sides = Side(donor, tuple(donor_taps)), Side(target, tuple(target_taps))
+    chunks = [
+        _paired_rows(donor, target, *windows, stride)
+        for windows in paired_windows(donor, target, excerpts)
+    ]
+    rows = sum(map(len, chunks))
+    if rows == 0:
         raise CorpusError(
             f"{donor.name} and {target.name} pair at no position of the text",
             expected="tokens that end at the same characters",
         )
-    return paired
+    needed = rows * sum(side.row_bytes for side in sides)
+    if folder is not None and needed > in_memory:
+        return PairedText(store_pairs(folder, *sides, chunks, progress))
+    check_memory(
+        f"pairing {donor.name} with {target.name}", {"paired rows": needed},
+        "fewer `taps` or `excerpts`",
+    )  # fmt: skip
+    batches, read = [], 0
+    for chunk in chunks:
+        ours, theirs = (
+            side.read(windows, rows)
+            for side, windows, rows in zip(
+                sides, (chunk.donor, chunk.target), chunk.rows, strict=True
+            )
+        )
+        batches.append(PairedRows(ours, theirs, chunk.unpaired))
+        read += len(chunk.donor)
+        if progress is not None:
+            progress(read, len(excerpts), "excerpts")
+    return PairedText(tuple(batches))
+
+
+def _paired_rows(
+    donor: Backbone, target: Backbone, left: list[Window], right: list[Window], stride: int
+) -> PairedWindows:
+    ends = window_ends(target, right)
+    ours, theirs = match_positions(*window_ends(donor, left), *ends)
+    unpaired = (len(ends[0]) - len(theirs)) // stride
+    return PairedWindows(left, right, (ours[::stride], theirs[::stride]), unpaired)
 
 
 def paired_windows(

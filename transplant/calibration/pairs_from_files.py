@@ -16,7 +16,8 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.excerpt_selection import by_likeness
 from transplant.calibration.move import Pairing, check_movable
-from transplant.calibration.pairs import BATCH, PairedRows, PairedText
+from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
+from transplant.calibration.pairs import BATCH, IN_MEMORY, PairedText
 from transplant.errors import CorpusError
 from transplant.modules.hosted import HostedModel
 from transplant.training.row_sources import concat_states
@@ -54,14 +55,22 @@ def pair_captured(
     ):
         acts.check_made_by(backbone, backbone.name)
         acts.check_holds({*taps, backbone.n_layers})
+    row_bytes = 4 * sum(  # the taps, and what the head reads, in single precision
+        backbone.d_model * len({*taps, backbone.n_layers})
+        for backbone, taps in ((donor.backbone, donor_taps), (target, target_taps))
+    )
     starts, rows_a, rows_b = _pairs_by_window(ours, theirs)
     sides = windows_by_side(ours)
 
-    def pairs_of(window: int) -> PairedRows | None:
+    def batch_of(windows: Sequence[int]) -> LazyBatch:
+        rows = sum(-(-(starts[w + 1] - starts[w]) // config.stride) for w in windows)
+        spans = [rows_b[starts[w] : starts[w + 1]] for w in windows]
+        unpaired = sum((int(b[-1] - b[0]) + 1 - len(b)) // config.stride for b in spans)
+        return LazyBatch(rows, unpaired, lambda: _join([*map(pairs_of, windows)]))
+
+    def pairs_of(window: int) -> PairedRows:
         span = slice(starts[window], starts[window + 1])
         a, b = rows_a[span], rows_b[span]
-        if not len(a):
-            return None
         donor_rows = range(int(a[0]), int(a[-1]) + 1)
         target_rows = range(int(b[0]), int(b[-1]) + 1)
         states_a = read_states(ours, donor_rows, donor_taps, donor.backbone.n_layers)
@@ -75,14 +84,17 @@ def pair_captured(
     def paired(windows: Sequence[int], excerpts: int) -> PairedText:
         chosen = _most_alike(ours, windows, donor, counts, excerpts * config.excerpt_chars)
         random.Random(config.seed).shuffle(chosen)  # no batch is more alike than another
-        kept = [pairs for window in chosen if (pairs := pairs_of(window)) is not None]
+        kept = [window for window in chosen if starts[window] < starts[window + 1]]
         if not kept:
             raise CorpusError(
                 f"{ours.path} and {theirs.path} pair at no position",
                 expected="captures of the same text",
                 found=f"{ours.header.corpus} and {theirs.header.corpus}",
             )
-        return PairedText(tuple(_join(kept[n : n + BATCH]) for n in range(0, len(kept), BATCH)))
+        batches = [batch_of(kept[n : n + BATCH]) for n in range(0, len(kept), BATCH)]
+        if sum(map(len, batches)) * row_bytes > IN_MEMORY:
+            return PairedText(LazyBatches(batches))
+        return PairedText(tuple(batch.read() for batch in batches))
 
     return Pairing(
         donor,

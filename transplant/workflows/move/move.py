@@ -207,7 +207,8 @@ class Move(Stepwise):
         donor, target, text = self.donor, self.target, self.pairing_text
         with self.step("pair") as progress:
             return pair_for_move(
-                donor, target, text, self.token_counts, self.config, progress=progress
+                donor, target, text, self.token_counts, self.config, self.work.library.root,
+                progress=progress,
             )
 
     def pair_also(self, windows: Sequence[Window]) -> Self:
@@ -221,7 +222,8 @@ class Move(Stepwise):
 
         texts, pairing = texts_of(windows, self.domain_text.train), self.pairing
         with self.step("pair"):
-            return self.taking(pairing=pair_also(pairing, texts, self.config))
+            more = pair_also(pairing, texts, self.config, self.work.library.root)
+            return self.taking(pairing=more)
 
     def taking(self, **parts: Any) -> Self:
         """The same move with parts that were made elsewhere in place of its own; this one stays.

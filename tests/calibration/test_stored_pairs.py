@@ -1,0 +1,110 @@
+"""Paired rows in files: the same rows, the same fits, and nothing left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.tiny import tiny_backbone
+from transplant import memory
+from transplant.calibration import pairs as pairs_module
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.move import align, pair_also, pair_for_move
+from transplant.calibration.paired_rows import LazyBatches
+from transplant.errors import MemoryLimitError
+from transplant.modules.hosted import HostedModel
+from transplant.text.tokenizers import train_tokenizer
+from transplant.training.loop import new_correction
+
+CONFIG = MoveConfig(excerpts=40, excerpt_chars=240, held_out_excerpts=12, stride=2)
+
+
+@pytest.fixture(scope="module")
+def sides(tiny_texts):
+    bpe = train_tokenizer("bpe", tiny_texts, 330, context=128)
+    backbone = tiny_backbone("gpt2", bpe, seed=1)
+    donor = HostedModel("tales@tiny", backbone, new_correction(32, 16, (1, 2), seed=0))
+    digits = train_tokenizer("bpe-digits", tiny_texts, 360, context=128)
+    return donor, tiny_backbone("llama", digits, seed=3, hidden_size=48)
+
+
+@pytest.fixture
+def both(sides, text, tmp_path, monkeypatch):
+    """The same pairing in memory and in files."""
+    held = pair_for_move(*sides, text, {"a": 1}, CONFIG, tmp_path)
+    assert isinstance(held.fitted.batches, tuple)
+    monkeypatch.setattr(pairs_module.pair_text, "__kwdefaults__",
+                        {**pairs_module.pair_text.__kwdefaults__, "in_memory": 0})  # fmt: skip
+    stored = pair_for_move(*sides, text, {"a": 1}, CONFIG, tmp_path)
+    assert isinstance(stored.fitted.batches, LazyBatches)
+    return held, stored
+
+
+def assert_same_rows(ours, theirs):
+    for one, two in zip(ours.batches, theirs.batches, strict=True):
+        for a, b in ((one.donor, two.donor), (one.target, two.target)):
+            assert a.taps.keys() == b.taps.keys()
+            for tap, states in a.taps.items():
+                assert torch.equal(states, b.taps[tap])
+            assert torch.equal(a.h_last, b.h_last)
+            assert torch.equal(a.labels, b.labels)
+            assert torch.equal(a.ends, b.ends)
+        assert one.unpaired == two.unpaired
+
+
+def test_files_hold_the_rows_that_memory_would(both):
+    held, stored = both
+    assert_same_rows(held.fitted, stored.fitted)
+    assert_same_rows(held.held_out, stored.held_out)
+    assert (held.fitted.rows, held.fitted.paired_share) == (
+        stored.fitted.rows, stored.fitted.paired_share,
+    )  # fmt: skip
+    assert len(stored.fitted.batches) > 1
+
+
+def test_shuffled_rows_are_the_same_too(both):
+    held, stored = both
+    assert_same_rows(held.fitted.shuffled(3), stored.fitted.shuffled(3))
+    assert isinstance(stored.fitted.shuffled(3).batches, LazyBatches)
+    with pytest.raises(AssertionError):
+        assert_same_rows(held.fitted, stored.fitted.shuffled(3))
+
+
+def test_a_fit_on_files_is_the_fit_in_memory(both):
+    held, stored = both
+    for config in (CONFIG, dataclasses.replace(CONFIG, columns=30)):
+        one, two = align(held, config), align(stored, config)
+        assert one.quality == two.quality
+        assert torch.equal(one.interface.proj_in.weight, two.interface.proj_in.weight)
+
+
+def test_more_text_does_not_bring_files_into_memory(both, text, tmp_path):
+    held, stored = both
+    more = pair_also(stored, text.train[:4], CONFIG, tmp_path)
+    assert isinstance(more.fitted.batches, LazyBatches)
+    assert more.fitted.rows > stored.fitted.rows
+    mixed = pair_also(held, text.train[:4], CONFIG, tmp_path)  # in memory and in files
+    assert_same_rows(mixed.fitted, more.fitted)
+
+
+def test_no_file_keeps_its_name(both, tmp_path):
+    assert both[1].fitted.rows > 0
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_what_does_not_fit_is_refused_before_a_backbone_runs(sides, text, monkeypatch):
+    def never(*_):
+        raise AssertionError("a backbone ran")
+
+    donor, target = sides
+    monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
+    monkeypatch.setattr(target, "read", never)
+    monkeypatch.setattr(donor.backbone, "read", never)
+    with pytest.raises(MemoryLimitError, match=r"moments.*GiB free.*`columns`"):
+        pair_for_move(donor, target, text, {"a": 1}, CONFIG)
+    narrow = dataclasses.replace(CONFIG, columns=8)
+    monkeypatch.setattr(memory, "available_bytes", lambda: 300_000)
+    with pytest.raises(MemoryLimitError, match=r"paired rows.*`excerpts`"):
+        pair_for_move(donor, target, text, {"a": 1}, narrow)

@@ -1,0 +1,55 @@
+"""Paired rows: a batch in memory, and batches that are read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import overload
+
+from transplant.backbones.view import States
+
+
+@dataclass(frozen=True)
+class PairedRows:
+    """Row i of the donor and row i of the target have read the same text."""
+
+    donor: States
+    target: States
+    unpaired: int
+    """Target rows that end inside a donor token, thinned out as the pairs are."""
+
+    def __len__(self) -> int:
+        return len(self.donor)
+
+
+@dataclass(frozen=True)
+class LazyBatch:
+    """Paired rows that are read when they are asked for, and not kept."""
+
+    rows: int
+    unpaired: int
+    read: Callable[[], PairedRows]
+
+    def __len__(self) -> int:
+        return self.rows
+
+
+class LazyBatches(Sequence[PairedRows]):
+    """Batches that are read one at a time."""
+
+    def __init__(self, batches: Sequence[LazyBatch]) -> None:
+        self.batches = tuple(batches)
+
+    def __len__(self) -> int:
+        """The number of batches."""
+        return len(self.batches)
+
+    @overload
+    def __getitem__(self, number: int) -> PairedRows: ...
+    @overload
+    def __getitem__(self, number: slice) -> LazyBatches: ...
+    def __getitem__(self, number: int | slice) -> PairedRows | LazyBatches:
+        """One batch, read now; or some, still to be read."""
+        if isinstance(number, slice):
+            return LazyBatches(self.batches[number])
+        return self.batches[number].read()

@@ -1,0 +1,177 @@
+"""Paired rows in two files of captured rows, read batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from transplant.activations.capture import as_stored
+from transplant.activations.file_states import read_states
+from transplant.activations.layout import CaptureHeader, TokenTable
+from transplant.activations.reader import Activations
+from transplant.activations.writer import ActivationWriter
+from transplant.backbones.view import Backbone, States
+from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
+from transplant.progress import Progress
+from transplant.text.windows import Window
+
+STORED = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+
+
+@dataclass(frozen=True)
+class PairedWindows:
+    """Windows of both sides, and which of their rows pair; neither backbone has run yet."""
+
+    donor: Sequence[Window]
+    target: Sequence[Window]
+    rows: tuple[Tensor, Tensor]
+    """Of the donor and of the target, those that are kept."""
+    unpaired: int
+
+    def __len__(self) -> int:
+        return len(self.rows[0])
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of the pairs: a backbone, and the layers that are read."""
+
+    backbone: Backbone
+    taps: tuple[int, ...]
+
+    def read(self, windows: Sequence[Window], rows: Tensor) -> States:
+        """Runs the backbone; fits are on the CPU, wherever it runs and in what it computes."""
+        read = self.backbone.read(windows, self.taps).to("cpu").select(rows)
+        return read.to("cpu", torch.float32)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that are kept: the taps, and what the head reads."""
+        return tuple(sorted({*self.taps, self.backbone.n_layers}))
+
+    @property
+    def row_bytes(self) -> int:
+        """What one row takes in memory, in single precision."""
+        return 4 * len(self.layers) * self.backbone.d_model
+
+
+def store_pairs(
+    folder: Path, donor: Side, target: Side, chunks: Sequence[PairedWindows],
+    progress: Progress | None = None,
+) -> LazyBatches:  # fmt: skip
+    """Runs both backbones over all windows; their paired rows go to two files of captured rows.
+
+    The files have no name once they are written, where the system allows that: they end with what
+    reads them, however it ends.
+
+    Args:
+        folder: on a disk with room for the rows.
+        donor: the donor's side.
+        target: the target's.
+        chunks: what pairs; each becomes a batch.
+        progress: is told of the excerpts that were read, of one side and then of the other.
+
+    Raises:
+        StorageError: the disk has no room, or refused.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    place = Path(tempfile.mkdtemp(prefix=".pairs-", dir=folder))
+    read = 0
+
+    def told(excerpts: int) -> None:
+        nonlocal read
+        read += excerpts
+        if progress is not None:
+            progress(read, 2 * sum(len(chunk.donor) for chunk in chunks), "excerpts, to files")
+
+    try:
+        sides = (
+            _stored(place / "donor.h5", donor, [(c.donor, c.rows[0]) for c in chunks], told),
+            _stored(place / "target.h5", target, [(c.target, c.rows[1]) for c in chunks], told),
+        )
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+    def batch(number: int) -> PairedRows:
+        states = [
+            read_states(acts, acts.rows_of_window(number), side.taps, side.backbone.n_layers)
+            for acts, side in zip(sides, (donor, target), strict=True)
+        ]
+        return PairedRows(states[0], states[1], chunks[number].unpaired)
+
+    return LazyBatches(
+        [
+            LazyBatch(len(chunk), chunk.unpaired, lambda number=number: batch(number))
+            for number, chunk in enumerate(chunks)
+        ]
+    )
+
+
+def _stored(
+    path: Path,
+    side: Side,
+    chunks: Sequence[tuple[Sequence[Window], Tensor]],
+    told: Callable[[int], None],
+) -> Activations:
+    """The rows of one side in a file, open for reading."""
+    backbone = side.backbone
+    dtype = backbone.unembedding.dtype  # in which its states lose nothing
+    dtype = dtype if dtype in STORED else torch.float32
+    table = _table(backbone, chunks)
+    header = CaptureHeader(
+        backbone=backbone.name,
+        family=backbone.family,
+        backbone_sha256=backbone.weights_sha256,
+        tokenizer_sha256=backbone.tokenizer_sha256,
+        config_sha256=backbone.config_sha256,
+        corpus="paired rows",
+        corpus_fingerprint=hashlib.sha256("".join(table.digests).encode()).hexdigest(),
+        window=backbone.context,
+        pool="none",
+        dtype=STORED[dtype],
+        taps=tuple(map(str, side.layers)),
+        widths=(backbone.d_model,) * len(side.layers),
+        made={},
+    )
+    with ActivationWriter.create(path, header, table) as writer:
+        row = 0
+        for windows, rows in chunks:
+            states = side.read(windows, rows)
+            for layer in side.layers:
+                held = states.h_last if layer == backbone.n_layers else states.taps[layer]
+                writer.write(str(layer), row, as_stored(held.to(dtype).contiguous()))
+            row += len(rows)
+            told(len(windows))
+        writer.commit(row)
+    acts = Activations.open(path)
+    weakref.finalize(acts, shutil.rmtree, path.parent, ignore_errors=True)  # where open files stay
+    return acts
+
+
+def _table(backbone: Backbone, chunks: Sequence[tuple[Sequence[Window], Tensor]]) -> TokenTable:
+    """What every row will be; a chunk stands as one window, in a document of its own."""
+    columns: dict[str, list[np.ndarray]] = {"ids": [], "labels": [], "ends": []}
+    first, digests = [0], []
+    for windows, rows in chunks:
+        tokens = [backbone.rows_of(window) for window in windows]
+        for name, parts in columns.items():
+            values = [value for window in tokens for value in getattr(window, name)]
+            parts.append(np.asarray(values, dtype=np.int32)[rows.numpy()])
+        first.append(first[-1] + len(rows))
+        digests.append(hashlib.sha256(columns["ids"][-1].tobytes()).hexdigest())
+    joined = {name: np.concatenate(parts) for name, parts in columns.items()}
+    return TokenTable(
+        **joined,
+        first_row=np.array(first, dtype=np.int64),
+        document=np.arange(len(digests), dtype=np.int32),
+        digests=tuple(digests),
+    )
