@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +11,9 @@ from torch import Tensor
 from transplant.alignment.between import Fit, fit_between
 from transplant.backbones.core import CoreBackbone
 from transplant.backbones.view import Backbone
+from transplant.calibration.columns import columns_for
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.modules.core import core_interface
 from transplant.modules.interface import Interface
@@ -66,8 +69,10 @@ def measure_alignment(
         fit = _fit(fitted, judged, ours, theirs)
         return TapPair(ours, theirs, fit.r2, fit.cosine[1])
 
-    interface = Interface(target.d_model, 1, theirs)
-    whole = _fit(fitted, judged, read_tap(donor), interface)
+    interface, read = Interface(target.d_model, 1, theirs), read_tap(donor)
+    states = [batch.donor.taps[read].float() for batch in fitted.batches]
+    columns = columns_for(interface, fitted, states, MoveConfig())
+    whole = _fit(fitted, judged, read, lambda batch: columns.read(interface, batch))
     return Alignment(
         tuple(one(a, b) for a in ours for b in theirs),
         whole.r2,
@@ -93,11 +98,12 @@ def spread_taps(backbone: Backbone, most: int) -> tuple[int, ...]:
     return tuple(sorted({taps[place] for place in places[-most:]}))
 
 
-def _fit(fitted: PairedText, judged: PairedText, donor: int, target: int | Interface) -> Fit:
+def _fit(
+    fitted: PairedText, judged: PairedText, donor: int, target: int | Callable[[PairedRows], Tensor]
+) -> Fit:
     def rows(text: PairedText) -> Iterator[tuple[Tensor, Tensor]]:
         for batch in text.batches:
-            taps = batch.target.taps
-            x = target.gather(taps) if isinstance(target, Interface) else taps[target]
+            x = batch.target.taps[target] if isinstance(target, int) else target(batch)
             yield x.detach().float(), batch.donor.taps[donor].float()
 
     return fit_between(rows(fitted), rows(judged), "ridge")

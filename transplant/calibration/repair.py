@@ -19,10 +19,12 @@ from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
+from transplant.calibration.memory_needs import SQUARES
 from transplant.calibration.repair_heads import map_output
 from transplant.calibration.repair_output import TriedOutput, refit_to_changes
 from transplant.calibration.repair_rows import Pairs, choose_windows, hold_out, read_both
 from transplant.errors import InputError
+from transplant.memory import check_memory
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
@@ -77,8 +79,18 @@ def repair(
 
     Raises:
         InputError: backbones of other widths or tokenizers, or a module that reads windows.
+        MemoryLimitError: the interface reads more than a fit of its input map has memory for.
     """
     check_repairable(before, after, correction)
+    width = correction.interface.proj_in.in_features
+    check_memory(
+        "the repair",
+        {
+            "moments": 8 * SQUARES * width * width,
+            "rows": 2 * 4 * config.tokens * (width + before.d_model),
+        },
+        "an interface that reads fewer layers",
+    )
     old = copy.deepcopy(correction).cpu().eval()
     new = copy.deepcopy(old)
     chosen = choose_windows(before, shared, counts or {}, config.tokens)

@@ -16,6 +16,7 @@ from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.kl import kl
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
 from transplant.calibration.pairs import PairedText
+from transplant.memory import check_memory
 from transplant.modules.correction import Correction
 from transplant.training.row_sources import concat_states
 
@@ -45,6 +46,12 @@ class DonorBatches:
         donor_mix: DonorMix,
         seed: int = 0,
     ) -> None:
+        taps = len({*paired.batches[0].target.taps, target.n_layers})
+        check_memory(
+            "learning from paired rows",
+            {"paired rows": 2 * 4 * paired.rows * taps * target.d_model},  # joined, then in order
+            "fewer `excerpts` or `taps`",
+        )
         generator = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             teacher_corrections = torch.cat(

@@ -207,7 +207,12 @@ class Move(Stepwise):
         donor, target, text = self.donor, self.target, self.pairing_text
         with self.step("pair") as progress:
             return pair_for_move(
-                donor, target, text, self.token_counts, self.config, self.work.library.root,
+                donor,
+                target,
+                text,
+                self.token_counts,
+                self.config,
+                self.work.library.root,
                 progress=progress,
             )
 
