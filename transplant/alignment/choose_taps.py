@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from transplant.activations.moments import CrossMoments
-from transplant.alignment.affine import AffineMap
 
 WORTH = 1e-3
 """R2 on held-out rows that fewer taps may cost in all."""
@@ -30,33 +29,57 @@ def choose_taps(
         sizes: the columns of each tap.
         ridge: the absolute strength.
     """
-    tried = [(kept, fitted.r2(held_out)) for kept, fitted in _path(moments, sizes, ridge)]
+    tried = [*_path(moments, held_out, sizes, ridge)]
     least = max(r2 for _, r2 in tried) - WORTH
     return min((kept for kept, r2 in tried if r2 >= least), key=len)
 
 
 def _path(
-    moments: CrossMoments, sizes: Sequence[int], ridge: float
-) -> Iterator[tuple[tuple[int, ...], AffineMap]]:
-    """The regression on all taps, on all but one, and so on to one."""
+    moments: CrossMoments, held_out: CrossMoments, sizes: Sequence[int], ridge: float
+) -> Iterator[tuple[tuple[int, ...], float]]:
+    """R2 on held-out rows of the regression on all taps, on all but one, and so on to one."""
     xx, xy, _ = moments.centred()
     inverse = torch.linalg.inv(xx + ridge * torch.eye(len(xx), dtype=torch.float64))
-    weight = inverse @ xy
-    mean_x, mean_y = moments.x / moments.count, moments.y / moments.count
-    starts = [sum(sizes[:tap]) for tap in range(len(sizes))]
-    blocks = [slice(start, start + size) for start, size in zip(starts, sizes, strict=True)]
-    kept = list(range(len(sizes)))
+    weight, judged = inverse @ xy, _Judged(moments, held_out)
+    kept, left = list(range(len(sizes))), list(sizes)
     while True:
-        yield tuple(kept), AffineMap(weight, mean_y - mean_x @ weight)
+        yield tuple(kept), judged.r2(weight)
         if len(kept) == 1:
             return
-        least = min(kept, key=lambda tap: _cost(inverse, weight, blocks[tap]))
-        kept.remove(least)
-        block = blocks[least]
-        own, across = inverse[block, block], inverse[:, block].clone()
-        weight = weight - across @ torch.linalg.solve(own, weight[block])
-        inverse = inverse - across @ torch.linalg.solve(own, across.T)
-        weight[block] = 0.0
+        starts = [sum(left[:place]) for place in range(len(left))]
+        blocks = [slice(start, start + size) for start, size in zip(starts, left, strict=True)]
+        costs = [_cost(inverse, weight, block) for block in blocks]
+        place = costs.index(min(costs))
+        block = blocks[place]
+        others = torch.ones(len(weight), dtype=torch.bool)
+        others[block] = False
+        across = inverse[others, block]
+        solved = torch.linalg.solve(inverse[block, block], torch.cat([weight[block], across.T], 1))
+        weight = weight[others] - across @ solved[:, : weight.shape[1]]
+        inverse = inverse[others][:, others] - across @ solved[:, weight.shape[1] :]
+        judged.drop(others)
+        del kept[place], left[place]
+
+
+class _Judged:
+    """R2 on held-out rows, of weights that get fewer."""
+
+    def __init__(self, moments: CrossMoments, held_out: CrossMoments) -> None:
+        self.xx, self.xy, yy = held_out.centred()
+        self.total = float(yy.sum())
+        self.off_x = held_out.x / held_out.count - moments.x / moments.count
+        self.off_y = held_out.y / held_out.count - moments.y / moments.count
+
+    def r2(self, weight: Tensor) -> float:
+        """The share of the variance of y that is explained."""
+        explained = 2 * (weight * self.xy).sum() - (weight * (self.xx @ weight)).sum()
+        offset = self.off_y - self.off_x @ weight
+        return float(explained - (offset**2).sum()) / self.total if self.total > 0 else 0.0
+
+    def drop(self, others: Tensor) -> None:
+        """Goes on with these columns."""
+        self.xx, self.xy = self.xx[others][:, others], self.xy[others]
+        self.off_x = self.off_x[others]
 
 
 def _cost(inverse: Tensor, weight: Tensor, block: slice) -> float:

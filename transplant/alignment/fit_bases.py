@@ -22,9 +22,9 @@ from transplant.alignment.basis import TapBases
 
 Rows = Callable[[], Iterable[tuple[Sequence[Tensor], Tensor]]]
 """Gives blocks of paired rows, anew at each call: each tap's [rows, width], and y [rows, q]."""
-COVARIANCE_ROWS = 8_192
+COVARIANCE_ROWS = 4_096
 """Rows that the leading directions are computed from, at most."""
-STEPS = 6
+STEPS = 5
 """Of conjugate gradients."""
 
 
