@@ -24,7 +24,7 @@ Rows = Callable[[], Iterable[tuple[Sequence[Tensor], Tensor]]]
 """Gives blocks of paired rows, anew at each call: each tap's [rows, width], and y [rows, q]."""
 COVARIANCE_ROWS = 4_096
 """Rows that the leading directions are computed from, at most."""
-STEPS = 5
+STEPS = 6
 """Of conjugate gradients."""
 
 
