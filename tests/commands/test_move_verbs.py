@@ -144,6 +144,19 @@ def test_a_donor_writes_what_it_is_paired_on(trained_abi, tmp_path):
     assert "--data donor" in elsewhere.json["hint"]
 
 
+def test_a_budget_of_columns_is_an_option_and_stands_in_the_manifest(trained_abi):
+    options = (*MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json")
+    narrow = trained_abi("bridge-align", *options, "--columns", "12", "--name", "narrow").json
+    whole = trained_abi("bridge-align", *options, "--name", "whole").json
+    assert narrow["r2"] < whole["r2"]
+    stored = Registry.open(trained_abi.root).find("bridge", "narrow", "tiny-llama").manifest
+    assert stored.made["config"]["columns"] == 12
+    refused = trained_abi("bridge-align", *options, "--columns", "1", "--name", "none")
+    assert refused.code == 1
+    assert "less than one for each tap" in refused.json["what"]
+    assert "--columns" in refused.json["what"]
+
+
 def test_procrustes_rotates_into_the_interface(trained_abi):
     ran = trained_abi(
         "bridge-align", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json",
