@@ -94,6 +94,12 @@ def test_no_file_keeps_its_name(both, tmp_path):
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
+def test_rows_that_would_take_half_of_what_is_free_go_to_files(sides, text, tmp_path, monkeypatch):
+    monkeypatch.setattr(pairs_module, "available_bytes", lambda: 300_000)
+    low = pair_for_move(*sides, text, {"a": 1}, CONFIG, tmp_path)
+    assert isinstance(low.fitted.batches, LazyBatches)
+
+
 def test_what_does_not_fit_is_refused_before_a_backbone_runs(sides, text, monkeypatch):
     def never(*_):
         raise AssertionError("a backbone ran")
@@ -106,5 +112,6 @@ def test_what_does_not_fit_is_refused_before_a_backbone_runs(sides, text, monkey
         pair_for_move(donor, target, text, {"a": 1}, CONFIG)
     narrow = dataclasses.replace(CONFIG, columns=8)
     monkeypatch.setattr(memory, "available_bytes", lambda: 300_000)
+    monkeypatch.setattr(pairs_module, "available_bytes", lambda: 300_000)
     with pytest.raises(MemoryLimitError, match=r"paired rows.*`excerpts`"):
         pair_for_move(donor, target, text, {"a": 1}, narrow)

@@ -14,7 +14,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
 from transplant.calibration.stored_pairs import PairedWindows, Side, store_pairs
 from transplant.errors import CorpusError
-from transplant.memory import check_memory
+from transplant.memory import available_bytes, check_memory
 from transplant.progress import Progress
 from transplant.text.documents import Document
 from transplant.text.offsets import match_positions
@@ -101,7 +101,8 @@ def pair_text(
         donor_taps: the layers that are kept of the donor.
         target_taps: those of the target.
         stride: 1 keeps every pair.
-        folder: where rows go that take more than `in_memory` bytes; None: they stay in memory.
+        folder: where rows go that take more than `in_memory` bytes, or than half of what is free;
+            None: they stay in memory.
         in_memory: bytes.
         progress: is told of the excerpts that were read.
 
@@ -122,7 +123,9 @@ def pair_text(
             expected="tokens that end at the same characters",
         )
     needed = rows * sum(side.row_bytes for side in sides)
-    if folder is not None and needed > in_memory:
+    free = available_bytes()
+    room = in_memory if free is None else min(in_memory, free // 2)
+    if folder is not None and needed > room:
         return PairedText(store_pairs(folder, *sides, chunks, progress))
     check_memory(
         f"pairing {donor.name} with {target.name}", {"paired rows": needed},
