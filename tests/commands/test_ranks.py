@@ -76,3 +76,18 @@ def test_a_verb_that_is_not_shared_runs_in_one_process(abi, monkeypatch) -> None
     monkeypatch.setenv("RANK", "x")
     ran = abi("nib", "--anchor", "tiny-gpt2", "--candidate", "tiny-gpt2", "--json")
     assert (ran.code, "RANK" in ran.json["what"]) == (1, True)
+
+
+def test_a_move_in_two_processes_is_the_same(abi) -> None:
+    assert abi.train("tiny-gpt2").code == 0
+    words = (
+        "transfer", "--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--data", abi.corpus,
+        "--excerpts", "40", "--eval-tokens", "800",
+    )  # fmt: skip
+    alone = abi(*words, "--name", "alone", "--json").json
+    both = in_two(abi, *words, "--name", "both")
+    for name, value in alone["ppl"].items():
+        assert both["ppl"][name] == pytest.approx(value, rel=1e-3), name
+    assert both["module_sha256"] == alone["module_sha256"]
+    one, two = (weights(abi, name, "interface") for name in ("alone", "both"))
+    torch.testing.assert_close(one["proj_in.weight"], two["proj_in.weight"], rtol=1e-3, atol=1e-4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -63,6 +63,26 @@ class States:
             self.ends.to(device),
             self.windows.to(device),
         )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it under names; `from_tensors` takes it back."""
+        rows = {"h_last": self.h_last, "labels": self.labels}
+        rows |= {"ends": self.ends, "windows": self.windows}
+        # The last tap is h_last itself: an empty tensor stands for it.
+        nothing = self.h_last[:0]
+        taps = {f"{t}": nothing if h is self.h_last else h for t, h in self.taps.items()}
+        return rows | {f"tap.{tap}": hidden for tap, hidden in taps.items()}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> States:
+        """What `tensors` gave out."""
+        h_last = tensors["h_last"]
+        taps = {
+            int(name.removeprefix("tap.")): hidden if len(hidden) else h_last
+            for name, hidden in tensors.items()
+            if name.startswith("tap.")
+        }
+        return cls(taps, h_last, tensors["labels"], tensors["ends"], tensors["windows"])
 
     def labelled(self) -> States:
         """The rows that have a next token to predict."""

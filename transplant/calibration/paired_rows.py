@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import overload
+
+import torch
+from torch import Tensor
 
 from transplant.backbones.view import States
 
@@ -20,6 +23,30 @@ class PairedRows:
 
     def __len__(self) -> int:
         return len(self.donor)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it under names, as processes exchange it; `from_tensors` takes it back."""
+        named = {
+            f"{side}.{name}": value
+            for side, states in (("donor", self.donor), ("target", self.target))
+            for name, value in states.tensors().items()
+        }
+        return {**named, "unpaired": torch.tensor(self.unpaired)}
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PairedRows:
+        """What `tensors` gave out."""
+        donor, target = (
+            States.from_tensors(
+                {
+                    name.removeprefix(f"{side}."): value
+                    for name, value in tensors.items()
+                    if name.startswith(f"{side}.")
+                }
+            )
+            for side in ("donor", "target")
+        )
+        return cls(donor, target, int(tensors["unpaired"]))
 
 
 @dataclass(frozen=True)

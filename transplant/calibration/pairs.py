@@ -16,6 +16,7 @@ from transplant.calibration.stored_pairs import PairedWindows, Side, store_pairs
 from transplant.errors import CorpusError
 from transplant.memory import available_bytes, check_memory
 from transplant.progress import Progress
+from transplant.ranks import current
 from transplant.text.documents import Document
 from transplant.text.offsets import match_positions
 from transplant.text.windows import Window, tokenize
@@ -92,7 +93,8 @@ def pair_text(
 ) -> PairedText:
     """Runs the excerpts through both backbones and pairs their rows by character offset.
 
-    Of the pairs every `stride`-th is kept.
+    Of the pairs every `stride`-th is kept. Of several processes each reads its share of what stays
+    in memory; all have all pairs.
 
     Args:
         donor: one backbone.
@@ -131,19 +133,24 @@ def pair_text(
         f"pairing {donor.name} with {target.name}", {"paired rows": needed},
         "fewer `taps` or `excerpts`",
     )  # fmt: skip
-    batches, read = [], 0
-    for chunk in chunks:
+    ranks, read = current(), 0
+    mine: dict[int, PairedRows] = {}
+    for number in ranks.turns(len(chunks)):
+        chunk = chunks[number]
         ours, theirs = (
             side.read(windows, rows)
             for side, windows, rows in zip(
                 sides, (chunk.donor, chunk.target), chunk.rows, strict=True
             )
         )
-        batches.append(PairedRows(ours, theirs, chunk.unpaired))
+        mine[number] = PairedRows(ours, theirs, chunk.unpaired)
         read += len(chunk.donor)
         if progress is not None:
             progress(read, len(excerpts), "excerpts")
-    return PairedText(tuple(batches))
+    if ranks.count == 1:
+        return PairedText(tuple(mine.values()))
+    found = ranks.collect(len(chunks), {number: rows.tensors() for number, rows in mine.items()})
+    return PairedText(tuple(map(PairedRows.from_tensors, found)))
 
 
 def _paired_rows(
