@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from transplant.errors import NumericalError, ShapeError
+from transplant.ranks import Ranks
 
 SUMS = ("x", "y", "xx", "xy", "yy")
 
@@ -62,6 +63,11 @@ class CrossMoments:
         self.count += other.count
         for name in SUMS:
             getattr(self, name).add_(getattr(other, name))
+
+    def add_up(self, ranks: Ranks) -> None:
+        """Adds what the other processes have seen; all have the same sums then."""
+        self.count = int(ranks.total(self.count)[0])
+        ranks.sum(*(getattr(self, name) for name in SUMS))
 
     def as_tensors(self) -> dict[str, Tensor]:
         """Everything it has seen, for a file; `from_tensors` reads it back."""

@@ -23,6 +23,7 @@ from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
+from transplant.ranks import current
 
 
 class LinearCorrection(nn.Module):
@@ -104,8 +105,10 @@ def _fit_output(
         config: the strengths.
     """
     moments = CrossMoments(features[0].shape[1], wanted.output_map.head.shape[1])
-    for x, correction in zip(features, wanted.corrections, strict=True):
-        moments.update(x, correction)
+    ranks = current()
+    for number in ranks.turns(len(features)):
+        moments.update(features[number], wanted.corrections[number])
+    moments.add_up(ranks)
     return fit_to_changes(
         features, wanted.changes, wanted.output_map.head, fit_ridge(moments, config.ridge),
         strength=config.logit_ridge, iterations=config.iterations,

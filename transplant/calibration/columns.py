@@ -24,6 +24,7 @@ from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
 from transplant.errors import InputError
 from transplant.modules.interface import Interface
+from transplant.ranks import current
 
 AT_ONCE = 512  # rows of all taps
 OUTPUTS = 256  # directions of y that choose columns: those of a wider one with the most variance
@@ -113,12 +114,12 @@ def column_moments(
     rows = _rows(interface, paired, y)
     if columns.bases is not None:
         return moments_in(rows, columns.bases)
-    moments: CrossMoments | None = None
-    for number, batch in enumerate(paired.batches):
-        x, wanted = interface.gather(batch.target.taps), y(number, batch)
-        moments = moments or CrossMoments(x.shape[1], wanted.shape[1])
-        moments.update(x, wanted)
-    assert moments is not None
+    ranks = current()
+    moments = CrossMoments(interface.proj_in.in_features, y(0, paired.batches[0]).shape[1])
+    for number in ranks.turns(len(paired.batches)):
+        batch = paired.batches[number]
+        moments.update(interface.gather(batch.target.taps), y(number, batch))
+    moments.add_up(ranks)
     return moments
 
 
