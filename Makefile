@@ -8,6 +8,7 @@
 PYTHON ?= python3
 PIP_FLAGS ?=
 PYTEST_ARGS ?= -n 2
+REAL_ARGS ?=
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,7 +16,7 @@ STAMP := $(VENV)/.setup-complete
 UNFINISHED := $(VENV)/.setup-unfinished
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-bits check lint format types imports bench clean
+.PHONY: help setup demo test test-bits check lint format types imports bench real clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,9 +72,13 @@ imports: $(STAMP)
 	$(BIN)/lint-imports
 
 bench: $(STAMP) ## every benchmark in tests/benchmarks
-	@for script in $(sort $(wildcard tests/benchmarks/bench_*.py)); do \
+	@for script in $(sort $(filter-out %/bench_real.py,$(wildcard tests/benchmarks/bench_*.py))); do \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; \
 	done
+
+real: $(STAMP) ## fetch two real models and move modules between them (hours; can be stopped)
+	$(BIN)/python tests/benchmarks/fetch_real.py
+	$(BIN)/python tests/benchmarks/bench_real.py $(REAL_ARGS)
 
 clean: ## remove caches, builds and what the demo wrote (.venv stays)
 	rm -rf abi-demo build dist .pytest_cache .ruff_cache .import_linter_cache *.egg-info

@@ -65,7 +65,20 @@ def prose2(progress: Progress = unseen) -> Iterator[tuple[str, str]]:
 
 def python(progress: Progress = unseen) -> Iterator[tuple[str, str]]:
     """Yields (path, text): each module of the standard library with its docstrings cut out."""
-    for name, tree, source in _parsed(*_place("python"), progress):
+    yield from source_of(*_place("python"), progress)
+
+
+def source_of(
+    folder: Path, skipped: frozenset[str] = SKIPPED, progress: Progress = unseen
+) -> Iterator[tuple[str, str]]:
+    """Yields (path, text): each Python module below a folder with its docstrings cut out.
+
+    Args:
+        folder: where to look.
+        skipped: folders that are passed over.
+        progress: called for each module.
+    """
+    for name, tree, source in _parsed(folder, skipped, progress):
         document = _without_docstrings(tree, source)
         if len(document) >= MIN_DOCUMENT:
             yield name, document
