@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from transplant.progress import Progress
 
 SUFFIX = ".gguf"
-UNPACKED = 4  # bytes of a number while its tensor is unpacked, before it is cast
+UNPACKED = 12  # bytes of a number of the largest tensor while it is unpacked, with its copies
 _CHUNK = 1 << 24
 
 
