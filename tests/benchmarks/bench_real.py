@@ -60,9 +60,10 @@ def main() -> int:
     parser.add_argument("--d-abi", nargs="*", type=int, default=[128, 512, 1024])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=300, help="of training")
+    parser.add_argument("--eval-tokens", type=int, default=EVAL_TOKENS)
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     options = parser.parse_args()
-    bench = Bench(options.real.resolve(), options.out, options.steps)
+    bench = Bench(options.real.resolve(), options.out, options.steps, options.eval_tokens)
     if not options.show:
         bench.add_backbones()
         for cell in cells(options):
@@ -87,10 +88,11 @@ class Bench:
         real: the folder of models and corpora.
         out: the result file.
         steps: of training.
+        eval_tokens: held out.
     """
 
-    def __init__(self, real: Path, out: Path, steps: int) -> None:
-        self.real, self.out, self.steps = real, out, steps
+    def __init__(self, real: Path, out: Path, steps: int, eval_tokens: int) -> None:
+        self.real, self.out, self.steps, self.eval_tokens = real, out, steps, eval_tokens
         self.results: dict[str, Any] = {"add": {}, "train": {}, "moves": []}
         if out.is_file():
             self.results = json.loads(out.read_text(encoding="utf-8"))
@@ -117,7 +119,7 @@ class Bench:
         words = [
             "transfer", "--module", module, "--to", cell.target, "--excerpts", str(EXCERPTS),
             "--native", f"{self._name(cell)}@{cell.target}/d{cell.d_abi}",
-            "--eval-tokens", str(EVAL_TOKENS), "--seed", str(cell.seed),
+            "--eval-tokens", str(self.eval_tokens), "--seed", str(cell.seed),
             "--name", f"{self._name(cell)}-{cell.pair}", "--replace",
         ]  # fmt: skip
         if cell.pair == "32k":
@@ -135,7 +137,7 @@ class Bench:
                 "--data", self._text(cell), "--name", self._name(cell),
                 "--d-abi", str(cell.d_abi), "--seed", str(cell.seed),
                 "--tokens", str(TRAIN_TOKENS), "--steps", str(self.steps),
-                "--eval-tokens", str(EVAL_TOKENS), "--replace",
+                "--eval-tokens", str(self.eval_tokens), "--replace",
                 "--also-eval", f"second={self.real / SECOND[cell.domain]}",
             )  # fmt: skip
             self._save()
