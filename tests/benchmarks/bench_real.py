@@ -101,7 +101,7 @@ class Bench:
         """Puts both models into the registry beside them."""
         for name in BACKBONES:
             if name not in self.results["add"] or not self._knows(name):
-                words = ("add", str(self.real / f"{name}.gguf"), "--name", name, "--replace")
+                words = ("add", str(self.real / f"{name}.gguf"), "--name", name)
                 self.results["add"][name] = self._abi(*words)
                 self._save()
 

@@ -189,7 +189,7 @@ def test_hidden_names_and_compiled_python_are_passed_over(
 def test_whatever_a_reader_raises_gets_the_name_of_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cause: Exception
 ) -> None:
-    def broken(_path: Path):
+    def broken(_path: Path, _form: object):
         raise cause
         yield
 
