@@ -32,12 +32,17 @@ class CurveOptions:
         Path | None, typer.Option(help="Of --curve: folder for plot and JSON; default: here.")
     ] = None
 
-    def budgets(self) -> tuple[int, ...] | None:
+    def budgets(self, others: object = None) -> tuple[int, ...] | None:
         """Its budgets in tokens; None where there is no curve.
+
+        Args:
+            others: sources to evaluate on as well, which a curve does not.
 
         Raises:
             InputError: no list of budgets, or options of a curve without one.
         """
+        if self.curve is not None and others:
+            raise InputError("a curve is of one source", expected="--curve or --also-eval")
         if self.curve is not None:
             return parse_budgets(self.curve)
         if (self.seeds, self.steps, self.out) != (1, None, None):

@@ -8,6 +8,7 @@ from commands.output import table
 from transplant.workflows.move.budget_curve import CURVES
 
 if TYPE_CHECKING:
+    from rich.console import Group
     from rich.table import Table
 
 
@@ -19,6 +20,13 @@ def curve_table(report: dict[str, Any]) -> Table:
         shown.add_row(f"{budget:,}", *(point_text(point) for point in points))
     shown.caption = crossing_text(report)
     return shown
+
+
+def curve_view(report: dict[str, Any]) -> Group:
+    """The table, and where the plot is."""
+    from rich.console import Group
+
+    return Group(curve_table(report), f"\nthe plot: {report['files'][1]}")
 
 
 def point_text(point: dict[str, Any]) -> str:

@@ -5,7 +5,6 @@ Example: abi bridge-train --from llama:ffn.3 --to ref-gpt2 --layer 2 --activatio
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -50,11 +49,7 @@ def bridge_train(
     from commands.render.bridge import training_table
     from transplant.workflows.capture import corpus_of
     from transplant.workflows.inject.injection import Injection
-    from transplant.workflows.inject.train_bridges import (
-        TextPhase,
-        train_from_file,
-        train_from_text,
-    )
+    from transplant.workflows.inject.train_bridges import train_bridges
 
     session.library.claim(("bridge",), name, to, None, replace=replace)
     config = InjectConfig(
@@ -63,28 +58,10 @@ def bridge_train(
     recipe = BridgeTrainConfig(
         steps=steps, batch=batch, learning_rate=rate, lm_steps=lm_steps, seed=session.seed
     )
-    injection = Injection(
-        session,
-        source,
-        to,
-        layer,
-        corpus_of(activations) if data is None else data,
-        config,
-        align=align,
-    )
-    matched = train_from_file(injection, activations, recipe)
-    text = None
-    if lm_steps:
-        phase = TextPhase(lm_tokens, max(64, lm_tokens // 20), eval_tokens)
-        text = train_from_text(injection, recipe, phase)
-    results = {"matched": matched, "text": text}
-    entry = injection.store(
-        "bridge", name, results, replace=replace, training=dataclasses.asdict(recipe)
-    )
-    report = {
-        "name": f"{name}@{to}",
-        **injection.report(injection.judged()),
-        **results,
-        "path": str(entry.path),
-    }
+    text = corpus_of(activations) if data is None else data
+    injection = Injection(session, source, to, layer, text, config, align=align)
+    report = train_bridges(
+        injection, activations, recipe, name,
+        text_tokens=lm_tokens, eval_tokens=eval_tokens, replace=replace,
+    )  # fmt: skip
     session.out.result(report, training_table(report))

@@ -22,7 +22,6 @@ from commands.options.shared import (
 )
 from commands.output import check_writable
 from commands.session import Session
-from transplant.errors import InputError
 
 if TYPE_CHECKING:
     from transplant.workflows.move.whole import WholeMove
@@ -49,9 +48,8 @@ def transfer(
     from commands.render.transfer import transfer_table
     from commands.render.tried import explained
 
-    budgets, others = over.budgets(), parse_sources(also_eval)
-    if budgets is not None and others:
-        raise InputError("a curve is of one source", expected="--curve or --also-eval")
+    others = parse_sources(also_eval)
+    budgets = over.budgets(others)
     move = moving.move(session, module, to)
     if budgets is not None:
         _show_curve(session, move, native, eval_tokens, budgets, over)
@@ -71,9 +69,7 @@ def _show_curve(
     budgets: tuple[int, ...], over: CurveOptions,
 ) -> None:  # fmt: skip
     """Measures a curve, writes plot and JSON, and prints the table."""
-    from rich.console import Group
-
-    from commands.render.curve import curve_table
+    from commands.render.curve import curve_view
     from commands.render.curve_plot import require_matplotlib, write_curve
     from transplant.workflows.move.budget_curve import curve_report
     from transplant.workflows.move.trials import Trials
@@ -84,5 +80,4 @@ def _show_curve(
         Trials(move.start(), native, eval_tokens), budgets, over.seeds, over.steps
     )
     report["files"] = write_curve(over.out or Path(), report)
-    shown = Group(curve_table(report), f"\nthe plot: {report['files'][1]}")
-    session.out.result(report, shown)
+    session.out.result(report, curve_view(report))

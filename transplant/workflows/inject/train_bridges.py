@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,39 @@ class TextPhase:
     train_tokens: int
     calibration_tokens: int
     eval_tokens: int
+
+
+def train_bridges(
+    injection: Injection,
+    path: Path,
+    config: BridgeTrainConfig,
+    name: str,
+    *,
+    text_tokens: int,
+    eval_tokens: int,
+    replace: bool,
+) -> dict[str, Any]:
+    """Trains bridges on a file, their gate on text where it has steps, stores both and reports.
+
+    Args:
+        injection: the part and its place.
+        path: the activations of the target's own part.
+        config: the steps.
+        name: of the bridge in the library, claimed already.
+        text_tokens: to train on, where there are steps on text.
+        eval_tokens: held out.
+        replace: whether a bridge of that name may go.
+    """
+    to = injection.to
+    results: dict[str, Any] = {"matched": train_from_file(injection, path, config), "text": None}
+    if config.lm_steps:
+        phase = TextPhase(text_tokens, max(64, text_tokens // 20), eval_tokens)
+        results["text"] = train_from_text(injection, config, phase)
+    entry = injection.store(
+        "bridge", name, results, replace=replace, training=dataclasses.asdict(config)
+    )
+    judged = injection.report(injection.judged())
+    return {"name": f"{name}@{to}", **judged, **results, "path": str(entry.path)}
 
 
 def train_from_file(injection: Injection, path: Path, config: BridgeTrainConfig) -> dict[str, Any]:
