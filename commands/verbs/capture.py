@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from commands.fence import NotPassedError
-from commands.output import check_writable, table
+from commands.output import check_writable
 from commands.session import Session
 from transplant.dtypes import AUTO
 from transplant.errors import InputError
@@ -56,6 +56,7 @@ def capture(
     ] = None,
 ) -> None:
     """Capture the hidden states of a frozen backbone into an HDF5 file."""
+    from commands.render.capture import capture_table
     from transplant.workflows.capture import CaptureJob, inspect_file, run_capture, verify_file
 
     if inspect is not None:
@@ -76,12 +77,6 @@ def capture(
             max_tokens=max_tokens, pool=pool,
         )  # fmt: skip
         report = run_capture(session, job, resume=resume)
-    shown = table(report["file"], "", "")
-    shown.columns[1].justify = "left"
-    for key, value in report.items():
-        if key not in ("file", "made"):
-            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            shown.add_row(key.replace("_", " "), text)
-    session.out.result(report, shown)
+    session.out.result(report, capture_table(report))
     if report.get("identical") is False:
         raise NotPassedError
