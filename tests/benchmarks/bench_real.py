@@ -118,7 +118,7 @@ class Bench:
         module = f"{self._name(cell)}@{cell.donor}/d{cell.d_abi}"
         words = [
             "transfer", "--module", module, "--to", cell.target, "--excerpts", str(EXCERPTS),
-            "--native", f"{self._name(cell)}@{cell.target}/d{cell.d_abi}",
+            "--native", self._name(cell),
             "--eval-tokens", str(self.eval_tokens), "--seed", str(cell.seed),
             "--name", f"{self._name(cell)}-{cell.pair}", "--replace",
         ]  # fmt: skip
@@ -177,8 +177,9 @@ class Bench:
         running.returncode = os.waitstatus_to_exitcode(status)
         if running.returncode:
             sys.exit(f"exit {running.returncode}: {text}")
+        text = text.replace(f"{self.real}/", "real/")  # wherever it lies on this machine
         return {
-            "command": ["abi", *words],
+            "command": " ".join(["abi", *words]).replace(f"{self.real}/", "real/"),
             "seconds": round(time.monotonic() - began, 1),
             "peak_mib": used.ru_maxrss // 1024,
             "report": json.loads(text),
@@ -235,8 +236,8 @@ def _interval(found: dict[str, float]) -> str:
 
 
 def _second(report: dict[str, Any]) -> str:
-    found = report.get("also_eval", {}).get("second")
-    return "-" if not found else _interval(found["difference"]["raw"])
+    found = report.get("sources", {}).get("out_of_source", {}).get("second")
+    return "-" if not found else _interval(found["gain"]["native"])
 
 
 if __name__ == "__main__":
