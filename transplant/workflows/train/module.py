@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.modules.core import CoreCorrection
     from transplant.modules.correction import Correction
+    from transplant.training.checkpoint import CheckpointFile
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,8 @@ def run_train_job(
     Raises:
         ExistsError: the name is taken and `replace` is off.
     """
-    from transplant.backbones.arithmetic import computed_in
     from transplant.backbones.fingerprint import hash_tensors
     from transplant.evaluation.evidence import difference, in_nats
-    from transplant.training.checkpoint import CheckpointFile
     from transplant.training.loop import train_module
 
     config = job.config
@@ -69,20 +68,7 @@ def run_train_job(
         config = dataclasses.replace(config, d_abi=start.module.d_abi)
     with _open_text(work, job, backbone, config, start) as text:
         others = read_sources(work, job.also_eval, text.used, job.eval_tokens)
-        checkpoint = CheckpointFile(
-            _checkpoint_path(work, job),
-            {
-                "config": dataclasses.asdict(config),
-                "backbone": [
-                    backbone.weights_sha256,
-                    backbone.tokenizer_sha256,
-                    backbone.config_sha256,
-                ],
-                "split": text.split,
-                "form": job.form,
-                **computed_in(backbone),
-            },
-        )
+        checkpoint = _checkpoint(work, job, backbone, config, text.split)
         if not resume:
             checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
         title = f"training {job.name}@{job.backbone}"
@@ -184,6 +170,23 @@ def _start_in_core(work: Work, backbone: Backbone, job: TrainJob) -> CoreCorrect
     core = check_core(work, backbone, job.domain)
     core.switch_off()
     return untrained_in_core(core, job.form, job.config.seed)
+
+
+def _checkpoint(
+    work: Work, job: TrainJob, backbone: Backbone, config: TrainConfig, split: str
+) -> CheckpointFile:
+    """Where the run keeps its state, and what must be the same to continue it."""
+    from transplant.backbones.arithmetic import computed_in
+    from transplant.training.checkpoint import CheckpointFile
+
+    run = {
+        "config": dataclasses.asdict(config),
+        "backbone": [backbone.weights_sha256, backbone.tokenizer_sha256, backbone.config_sha256],
+        "split": split,
+        "form": job.form,
+        **computed_in(backbone),
+    }
+    return CheckpointFile(_checkpoint_path(work, job), run)
 
 
 def _checkpoint_path(work: Work, job: TrainJob) -> Path:
