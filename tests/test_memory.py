@@ -27,6 +27,8 @@ def test_the_least_of_what_is_said_counts(system):
     assert available_bytes() == 8 * GIB
     limit.write_text(f"{4 * GIB}\n")
     assert available_bytes() == 3 * GIB
+    limit.with_name("memory.stat").write_text(f"anon 7\ninactive_file {GIB // 2}\n")
+    assert available_bytes() == 3.5 * GIB  # files that can be dropped are not taken
 
 
 @pytest.mark.usefixtures("system")

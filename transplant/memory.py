@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from transplant.errors import MemoryLimitError
@@ -55,6 +56,16 @@ def check_memory(what: str, needed: Mapping[str, int], hint: str) -> None:
 
 def _free_of_group(limit: Path, used: Path) -> int | None:
     try:
-        return max(0, int(limit.read_text()) - int(used.read_text()))
+        taken = int(used.read_text()) - _droppable(limit.with_name("memory.stat"))
+        return max(0, int(limit.read_text()) - taken)
     except (OSError, ValueError):  # no group, or one without a limit
         return None
+
+
+def _droppable(parts: Path) -> int:
+    """Bytes of files among what a group has taken: they go when memory is needed."""
+    with suppress(OSError, ValueError, IndexError):
+        lines = [line.split() for line in parts.read_text().splitlines()]
+        files = [int(n) for name, n in lines if name in ("inactive_file", "total_inactive_file")]
+        return max(files, default=0)
+    return 0

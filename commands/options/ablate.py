@@ -1,4 +1,4 @@
-"""What an ablation reads beside its move: `ablate`."""
+"""The options of an ablation beside those of its move: `ablate`."""
 
 from __future__ import annotations
 

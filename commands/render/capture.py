@@ -1,4 +1,4 @@
-"""What a file of activations holds, as a table."""
+"""The facts of a file of activations, as a table."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from transplant.backbones.folder import check_folder
 from transplant.dtypes import AUTO
 from transplant.errors import BackboneError
+from transplant.memory import available_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,22 +20,15 @@ if TYPE_CHECKING:
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes of a number
 _STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
-MEMINFO = Path("/proc/meminfo")
-LIMITS = (  # of a container: the most, and what is taken, files that can be dropped among it
-    ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat"),
-    (
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-        "/sys/fs/cgroup/memory/memory.usage_in_bytes",
-        "/sys/fs/cgroup/memory/memory.stat",
-    ),
-)
 
 
 def available_memory() -> int | None:
     """Bytes that this process can take: of the machine or of its container; None where unknown."""
-    found = [_of_machine(), *(_of_container(*files) for files in LIMITS)]
-    known = [bytes_ for bytes_ in found if bytes_ is not None]
-    return min(known) if known else None
+    found = available_bytes()
+    if found is None:
+        with suppress(AttributeError, OSError, ValueError):  # all there is, if that is all we know
+            return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return found
 
 
 def bytes_in_memory(held: Mapping[str, tuple[str, tuple[int, ...]]], dtype: str) -> int:
@@ -100,25 +94,3 @@ def check_memory(needed: int, what: str, hint: str) -> None:
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:,.1f} GiB" if size >= 2**28 else f"{size / 2**20:,.1f} MiB"
-
-
-def _of_machine() -> int | None:
-    with suppress(OSError, ValueError, IndexError):
-        for line in MEMINFO.read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    with suppress(AttributeError, OSError, ValueError):  # all there is, where that is all we know
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return None
-
-
-def _of_container(most: str, taken: str, parts: str) -> int | None:
-    with suppress(OSError, ValueError, IndexError):
-        limit, used = int(Path(most).read_text()), int(Path(taken).read_text())
-        dropped = [
-            int(line.split()[1])
-            for line in Path(parts).read_text().splitlines()
-            if line.split()[0] in ("inactive_file", "total_inactive_file")
-        ]
-        return max(0, limit - used + max(dropped, default=0))
-    return None

@@ -53,6 +53,13 @@ class _SharedLibrary:
             self._library.store_hosted(name, *args, **options)
         return self._written("module", name, options)
 
+    def store_backbone(self, *args: Any, **options: Any) -> Entry:
+        """Writes a backbone; see `Library.store_backbone`."""
+        if self._ranks.first:
+            self._library.store_backbone(*args, **options)
+        self._ranks.wait()
+        return self._library.find("backbone", options["backbone"].name)
+
     def remove(self, entry: Any) -> int:
         """Removes an artifact; see `Library.remove`."""
         removed = self._library.remove(entry) if self._ranks.first else 0
