@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from commands.output import check_writable
 from transplant.errors import InputError
 
 Curve = Annotated[
@@ -33,18 +34,25 @@ class CurveOptions:
     ] = None
 
     def budgets(self, others: object = None) -> tuple[int, ...] | None:
-        """Its budgets in tokens; None where there is no curve.
+        """Its budgets in tokens, where its files can be written; None where there is no curve.
 
         Args:
             others: sources to evaluate on as well, which a curve does not.
 
         Raises:
             InputError: no list of budgets, or options of a curve without one.
+            StorageError: the folder may not be written to.
+            TransplantError: what draws the picture is not installed.
         """
+        from commands.render.curve_plot import require_matplotlib
+
         if self.curve is not None and others:
             raise InputError("a curve is of one source", expected="--curve or --also-eval")
         if self.curve is not None:
-            return parse_budgets(self.curve)
+            budgets = parse_budgets(self.curve)
+            require_matplotlib()
+            check_writable(self.out or Path(), folder=True)
+            return budgets
         if (self.seeds, self.steps, self.out) != (1, None, None):
             raise InputError("--seeds, --steps and --out belong to a curve", expected="--curve too")
         return None

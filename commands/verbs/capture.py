@@ -34,10 +34,7 @@ def capture(
     ] = "last",
     dtype: Annotated[
         str,
-        typer.Option(
-            help="Arithmetic of the backbone: auto, float32, bfloat16, float16; fp32, fp16 and "
-            "bf16 are short for --stored."
-        ),
+        typer.Option(help="Arithmetic of the backbone; fp32, fp16, bf16 are short for --stored."),
     ] = AUTO,
     stored: Annotated[str, typer.Option(help="Stored as fp32, fp16 or bf16.")] = STORED[0],
     window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = 512,

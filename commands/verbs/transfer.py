@@ -20,7 +20,6 @@ from commands.options.shared import (
     Replace,
     parse_sources,
 )
-from commands.output import check_writable
 from commands.session import Session
 
 if TYPE_CHECKING:
@@ -70,14 +69,11 @@ def _show_curve(
 ) -> None:  # fmt: skip
     """Measures a curve, writes plot and JSON, and prints the table."""
     from commands.render.curve import curve_view
-    from commands.render.curve_plot import require_matplotlib, write_curve
+    from commands.render.curve_plot import write_curve
     from transplant.workflows.move.budget_curve import curve_report
     from transplant.workflows.move.trials import Trials
 
-    require_matplotlib()
-    check_writable(over.out or Path(), folder=True)
-    report = curve_report(
-        Trials(move.start(), native, eval_tokens), budgets, over.seeds, over.steps
-    )
+    trials = Trials(move.start(), native, eval_tokens)
+    report = curve_report(trials, budgets, over.seeds, over.steps)
     report["files"] = write_curve(over.out or Path(), report)
     session.out.result(report, curve_view(report))

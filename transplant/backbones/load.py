@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -109,21 +109,24 @@ def load_backbone(
     if known is None:
         probe(backbone)
         memory.keep(state, checked)
+    backbone.notes.extend(_oddities(str(name), packed, wanted, place, chosen, unexpected))
+    return backbone
+
+
+def _oddities(
+    name: str, packed: str | None, wanted: str, place: torch.device, chosen: torch.dtype,
+    unexpected: list[str],
+) -> Iterator[str]:  # fmt: skip
+    """What was odd but harmless about a loaded model, a line each."""
     if packed is not None:
-        backbone.notes.append(
-            f"{name} is stored quantised ({packed}): its weights are never cast"
-            + ("" if wanted == AUTO else f", and {wanted} is not what it computes in")
+        yield f"{name} is stored quantised ({packed}): its weights are never cast" + (
+            "" if wanted == AUTO else f", and {wanted} is not what it computes in"
         )
     elif not multiplies(place, chosen):
-        backbone.notes.append(
-            f"this {place.type} has no instructions for {name_of(chosen)}: float32 is faster"
-        )
+        yield f"this {place.type} has no instructions for {name_of(chosen)}: float32 is faster"
     if unexpected:
         names = ", ".join(unexpected[:4])
-        backbone.notes.append(
-            f"{name} has no place for {len(unexpected)} tensors of its file: {names}"
-        )
-    return backbone
+        yield f"{name} has no place for {len(unexpected)} tensors of its file: {names}"
 
 
 def _spread(

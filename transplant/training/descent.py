@@ -6,12 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-import torch
 from torch import Tensor, nn
 
-from transplant.errors import NumericalError
 from transplant.progress import Progress
-from transplant.training.optimizer import make_adamw
+from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.schedule import warmup_cosine
 
 
@@ -72,16 +70,9 @@ def descend(plan: Plan, config: Pace, progress: Progress | None = None) -> Cours
         factor = warmup_cosine(step, plan.steps, warmup=config.warmup)
         loss = plan.loss(step)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, config.clip)
-        if not torch.isfinite(norm):
-            raise NumericalError(
-                f"the gradient is not finite at step {step}", hint="a smaller learning rate"
-            )
         for optimizer, (_, rate) in zip(optimizers, plan.rates, strict=True):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
-            optimizer.step()
-            optimizer.zero_grad()
+            set_rate(optimizer, rate * factor)
+        take_step(optimizers, parameters, config.clip, step)
         if (step + 1) % config.evaluate_every == 0 or step + 1 == plan.steps:
             held = plan.held()
             if held < course.best:

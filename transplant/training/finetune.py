@@ -12,13 +12,12 @@ from torch.utils.checkpoint import checkpoint
 
 from transplant.backbones.split_head import LOGITS, rows_at_once
 from transplant.backbones.view import Backbone
-from transplant.errors import NumericalError
 from transplant.modules.interface import Interface
 from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
 from transplant.training.loop import WindowOrder
-from transplant.training.optimizer import make_adamw, set_rate
+from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.schedule import warmup_cosine
 from transplant.training.z_cache import ReferenceZ
 
@@ -83,12 +82,7 @@ def finetune(
             loss = loss + config.stability * distance
             note += f", z moved by {distance.item():.4f}"
         loss.backward()
-        if not torch.isfinite(nn.utils.clip_grad_norm_(moving, config.clip)):
-            raise NumericalError(
-                f"the gradient is not finite at step {step}", hint="a smaller `learning_rate`"
-            )
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step([optimizer], moving, config.clip, step)
         if progress is not None:
             progress(step + 1, config.steps, note)
     backbone.model.eval().requires_grad_(False)

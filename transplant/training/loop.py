@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone, States
-from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
 from transplant.modules.interface import Interface
@@ -29,7 +28,7 @@ from transplant.training.checkpoint import (
 )
 from transplant.training.config import TrainConfig
 from transplant.training.losses import cross_entropy
-from transplant.training.optimizer import make_adamw, set_rate
+from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import matmul_type
 from transplant.training.row_sources import RowSource, states_of
 from transplant.training.schedule import warmup_cosine
@@ -173,14 +172,8 @@ class _Run:
         rate = warmup_cosine(self.course.step, config.steps, warmup=config.warmup)
         set_rate(self.optimizer, config.learning_rate * rate)
         loss = self._gradient(states)
-        norm = nn.utils.clip_grad_norm_(self.correction.parameters(), config.clip)
-        if not torch.isfinite(norm):
-            raise NumericalError(
-                f"the gradient is not finite at step {self.course.step}",
-                hint="a smaller `learning_rate`",
-            )
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        moving = [*self.correction.parameters()]
+        take_step([self.optimizer], moving, config.clip, self.course.step)
         self.course.step += 1
         return loss
 

@@ -1,11 +1,13 @@
-"""AdamW as every loop here uses it: matrices decay, vectors do not."""
+"""AdamW as every loop here uses it: matrices decay, vectors do not, and gradients are clipped."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 import torch
 from torch import nn
+
+from transplant.errors import NumericalError
 
 LATE_START = 0.5  # of the steps
 
@@ -48,3 +50,29 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float, progress: float = 1.
     """Sets the rate of every group, where `progress` is the share of the steps that are done."""
     for group in optimizer.param_groups:
         group["lr"] = 0.0 if group.get("late") and progress < LATE_START else rate
+
+
+def take_step(
+    optimizers: Sequence[torch.optim.Optimizer],
+    parameters: Sequence[nn.Parameter],
+    clip: float,
+    step: int,
+) -> None:
+    """Moves the parameters by their gradient, which is clipped first and forgotten after.
+
+    Args:
+        optimizers: of the parameters.
+        parameters: those whose gradient is clipped, as one vector.
+        clip: the largest norm of it.
+        step: the steps taken so far, for the error.
+
+    Raises:
+        NumericalError: the gradient is not finite.
+    """
+    if not torch.isfinite(nn.utils.clip_grad_norm_(parameters, clip)):
+        raise NumericalError(
+            f"the gradient is not finite at step {step}", hint="a smaller `learning_rate`"
+        )
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad()

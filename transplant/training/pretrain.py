@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from transplant.errors import NumericalError
 from transplant.progress import Progress
 from transplant.training.checkpoint import (
     Checkpoint,
@@ -22,7 +21,7 @@ from transplant.training.checkpoint import (
     unprefixed,
 )
 from transplant.training.config import PretrainConfig
-from transplant.training.optimizer import make_adamw, set_rate
+from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.schedule import warmup_cosine
 
 SAVE_EVERY = 100  # steps
@@ -71,13 +70,7 @@ def pretrain(
         set_rate(optimizer, config.learning_rate * warmup_cosine(step, steps), step / steps)
         loss = _loss(model, ids)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(moving, config.clip)
-        if not torch.isfinite(norm):
-            raise NumericalError(
-                f"the gradient is not finite at step {step}", hint="a smaller `learning_rate`"
-            )
-        optimizer.step()
-        optimizer.zero_grad()
+        take_step([optimizer], moving, config.clip, step)
         if step >= 0.9 * steps - 1:
             tail.append(loss.item())
         if checkpoint is not None and (step + 1) % SAVE_EVERY == 0:

@@ -13,11 +13,10 @@ from torch import Tensor, nn
 from transplant.calibration.objectives.batches import Batch, Batches
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.table import Loss
-from transplant.errors import NumericalError
 from transplant.modules.correction import Correction
 from transplant.progress import Progress
 from transplant.training.loop import Course, WindowOrder
-from transplant.training.optimizer import make_adamw, set_rate
+from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import matmul_type
 from transplant.training.schedule import SCHEDULES
 
@@ -82,7 +81,9 @@ def learn(
             change = correction(batch.states.taps, batch.states.windows)
             loss = subject.loss(batch, change, course.step / config.steps)
             value = value + subject.weight * loss
-        _step(value, moving, optimizer, config, course)
+        value.backward()
+        take_step([optimizer], moving, config.clip, course.step)
+        course.step += 1
         due = course.step % config.evaluate_every == 0 or course.step == config.steps
         if due and _look(course, mean_of(judged, correction, held, 1.0)):
             best = _snapshot(correction)
@@ -107,24 +108,6 @@ def mean_of(loss: Loss, correction: Correction, batches: Sequence[Batch], done: 
 def _moving(correction: Correction, train: str) -> list[nn.Parameter]:
     part = correction.interface.proj_out if train == "p-out" else correction.interface
     return [*part.requires_grad_(True).parameters()]
-
-
-def _step(
-    value: Tensor,
-    moving: list[nn.Parameter],
-    optimizer: torch.optim.Optimizer,
-    config: LearnConfig,
-    course: Course,
-) -> None:
-    value.backward()
-    norm = nn.utils.clip_grad_norm_(moving, config.clip)
-    if not torch.isfinite(norm):
-        raise NumericalError(
-            f"the gradient is not finite at step {course.step}", hint="a smaller `learning_rate`"
-        )
-    optimizer.step()
-    optimizer.zero_grad()
-    course.step += 1
 
 
 def _look(course: Course, loss: float) -> bool:

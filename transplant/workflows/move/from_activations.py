@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from transplant.errors import InputError
-from transplant.workflows.move.move import GAIN_TOKENS, Move
+from transplant.workflows.move.inputs import GAIN_TOKENS
+from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
 

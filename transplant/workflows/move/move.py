@@ -4,37 +4,23 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
-from transplant.calibration.config import MoveConfig
-from transplant.errors import InputError
 from transplant.workflows.artifacts import store_bridge, store_hosted
-from transplant.workflows.corpus import DONOR, read_splits, recorded_reach, windows_of
-from transplant.workflows.steps import Stepwise
-from transplant.workflows.work import Work
+from transplant.workflows.move.inputs import MoveInputs
 
 if TYPE_CHECKING:
-    from transplant.backbones.view import Backbone
     from transplant.calibration.bridge import Bridge
     from transplant.calibration.move import Calibrated, Pairing
     from transplant.calibration.output_map import MappedCorrections, OutputMap
     from transplant.calibration.tuning import Choice
-    from transplant.library import HostedName, Manifest
-    from transplant.modules.correction import Correction
-    from transplant.modules.hosted import HostedModel
-    from transplant.text.splits import Splits
+    from transplant.library import Manifest
     from transplant.text.windows import Window
-    from transplant.training.row_sources import RowSource
 
 
-LEAST_WRITTEN = 60  # documents: some must be held out
-EXCERPT_TOKENS = 400  # of a stream for each excerpt that is chosen: more to choose from
-GAIN_TOKENS = 12_000  # of the calibration split
 FITTED = ("bridge", "choice", "calibrated")
 PARTS: dict[str, tuple[str, ...]] = {
     "data": (),
@@ -51,153 +37,22 @@ PARTS: dict[str, tuple[str, ...]] = {
 
 
 @dataclass
-class Move(Stepwise):
-    """One module, one donor, one target: what each verb needs of it is computed once.
+class Move(MoveInputs):
+    """A move: what each verb needs of it is computed once.
 
     Args:
-        work: library, device, seed and reporter.
-        module: the module's name, as `python@ref-gpt2`.
-        to: the target's name.
-        data: the pairing text; `donor` for what the donor itself writes.
-        domain_data: the domain's text; None for what the module was trained on.
-        config: how to fit.
-        name: the name in the registry; None for `<module>-from-<donor>`.
+        objective: how an objective other than the closed form was learned, for the manifest.
+        paired: whether the move reads pairing text; an objective on one backbone does not.
     """
 
-    work: Work
-    module: str
-    to: str
-    data: str
-    domain_data: str | None
-    config: MoveConfig
-    name: str | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
     objective: dict[str, Any] = field(default_factory=dict)
-    """How an objective other than the closed form was learned, for the manifest."""
     paired: bool = True
-    """Whether the move reads pairing text; an objective on one backbone does not."""
-
-    @cached_property
-    def source(self) -> HostedName:
-        """The donor module's name, in parts."""
-        return self.work.named(self.module)
-
-    @cached_property
-    def donor(self) -> HostedModel:
-        """The donor with its module."""
-        from transplant.calibration.move import check_movable
-
-        donor = self.work.load(self.source)
-        check_movable(donor)
-        return donor
-
-    @property
-    def donor_correction(self) -> Correction:
-        """The donor's interface and module."""
-        assert self.donor.correction is not None  # `manifest` refuses a raw backbone
-        return self.donor.correction
-
-    @cached_property
-    def manifest(self) -> Manifest:
-        """The donor module's manifest."""
-        if self.source.module is None:
-            raise InputError(
-                f"`module={self.module!r}` names a raw backbone",
-                expected="a hosted module, as in python@ref-gpt2",
-                hint="`list(kind='module')`",
-            )
-        return self.work.module_manifest(self.source)
-
-    @cached_property
-    def target(self) -> Backbone:
-        """The target backbone."""
-        return self.work.backbone(self.to)
-
-    @property
-    def moved_name(self) -> str:
-        """The moved module's name in the registry."""
-        home = re.sub(
-            r"[^A-Za-z0-9._-]+", "-", self.manifest.backbone.id.rstrip("/").split("/")[-1]
-        )
-        return self.name or f"{self.manifest.name}-from-{home}"
 
     def claim(self, *kinds: str, replace: bool = False) -> None:
         """Takes, before the work, the name of what will be stored of these kinds."""
         self.work.library.claim(
             kinds, self.moved_name, self.to, self.manifest.d_abi, replace=replace
         )
-
-    @cached_property
-    def pairing_text(self) -> Splits:
-        """The pairing text, split."""
-        from transplant.text.limits import stream_chars
-
-        if self.data == DONOR:
-            return self._donors_text()
-        config = self.config
-        reach = stream_chars(train=EXCERPT_TOKENS * config.excerpts)
-        return read_splits(self.work, self.data, config.text_chars, reach)
-
-    def _donors_text(self) -> Splits:
-        """What the donor writes: enough that the excerpts can be cut from its training split."""
-        from transplant.calibration.donor_text import write_documents
-        from transplant.text.splits import CALIBRATION_SHARE, EVAL_SHARE, split_documents
-
-        config, train_share = self.config, 1 - CALIBRATION_SHARE - EVAL_SHARE
-        count = max(LEAST_WRITTEN, math.ceil(config.excerpts / train_share))
-        donor, counts = self.donor, self.token_counts
-        with self.step("write") as progress:
-            written = write_documents(
-                donor, counts, count,
-                chars=config.excerpt_chars, seed=config.seed, progress=progress,
-            )  # fmt: skip
-        return split_documents(written)
-
-    @cached_property
-    def pairing_split(self) -> str:
-        """The fingerprint of the pairing text, split."""
-        return self.pairing_text.fingerprint
-
-    @property
-    def domain_source(self) -> str:
-        """Where the domain's text comes from."""
-        if self.domain_data is not None:
-            return self.domain_data
-        return str(self.manifest.made.get("corpus", self.manifest.domain))
-
-    @cached_property
-    def domain_text(self) -> Splits:
-        """The domain's text, split."""
-        reach = recorded_reach(self.manifest.made, self.domain_source)
-        splits = read_splits(self.work, self.domain_source, stream_chars=reach)
-        trained_on = self.manifest.made.get("split")
-        if self.domain_data is None and trained_on != splits.fingerprint:
-            self.work.reporter.warn(
-                f"{self.domain_source} has changed since {self.module} was trained: documents held "
-                "out now may resemble some that it was trained on"
-            )
-        return splits
-
-    @cached_property
-    def domain_split(self) -> str:
-        """The fingerprint of the domain's text, split."""
-        return self.domain_text.fingerprint
-
-    @cached_property
-    def calibration_text(self) -> Sequence[Window] | RowSource:
-        """Windows of the domain's calibration split: they choose gains, nothing else."""
-        return windows_of(self.target, self.domain_text.calibration, 512, GAIN_TOKENS)
-
-    @property
-    def token_counts(self) -> dict[str, int]:
-        """The domain's token counts, which the module's manifest carries."""
-        counts = self.manifest.made.get("token_counts")
-        if not counts:
-            raise InputError(
-                f"the manifest of {self.module} carries no token counts",
-                hint="train the module again with this version of abi",
-            )
-        return counts
 
     @cached_property
     def pairing(self) -> Pairing:
