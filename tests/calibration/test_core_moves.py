@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from tests.calibration.by_closed_form import calibrate
 from tests.calibration.tiny_training import D_ABI, windows_of
 from tests.tiny import LAYERS, WIDTH, permuted_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.core import CoreBackbone
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.move import Pairing, align, calibrate, pair_for_move, want
+from transplant.calibration.move import Pairing, align, pair_for_move, want
 from transplant.calibration.output_map import map_outputs
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents

@@ -7,13 +7,14 @@ import dataclasses
 import pytest
 import torch
 
+from tests.calibration.by_closed_form import calibrate
 from tests.calibration.tiny_training import TRAIN, windows_of
 from tests.tiny import LAYERS, WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_parameters
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, scaled
-from transplant.calibration.move import align, calibrate, pair_for_move, want
+from transplant.calibration.move import align, pair_for_move, want
 from transplant.calibration.output_map import map_outputs
 from transplant.calibration.tuning import choose
 from transplant.errors import CorpusError, InputError, ShapeError

@@ -7,6 +7,7 @@ import dataclasses
 import pytest
 import torch
 
+from tests.calibration.by_closed_form import calibrate
 from tests.tiny import tiny_backbone
 from transplant.activations.capture import Taps, capture, token_table
 from transplant.activations.layout import CaptureHeader
@@ -17,7 +18,7 @@ from transplant.activations.splits import windows_by_side
 from transplant.activations.writer import ActivationWriter
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.move import Pairing, align, calibrate, want
+from transplant.calibration.move import Pairing, align, want
 from transplant.calibration.output_map import map_outputs
 from transplant.calibration.pairs import pair_text
 from transplant.calibration.pairs_from_files import pair_captured

@@ -12,23 +12,18 @@ from pathlib import Path
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.bridge import Bridge, fit_bridge
-from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
-from transplant.calibration.gain import choose_gain, scaled
 from transplant.calibration.memory_needs import check_fits
 from transplant.calibration.output_map import MappedCorrections, OutputMap, map_corrections
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
-from transplant.modules.interface import Interface
 from transplant.progress import Progress
 from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import Splits
-from transplant.text.windows import Window
-from transplant.training.row_sources import RowSource
 
 
 @dataclass(frozen=True)
@@ -172,27 +167,3 @@ def want(
     return map_corrections(
         output_map, pairing.correction, pairing.target, pairing.fitted, config, like=like
     )
-
-
-def calibrate(
-    pairing: Pairing,
-    reading: Interface,
-    wanted: MappedCorrections,
-    calibration: Sequence[Window] | RowSource,
-    config: MoveConfig,
-) -> Calibrated:
-    """Refits `P_out` on the moved module's outputs and chooses the gain.
-
-    Args:
-        pairing: the paired rows.
-        reading: the interface whose input side `align` has fitted.
-        wanted: what the correction should be.
-        calibration: windows of the domain's calibration split, or their rows; they choose the gain,
-            nothing else.
-        config: ridge strength and gains.
-    """
-    fitted = fit_module_output(reading, pairing.correction.module, pairing.fitted, wanted, config)
-    gain, loss = choose_gain(
-        pairing.target, fitted, calibration, config.gains, solve=config.solve_gain
-    )
-    return Calibrated(scaled(fitted, gain), gain, loss)

@@ -19,7 +19,7 @@ from transplant.calibration.closed_form import (
 )
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gains, scaled
-from transplant.calibration.move import Calibrated, Pairing, align, calibrate
+from transplant.calibration.move import Calibrated, Pairing, align
 from transplant.calibration.output_map import MappedCorrections, map_corrections
 from transplant.modules.core import CoreCorrection
 from transplant.modules.correction import Correction
@@ -54,11 +54,11 @@ def build_controls(
     """
     random = random_module(pairing.correction.module, config.seed)
     count, done = 4 if config.donor_word else 3, itertools.count(1)
-    mixed = shuffled(pairing, wanted, calibration, config)
-    progress(next(done), count, "controls")
     fitted: dict[str, Correction | LinearCorrection] = {
-        "linear_surrogate": fit_linear_surrogate(reading, pairing.fitted, wanted, config)
+        "shuffled_pairs": shuffled(pairing, wanted, config)
     }
+    progress(next(done), count, "controls")
+    fitted["linear_surrogate"] = fit_linear_surrogate(reading, pairing.fitted, wanted, config)
     progress(next(done), count, "controls")
     fitted["random_refitted"] = fit_module_output(reading, random, pairing.fitted, wanted, config)
     progress(next(done), count, "controls")
@@ -71,25 +71,19 @@ def build_controls(
     gains = choose_gains(pairing.target, fitted, calibration, config.gains, solve=config.solve_gain)
     controls = {
         "random_module": Correction(candidate.correction.interface, random),
-        "shuffled_pairs": mixed,
         **{name: scaled(one, gains[name][0]) for name, one in fitted.items()},
     }
     return controls | copied_over(pairing)
 
 
-def shuffled(
-    pairing: Pairing,
-    wanted: MappedCorrections,
-    calibration: Sequence[Window] | RowSource,
-    config: MoveConfig,
-) -> Correction:
-    """The whole move again, from pairs whose two sides do not belong together."""
+def shuffled(pairing: Pairing, wanted: MappedCorrections, config: MoveConfig) -> Correction:
+    """The whole move again, up to the gain, from pairs whose two sides do not belong together."""
     mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(config.seed))
     reading = align(mixed, config).interface
     again = map_corrections(
         wanted.output_map, mixed.correction, mixed.target, mixed.fitted, config, like=wanted
     )
-    return calibrate(mixed, reading, again, calibration, config).correction
+    return fit_module_output(reading, mixed.correction.module, mixed.fitted, again, config)
 
 
 def copied_over(pairing: Pairing) -> dict[str, Correction]:

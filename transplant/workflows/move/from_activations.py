@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from transplant.errors import InputError
-from transplant.workflows.move.inputs import GAIN_TOKENS
+from transplant.workflows.move.inputs import gain_tokens
 from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
@@ -61,6 +61,7 @@ def reading_files(move: M, paired: tuple[Path, Path], domain: Path | None) -> It
             rows.check_made_by(move.target, move.target.name)
             taps = pairing.fitted.batches[0].target.taps
             sides = windows_by_side(rows)
-            held = file_rows(move.target, rows, sides["calibration"], taps, GAIN_TOKENS)
+            budget = gain_tokens(move.target)
+            held = file_rows(move.target, rows, sides["calibration"], taps, budget)
             move = move.taking(domain_split=fingerprint_of(rows, sides), calibration_text=held)
         yield move

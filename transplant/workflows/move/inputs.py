@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LEAST_WRITTEN = 60  # documents: some must be held out
 EXCERPT_TOKENS = 400  # of a stream for each excerpt that is chosen: more to choose from
 GAIN_TOKENS = 12_000  # of the calibration split
+GAIN_LOGITS = GAIN_TOKENS << 17  # of it with each correction: half as many tokens for Gemma
 
 
 @dataclass
@@ -156,7 +157,7 @@ class MoveInputs(Stepwise):
     @cached_property
     def calibration_text(self) -> Sequence[Window] | RowSource:
         """Windows of the domain's calibration split: they choose gains, nothing else."""
-        return windows_of(self.target, self.domain_text.calibration, 512, GAIN_TOKENS)
+        return windows_of(self.target, self.domain_text.calibration, 512, gain_tokens(self.target))
 
     @property
     def token_counts(self) -> dict[str, int]:
@@ -168,3 +169,8 @@ class MoveInputs(Stepwise):
                 hint="train the module again with this version of abi",
             )
         return counts
+
+
+def gain_tokens(target: Backbone) -> int:
+    """How many tokens of calibration text choose the gains of a target, by its vocabulary."""
+    return min(GAIN_TOKENS, GAIN_LOGITS // target.vocab_size)
