@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from contextlib import contextmanager
+
+import accelerate.utils
 import pytest
 import torch
 
@@ -47,6 +52,25 @@ def test_layers_on_the_disk_give_the_same_states_and_the_same_fingerprint(saved,
     assert torch.equal(far.head(ours.h_last), near.head(theirs.h_last))
     assert not far.unembedding.is_meta
     assert far.weights_sha256 == near.weights_sha256
+
+
+@pytest.mark.usefixtures("bfloat16")
+def test_no_two_passes_over_what_is_on_the_disk_meet(saved, monkeypatch):
+    align, held, met = accelerate.utils.align_module_device, threading.Lock(), []
+
+    @contextmanager
+    def slowly(*words, **options):
+        met.append(not held.acquire(blocking=False))
+        with align(*words, **options):
+            time.sleep(2e-3)
+            yield
+        if not met[-1]:
+            held.release()
+
+    monkeypatch.setattr(accelerate.utils, "align_module_device", slowly)
+    load_backbone(saved("llama", torch.bfloat16), device_map=AWAY)
+    assert met
+    assert not any(met)
 
 
 def test_what_memory_does_not_hold_goes_to_the_disk(saved):

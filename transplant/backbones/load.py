@@ -26,7 +26,7 @@ from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
 from transplant.backbones.folder import check_folder, check_sizes
 from transplant.backbones.memory import check_folder_fits
 from transplant.backbones.packed import check_head, check_known, quantisation, reading_packed
-from transplant.backbones.spread import Spread
+from transplant.backbones.spread import Spread, is_offloaded
 from transplant.backbones.view import Backbone
 from transplant.backbones.views import check_ids, probe, view_of
 from transplant.backbones.whole import check_finite, check_fits, load_whole, quiet
@@ -254,9 +254,14 @@ def _auto_class(config: Any) -> Any:
 
 
 def _checked(name: str, model: Any, tokenizer: Any) -> Checked:
-    """The fingerprints of a model whose numbers are finite; the weights are hashed meanwhile."""
+    """The fingerprints of a model whose numbers are finite; the weights are hashed meanwhile.
+
+    What is offloaded is read into the model in turn, so two passes over it must not meet.
+    """
     with ThreadPoolExecutor(1) as beside:
         weights = beside.submit(hash_parameters, model)
+        if is_offloaded(model):
+            weights.result()
         check_finite(model, name)  # named before training finds a loss that is NaN
         check_ids(name, model, tokenizer)
         config_hash, tokenizer_hash = hash_config(model.config), hash_tokenizer(tokenizer)
