@@ -35,7 +35,7 @@ def adapters(
     """Import a LoRA that PEFT has saved: attached to a backbone, or merged into a new one."""
     from transplant.surgery.lora.folder import read_lora
     from transplant.surgery.lora.match import match_lora
-    from transplant.workflows.adapters import store_attached, store_merged
+    from transplant.workflows.adapters import store_attached, store_merged, warn_of_base
     from transplant.workflows.cores.folders import claim_core, weights_bytes
 
     stored = name or re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name).lstrip("._-")
@@ -49,6 +49,7 @@ def adapters(
     folder = read_lora(source)
     backbone = session.backbone(to)
     update = match_lora(folder, backbone)
+    warn_of_base(session, backbone, folder)
     with backbone.frozen():
         store = store_merged if merge else store_attached
         report = store(session, stored, backbone, folder, update, replace=replace)

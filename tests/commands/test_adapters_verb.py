@@ -64,6 +64,29 @@ def test_a_merge_is_a_backbone_with_its_provenance(abi, folder):
     assert abi(*words).code == 1  # taken
 
 
+def test_another_base_is_warned_of_and_the_same_is_not(abi, tmp_path):
+    for base, warned in (
+        ("someone/tiny-gpt2-chat", True),
+        ("/home/someone/Tiny_GPT2/", False),
+        ("someone/tiny-gpt2", False),
+        (None, False),
+    ):
+        folder = str(write_folder(tmp_path / "law", base_model_name_or_path=base))
+        ran = abi("adapters", "--import", folder, "--to", "tiny-gpt2", "--replace")
+        assert ran.code == 0, ran.err
+        assert (f"was trained on {base}" in ran.err) == warned, base
+
+
+def test_an_adapter_that_makes_no_number_is_not_stored(abi, tmp_path):
+    tensors = {name: tensor * 1e30 for name, tensor in gpt2_tensors().items()}
+    folder = str(write_folder(tmp_path / "law", tensors))
+    for more in ((), ("--merge", "--name", "lawyer")):
+        ran = abi("adapters", "--import", folder, "--to", "tiny-gpt2", *more, "--json")
+        assert (ran.code, ran.json["error"]) == (1, "NumericalError"), ran.out
+    assert abi("list", "--kind", "adapter", "--json").json == []
+    assert "lawyer" not in abi("list").out
+
+
 def test_what_does_not_fit_is_refused_by_name(abi, tmp_path, folder):
     ran = abi("adapters", "--import", folder, "--to", "tiny-llama", "--json")
     assert (ran.code, ran.json["error"]) == (1, "InputError")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
+
+from transplant.errors import NumericalError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,6 +19,40 @@ if TYPE_CHECKING:
 PROBE = 32  # tokens that both sides of a comparison read
 
 
+def warn_of_base(work: Work, backbone: Backbone, folder: LoraFolder) -> None:
+    """Warns where an adapter was trained on a backbone of another name or revision.
+
+    PEFT records what its maker called the backbone; of its weights it records nothing. Names are
+    compared by their last part, so that a folder and a hub id of one model agree.
+    """
+    base, revision = folder.settings.base, folder.settings.revision
+    if not base:
+        return
+    names = {backbone.name, str(getattr(backbone.model.config, "_name_or_path", ""))}
+    revisions = {backbone.revision}
+    if work.library.holds_backbone(backbone.name):
+        added = work.library.find("backbone", backbone.name).manifest.made.get("added") or {}
+        names |= {str(added[key]) for key in ("from", "path", "hub") if added.get(key)}
+        revisions.add(added.get("revision"))
+    known = {_last_part(name) for name in names}
+    revisions -= {None}
+    if _last_part(base) not in known:
+        found = base
+    elif revision and revisions and revision not in revisions:
+        found = f"{base}, revision {revision}"
+    else:
+        return
+    work.reporter.warn(
+        f"{folder.path} was trained on {found}; {backbone.name} may have other weights of the same "
+        "shapes, and then the adapter means nothing there"
+    )
+
+
+def _last_part(name: str) -> str:
+    last = re.split(r"[/\\]", name.rstrip("/\\"))[-1].lower()
+    return re.sub(r"[^a-z0-9]+", "-", last.removesuffix(".gguf"))
+
+
 def store_attached(
     work: Work, name: str, backbone: Backbone, folder: LoraFolder, update: LoraUpdate,
     *, replace: bool,
@@ -24,7 +61,8 @@ def store_attached(
     from transplant.surgery.lora.hosted import LoraModel
 
     model = LoraModel(f"{name}@{backbone.name}", backbone, update)
-    logits = {"largest_change": off(_probe(model), _probe_of(backbone))}
+    raw = _probe_of(backbone)
+    logits = {"largest_change": off(_changed(model, folder), raw)}
     made = work.made(scales=update.scales(), lora=_source(folder))
     entry = work.library.store(
         "adapter", name, update.as_tensors(), backbone=backbone, made=made,
@@ -46,7 +84,7 @@ def store_merged(
     from transplant.workflows.vocabulary import store_backbone
 
     made = merged(name, backbone, update)
-    attached = _probe(LoraModel(f"{name}@{backbone.name}", backbone, update))
+    attached = _changed(LoraModel(f"{name}@{backbone.name}", backbone, update), folder)
     alone = _probe_of(made)
     logits = {
         "largest_change": off(alone, _probe_of(backbone)),
@@ -63,6 +101,22 @@ def store_merged(
 def off(a: Tensor, b: Tensor) -> float:
     """The largest difference of two sets of logits."""
     return float((a - b).abs().max())
+
+
+def _changed(model: HostedModel, folder: LoraFolder) -> Tensor:
+    """The probe of a model with an adapter.
+
+    Raises:
+        NumericalError: it holds NaN or infinity.
+    """
+    found = _probe(model)
+    if not found.isfinite().all():
+        raise NumericalError(
+            f"{folder.path}: logits of {model.backbone.name} with it", expected="finite numbers",
+            found="NaN or infinity", hint="the backbone that it was trained on, or "
+            "`dtype='float32'` where that has more range",
+        )  # fmt: skip
+    return found
 
 
 def _probe(model: HostedModel) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -98,6 +99,11 @@ def infinite(tensors):
     next(iter(tensors.values()))[0, 0] = float("inf")
 
 
+def twice(tensors):
+    first, tensor = next(iter(tensors.items()))
+    tensors[first.replace(".lora_A", ".base_layer.lora_A")] = tensor.clone()
+
+
 def strange(tensors):
     tensors["lora_A.weight"] = torch.zeros(1)
 
@@ -110,6 +116,7 @@ def strange(tensors):
         (reshaped, ShapeError, r"h\.1\.attn\.c_attn\.lora_A\.weight: \[2, 32\] against \[2, 31\]"),
         (infinite, NumericalError, "NaN or infinity"),
         (strange, InputError, "does not write"),
+        (twice, InputError, "two keys for transformer.h.0.attn.c_attn.lora_A"),
     ],
 )
 def test_every_key_has_its_place_and_every_place_its_key(tmp_path, backbone, change, kind, message):
@@ -126,6 +133,13 @@ def test_every_key_has_its_place_and_every_place_its_key(tmp_path, backbone, cha
         ({"peft_type": "IA3"}, "expected LORA, found IA3"),
         ({"use_dora": True}, "use_dora.*DoRA rescales"),
         ({"layer_replication": [[0, 1]]}, "layer_replication"),
+        ({"megatron_config": {"a": 1}}, "megatron_config"),
+        ({"target_modules": []}, "target_modules: expected names"),
+        ({"target_modules": ".*c_attn", "layers_to_transform": 0}, "layers_to_transform and"),
+        ({"layers_pattern": "h"}, "layers_to_transform beside it"),
+        ({"bias": None}, "lora_only.*found None"),
+        ({"r": 2.0}, "cannot be read.*a rank of 2.0"),
+        ({"revision": 7}, "cannot be read.*in place of a name"),
         ({"trainable_token_indices": [3]}, "trainable_token_indices"),
         ({"init_lora_weights": "pissa"}, "pissa.*path_initial_model_for_weight_conversion"),
         ({"unheard_of": True}, "not known here.*unheard_of"),
@@ -173,6 +187,27 @@ def test_what_is_no_safetensors_folder_is_refused(tmp_path):
     (folder / "adapter_model.bin").write_bytes(b"a pickle")
     with pytest.raises(InputError, match=r"pickle is never loaded.*safe_serialization=True"):
         read_lora(folder)
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_a_pipe_a_device_or_a_folder_in_place_of_a_file_is_refused(tmp_path, name):
+    """At once: a pipe would wait for its writer. Links to files are followed: a hub has them."""
+    makes = {
+        "a named pipe": os.mkfifo,
+        "a folder": os.mkdir,
+        "a device": lambda path: os.symlink("/dev/zero", path),
+        "FileNotFoundError": lambda path: os.symlink("nowhere", path),
+    }
+    for said, make in makes.items():
+        folder = write_folder(tmp_path / said.replace(" ", "-"))
+        (folder / name).rename(folder / "kept")
+        make(folder / name)
+        with pytest.raises(CorruptError, match=f"{name}.*expected a regular file, found {said}"):
+            read_lora(folder)
+    folder = write_folder(tmp_path / "linked")
+    (folder / name).rename(tmp_path / "blob")
+    (folder / name).symlink_to("../blob")
+    assert len(read_lora(folder).tensors) == 4
 
 
 def test_keys_alone_tell_the_targets_where_the_settings_do_not(tmp_path, backbone):

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import warnings
+from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from tests.tiny import FAMILIES, tiny_backbone
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.errors import InputError, ShapeError
-from transplant.surgery.lora.folder import CONFIG, read_lora
+from transplant.surgery.lora.config import KNOWN, read_settings
+from transplant.surgery.lora.folder import CONFIG, WEIGHTS, read_lora
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.match import match_lora
 from transplant.surgery.lora.merge import merged
@@ -111,6 +115,9 @@ SETTINGS = {
         "rank_pattern": {"layers.0.self_attn.q_proj": 5, "down_proj": 2},
         "alpha_pattern": {"v_proj": 1, "layers.1.*q_proj": 20},
     },
+    "a layer, and one map by its whole name": {
+        "target_modules": ["model.layers.0.self_attn.q_proj", "v_proj"], "layers_to_transform": [1],
+    },
     "some layers": {
         "target_modules": ["q_proj"], "layers_to_transform": [1], "layers_pattern": "layers",
     },
@@ -170,6 +177,71 @@ def test_in_half_precision_it_is_still_pefts(tiny_tokenizer, save):
     found, expected = logits(attach(folder, backbone), backbone), logits(theirs, backbone)
     assert found.dtype == torch.bfloat16
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+def stored_as(folder, types):
+    file = folder / WEIGHTS
+    tensors = load_file(file)
+    save_file({name: t.to(types["lora_B" in name]) for name, t in tensors.items()}, file)
+
+
+@pytest.mark.parametrize(
+    "types",
+    [(torch.bfloat16,) * 2, (torch.float16, torch.float32), (torch.float8_e4m3fn,) * 2],
+    ids=["bfloat16", "mixed", "float8"],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_stored_in_little_is_computed_in_single_precision(types, tiny_tokenizer, save):
+    backbone = tiny_backbone("llama", tiny_tokenizer, tie_word_embeddings=False)
+    _, folder = save(backbone, target_modules=["q_proj", "embed_tokens"])
+    stored_as(folder, types)
+    theirs = peft.PeftModel.from_pretrained(copy.deepcopy(backbone.model), str(folder)).eval()
+    expected, raw = logits(theirs, backbone), logits(backbone.model, backbone)
+    hosted = attach(folder, backbone)
+    assert agrees(logits(hosted, backbone), expected, raw)
+    other = merged("new", backbone, hosted.update)
+    assert agrees(logits(other.model, other), merged_by_peft(theirs, backbone), raw)
+
+
+def test_targets_are_chosen_as_peft_chooses_them():
+    """On drawn settings, and on names with numbers in several places and in none."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    names = [
+        f"{start}{numbered}{leaf}"
+        for start in ("", "model.", "encoder.")
+        for numbered in ("layers.0.", "layers.1.mlp.experts.0.", "h.1.block.0.", "")
+        for leaf in ("attn.q_proj", "q_proj", "fc_in", "head")
+    ]
+    draw, chosen, missed = random.Random(0), 0, 0
+    for _ in range(300):
+        options = {
+            "target_modules": draw.sample([*names, "q_proj", "attn.q_proj", "head", "fc"], 2),
+            "exclude_modules": draw.choice([None, ["head"], ["layers.0.q_proj"], r".*fc.*"]),
+            "layers_to_transform": draw.choice([None, 0, [1], [0, 1], []]),
+            "modules_to_save": draw.choice([None, None, ["head"], ["attn"]]),
+        }
+        if options["layers_to_transform"] is not None:
+            options["layers_pattern"] = draw.choice([None, "layers", ["h", "layers"], "block"])
+        theirs = peft.LoraConfig(**options)
+        stored = {"peft_type": "LORA", "r": 2, **options}
+        ours = read_settings(json.dumps(stored).encode(), Path("adapter_config.json"))
+        for name in names:
+            expected = bool(check_target_module_exists(theirs, name))
+            assert ours.is_target(name) == expected, (options, name)
+            chosen, missed = chosen + expected, missed + (not expected)
+    assert min(chosen, missed) > 300
+
+
+def test_every_setting_of_peft_is_read_or_refused(tiny_tokenizer, save):
+    """Those that are on by default, and named nowhere, would be refused in every folder."""
+    _, folder = save(tiny_backbone("llama", tiny_tokenizer), target_modules=["q_proj"])
+    stored = json.loads((folder / CONFIG).read_text())
+    read_settings(json.dumps(stored).encode(), folder / CONFIG)
+    for name in stored.keys() - KNOWN:
+        changed = json.dumps({**stored, name: {"a": 1}}).encode()
+        with pytest.raises(InputError, match=name):
+            read_settings(changed, folder / CONFIG)
 
 
 def test_it_generates_what_peft_generates(tiny_tokenizer, save):

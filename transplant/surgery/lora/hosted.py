@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -60,9 +61,7 @@ class LoraModel(HostedModel):
     def _change(self, name: str, modules: dict[str, nn.Module]) -> Callable[..., Tensor]:
         pair = self.update.pairs.get(name)
         if pair is not None:
-            device = self.backbone.device
-            bias = None if pair.bias is None else pair.bias.to(device)
-            pair = Pair(pair.a.to(device), pair.b.to(device), bias, pair.scale)
+            pair = pair.to(self.backbone.device, computed_in(modules[name]))
         stand_in = self._stand_in(name, modules[name])
 
         def change(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
@@ -92,8 +91,16 @@ class LoraModel(HostedModel):
         return made
 
 
+def computed_in(module: nn.Module) -> torch.dtype:
+    """The type in which the pair of a module is multiplied: PEFT's, single precision or better.
+
+    Adapters are stored in as little as a byte a number; hidden states can exceed such types.
+    """
+    return torch.promote_types(module.get_parameter("weight").dtype, torch.float32)
+
+
 def added_by(pair: Pair, module: nn.Module, x: Tensor) -> Tensor:
-    """s (B A x + b), in the adapter's own precision.
+    """s (B A x + b), in the precision of the pair.
 
     Args:
         pair: of this module.

@@ -47,6 +47,8 @@ class LoraSettings:
     """Whether B has a bias of its own."""
     base: str | None = None
     """The backbone that it was trained on, as its maker called it."""
+    revision: str | None = None
+    """The hub revision of that backbone."""
     matcher: Matcher = field(default_factory=Matcher, compare=False, repr=False)
     """What matches its patterns."""
 
@@ -74,15 +76,17 @@ class LoraSettings:
             return False
         if isinstance(self.targets, str):
             return self.targets == ALL_LINEAR or self._matches(self.targets, module)
+        if module in self.targets:  # by its whole name, whatever layer it is in
+            return True
         in_layers = not self.layers or self._in_layers(module)
         return in_layers and self._matches(self.targets, module)
 
     def _in_layers(self, module: str) -> bool:
-        lists = self.layers_pattern or (r"[^.]*",)
-        for name in lists:
-            found = self.matcher.match(rf"(?:^|.*?\.){name}\.(\d+)\.", module)
+        named = [rf"(?:^|.*?\.){name}\.(?P<idx>\d+)\." for name in self.layers_pattern]
+        for pattern in named or [r".*?\.[^.]*\.(?P<idx>\d+)\."]:
+            found = self.matcher.match(pattern, module)
             if found:
-                return int(found[1]) in self.layers
+                return int(found["idx"]) in self.layers
         return False
 
     def _matches(self, names: tuple[str, ...] | str, module: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -30,6 +31,11 @@ class Pair:
     def delta(self) -> Tensor:
         """What it adds to a weight [out, in], in single precision or better."""
         return self.scale * (self.b.float() @ self.a.float())
+
+    def to(self, device: torch.device | str, dtype: torch.dtype) -> Pair:
+        """The same numbers elsewhere, in another type."""
+        bias = None if self.bias is None else self.bias.to(device, dtype)
+        return Pair(self.a.to(device, dtype), self.b.to(device, dtype), bias, self.scale)
 
 
 @dataclass(frozen=True)
