@@ -1,11 +1,9 @@
-"""The `abi` command: the table of its verbs."""
+"""The `abi` command, made of the table of its verbs."""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from importlib import import_module
 from typing import Annotated
 
 import typer
@@ -14,36 +12,9 @@ from commands.errors import version_of_abi
 from commands.fence import EXIT_ERROR, Fenced, check_streams, signals
 from commands.output import Output
 from commands.session import as_command
+from commands.verb_table import NO_MODEL, NO_TEXT, PARALLEL, VERBS, find_verb
 from transplant.allocator import keep_freed_memory
 from transplant.errors import TransplantError
-
-VERBS = {
-    "Modules": (
-        "train", "transfer", "calibrate", "paste", "extract", "inject", "adapters", "fuse", "gate",
-        "train-core", "train-reference",
-    ),
-    "Alignment": (
-        "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
-    ),
-    "Evidence": (
-        "nib", "verify", "ablate", "compare", "invariance", "succession", "demo",
-    ),
-    "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
-}  # fmt: skip
-"""The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
-NO_TEXT = frozenset({"paste", "extract", "adapters", "train-reference", "demo", *VERBS["Registry"]})
-"""The verbs that read no corpus of the user's; the others take the options of text."""
-NO_MODEL = frozenset({"paste", "train-reference", "demo", *VERBS["Registry"]}) - {"add"}
-"""The verbs that load no backbone of the user's; the others take the options of models."""
-PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture"})
-"""The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""
-BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
-
-
-def find_verb(name: str) -> Callable[..., None]:
-    """The function of a verb, by its name on the command line."""
-    own = name.replace("-", "_") + ("_" if name in BUILTINS else "")
-    return getattr(import_module(f"commands.verbs.{own}"), own)
 
 
 def _show_version(asked: bool) -> None:

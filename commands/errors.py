@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast, get_args
 
 from commands.options.groups import parameters_of
+from commands.verb_table import VERBS, find_verb
 from transplant.errors import TransplantError, first_line
 
 
@@ -163,8 +164,6 @@ def _flagged(options: Mapping[str, object], flags: Mapping[str, str]) -> list[st
 
 def _flags_named(verb: str) -> dict[str, str]:
     """The flags of a verb, by its name on the command line; none for a verb that is not there."""
-    from commands.app import VERBS, find_verb
-
     known = any(verb in names for names in VERBS.values())
     return flags_of(find_verb(verb)) if known else {}
 

@@ -9,7 +9,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.tiny import tiny_backbone
-from transplant.backbones.split_head import LOGITS, SplitHead, capped, token_losses
+from transplant.backbones.split_head import SplitHead, capped
+from transplant.backbones.token_losses import LOGITS, token_losses
 from transplant.calibration.objectives.kl import divergence
 from transplant.evaluation.agreement import score_chunk
 from transplant.evaluation.logit_rows import LogitRows

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from commands.app import VERBS, find_verb
 from commands.output import Output
 from commands.session import open_session
+from commands.verb_table import VERBS, find_verb
 from registry import Registry
 from tests.commands.test_bad_input import assert_refused
 from transplant.workflows import vocabulary

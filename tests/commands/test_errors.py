@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from commands.app import find_verb
 from commands.errors import flags_of, in_flags
 from commands.output import Output
+from commands.verb_table import find_verb
 from transplant.errors import InputError
 
 

@@ -8,7 +8,7 @@ from importlib import metadata
 
 import pytest
 
-from commands.app import VERBS
+from commands.verb_table import VERBS
 
 PROBE = """
 import sys

@@ -9,7 +9,9 @@ import torch
 from torch import nn
 
 from transplant.backbones import split_head
-from transplant.backbones.split_head import SplitHead, capped, token_losses
+from transplant.backbones import token_losses as token_losses_file
+from transplant.backbones.split_head import SplitHead, capped
+from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import States
 from transplant.training import losses
 from transplant.training.loop import new_correction
@@ -83,7 +85,8 @@ def test_pieces_of_the_vocabulary_change_neither_loss_nor_gradient(
     monkeypatch.setattr(split_head, "TOKENS", tokens)
     monkeypatch.setattr(losses, "TOKENS", tokens)
     monkeypatch.setattr(losses, "WIDE_ROWS", 8)
-    monkeypatch.setattr(split_head, "ROWS", 5)
+    monkeypatch.setattr(token_losses_file, "TOKENS", tokens)
+    monkeypatch.setattr(token_losses_file, "ROWS", 5)
     states, shift = rows
     head = Head(bias=bias, soft_cap=soft_cap)
     ours = loss_and_gradient(head, rows)

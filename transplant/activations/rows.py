@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import h5py
 import numpy as np
@@ -15,9 +15,6 @@ from transplant.activations.hdf5 import AGAIN, damage_named
 from transplant.activations.layout import CaptureHeader, place_of
 from transplant.activations.objects import dataset
 from transplant.errors import CorruptError
-
-if TYPE_CHECKING:
-    from transplant.activations.reader import Activations
 
 
 class RowStore(Protocol):
@@ -91,10 +88,23 @@ class OwnRows:
             raise not_finite(tap, self._dtype, place, column, value, None)
 
 
+class Part(Protocol):
+    """A part of a joined file."""
+
+    @property
+    def rows(self) -> int:
+        """The number of its rows."""
+        ...
+
+    def raw(self, name: str, start: int, stop: int) -> np.ndarray:
+        """What `RowStore.read` gives."""
+        ...
+
+
 class PartRows:
     """Rows in the parts of a joined file, one part after the other."""
 
-    def __init__(self, parts: Sequence[Activations]) -> None:
+    def __init__(self, parts: Sequence[Part]) -> None:
         self._parts = parts
 
     def read(self, name: str, start: int, stop: int) -> np.ndarray:

@@ -9,18 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-if TYPE_CHECKING:
-    from transplant.backbones.view import Backbone
-
 TOKENS = 8192  # of the vocabulary in a piece
 ROWS = 512  # of a block
-LOGITS = 1 << 24  # of a block of rows at the whole vocabulary: 64 MB in single precision
 
 
 @dataclass(frozen=True)
@@ -113,46 +108,3 @@ def pick_labels(picked: Tensor, logits: Tensor, labels: Tensor, tokens: slice) -
     inside = (place >= 0) & (place < logits.shape[1])
     found = logits.gather(1, place.clamp(0, logits.shape[1] - 1)[:, None])[:, 0]
     picked.copy_(torch.where(inside, found.to(picked.dtype), picked))
-
-
-@torch.no_grad()
-def token_losses(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy of each row's next token, in nats [rows] and single precision.
-
-    Args:
-        backbone: whose head it is.
-        hidden: last hidden states [rows, d_model].
-        labels: the next tokens [rows].
-    """
-    head = backbone.split_head
-    if head is None or head.vocab <= TOKENS:
-        parts = zip(*(side.split(rows_at_once(backbone)) for side in (hidden, labels)), strict=True)
-        return torch.cat(
-            [
-                functional.cross_entropy(backbone.head(h).float(), label, reduction="none")
-                for h, label in parts
-            ]
-        )
-    return torch.cat(
-        [
-            _losses_of_block(head, rows, label)
-            for rows, label in zip(hidden.split(ROWS), labels.split(ROWS), strict=True)
-        ]
-    )
-
-
-def _losses_of_block(head: SplitHead, hidden: Tensor, labels: Tensor) -> Tensor:
-    sums = LogSum(labels)
-    for tokens in head.pieces():
-        sums.add(head.logits(hidden, tokens).float(), tokens)
-    return sums.losses
-
-
-def rows_at_once(backbone: Backbone, copies: int = 1) -> int:
-    """How many rows may have logits at the whole vocabulary at a time.
-
-    Args:
-        backbone: whose head it is.
-        copies: how many tensors of that size are in use together.
-    """
-    return max(1, min(ROWS, LOGITS // (copies * backbone.vocab_size)))

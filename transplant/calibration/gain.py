@@ -16,7 +16,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from transplant.backbones.split_head import ROWS, SplitHead, token_losses
+from transplant.backbones.split_head import ROWS, SplitHead
+from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.closed_form import LinearCorrection
 from transplant.calibration.gain_sums import GainSums

@@ -17,7 +17,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.ridge import fit_ridge
-from transplant.backbones.split_head import token_losses
+from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError

@@ -16,7 +16,7 @@ import torch
 
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import LikelyChange, fit_to_changes, likely_change
-from transplant.backbones.split_head import token_losses
+from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
 from transplant.calibration.output_map import LOGITS_AT_ONCE

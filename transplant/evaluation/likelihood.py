@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from transplant.backbones.split_head import token_losses
+from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone, States
 from transplant.progress import Progress
 from transplant.ranks import Ranks, current

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from transplant.backbones.split_head import LOGITS, rows_at_once
+from transplant.backbones.token_losses import LOGITS, rows_at_once
 from transplant.backbones.view import Backbone
 from transplant.modules.interface import Interface
 from transplant.progress import Progress

@@ -9,13 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from transplant.backbones.split_head import (
-    TOKENS,
-    SplitHead,
-    pick_labels,
-    rows_at_once,
-    token_losses,
-)
+from transplant.backbones.split_head import TOKENS, SplitHead, pick_labels
+from transplant.backbones.token_losses import rows_at_once, token_losses
 from transplant.backbones.view import Backbone, States
 from transplant.training.precision import rounded_products
 

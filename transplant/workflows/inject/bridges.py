@@ -12,9 +12,10 @@ from transplant.surgery.inject.config import InjectConfig
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from transplant.library import Entry
+    from transplant.backbones.view import Backbone
+    from transplant.library import Entry, Manifest
     from transplant.surgery.inject.fit import InwardFit
-    from transplant.workflows.inject.injection import Injection
+    from transplant.surgery.inject.stored import InjectionRecord
     from transplant.workflows.work import Work
 
 
@@ -34,34 +35,51 @@ def inject_config(work: Work, to: str, bridge: str | None, **given: Any) -> Inje
     return InjectConfig(**chosen)
 
 
-def stored_bridge(injection: Injection, name: str) -> dict[str, Tensor]:
+def stored_bridge(
+    work: Work, entry: Entry, record: InjectionRecord, bank: Manifest, target: Backbone
+) -> dict[str, Tensor]:
     """The tensors of a bridge that was trained for this very injection.
+
+    Args:
+        work: whose library holds it.
+        entry: the bridge.
+        record: what the injection is.
+        bank: the bank that its part is of.
+        target: the backbone that it is put into.
 
     Raises:
         InputError: it was trained for another one.
         CorruptError: it was trained on another target of that name.
     """
-    entry = find_bridge(injection.work, name, injection.to)
     made, parents = entry.manifest.made, entry.manifest.parents
-    expected = {**injection.record.as_dict(), "bank sha256": injection.donor_part.bank.sha256}
+    expected = {**record.as_dict(), "bank sha256": bank.sha256}
     found = {**made.get("injection", {}), "bank sha256": parents.get("bank")}
     differing = {key: value for key, value in expected.items() if found.get(key) != value}
     if differing:
         raise InputError(
-            f"bridge {name}@{injection.to} is for another injection",
+            f"bridge {entry.manifest.name}@{target.name} is for another injection",
             expected=differing, found={key: found.get(key) for key in differing},
         )  # fmt: skip
-    if differing := difference(entry.manifest.backbone, injection.target):
+    if differing := difference(entry.manifest.backbone, target):
         what, expected, found = differing
         raise CorruptError(
-            f"bridge {name} was fitted to another {what} of {injection.to}",
+            f"bridge {entry.manifest.name} was fitted to another {what} of {target.name}",
             expected=expected[:12], found=found[:12], hint="`bridge_train()` it again",
         )  # fmt: skip
-    return injection.work.library.read(entry)
+    return work.library.read(entry)
 
 
-def stored_inward(injection: Injection, name: str, donor_tap: str) -> InwardFit:
+def stored_inward(
+    work: Work, entry: Entry, bank: Manifest, target: Backbone, taps: tuple[str, str]
+) -> InwardFit:
     """The map that `abi bridge-align --between` has stored, if it is between these layers.
+
+    Args:
+        work: whose library holds it.
+        entry: the map.
+        bank: the bank of the donor's part.
+        target: the backbone that the part is put into.
+        taps: the target's, and the donor's.
 
     Raises:
         InputError: it is between others, or of other backbones.
@@ -69,25 +87,23 @@ def stored_inward(injection: Injection, name: str, donor_tap: str) -> InwardFit:
     from transplant.alignment.affine import AffineMap
     from transplant.surgery.inject.fit import InwardFit
 
-    manifest = (entry := find_bridge(injection.work, name, injection.to)).manifest
-    align, bank = manifest.made.get("align", {}), injection.donor_part.bank.backbone
-    parents = manifest.parents
+    manifest, donor = entry.manifest, bank.backbone
+    align, parents = manifest.made.get("align", {}), manifest.parents
     read = KnownBackbone(
-        name=bank.id, family="", d_model=0, weights_sha256=parents.get("to_backbone", ""),
-        tokenizer_sha256=bank.tokenizer_sha256, config_sha256=parents.get("to_config"),
+        name=donor.id, family="", d_model=0, weights_sha256=parents.get("to_backbone", ""),
+        tokenizer_sha256=donor.tokenizer_sha256, config_sha256=parents.get("to_config"),
     )  # fmt: skip
-    others = difference(manifest.backbone, injection.target) or difference(read, bank)
+    others = difference(manifest.backbone, target) or difference(read, donor)
     with foreign(f"the record of {manifest.hosted}", CorruptError, expected="layers in `align`"):
-        taps = tuple(str(align.get(side, ["", "nothing"])[1]) for side in ("from", "to"))
-    expected = (f"{injection.place}.in", donor_tap)
-    if taps != expected or others:
+        found = tuple(str(align.get(side, ["", "nothing"])[1]) for side in ("from", "to"))
+    if found != taps or others:
         of = f"of another {others[0]}" if others else "between other layers"
         raise InputError(
-            f"{name}@{injection.to} is a map {of}",
-            expected=" to ".join(expected),
-            found=" to ".join(taps),
+            f"{manifest.name}@{target.name} is a map {of}",
+            expected=" to ".join(taps),
+            found=" to ".join(found),
         )
-    tensors = injection.work.library.read(entry)
+    tensors = work.library.read(entry)
     with foreign(f"the bridge {manifest.hosted}", CorruptError, expected="weight, bias, pairs, r2"):
         fitted = AffineMap(tensors["weight"], tensors["bias"])
         return InwardFit(fitted, manifest.results["pairs"], manifest.results["r2"])

@@ -13,7 +13,7 @@ from transplant.errors import CorruptError, InputError
 from transplant.surgery.inject.config import InjectConfig
 from transplant.workflows.corpus import read_splits
 from transplant.workflows.inject.banks import DonorPart, donor_part
-from transplant.workflows.inject.bridges import stored_bridge, stored_inward
+from transplant.workflows.inject.bridges import find_bridge, stored_bridge, stored_inward
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ class Injection:
         part, width = self.donor_part.part, block_width(self.target)
         graft = Graft(part, width, self.config)
         if self.bridge is not None:
-            graft.load_own(stored_bridge(self, self.bridge))
+            held, bank = find_bridge(self.work, self.bridge, self.to), self.donor_part.bank
+            graft.load_own(stored_bridge(self.work, held, self.record, bank, self.target))
             if self.opening is not None:
                 graft.gate.open_to(self.opening)
         elif (
@@ -165,7 +166,9 @@ class Injection:
         number = self.donor_part.name.split(".")[1]
         place = f"block.{number}.{self._site}"
         if self.align is not None:
-            self.inward = stored_inward(self, str(self.align), f"{place}.in")
+            held = find_bridge(self.work, self.align, self.to)
+            taps = (f"{self.place}.in", f"{place}.in")
+            self.inward = stored_inward(self.work, held, self.donor_part.bank, self.target, taps)
         else:
             self.inward = fit_inward(
                 self.donor, self.target, place, self.place,

@@ -1,0 +1,34 @@
+"""The table of the verbs, and what each takes beside its own options."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+
+VERBS = {
+    "Modules": (
+        "train", "transfer", "calibrate", "paste", "extract", "inject", "adapters", "fuse", "gate",
+        "train-core", "train-reference",
+    ),
+    "Alignment": (
+        "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
+    ),
+    "Evidence": (
+        "nib", "verify", "ablate", "compare", "invariance", "succession", "demo",
+    ),
+    "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
+}  # fmt: skip
+"""The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
+NO_TEXT = frozenset({"paste", "extract", "adapters", "train-reference", "demo", *VERBS["Registry"]})
+"""The verbs that read no corpus of the user's; the others take the options of text."""
+NO_MODEL = frozenset({"paste", "train-reference", "demo", *VERBS["Registry"]}) - {"add"}
+"""The verbs that load no backbone of the user's; the others take the options of models."""
+PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture"})
+"""The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""
+BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
+
+
+def find_verb(name: str) -> Callable[..., None]:
+    """The function of a verb, by its name on the command line."""
+    own = name.replace("-", "_") + ("_" if name in BUILTINS else "")
+    return getattr(import_module(f"commands.verbs.{own}"), own)
