@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.sources import recovered_text
+from commands.render.sources import bounds_text, recovered_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,15 +18,19 @@ def shapes_table(report: dict[str, Any]) -> Table:
         "shape", "seed", "native", "recovered", "95 %", "random", "surrogate", "module-a.", "R2",
     )  # fmt: skip
     for row in report["rows"]:
-        bounds = row["interval"]
         shown.add_row(
             row["shape"], str(row["seed"]), f"{row['ppl']['native']:.2f}",
             recovered_text(row["recovered"]["candidate"]),
-            "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}",
+            bounds_text(row["interval"]),
             recovered_text(row["recovered"]["random_module"]),
             recovered_text(row["recovered"]["linear_surrogate"]),
             recovered_text(row["module_attributable"]), f"{row['r2']:.3f}",
         )  # fmt: skip
+    reasons = {
+        f"{row['shape']}, seed {row['seed']}: {row['no_ceiling']}"
+        for row in report["rows"] if "no_ceiling" in row
+    }  # fmt: skip
+    shown.caption = "\n".join(sorted(reasons)) or None
     return shown
 
 
@@ -41,15 +45,15 @@ def ablation_table(report: dict[str, Any]) -> Table:
         if last not in (None, row["module"]):
             shown.add_section()
         last = row["module"]
-        low, high = row["interval"]
         nib = row.get("nib")
         words = ("", "", "not run")
         if nib:
             words = (f"{nib['top5']:.3f}", f"{nib['js']:.4f}", f"{nib['passed']}/{row['seeds']}")
         shown.add_row(
-            row["objective"], row["from"], row["module"], f"{row['recovered']:.3f}",
-            f"{low:.3f} .. {high:.3f}", f"{row['ppl']:.2f}", *words, f"{row['seconds']:.1f}",
+            row["objective"], row["from"], row["module"], recovered_text(row["recovered"]),
+            bounds_text(row["interval"]), f"{row['ppl']:.2f}", *words, f"{row['seconds']:.1f}",
         )  # fmt: skip
+    shown.caption = report.get("no_ceiling")
     return shown
 
 
@@ -64,15 +68,15 @@ def ceiling_table(report: dict[str, Any]) -> Table:
         "added", "elsewhere", "raw weight", "gain", "recovered", "95 %", "ppl",
     )  # fmt: skip
     for row in report["rows"]:
-        low, high = row["interval"]
         ways = ("", "", "")
         if "heard" in row:
             ways = (row["elsewhere"], f"{row['donor_word']:g}", f"{row['gain']:g}")
         added = row.get("heard", row["name"])
         shown.add_row(
-            _ADDED.get(added, added), *ways, f"{row['recovered']:.3f}",
-            f"{low:.3f} .. {high:.3f}", f"{row['ppl']:.2f}",
+            _ADDED.get(added, added), *ways, recovered_text(row["recovered"]),
+            bounds_text(row["interval"]), f"{row['ppl']:.2f}",
         )  # fmt: skip
     share = report["paired_share"]
-    shown.caption = f"the donor predicts at {share:.0%} of the tokens"
+    told = [f"the donor predicts at {share:.0%} of the tokens", report.get("no_ceiling")]
+    shown.caption = "\n".join(filter(None, told))
     return shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from commands.render.sources import bounds_text, recovered_text
 from transplant.workflows.move.budget_curve import CURVES
 
 if TYPE_CHECKING:
@@ -31,15 +32,14 @@ def curve_view(report: dict[str, Any]) -> Group:
 
 def point_text(point: dict[str, Any]) -> str:
     """A value and its interval."""
-    text = f"{point['recovered']:.3f}"
-    if point["interval"] is None:
-        return text
-    low, high = point["interval"]
-    return f"{text} ({low:.3f} .. {high:.3f})"
+    text = recovered_text(point["recovered"])
+    return text if point["interval"] is None else f"{text} ({bounds_text(point['interval'])})"
 
 
 def crossing_text(report: dict[str, Any]) -> str:
-    """Where the native catches up, in words."""
+    """Where the native catches up, in words; or why nobody can say."""
+    if "no_ceiling" in report:
+        return str(report["no_ceiling"])
     tokens, most = report["crossing_tokens"], report["budgets"][-1]
     if tokens is None:
         return f"up to {most:,} tokens the native does not catch up"

@@ -44,14 +44,15 @@ def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:
 
 
 def draw(path: Path, report: dict[str, Any]) -> None:
-    """Recovered against tokens, a band for the interval over seeds."""
+    """Recovered against tokens, a band for the interval over seeds; no curve without a ceiling."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
-    for name, points in report["curves"].items():
+    curves = {} if "no_ceiling" in report else report["curves"]
+    for name, points in curves.items():
         tokens = [point["tokens"] for point in points]
         values = [point["recovered"] for point in points]
         axes.plot(tokens, values, marker="o", color=COLOURS[name], label=CURVES[name])
@@ -65,6 +66,7 @@ def draw(path: Path, report: dict[str, Any]) -> None:
     axes.set_xlabel("tokens of the target's domain text")
     axes.set_ylabel("recovered: 0 the raw backbone, 1 the native")
     axes.set_title(f"{report['donor']} → {report['target']}: {crossing_text(report)}", fontsize=9)
-    axes.legend(frameon=False, fontsize=8)
+    if curves:
+        axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, format="png", dpi=144, metadata={"Software": None})

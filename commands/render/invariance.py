@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from commands.render.sources import NO_CEILING
 from transplant.workflows.update.succession import APPLIED
 
 if TYPE_CHECKING:
@@ -37,12 +38,12 @@ def invariance_table(report: dict[str, Any]) -> Table:
         found = weighed.get(system)
         cells = ["", "", "", ""]
         if found is not None:
-            low, high = found["interval"]["efficacy"]
+            bounds = found["interval"]["efficacy"]
             cells = [
-                f"{found['efficacy']:.1%}",
-                f"{low:.1%} .. {high:.1%}",
-                f"{found['efficacy_nats']:.1%}",
-                f"{found['efficacy_published']:.1%}",
+                efficacy_text(found["efficacy"]),
+                "" if bounds is None else f"{bounds[0]:.1%} .. {bounds[1]:.1%}",
+                efficacy_text(found["efficacy_nats"]),
+                efficacy_text(found["efficacy_published"]),
             ]
         shown.add_row(system, f"{report['ppl'][system]:.2f}", *cells, f"[dim]{note}[/dim]")
     shown.add_section()
@@ -60,7 +61,13 @@ def invariance_table(report: dict[str, Any]) -> Table:
     same = len(set(report["module_sha256"].values())) == 1
     shown.add_row("module bytes", "identical" if same else "[red]CHANGED[/red]", *[""] * 5)
     shown.add_row("verdict", f"[bold]{report['verdict']}[/bold]", *[""] * 5)
+    shown.caption = report.get("no_ceiling")
     return shown
+
+
+def efficacy_text(value: float | None) -> str:
+    """A share of what the native gains; no number where that is nothing."""
+    return NO_CEILING if value is None else f"{value:.1%}"
 
 
 def succession_tables(report: dict[str, Any]) -> Group:
@@ -78,7 +85,7 @@ def succession_tables(report: dict[str, Any]) -> Group:
                 f"{row['round']} {row['corpus']}",
                 name,
                 *(f"{ppl[system]:.2f}" for system in systems),
-                *(f"{row['efficacy'][name][applied]:.1%}" for applied in APPLIED),
+                *(efficacy_text(row["efficacy"][name][applied]) for applied in APPLIED),
             )
     last = report["rounds"][-1]["matrix"]["zero_shot"]
     columns = [*next(iter(last["ppl"].values()))]
@@ -96,5 +103,13 @@ def succession_tables(report: dict[str, Any]) -> Group:
     for name, percent in last["others_worsen"].items():
         notes.add_row(f"the domain of {name}, with the others as well", f"{percent:+.1f} %")
     for name, decay in report["decay"].items():
-        notes.add_row(f"efficacy of {name} from round to round", f"{decay['zero_shot']:+.1%}")
+        change = decay["zero_shot"]
+        told = NO_CEILING if change is None else f"{change:+.1%}"
+        notes.add_row(f"efficacy of {name} from round to round", told)
+    reasons = [
+        f"round {row['round']}, {name}: {why}"
+        for row in report["rounds"]
+        for name, why in row.get("no_ceiling", {}).items()
+    ]
+    rounds.caption = "\n".join(reasons) or None
     return Group(rounds, matrix, notes)

@@ -8,6 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from commands.render.sources import bounds_text, recovered_text
 from commands.render.transfer import NOTES
 from transplant.errors import StorageError, TransplantError
 from transplant.files.whole_file import whole_file
@@ -42,7 +43,8 @@ def write_page(folder: Path, report: dict[str, Any]) -> Path:
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         moves=[
-            {**move, "plot": plot_move(move), "rows": rows_of(move)} for move in report["moves"]
+            {**move, "plot": plot_move(move), "rows": rows_of(move), "shares": shares_of(move)}
+            for move in report["moves"]
         ],
         seconds=report["seconds"],
     )
@@ -62,12 +64,17 @@ def rows_of(move: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "system": system.replace("_", " "),
             "ppl": ppl,
-            "recovered": move["recovered"].get(system),
-            "interval": move["intervals"]["recovered"].get(system),
+            "recovered": recovered_text(move["recovered"].get(system, "")),
+            "interval": bounds_text(move["intervals"]["recovered"].get(system)),
             "note": NOTES.get(system, "another domain under the same maps"),
         }
         for system, ppl in move["ppl"].items()
     ]
+
+
+def shares_of(move: dict[str, Any]) -> dict[str, str]:
+    """The attributable shares of a move, for the page's text."""
+    return {kind: recovered_text(move[f"{kind}_attributable"]) for kind in ("donor", "module")}
 
 
 def plot_move(move: dict[str, Any]) -> str:
@@ -75,6 +82,8 @@ def plot_move(move: dict[str, Any]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
+    if "no_ceiling" in move:
+        return ""  # no share to draw
     names = [name for name, value in move["recovered"].items() if value is not None]
     values = [move["recovered"][name] for name in names]
     bounds = [move["intervals"]["recovered"][name] for name in names]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from commands.render.sources import NO_CEILING
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -27,7 +28,7 @@ def _move_table(move: dict[str, Any]) -> Table:
     for number in move["numbers"]:
         shown.add_row(
             number["name"].replace("_", " "),
-            *(f"{number[key]:.4f}" for key in ("recorded", "recomputed")),
+            *number_texts(number),
             f"+- {number['tolerance']:.4f}",
             _word(number["agrees"]),
         )
@@ -45,9 +46,23 @@ def _move_table(move: dict[str, Any]) -> Table:
     differs = "differs" if control["differs"] else "[red]DOES NOT DIFFER[/red]"
     ppl = (f"{control['ppl'][name]:.4f}" for name in ("candidate", "sign_flipped"))
     shown.add_row(f"control: a sign flipped, {control['tokens']:,} tokens", *ppl, "", differs)
+    told = [move.get("no_ceiling")]
     if move["not_recomputed"]:
-        shown.caption = f"not recomputed, as they need a fit: {', '.join(move['not_recomputed'])}"
+        told.append(f"not recomputed, as they need a fit: {', '.join(move['not_recomputed'])}")
+    shown.caption = "\n".join(filter(None, told)) or None
     return shown
+
+
+def number_texts(number: dict[str, Any]) -> tuple[str, str]:
+    """A number as recorded and as recomputed; a share of a native's gain that is nothing is none.
+
+    What an older version has recorded of such a share is a number, and not shown as one.
+    """
+    if number["recomputed"] is None:
+        return NO_CEILING, NO_CEILING
+    recorded = number["recorded"]
+    shown = NO_CEILING if recorded is None else f"{recorded:.4f}"
+    return shown, f"{number['recomputed']:.4f}"
 
 
 def _word(agrees: bool) -> str:

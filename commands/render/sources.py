@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
@@ -10,6 +11,8 @@ from commands.output import table
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+NO_CEILING = "no ceiling"
 
 
 def sources_table(report: dict[str, Any]) -> Table:
@@ -49,8 +52,13 @@ def gain_text(gain: dict[str, float]) -> tuple[str, str]:
     return f"{gain['nats']:+.4f}", f"{gain['low']:+.4f} .. {gain['high']:+.4f}"
 
 
+def bounds_text(bounds: Sequence[float] | None) -> str:
+    """The interval of a share; nothing where there is no share."""
+    return "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}"
+
+
 def recovered_text(value: float | str | None) -> str:
     """A share of what the native gains; no number where that is nothing."""
     if isinstance(value, str):
         return value
-    return "no ceiling" if value is None else f"{value:.3f}"
+    return NO_CEILING if value is None else f"{value:.3f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.sources import recovered_text
+from commands.render.sources import bounds_text, recovered_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,22 +33,20 @@ def transfer_table(report: dict[str, Any]) -> Table:
     shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False  # the one that may shrink
     intervals = report["intervals"]["recovered"]
     for system, ppl in report["ppl"].items():
-        bounds = intervals.get(system)
         shown.add_row(
             f"[bold]{system}[/bold]" if system == "candidate" else system,
             f"{ppl:.2f}",
             recovered_text(report["recovered"].get(system, "")),
-            "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}",
+            bounds_text(intervals.get(system)),
             f"[dim]{NOTES.get(system, 'another domain under the same maps')}[/dim]",
         )
     shown.add_section()
     for share, best in (("donor", "best_donor_free"), ("module", "best_module_free")):
-        bounds = report["intervals"][f"{share}_attributable"]
         shown.add_row(
             f"{share}-attributable",
             "",
             recovered_text(report[f"{share}_attributable"]),
-            "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}",
+            bounds_text(report["intervals"][f"{share}_attributable"]),
             f"[dim]candidate minus {report[best]}[/dim]",
         )
     shown.add_row("NIB against native", "", nib_verdict(report["nib"]), "", nib_line(report["nib"]))

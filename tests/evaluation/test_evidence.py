@@ -9,7 +9,7 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.errors import InputError, ShapeError
-from transplant.evaluation.evidence import difference, recovered_by, weigh
+from transplant.evaluation.evidence import Ceiling, difference, weigh
 from transplant.evaluation.likelihood import Likelihood, score_documents
 from transplant.evaluation.scoring import window_logits
 from transplant.text.windows import cut_windows
@@ -138,5 +138,8 @@ def test_documents_are_paired_so_that_their_difficulty_cancels():
 
 def test_one_system_recovers_what_it_does_beside_all_the_others():
     alone = {name: SYSTEMS[name] for name in ("raw", "native", "candidate")}
-    assert recovered_by(alone, "candidate") == weigh(SYSTEMS).recovered["candidate"]
-    assert recovered_by(alone, "native").mean == pytest.approx(1.0)
+    ceiling = Ceiling(alone)
+    assert ceiling.recovered("candidate") == weigh(SYSTEMS).recovered["candidate"]
+    assert ceiling.recovered("native").mean == pytest.approx(1.0)
+    assert ceiling.row("native")["interval"] == pytest.approx([1.0, 1.0])
+    assert ceiling.reason == {}

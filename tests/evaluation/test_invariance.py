@@ -58,9 +58,25 @@ def test_documents_that_agree_give_no_width_and_documents_that_do_not_give_some(
     assert odd.ppl.high == pytest.approx(1.0)
 
 
-def test_a_native_that_is_no_better_than_the_raw_backbone_is_refused():
+@pytest.mark.parametrize("native", [at(64.0, 64.0), at(80.0, 80.0), at(16.0, 66.0)])
+def test_a_native_that_gains_nothing_beyond_its_interval_is_no_ceiling(native):
+    found = weigh_update({**SYSTEMS, "native_updated": native})["zero_shot"]
+    assert found.ppl is found.nats is None
+    assert found.published.mean == pytest.approx(4.0)  # it is measured by another native
+    shown = found.as_dict()
+    assert shown["no_ceiling"].startswith("no ceiling: the native gains")
+    assert shown["efficacy"] is shown["interval"]["efficacy"] is None
+    assert verdict(found.ppl) == "no ceiling"
+    good = weigh_update(SYSTEMS)["zero_shot"]
+    assert "no_ceiling" not in good.as_dict()
+    both = over_seeds([good, found])
+    assert both.ppl is both.nats is None
+    assert both.no_ceiling == found.no_ceiling
     with pytest.raises(InputError, match="nothing to keep"):
-        weigh_update({**SYSTEMS, "native_updated": at(64.0, 64.0)})
+        efficacy(64, 32, 64)
+
+
+def test_efficacy_without_its_systems_is_refused():
     with pytest.raises(InputError, match="no \\['zero_shot'\\]"):
         weigh_update({name: value for name, value in SYSTEMS.items() if name != "zero_shot"})
 

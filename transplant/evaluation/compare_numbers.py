@@ -58,32 +58,40 @@ OTHER_TEXT = Tolerances(ppl=0.2, recovered=0.08, top5=0.06, top1=0.08, js=0.03, 
 
 @dataclass(frozen=True)
 class Compared:
-    """One number, recorded and recomputed."""
+    """One number, recorded and recomputed; None is a share of a native's gain that is nothing."""
 
     name: str
-    recorded: float
-    recomputed: float
+    recorded: float | None
+    recomputed: float | None
     tolerance: float
 
     @property
     def agrees(self) -> bool:
-        """Whether the two are as near as the tolerance says; NaN is near nothing."""
-        return abs(self.recomputed - self.recorded) <= self.tolerance
+        """Whether the two are as near as the tolerance says; NaN is near nothing.
+
+        Where the native turns out to gain nothing there is no share to hold against a recorded
+        one, and the perplexities decide. A share that was not recorded agrees with no number.
+        """
+        if self.recomputed is None:
+            return True
+        return self.recorded is not None and abs(self.recomputed - self.recorded) <= self.tolerance
 
 
 def compare_numbers(
-    recorded: Mapping[str, float], recomputed: Mapping[str, float], tolerances: Tolerances
+    recorded: Mapping[str, float | None],
+    recomputed: Mapping[str, float | None],
+    tolerances: Tolerances,
 ) -> tuple[Compared, ...]:
     """Holds every recomputed number against the recorded one of its name.
 
     Raises:
         InputError: there is none of that name, or it is not finite.
     """
-    missing = [name for name in recomputed if not math.isfinite(recorded.get(name, math.nan))]
+    missing = [name for name in recomputed if not math.isfinite(recorded.get(name, math.nan) or 0)]
     if missing:
         raise InputError("the record lacks numbers", expected="all", found=f"no {missing}")
     return tuple(
-        Compared(name, recorded[name], value, tolerances.of(name, recorded[name]))
+        Compared(name, recorded[name], value, tolerances.of(name, recorded[name] or 0.0))
         for name, value in recomputed.items()
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from transplant.errors import InputError, ShapeError
 from transplant.evaluation.intervals import Interval, paired_bootstrap, ratio_interval
@@ -60,15 +61,55 @@ def _bounds(value: Interval | None) -> list[float] | None:
     return None if value is None else value.as_list()
 
 
-def no_ceiling(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> str | None:
-    """Why no share of the native's gain can be given; None where it gains beyond its interval."""
-    gain = difference(likelihoods[RAW], likelihoods[NATIVE], seed=seed)
+def no_ceiling(raw: Likelihood, native: Likelihood, *, seed: int = 0) -> str | None:
+    """Why no share of a native's gain can be given; None where it gains beyond its interval."""
+    gain = difference(raw, native, seed=seed)
     if gain.low > 0:
         return None
-    return (
-        f"no ceiling: the native gains {gain.mean:.4f} nats per token "
-        f"({gain.low:.4f} .. {gain.high:.4f})"
-    )
+    bounds = f"{gain.low:.4f} .. {gain.high:.4f}"
+    return f"no ceiling: the native gains {gain.mean:.4f} nats per token ({bounds})"
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What the native gains over the raw backbone, and the shares of it that others gain.
+
+    Where the interval of that gain includes 0 there is no ceiling, and no share is a number.
+
+    Args:
+        likelihoods: `raw`, `native` and the systems to judge, on the same documents.
+        seed: of the bootstraps over documents.
+    """
+
+    likelihoods: Mapping[str, Likelihood]
+    seed: int = 0
+
+    @cached_property
+    def missing(self) -> str | None:
+        """Why no share can be given; None where one can."""
+        return no_ceiling(self.likelihoods[RAW], self.likelihoods[NATIVE], seed=self.seed)
+
+    @property
+    def reason(self) -> dict[str, str]:
+        """For JSON, beside shares that are null."""
+        return {} if self.missing is None else {"no_ceiling": self.missing}
+
+    def share(self, worse: str, better: str) -> Interval | None:
+        """(nats_worse - nats_better) / (nats_raw - nats_native), documents resampled whole."""
+        if self.missing is not None:
+            return None
+        nats = {name: value.nats.numpy() for name, value in self.likelihoods.items()}
+        gap = nats[RAW] - nats[NATIVE]  # a single document's gap may be negative, the sum is not
+        return ratio_interval(nats[worse] - nats[better], gap, seed=self.seed)
+
+    def recovered(self, name: str) -> Interval | None:
+        """`recovered` of one system, with its interval over documents."""
+        return self.share(RAW, name)
+
+    def row(self, name: str) -> dict[str, object]:
+        """`recovered` of one system for JSON, and its interval."""
+        share = self.recovered(name)
+        return {"recovered": _mean(share), "interval": _bounds(share)}
 
 
 def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
@@ -88,12 +129,7 @@ def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
     missing = [n for n in (*DONOR_FREE, *MODULE_FREE, NATIVE, CANDIDATE) if n not in likelihoods]
     if missing:
         raise InputError("evidence without its controls", expected="all", found=f"no {missing}")
-    why = no_ceiling(likelihoods, seed=seed)
-
-    def share(worse: str, better: str) -> Interval | None:
-        return None if why is not None else _share(likelihoods, worse, better, seed)
-
-    recovered = {name: share(RAW, name) for name in likelihoods if name != RAW}
+    ceiling = Ceiling(likelihoods, seed)
 
     def best(names: tuple[str, ...]) -> str:
         return min(names, key=lambda name: likelihoods[name].per_token)
@@ -102,10 +138,10 @@ def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
     donor_free, module_free = best(DONOR_FREE), best((*MODULE_FREE, *own_word))
     return Evidence(
         ppl={name: value.perplexity for name, value in likelihoods.items()},
-        recovered=recovered,
-        donor_attributable=share(donor_free, CANDIDATE),
+        recovered={name: ceiling.recovered(name) for name in likelihoods if name != RAW},
+        donor_attributable=ceiling.share(donor_free, CANDIDATE),
         best_donor_free=donor_free,
-        module_attributable=share(module_free, CANDIDATE),
+        module_attributable=ceiling.share(module_free, CANDIDATE),
         best_module_free=module_free,
         difference={
             name: difference(value, likelihoods[CANDIDATE], seed=seed)
@@ -114,7 +150,7 @@ def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
         },
         documents=len(likelihoods[RAW].tokens),
         tokens=int(likelihoods[RAW].tokens.sum()),
-        no_ceiling=why,
+        no_ceiling=ceiling.missing,
     )
 
 
@@ -146,21 +182,3 @@ def difference(worse: Likelihood, better: Likelihood, *, seed: int = 0) -> Inter
 def in_nats(value: Interval) -> dict[str, float]:
     """A difference for JSON."""
     return {"nats": value.mean, "low": value.low, "high": value.high}
-
-
-def recovered_by(likelihoods: Mapping[str, Likelihood], name: str, *, seed: int = 0) -> Interval:
-    """recovered of one system, with its interval over documents.
-
-    Args:
-        likelihoods: `raw`, `native` and the system, on the same documents.
-        name: the system.
-        seed: of the bootstrap.
-    """
-    return _share(likelihoods, RAW, name, seed)
-
-
-def _share(likelihoods: Mapping[str, Likelihood], worse: str, better: str, seed: int) -> Interval:
-    """(nats_worse - nats_better) / (nats_raw - nats_native), documents resampled whole."""
-    nats = {name: value.nats.numpy() for name, value in likelihoods.items()}
-    gap = nats[RAW] - nats[NATIVE]  # a single document's gap may be negative, the sum is not
-    return ratio_interval(nats[worse] - nats[better], gap, seed=seed)

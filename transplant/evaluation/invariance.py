@@ -5,6 +5,8 @@
 The native module is trained on the updated backbone. The published variant puts the native module
 of the *old* backbone in its place, which no longer measures the same loss: where the update itself
 made the domain harder or easier, it can be anything. Here it is only a number beside the others.
+
+A native whose gain has an interval that includes 0 is no ceiling: no share of it is a number.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transplant.errors import InputError
+from transplant.evaluation.evidence import no_ceiling
 from transplant.evaluation.intervals import Interval, ratio_interval, t_interval
 from transplant.evaluation.likelihood import Likelihood
 
@@ -24,19 +27,21 @@ WITH_MODULE = "with_module"
 """The module on the old backbone: the native of the published formula."""
 THRESHOLD = 0.5
 RESAMPLES = 2_000
-PASS, PASS_POINT, FAIL = "pass", "pass (point)", "fail"
+PASS, PASS_POINT, FAIL, NO_CEILING = "pass", "pass (point)", "fail", "no ceiling"
 
 
 @dataclass(frozen=True)
 class Efficacy:
-    """One system's efficacy three ways, each with a 95 % interval."""
+    """One system's efficacy three ways, each with a 95 % interval; None without a ceiling."""
 
-    ppl: Interval
+    ppl: Interval | None
     """As defined above, in perplexities."""
-    nats: Interval
+    nats: Interval | None
     """The same in log perplexities."""
     published: Interval
-    """With the native of the old backbone."""
+    """With the native of the old backbone, whatever that gains on the updated one."""
+    no_ceiling: str | None = None
+    """Why `ppl` and `nats` are None: the native gains nothing on the updated backbone."""
 
     def as_dict(self) -> dict[str, object]:
         """For JSON."""
@@ -44,8 +49,9 @@ class Efficacy:
             "efficacy": self.ppl, "efficacy_nats": self.nats, "efficacy_published": self.published,
         }  # fmt: skip
         return {
-            **{name: value.mean for name, value in values.items()},
-            "interval": {name: value.as_list() for name, value in values.items()},
+            **{name: value and value.mean for name, value in values.items()},
+            "interval": {name: value and value.as_list() for name, value in values.items()},
+            **({} if self.no_ceiling is None else {"no_ceiling": self.no_ceiling}),
         }
 
 
@@ -74,22 +80,26 @@ def weigh_update(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> dic
         seed: of the bootstrap.
 
     Raises:
-        InputError: a system is missing, or the native is no better than the raw backbone.
+        InputError: a system is missing.
     """
     needed = (RAW_UPDATED, NATIVE_UPDATED, WITH_MODULE, ZERO_SHOT)
     missing = [name for name in needed if name not in likelihoods]
     if missing:
         raise InputError("efficacy without what it is measured by", found=f"no {missing}")
     raw, native = likelihoods[RAW_UPDATED], likelihoods[NATIVE_UPDATED]
-    efficacy(raw.perplexity, raw.perplexity, native.perplexity)
+    old = likelihoods[WITH_MODULE]
+    why = no_ceiling(raw, native, seed=seed)
     gap = (raw.nats - native.nats).numpy()
+
+    def in_nats(found: Likelihood) -> Interval:
+        return ratio_interval((raw.nats - found.nats).numpy(), gap, resamples=RESAMPLES, seed=seed)
+
     return {
         name: Efficacy(
-            ppl=_of_perplexities(raw, found, native, seed),
-            nats=ratio_interval(
-                (raw.nats - found.nats).numpy(), gap, resamples=RESAMPLES, seed=seed
-            ),
-            published=_of_perplexities(raw, found, likelihoods[WITH_MODULE], seed),
+            ppl=None if why else _of_perplexities(raw, found, native, seed),
+            nats=None if why else in_nats(found),
+            published=_of_perplexities(raw, found, old, seed),
+            no_ceiling=why,
         )
         for name, found in likelihoods.items()
         if name not in (RAW_UPDATED, NATIVE_UPDATED, WITH_MODULE)
@@ -97,19 +107,27 @@ def weigh_update(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> dic
 
 
 def over_seeds(found: Sequence[Efficacy]) -> Efficacy:
-    """The mean over seeds with Student's interval; of one seed, what its documents said."""
+    """The mean over seeds with Student's interval; of one seed, what its documents said.
+
+    A seed without a ceiling leaves none for the mean.
+    """
     if len(found) == 1:
         return found[0]
+    shares = {name: [getattr(one, name) for one in found] for name in ("ppl", "nats", "published")}
+    reasons = [one.no_ceiling for one in found if one.no_ceiling is not None]
     return Efficacy(
-        *(
-            t_interval([getattr(one, name).mean for one in found])
-            for name in ("ppl", "nats", "published")
-        )
+        **{
+            name: None if None in values else t_interval([value.mean for value in values])
+            for name, values in shares.items()
+        },
+        no_ceiling=reasons[0] if reasons else None,
     )
 
 
-def verdict(found: Interval, threshold: float = THRESHOLD) -> str:
+def verdict(found: Interval | None, threshold: float = THRESHOLD) -> str:
     """`pass` where the interval clears the threshold, `pass (point)` where only the mean does."""
+    if found is None:
+        return NO_CEILING
     if found.mean < threshold:
         return FAIL
     return PASS if found.low >= threshold else PASS_POINT

@@ -131,19 +131,20 @@ def judge_source(
 
 def gains_of(scored: Mapping[str, Likelihood]) -> dict[str, Any]:
     """By how many nats per token each system is better than raw, and what it has recovered."""
-    from transplant.evaluation.evidence import difference, in_nats, no_ceiling, recovered_by
+    from transplant.evaluation.evidence import Ceiling, difference, in_nats
 
     raw = scored["raw"]
     others = [name for name in scored if name != "raw"]
-    why = no_ceiling(scored) if "native" in scored else "no native was trained"
     judged = [name for name in others if name != "native"]
     report: dict[str, Any] = {
         "gain": {name: in_nats(difference(raw, scored[name])) for name in others},
-        "recovered": {
-            name: None if why is not None else recovered_by(scored, name).mean for name in judged
-        },
     }
-    return report if why is None else {**report, "no_ceiling": why}
+    if "native" not in scored:
+        none = dict.fromkeys(judged)
+        return {**report, "recovered": none, "no_ceiling": "no native was trained"}
+    ceiling = Ceiling(scored)
+    shares = {name: ceiling.row(name)["recovered"] for name in judged}
+    return {**report, "recovered": shares, **ceiling.reason}
 
 
 def predicted_bytes(

@@ -149,8 +149,15 @@ def ablation_report(
         "sizes": dataclasses.asdict(sizes),
         "rows": rows,
         "means": means_over_seeds(rows),
+        **reason_of(rows),
         **trials.facts(),
     }
+
+
+def reason_of(rows: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Why rows have no share of a native's gain, for JSON; the first reason of several."""
+    reasons = [row["no_ceiling"] for row in rows if "no_ceiling" in row]
+    return {"no_ceiling": reasons[0]} if reasons else {}
 
 
 def means_over_seeds(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -163,13 +170,13 @@ def means_over_seeds(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         groups.setdefault((label, row["from"], row["module"]), []).append(row)
     means = []
     for (objective, start, module), group in groups.items():
-        values = [row["recovered"] for row in group]
+        values = [row["recovered"] for row in group if row["recovered"] is not None]
         several = t_interval(values).as_list() if len(values) > 1 else None
         judged = [row["nib"] for row in group if row["nib"]["pass"] is not None]
         found: dict[str, Any] = {
             "objective": objective, "from": start, "module": module, "seeds": len(group),
             "needs": group[0]["needs"],
-            "recovered": sum(values) / len(values),
+            "recovered": sum(values) / len(values) if values else None,
             # Over seeds where there are several; else over the documents of the one.
             "interval": several or group[0]["interval"],
             "ppl": sum(row["ppl"] for row in group) / len(group),

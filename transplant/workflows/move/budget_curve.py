@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
+from transplant.workflows.move.ablation import reason_of
 from transplant.workflows.move.native import native_recipe
 from transplant.workflows.move.objective import ObjectiveChoice
 from transplant.workflows.move.trials import Trials
@@ -32,6 +33,7 @@ def curve_report(
     At a budget of 0 the moved module is the closed form, and the native the raw backbone. The text
     of a budget is paired with the donor as well, and the closed form fitted on it, too. All
     three stop early by the same text of the calibration split, which the budget does not count.
+    Where the ceiling gains nothing, no point is a number, and `no_ceiling` says why.
 
     Args:
         trials: the move and its ceiling.
@@ -40,7 +42,6 @@ def curve_report(
         steps: of the calibration; None for the objective's own.
     """
     from transplant.evaluation.curve import crossing
-    from transplant.evaluation.intervals import t_interval
 
     move, first = trials.move, trials.move.work.seed
     trials.oracle  # noqa: B018
@@ -49,22 +50,14 @@ def curve_report(
         for budget in budgets:
             run_budget(trials, choice, budget, seed)
     rows = trials.judge(nib=False)
-    # At no budget the native is the raw backbone, by definition: recovered is 0.
+    reason = reason_of(rows)
     found = {name: {budget: [] for budget in budgets} for name in CURVES}
     for row in rows:
         found[row["curve"]][row["budget"]].append(row["recovered"])
-    if 0 in budgets:
-        found["native"][0] = [0.0] * seeds
+    if 0 in budgets:  # the native is the raw backbone there, by definition
+        found["native"][0] = [None if reason else 0.0] * seeds
     curves = {
-        name: [
-            {
-                "tokens": budget,
-                "recovered": sum(values) / len(values),
-                "interval": t_interval(values).as_list() if len(values) > 1 else None,
-                "seeds": values,
-            }
-            for budget, values in by_budget.items()
-        ]
+        name: [_point(budget, values) for budget, values in by_budget.items()]
         for name, by_budget in found.items()
     }
     mean = {name: [point["recovered"] for point in points] for name, points in curves.items()}
@@ -74,10 +67,24 @@ def curve_report(
         "budgets": list(budgets),
         "seeds": seeds,
         "curves": curves,
-        "crossing_tokens": crossing(budgets, mean["moved"], mean["native"]),
+        "crossing_tokens": None if reason else crossing(budgets, mean["moved"], mean["native"]),
+        **reason,
         "rows": rows,
         "early_stopping_tokens": choice.learn_config(first).calibration_tokens,
         **trials.facts(),
+    }
+
+
+def _point(budget: int, values: list[float | None]) -> dict[str, Any]:
+    """The mean over seeds and Student's interval; None of both where there is no ceiling."""
+    from transplant.evaluation.intervals import t_interval
+
+    shares = [value for value in values if value is not None]
+    return {
+        "tokens": budget,
+        "recovered": sum(shares) / len(shares) if shares else None,
+        "interval": t_interval(shares).as_list() if len(shares) > 1 else None,
+        "seeds": values,
     }
 
 

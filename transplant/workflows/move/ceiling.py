@@ -35,7 +35,7 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
     Args:
         trials: the move, and its native.
     """
-    from transplant.evaluation.evidence import recovered_by
+    from transplant.evaluation.evidence import Ceiling
 
     move, seed = trials.move, trials.move.work.seed
     systems: dict[str, Corrector | None] = {
@@ -54,11 +54,9 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
     }
     with move.step("evaluate"):
         found = _score(trials, splits.eval, trials.eval_tokens, systems, beside)
-    rows = []
+    ceiling, rows = Ceiling(found.likelihoods), []
     for name, scored in found.likelihoods.items():
-        share = recovered_by(found.likelihoods, name)
-        row = {"name": name, "ppl": scored.perplexity, "recovered": share.mean}
-        row["interval"] = share.as_list()
+        row: dict[str, Any] = {"name": name, "ppl": scored.perplexity, **ceiling.row(name)}
         if name in beside:
             way = beside[name]
             row |= {"heard": name.partition(",")[0], **way.to_dict()}
@@ -68,6 +66,7 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
         "ablation": "ceiling",
         "paired_share": found.paired_share,
         "rows": rows,
+        **ceiling.reason,
         **trials.facts(),
     }
 

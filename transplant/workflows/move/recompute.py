@@ -32,7 +32,7 @@ def recompute(work: Work, library: Library, move: dict[str, Any]) -> dict[str, A
     splits = read_splits(work, corpus, stream_chars=reach)
     same = splits.fingerprint == move["split"]
     windows = windows_of(hosted.backbone, splits.eval, 512, 10**9)
-    found = numbers_of(work, move, (hosted, native, donor), windows)
+    found, reason = numbers_of(work, move, (hosted, native, donor), windows)
     tolerances = SAME_TEXT if same else OTHER_TEXT
     compared = compare_numbers(recorded_numbers(move), found, tolerances)
     control = control_of(hosted, windows)
@@ -46,6 +46,7 @@ def recompute(work: Work, library: Library, move: dict[str, Any]) -> dict[str, A
         "name": move["name"],
         "verdict": MISMATCH if not agrees else REPRODUCED if same else NEAR,
         "numbers": [{**number.__dict__, "agrees": number.agrees} for number in compared],
+        **reason,
         "module_sha256": {"recorded": move["module_sha256"], "found": hashes, "agrees": intact},
         "control": control,
         "split": {"recorded": move["split"], "found": splits.fingerprint, "same": same},
@@ -99,7 +100,7 @@ def numbers_of(
     move: dict[str, Any],
     loaded: tuple[HostedModel, Correction, Correction],
     windows: list[Window],
-) -> dict[str, float]:
+) -> tuple[dict[str, float | None], dict[str, str]]:
     """What can be computed without a fit, by the names of `recorded_numbers`.
 
     Args:
@@ -107,7 +108,11 @@ def numbers_of(
         move: the record.
         loaded: moved module, native and donor, as `load_systems` returns them.
         windows: all held-out windows, in the order in which a budget takes them.
+
+    Returns:
+        The numbers, and why shares are None where they are.
     """
+    from transplant.evaluation.evidence import Ceiling
     from transplant.evaluation.likelihood import score_documents
     from transplant.evaluation.nib import CRITERIA, run_nib
     from transplant.evaluation.scoring import window_rows
@@ -129,11 +134,12 @@ def numbers_of(
     evaluated = first_windows(windows, move["made"]["options"]["eval_tokens"])
     with work.reporter.progress(f"evaluating {move['name']}") as progress:
         scored = score_documents(backbone, evaluated, systems, progress=progress)
-    nats = {name: likelihood.per_token for name, likelihood in scored.items()}
-    gap = nats["raw"] - nats["native"]
-    found = {f"ppl.{name}": likelihood.perplexity for name, likelihood in scored.items()}
-    judged = [name for name in systems if name not in ("raw", "native")]
-    found |= {f"recovered.{name}": (nats["raw"] - nats[name]) / gap for name in judged}
+    found: dict[str, float | None] = {f"ppl.{name}": x.perplexity for name, x in scored.items()}
+    ceiling = Ceiling(scored)
+    for name in systems:
+        if name not in ("raw", "native"):
+            share = ceiling.recovered(name)
+            found[f"recovered.{name}"] = None if share is None else share.mean
     if move["nib"]["pass"] is not None:
         result = run_nib(
             windows,
@@ -141,7 +147,7 @@ def numbers_of(
             lambda window: window_rows(backbone, candidate, window),
         )
         found |= {f"nib.{name}": result.means[name] for name in CRITERIA}
-    return found
+    return found, ceiling.reason
 
 
 def control_of(hosted: HostedModel, windows: list[Window]) -> dict[str, Any]:
@@ -163,11 +169,14 @@ def control_of(hosted: HostedModel, windows: list[Window]) -> dict[str, Any]:
     return {"tokens": CONTROL_TOKENS, "ppl": ppl, "differs": differs}
 
 
-def recorded_numbers(move: dict[str, Any]) -> dict[str, float]:
-    """A move's numbers under one name each: `ppl.raw`, `recovered.candidate`, `nib.top5`."""
+def recorded_numbers(move: dict[str, Any]) -> dict[str, float | None]:
+    """A move's numbers under one name each: `ppl.raw`, `recovered.candidate`, `nib.top5`.
+
+    A `recovered` without a ceiling is None.
+    """
     return {
         f"{kind}.{name}": value
         for kind in ("ppl", "recovered", "nib")
         for name, value in move[kind].items()
-        if isinstance(value, float)
+        if isinstance(value, float) or (value is None and kind == "recovered")
     }

@@ -85,6 +85,7 @@ class ShapeRuns:
             "module_attributable": report["module_attributable"],
             "nib": report["nib"],
             "r2": report["bridge"]["r2"],
+            **{key: report[key] for key in ("no_ceiling",) if key in report},
         }
 
 

@@ -157,15 +157,18 @@ class Trials:
         self.move.work.reporter.note(f"{name}: {facts.get('seconds', 0.0):.1f} s")
 
     def judge(self, *, nib: bool = True) -> list[dict[str, Any]]:
-        """Every kept correction on held-out documents: ppl, recovered, and the NIB."""
-        from transplant.evaluation.evidence import recovered_by
+        """Every kept correction on held-out documents: ppl, recovered, and the NIB.
+
+        Where the native gains nothing, recovered is None, and `no_ceiling` says why.
+        """
+        from transplant.evaluation.evidence import Ceiling
 
         scored = self.score()
+        ceiling = Ceiling(scored)
         rows = []
         for name, facts in self.rows.items():
-            share = recovered_by(scored, name)
             row = {"name": name, **facts, "ppl": scored[name].perplexity}
-            row |= {"recovered": share.mean, "interval": share.as_list()}
+            row |= {**ceiling.row(name), **ceiling.reason}
             if nib:
                 row["nib"] = nib_against(
                     self.move.target, self._chunks, self.oracle, self.corrections[name]

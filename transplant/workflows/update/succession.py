@@ -48,9 +48,13 @@ def succession_report(
         study.work.reporter.note(f"round {number} of {rounds}: {text.corpus}")
         latest, record = _one_round(study, latest, studied, text, columns, gates, number)
         each.append(record)
-    least = {
-        applied: min(row["efficacy"][name][applied] for row in each for name in modules)
+    found = {
+        applied: [row["efficacy"][name][applied] for row in each for name in modules]
         for applied in APPLIED
+    }
+    least = {
+        applied: min((value for value in values if value is not None), default=None)
+        for applied, values in found.items()
     }
     return {
         "modules": modules,
@@ -62,7 +66,10 @@ def succession_report(
         "decay": {name: _decay([row["efficacy"][name] for row in each]) for name in modules},
         "module_sha256": {one.name: _module_hashes(one) for one in studied},
         "backbone_sha256": [original_hash(original), *(row["backbone_sha256"] for row in each)],
-        "passed": least["zero_shot"] >= LEAST_EFFICACY,
+        # A round without a ceiling shows nothing of a module: it is no pass.
+        "passed": all(
+            value is not None and value >= LEAST_EFFICACY for value in found["zero_shot"]
+        ),
         "update": dataclasses.asdict(study.config),
         "corpora": [text.corpus for text in texts],
         "general": general,
@@ -99,7 +106,7 @@ def _one_round(
     study.seconds.clear()
     updated = study.update(latest.backbone, text, studied, seed, latest.interfaces)
     corrections: dict[str, dict[str, Correction]] = {applied: {} for applied in APPLIED}
-    ppl, efficacies = {}, {}
+    ppl, efficacies, reasons = {}, {}, {}
     for one, interface in zip(studied, updated.interfaces, strict=True):
         checking = dataclasses.replace(one.checking, shared=text.shared)
         with (
@@ -112,7 +119,11 @@ def _one_round(
         corrections["zero_shot"][one.name] = check.zero_shot
         corrections["repaired"][one.name] = check.repaired.correction
         ppl[one.name] = check.ppl
-        efficacies[one.name] = {name: found.ppl.mean for name, found in check.efficacies.items()}
+        efficacies[one.name] = {
+            name: found.ppl and found.ppl.mean for name, found in check.efficacies.items()
+        }
+        if why := check.efficacies["zero_shot"].no_ceiling:
+            reasons[one.name] = why
     with study.step("matrix"):
         matrices = _matrices(updated.backbone, corrections, gates, columns)
     return updated, {
@@ -120,6 +131,7 @@ def _one_round(
         "corpus": text.corpus,
         "ppl": ppl,
         "efficacy": efficacies,
+        **({"no_ceiling": reasons} if reasons else {}),
         "update_ppl": {"before": ppl_before, "after": update_ppl(updated.backbone, text)},
         **matrices,
         "backbone_sha256": updated.backbone.weights_sha256,
@@ -180,14 +192,18 @@ def matrix_of(
     }
 
 
-def _decay(rounds: list[dict[str, float]]) -> dict[str, float]:
-    """The change of efficacy from one round to the next, on average; below 0 it decays."""
-    return {
-        applied: statistics.mean(
-            [b[applied] - a[applied] for a, b in zip(rounds, rounds[1:], strict=False)] or [0.0]
-        )
-        for applied in APPLIED
-    }
+def _decay(rounds: list[dict[str, float | None]]) -> dict[str, float | None]:
+    """The change of efficacy from one round to the next, on average; below 0 it decays.
+
+    None where a round has no ceiling.
+    """
+    found: dict[str, float | None] = {}
+    for applied in APPLIED:
+        values = [row[applied] for row in rounds]
+        known = [value for value in values if value is not None]
+        steps = [b - a for a, b in zip(known, known[1:], strict=False)] or [0.0]
+        found[applied] = None if None in values else statistics.mean(steps)
+    return found
 
 
 def _module_hashes(one: Studied) -> dict[str, str]:

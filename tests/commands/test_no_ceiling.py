@@ -1,0 +1,183 @@
+"""A native that gains nothing: every verb prints `no ceiling`, and JSON holds null and a reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+
+from commands.render.ablation import ablation_table, ceiling_table, shapes_table
+from commands.render.curve import curve_table
+from commands.render.curve_plot import draw
+from commands.render.invariance import succession_tables
+from commands.render.page import rows_of, write_page
+from commands.render.recomputed import number_texts
+from commands.render.transfer import transfer_table
+from tests.commands.conftest import Abi
+from transplant.workflows.move.ablation import means_over_seeds, reason_of
+
+WHY = "no ceiling: the native gains 0.0000 nats per token"
+MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--native", "flat")
+FEW = ("--excerpts", "40", "--eval-tokens", "2000")
+
+
+@pytest.fixture(scope="module")
+def flat(trained_abi, tmp_path_factory) -> Abi:
+    """A registry whose native `flat` on tiny-llama has learned nothing."""
+    root = tmp_path_factory.mktemp("flat") / "registry"
+    shutil.copytree(trained_abi.root, root)
+    abi = Abi(root, trained_abi.corpus)
+    ran = abi.train("tiny-llama", "--name", "flat", "--learning-rate", "1e-30")
+    assert ran.code == 0, ran.err
+    return abi
+
+
+def shown(table) -> str:
+    """A table as text, on one line."""
+    from rich.console import Console
+
+    console = Console(width=200)
+    with console.capture() as found:
+        console.print(table)
+    return " ".join(found.get().split())
+
+
+def test_objectives_and_controls_have_none(flat):
+    ran = flat(
+        "ablate", "controls", *MOVE, *FEW, "--data", flat.corpus, "--steps", "1", "--tokens",
+        "600", "--modules", "donor", "--seeds", "2", "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    for row in (*ran.json["rows"], *ran.json["means"]):
+        assert row["recovered"] is row["interval"] is None
+        assert row["ppl"] > 1
+    assert ran.json["no_ceiling"].startswith(WHY)
+    text = shown(ablation_table(ran.json))
+    assert text.count("no ceiling") == len(ran.json["means"]) + 1
+    assert WHY in text
+
+
+def test_means_of_rows_with_a_ceiling_stay_numbers():
+    row = {"objective": "kd", "from": "new", "module": "donor", "needs": [], "ppl": 2.0,
+           "seconds": 1.0, "nib": {"pass": None}}  # fmt: skip
+    with_one = [{**row, "recovered": 0.5, "interval": [0.4, 0.6]}] * 2
+    assert means_over_seeds(with_one)[0]["recovered"] == 0.5
+    assert reason_of(with_one) == {}
+    none = [{**row, "recovered": None, "interval": None, "no_ceiling": WHY}] * 2
+    assert means_over_seeds(none)[0]["recovered"] is None
+    assert reason_of(none) == {"no_ceiling": WHY}
+
+
+def test_the_ceiling_side_by_side_has_none(flat):
+    ran = flat("ablate", "ceiling", *MOVE, *FEW, "--data", flat.corpus, "--json")
+    assert ran.code == 0, ran.err
+    assert {row["recovered"] for row in ran.json["rows"]} == {None}
+    assert ran.json["no_ceiling"].startswith(WHY)
+    text = shown(ceiling_table(ran.json))
+    assert text.count("no ceiling") == len(ran.json["rows"]) + 1
+    assert "the donor predicts at" in text
+
+
+def test_a_shape_says_which_of_its_rows_have_none():
+    good = {
+        "shape": "d64", "seed": 0, "ppl": {"native": 2.0}, "interval": [0.1, 0.3], "r2": 0.5,
+        "recovered": {"candidate": 0.2, "random_module": 0.0, "linear_surrogate": 0.1},
+        "module_attributable": 0.1,
+    }  # fmt: skip
+    none = {
+        **good, "seed": 1, "interval": None, "recovered": dict.fromkeys(good["recovered"]),
+        "module_attributable": None, "no_ceiling": WHY,
+    }  # fmt: skip
+    text = shown(shapes_table({"donor": "a", "target": "b", "rows": [good, none]}))
+    assert f"d64, seed 1: {WHY}" in text
+    assert "0.200" in text
+    assert text.count("no ceiling") == 5
+
+
+def test_a_curve_has_none_and_its_plot_no_line(flat, tmp_path):
+    pytest.importorskip("matplotlib")
+    ran = flat(
+        "transfer", *MOVE, *FEW, "--data", flat.corpus, "--curve", "0,600", "--steps", "1",
+        "--out", str(tmp_path), "--json",
+    )  # fmt: skip
+    assert ran.code == 0, ran.err
+    report = ran.json
+    for points in report["curves"].values():
+        for point in points:
+            assert point["recovered"] is point["interval"] is None
+            assert point["seeds"] == [None]
+    assert report["crossing_tokens"] is None
+    assert report["no_ceiling"].startswith(WHY)
+    assert json.loads((tmp_path / "curve.json").read_text())["no_ceiling"] == report["no_ceiling"]
+    text = shown(curve_table(report))
+    assert WHY in text
+    assert "catch" not in text
+    picture = (tmp_path / "curve.png").read_bytes()
+    numbers = [{"tokens": tokens, "recovered": 0.5, "interval": None} for tokens in (0, 600)]
+    curves = dict.fromkeys(report["curves"], numbers)
+    draw(tmp_path / "lines.png", {**report, "curves": curves})
+    assert (tmp_path / "lines.png").read_bytes() == picture  # no number is drawn without a ceiling
+    with_one = {key: value for key, value in report.items() if key != "no_ceiling"}
+    draw(tmp_path / "lines.png", {**with_one, "curves": curves})
+    assert (tmp_path / "lines.png").read_bytes() != picture
+
+
+def test_a_transfer_has_none_and_verify_reproduces_that(flat, tmp_path):
+    ran = flat("transfer", *MOVE, *FEW, "--data", flat.corpus, "--name", "moved", "--json")
+    assert ran.code == 0, ran.err
+    assert {*ran.json["recovered"].values()} == {None}
+    assert WHY in shown(transfer_table(ran.json))
+    page = write_page(tmp_path / "page", {"moves": [ran.json], "seconds": 1.0}).read_text()
+    assert WHY in page
+    assert "<svg" not in page
+    assert all(row["recovered"] in ("no ceiling", "") for row in rows_of(ran.json))
+
+    def verify(**changes):
+        record = tmp_path / "record.json"
+        record.write_text(json.dumps({**ran.json, **changes}))
+        return flat("verify", "--record", str(record), "--json")
+
+    again = verify()
+    assert (again.code, again.json["verdict"]) == (0, "reproduced")
+    (move,) = again.json["moves"]
+    assert move["no_ceiling"].startswith(WHY)
+    shares = [found for found in move["numbers"] if found["name"].startswith("recovered.")]
+    assert {found["recomputed"] for found in shares} == {None}
+    # An older version has recorded a number: it is read, and not shown as one.
+    older = verify(recovered={**ran.json["recovered"], "candidate": -33.1})
+    assert older.code == 0
+    record = str(tmp_path / "record.json")
+    assert "33.1" not in flat("verify", "--record", record).out
+    changed = verify(ppl={**ran.json["ppl"], "candidate": 3.0})
+    assert (changed.code, changed.json["verdict"]) == (3, "mismatch")
+
+
+def test_a_share_without_a_ceiling_is_printed_as_none():
+    def texts(recorded, recomputed):
+        return number_texts({"recorded": recorded, "recomputed": recomputed})
+
+    assert texts(None, None) == texts(0.5, None) == ("no ceiling", "no ceiling")
+    assert texts(None, 0.5) == ("no ceiling", "0.5000")
+    assert texts(0.25, 0.5) == ("0.2500", "0.5000")
+
+
+def test_rounds_of_updates_say_which_of_them_have_none():
+    row = {
+        "corpus": "prose", "matrix": {"zero_shot": {"ppl": {"none": {"x": 2.0}},
+        "general_worsens": {}, "others_worsen": {}}},
+        "matrix_gated": {"zero_shot": {"general_worsens": {}}}, "gate": {"zero_shot": {}},
+        "ppl": {"m@b": dict.fromkeys(
+            ("raw_updated", "zero_shot", "repaired", "native_updated"), 2.0
+        )},
+    }  # fmt: skip
+    good = {**row, "round": 1, "efficacy": {"m@b": {"zero_shot": 0.75, "repaired": 0.5}}}
+    none = {
+        **row, "round": 2, "efficacy": {"m@b": {"zero_shot": None, "repaired": None}},
+        "no_ceiling": {"m@b": WHY},
+    }  # fmt: skip
+    decay = {"m@b": {"zero_shot": None}}
+    text = shown(succession_tables({"rounds": [good, none], "backbone": "b", "decay": decay}))
+    assert f"round 2, m@b: {WHY}" in text
+    assert "75.0%" in text
+    assert text.count("no ceiling") == 4
