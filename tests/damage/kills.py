@@ -34,6 +34,9 @@ VERBS: dict[str, tuple[str, ...]] = {
     "embed-init": ("embed-init", "--from", "tiny-llama", "--to", "tiny-gpt2", "--data",
                    "{base}/tales", "--eval-tokens", "200", "--method", "decompose"),
     "train-core": (*STOPPED["train-core"], "--name", "killed-core"),
+    "add": ("add", "{base}/mine", "--name", "mine"),
+    "add --copy": ("add", "{base}/mine", "--name", "mine", "--copy"),
+    "add of a GGUF file": ("add", "{base}/tiny.gguf", "--name", "unpacked"),
 }  # fmt: skip
 """What is killed."""
 

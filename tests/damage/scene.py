@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,10 @@ from typer.testing import CliRunner
 from commands.app import app
 from tests.conftest import write_document
 from tests.surgery.lora.folders import write_folder
+from tests.tiny import tiny_model
+from tests.tiny_gguf import write_gguf
 from tests.tiny_registry import put_backbones, put_corpus
+from transplant.text.tokenizers import train_tokenizer
 from transplant.training import pretrain
 from transplant.training.checkpoint import Checkpoint, CheckpointFile
 
@@ -119,12 +123,22 @@ def build(base: Path, kinds: Collection[str] = STORED, *, stopped: bool = True) 
     put_corpus(base / "numbers", NUMBERS)
     write_folder(base / "law")
     put_backbones(scene.root, TEXTS)
+    put_sources(base)
     for kind in kinds:
         scene.must(*STORED[kind])
     for words in STOPPED.values() if stopped else ():
         with stopped_after_a_checkpoint():
             assert "--resume continues" in scene(*words).err
     return scene
+
+
+def put_sources(base: Path) -> None:
+    """Saves a backbone that no registry has: the folder `mine`, and, with gguf, `tiny.gguf`."""
+    tokenizer = train_tokenizer("bpe", TEXTS, 320, context=128)
+    tiny_model("llama", tokenizer, seed=5).save_pretrained(base / "mine")
+    tokenizer.save_pretrained(base / "mine")
+    if find_spec("gguf"):
+        write_gguf(base / "tiny.gguf", tokenizer)
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""A few kills of `train` and `paste`; `bench_kills.py` does every verb at many moments."""
+"""A few kills of `train`, `paste` and `add`; `bench_kills.py` does every verb at many moments."""
 
 from __future__ import annotations
 
@@ -17,12 +17,19 @@ def scene(tmp_path_factory) -> Scene:
     return Scene(base)
 
 
-@pytest.mark.parametrize("verb", ["train", "paste", "paste --out"])
+SOME = ("train", "paste", "paste --out", "add", "add of a GGUF file")
+
+
+@pytest.mark.parametrize("verb", SOME)
 def test_next_run_ends_in_the_files_of_one_left_alone(scene, verb):
+    if "GGUF" in verb:
+        pytest.importorskip("gguf")
     kept = keep(scene) if not (kept := scene.base.with_name("scene.kept")).exists() else kept
     killing = Killing(scene, kept, verb)
     last = killing.operations
     moments = [last // 2, last - 4, last - 1, last]
+    if verb.startswith("add"):
+        moments = [last // 2, last]
     trials = [killing.trial(Kill(operation=moment)) for moment in moments]
     assert all(trial.killed for trial in trials)  # control: each was ended before its own end
     assert [trial for trial in trials if trial.faults] == []
