@@ -62,7 +62,8 @@ def fuse(
         DEFAULT, steps=steps, batch=batch, window=window, train_tokens=tokens,
         learning_rate=learning_rate, seed=session.seed,
     )  # fmt: skip
-    fusion = Fusing(session, tuple(members), tuple(data or ()), layer, config, combiner)
+    texts = tuple(data or ())
+    fusion = Fusing(session, tuple(members), texts, layer, config, combiner, eval_tokens)
     session.library.check_free(("module", "injection"), name, fusion.to, None)
     session.library.claim(("fusion",), name, fusion.to, None, replace=replace)
     report = fusion_report(fusion, name, eval_tokens, controls=controls)

@@ -12,8 +12,10 @@ import datasets
 import pytest
 
 from registry.store import Registry
-from tests.commands.conftest import TINY
+from tests.commands.conftest import TINY, Abi
 from tests.conftest import write_document
+from transplant.errors import InputError
+from transplant.text import documents
 from transplant.workflows import corpus
 
 FEW = ("--steps", "2", "--window", "64", "--batch", "2", "--tokens", "4000", "--d-abi", "16")
@@ -111,6 +113,87 @@ def test_every_verb_reads_an_endless_data_set_to_its_bound(abi, tmp_path, rows_r
     assert made["reading"] == {"endless": {"stream_chars": 2 * REACH, "columns": ["text"]}}
     native = Registry.open(abi.root).find("module", "tales", "tiny-llama").manifest.made
     assert native["split"] == made["split"]  # trained on the way, on as much of the stream
+
+
+@pytest.fixture
+def characters(monkeypatch, rows_read):  # noqa: ARG001  the data set is without end
+    """How many characters of the endless data set each reading has taken."""
+    taken: list[int] = []
+    take = documents._take
+
+    def counted(*given):
+        rows, stopped = take(*given)
+        if stopped:
+            taken.append(sum(len(row.text) for row in rows))
+            if taken[0] > 3 * REACH:
+                raise InputError("far enough")
+        return rows, stopped
+
+    monkeypatch.setattr(documents, "_take", counted)
+    return taken
+
+
+@pytest.fixture(scope="module")
+def several(trained_abi, tmp_path_factory):
+    """A registry with two modules on a backbone, and a bank."""
+    root = tmp_path_factory.mktemp("several") / "registry"
+    shutil.copytree(trained_abi.root, root)
+    abi = Abi(root, trained_abi.corpus)
+    words = ("train", "--backbone", "tiny-gpt2", "--domain", "fables", "--data", abi.corpus, *FEW)
+    assert abi(*words).code == 0
+    assert abi("extract", "--backbone", "tiny-gpt2", "--name", "pieces").code == 0
+    return abi
+
+
+MODULE, LARGE = "tales@tiny-gpt2", ("--eval-tokens", "70000")
+BUDGETS = {
+    "gate": (
+        ("--module", MODULE, "--general", "endless", "--tokens", "600"),
+        ("--eval-tokens", "400"), (*LARGE, "--replace"),
+    ),
+    "bridge-align": (
+        ("--between", "tiny-gpt2:1", "tiny-llama:1", "--data", "endless", "--method", "rotation"),
+        ("--excerpts", "30"), ("--excerpts", "900", "--name", "other"),
+    ),
+    "embed-init": (
+        ("--from", "tiny-llama", "--to", "tiny-gpt2", "--data", "endless", "--method", "mean",
+         "--calibration-tokens", "400"),
+        ("--eval-tokens", "400", "--name", "small"), (*LARGE, "--name", "large"),
+    ),
+    "inject": (
+        ("--from", "pieces:ffn.0", "--to", "tiny-gpt2", "--layer", "0", "--data", "endless"),
+        ("--excerpts", "20"), ("--excerpts", "1500", "--name", "other"),
+    ),
+    "advise": (
+        ("--from", "tiny-gpt2", "--to", "tiny-llama", "--data", "endless"),
+        ("--excerpts", "10", "--impact-tokens", "64"), ("--impact-tokens", "70000"),
+    ),
+    "fuse": (
+        (MODULE, "fables@tiny-gpt2", "--data", "endless", "--steps", "1", "--window", "64",
+         "--no-controls", "--combiner", "gate", "--tokens", "600"),
+        ("--eval-tokens", "400"), (*LARGE, "--name", "other"),
+    ),
+    "succession": (
+        ("--module", MODULE, "--update-data", "endless", "--general", "endless-other", "--steps",
+         "1", "--rounds", "1"),
+        None, LARGE,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", BUDGETS)
+def test_a_stream_is_read_as_far_as_a_verbs_budgets_need(several, characters, verb):
+    words, small, large = BUDGETS[verb]
+    if small is not None:
+        ran = several(verb, *words, *small, "--json")
+        assert ran.code == 0, (ran.out, ran.err)
+        assert "is read no further than budgets need" in ran.err
+        assert max(characters) <= 2.1 * REACH
+        characters.clear()
+        corpus._SPLIT.clear()
+    ran = several(verb, *words, *large, "--json")
+    assert ran.json["what"] == "far enough"
+    assert characters[-1] == pytest.approx(4 * REACH, rel=0.02)
 
 
 def test_chats_are_rendered_by_the_model_that_is_loaded_and_the_column_is_recorded(abi, tmp_path):

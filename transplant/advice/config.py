@@ -22,7 +22,7 @@ class AdviceConfig:
     characters: int = 200_000
     """Of each text, to count tokens in."""
     text_chars: int = 1_500_000
-    """Of each text, to take all of these from."""
+    """Of each text, to take all of these from; more where they need it."""
 
     def __post_init__(self) -> None:
         """Check that nothing is empty.

@@ -13,7 +13,7 @@ from transplant.advice.config import AdviceConfig
 from transplant.errors import CorruptError, foreign
 from transplant.library import HostedName
 from transplant.workflows.cores.modules_inside import find_core_module, module_records
-from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.corpus import read_as_needed, windows_of
 from transplant.workflows.steps import Stepwise
 from transplant.workflows.work import Work
 
@@ -66,7 +66,7 @@ class Advising(Stepwise):
     @cached_property
     def text(self) -> Splits:
         """The first text, split."""
-        return read_splits(self.work, self.texts[0], self.config.text_chars)
+        return self._split_of(self.texts[0])
 
     @cached_property
     def measured(self) -> Measured:
@@ -147,7 +147,15 @@ class Advising(Stepwise):
         return min(cosines, default=None)
 
     def _split_of(self, source: str) -> Splits:
-        return read_splits(self.work, source, self.config.text_chars)
+        from transplant.text.limits import CHARS_PER_TOKEN, EXCERPT_TOKENS
+
+        config = self.config
+        counted = math.ceil(config.characters / CHARS_PER_TOKEN)
+        return read_as_needed(
+            self.work, source, config.text_chars,
+            train=max(EXCERPT_TOKENS * config.excerpts, counted),
+            calibration=EXCERPT_TOKENS * config.held_out, evaluation=config.impact_tokens,
+        )  # fmt: skip
 
     def _sample(self, splits: Splits) -> list[Document]:
         """Documents of the training side, about as many characters as are asked for."""

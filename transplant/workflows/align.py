@@ -118,11 +118,16 @@ def _layers(work: Work, a: Side, b: Side, data: str, excerpts: int) -> PairedSid
     from transplant.activations.capture import Taps, read_taps
     from transplant.calibration.pairs import paired_windows, window_ends
     from transplant.text.excerpts import cut_excerpts
+    from transplant.text.limits import EXCERPT_TOKENS
     from transplant.text.offsets import match_positions
-    from transplant.workflows.corpus import read_splits
+    from transplant.workflows.corpus import read_as_needed
 
     one, other = work.backbone(a.source), work.backbone(b.source)
-    splits = read_splits(work, data, 8_000_000)
+    held_out = max(1, excerpts // 5)
+    splits = read_as_needed(
+        work, data, 8_000_000,
+        train=EXCERPT_TOKENS * excerpts, calibration=EXCERPT_TOKENS * held_out,
+    )  # fmt: skip
 
     def rows(side: str, keep: int) -> Iterator[Rows]:
         cut = cut_excerpts(getattr(splits, side))
@@ -138,9 +143,7 @@ def _layers(work: Work, a: Side, b: Side, data: str, excerpts: int) -> PairedSid
         "to_weights": other.weights_sha256,
         "to_config": other.config_sha256,
     }
-    return PairedSides(
-        rows("train", excerpts), rows("calibration", max(1, excerpts // 5)), one, facts
-    )
+    return PairedSides(rows("train", excerpts), rows("calibration", held_out), one, facts)
 
 
 def _tables(work: Work, a: Side, b: Side) -> PairedSides:

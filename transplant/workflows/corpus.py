@@ -35,6 +35,35 @@ def read_splits(
     return splits
 
 
+def read_as_needed(
+    work: Work,
+    source: str,
+    chars: int | None = None,
+    *,
+    made: Mapping[str, Any] | None = None,
+    train: int = 0,
+    calibration: int = 0,
+    evaluation: int = 0,
+) -> Splits:
+    """The three splits of a corpus, read as far as budgets need.
+
+    Args:
+        work: the setting.
+        source: the corpus.
+        chars: of a finite corpus no more is read, unless budgets need it; None for all of it.
+        made: of a manifest that may tell how far a stream was read: it is read no less far.
+        train: tokens of the training split.
+        calibration: tokens of the calibration split.
+        evaluation: tokens of the held-out split.
+    """
+    from transplant.text.limits import needed_chars, stream_chars
+
+    budgets = {"train": train, "calibration": calibration, "evaluation": evaluation}
+    reach = max(stream_chars(**budgets), recorded_reach(made or {}, source) or 0)
+    most = None if chars is None else max(chars, needed_chars(**budgets))
+    return read_splits(work, source, most, reach)
+
+
 def read_documents_of(
     work: Work, source: str, max_chars: int | None = None, stream_chars: int | None = None
 ) -> list[Document]:

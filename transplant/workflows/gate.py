@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
 from transplant.workflows.artifacts import tensors_of
-from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
+from transplant.workflows.corpus import read_as_needed, windows_of
 from transplant.workflows.update.study import open_hosted
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transplant.text.splits import Splits
     from transplant.workflows.work import Work
 
-GENERAL_CHARS = 4_000_000  # a tenth of it is held out
+GENERAL_CHARS = 4_000_000  # a tenth of it is held out; more where budgets need it
 
 
 def gate_report(
@@ -44,9 +44,12 @@ def gate_report(
     if corpus == general:
         raise InputError(f"`general={general!r}` is the domain of {name}", expected="other text")
     backbone, correction = hosted.backbone, hosted.correction
+    budgets = {
+        "train": config.tokens, "calibration": config.calibration_tokens, "evaluation": eval_tokens,
+    }  # fmt: skip
     splits = [
-        read_splits(work, corpus, stream_chars=recorded_reach(manifest.made, corpus)),
-        read_splits(work, general, GENERAL_CHARS),
+        read_as_needed(work, corpus, made=manifest.made, **budgets),
+        read_as_needed(work, general, GENERAL_CHARS, **budgets),
     ]
     began = time.monotonic()
     with backbone.frozen():

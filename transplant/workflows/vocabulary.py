@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.cores.folders import claim_core, weights_bytes
-from transplant.workflows.corpus import read_splits
+from transplant.workflows.corpus import read_as_needed
 from transplant.workflows.token_map import map_name, stored_map
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def take_vocabulary(
     claim_core(work, stored, weights_bytes(work, to))
     donor, target = work.backbone(source), work.backbone(to)
     spelled, origin = stored_map(work, target, donor)
-    splits = read_splits(work, data, 8_000_000)
+    splits = read_as_needed(
+        work, data, 8_000_000, calibration=config.calibration_tokens, evaluation=eval_tokens
+    )
     ppl = {"before": nats_per_character(target, splits.eval, eval_tokens)}
     with target.frozen():
         made = choose_vocabulary(stored, target, donor, spelled, config, splits.calibration)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import InputError, NotFoundError
 from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig, check_combiner
 from transplant.workflows.artifacts import tensors_of
-from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.corpus import read_as_needed, windows_of
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ class Fusing:
         layer: where they should work; None for wherever they do.
         config: how the combiner is trained.
         combiner: its name; None for the better one.
+        eval_tokens: held-out tokens of each text that are read afterwards.
     """
 
     work: Work
@@ -54,6 +55,7 @@ class Fusing:
     layer: int | None
     config: FuseConfig
     combiner: str | None = None
+    eval_tokens: int = 0
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -134,15 +136,14 @@ class Fusing:
     @cached_property
     def texts(self) -> dict[str, Splits]:
         """The texts by name, split."""
-        from transplant.text.limits import stream_chars
-
         names = self.data or tuple(self._own_text(name) for name in self.members)
-        reach = stream_chars(
-            train=self.config.train_tokens, calibration=self.config.calibration_tokens
-        )
         return {
-            name: read_splits(self.work, name, 8_000_000, reach) for name in dict.fromkeys(names)
-        }
+            name: read_as_needed(
+                self.work, name, 8_000_000, train=self.config.train_tokens,
+                calibration=self.config.calibration_tokens, evaluation=self.eval_tokens,
+            )
+            for name in dict.fromkeys(names)
+        }  # fmt: skip
 
     def _own_text(self, member: str) -> str:
         manifest = self.entries[member][0].manifest

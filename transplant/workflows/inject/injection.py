@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from transplant.backbones.identity import difference
 from transplant.errors import CorruptError, InputError
 from transplant.surgery.inject.config import InjectConfig
-from transplant.workflows.corpus import read_splits
+from transplant.workflows.corpus import read_as_needed
 from transplant.workflows.inject.banks import DonorPart, donor_part
 from transplant.workflows.inject.bridges import find_bridge, stored_bridge, stored_inward
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from transplant.backbones.view import Backbone
     from transplant.library import Entry
     from transplant.surgery.inject.fit import InwardFit, Reproduction
@@ -52,6 +54,8 @@ class Injection:
     bridge: str | None = None
     opening: float | None = None
     align: str | None = None
+    tokens: Mapping[str, int] = field(default_factory=dict)
+    """By side, of what is read of the text beside excerpts."""
     inward: InwardFit | None = None
     began: float = field(default_factory=time.monotonic)
 
@@ -104,7 +108,17 @@ class Injection:
     @cached_property
     def text(self) -> Splits:
         """The text, split."""
-        return read_splits(self.work, self.data, 8_000_000)
+        from transplant.text.limits import EXCERPT_TOKENS
+
+        config, tokens = self.config, self.tokens
+        return read_as_needed(
+            self.work, self.data, 8_000_000,
+            train=max(EXCERPT_TOKENS * config.excerpts, tokens.get("train", 0)),
+            calibration=max(
+                EXCERPT_TOKENS * config.held_out_excerpts, tokens.get("calibration", 0)
+            ),
+            evaluation=tokens.get("eval", 0),
+        )  # fmt: skip
 
     def excerpts(self, side: str) -> list[Document]:
         """Excerpts of the training side to fit on, or of the calibration side to judge on."""

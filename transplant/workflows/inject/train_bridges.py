@@ -28,6 +28,14 @@ class TextPhase:
     calibration_tokens: int
     eval_tokens: int
 
+    def by_side(self) -> dict[str, int]:
+        """Tokens by the side of the split that they are read from."""
+        return {
+            "train": self.train_tokens,
+            "calibration": self.calibration_tokens,
+            "eval": self.eval_tokens,
+        }
+
 
 def train_bridges(
     injection: Injection,
@@ -51,9 +59,11 @@ def train_bridges(
         replace: whether a bridge of that name may go.
     """
     to = injection.to
+    phase = TextPhase(text_tokens, max(64, text_tokens // 20), eval_tokens)
+    if config.lm_steps:
+        injection = dataclasses.replace(injection, tokens=phase.by_side())
     results: dict[str, Any] = {"matched": train_from_file(injection, path, config), "text": None}
     if config.lm_steps:
-        phase = TextPhase(text_tokens, max(64, text_tokens // 20), eval_tokens)
         results["text"] = train_from_text(injection, config, phase)
     entry = injection.store(
         "bridge", name, results, replace=replace, training=dataclasses.asdict(config)

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 
 LEAST_WRITTEN = 60  # documents: some must be held out
-EXCERPT_TOKENS = 400  # of a stream for each excerpt that is chosen: more to choose from
 GAIN_TOKENS = 12_000  # of the calibration split
 GAIN_LOGITS = GAIN_TOKENS << 17  # of it with each correction: half as many tokens for Gemma
 
@@ -101,7 +100,7 @@ class MoveInputs(Stepwise):
     @cached_property
     def pairing_text(self) -> Splits:
         """The pairing text, split."""
-        from transplant.text.limits import stream_chars
+        from transplant.text.limits import EXCERPT_TOKENS, stream_chars
 
         if self.data == DONOR:
             return self._donors_text()

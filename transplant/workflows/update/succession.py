@@ -6,6 +6,7 @@ import dataclasses
 import statistics
 from typing import TYPE_CHECKING, Any
 
+from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.update.gates import at_the_gate, gates_of
@@ -23,13 +24,15 @@ GENERAL = "general"
 APPLIED = ("zero_shot", "repaired")
 BEFORE = "before"
 LEAST_EFFICACY = 0.5
-GENERAL_CHARS = 2_000_000  # a tenth of it is held out
+GENERAL_CHARS = 2_000_000  # of general text at least ...
+CHARS_PER_HELD_TOKEN = 50  # ... and for each token that is evaluated on: a tenth is held out
 
 
 def succession_report(
     study: Study, modules: list[str], corpora: list[str], rounds: int, general: str
 ) -> dict[str, Any]:
     """Everything that the JSON of `abi succession` holds."""
+    from transplant.text.limits import stream_chars
     from transplant.training.update import Updated
 
     if len({name.split("@")[0] for name in modules}) < len(modules):
@@ -37,7 +40,9 @@ def succession_report(
     original = open_hosted(study.work, modules[0])[0].backbone
     texts = _texts_of_rounds(study, original, corpora, rounds)
     studied = [study.open_module(name, original, texts[0]) for name in modules]
-    other = read_splits(study.work, general, GENERAL_CHARS)
+    most = max(GENERAL_CHARS, CHARS_PER_HELD_TOKEN * study.eval_tokens)
+    reach = stream_chars(train=GateConfig.tokens, evaluation=study.eval_tokens)
+    other = read_splits(study.work, general, most, reach)
     columns = _columns(study, original, studied, other)
     gates, gate_facts = gates_of(study, studied, other)
     first = {one.name: one.checking.correction for one in studied}
