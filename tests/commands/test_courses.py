@@ -12,6 +12,8 @@ from rich.console import Console
 from commands import courses
 from commands.courses import EVERY_S, Course, Courses
 from commands.output import Output
+from transplant.text.windows import batches
+from transplant.training import row_sources
 
 
 class Clock:
@@ -103,6 +105,22 @@ def test_quiet_shows_nothing(capsys, monkeypatch):
         progress(1, 2, "")
         time.sleep(0.05)
     assert capsys.readouterr() == ("", "")
+
+
+def test_hidden_states_are_followed_before_the_first_step(abi, monkeypatch):
+    def slowly(windows):
+        for batch in batches(windows, 1024):
+            time.sleep(0.03)
+            yield batch
+
+    monkeypatch.setattr(Courses.__init__, "__defaults__", (0.02,))
+    monkeypatch.setattr(row_sources, "batches", slowly)
+    ran = abi.train("tiny-gpt2", "--steps", "2")
+    assert ran.code == 0
+    lines = ran.err.splitlines()
+    read = [line for line in lines if line.startswith("hidden states of tiny-gpt2: ")]
+    assert re.match(r".*: \d+/\d+, .*/s, \d:\d\d left \(windows\)", read[-1])
+    assert not any(line.startswith("training tales@") for line in lines[: lines.index(read[-1])])
 
 
 def test_a_verb_that_is_piped_writes_lines(abi, monkeypatch):

@@ -28,6 +28,7 @@ from transplant.training.row_sources import (
     row_source,
 )
 from transplant.training.schedule import warmup_cosine
+from transplant.training.share import shares_of
 
 pytestmark = pytest.mark.bits
 
@@ -69,6 +70,23 @@ def test_training_lowers_the_held_out_loss_and_leaves_the_backbone(backbone, win
     losses = [loss for _, loss in result.course.history]
     assert losses[-1] < losses[0]
     assert result.course.best_loss == min(losses)
+
+
+def test_texts_that_are_read_first_are_counted_together_and_train_the_same(backbone, windows):
+    told = []
+    with backbone.frozen():
+        sides = shares_of(backbone, windows, backbone.all_taps, progress=lambda *x: told.append(x))
+        result = train_module(backbone, *sides, CONFIG)
+        alone = train_module(backbone, *windows, CONFIG)
+    total = sum(map(len, windows))
+    assert [*map(len, sides)] == [*map(len, windows)]
+    assert told == sorted(told)
+    assert {*told} >= {(total, total, "windows")}
+    assert {of for _, of, _ in told} == {total}
+    assert bytes_of(result) == bytes_of(alone)
+    told.clear()
+    shares_of(backbone, sides, backbone.all_taps, progress=lambda *x: told.append(x))
+    assert told == []  # read already
 
 
 @pytest.mark.parametrize("step", [5, 8, 11])
@@ -130,8 +148,8 @@ def test_rows_train_alike_wherever_they_are_kept(
     cached = train_module(backbone, *windows, CONFIG)
     monkeypatch.setattr("transplant.training.row_sources.free_bytes", lambda _: free)
     monkeypatch.setattr(
-        "transplant.training.share.row_source",
-        lambda b, w, t, folder: row_source(b, w, t, folder=folder, cache_bytes=0),
+        "transplant.training.row_sources.row_source",
+        lambda b, w, t, **named: row_source(b, w, t, cache_bytes=0, **named),
     )
     other = train_module(backbone, *windows, CONFIG, scratch=tmp_path)
     assert (cached.rows, other.rows) == ("cached", kind)

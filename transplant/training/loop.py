@@ -17,7 +17,6 @@ from transplant.modules.forms import MlpModule
 from transplant.modules.interface import Interface
 from transplant.progress import Progress
 from transplant.ranks import Ranks, current
-from transplant.text.windows import Window
 from transplant.training.checkpoint import (
     Checkpoint,
     CheckpointFile,
@@ -32,7 +31,7 @@ from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import matmul_type
 from transplant.training.row_sources import RowSource, states_of
 from transplant.training.schedule import warmup_cosine
-from transplant.training.share import share_of
+from transplant.training.share import Text, shares_of
 
 
 @dataclass
@@ -60,8 +59,8 @@ class TrainResult:
 
 def train_module(
     backbone: Backbone,
-    train: Sequence[Window] | RowSource,
-    calibration: Sequence[Window] | RowSource,
+    train: Text,
+    calibration: Text,
     config: TrainConfig,
     *,
     start: Correction | None = None,
@@ -78,7 +77,7 @@ def train_module(
 
     Args:
         backbone: the frozen language model.
-        train: windows to learn from, or their rows, which spares the backbone.
+        train: windows to learn from, or their rows (of `shares_of`), which spares the backbone.
         calibration: windows, or rows, that decide early stopping.
         config: the recipe.
         start: what to train, where it is not a new interface and module of `config`; its frozen
@@ -93,10 +92,8 @@ def train_module(
         start = new_correction(
             backbone.d_model, config.d_abi, taps, config.seed, tap_norms=config.tap_norms
         )
-    ranks = current()
-    source, held = (
-        share_of(backbone, side, start.taps, ranks, scratch) for side in (train, calibration)
-    )
+    source, held = shares_of(backbone, (train, calibration), start.taps, folder=scratch)
+    ranks = source.ranks
     run = _Run(backbone, config, start, ranks)
     if resume and checkpoint is not None:
         run.restore(checkpoint.load())

@@ -19,6 +19,7 @@ from transplant.activations.reader import Activations
 from transplant.activations.staging import nameless
 from transplant.backbones.view import NO_LABEL, Backbone, States
 from transplant.files.room import free_bytes
+from transplant.progress import Progress, unseen
 from transplant.text.windows import Window, batches, take_in_turns
 
 CACHE_BYTES = 2 * 1024**3
@@ -54,9 +55,19 @@ class LiveRows:
 
 
 class CachedRows:
-    """Runs the backbone once over all windows and keeps the rows in memory."""
+    """Runs the backbone once over all windows and keeps the rows in memory.
 
-    def __init__(self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int]) -> None:
+    Args:
+        backbone: the frozen language model.
+        windows: the windows to read.
+        taps: the layers that are read.
+        progress: called after each batch of windows.
+    """
+
+    def __init__(
+        self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int],
+        progress: Progress = unseen,
+    ) -> None:  # fmt: skip
         self.device, last = backbone.device, backbone.n_layers
         counts = [_labelled_rows(backbone, window) for window in windows]
         self._first = [0, *accumulate(counts)]
@@ -65,8 +76,11 @@ class CachedRows:
         room = {tap: self._room(rows, backbone.d_model, dtype) for tap in {*taps, last}}
         self._taps, self._h_last = {tap: room[tap] for tap in taps}, room[last]
         self._labels, self._ends = torch.empty(2, rows, dtype=torch.long, device=self.device)
+        done = 0
         for batch in batches(windows):
             read = backbone.read([windows[i] for i in batch], taps).labelled()
+            done += len(batch)
+            progress(done, len(windows), "windows")
             for number, index in enumerate(batch):
                 place = slice(self._first[index], self._first[index + 1])
                 states = read.select(read.windows == number)
@@ -103,13 +117,15 @@ class DiskRows(CachedRows):
         windows: the windows to read.
         taps: the layers that are read.
         folder: on a disk with room for the rows.
+        progress: called after each batch of windows.
     """
 
     def __init__(
-        self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int], folder: Path
-    ) -> None:
+        self, backbone: Backbone, windows: Sequence[Window], taps: Sequence[int], folder: Path,
+        progress: Progress = unseen,
+    ) -> None:  # fmt: skip
         self.folder = folder
-        super().__init__(backbone, windows, taps)
+        super().__init__(backbone, windows, taps, progress)
 
     def _room(self, rows: int, width: int, dtype: torch.dtype) -> Tensor:
         with nameless(self.folder, rows * width * dtype.itemsize) as path:
@@ -178,6 +194,7 @@ def row_source(
     *,
     folder: Path | None = None,
     cache_bytes: int = CACHE_BYTES,
+    progress: Progress = unseen,
 ) -> RowSource:
     """Keeps the rows where there is room for them, else runs the backbone each time.
 
@@ -187,15 +204,44 @@ def row_source(
         taps: the layers that are read.
         folder: where rows may go that do not fit into memory; at most half of what is free there.
         cache_bytes: the memory that they may take.
+        progress: called after each batch of windows whose rows are kept.
     """
     rows = sum(_labelled_rows(backbone, window) for window in windows)
     width = backbone.d_model * len({*taps, backbone.n_layers})
     needed = rows * width * backbone.dtype.itemsize
     if needed <= cache_bytes:
-        return CachedRows(backbone, windows, taps)
+        return CachedRows(backbone, windows, taps, progress)
     if folder is not None and 2 * needed <= free_bytes(folder / "rows"):
-        return DiskRows(backbone, windows, taps, folder)
+        return DiskRows(backbone, windows, taps, folder, progress)
     return LiveRows(backbone, windows, taps)
+
+
+def row_sources(
+    backbone: Backbone,
+    texts: Sequence[Sequence[Window]],
+    taps: Sequence[int],
+    *,
+    folder: Path | None = None,
+    progress: Progress = unseen,
+) -> list[RowSource]:
+    """A `row_source` for each of several texts, whose windows are counted together.
+
+    Args:
+        backbone: the frozen language model.
+        texts: the windows of each.
+        taps: the layers that are read.
+        folder: where rows may go that do not fit into memory.
+        progress: called after each batch of windows whose rows are kept.
+    """
+    total, found = sum(map(len, texts)), []
+    for number, windows in enumerate(texts):
+        before = sum(map(len, texts[:number]))
+
+        def told(done: int, _: int, note: str, before: int = before) -> None:
+            progress(before + done, total, note)
+
+        found.append(row_source(backbone, windows, taps, folder=folder, progress=told))
+    return found
 
 
 def _labelled_rows(backbone: Backbone, window: Window) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from transplant.backbones.view import Backbone, States
 from transplant.errors import CorpusError
-from transplant.ranks import Ranks
+from transplant.progress import Progress, unseen
+from transplant.ranks import Ranks, current
 from transplant.text.windows import Window
-from transplant.training.row_sources import RowSource, row_source
+from transplant.training.row_sources import RowSource, row_sources
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,12 @@ class Share:
     own: RowSource
     """Its windows, numbered among themselves."""
     ranks: Ranks
+    windows: int
+    """Of all processes."""
+
+    def __len__(self) -> int:
+        """The number of windows of all processes."""
+        return self.windows
 
     def rows(self, windows: Sequence[int]) -> States | None:
         """The labelled rows of those of some windows that are this process's; None without any.
@@ -32,35 +39,54 @@ class Share:
         return self.own.rows(mine) if mine else None
 
 
-def share_of(
+Text = Sequence[Window] | RowSource | Share
+"""Windows, which the backbone has to read, their rows, or this process's share of these."""
+
+
+def shares_of(
     backbone: Backbone,
-    text: Sequence[Window] | RowSource,
+    texts: Sequence[Text],
     taps: Sequence[int],
-    ranks: Ranks,
+    *,
     folder: Path | None = None,
-) -> Share:
-    """This process's share of some text.
+    progress: Progress = unseen,
+) -> list[Share]:
+    """This process's share of each of some texts; where there is room, the backbone reads it now.
 
     Args:
         backbone: the frozen language model.
-        text: windows, which it reads, or their rows.
+        texts: to be read, or read before.
         taps: the layers that are read.
-        ranks: which process this is, of how many.
         folder: where rows may go that do not fit into memory.
+        progress: called after each batch of windows that the backbone has read.
 
     Raises:
         CorpusError: there are fewer windows than processes.
     """
-    mine = ranks.turns(len(text))
-    if not mine:
-        raise CorpusError(
-            "more processes than windows of text", expected=f"at most {len(text)} processes",
-            found=ranks.count,
-        )  # fmt: skip
+    ranks = current()
+    for text in texts:
+        if len(text) < ranks.count:
+            raise CorpusError(
+                "more processes than windows of text", expected=f"at most {len(text)} processes",
+                found=ranks.count,
+            )  # fmt: skip
+    unread = [
+        [text[window] for window in ranks.turns(len(text))]
+        for text in texts
+        if not isinstance(text, Share | RowSource)
+    ]
+    read = iter(row_sources(backbone, unread, taps, folder=folder, progress=progress))
+    return [
+        text if isinstance(text, Share) else Share(_own(text, ranks, read), ranks, len(text))
+        for text in texts
+    ]
+
+
+def _own(text: Sequence[Window] | RowSource, ranks: Ranks, read: Iterator[RowSource]) -> RowSource:
+    """The rows of this process's windows."""
     if not isinstance(text, RowSource):
-        own = row_source(backbone, [text[window] for window in mine], taps, folder=folder)
-        return Share(own, ranks)
-    return Share(text if ranks.count == 1 else _Picked(text, mine), ranks)
+        return next(read)
+    return text if ranks.count == 1 else _Picked(text, ranks.turns(len(text)))
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def material_for(
         taps: the layers that the correction reads; the oracle's are read as well.
     """
     from transplant.calibration.objectives.run import Material
-    from transplant.training.row_sources import row_source
+    from transplant.training.row_sources import row_sources
 
     found = Material(target=move.target, oracle=oracle)
     if PAIRED in spec.needs:
@@ -110,10 +110,9 @@ def material_for(
         return found
     read = sorted({*taps, *(oracle.taps if oracle is not None else ())})
     held = windows_of(move.target, move.domain_text.calibration, WINDOW, calibration_tokens)
-    with move.step("read_domain_text"):
-        rows, calibration = (
-            row_source(move.target, windows, read, folder=move.work.library.root)
-            for windows in (train, held)
+    with move.step("read_domain_text") as progress:
+        rows, calibration = row_sources(
+            move.target, (train, held), read, folder=move.work.library.root, progress=progress
         )
     return dataclasses.replace(found, train=rows, calibration=calibration)
 

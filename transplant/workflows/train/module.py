@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from transplant.modules.core import CoreCorrection
     from transplant.modules.correction import Correction
     from transplant.training.checkpoint import CheckpointFile
+    from transplant.training.share import Share
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,13 @@ def run_train_job(
         if not resume:
             checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
         title = f"training {job.name}@{job.backbone}"
-        with (
-            work.resumable(checkpoint.path),
-            backbone.frozen(),
-            work.reporter.progress(title) as progress,
-        ):
-            trained = train_module(
-                backbone, text.train, text.calibration, config, start=start,
-                checkpoint=checkpoint, resume=resume, scratch=work.library.root,
-                progress=progress,
-            )  # fmt: skip
+        with work.resumable(checkpoint.path), backbone.frozen():
+            sides = _read(work, backbone, text, config, start)
+            with work.reporter.progress(title) as progress:
+                trained = train_module(
+                    backbone, *sides, config, start=start,
+                    checkpoint=checkpoint, resume=resume, progress=progress,
+                )  # fmt: skip
         scored = text.score(trained.correction)
         sources = {}
         if others:
@@ -156,8 +154,30 @@ def _open_text(
     """The text of the job: its corpus, or the file that was captured."""
     if job.activations is None:
         return nullcontext(text_of_corpus(work, backbone, job.data, config, job.eval_tokens))
-    taps = start.taps if start else backbone.check_taps(config.taps or backbone.all_taps)
+    taps = _taps(backbone, config, start)
     return text_of_file(work, backbone, job.activations, taps, config, job.eval_tokens)
+
+
+def _taps(backbone: Backbone, config: TrainConfig, start: CoreCorrection | None) -> tuple[int, ...]:
+    """The layers that are read."""
+    return tuple(start.taps if start else backbone.check_taps(config.taps or backbone.all_taps))
+
+
+def _read(
+    work: Work,
+    backbone: Backbone,
+    text: TrainText,
+    config: TrainConfig,
+    start: CoreCorrection | None,
+) -> list[Share]:
+    """The hidden states of both sides of the text, where there is room to keep them."""
+    from transplant.training.share import shares_of
+
+    with work.reporter.progress(f"hidden states of {backbone.name}") as progress:
+        return shares_of(
+            backbone, (text.train, text.calibration), _taps(backbone, config, start),
+            folder=work.library.root, progress=progress,
+        )  # fmt: skip
 
 
 def _start_in_core(work: Work, backbone: Backbone, job: TrainJob) -> CoreCorrection | None:

@@ -24,11 +24,12 @@ from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
 from transplant.modules.untrained import random_module
-from transplant.progress import Progress
+from transplant.progress import Reporter, SilentReporter, unseen
 from transplant.text.windows import Window, first_windows
 from transplant.training.config import TrainConfig
 from transplant.training.loop import TrainResult, mean_loss, train_module
 from transplant.training.row_sources import row_source
+from transplant.training.share import shares_of
 
 RAW, REPAIRED, RANDOM, NATIVE_SMALL = "raw", "repaired", "random_module", "native_same_tokens"
 RANDOM_REPAIRED = "random_repaired"
@@ -102,7 +103,7 @@ def check_update(
     before: dict[str, Likelihood],
     *,
     seed: int,
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
 ) -> UpdateCheck:
     """Applies the old module to the updated backbone, and trains the native on it.
 
@@ -112,7 +113,7 @@ def check_update(
         interface: what the update left of the module's interface: its own, unless trained.
         before: `raw` and `with_module` on the old backbone, of `score_before`.
         seed: of the natives, the random module and the bootstrap.
-        progress: called after each step of the natives.
+        reporter: is told how far the native is read for and trained.
     """
     module = checking.correction.module
     zero_shot = Correction(interface, module)
@@ -121,10 +122,8 @@ def check_update(
     repair_seconds = time.monotonic() - began
     random = random_module(module, seed)
     recipe = replace(checking.recipe, seed=seed)
-    watch = _Watch(progress)
-    native = train_module(
-        updated, checking.text.train, checking.text.calibration, recipe, progress=watch
-    )
+    watch = _Watch()
+    native = _train_native(checking, updated, recipe, watch, reporter or SilentReporter())
     # So little text is soon overfitted: the control gets the step at which it was best.
     small = train_module(
         updated, first_windows(checking.text.train, repaired.rows), checking.text.calibration,
@@ -151,6 +150,18 @@ def check_update(
         native_steps=native.course.step,
         match_seconds=_seconds_to_match(checking, updated, repaired.correction, native, watch),
     )
+
+
+def _train_native(
+    checking: Checking, updated: Backbone, recipe: TrainConfig, watch: _Watch, reporter: Reporter
+) -> TrainResult:
+    """The native; the watch counts the reading of its text, too."""
+    text, taps = checking.text, updated.check_taps(recipe.taps or updated.all_taps)
+    with reporter.progress(f"hidden states of {updated.name}") as progress:
+        sides = shares_of(updated, (text.train, text.calibration), taps, progress=progress)
+    with reporter.progress("training the ceiling") as progress:
+        watch.progress = progress
+        return train_module(updated, *sides, recipe, progress=watch)
 
 
 def _repair(
@@ -188,11 +199,10 @@ def _seconds_to_match(
 class _Watch:
     """The seconds from the start to the end of each step."""
 
-    def __init__(self, progress: Progress | None) -> None:
-        self.progress, self.began = progress, time.monotonic()
+    def __init__(self) -> None:
+        self.progress, self.began = unseen, time.monotonic()
         self.seconds: list[float] = []
 
     def __call__(self, step: int, total: int, note: str) -> None:
         self.seconds.append(time.monotonic() - self.began)
-        if self.progress is not None:
-            self.progress(step, total, note)
+        self.progress(step, total, note)

@@ -75,10 +75,10 @@ def _one_seed(
     hashes = {"before": hash_parameters(checking.original.model)}
     study.seconds.clear()
     updated = study.update(checking.original, text, [studied], seed)
-    with study.step("check"), study.work.reporter.progress("training the ceiling") as progress:
+    with study.step("check"):
         check = check_update(
             checking, updated.backbone, updated.interfaces[0], studied.before,
-            seed=seed, progress=progress,
+            seed=seed, reporter=study.work.reporter,
         )  # fmt: skip
     hashes["original_after"] = hash_parameters(checking.original.model)
     hashes["after"] = updated.backbone.weights_sha256

@@ -114,13 +114,12 @@ def _one_round(
     ppl, efficacies, reasons = {}, {}, {}
     for one, interface in zip(studied, updated.interfaces, strict=True):
         checking = dataclasses.replace(one.checking, shared=text.shared)
-        with (
-            study.step("check"),
-            study.work.reporter.progress(f"ceiling of {one.name}") as progress,
-        ):
+        study.work.reporter.note(f"ceiling of {one.name}")
+        with study.step("check"):
             check = check_update(
-                checking, updated.backbone, interface, one.before, seed=seed, progress=progress
-            )
+                checking, updated.backbone, interface, one.before,
+                seed=seed, reporter=study.work.reporter,
+            )  # fmt: skip
         corrections["zero_shot"][one.name] = check.zero_shot
         corrections["repaired"][one.name] = check.repaired.correction
         ppl[one.name] = check.ppl
