@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.affine import AffineMap
+from transplant.ranks import ALONE, Ranks
 
 EXACT = 2048  # features of which all directions are solved for
 LEADING, SWEEPS = 512, 3  # directions of wider ones, and how often these are refined
@@ -74,6 +75,7 @@ def fit_to_changes(
     *,
     strength: float,
     iterations: int,
+    ranks: Ranks = ALONE,
 ) -> AffineMap:
     """The affine map from features to corrections whose changes of logits come closest.
 
@@ -89,6 +91,7 @@ def fit_to_changes(
         start: the first guess.
         strength: of the ridge, relative to the mean curvature.
         iterations: of the solver; few are enough, and fewer pull less far from `start`.
+        ranks: of several processes each has batches of its own; sums are exchanged.
     """
     batches = [
         (torch.cat([x, torch.ones(len(x), 1)], dim=1), batch)
@@ -104,10 +107,11 @@ def fit_to_changes(
             left = batch.change - reached if residual else reached
             left = batch.weights * (left - (batch.weights * left).sum(1, keepdim=True))
             total += x.T @ (left[:, None] @ u)[:, 0]
+        ranks.sum(total)
         return total / rows
 
-    rows = sum(len(x) for x, _ in batches)
-    ridge, precondition = _preconditioner(batches, head, strength)
+    rows = int(ranks.total(sum(len(x) for x, _ in batches))[0])
+    ridge, precondition = _preconditioner(batches, len(first), rows, head, strength, ranks)
     step = torch.zeros_like(first)
     left = curve(first, residual=True)
     pulled = precondition(left)
@@ -125,22 +129,27 @@ def fit_to_changes(
 
 
 def _preconditioner(
-    batches: Sequence[tuple[Tensor, LikelyChange]], head: Tensor, strength: float
+    batches: Sequence[tuple[Tensor, LikelyChange]],
+    width: int,
+    rows: int,
+    head: Tensor,
+    strength: float,
+    ranks: Ranks,
 ) -> tuple[float, Callable[[Tensor], Tensor]]:
     """The ridge, and the inverse of (second moments of x) kron (mean curvature) + ridge.
 
     Of wide features only the leading directions are solved for; in all others the second moment is
     taken to be their mean, which is small beside the ridge.
     """
-    rows = sum(len(x) for x, _ in batches)
     mean = torch.zeros(len(head))
     for _, batch in batches:
         mean.index_add_(0, batch.tokens.flatten(), batch.weights.flatten() / rows)
+    ranks.sum(mean)
     seen = mean.nonzero()[:, 0]  # of a large vocabulary few are likely anywhere
     some, weights = head[seen].float(), mean[seen]
     centred = some - weights @ some
     curvature = ((centred * weights[:, None]).T @ centred).double()
-    leading = _leading([x for x, _ in batches])
+    leading = _leading([x for x, _ in batches], width, rows, ranks)
     ridge = strength * float(leading.mean * curvature.diagonal().mean())
     b, right = torch.linalg.eigh(curvature)
     scale = (leading.sizes[:, None] * b[None] + ridge).float()
@@ -169,36 +178,42 @@ class _Leading:
     rest_directions: int = 0
 
 
-def _leading(parts: Sequence[Tensor]) -> _Leading:
-    """Of rows x [rows, width] in batches: all directions of narrow ones, `LEADING` of wide ones.
+def _leading(parts: Sequence[Tensor], width: int, rows: int, ranks: Ranks) -> _Leading:
+    """Of x [rows, width] in batches: all directions of narrow ones, `LEADING` of wide ones.
 
     The latter by subspace iteration (Halko, Martinsson and Tropp, "Finding structure with
     randomness", 2011), without the [width, width] matrix.
     """
-    rows, width = sum(map(len, parts)), parts[0].shape[1]
     if width <= EXACT:
         second = torch.zeros(width, width, dtype=torch.float64)
         for x in parts:
             second += (x.T @ x).double() / rows
+        ranks.sum(second)
         return _Leading(second.diagonal().mean(), *torch.linalg.eigh(second))
-    trace = torch.stack([x.square().sum(dtype=torch.float64) for x in parts]).sum() / rows
+    trace = torch.zeros((), dtype=torch.float64)
+    for x in parts:
+        trace += x.square().sum(dtype=torch.float64)
+    ranks.sum(trace)
+    trace /= rows
     generator = torch.Generator().manual_seed(0)
     basis = torch.randn(width, min(LEADING, width // 2), generator=generator)
     for _ in range(SWEEPS):
-        basis = torch.linalg.qr(_second_times(parts, basis)).Q
+        basis = torch.linalg.qr(_second_times(parts, basis, ranks) / rows).Q
     inner = torch.zeros(basis.shape[1], basis.shape[1], dtype=torch.float64)
     for x in parts:
         inside = x @ basis
         inner += (inside.T @ inside).double() / rows
+    ranks.sum(inner)
     sizes, turned = torch.linalg.eigh(inner)
     left = width - len(sizes)
     rest = float((trace - sizes.sum()).clamp_min(0)) / left
     return _Leading(trace / width, sizes, basis @ turned.float(), rest, left)
 
 
-def _second_times(parts: Sequence[Tensor], basis: Tensor) -> Tensor:
+def _second_times(parts: Sequence[Tensor], basis: Tensor, ranks: Ranks) -> Tensor:
     """(x'x) basis [width, kept], without x'x."""
     found = torch.zeros_like(basis)
     for x in parts:
         found += x.T @ (x @ basis)
-    return found / sum(map(len, parts))
+    ranks.sum(found)
+    return found

@@ -6,19 +6,19 @@ domain text.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from transplant.activations.moments import CrossMoments
-from transplant.alignment.affine import AffineMap
 from transplant.alignment.basis import TapBases
 from transplant.alignment.logits import fit_to_changes
 from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.columns import columns_for
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.output_map import MappedCorrections
+from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
@@ -77,8 +77,11 @@ def fit_module_output(
     """
     interface = Interface.from_tensors(reading.state_dict(), reading.taps)
     correction = Correction(interface, module).requires_grad_(False).eval()
-    outputs = [correction.output(batch.target.taps) for batch in paired.batches]
-    _fit_output(outputs, wanted, config).write_to(interface.proj_out)
+
+    def read(batch: PairedRows) -> Tensor:
+        return correction.output(batch.target.taps)
+
+    _fit_output(read, interface.proj_out, paired, wanted, config)
     return correction
 
 
@@ -89,27 +92,40 @@ def fit_linear_surrogate(
     """Maps the target's taps straight to what is wanted: what needs no module at all."""
     columns = columns_for(reading, paired, wanted.corrections, config)
     surrogate = LinearCorrection(reading, columns.bases).requires_grad_(False).eval()
-    taps = [surrogate.gather(batch.target.taps) for batch in paired.batches]
-    _fit_output(taps, wanted, config).write_to(surrogate.proj_out)
+
+    def read(batch: PairedRows) -> Tensor:
+        return surrogate.gather(batch.target.taps)
+
+    _fit_output(read, surrogate.proj_out, paired, wanted, config)
     return surrogate
 
 
 def _fit_output(
-    features: Sequence[Tensor], wanted: MappedCorrections, config: MoveConfig
-) -> AffineMap:
+    read: Callable[[PairedRows], Tensor],
+    proj_out: nn.Linear,
+    paired: PairedText,
+    wanted: MappedCorrections,
+    config: MoveConfig,
+) -> None:
     """First to the mapped corrections, then to the changes of logits that they are meant to make.
 
+    Of several processes each goes through the batches that are its turn.
+
     Args:
-        features: [rows, d_features] for each batch of pairs.
+        read: from paired rows to features [rows, d_features].
+        proj_out: takes the solution.
+        paired: the paired rows.
         wanted: what the corrections should be.
         config: the strengths.
     """
-    moments = CrossMoments(features[0].shape[1], wanted.output_map.head.shape[1])
     ranks = current()
-    for number in ranks.turns(len(features)):
-        moments.update(features[number], wanted.corrections[number])
+    mine = ranks.turns(len(paired.batches))
+    features = [read(paired.batches[number]) for number in mine]
+    moments = CrossMoments(proj_out.in_features, proj_out.out_features)
+    for number, rows in zip(mine, features, strict=True):
+        moments.update(rows, wanted.corrections[number])
     moments.add_up(ranks)
-    return fit_to_changes(
+    fit_to_changes(
         features, wanted.changes, wanted.output_map.head, fit_ridge(moments, config.ridge),
-        strength=config.logit_ridge, iterations=config.iterations,
-    )  # fmt: skip
+        strength=config.logit_ridge, iterations=config.iterations, ranks=ranks,
+    ).write_to(proj_out)  # fmt: skip

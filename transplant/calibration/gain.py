@@ -22,6 +22,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.closed_form import LinearCorrection
 from transplant.calibration.gain_sums import GainSums
 from transplant.modules.correction import Correction
+from transplant.ranks import current
 from transplant.text.windows import Window
 from transplant.training.row_sources import RowSource, states_of
 
@@ -121,6 +122,8 @@ def gain_curves(
 ) -> dict[str, GainCurve]:
     """The mean loss of some text with each correction at each gain.
 
+    Of several processes each reads its share of the text; all have the same curves.
+
     Args:
         backbone: the frozen language model.
         corrections: by name.
@@ -130,9 +133,10 @@ def gain_curves(
     """
     moved = {name: copy.deepcopy(one).to(backbone.device) for name, one in corrections.items()}
     taps = sorted({tap for one in moved.values() for tap in one.taps})
-    head, rows = backbone.split_head, 0
+    head, ranks = backbone.split_head, current()
+    rows = torch.zeros(1, dtype=torch.float64)
     sums = {name: torch.zeros(2, len(gains), dtype=torch.float64) for name in moved}
-    for states in states_of(backbone, text, taps):
+    for states in states_of(backbone, text, taps, ranks):
         rows += len(states)
         changes = [one(states.taps, states.windows) for one in moved.values()]
         if head is None:
@@ -141,6 +145,7 @@ def gain_curves(
             found = _in_pieces(head, states.h_last, changes, states.labels, gains, slopes)
         for name, part in zip(moved, found, strict=True):
             sums[name] += part.double().cpu()
+    ranks.sum(rows, *sums.values())
     with_slopes = slopes and head is not None
     return {
         name: GainCurve(

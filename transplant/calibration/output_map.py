@@ -25,6 +25,7 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction
+from transplant.ranks import current
 
 WHOLE = 16_384  # tokens of a vocabulary of which all are looked at
 TARGETS, DONORS = 8, 2  # times `likely_tokens` are kept of either side, before changes are known
@@ -75,10 +76,10 @@ class MappedCorrections:
     """What the target's correction should be, and do, at each paired row."""
 
     corrections: tuple[Tensor, ...]  # the donor's, through M: one [rows, d_target] for each batch
-    changes: tuple[LikelyChange, ...]  # of the target's logits
+    changes: tuple[LikelyChange, ...]  # of the target's logits, for the batches of this process
     output_map: OutputMap
     likely: tuple[LikelyRows, ...] = ()
-    """What was likely at the rows of each batch, where the vocabulary is large."""
+    """What was likely at the rows of these batches, where the vocabulary is large."""
 
 
 def map_outputs(
@@ -113,6 +114,8 @@ def map_corrections(
 ) -> MappedCorrections:
     """Carries the donor's corrections, and its changes of logits, over to the target.
 
+    Of several processes each goes through the vocabularies for the batches that are its turn.
+
     Args:
         output_map: the way between the two heads.
         correction: the donor's interface and module, on the CPU; None for the donor without them,
@@ -129,11 +132,12 @@ def map_corrections(
         return correction(batch.donor.taps).float()
 
     corrections = tuple(map(moved, paired.batches))
+    mine = current().turns(len(corrections))
     likely: tuple[LikelyRows, ...] = ()
     if target.split_head is None or target.vocab_size <= WHOLE:
         changes = [
-            _dense_changes(output_map, one, target, batch, config)
-            for one, batch in zip(corrections, paired.batches, strict=True)
+            _dense_changes(output_map, corrections[number], target, paired.batches[number], config)
+            for number in mine
         ]
     else:
         likely = likely_rows(output_map, corrections, target, paired, config, like)
@@ -142,7 +146,7 @@ def map_corrections(
             likely_changes(
                 rows, one, between, raw_weight=config.donor_word, likely=config.likely_tokens
             )
-            for rows, one in zip(likely, corrections, strict=True)
+            for rows, one in zip(likely, (corrections[number] for number in mine), strict=True)
         ]
     mapped = tuple(moved @ output_map.matrix for moved in corrections)
     return MappedCorrections(mapped, tuple(changes), output_map, likely)
@@ -184,16 +188,17 @@ def likely_rows(
         output_map: the two heads.
         corrections: the donor's, [rows, d_donor] of each batch.
         target: the backbone that the module moves to.
-        paired: the paired rows.
+        paired: the paired rows; of several processes, each looks at the batches of its turn.
         config: how many tokens a position looks at.
-        like: of the same target rows; what was found there is taken from it.
+        like: of the same target rows, in the same batches; what was found there is taken from it.
     """
     head, donor_head = target.split_head, SplitHead(output_map.donor_head)
     assert head is not None
     ours, theirs, likely = output_map.shared.ids_a, output_map.shared.ids_b, config.likely_tokens
     found = []
-    for number, (batch, correction) in enumerate(zip(paired.batches, corrections, strict=True)):
-        known = like.likely[number] if like is not None and like.likely else None
+    for place, number in enumerate(current().turns(len(corrections))):
+        batch, correction = paired.batches[number], corrections[number]
+        known = like.likely[place] if like is not None and like.likely else None
         h_donor, h_target = batch.donor.h_last, batch.target.h_last
         same_target = known is not None and known.h_target is h_target
         if known is not None and same_target and known.h_donor is h_donor:

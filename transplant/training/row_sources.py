@@ -20,6 +20,7 @@ from transplant.activations.staging import nameless
 from transplant.backbones.view import NO_LABEL, Backbone, States
 from transplant.files.room import free_bytes
 from transplant.progress import Progress, unseen
+from transplant.ranks import ALONE, Ranks
 from transplant.text.windows import Window, batches, take_in_turns
 
 CACHE_BYTES = 2 * 1024**3
@@ -249,15 +250,27 @@ def _labelled_rows(backbone: Backbone, window: Window) -> int:
 
 
 def states_of(
-    backbone: Backbone, text: Sequence[Window] | RowSource, taps: Sequence[int]
+    backbone: Backbone,
+    text: Sequence[Window] | RowSource,
+    taps: Sequence[int],
+    ranks: Ranks = ALONE,
 ) -> Iterator[States]:
-    """The labelled rows of windows, which the backbone reads, or of a source, batch by batch."""
+    """The labelled rows of windows, which the backbone reads, or of a source, batch by batch.
+
+    Args:
+        backbone: the frozen language model.
+        text: windows, or their rows.
+        taps: the layers that are read.
+        ranks: of several processes, each gets the windows that are its turn.
+    """
+    mine = ranks.turns(len(text))
     if isinstance(text, RowSource):
-        for start in range(0, len(text), AT_ONCE):
-            yield text.rows(range(start, min(start + AT_ONCE, len(text))))
+        for start in range(0, len(mine), AT_ONCE):
+            yield text.rows(mine[start : start + AT_ONCE])
     else:
-        for batch in batches(text):
-            yield backbone.read([text[index] for index in batch], taps).labelled()
+        windows = [text[index] for index in mine]
+        for batch in batches(windows):
+            yield backbone.read([windows[index] for index in batch], taps).labelled()
 
 
 def concat_states(parts: Sequence[States]) -> States:
