@@ -56,6 +56,7 @@ OTHER_NAMES = {
     "offload_folder": "--offload-folder",
     "pair_on": "--data",
     "registry": "--registry",
+    "revision": "--revision",
     "seed": "--seed",
     "skip_bad": "--skip-bad",
     "shapes": "--only",

@@ -84,7 +84,10 @@ def parse_memory(given: list[str] | None) -> dict[str | int, str] | None:
         device, named, amount = text.partition("=")
         if not (named and device and amount):
             raise InputError("--max-memory", expected="DEVICE=AMOUNT, as cpu=8GiB", found=text)
-        found[int(device) if device.isdecimal() else device] = amount
+        place = int(device) if device.isdecimal() else device
+        if place in found:
+            raise InputError("--max-memory", expected="each device once", found=text)
+        found[place] = amount
     return found or None
 
 

@@ -110,6 +110,8 @@ def load_backbone(
         probe(backbone)
         memory.keep(state, checked)
     backbone.notes.extend(_oddities(str(name), packed, wanted, place, chosen, unexpected))
+    if folder.is_dir() and revision is not None:
+        backbone.notes.append(f"{name} is in a folder: a hub revision has no use for it")
     return backbone
 
 

@@ -6,8 +6,6 @@ them. What is offloaded is read from the model's own files, block by block, each
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
 import tempfile
 import weakref
@@ -21,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transplant.errors import BackboneError, InputError, foreign
+from transplant.backbones.places import DISK, bytes_by_device, check_places
+from transplant.errors import BackboneError, InputError, StorageError, foreign
+from transplant.files import strict_json
 
 NAMED = ("auto", "balanced", "balanced_low_0", "sequential")
-AMOUNT = re.compile(r"\d+(\.\d+)?\s*([KMGT]i?B)?", re.IGNORECASE)
-DISK = "disk"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +46,11 @@ class Spread:
             )  # fmt: skip
         if self.max_memory and not named:
             raise InputError("`max_memory`", expected=f"with a device map of {', '.join(NAMED)}")
-        amounts = [] if self.max_memory is None else self.max_memory.values()
-        if not all(AMOUNT.fullmatch(str(amount)) for amount in amounts):
-            raise InputError("`max_memory`", expected="10GiB, 500MB", found=[*amounts])
+        if not isinstance(self.device_map, str):
+            if not self.device_map:
+                raise InputError("`device_map`", expected="a device by module", found="nothing")
+            check_places(self.device_map)
+        bytes_by_device(self.max_memory or {})
 
     def place(self, model_class: Any, config: Any, dtype: torch.dtype | str) -> dict[str, Any]:
         """The device of each module; the model is built without memory for its weights.
@@ -69,10 +69,11 @@ class Spread:
                 model = model_class._model_mapping[type(config)](config)
             model.tie_weights()
             if not isinstance(self.device_map, str):
+                _check_modules(model, self.device_map, config.model_type)
                 return pinned(model, dict(self.device_map))
             own: Any = {"dtype": dtype} if isinstance(dtype, torch.dtype) else {}
             whole: Any = [*(model._no_split_modules or ())]
-            memory: Any = dict(self.max_memory) if self.max_memory else None
+            memory: Any = bytes_by_device(self.max_memory) if self.max_memory else None
             if self.device_map == "sequential":
                 memory = get_max_memory(memory)
             else:
@@ -86,8 +87,18 @@ class Spread:
         """Where offloaded weights may go, and a call that ties it to the model that has them.
 
         A folder that nobody named is removed with the model, or when none was made.
+
+        Raises:
+            StorageError: the folder that was named cannot be made.
         """
         if self.offload_folder is not None:
+            try:
+                self.offload_folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StorageError(
+                    f"`offload_folder`: {self.offload_folder} cannot be made",
+                    expected="a folder", found=error.strerror,
+                ) from error  # fmt: skip
             yield str(self.offload_folder), lambda _model: None
             return
         made = tempfile.mkdtemp(prefix="abi-offload-")
@@ -125,6 +136,21 @@ def pinned(model: nn.Module, device_map: dict[str, Any]) -> dict[str, Any]:
     return device_map
 
 
+def _check_modules(model: nn.Module, device_map: Mapping[str, Any], family: str) -> None:
+    """Refuses a name that no module has: what it was meant for would stay where it is.
+
+    Raises:
+        InputError: naming it.
+    """
+    held = {name for name, _ in chain(model.named_modules(), model.named_parameters())}
+    if unknown := sorted(device_map.keys() - held):
+        raise InputError(
+            f"`device_map` names no module of this {family}",
+            expected=f"as {', '.join(name for name, _ in model.named_children())}, or '' for all",
+            found=", ".join(map(repr, unknown[:4])),
+        )
+
+
 def _above(name: str, device_map: Mapping[str, Any]) -> str | None:
     """The longest name of the map that covers a module."""
     parts = name.split(".")
@@ -141,7 +167,7 @@ def parse_device_map(text: str) -> str | dict[str, Any]:
     if not text.lstrip().startswith("{"):
         return text
     with foreign("`device_map`", InputError, expected='JSON, as {"model": "cpu"}'):
-        return dict(json.loads(text))
+        return dict(strict_json.parse(text))
 
 
 def is_offloaded(model: nn.Module) -> bool:
