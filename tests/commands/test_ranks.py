@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tests.commands.core_runs import MODULE, copy_of, tensors_of
+
 
 def in_two(abi, *words: str, passes: bool = True) -> dict:
     """A verb in two processes; the one object that both print."""
@@ -51,6 +53,27 @@ def test_training_in_two_processes_is_training_in_one(abi) -> None:
         assert one.keys() == two.keys()
         for tensor in one:
             torch.testing.assert_close(one[tensor], two[tensor], rtol=1e-3, atol=1e-5)
+
+
+def test_a_module_inside_a_core_in_two_processes_is_the_same(stored, tmp_path) -> None:
+    """The first process alone writes; the other one knows what it has written."""
+    abi = copy_of(stored, tmp_path)
+    words = (
+        "train", "--backbone", "2M", "--form", "full", "--domain", "tales", *MODULE,
+        "--data", abi.corpus, "--eval-tokens", "64", "--matmul-type", "float32",
+    )  # fmt: skip
+    alone = abi(*words, "--name", "alone", "--json").json
+    both = in_two(abi, *words, "--name", "both")
+    close(both["ppl"], alone["ppl"])
+    one, two, core = (tensors_of(abi, name) for name in ("alone", "both", "2M"))
+    assert one.keys() == two.keys() > core.keys()
+    for name in core:
+        assert torch.equal(two[name], core[name])
+    added = sorted(one.keys() - core.keys())
+    ours, theirs = (torch.cat([held[name].flatten() for name in added]) for held in (one, two))
+    assert (ours - theirs).norm() < 1e-4 * ours.norm()
+    assert abi("show", "both", "--verify").code == 0
+    assert not [*(abi.root / ".runs").glob("both*")]
 
 
 def test_a_benchmark_in_two_processes_is_the_same(trained_abi) -> None:

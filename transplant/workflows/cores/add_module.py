@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
+from transplant.ranks import current
 from transplant.workflows.cores.folders import core_folder, promised_tensors, store_core
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.work import Work
@@ -68,6 +69,8 @@ def store_in_core(
 ) -> Entry:
     """Writes a new core: the old one's tensors, bit for bit, and the module's.
 
+    Of several processes the first one writes: of the others no file is read, and none left.
+
     Args:
         work: library, device, seed and reporter.
         core: the core that the module was trained in.
@@ -88,6 +91,9 @@ def store_in_core(
     from transplant.modules.tensors import load_tensors
     from transplant.paste.promised import check_bytes
 
+    if not current().first:
+        current().wait()  # as the first does in `store_backbone`
+        return work.library.find("backbone", stored)
     folder = core_folder(work, core.name, "backbone")
     promised = promised_tensors(work, folder)
     model, _ = load_whole(LayerCakeForCausalLM, str(folder), dtype="auto")
