@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from transplant.calibration.config import MoveConfig
     from transplant.training.config import TrainConfig
     from transplant.workflows.move.whole import WholeMove
+    from transplant.workflows.tuned.move import TunedMove
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +82,47 @@ class Workspace(Work):
 
         config = config or MoveConfig(seed=self.seed)
         return WholeMove(self, module, to, pair_on, domain_data, config, name)
+
+    def move_tuned(
+        self,
+        donor: str,
+        tuned: str,
+        to: str,
+        *,
+        domain: str,
+        student: str = "linear",
+        pair_on: str = "prose",
+        domain_data: str | None = None,
+        config: MoveConfig | None = None,
+        name: str | None = None,
+        other_base: bool = False,
+    ) -> TunedMove:
+        """A move of what a LoRA or a fine-tuned model learned; its steps run when asked for.
+
+        Args:
+            donor: the base that was tuned.
+            tuned: the tuned copy: a folder that PEFT or `save_pretrained` wrote, a hub id, a
+                backbone of the library, or what is hosted on the base, as `law@ref-gpt2`.
+            to: the target backbone.
+            domain: what the tuned copy is about; the text of that name where none is given.
+            student: what learns from it in the target.
+            pair_on: the text to pair on; `donor` for text that the tuned copy generates.
+            domain_data: the domain's text: counted, to choose gains by, and to judge on.
+            config: how to fit.
+            name: of the student; by default `<tuned>-from-<donor>`.
+            other_base: whether a LoRA that was trained on another base is meant.
+
+        Raises:
+            InputError: no such student.
+        """
+        from transplant.calibration.config import MoveConfig
+        from transplant.workflows.tuned.move import TunedMove
+
+        config = config or MoveConfig(seed=self.seed)
+        return TunedMove(
+            self, tuned, to, pair_on, domain_data, config, name,
+            base=donor, domain=domain, student=student, other_base=other_base,
+        )  # fmt: skip
 
     def paste(
         self, source: str, to: str, modules: Sequence[str] | None = None, **options: Any

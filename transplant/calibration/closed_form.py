@@ -6,13 +6,12 @@ domain text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 from transplant.activations.moments import CrossMoments
-from transplant.alignment.basis import TapBases
 from transplant.alignment.logits import fit_to_changes
 from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.columns import columns_for
@@ -23,39 +22,8 @@ from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
+from transplant.modules.linear import LinearCorrection
 from transplant.ranks import current
-
-
-class LinearCorrection(nn.Module):
-    """A correction without a module: an affine map of the taps. The linear surrogate's shape.
-
-    Args:
-        interface: only its reading of the taps is used.
-        bases: what of each tap is read; None for all of it.
-    """
-
-    def __init__(self, interface: Interface, bases: TapBases | None = None) -> None:
-        super().__init__()
-        self.interface = interface
-        self.bases = nn.ParameterList(() if bases is None else bases.blocks)
-        width = interface.proj_in.in_features if bases is None else bases.columns
-        self.proj_out = nn.Linear(width, interface.d_model)
-
-    @property
-    def taps(self) -> tuple[int, ...]:
-        """The taps it reads."""
-        return self.interface.taps
-
-    def forward(self, taps: Mapping[int, Tensor], windows: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        """The correction [..., d_model], each position alone."""
-        return self.proj_out(self.gather(taps))
-
-    def gather(self, taps: Mapping[int, Tensor]) -> Tensor:
-        """What it reads [..., columns]."""
-        if not self.bases:
-            return self.interface.gather(taps)
-        states = (self.interface.tap_state(taps, number) for number in range(len(self.taps)))
-        return TapBases(tuple(self.bases))(states)
 
 
 @torch.no_grad()

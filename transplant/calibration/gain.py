@@ -19,9 +19,9 @@ from torch import Tensor
 from transplant.backbones.split_head import ROWS, SplitHead
 from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
-from transplant.calibration.closed_form import LinearCorrection
 from transplant.calibration.gain_sums import GainSums
 from transplant.modules.correction import Correction
+from transplant.modules.linear import LinearCorrection
 from transplant.ranks import current
 from transplant.text.windows import Window
 from transplant.training.row_sources import RowSource, states_of

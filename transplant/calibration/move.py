@@ -5,21 +5,26 @@ from __future__ import annotations
 import copy
 import dataclasses
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Generic
+
+from torch import Tensor
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.bridge import Bridge, fit_bridge
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
+from transplant.calibration.gain import AnyCorrection
 from transplant.calibration.memory_needs import check_fits
 from transplant.calibration.output_map import MappedCorrections, OutputMap, map_corrections
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
+from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress
 from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
@@ -41,12 +46,17 @@ class Pairing:
         assert self.donor.correction is not None
         return copy.deepcopy(self.donor.correction).cpu()
 
+    @property
+    def change(self) -> Callable[[Mapping[int, Tensor]], Tensor]:
+        """The donor's correction [rows, d_donor] from its taps, be it a module's or a tuned one."""
+        return self.donor.change if isinstance(self.donor, TunedDonor) else self.correction
+
 
 @dataclass(frozen=True)
-class Calibrated:
-    """A module at work in its new backbone, and the gain that was chosen for it."""
+class Calibrated(Generic[AnyCorrection]):
+    """A correction at work in its new backbone, and the gain that was chosen for it."""
 
-    correction: Correction
+    correction: AnyCorrection
     gain: float
     loss: float
     """On the calibration split, in nats per token."""
@@ -65,7 +75,7 @@ def pair_for_move(
     """Runs excerpts of the pairing text, those most like the domain, through donor and target.
 
     Args:
-        donor: a hosted module.
+        donor: a hosted module, or a base and a tuned copy of it.
         target: the backbone it moves to.
         text: pairing text; fits use its training split, judgements its calibration split.
         counts: the domain's token counts, which travel with the module.
@@ -77,10 +87,13 @@ def pair_for_move(
         InputError: a donor that cannot be moved, see `check_movable`.
         MemoryLimitError: the fits do not fit into memory.
     """
-    correction = check_movable(donor)
-    donor_taps = correction.taps
+    if isinstance(donor, TunedDonor):
+        donor_taps, outputs = donor.change_taps, target.d_model
+    else:
+        correction = check_movable(donor)
+        donor_taps, outputs = correction.taps, correction.module.d_abi
     target_taps = target.check_taps(config.taps or target.all_taps)
-    check_fits(correction, donor.backbone, target, config)
+    check_fits(outputs, donor.backbone, target, config)
 
     def paired(documents: Sequence[Document], count: int) -> PairedText:
         cut = cut_excerpts(documents, chars=config.excerpt_chars)
@@ -113,11 +126,12 @@ def pair_also(
     Raises:
         CorpusError: the text holds no excerpt, or no position of it pairs.
     """
+    donor = pairing.donor
     more = pair_text(
-        pairing.donor.backbone,
+        donor.backbone,
         pairing.target,
         cut_excerpts(text, chars=config.excerpt_chars),
-        pairing.correction.taps,
+        donor.change_taps if isinstance(donor, TunedDonor) else pairing.correction.taps,
         pairing.target.check_taps(config.taps or pairing.target.all_taps),
         folder=folder,
     )
@@ -165,5 +179,5 @@ def want(
         like: of the same pairs; see `map_corrections`.
     """
     return map_corrections(
-        output_map, pairing.correction, pairing.target, pairing.fitted, config, like=like
+        output_map, pairing.change, pairing.target, pairing.fitted, config, like=like
     )

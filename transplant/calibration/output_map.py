@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -24,7 +24,6 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
-from transplant.modules.correction import Correction
 from transplant.ranks import current
 
 WHOLE = 16_384  # tokens of a vocabulary of which all are looked at
@@ -105,7 +104,7 @@ def map_outputs(
 @torch.no_grad()
 def map_corrections(
     output_map: OutputMap,
-    correction: Correction | None,
+    correction: Callable[[Mapping[int, Tensor]], Tensor] | None,
     target: Backbone,
     paired: PairedText,
     config: MoveConfig,
@@ -118,8 +117,8 @@ def map_corrections(
 
     Args:
         output_map: the way between the two heads.
-        correction: the donor's interface and module, on the CPU; None for the donor without them,
-            of which only log p_donor - log p_target is left.
+        correction: the donor's, from its taps, on the CPU; None for the donor without it, of which
+            only log p_donor - log p_target is left.
         target: the backbone that the module moves to.
         paired: the paired rows.
         config: how many tokens a position looks at, and the weight of log p_donor - log p_target.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic
 
 from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.gain import choose_gains, scaled
+from transplant.calibration.gain import AnyCorrection, choose_gains, scaled
 from transplant.calibration.move import Calibrated, Pairing, want
 from transplant.calibration.output_map import DonorMix, MappedCorrections, OutputMap
 from transplant.modules.correction import Correction
@@ -31,12 +32,12 @@ class Tried:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Choice(Generic[AnyCorrection]):
     """The way with the smallest loss, and all that were tried."""
 
     config: MoveConfig
     wanted: MappedCorrections
-    calibrated: Calibrated
+    calibrated: Calibrated[AnyCorrection]
     tried: tuple[Tried, ...]
 
     @property
@@ -53,7 +54,7 @@ def choose(
     config: MoveConfig,
     *,
     progress: Progress | None = None,
-) -> Choice:
+) -> Choice[Correction]:
     """Tries each of `config.donor_words` and keeps the best on the calibration split.
 
     Args:
@@ -64,15 +65,40 @@ def choose(
         config: how to fit; its `donor_words` are tried.
         progress: is told of each.
     """
-    words, module = config.donor_words, pairing.correction.module
+    module = pairing.correction.module
+
+    def fit(wanted: MappedCorrections, way: MoveConfig) -> Correction:
+        return fit_module_output(reading, module, pairing.fitted, wanted, way)
+
+    return choose_fitted(fit, pairing, output_map, calibration, config, progress=progress)
+
+
+def choose_fitted(
+    fit: Callable[[MappedCorrections, MoveConfig], AnyCorrection],
+    pairing: Pairing,
+    output_map: OutputMap,
+    calibration: Sequence[Window] | RowSource,
+    config: MoveConfig,
+    *,
+    progress: Progress | None = None,
+) -> Choice[AnyCorrection]:
+    """The same for any closed form.
+
+    Args:
+        fit: from what is wanted, and the way that is tried, to a correction of the target.
+        pairing: the paired rows.
+        output_map: the way between the two heads.
+        calibration: windows of the domain's calibration split, or their rows.
+        config: how to fit; its `donor_words` are tried.
+        progress: is told of each.
+    """
+    words = config.donor_words
     ways = [dataclasses.replace(config, donor_word=word) for word in words]
     wanted: list[MappedCorrections] = []
-    fitted: dict[str, Correction] = {}
+    fitted: dict[str, AnyCorrection] = {}
     for number, way in enumerate(ways):
         wanted.append(want(pairing, output_map, way, like=wanted[0] if wanted else None))
-        fitted[f"{number}"] = fit_module_output(
-            reading, module, pairing.fitted, wanted[number], way
-        )
+        fitted[f"{number}"] = fit(wanted[number], way)
         if progress is not None:
             progress(number + 1, len(words), "weights of the donor")
     gains = choose_gains(pairing.target, fitted, calibration, config.gains, solve=config.solve_gain)

@@ -25,7 +25,8 @@ class Evidence:
     donor_attributable: Interval | None
     best_donor_free: str
     module_attributable: Interval | None
-    best_module_free: str
+    best_module_free: str | None
+    """None where no control is module-free: what was moved is no module."""
     difference: dict[str, Interval]
     """By how many nats per token each other system is worse than the candidate."""
     documents: int
@@ -112,7 +113,10 @@ class Ceiling:
         return {"recovered": _mean(share), "interval": _bounds(share)}
 
 
-def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
+def weigh(
+    likelihoods: Mapping[str, Likelihood], *, seed: int = 0,
+    donor_free: tuple[str, ...] = DONOR_FREE, module_free: tuple[str, ...] = MODULE_FREE,
+) -> Evidence:  # fmt: skip
     """Turns held-out likelihoods into evidence.
 
     recovered(x) = (log ppl_raw - log ppl_x) / (log ppl_raw - log ppl_native); the attributable
@@ -122,11 +126,13 @@ def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
     Args:
         likelihoods: `raw`, `native`, `candidate` and the controls, on the same documents.
         seed: of the bootstrap over documents.
+        donor_free: the controls that hold nothing of the donor's.
+        module_free: those without the module's own weights; none where no module was moved.
 
     Raises:
         InputError: a system is missing.
     """
-    missing = [n for n in (*DONOR_FREE, *MODULE_FREE, NATIVE, CANDIDATE) if n not in likelihoods]
+    missing = [n for n in (*donor_free, *module_free, NATIVE, CANDIDATE) if n not in likelihoods]
     if missing:
         raise InputError("evidence without its controls", expected="all", found=f"no {missing}")
     ceiling = Ceiling(likelihoods, seed)
@@ -135,14 +141,17 @@ def weigh(likelihoods: Mapping[str, Likelihood], *, seed: int = 0) -> Evidence:
         return min(names, key=lambda name: likelihoods[name].per_token)
 
     own_word = (DONOR_ALONE,) if DONOR_ALONE in likelihoods else ()
-    donor_free, module_free = best(DONOR_FREE), best((*MODULE_FREE, *own_word))
+    best_free = best(donor_free)
+    best_module_free = best((*module_free, *own_word)) if module_free else None
     return Evidence(
         ppl={name: value.perplexity for name, value in likelihoods.items()},
         recovered={name: ceiling.recovered(name) for name in likelihoods if name != RAW},
-        donor_attributable=ceiling.share(donor_free, CANDIDATE),
-        best_donor_free=donor_free,
-        module_attributable=ceiling.share(module_free, CANDIDATE),
-        best_module_free=module_free,
+        donor_attributable=ceiling.share(best_free, CANDIDATE),
+        best_donor_free=best_free,
+        module_attributable=(
+            None if best_module_free is None else ceiling.share(best_module_free, CANDIDATE)
+        ),
+        best_module_free=best_module_free,
         difference={
             name: difference(value, likelihoods[CANDIDATE], seed=seed)
             for name, value in likelihoods.items()

@@ -20,6 +20,8 @@ from transplant.modules.positions import within_positions
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from transplant.modules.linear import LinearCorrection
+
 
 class HostedModel(nn.Module):
     """A backbone with a module attached, usable like any `transformers` model.
@@ -73,7 +75,7 @@ class HostedModel(nn.Module):
         return self.correction is None
 
     @property
-    def corrector(self) -> Correction | Gated | None:
+    def corrector(self) -> Correction | Gated | LinearCorrection | None:
         """What is added to the last hidden state: the correction, where its gate is open."""
         if self.correction is None or self.gate is None:
             return self.correction
@@ -138,7 +140,7 @@ class HostedModel(nn.Module):
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Adds the correction to the backbone's last hidden state inside the block."""
-        if self.correction is None:
+        if self.corrector is None:
             yield
             return
         reader = self.backbone.reader()
@@ -161,7 +163,8 @@ class HostedModel(nn.Module):
             correction = gated_correction(corrector, taps, kwargs, output.past_key_values)
         else:
             correction = corrector(taps)
-        output.last_hidden_state = output.last_hidden_state.to(correction.device) + correction
+        hidden = output.last_hidden_state.to(correction.device)
+        output.last_hidden_state = hidden + correction.to(hidden.dtype)
         return output
 
     def _taps_of(self, output: Any, taps: Iterable[int]) -> dict[int, Tensor]:

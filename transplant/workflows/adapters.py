@@ -34,9 +34,9 @@ def warn_of_base(work: Work, backbone: Backbone, folder: LoraFolder) -> None:
         added = work.library.find("backbone", backbone.name).manifest.made.get("added") or {}
         names |= {str(added[key]) for key in ("from", "path", "hub") if added.get(key)}
         revisions.add(added.get("revision"))
-    known = {_last_part(name) for name in names}
+    known = {last_part(name) for name in names}
     revisions -= {None}
-    if _last_part(base) not in known:
+    if last_part(base) not in known:
         found = base
     elif revision and revisions and revision not in revisions:
         found = f"{base}, revision {revision}"
@@ -48,7 +48,8 @@ def warn_of_base(work: Work, backbone: Backbone, folder: LoraFolder) -> None:
     )
 
 
-def _last_part(name: str) -> str:
+def last_part(name: str) -> str:
+    """The last part of a path or hub id, as names are compared."""
     last = re.split(r"[/\\]", name.rstrip("/\\"))[-1].lower()
     return re.sub(r"[^a-z0-9]+", "-", last.removesuffix(".gguf"))
 

@@ -6,7 +6,7 @@ convex. No text of the domain is read, and no module was ever trained on the tar
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,7 +17,6 @@ from transplant.calibration.objectives.kl import kl
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
 from transplant.calibration.pairs import PairedText
 from transplant.memory import check_memory
-from transplant.modules.correction import Correction
 from transplant.training.row_sources import concat_states
 
 BLOCK = 512  # rows of a unit
@@ -31,7 +30,7 @@ class DonorBatches:
     Args:
         target: the frozen backbone.
         paired: the paired rows.
-        donor: the donor's interface and module, on the CPU.
+        donor: its correction from its taps, on the CPU.
         output_map: the two heads, and the tokens that they share.
         donor_mix: the weights of its log ratios.
         seed: of the order.
@@ -41,7 +40,7 @@ class DonorBatches:
         self,
         target: Backbone,
         paired: PairedText,
-        donor: Correction,
+        donor: Callable[[Mapping[int, Tensor]], Tensor],
         output_map: OutputMap,
         donor_mix: DonorMix,
         seed: int = 0,

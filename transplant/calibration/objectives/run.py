@@ -111,6 +111,4 @@ def _paired(material: Material, seed: int, *, held_out: bool = False) -> Batches
     assert pairing is not None
     assert output_map is not None
     side = pairing.held_out if held_out else pairing.fitted
-    return DonorBatches(
-        material.target, side, pairing.correction, output_map, material.donor_mix, seed
-    )
+    return DonorBatches(material.target, side, pairing.change, output_map, material.donor_mix, seed)

@@ -14,6 +14,7 @@ from torch.nn import functional
 from transplant.backbones.view import Backbone
 from transplant.errors import ShapeError
 from transplant.modules.hosted import HostedModel
+from transplant.modules.tuned import Head, head_of
 from transplant.surgery.lora.update import LoraUpdate, Pair
 
 
@@ -42,6 +43,26 @@ class LoraModel(HostedModel):
     def is_raw(self) -> bool:
         """Never: something works inside."""
         return False
+
+    @property
+    def head(self) -> Head | None:
+        """The head as the adapter leaves it; None where it does not touch it."""
+        backbone, update = self.backbone, self.update
+        owner = backbone.model.get_output_embeddings()
+        names = [name for name, module in backbone.model.named_modules() if module is owner]
+        touched = [name for name in names if name in update.touched]
+        if not touched:
+            return None
+        name, (own, bias) = touched[0], head_of(backbone)
+        weight = update.whole.get(f"{name}.weight", owner.weight).float()
+        bias = update.whole.get(f"{name}.bias", bias)
+        if (pair := update.pairs.get(name)) is not None:
+            weight = weight + pair.delta.to(weight.device)
+            if pair.bias is not None:
+                bias = pair.scale * pair.bias + (0 if bias is None else bias)
+        # Where the view scales the hidden state before the head, its matrix holds the factor.
+        factor = own.float().norm() / owner.weight.float().norm()
+        return (weight * factor).to(own.dtype), bias
 
     @contextmanager
     def inside(self) -> Iterator[None]:

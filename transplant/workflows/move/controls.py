@@ -12,11 +12,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 
 from transplant.backbones.core import CoreBackbone
-from transplant.calibration.closed_form import (
-    LinearCorrection,
-    fit_linear_surrogate,
-    fit_module_output,
-)
+from transplant.calibration.closed_form import fit_linear_surrogate, fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gains, scaled
 from transplant.calibration.move import Calibrated, Pairing, align
@@ -25,6 +21,7 @@ from transplant.modules.core import CoreCorrection
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
+from transplant.modules.linear import LinearCorrection
 from transplant.modules.untrained import random_module
 from transplant.progress import Progress, unseen
 from transplant.text.windows import Window

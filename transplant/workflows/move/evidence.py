@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.workflows.also_eval import judge_sources, read_sources
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.inputs import MoveInputs
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.native import native_correction
 from transplant.workflows.nib import nib_against
@@ -86,9 +87,10 @@ def transfer_report(
     }
 
 
-def used_documents(move: Move) -> Iterator[Document]:
+def used_documents(move: MoveInputs) -> Iterator[Document]:
     """The documents of a move that something is trained on, chosen by or paired on."""
-    texts = [move.domain_text, *([move.pairing_text] if move.paired else [])]
+    paired = not isinstance(move, Move) or move.paired
+    texts = [move.domain_text, *([move.pairing_text] if paired else [])]
     for text in texts:
         yield from (*text.train, *text.calibration)
 

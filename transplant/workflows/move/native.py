@@ -9,6 +9,7 @@ from transplant.errors import CorruptError, InputError, foreign
 from transplant.training.config import NAMED_TAPS, TrainConfig
 from transplant.workflows.cores.add_module import refuse_inside
 from transplant.workflows.corpus import read_as_far
+from transplant.workflows.move.inputs import MoveInputs
 from transplant.workflows.move.move import Move
 from transplant.workflows.train.module import TrainJob, run_train_job
 
@@ -75,7 +76,7 @@ def _behind_interface(move: Move, name: str | None) -> Correction:
         found = entry.manifest
         trained_here = "donor_backbone" not in found.parents
         if not trained_here or found.made.get("split") != move.domain_text.fingerprint:
-            raise _no_ceiling(
+            raise no_ceiling(
                 move,
                 f"{native}@{move.to}",
                 "other text" if trained_here else "a module that was moved there",
@@ -115,7 +116,7 @@ def _inside_core(move: Move, target: CoreBackbone, form: str, name: str | None) 
         == wanted
     ]
     if name and not fitting:
-        raise _no_ceiling(move, f"{domain}@{name}", "no such module, or other core, form or text")
+        raise no_ceiling(move, f"{domain}@{name}", "no such module, or other core, form or text")
     core = fitting[0] if fitting else f"{move.to}-{domain}"
     if not fitting:
         core += "-native" if core in held else ""  # what a paste has made by that name stays
@@ -136,7 +137,8 @@ def _train(move: Move, name: str, form: str | None) -> None:
         run_train_job(move.work, job)
 
 
-def _no_ceiling(move: Move, name: str, found: str) -> InputError:
+def no_ceiling(move: MoveInputs, name: str, found: str) -> InputError:
+    """The refusal of a module that a move cannot be compared with."""
     return InputError(
         f"{name} is no native ceiling for this move",
         expected=f"a module trained on {move.to} with the text of {move.domain_source}",

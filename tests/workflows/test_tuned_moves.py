@@ -1,0 +1,157 @@
+"""What a fine-tune learned, moved by name: donors that are pairs, and those that are none."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import transplant
+from registry import Registry
+from tests.calibration.tiny_training import windows_of
+from tests.tiny import tiny_model
+from tests.tiny_lora import train_lora
+from tests.tiny_registry import put_backbones, put_corpus
+from transplant.errors import InputError
+from transplant.progress import SilentReporter
+from transplant.text.splits import split_documents
+from transplant.text.tokenizers import train_tokenizer
+
+RECIPE = {"steps": 30, "window": 64, "batch": 2, "train_tokens": 6000, "d_abi": 16}
+CONFIG = transplant.MoveConfig(excerpts=40, donor_words=(0.0,), likely_tokens=64)
+
+
+class Scene:
+    """A registry with a native `tales` on tiny-llama, and a LoRA of tiny-gpt2 on tales."""
+
+    def __init__(self, root, tiny_texts, tiny_corpus):
+        self.root = root
+        put_backbones(root / "registry", tiny_texts)
+        self.corpus = put_corpus(root / "tales", tiny_texts)
+        self.work = self.workspace()
+        self.work.train("tiny-llama", "tales", data=self.corpus,
+                        config=transplant.TrainConfig(**RECIPE))  # fmt: skip
+        self.base = self.work.backbone("tiny-gpt2")
+        self.windows = windows_of(self.base, split_documents(tiny_corpus).train)
+        self.lora = self.train(base=str(root / "registry" / "tiny-gpt2"))
+
+    def workspace(self, **options):
+        return transplant.Workspace(library=Registry.open(self.root / "registry"), **options)
+
+    def train(self, name="lora", *, base, steps=60):
+        return train_lora(self.base, self.windows, self.root / name, base=base, steps=steps)
+
+    def move(self, tuned, donor="tiny-gpt2", work=None, **options):
+        return (work or self.work).move_tuned(
+            donor, str(tuned), "tiny-llama", domain="tales", domain_data=self.corpus,
+            pair_on=self.corpus, config=CONFIG, **options,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory, tiny_texts, tiny_corpus):
+    return Scene(tmp_path_factory.mktemp("tuned"), tiny_texts, tiny_corpus)
+
+
+class Told(SilentReporter):
+    """A reporter that keeps what it was warned of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str, /) -> None:
+        self.warnings.append(text)
+
+
+def test_a_lora_moves_across_tokenizers_and_its_controls_do_not(scene):
+    move = scene.move(scene.lora)
+    found = move.evidence(eval_tokens=2000)
+    report = found.report
+    assert move.tuned.facts["base"]["by"] == "weights"
+    assert report["kind"] == "lora"
+    assert report["student"] == "linear"
+    assert {"raw", "native", "candidate", "shuffled_pairs", "equal_norm"} == found.ppl.keys()
+    assert found.ppl["candidate"] < 0.8 * found.ppl["raw"]
+    assert found.ppl["candidate"] < min(found.ppl["equal_norm"], found.ppl["shuffled_pairs"])
+    best = report["recovered"].get(report["best_donor_free"], 0.0)
+    expected = report["recovered"]["candidate"] - best
+    assert found.donor_attributable == pytest.approx(expected)
+    assert found.donor_attributable > 0
+    assert report["module_attributable"] is None
+    json.dumps(report, allow_nan=False)
+
+
+def test_another_base_is_refused_by_its_weights_unless_it_is_meant(scene):
+    other = scene.train("elsewhere", base=str(scene.root / "registry" / "tiny-llama"), steps=1)
+    with pytest.raises(InputError, match="trained on .*tiny-llama") as refused:
+        scene.move(other).donor  # noqa: B018
+    assert refused.value.found == f"weights {scene.base.weights_sha256[:12]}"
+    told = Told()
+    move = scene.move(other, work=scene.workspace(reporter=told), other_base=True)
+    assert move.donor.pair.one_head
+    assert not move.tuned.facts["base"]["agrees"]
+    assert any("tiny-llama" in text for text in told.warnings)
+
+
+@pytest.mark.parametrize(
+    ("recorded", "agrees"), [("maker/tiny-gpt2", True), ("maker/gpt-9", False), (None, True)]
+)
+def test_a_base_that_is_not_at_hand_is_compared_by_name_and_that_is_said(scene, recorded, agrees):
+    lora, told = scene.train("named", base=recorded, steps=1), Told()
+    move = scene.move(lora, work=scene.workspace(reporter=told))
+    if not agrees:
+        with pytest.raises(InputError, match="gpt-9"):
+            move.donor  # noqa: B018
+        return
+    assert move.donor.pair.one_head
+    assert any("not compared" in text or "does not say" in text for text in told.warnings)
+
+
+def test_what_changes_nothing_is_refused(scene):
+    nothing = scene.train("nothing", base="tiny-gpt2", steps=0)
+    for tuned in (nothing, "tiny-gpt2"):
+        with pytest.raises(InputError, match="no change to move"):
+            scene.move(tuned).donor  # noqa: B018
+
+
+def test_another_tokenizer_is_refused_by_name(scene, tiny_texts):
+    """Of the same size, so that nothing but the bytes of its tokens tells it apart."""
+    size = len(scene.base.tokenizer)
+    other = train_tokenizer("bpe", [text[::-1] for text in tiny_texts], size, context=128)
+    folder = scene.root / "other"
+    tiny_model("gpt2", other).save_pretrained(folder)
+    other.save_pretrained(folder)
+    with pytest.raises(InputError, match="another tokenizer than tiny-gpt2"):
+        scene.move(folder).donor  # noqa: B018
+
+
+def test_a_model_of_another_shape_is_no_tuned_copy(scene):
+    folder = scene.root / "wide"
+    tiny_model("gpt2", scene.base.tokenizer, n_embd=48).save_pretrained(folder)
+    scene.base.tokenizer.save_pretrained(folder)
+    with pytest.raises(InputError, match="no tuned copy"):
+        scene.move(folder).donor  # noqa: B018
+
+
+@torch.no_grad()
+def test_a_merged_model_is_the_same_donor_as_its_lora(scene):
+    """Its head is another one only where the adapter changes it."""
+    from transplant.surgery.lora.folder import read_lora
+    from transplant.surgery.lora.match import match_lora
+    from transplant.surgery.lora.merge import merged
+
+    made = merged("merged", scene.base, match_lora(read_lora(scene.lora), scene.base))
+    folder = scene.root / "merged"
+    made.model.save_pretrained(folder)
+    scene.base.tokenizer.save_pretrained(folder)
+    pairs = [scene.move(tuned).donor.pair for tuned in (scene.lora, folder)]
+    assert [pair.one_head for pair in pairs] == [True, True]
+    tap = pairs[0].change_tap
+    ours, theirs = (pair.read(scene.windows[:2], [tap]).taps[tap] for pair in pairs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_an_unknown_student_is_refused_before_anything_is_loaded(scene):
+    with pytest.raises(InputError, match="student"):
+        scene.move("nowhere", student="wise")

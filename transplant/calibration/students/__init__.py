@@ -1,0 +1,1 @@
+"""Students: what realises a donor's change of logits in the target."""

@@ -1,0 +1,23 @@
+"""The lesson of a student: paired rows, the way between the heads, and what chooses its gain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.move import Pairing
+from transplant.calibration.output_map import OutputMap
+from transplant.text.windows import Window
+from transplant.training.row_sources import RowSource
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What every student learns from."""
+
+    pairing: Pairing
+    output_map: OutputMap
+    calibration: Sequence[Window] | RowSource
+    """Of the domain's calibration split: it chooses gains and weights, nothing else."""
+    config: MoveConfig

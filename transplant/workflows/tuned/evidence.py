@@ -1,0 +1,105 @@
+"""The evidence of a move of a fine-tune: ceiling, donor-free controls, held-out documents."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.also_eval import judge_sources, read_sources
+from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.evidence import used_documents
+from transplant.workflows.tuned.native import ceiling
+
+if TYPE_CHECKING:
+    from transplant.evaluation.likelihood import Corrector
+    from transplant.workflows.tuned.move import TunedMove
+
+
+@dataclass(frozen=True)
+class TunedEvidence:
+    """What a student has learned of a fine-tune, beside its controls, on held-out documents."""
+
+    report: dict[str, Any]
+    """All of it, as `abi transfer --json` prints it."""
+
+    @property
+    def ppl(self) -> Mapping[str, float]:
+        """Perplexity per token of the raw target, the native, the candidate and every control."""
+        return self.report["ppl"]
+
+    @property
+    def recovered(self) -> Mapping[str, float | None]:
+        """(log raw - log system) / (log raw - log native); None where the native gains nothing."""
+        return self.report["recovered"]
+
+    @property
+    def donor_attributable(self) -> float | None:
+        """The candidate's recovered minus the best donor-free control's."""
+        return self.report["donor_attributable"]
+
+
+def tuned_report(
+    move: TunedMove, native: str | None, eval_tokens: int, also_eval: Mapping[str, str]
+) -> dict[str, Any]:
+    """Everything that a transfer's JSON holds of a tuned donor.
+
+    Args:
+        move: the move.
+        native: the name of its ceiling.
+        eval_tokens: held-out tokens to judge on.
+        also_eval: other sources of the domain, by name.
+    """
+    from transplant.calibration.students.controls import (
+        ALONE,
+        EQUAL_NORM,
+        SHUFFLED,
+        student_controls,
+    )
+    from transplant.evaluation.evidence import RAW, weigh
+    from transplant.evaluation.likelihood import score_documents
+
+    move.donor  # noqa: B018  what is no donor fails before the long work
+    others = read_sources(move.work, also_eval, used_documents(move), eval_tokens)
+    best = ceiling(move, native)
+    linear, learned = move.linear, move.learned
+    with move.step("controls") as progress:
+        controls = student_controls(move.lesson, linear, progress=progress)
+    systems: dict[str, Corrector | None] = {
+        "raw": None, "native": best, "candidate": learned.correction, **controls
+    }  # fmt: skip
+    windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
+    with move.step("evaluate") as progress:
+        likelihoods = score_documents(move.target, windows, systems, progress=progress)
+    sources = {}
+    if others:
+        judged = {name: systems[name] for name in ("raw", "native", "candidate")}
+        with move.step("evaluate_sources"):
+            sources["sources"] = judge_sources(
+                move.work, move.target, judged, move.domain_text.eval, others, eval_tokens
+            )
+    # log p_donor - log p_target without the tuned copy is none of what that has learned.
+    donor_free = (RAW, SHUFFLED, EQUAL_NORM, *([ALONE] if ALONE in controls else []))
+    found = weigh(likelihoods, donor_free=donor_free, module_free=())
+    return {
+        "donor": move.base,
+        "tuned": move.module,
+        "kind": move.tuned.kind,
+        "target": move.to,
+        "name": f"{move.moved_name}@{move.to}",
+        "student": learned.student,
+        "seed": move.work.seed,
+        **found.as_dict(),
+        **sources,
+        "tuned_sha256": move.tuned.sha256,
+        "gain": learned.gain,
+        "students": [dataclasses.asdict(one) for one in learned.tried],
+        "tried": [dataclasses.asdict(way) for way in linear.tried],
+        "token_coverage": move.output_map.shared.coverage,
+        "pairs": move.pairing.fitted.rows,
+        "paired_share": move.pairing.fitted.paired_share,
+        "split": move.domain_text.fingerprint,
+        "made": move.facts(),
+        "seconds": move.seconds,
+    }

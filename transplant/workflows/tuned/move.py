@@ -1,0 +1,197 @@
+"""A move of what a fine-tune learned to another backbone, in steps that run when asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from transplant.calibration.students.spec import student_of
+from transplant.errors import InputError
+from transplant.training.config import TrainConfig
+from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.move.inputs import MoveInputs
+
+if TYPE_CHECKING:
+    from transplant.calibration.move import Pairing
+    from transplant.calibration.output_map import OutputMap
+    from transplant.calibration.students.lesson import Lesson
+    from transplant.calibration.students.table import Learned
+    from transplant.calibration.tuning import Choice
+    from transplant.modules.linear import LinearCorrection
+    from transplant.modules.tuned import TunedDonor
+    from transplant.text.splits import Splits
+    from transplant.workflows.tuned.donor import Tuned
+    from transplant.workflows.tuned.evidence import TunedEvidence
+
+COUNTED = 400_000  # tokens of the domain's training split that weigh the map between the heads
+
+
+@dataclass
+class TunedMove(MoveInputs):
+    """A base, a tuned copy of it, and a target that is to learn what the copy has learned.
+
+    Of the domain's text the training split is counted, token by token: that weighs the map between
+    the heads and chooses excerpts. The calibration split chooses gains; on the rest is judged.
+
+    Args:
+        base: the base's name; `module` is that of the tuned copy.
+        domain: what the tuned copy is about.
+        student: of `students.spec.STUDENTS`.
+        other_base: whether a LoRA that was trained on another base is meant.
+    """
+
+    base: str = field(kw_only=True)
+    domain: str = field(kw_only=True)
+    student: str = field(default="linear", kw_only=True)
+    other_base: bool = field(default=False, kw_only=True)
+    measured: TunedEvidence | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuses a student that there is not, before anything is loaded."""
+        student_of(self.student)
+
+    @cached_property
+    def _loaded(self) -> tuple[TunedDonor, Tuned]:
+        from transplant.workflows.tuned.donor import load_donor
+
+        return load_donor(self.work, self.base, self.module, other_base=self.other_base)
+
+    @property
+    def donor(self) -> TunedDonor:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The base and its tuned copy."""
+        return self._loaded[0]
+
+    @property
+    def tuned(self) -> Tuned:
+        """What the tuned copy is."""
+        return self._loaded[1]
+
+    @property
+    def moved_name(self) -> str:
+        """The student's name in the registry."""
+        return self.name or f"{_short(self.module)}-from-{_short(self.base)}"
+
+    @property
+    def domain_source(self) -> str:
+        """Where the domain's text comes from."""
+        return self.domain if self.domain_data is None else self.domain_data
+
+    @cached_property
+    def domain_text(self) -> Splits:
+        """The domain's text, split as training by the default recipe splits it."""
+        from transplant.text.limits import stream_chars
+
+        recipe = TrainConfig()
+        reach = stream_chars(train=recipe.train_tokens, calibration=recipe.calibration_tokens)
+        return read_splits(self.work, self.domain_source, stream_chars=reach)
+
+    @cached_property
+    def token_counts(self) -> dict[str, int]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """How often each token of the donor occurs in the domain's training split."""
+        from transplant.alignment.tokens import count_tokens
+
+        base = self.donor.backbone
+        windows = windows_of(base, self.domain_text.train, 512, COUNTED)
+        return count_tokens((i for window in windows for i in window.ids), base.tokenizer)
+
+    def claim(self, *, replace: bool = False) -> None:
+        """Takes, before the work, the name of what will be stored.
+
+        Raises:
+            ExistsError: something that would be found by the same name is there.
+        """
+        kind, library = student_of(self.student).kind, self.work.library
+        library.check_free(tuple({"module", "adapter", "linear"} - {kind}), self.moved_name,
+                           self.to, None)  # fmt: skip
+        library.claim((kind,), self.moved_name, self.to, None, replace=replace)
+
+    @cached_property
+    def pairing(self) -> Pairing:
+        """The paired rows."""
+        from transplant.calibration.move import pair_for_move
+
+        donor, target, text, counts = self.donor, self.target, self.pairing_text, self.token_counts
+        with self.step("pair") as progress:
+            return pair_for_move(
+                donor, target, text, counts, self.config, self.work.library.root,
+                progress=progress,
+            )  # fmt: skip
+
+    @cached_property
+    def output_map(self) -> OutputMap:
+        """The way between the two heads, which depends on no text."""
+        from transplant.calibration.output_map import map_outputs
+
+        return map_outputs(self.donor.backbone, self.target, self.token_counts, self.config)
+
+    @cached_property
+    def lesson(self) -> Lesson:
+        """What the student learns from."""
+        from transplant.calibration.students.lesson import Lesson
+
+        return Lesson(self.pairing, self.output_map, self.calibration_text, self.config)
+
+    @cached_property
+    def linear(self) -> Choice[LinearCorrection]:
+        """The linear student: one of the students, and what the controls are compared with."""
+        from transplant.calibration.students.linear import fit_linear
+
+        lesson = self.lesson
+        with self.target.frozen(), self.step("calibrate") as progress:
+            return fit_linear(lesson, progress=progress)
+
+    @cached_property
+    def learned(self) -> Learned:
+        """The student, as it was asked for."""
+        from transplant.calibration.students.table import fit_student
+
+        lesson, linear = self.lesson, self.linear
+        with self.target.frozen(), self.step("teach") as progress:
+            return fit_student(self.student, lesson, linear, progress=progress)
+
+    def evidence(
+        self, *, native: str | None = None, eval_tokens: int = 40_000,
+        also_eval: Mapping[str, str] | None = None,
+    ) -> TunedEvidence:  # fmt: skip
+        """Judges the student beside its controls and its ceiling.
+
+        Args:
+            native: the name of the ceiling, a module on the target; None for the domain's, trained
+                where it is missing.
+            eval_tokens: held-out tokens to judge on.
+            also_eval: other sources of the domain, by name, to judge on, too.
+        """
+        from transplant.workflows.tuned.evidence import TunedEvidence, tuned_report
+
+        self.measured = TunedEvidence(tuned_report(self, native, eval_tokens, also_eval or {}))
+        return self.measured
+
+    def facts(self) -> dict[str, Any]:
+        """How it was made."""
+        return self.work.made(
+            config=dataclasses.asdict(self.config),
+            student=self.student,
+            donor={"base": self.base, "tuned": self.module, "kind": self.tuned.kind,
+                   "one_head": self.donor.pair.one_head, **self.tuned.facts},
+            pairing_corpus=self.data,
+            pairing_split=self.pairing_split,
+            corpus=self.domain_source,
+            split=self.domain_split,
+        )  # fmt: skip
+
+    def parents(self) -> dict[str, str]:
+        """What it was made from."""
+        return {"tuned": self.tuned.sha256, "donor_backbone": self.donor.backbone.weights_sha256}
+
+
+def _short(name: str) -> str:
+    """A name without the folders before it, of the characters that names have."""
+    last = name.partition("@")[0].rstrip("/").rpartition("/")[2]
+    short = re.sub(r"[^A-Za-z0-9._-]+", "-", last).lstrip("._-")
+    if not short:
+        raise InputError(f"{name!r} gives no name", hint="`name='NAME'`")
+    return short
