@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 KINDS = (
     "backbone", "module", "interface", "bridge", "adapter", "basis", "bank", "tokens", "injection",
-    "fusion", "gate",
+    "fusion", "gate", "linear",
 )  # fmt: skip
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from commands.output import check_writable
 from transplant.errors import InputError
+
+if TYPE_CHECKING:
+    from commands.session import Session
+    from transplant.workflows.move.whole import WholeMove
 
 Curve = Annotated[
     str | None,
@@ -32,6 +36,30 @@ class CurveOptions:
     out: Annotated[
         Path | None, typer.Option(help="Of --curve: folder for plot and JSON; default: here.")
     ] = None
+
+    def show(
+        self, session: Session, move: WholeMove, native: str | None, eval_tokens: int,
+        budgets: tuple[int, ...],
+    ) -> None:  # fmt: skip
+        """Measures a curve, writes plot and JSON, and prints the table."""
+        from commands.render.curve import curve_view
+        from commands.render.curve_plot import write_curve
+        from transplant.workflows.move.budget_curve import curve_report
+        from transplant.workflows.move.trials import Trials
+
+        trials = Trials(move.start(), native, eval_tokens)
+        report = curve_report(trials, budgets, self.seeds, self.steps)
+        report["files"] = write_curve(self.out or Path(), report)
+        session.out.result(report, curve_view(report))
+
+    def refuse(self, expected: str) -> None:
+        """Refuses a curve where there is none to be had.
+
+        Raises:
+            InputError: it was asked for.
+        """
+        if self.curve is not None:
+            raise InputError("--curve is of a module's move", expected=expected)
 
     def budgets(self, others: object = None) -> tuple[int, ...] | None:
         """Its budgets in tokens, where its files can be written; None where there is no curve.

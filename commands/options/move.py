@@ -63,12 +63,16 @@ class MoveOptions:
     columns: Columns = MOVE.columns
     name: NameOption = None
 
+    def config(self, session: Session) -> MoveConfig:
+        """How the move is fitted."""
+        return dataclasses.replace(
+            MOVE, method=self.method, excerpts=self.excerpts, taps=parse_taps(self.taps),
+            columns=self.columns, seed=session.seed,
+        )  # fmt: skip
+
     def move(self, session: Session, module: str, to: str) -> WholeMove:
         """The move that they describe."""
         from transplant.workflows.move.whole import WholeMove
 
-        config = dataclasses.replace(
-            MOVE, method=self.method, excerpts=self.excerpts, taps=parse_taps(self.taps),
-            columns=self.columns, seed=session.seed,
-        )  # fmt: skip
+        config = self.config(session)
         return WholeMove(session, module, to, self.data, self.domain_data, config, self.name)

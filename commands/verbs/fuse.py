@@ -64,7 +64,7 @@ def fuse(
     )  # fmt: skip
     texts = tuple(data or ())
     fusion = Fusing(session, tuple(members), texts, layer, config, combiner, eval_tokens)
-    session.library.check_free(("module", "injection"), name, fusion.to, None)
+    session.library.check_free(("module", "injection", "linear"), name, fusion.to, None)
     session.library.claim(("fusion",), name, fusion.to, None, replace=replace)
     report = fusion_report(fusion, name, eval_tokens, controls=controls)
     report["path"] = fusion.store(name, report, replace=replace)

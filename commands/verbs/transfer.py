@@ -1,17 +1,17 @@
 """Move a module to another backbone and print the evidence beside its controls.
 
 Example: abi transfer --module python@ref-gpt2 --to ref-llama
+Example: abi transfer --donor ref-gpt2 --tuned ./my-lora --domain law --data law.txt --to ref-llama
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from commands.options.curve import CurveOptions
-from commands.options.move import ModuleOption, MoveOptions, TargetOption
+from commands.options.move import MoveOptions, TargetOption
 from commands.options.shared import (
     EVAL_TOKENS,
     AlsoEval,
@@ -20,17 +20,16 @@ from commands.options.shared import (
     Replace,
     parse_sources,
 )
+from commands.options.tuned import MovedModule, TunedOptions
 from commands.session import Session
-
-if TYPE_CHECKING:
-    from transplant.workflows.move.whole import WholeMove
 
 
 def transfer(
     session: Session,
     *,
-    module: ModuleOption,
+    module: MovedModule = None,
     to: TargetOption,
+    learning: TunedOptions,
     moving: MoveOptions,
     native: Annotated[
         str | None,
@@ -46,12 +45,22 @@ def transfer(
     from commands.render.sources import with_sources
     from commands.render.transfer import transfer_table
     from commands.render.tried import explained
+    from commands.render.tuned import tuned_table
 
     others = parse_sources(also_eval)
     budgets = over.budgets(others)
-    move = moving.move(session, module, to)
+    whole = learning.module(module)
+    if whole is None:
+        over.refuse("--module")
+        tuned = learning.move(session, to, moving)
+        report = tuned.transfer(
+            native=native, eval_tokens=eval_tokens, also_eval=others, replace=replace
+        )
+        session.out.result(report, with_sources(tuned_table(report), report))
+        return
+    move = moving.move(session, whole, to)
     if budgets is not None:
-        _show_curve(session, move, native, eval_tokens, budgets, over)
+        over.show(session, move, native, eval_tokens, budgets)
         return
     move.claim("module", "interface", replace=replace)
     move = move.start()
@@ -61,19 +70,3 @@ def transfer(
     if explain:
         shown = explained(shown, report["tried"])
     session.out.result(report, with_sources(shown, report))
-
-
-def _show_curve(
-    session: Session, move: WholeMove, native: str | None, eval_tokens: int,
-    budgets: tuple[int, ...], over: CurveOptions,
-) -> None:  # fmt: skip
-    """Measures a curve, writes plot and JSON, and prints the table."""
-    from commands.render.curve import curve_view
-    from commands.render.curve_plot import write_curve
-    from transplant.workflows.move.budget_curve import curve_report
-    from transplant.workflows.move.trials import Trials
-
-    trials = Trials(move.start(), native, eval_tokens)
-    report = curve_report(trials, budgets, over.seeds, over.steps)
-    report["files"] = write_curve(over.out or Path(), report)
-    session.out.result(report, curve_view(report))

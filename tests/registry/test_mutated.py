@@ -22,6 +22,7 @@ from transplant.errors import TransplantError
 from transplant.modules.forms import module_from_tensors
 from transplant.modules.gate import Gate
 from transplant.modules.interface import Interface
+from transplant.modules.linear import LinearCorrection
 from transplant.surgery.bank.piece import Bank
 from transplant.surgery.fuse.stored import FusionRecord
 from transplant.surgery.inject.stored import InjectionRecord
@@ -41,6 +42,7 @@ MADE: dict[str, dict[str, Any]] = {
     "injection": {"injection": {"bank": "b", "donor": "d", "part": "ffn.0", "layer": 1,
                                 "gate": "scalar", "mixture": 1}},
     "fusion": {"fusion": {"combiner": "gate", "members": [["a", 4], ["b", None]], "layer": 1}},
+    "linear": {"student": "linear", "donor": {"base": "a", "one_head": True}},
     "gate": {"config": {"memory": 0.5}},
     "backbone": {"modules": {"m": {"domain": "a", "d_abi": 4, "core": "c", "made": {"form": "lite"},
                                    "results": {}}}, "recipe": {"seed": 1}},
@@ -95,6 +97,7 @@ def read_everything(store: Registry, kind: str, entry: Entry) -> None:
         "injection": lambda: InjectionRecord.from_dict(manifest.made["injection"]),
         "fusion": lambda: FusionRecord.from_dict(manifest.made["fusion"]),
         "gate": lambda: Gate.from_tensors(tensors),
+        "linear": lambda: LinearCorrection.from_stored(tensors, manifest.taps),
         "backbone": lambda: [find_core_module(store, store.split_name(f"{name}@ref-gpt2"))
                              for name in module_records(store, "ref-gpt2") if name.isalnum()],
     }  # fmt: skip

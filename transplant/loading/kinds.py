@@ -1,4 +1,4 @@
-"""Other stored things that work in a backbone: injected parts, adapters, fusions of modules."""
+"""Other stored things that work in a backbone: injections, adapters, linear maps, fusions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def host_other(backbone: Backbone, name: str, library: Library, host: Host) -> HostedModel | None:
-    """A backbone with a stored injection, adapter or fusion at work; None where none has that name.
+    """A backbone with a stored injection, adapter, linear map or fusion at work, if there is one.
 
     Args:
         backbone: loaded already.
@@ -94,9 +94,19 @@ def _fusion(
     return rebuild_fusion(hosted, stored, backbone, library, host)
 
 
+def _linear(
+    hosted: str, stored: StoredArtifact, backbone: Backbone, _library: Library, _host: Host
+) -> HostedModel:
+    from transplant.modules.linear import LinearCorrection, LinearModel
+
+    check_taps(stored.taps, backbone, hosted)
+    return LinearModel(hosted, backbone, LinearCorrection.from_stored(stored.tensors, stored.taps))
+
+
 KINDS: dict[str, tuple[str, str, Rebuild]] = {
     "injection": ("the bridges of {} were fitted to", "`inject()` it again", _injection),
     "adapter": ("the adapter {} was imported for", "`adapters(source='FOLDER')` again", _adapter),
+    "linear": ("the linear map {} was fitted to", "`transfer()` again", _linear),
     "fusion": ("the fusion {} was trained on", "`fuse()` again", _fusion),
 }
 """By kind: how it came to its weights, what to do where they differ, and how it is rebuilt."""

@@ -22,12 +22,19 @@ class StudentSpec:
     """The artifact that it is stored as."""
 
 
+MODULE, AUTO = "module", "auto"
+DONORS_MODULE = "a donor that is a module"
 STUDENTS: dict[str, StudentSpec] = {
     "linear": StudentSpec(
         says="an affine map of the target's taps, in closed form",
         needs=(PAIRED,), cost="one linear solve; no gradient", kind="linear",
     ),
+    MODULE: StudentSpec(
+        says="the donor's own domain module, bit for bit, behind a new interface",
+        needs=(DONORS_MODULE, PAIRED), cost="three linear solves; no gradient", kind="module",
+    ),
 }  # fmt: skip
+"""By name; `auto` takes the one with the smallest loss on the calibration split."""
 
 
 def student_of(name: str) -> StudentSpec:
@@ -37,5 +44,26 @@ def student_of(name: str) -> StudentSpec:
         InputError: there is none.
     """
     if name not in STUDENTS:
-        raise InputError(f"`student={name!r}`", expected=f"one of {', '.join(STUDENTS)}")
+        raise InputError(f"`student={name!r}`", expected=f"one of {', '.join((*STUDENTS, AUTO))}")
     return STUDENTS[name]
+
+
+def learned_by(name: str) -> tuple[str, ...]:
+    """The students that are fitted where one is asked for, of a donor that is no module.
+
+    Raises:
+        InputError: there is none of that name, or it needs a module.
+    """
+    if name == AUTO:
+        return tuple(student for student in STUDENTS if student != MODULE)
+    if student_of(name).needs[0] == DONORS_MODULE:
+        raise InputError(
+            f"`student={name!r}` needs {DONORS_MODULE}", found="a tuned copy of a base",
+            hint=f"`student={AUTO!r}`, or `transfer(module='NAME@BACKBONE')`",
+        )  # fmt: skip
+    return (name,)
+
+
+def kinds_of(name: str) -> tuple[str, ...]:
+    """The kinds of artifact that a student may be stored as."""
+    return tuple(dict.fromkeys(student_of(student).kind for student in learned_by(name)))

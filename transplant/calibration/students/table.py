@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from transplant.calibration.students.lesson import Lesson
-from transplant.calibration.students.spec import student_of
+from transplant.calibration.students.spec import learned_by
 from transplant.calibration.tuning import Choice
 from transplant.modules.correction import Correction
 from transplant.modules.linear import LinearCorrection
@@ -54,10 +55,10 @@ def fit_student(
     name: str, lesson: Lesson, linear: Choice[LinearCorrection], *,
     progress: Progress | None = None,
 ) -> Learned:  # fmt: skip
-    """Fits one student.
+    """Fits one student, or the one with the smallest loss on the calibration split.
 
     Args:
-        name: of `spec.STUDENTS`.
+        name: of `spec.STUDENTS`, or `auto`.
         lesson: what it learns from.
         linear: the linear student, from which others start.
         progress: is told of the steps.
@@ -65,5 +66,6 @@ def fit_student(
     Raises:
         InputError: no such student.
     """
-    student_of(name)
-    return FITS[name](lesson, linear, progress)
+    found = [FITS[student](lesson, linear, progress) for student in learned_by(name)]
+    tried = tuple(TriedStudent(one.student, one.gain, one.loss) for one in found)
+    return dataclasses.replace(min(found, key=lambda one: one.loss), tried=tried)

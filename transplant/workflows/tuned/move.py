@@ -9,11 +9,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from transplant.calibration.students.spec import student_of
+from transplant.calibration.students.spec import learned_by
 from transplant.errors import InputError
 from transplant.training.config import TrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.move.inputs import MoveInputs
+from transplant.workflows.tuned.artifact import claim_student, store_student
 
 if TYPE_CHECKING:
     from transplant.calibration.move import Pairing
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from transplant.calibration.students.lesson import Lesson
     from transplant.calibration.students.table import Learned
     from transplant.calibration.tuning import Choice
+    from transplant.library import Manifest
     from transplant.modules.linear import LinearCorrection
     from transplant.modules.tuned import TunedDonor
     from transplant.text.splits import Splits
@@ -40,7 +42,7 @@ class TunedMove(MoveInputs):
     Args:
         base: the base's name; `module` is that of the tuned copy.
         domain: what the tuned copy is about.
-        student: of `students.spec.STUDENTS`.
+        student: of `students.spec.STUDENTS`, or `auto`.
         other_base: whether a LoRA that was trained on another base is meant.
     """
 
@@ -52,7 +54,7 @@ class TunedMove(MoveInputs):
 
     def __post_init__(self) -> None:
         """Refuses a student that there is not, before anything is loaded."""
-        student_of(self.student)
+        learned_by(self.student)
 
     @cached_property
     def _loaded(self) -> tuple[TunedDonor, Tuned]:
@@ -98,16 +100,18 @@ class TunedMove(MoveInputs):
         windows = windows_of(base, self.domain_text.train, 512, COUNTED)
         return count_tokens((i for window in windows for i in window.ids), base.tokenizer)
 
+    @property
+    def d_abi(self) -> int:
+        """The width of a new module's space: that of a native by the default recipe."""
+        return TrainConfig().d_abi
+
     def claim(self, *, replace: bool = False) -> None:
         """Takes, before the work, the name of what will be stored.
 
         Raises:
             ExistsError: something that would be found by the same name is there.
         """
-        kind, library = student_of(self.student).kind, self.work.library
-        library.check_free(tuple({"module", "adapter", "linear"} - {kind}), self.moved_name,
-                           self.to, None)  # fmt: skip
-        library.claim((kind,), self.moved_name, self.to, None, replace=replace)
+        claim_student(self, replace=replace)
 
     @cached_property
     def pairing(self) -> Pairing:
@@ -169,6 +173,32 @@ class TunedMove(MoveInputs):
 
         self.measured = TunedEvidence(tuned_report(self, native, eval_tokens, also_eval or {}))
         return self.measured
+
+    def transfer(
+        self, *, native: str | None = None, eval_tokens: int = 40_000,
+        also_eval: Mapping[str, str] | None = None, replace: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The whole of it: the name taken, the evidence, the student stored; see `evidence`.
+
+        Returns:
+            The report, and as what the student is stored.
+        """
+        self.claim(replace=replace)
+        found = self.evidence(native=native, eval_tokens=eval_tokens, also_eval=also_eval)
+        stored = self.store(replace=replace)
+        return {**found.report, "stored": {"kind": stored.kind, "sha256": stored.sha256}}
+
+    def store(self, *, replace: bool = False) -> Manifest:
+        """Writes the student, under the name that `transplant.load` then knows.
+
+        Args:
+            replace: whether what has that name may go.
+        """
+        learned = self.learned
+        report = self.measured.report if self.measured else {}
+        results = {key: report[key] for key in ("ppl", "recovered") if key in report}
+        made = {**self.facts(), "gain": learned.gain, "token_counts": self.token_counts}
+        return store_student(self, learned, made, results, replace=replace)
 
     def facts(self) -> dict[str, Any]:
         """How it was made."""

@@ -1,0 +1,103 @@
+"""`abi transfer --donor --tuned`: what a LoRA learned becomes an artifact of another backbone."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+import transplant
+from registry.store import Registry
+from tests.calibration.tiny_training import windows_of
+from tests.commands.conftest import Abi
+from tests.tiny_lora import train_lora
+from tests.tiny_registry import put_backbones
+from transplant.errors import CorruptError, ShapeError
+from transplant.text.splits import split_documents
+
+IDS = torch.arange(20)[None]
+
+
+@pytest.fixture(scope="module")
+def tuned_abi(tmp_path_factory, tiny_texts, tiny_corpus, corpus):
+    """A registry of this file's own, and the words that move a LoRA to tiny-llama."""
+    root, folder = (tmp_path_factory.mktemp(name) for name in ("registry", "lora"))
+    put_backbones(root, tiny_texts)
+    abi = Abi(root, corpus)
+    base = transplant.load("tiny-gpt2", library=Registry.open(root)).backbone
+    windows = windows_of(base, split_documents(tiny_corpus).train)
+    train_lora(base, windows, folder, base=str(root / "tiny-gpt2"))
+    assert abi.train("tiny-llama").code == 0  # the ceiling
+    words = ("transfer", "--donor", "tiny-gpt2", "--tuned", str(folder), "--to", "tiny-llama",
+             "--domain", "tales", "--domain-data", corpus, "--data", corpus, "--excerpts", "40",
+             "--eval-tokens", "2000", "--json")  # fmt: skip
+    return abi, words
+
+
+def test_a_linear_student_is_stored_hosted_verified_and_gone_again(tuned_abi):
+    abi, words = tuned_abi
+    ran = abi(*words, "--name", "law", "--student", "linear")
+    assert ran.code == 0, ran.err
+    report = ran.json
+    assert (report["name"], report["stored"]["kind"]) == ("law@tiny-llama", "linear")
+    assert report["ppl"]["candidate"] < 0.9 * report["ppl"]["raw"]
+    library = Registry.open(abi.root)
+    raw = transplant.load("tiny-llama", library=library)
+    hosted = transplant.load("law@tiny-llama", library=library)
+    with torch.no_grad():
+        again = transplant.load("law@tiny-llama", library=library)(input_ids=IDS).logits
+        assert torch.equal(hosted(input_ids=IDS).logits, again)
+        assert not torch.allclose(raw(input_ids=IDS).logits, again, atol=1e-2)
+    assert hosted.generate(IDS, max_new_tokens=3).shape[1] == IDS.shape[1] + 3
+    shown = abi("show", "law@tiny-llama", "--verify", "--json").json
+    assert shown["results"]["ppl"] == report["ppl"]
+    assert shown["parents"]["tuned"] == report["tuned_sha256"]
+    assert "law" in {row["name"] for row in abi("list", "--kind", "linear", "--json").json}
+    nib = abi("nib", "--anchor", "tiny-llama", "--candidate", "law@tiny-llama", "--data",
+              abi.corpus, "--chunk-length", "40", "--skip", "4", "--json")  # fmt: skip
+    assert nib.json["js"] > 1e-4
+    assert abi(*words, "--name", "law", "--student", "linear").code == 1  # taken
+    assert abi("rm", "law@tiny-llama", "--yes").code == 0
+    assert abi("list", "--kind", "linear", "--json").json == []
+
+
+def test_a_map_of_other_weights_or_layers_is_refused(tuned_abi):
+    abi, words = tuned_abi
+    ran = abi(*words, "--name", "bent", "--student", "linear", "--taps", "1,2")
+    assert ran.code == 0, ran.err
+    library = Registry.open(abi.root)
+    entry = library.find("linear", "bent", "tiny-llama")
+    assert entry.manifest.taps == (1, 2)
+    tensors, made = library.read(entry), entry.manifest.made
+    backbone = transplant.load("tiny-llama", library=library).backbone
+    library.remove(entry)
+    library.store("linear", "bent", tensors, backbone=backbone, taps=(1, 9), made=made)
+    with pytest.raises(CorruptError, match="taps of bent"):
+        transplant.load("bent@tiny-llama", library=library)
+    library.remove(library.find("linear", "bent", "tiny-llama"))
+    less = {k: v for k, v in tensors.items() if k != "proj_out.weight"}
+    library.store("linear", "bent", less, backbone=backbone, taps=(1, 2), made=made)
+    with pytest.raises(ShapeError, match=r"proj_out\.weight"):
+        transplant.load("bent@tiny-llama", library=library)
+    library.remove(library.find("linear", "bent", "tiny-llama"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--to", "tiny-llama"), "--module"),
+        (("--to", "tiny-llama", "--donor", "tiny-gpt2"), "--tuned"),
+        (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x"), "--domain"),
+        (("--to", "tiny-llama", "--module", "a@b", "--donor", "tiny-gpt2"), "both"),
+        (("--to", "tiny-llama", "--module", "a@b", "--student", "linear"), "tuned copy"),
+        (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",
+          "--student", "module"), "module"),
+        (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",
+          "--curve", "0"), "--curve"),
+    ],
+)  # fmt: skip
+def test_words_that_do_not_belong_together_are_refused(trained_abi, words, said):
+    ran = trained_abi("transfer", *words, "--json")
+    assert ran.code == 1
+    assert said in json.dumps(ran.json)

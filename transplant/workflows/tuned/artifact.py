@@ -1,0 +1,62 @@
+"""A student as an artifact: the name that it takes, and what is written of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transplant.calibration.students.spec import kinds_of
+from transplant.workflows.artifacts import store_hosted
+
+if TYPE_CHECKING:
+    from transplant.calibration.students.table import Learned
+    from transplant.library import Manifest
+    from transplant.workflows.tuned.move import TunedMove
+
+HOSTED = ("module", "injection", "adapter", "linear", "fusion")
+"""The kinds of what a name on a backbone may lead to."""
+
+
+def claim_student(move: TunedMove, *, replace: bool) -> None:
+    """Takes the name of what will be stored, before the work.
+
+    Raises:
+        ExistsError: something that would be found by the same name is there.
+    """
+    library, kinds = move.work.library, kinds_of(move.student)
+    others = tuple(kind for kind in HOSTED if kind not in kinds)
+    library.check_free(others, move.moved_name, move.to, None)
+    for kind in kinds:
+        if kind == "module":
+            both = ("module", "interface")
+            library.claim(both, move.moved_name, move.to, move.d_abi, replace=replace)
+        else:
+            library.claim((kind,), move.moved_name, move.to, None, replace=replace)
+
+
+def store_student(
+    move: TunedMove, learned: Learned, made: Mapping[str, Any], results: Mapping[str, Any],
+    *, replace: bool,
+) -> Manifest:  # fmt: skip
+    """Writes a student.
+
+    Args:
+        move: the move.
+        learned: the student.
+        made: how it was made.
+        results: what was measured.
+        replace: whether what has that name may go.
+    """
+    from transplant.modules.linear import LinearCorrection
+
+    correction, made = learned.correction, {**made, **(learned.facts or {})}
+    if not isinstance(correction, LinearCorrection):
+        return store_hosted(
+            move.work, move.moved_name, move.domain, move.target, correction,
+            made=made, results=dict(results), parents=move.parents(), replace=replace,
+        )  # fmt: skip
+    entry = move.work.library.store(
+        "linear", move.moved_name, correction.stored(), backbone=move.target, domain=move.domain,
+        taps=correction.taps, made=made, results=results, parents=move.parents(), replace=replace,
+    )  # fmt: skip
+    return entry.manifest
