@@ -9,6 +9,9 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 PYTEST_ARGS ?= -n 2
 REAL_ARGS ?=
+# `make real` adds the real models; `make demo DEMO_ARGS=` takes the shipped backbones all the same.
+DEMO_ARGS ?= $(if $(and $(wildcard real/registry/smollm2/manifest.json),$(wildcard \
+  real/registry/gemma/manifest.json)),--real --registry real/registry)
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,8 +48,8 @@ $(STAMP): pyproject.toml constraints.txt
 	@rm -f $(UNFINISHED)
 	@touch $@
 
-demo: $(STAMP) ## a whole move on the shipped backbones, with its controls
-	$(BIN)/abi demo
+demo: $(STAMP) ## a whole move with its controls, on real models where they were added
+	$(BIN)/abi demo $(DEMO_ARGS)
 
 # One thread per process: two test processes with two threads each slow one another down.
 test: $(STAMP) ## the tests

@@ -19,9 +19,9 @@ VERBS = {
     "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip
 """The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
-NO_TEXT = frozenset({"paste", "extract", "adapters", "train-reference", "demo", *VERBS["Registry"]})
+NO_TEXT = frozenset({"paste", "extract", "adapters", "train-reference", *VERBS["Registry"]})
 """The verbs that read no corpus of the user's; the others take the options of text."""
-NO_MODEL = frozenset({"paste", "train-reference", "demo", *VERBS["Registry"]}) - {"add"}
+NO_MODEL = frozenset({"paste", "train-reference", *VERBS["Registry"]}) - {"add"}
 """The verbs that load no backbone of the user's; the others take the options of models."""
 PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture"})
 """The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""

@@ -46,6 +46,7 @@ def write_page(folder: Path, report: dict[str, Any]) -> Path:
             {**move, "plot": plot_move(move), "rows": rows_of(move), "shares": shares_of(move)}
             for move in report["moves"]
         ],
+        plan=report["plan"],
         seconds=report["seconds"],
     )
     try:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import pytest
+import torch
 
 from commands.render.ablation import ablation_table, ceiling_table, shapes_table
 from commands.render.curve import curve_table
@@ -15,6 +18,8 @@ from commands.render.page import rows_of, write_page
 from commands.render.recomputed import number_texts
 from commands.render.transfer import transfer_table
 from tests.commands.conftest import Abi
+from transplant.evaluation.likelihood import Likelihood
+from transplant.workflows.move import ceiling
 from transplant.workflows.move.ablation import means_over_seeds, reason_of
 
 WHY = "no ceiling: the native gains 0.0000 nats per token"
@@ -69,13 +74,18 @@ def test_means_of_rows_with_a_ceiling_stay_numbers():
     assert reason_of(none) == {"no_ceiling": WHY}
 
 
-def test_the_ceiling_side_by_side_has_none(flat):
-    ran = flat("ablate", "ceiling", *MOVE, *FEW, "--data", flat.corpus, "--json")
-    assert ran.code == 0, ran.err
-    assert {row["recovered"] for row in ran.json["rows"]} == {None}
-    assert ran.json["no_ceiling"].startswith(WHY)
-    text = shown(ceiling_table(ran.json))
-    assert text.count("no ceiling") == len(ran.json["rows"]) + 1
+def test_the_ceiling_side_by_side_has_none(monkeypatch):
+    nats, tokens = torch.tensor([40.0, 44.0]).double(), torch.full((2,), 10.0).double()
+    found = dict.fromkeys(("raw", "native", "moved", "random"), Likelihood(nats, tokens))
+    scores = SimpleNamespace(likelihoods=found, paired_share=0.5)
+    monkeypatch.setattr(ceiling, "_best_weights", lambda *_: {})
+    monkeypatch.setattr(ceiling, "_score", lambda *_: scores)
+    report = ceiling.ceiling_report(MagicMock())
+    assert [row["recovered"] for row in report["rows"]] == [None] * 4
+    assert report["no_ceiling"].startswith(WHY)
+    named = {key: report[key] for key in ("rows", "paired_share", "no_ceiling")}
+    text = shown(ceiling_table({**named, "donor": "a", "target": "b"}))
+    assert text.count("no ceiling") == 5
     assert "the donor predicts at" in text
 
 
@@ -128,7 +138,15 @@ def test_a_transfer_has_none_and_verify_reproduces_that(flat, tmp_path):
     assert ran.code == 0, ran.err
     assert {*ran.json["recovered"].values()} == {None}
     assert WHY in shown(transfer_table(ran.json))
-    page = write_page(tmp_path / "page", {"moves": [ran.json], "seconds": 1.0}).read_text()
+    plan = {
+        "domain": "tales",
+        "donor": "tiny-gpt2",
+        "data": "tales",
+        "pair_on": None,
+        "train": {"steps": 20},
+    }
+    moves = [{**ran.json, "native_gains": 0.0}]
+    page = write_page(tmp_path / "page", {"moves": moves, "plan": plan, "seconds": 1.0}).read_text()
     assert WHY in page
     assert "<svg" not in page
     assert all(row["recovered"] in ("no ceiling", "") for row in rows_of(ran.json))
