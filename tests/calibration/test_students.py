@@ -16,9 +16,15 @@ from transplant.backbones.load import view_of
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import pair_for_move
 from transplant.calibration.output_map import change_of_logits, map_outputs
+from transplant.calibration.students import module_new, table
 from transplant.calibration.students.controls import student_controls, turned_change
+from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.linear import fit_linear
+from transplant.calibration.students.module_new import untaught_module, whitened
+from transplant.calibration.students.spec import learned_by
+from transplant.calibration.students.table import fit_student
+from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.hosted import HostedModel
 from transplant.modules.tuned import TunedDonor, TunedPair
@@ -29,6 +35,7 @@ CONFIG = MoveConfig(
     donor_words=(0.0,),
 )  # fmt: skip
 STEPS, RATE = 60, 3e-3
+QUICK = dataclasses.replace(module_new.LEARN, steps=30, evaluate_every=15)
 
 
 def tuned_copy(base, windows, *, head: bool):
@@ -122,3 +129,61 @@ def test_a_turned_change_is_as_large_as_the_donors(scene):
         for made, way in ((lesson.pairing.change, lesson.output_map), (change, output_map))
     ]
     assert sizes[1] == pytest.approx(sizes[0].item(), rel=0.35)
+
+
+def test_a_new_module_learns_what_the_donor_has(scene, text, monkeypatch):
+    monkeypatch.setattr(module_new, "LEARN", QUICK)
+    lesson = dataclasses.replace(scene.lesson, d_abi=WIDTH + 8)
+    linear = fit_linear(lesson)
+    x = whitened(lesson, linear.calibrated.correction)
+    batch = lesson.pairing.fitted.batches[0]
+    z = x(linear.calibrated.correction.gather(batch.target.taps))
+    assert z.shape[1] == WIDTH + 8
+    assert z.var(0).median() == pytest.approx(1.0, abs=0.3)
+    start = untaught_module(lesson, linear)
+    before = {k: v.clone() for k, v in start.module.state_dict().items()}
+    learned = fit_student("module-new", lesson, linear)
+    after = learned.correction.module.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+    windows = windows_of(scene.target, text.eval)
+    systems = {"raw": None, "untaught": start, "learned": learned.correction}
+    found = score_documents(scene.target, windows, systems)
+    assert found["learned"].per_token < found["untaught"].per_token < found["raw"].per_token
+
+
+def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(scene, monkeypatch):
+    linear = fit_linear(scene.lesson)
+    best = linear.calibrated.loss
+
+    def other(loss):
+        return lambda _, linear, _progress: Learned(
+            "module-new", linear.calibrated.correction, 1.0, loss
+        )
+
+    for loss, student in ((best - 0.1, "module-new"), (best + 0.1, "linear")):
+        monkeypatch.setitem(table.FITS, "module-new", other(loss))
+        learned = fit_student("auto", scene.lesson, linear)
+        assert learned.student == student
+        assert [one.student for one in learned.tried] == ["linear", "module-new"]
+    monkeypatch.setattr(table, "WHOLE", 10)  # a large vocabulary: hours on a processor
+    monkeypatch.setitem(table.FITS, "module-new", other(best - 0.1))
+    learned = fit_student("auto", scene.lesson, linear)
+    assert (learned.student, learned.left_out) == ("linear", ("module-new",))
+    assert fit_student("module-new", scene.lesson, linear).student == "module-new"
+
+
+def test_the_donors_own_module_is_refused_of_a_donor_that_has_none():
+    with pytest.raises(InputError, match="needs a donor that is a module"):
+        learned_by("module")
+    assert learned_by("auto") == ("linear", "module-new")
+
+
+def test_a_teacher_with_a_raw_log_ratio_is_computed_in_16_bits_as_well(scene):
+    lesson = scene.lesson
+    batch = lesson.pairing.fitted.batches[0]
+    logits = scene.target.head(batch.target.h_last)
+    rows = (lesson.pairing.change(batch.donor.taps), batch.donor.h_last, logits, 0.3)
+    expected = change_of_logits(lesson.output_map, *rows)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = change_of_logits(lesson.output_map, *rows)
+    torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -13,6 +14,7 @@ from tests.calibration.tiny_training import windows_of
 from tests.commands.conftest import Abi
 from tests.tiny_lora import train_lora
 from tests.tiny_registry import put_backbones
+from transplant.calibration.students import module_new
 from transplant.errors import CorruptError, ShapeError
 from transplant.text.splits import split_documents
 
@@ -81,6 +83,29 @@ def test_a_map_of_other_weights_or_layers_is_refused(tuned_abi):
     with pytest.raises(ShapeError, match=r"proj_out\.weight"):
         transplant.load("bent@tiny-llama", library=library)
     library.remove(library.find("linear", "bent", "tiny-llama"))
+
+
+def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_students(
+    tuned_abi, monkeypatch
+):
+    abi, words = tuned_abi
+    quick = dataclasses.replace(module_new.LEARN, steps=4, evaluate_every=2)
+    monkeypatch.setattr(module_new, "LEARN", quick)
+    ran = abi(*words, "--name", "new", "--student", "module-new")
+    assert ran.code == 0, ran.err
+    assert (ran.json["student"], ran.json["stored"]["kind"]) == ("module-new", "module")
+    hosted = transplant.load("new@tiny-llama", library=Registry.open(abi.root))
+    assert hosted.correction.module.d_abi == 128
+    taken = abi(*words, "--name", "new")
+    assert (taken.code, taken.json["error"]) == (1, "ExistsError")
+    ran = abi(*words, "--name", "new", "--replace")  # auto
+    assert ran.code == 0, ran.err
+    tried = {one["student"]: one["loss"] for one in ran.json["students"]}
+    assert tried.keys() == {"linear", "module-new"}
+    assert ran.json["student"] == min(tried, key=tried.get)
+    kinds = {row["kind"] for row in abi("list", "--json").json if row["name"] == "new"}
+    kept = ran.json["stored"]["kind"]
+    assert kinds == ({"linear"} if kept == "linear" else {"module", "interface"})
 
 
 @pytest.mark.parametrize(

@@ -263,7 +263,9 @@ def _raw_log_ratio(h_donor: Tensor, logits: Tensor, output_map: OutputMap) -> Te
         [rows, vocab_donor], 0 at the donor's other tokens.
     """
     shared = output_map.shared
-    own = (h_donor.float() @ output_map.wide_donor_head.T)[:, shared.ids_a].log_softmax(-1)
+    # A teacher's products may be taken in 16 bits; sums over the vocabulary never are.
+    own = (h_donor.float() @ output_map.wide_donor_head.T).float()
+    own = own[:, shared.ids_a].log_softmax(-1)
     ratio = own.new_zeros(len(h_donor), len(output_map.donor_head))
     ratio[:, shared.ids_a] = own - logits[:, shared.ids_b].log_softmax(-1)
     return ratio

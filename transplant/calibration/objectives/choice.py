@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.config import TRAINED, LearnConfig
 from transplant.calibration.objectives.spec import ORACLE, Spec, spec_of
 from transplant.errors import InputError
 
@@ -68,6 +68,8 @@ class ObjectiveChoice:
 
     def learn_config(self, seed: int) -> LearnConfig:
         """The objective's recipe with what was asked for."""
+        if self.train not in (None, *TRAINED):  # what is calibrated keeps its module
+            raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
         names = ("tokens", "steps", "train", "schedule", "learning_rate")
         asked = {name: value for name in names if (value := getattr(self, name)) is not None}
         return dataclasses.replace(self.spec.learn or LearnConfig(), **asked, seed=seed)

@@ -10,6 +10,8 @@ from transplant.training.schedule import SCHEDULES
 from transplant.validation import above, at_least
 
 TRAINED = ("p-out", "interface")
+EVERYTHING = "interface and module"
+"""Of a new module, which has no bytes to keep; no objective of a move trains it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +19,7 @@ class LearnConfig:
     """The recipe of one calibration by gradient steps."""
 
     train: str = "interface"
-    """What moves: `p-out` alone, or the whole `interface`. The module never does."""
+    """What is trained: `p-out` alone, the whole `interface`, or, of a new module, `EVERYTHING`."""
     steps: int = 200
     """Optimizer steps at most."""
     batch: int = 4
@@ -55,7 +57,7 @@ class LearnConfig:
         at_least(self, 1, "evaluate_every", "patience")
         at_least(self, 0, "paired_tokens", "donor_tokens", "pull")
         above(self, 0, "learning_rate")
-        if self.train not in TRAINED:
+        if self.train not in (*TRAINED, EVERYTHING):
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
         check_matmul_type(self.head_type)
         if self.schedule not in SCHEDULES:

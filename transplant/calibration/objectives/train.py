@@ -1,4 +1,4 @@
-"""One loop for every objective that learns: the interface moves, the module and backbone do not."""
+"""One loop for every objective that learns: the interface is trained, a new module where asked."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from transplant.calibration.objectives.batches import Batch, Batches
-from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.config import EVERYTHING, LearnConfig
 from transplant.calibration.objectives.table import Loss
 from transplant.modules.correction import Correction
 from transplant.progress import Progress
@@ -106,7 +106,8 @@ def mean_of(loss: Loss, correction: Correction, batches: Sequence[Batch], done: 
 
 
 def _moving(correction: Correction, train: str) -> list[nn.Parameter]:
-    part = correction.interface.proj_out if train == "p-out" else correction.interface
+    parts = {"p-out": correction.interface.proj_out, EVERYTHING: correction}
+    part = parts.get(train, correction.interface)
     return [*part.requires_grad_(True).parameters()]
 
 

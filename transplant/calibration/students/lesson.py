@@ -9,6 +9,7 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Pairing
 from transplant.calibration.output_map import OutputMap
 from transplant.text.windows import Window
+from transplant.training.config import TrainConfig
 from transplant.training.row_sources import RowSource
 
 
@@ -21,3 +22,5 @@ class Lesson:
     calibration: Sequence[Window] | RowSource
     """Of the domain's calibration split: it chooses gains and weights, nothing else."""
     config: MoveConfig
+    d_abi: int = TrainConfig.d_abi
+    """The width of the space of a new module."""

@@ -29,6 +29,10 @@ STUDENTS: dict[str, StudentSpec] = {
         says="an affine map of the target's taps, in closed form",
         needs=(PAIRED,), cost="one linear solve; no gradient", kind="linear",
     ),
+    "module-new": StudentSpec(
+        says="a new domain module: P_out in closed form, then all of it by donor-kd",
+        needs=(PAIRED,), cost="600 gradient steps over interface, module and head", kind="module",
+    ),
     MODULE: StudentSpec(
         says="the donor's own domain module, bit for bit, behind a new interface",
         needs=(DONORS_MODULE, PAIRED), cost="three linear solves; no gradient", kind="module",

@@ -9,7 +9,7 @@ from transplant.calibration.students.spec import kinds_of
 from transplant.workflows.artifacts import store_hosted
 
 if TYPE_CHECKING:
-    from transplant.calibration.students.table import Learned
+    from transplant.calibration.students.learned import Learned
     from transplant.library import Manifest
     from transplant.workflows.tuned.move import TunedMove
 
@@ -50,13 +50,34 @@ def store_student(
     from transplant.modules.linear import LinearCorrection
 
     correction, made = learned.correction, {**made, **(learned.facts or {})}
-    if not isinstance(correction, LinearCorrection):
-        return store_hosted(
+    if isinstance(correction, LinearCorrection):
+        stored = move.work.library.store(
+            "linear", move.moved_name, correction.stored(), backbone=move.target,
+            domain=move.domain, taps=correction.taps, made=made, results=results,
+            parents=move.parents(), replace=replace,
+        ).manifest  # fmt: skip
+    else:
+        stored = store_hosted(
             move.work, move.moved_name, move.domain, move.target, correction,
             made=made, results=dict(results), parents=move.parents(), replace=replace,
         )  # fmt: skip
-    entry = move.work.library.store(
-        "linear", move.moved_name, correction.stored(), backbone=move.target, domain=move.domain,
-        taps=correction.taps, made=made, results=results, parents=move.parents(), replace=replace,
-    )  # fmt: skip
-    return entry.manifest
+    if replace:
+        _remove_other(move, stored.kind)
+    return stored
+
+
+def _remove_other(move: TunedMove, kind: str) -> None:
+    """Removes what was replaced by a student of another kind: a name leads to one thing."""
+    library, others = move.work.library, ("module", "interface", "linear")
+    own = ("module", "interface") if kind == "module" else (kind,)
+    for other in others:
+        if other in kinds_with_interface(move.student) and other not in own:
+            entry = library.get(other, move.moved_name, move.to, None)
+            if entry is not None:
+                library.remove(entry)
+
+
+def kinds_with_interface(student: str) -> tuple[str, ...]:
+    """The kinds of artifact that a student may be stored as, a module's interface among them."""
+    kinds = kinds_of(student)
+    return (*kinds, "interface") if "module" in kinds else kinds

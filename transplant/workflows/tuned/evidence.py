@@ -94,6 +94,7 @@ def tuned_report(
         **sources,
         "tuned_sha256": move.tuned.sha256,
         "gain": learned.gain,
+        "left_out": [*learned.left_out],
         "students": [dataclasses.asdict(one) for one in learned.tried],
         "tried": [dataclasses.asdict(way) for way in linear.tried],
         "token_coverage": move.output_map.shared.coverage,

@@ -19,8 +19,8 @@ from transplant.workflows.tuned.artifact import claim_student, store_student
 if TYPE_CHECKING:
     from transplant.calibration.move import Pairing
     from transplant.calibration.output_map import OutputMap
+    from transplant.calibration.students.learned import Learned
     from transplant.calibration.students.lesson import Lesson
-    from transplant.calibration.students.table import Learned
     from transplant.calibration.tuning import Choice
     from transplant.library import Manifest
     from transplant.modules.linear import LinearCorrection
@@ -137,7 +137,7 @@ class TunedMove(MoveInputs):
         """What the student learns from."""
         from transplant.calibration.students.lesson import Lesson
 
-        return Lesson(self.pairing, self.output_map, self.calibration_text, self.config)
+        return Lesson(self.pairing, self.output_map, self.calibration_text, self.config, self.d_abi)
 
     @cached_property
     def linear(self) -> Choice[LinearCorrection]:
