@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tests.activations.tiny_files import (
     write_file,
     write_rows,
 )
+from transplant.activations import rows as rows_file
 from transplant.activations.capture import as_stored
 from transplant.activations.checksums import row_sums
 from transplant.activations.joined import join
@@ -132,6 +134,40 @@ def test_a_row_that_was_never_written_is_damage(tmp_path):
         file["committed"][0] = tokens.rows
     with pytest.raises(CorruptError, match="document 3, position 0 |position 40"):
         everything(path)
+
+
+def test_rows_are_compared_once_and_again_where_the_file_has_changed(small, monkeypatch):
+    compared = []
+
+    def seen(rows, tap, first):
+        compared.append((tap, first, len(rows)))
+        return row_sums(rows, tap, first)
+
+    monkeypatch.setattr(rows_file, "row_sums", seen)
+    with Activations.open(small) as acts:
+        first = acts.tap("3", 10, 20)
+        acts.tap("0", 10, 20)
+        assert compared == [("3", 10, 10), ("0", 10, 10)]
+        assert acts.tap("3", 12, 20).equal(first[2:])
+        assert len(compared) == 2
+        acts.tap("3", 12, 21)  # one row more than is known
+        assert compared[2:] == [("3", 12, 9)]
+        os.utime(small)
+        acts.tap("3", 10, 20)
+        assert compared[3:] == [("3", 10, 10)]
+
+
+def test_damage_while_a_file_is_open_is_noticed(small):
+    with h5py.File(small) as file:
+        sums = file["sums/3"]
+        place = sums.id.get_chunk_info(0).byte_offset if sums.chunks else sums.id.get_offset()
+        assert sums.chunks is None or sums.chunks[0] > 12
+    with Activations.open(small) as acts:
+        acts.tap("3", 10, 20)
+        acts._store._datasets.clear()  # HDF5 keeps what it has read of an open data set
+        flip(small, place + 8 * 12, 3)
+        with pytest.raises(CorruptError, match="tap 3 at document 0, position 12 does not have"):
+            acts.tap("3", 10, 20)
 
 
 def test_a_file_without_checksums_is_read_with_a_note(small):
