@@ -18,7 +18,7 @@ from commands.output import check_writable
 from commands.session import Session
 
 SCRIPT = """\
-1. train a `python` module in ref-gpt2                                about 55 s
+1. train a `{domain}` module in ref-gpt2                                about 55 s
 2. train the native ceilings in ref-gpt2-b and ref-llama              about 95 s
 3. move the module to both, fit the controls, evaluate                about 120 s
 Nothing is trained on the targets but the ceilings; the moves take no gradient step."""
@@ -26,9 +26,9 @@ REAL_SCRIPT = """\
 1. train a small `{domain}` module in smollm2, in {steps} short steps
 2. train its ceiling in gemma
 3. move the module from smollm2 to gemma, fit the controls, evaluate
-About {minutes} minutes on one core. It shows that all of it works, and not how well: steps
-and text are few, and both models know `python` already (--data names other text)."""
-MINUTES = 10  # measured on one core that did other work, too
+About 10 minutes on one core. It shows that all of it works, not how well:
+steps and text are few, and both models know `python` already (--data names
+other text)."""
 
 
 def demo(
@@ -63,8 +63,8 @@ def demo(
     require_plotting()
     check_writable(out, folder=True)
     began = time.monotonic()
-    told = {"domain": domain, "steps": plan.train.steps, "minutes": MINUTES}
-    session.out.note(REAL_SCRIPT.format(**told) if real else SCRIPT)
+    told = {"domain": domain, "steps": plan.train.steps}
+    session.out.note((REAL_SCRIPT if real else SCRIPT).format(**told))
     # A demo starts from nothing, in a registry of its own: it must not meet what users made.
     own = dataclasses.replace(session, library=Registry.open(out / "registry"))
     if real:
