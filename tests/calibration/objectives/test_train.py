@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.calibration.tiny_training import D_ABI, QUICK, TRAIN, windows_of
+from tests.linked import in_two
 from tests.tiny import LAYERS, WIDTH, tiny_backbone
 from transplant.backbones.fingerprint import hash_parameters, hash_tensors
 from transplant.calibration.objectives.batches import TextBatches, all_batches, some_batches
@@ -15,6 +16,7 @@ from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import turned
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.objectives.spec import SPECS
+from transplant.calibration.objectives.train import mean_of
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
@@ -23,6 +25,38 @@ from transplant.training.loop import mean_loss, new_correction, train_module
 from transplant.training.row_sources import CachedRows
 
 FROM_ORACLE = ("corr-mse", "corr-mse-weighted", "corr-mse-curriculum", "logit-mse", "kl", "kd")
+
+
+def test_what_is_held_out_is_shared_and_the_course_is_that_of_one(material):
+    start = _start(material.target, 5)
+
+    def learnt():
+        config = dataclasses.replace(QUICK, steps=6, evaluate_every=3)
+        made = fit_by("corr-mse", start, material, config)
+        return made.course.history, made.correction.state_dict()
+
+    history, alone = learnt()
+    for ours, found in in_two(learnt):
+        assert len(ours) == len(history) == 3
+        for (step, loss), (step_alone, loss_alone) in zip(ours, history, strict=True):
+            assert (step, loss) == (step_alone, pytest.approx(loss_alone, rel=1e-5))
+        for name, tensor in alone.items():
+            torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-6)
+    held = [*all_batches(TextBatches(material.target, material.calibration, material.oracle))]
+    counted = in_two(lambda: count_judged(held, start))
+    assert sum(counted) == len(held) > max(counted)
+
+
+def count_judged(held, correction):
+    """Of how many batches this process computes the loss."""
+    seen = []
+
+    def loss(batch, change, done):  # noqa: ARG001
+        seen.append(batch)
+        return change.square().mean()
+
+    mean_of(loss, correction, held, 1.0)
+    return len(seen)
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from transplant.calibration.objectives.config import EVERYTHING, LearnConfig
 from transplant.calibration.objectives.table import Loss
 from transplant.modules.correction import Correction
 from transplant.progress import Progress
+from transplant.ranks import current
 from transplant.training.loop import Course, WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import matmul_type
@@ -96,13 +97,14 @@ def learn(
 
 @torch.no_grad()
 def mean_of(loss: Loss, correction: Correction, batches: Sequence[Batch], done: float) -> float:
-    """The mean of an objective over all rows of some batches."""
-    total, rows = 0.0, 0
-    for batch in batches:
+    """The mean of an objective over all rows of some batches; several processes take turns."""
+    total, rows, ranks = 0.0, 0, current()
+    for batch in (batches[number] for number in ranks.turns(len(batches))):
         change = correction(batch.states.taps, batch.states.windows)
         total += loss(batch, change, done).item() * len(batch)
         rows += len(batch)
-    return total / rows
+    total, count = ranks.total(total, rows)
+    return total / count
 
 
 def _moving(correction: Correction, train: str) -> list[nn.Parameter]:
