@@ -26,7 +26,7 @@ class Scene:
     """A registry with a native `tales` on tiny-llama, and a LoRA of tiny-gpt2 on tales."""
 
     def __init__(self, root, tiny_texts, tiny_corpus):
-        self.root = root
+        self.root, self.documents = root, tiny_corpus
         put_backbones(root / "registry", tiny_texts)
         self.corpus = put_corpus(root / "tales", tiny_texts)
         self.work = self.workspace()
@@ -150,6 +150,35 @@ def test_a_merged_model_is_the_same_donor_as_its_lora(scene):
     tap = pairs[0].change_tap
     ours, theirs = (pair.read(scene.windows[:2], [tap]).taps[tap] for pair in pairs)
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+
+
+def test_a_lora_of_a_hub_is_fetched_by_its_files_alone(scene, monkeypatch):
+    import huggingface_hub
+
+    asked = []
+
+    def stand_in(hub_id, **options):
+        asked.append((hub_id, options.get("allow_patterns")))
+        return str(scene.lora)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", stand_in)
+    assert scene.move("maker/law").donor.pair.one_head
+    assert asked[0][0] == "maker/law"
+    assert not any(pattern.endswith((".bin", "*")) for pattern in asked[0][1])
+
+
+def test_what_is_hosted_on_the_base_is_a_tuned_copy_and_on_another_is_none(scene):
+    with pytest.raises(InputError, match="belongs to another backbone"):
+        scene.move("tales@tiny-llama").donor  # noqa: B018
+    move = scene.move("tales@tiny-llama", donor="tiny-llama")
+    assert move.tuned.kind == "hosted"
+    hosted, pair = scene.work.load("tales@tiny-llama"), move.donor.pair
+    windows = windows_of(hosted.backbone, split_documents(scene.documents).eval)[:2]
+    states = pair.read(windows, [pair.change_tap])
+    taps = hosted.backbone.read(windows, hosted.correction.taps).taps
+    torch.testing.assert_close(
+        states.taps[pair.change_tap], hosted.correction(taps), rtol=1e-3, atol=1e-4
+    )
 
 
 def test_an_unknown_student_is_refused_before_anything_is_loaded(scene):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError, TransplantError, foreign
+from transplant.errors import InputError, NumericalError, foreign
 from transplant.files.plain import expand
 from transplant.surgery.lora.folder import CONFIG, WEIGHTS
 from transplant.workflows.tuned.recorded_base import check_base
@@ -52,6 +52,7 @@ def load_donor(
 
     Raises:
         InputError: another base, another tokenizer, another width, or nothing that changes.
+        NumericalError: what it computes is not finite.
     """
     from transplant.modules.tuned import TunedDonor, TunedPair
 
@@ -180,7 +181,7 @@ def _refuse_unchanged(pair: Any, donor: str, tuned: str) -> None:
     states = pair.read([window], [pair.change_tap])
     change = states.taps[pair.change_tap] @ pair.unembedding.float().T
     if not torch.isfinite(change).all():
-        raise TransplantError(f"{tuned} gives hidden states that are not finite")
+        raise NumericalError(f"{tuned} gives hidden states that are NaN or infinite")
     own = states.h_last.float() @ pair.unembedding.float().T
     if change.abs().max() <= 1e-6 * own.abs().max():
         raise InputError(
