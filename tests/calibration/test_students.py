@@ -28,6 +28,8 @@ from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.hosted import HostedModel
 from transplant.modules.tuned import TunedDonor, TunedPair
+from transplant.surgery.lora.hosted import LoraModel
+from transplant.surgery.lora.update import LoraUpdate, Pair
 from transplant.text.tokenizers import train_tokenizer
 
 CONFIG = MoveConfig(
@@ -187,3 +189,23 @@ def test_a_teacher_with_a_raw_log_ratio_is_computed_in_16_bits_as_well(scene):
     with torch.autocast("cpu", torch.bfloat16):
         found = change_of_logits(lesson.output_map, *rows)
     torch.testing.assert_close(found.float(), expected, rtol=0.05, atol=0.2)
+
+
+@torch.no_grad()
+def test_a_lora_on_the_head_makes_a_pair_of_two_heads(scene, text):
+    base = scene.donor.pair.base
+    draw = torch.Generator().manual_seed(0)
+    vocab, width = base.unembedding.shape
+    pair = Pair(
+        torch.randn(2, width, generator=draw), torch.randn(vocab, 2, generator=draw), None, 0.1
+    )
+    model = LoraModel("lora", base, LoraUpdate({"lm_head": pair}, {}))
+    both = TunedPair(base, model, model.head)
+    assert not both.one_head
+    window = windows_of(base, text.eval)[0]
+    states = both.read([window], [both.change_tap])
+    found = (states.h_last + states.taps[both.change_tap]) @ both.unembedding.T
+    logits = model(input_ids=torch.tensor([window.ids])).logits[0]
+    torch.testing.assert_close(found, logits, rtol=1e-3, atol=1e-4)
+    inside = LoraUpdate({"model.layers.0.mlp.up_proj": Pair(pair.a, pair.b[:48], None, 0.1)}, {})
+    assert LoraModel("lora", base, inside).head is None
