@@ -36,6 +36,17 @@ DomainData = Annotated[
     ),
 ]
 Excerpts = Annotated[int, typer.Option("--excerpts", min=1, help="Excerpts of text to pair on.")]
+ExcerptChars = Annotated[
+    int,
+    typer.Option(
+        "--excerpt-chars",
+        min=40,
+        help="Characters of an excerpt: maps are fitted as far into a text as excerpts reach.",
+    ),
+]
+Stride = Annotated[
+    int, typer.Option("--stride", min=1, help="Of the paired positions every so many-th is kept.")
+]
 TargetTaps = Annotated[
     str, typer.Option("--taps", help="Layers of the target to read: all, last, or a list as 0,2,3.")
 ]
@@ -52,23 +63,35 @@ Method = Annotated[str, typer.Option("--method", help=f"Input map: {' or '.join(
 
 
 @dataclass(frozen=True, kw_only=True)
-class MoveOptions:
+class PairOptions:
+    """How much text is paired, and how much of the target is read for it."""
+
+    excerpts: Excerpts = MOVE.excerpts
+    excerpt_chars: ExcerptChars = MOVE.excerpt_chars
+    stride: Stride = MOVE.stride
+    columns: Columns = MOVE.columns
+
+    def fit(self, method: str, seed: int, taps: str = "all") -> MoveConfig:
+        """How a move is fitted."""
+        return dataclasses.replace(
+            MOVE, method=method, excerpts=self.excerpts, excerpt_chars=self.excerpt_chars,
+            stride=self.stride, columns=self.columns, taps=parse_taps(taps), seed=seed,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class MoveOptions(PairOptions):
     """The options of every verb that stores a moved module."""
 
     data: PairingData = "prose"
     domain_data: DomainData = None
     method: Method = MOVE.method
-    excerpts: Excerpts = MOVE.excerpts
     taps: TargetTaps = "all"
-    columns: Columns = MOVE.columns
     name: NameOption = None
 
     def config(self, session: Session) -> MoveConfig:
         """How the move is fitted."""
-        return dataclasses.replace(
-            MOVE, method=self.method, excerpts=self.excerpts, taps=parse_taps(self.taps),
-            columns=self.columns, seed=session.seed,
-        )  # fmt: skip
+        return self.fit(self.method, session.seed, self.taps)
 
     def move(self, session: Session, module: str, to: str) -> WholeMove:
         """The move that they describe."""

@@ -5,7 +5,6 @@ Example: abi ablate controls --module python@ref-gpt2 --to ref-gpt2-b --seeds 3
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import Annotated
 
@@ -14,12 +13,11 @@ import typer
 from commands.options.ablate import ABLATED, AblateOptions
 from commands.options.move import (
     MOVE,
-    Columns,
     DomainData,
-    Excerpts,
     Method,
     ModuleOption,
     PairingData,
+    PairOptions,
     TargetOption,
 )
 from commands.options.shared import EVAL_TOKENS, EvalTokens, parse_sources
@@ -29,6 +27,7 @@ from commands.session import Session
 
 def ablate(
     session: Session,
+    *,
     what: Annotated[str, typer.Argument(help=f"What to ablate: one of {', '.join(ABLATED)}.")],
     module: ModuleOption,
     to: TargetOption,
@@ -36,8 +35,7 @@ def ablate(
     data: PairingData = "prose",
     domain_data: DomainData = None,
     method: Method = MOVE.method,
-    excerpts: Excerpts = MOVE.excerpts,
-    columns: Columns = MOVE.columns,
+    pairs: PairOptions,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
@@ -53,9 +51,7 @@ def ablate(
     if out is not None:
         check_writable(out)
     own.check_read_by(what)
-    config = dataclasses.replace(
-        MOVE, method=method, excerpts=excerpts, columns=columns, seed=session.seed
-    )
+    config = pairs.fit(method, session.seed)
     move, seeds = WholeMove(session, module, to, data, domain_data, config), own.seeds
     if what == "shapes":
         report = shapes_report(move, eval_tokens, own.chosen or tuple(SHAPES), seeds or Sizes.seeds)

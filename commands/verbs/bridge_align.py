@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from commands.options.move import MOVE, Columns, Excerpts, PairingData, TargetTaps
-from commands.options.shared import NameOption, Replace, parse_taps
+from commands.options.move import MOVE, PairingData, PairOptions, TargetTaps
+from commands.options.shared import NameOption, Replace
 from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError
@@ -19,6 +19,7 @@ from transplant.errors import InputError
 
 def bridge_align(
     session: Session,
+    *,
     module: Annotated[str | None, typer.Option(help="The module to move: python@ref-gpt2.")] = None,
     to: Annotated[str | None, typer.Option(help="The backbone it moves to.")] = None,
     between: Annotated[
@@ -29,9 +30,8 @@ def bridge_align(
     method: Annotated[
         str, typer.Option(help="ridge, procrustes; --between: rotation, cca.")
     ] = MOVE.method,
-    excerpts: Excerpts = MOVE.excerpts,
+    pairs: PairOptions,
     taps: TargetTaps = "all",
-    columns: Columns = MOVE.columns,
     name: NameOption = None,
     replace: Replace = False,
 ) -> None:
@@ -43,16 +43,13 @@ def bridge_align(
         from transplant.workflows.align import align_between
 
         found = align_between(
-            session, between, data, method, excerpts, name or "align", replace=replace
+            session, between, data, method, pairs.excerpts, name or "align", replace=replace
         )
         session.out.result(found, between_table(found))
         return
     if module is None or to is None:
         raise InputError("abi bridge-align", expected="--module and --to, or --between A B")
-    config = dataclasses.replace(
-        MOVE, method=method, excerpts=excerpts, taps=parse_taps(taps), columns=columns,
-        seed=session.seed,
-    )  # fmt: skip
+    config = pairs.fit(method, session.seed, taps)
     move = Move(session, module, to, data, None, config, name)
     move.claim("bridge", replace=replace)
     quality = move.bridge.quality

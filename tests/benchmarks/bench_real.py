@@ -35,6 +35,7 @@ SECOND = {"python": "python2.jsonl", "chess": "chess2.pgn", "pascal": "pascal2.j
 PAIRS = ("donor", "prose", "domain", "32k")
 ROOM = 0.15  # nats per token that the native must gain
 EXCERPTS, TRAIN_TOKENS, EVAL_TOKENS = 300, 100_000, 10_000
+EXCERPT_CHARS, STRIDE = 1_500, 4  # about as long as the windows of 512 tokens that are judged
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ class Bench:
         module = f"{self._name(cell)}@{cell.donor}/d{cell.d_abi}"
         words = [
             "transfer", "--module", module, "--to", cell.target, "--excerpts", str(EXCERPTS),
+            "--excerpt-chars", str(EXCERPT_CHARS), "--stride", str(STRIDE),
             "--native", self._name(cell),
             "--eval-tokens", str(self.eval_tokens), "--seed", str(cell.seed),
             "--name", f"{self._name(cell)}-{cell.pair}", "--replace",

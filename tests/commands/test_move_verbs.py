@@ -157,6 +157,16 @@ def test_a_budget_of_columns_is_an_option_and_stands_in_the_manifest(trained_abi
     assert "--columns" in refused.json["what"]
 
 
+def test_the_length_of_excerpts_and_the_stride_are_options_and_stand_in_the_manifest(trained_abi):
+    options = (*MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json")
+    words = ("--excerpt-chars", "90", "--stride", "1", "--name", "dense")
+    dense = trained_abi("bridge-align", *options, *words).json
+    thin = trained_abi("bridge-align", *options, *words[:2], "--stride", "4", "--name", "thin").json
+    assert dense["pairs"] > 2 * thin["pairs"]
+    stored = Registry.open(trained_abi.root).find("bridge", "dense", "tiny-llama").manifest
+    assert (stored.made["config"]["excerpt_chars"], stored.made["config"]["stride"]) == (90, 1)
+
+
 def test_procrustes_rotates_into_the_interface(trained_abi):
     ran = trained_abi(
         "bridge-align", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json",
