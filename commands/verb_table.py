@@ -8,7 +8,7 @@ from importlib import import_module
 VERBS = {
     "Modules": (
         "train", "transfer", "calibrate", "paste", "extract", "inject", "adapters", "fuse", "gate",
-        "train-core", "train-reference",
+        "train-core", "train-reference", "export",
     ),
     "Alignment": (
         "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
@@ -19,7 +19,9 @@ VERBS = {
     "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip
 """The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
-NO_TEXT = frozenset({"paste", "extract", "adapters", "train-reference", *VERBS["Registry"]})
+NO_TEXT = frozenset({
+    "paste", "extract", "adapters", "train-reference", "export", *VERBS["Registry"],
+})  # fmt: skip
 """The verbs that read no corpus of the user's; the others take the options of text."""
 NO_MODEL = frozenset({"paste", "train-reference", *VERBS["Registry"]}) - {"add"}
 """The verbs that load no backbone of the user's; the others take the options of models."""

@@ -8,7 +8,8 @@
     move = work.move("python@ref-gpt2", to="ref-llama")
     print(move.evidence().recovered["candidate"]); move.store()
 
-Importing this package is cheap: torch and transformers are loaded with the first name used.
+Importing this package is cheap: torch and transformers are loaded with the first name used. Folders
+that `Workspace.export` wrote load by `AutoModelForCausalLM.from_pretrained` once it is imported.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import TransplantError
+from transplant.exported.on_import import register_when_imported
 
 if TYPE_CHECKING:
     from transplant.backbones.load import load_backbone
@@ -57,3 +59,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
+
+
+register_when_imported()

@@ -157,6 +157,43 @@ class Workspace(Work):
 
         return run_add(self, AddJob(source=source, name=name, copy=copy, replace=replace))
 
+    def export(
+        self,
+        name: str,
+        out: str | Path,
+        *,
+        form: str = "transformers",
+        with_backbone: bool = False,
+        code: bool = False,
+        with_token_counts: bool = False,
+    ) -> dict[str, Any]:
+        """Writes a hosted module as files that others load, with a model card.
+
+        Args:
+            name: the hosted module, as `python@ref-gpt2`.
+            out: the folder to be; it must not be there.
+            form: `transformers`, a folder that `AutoModelForCausalLM` loads once this library is
+                imported.
+            with_backbone: whether the backbone's weights are copied into it.
+            code: whether the folder brings its code: it loads without this library, with
+                `trust_remote_code`.
+            with_token_counts: whether the counts of the training text's tokens are told.
+
+        Returns:
+            The report: files, bytes, the largest difference of logits, licences, seconds.
+
+        Raises:
+            ExistsError: the folder is there.
+            InputError: what cannot be exported in that form.
+        """
+        from transplant.workflows.export.job import ExportJob, run_export
+
+        job = ExportJob(
+            name=name, out=Path(out), form=form, with_backbone=with_backbone, code=code,
+            with_token_counts=with_token_counts,
+        )  # fmt: skip
+        return run_export(self, job)
+
     def nib(self, anchor: str, candidate: str, **options: Any) -> dict[str, Any]:
         """The Non-Inferiority Benchmark of two hosted models; see `workflows.nib.nib_report`."""
         from transplant.workflows.nib import nib_report

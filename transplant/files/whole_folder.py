@@ -86,9 +86,9 @@ def remove_empty(folders: Sequence[Path]) -> None:
 
 
 def flush(folder: Path) -> None:
-    """Force a folder's files, and the folder itself, to the disk."""
-    for file in folder.iterdir():
-        flush_file(file)
+    """Force a folder's files, those of folders in it, and the folder itself, to the disk."""
+    for inner in folder.iterdir():
+        flush(inner) if inner.is_dir() else flush_file(inner)
     sync_folder(folder)
 
 

@@ -1,0 +1,16 @@
+"""`abi export`: a folder and a report, or a refusal by name."""
+
+from __future__ import annotations
+
+
+def test_a_module_goes_out_and_a_taken_folder_is_refused(trained_abi, tmp_path):
+    words = ("export", "tales@tiny-gpt2", str(tmp_path / "out"), "--as", "transformers", "--json")
+    ran = trained_abi(*words)
+    assert ran.code == 0, ran.err
+    assert ran.json["logits"] < 1e-4
+    assert {"README.md", "config.json", "model.safetensors"} <= {*ran.json["files"]}
+    again = trained_abi(*words)
+    assert (again.code, again.json["error"]) == (1, "ExistsError")
+    other = trained_abi("export", "tales@tiny-gpt2", str(tmp_path / "b"), "--as", "onnx", "--json")
+    assert (other.code, other.json["what"]) == (1, "--as")
+    assert not (tmp_path / "b").exists()

@@ -1,0 +1,1 @@
+"""Out again: a hosted module as files that others load."""

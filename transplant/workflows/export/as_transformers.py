@@ -1,0 +1,145 @@
+"""A `save_pretrained` folder of a hosted module, which the Auto classes of `transformers` load."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError
+from transplant.workflows.export.modules import form_of
+from transplant.workflows.export.probe import largest_difference
+
+if TYPE_CHECKING:
+    from transplant.workflows.export.job import ExportJob
+    from transplant.workflows.export.source import Source
+
+KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*")
+"""Files of a backbone that are copied, as bytes."""
+OURS = ("manifest.json",)
+CODE = "modeling_abi_hosted"
+
+
+def check(source: Source, job: ExportJob) -> None:
+    """Refuses what such a folder cannot hold.
+
+    Raises:
+        InputError: naming it.
+    """
+    from transplant.backbones.core import CoreBackbone
+
+    form_of(source.hosted)
+    if job.code and isinstance(source.hosted.backbone, CoreBackbone):
+        raise InputError(
+            f"{source.hosted.backbone.name} is a core, whose code is not that of `transformers`",
+            hint="without `code`: the folder loads where this library is imported",
+        )
+
+
+def bytes_needed(source: Source, job: ExportJob) -> int:
+    """The bytes that will be written."""
+    assert source.hosted.correction is not None
+    own = sum(tensor.nbytes for tensor in source.hosted.correction.state_dict().values())
+    inside = _files(source.folder) if job.with_backbone else []
+    return own + sum(file.stat().st_size for file in inside)
+
+
+def write(source: Source, job: ExportJob, folder: Path) -> dict[str, Any]:
+    """Fills a folder, and compares the logits of what it wrote with those of what was loaded."""
+    from transplant.backbones.whole import quiet
+
+    model = build(source, code=job.code)
+    difference = largest_difference(source.hosted, model)
+    if job.with_backbone:
+        (folder / "backbone").mkdir()
+        for file in _files(source.folder):
+            shutil.copyfile(file, folder / "backbone" / file.name)
+    with quiet():
+        model.save_pretrained(folder)
+        source.hosted.tokenizer.save_pretrained(folder)
+    if job.with_backbone:
+        _refer_to_inside(folder, model.config)
+    for file in folder.glob("*.safetensors"):  # as readable as the others
+        file.chmod((folder / "config.json").stat().st_mode & 0o777)
+    return {
+        "logits": difference, "class": type(model).__name__, "code": job.code,
+        "with_backbone": job.with_backbone, "use": _use(source, job),
+    }  # fmt: skip
+
+
+def _use(source: Source, job: ExportJob) -> str:
+    """How the folder is loaded, for its card."""
+    seq2seq = source.hosted.backbone.model.config.is_encoder_decoder
+    auto = "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
+    importing = "" if job.code else "import transplant\n"
+    trusting = ", trust_remote_code=True" if job.code else ""
+    inside = (
+        "The backbone's weights are in `backbone/`."
+        if job.with_backbone
+        else "The backbone's weights are not in this folder: they are loaded from where "
+        "`backbone_reference` in `config.json` says, or from `backbone=`, and compared."
+    )
+    return f"""```python
+{importing}from transformers import {auto}, AutoTokenizer
+
+model = {auto}.from_pretrained("DIR"{trusting})
+tokenizer = AutoTokenizer.from_pretrained("DIR"{trusting})
+```
+
+{inside} They are frozen; the interface and the module train."""
+
+
+def build(source: Source, *, code: bool) -> Any:
+    """The model of `transformers` in memory, around the same backbone."""
+    from transformers import AutoConfig
+
+    from transplant.exported.configuration_abi_hosted import AbiHostedConfig
+    from transplant.exported.modeling_abi_hosted import (
+        AbiHostedForCausalLM,
+        AbiHostedForConditionalGeneration,
+    )
+    from transplant.exported.registration import register_models
+
+    register_models()
+    hosted, backbone = source.hosted, source.hosted.backbone
+    assert hosted.correction is not None
+    interface = hosted.correction.interface
+    inner = AutoConfig.from_pretrained(source.folder)  # as it is stored: in memory it may be cast
+    inner._name_or_path = source.reference["id"]
+    config = AbiHostedConfig(
+        text_config=inner,
+        backbone_reference=source.reference,
+        correction={
+            "d_model": interface.d_model, "d_abi": interface.d_abi, "taps": list(interface.taps),
+            "last_tap": backbone.n_layers, "tap_norms": bool(interface.tap_norms),
+            "form": form_of(hosted), "gate": hosted.gate is not None,
+        },
+    )  # fmt: skip
+    seq2seq = inner.is_encoder_decoder
+    cls = AbiHostedForConditionalGeneration if seq2seq else AbiHostedForCausalLM
+    if code:
+        auto = "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
+        config.auto_map = {
+            "AutoConfig": "configuration_abi_hosted.AbiHostedConfig",
+            auto: f"{CODE}.{cls.__name__}",
+        }
+    model = cls(config, backbone.model)
+    model.interface.load_state_dict(interface.state_dict())
+    model.domain_module.load_state_dict(hosted.correction.module.state_dict())
+    if hosted.gate is not None:
+        model.gate.load_state_dict(hosted.gate.state_dict())
+    return model.eval()
+
+
+def _files(folder: Path) -> list[Path]:
+    found = {file for pattern in KEPT for file in folder.glob(pattern)}
+    return sorted(file for file in found if file.is_file() and file.name not in OURS)
+
+
+def _refer_to_inside(folder: Path, config: Any) -> None:
+    """Has the configuration name the copy, and no folder of this machine."""
+    from transplant.exported.backbone_abi_hosted import SUBFOLDER
+
+    reference = {key: value for key, value in config.backbone_reference.items() if key != "path"}
+    config.backbone_reference = {**reference, "path": None, "subfolder": SUBFOLDER}
+    config.save_pretrained(folder)

@@ -1,0 +1,136 @@
+"""The model card of an export: a README.md with metadata as the hub reads it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.export.source import UNKNOWN, without_folders
+
+if TYPE_CHECKING:
+    from transplant.workflows.export.source import Source
+
+ROWS = {
+    "raw": "the backbone alone", "native": "a module trained on this backbone",
+    "candidate": "this module",
+}  # fmt: skip
+"""What is no control."""
+COLUMNS = {
+    "recovered": "share of the native's gain", "ppl": "perplexity per token",
+    "difference": "nats per token worse than this module",
+}  # fmt: skip
+TOLD = (
+    "verb", "corpus", "pairing_corpus", "objective", "gain", "d_abi", "seed", "dtype", "split",
+    "pairing_split",
+)  # fmt: skip
+"""Facts of how it was made, in this order; the rest is in the file beside the card."""
+
+
+def write_card(source: Source, facts: Mapping[str, Any], folder: Path) -> None:
+    """Writes README.md."""
+    from huggingface_hub import ModelCard
+
+    parts = [
+        f"# {source.title}", _opening(source), "## Use it", _use(source, facts),
+        "## Evidence", _evidence(source.manifest.results), "## How it was made", _made(source),
+        "## Licences", _licences(source),
+    ]  # fmt: skip
+    text = f"---\n{_metadata(source).to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
+    ModelCard(text)  # refuses metadata that the hub could not read
+    (folder / "README.md").write_text(text, "utf-8")
+
+
+def _metadata(source: Source) -> Any:
+    from huggingface_hub import ModelCardData
+
+    stated = {*source.licenses.values()}
+    own = stated.pop().lower() if len(stated) == 1 else UNKNOWN
+    base = source.hosted.backbone.name if source.from_hub else None
+    domain = source.manifest.domain
+    return ModelCardData(
+        license=own, base_model=base, library_name="transformers",
+        pipeline_tag=None if source.hosted.backbone.model.config.is_encoder_decoder
+        else "text-generation",
+        tags=["abi", "domain-module", *([without_folders(domain)] if domain else [])],
+    )  # fmt: skip
+
+
+def _opening(source: Source) -> str:
+    manifest, backbone = source.manifest, source.hosted.backbone
+    donor = [name for name in source.licenses if name != backbone.name]
+    moved = f" It was moved from {donor[0]}; its bytes are the same there." if donor else ""
+    return (
+        f"A domain module for {without_folders(manifest.domain) or 'a domain without a name'} on "
+        f"the frozen language model {without_folders(backbone.name)}.{moved} The backbone's "
+        "weights are as they were: what is added to its last hidden state is computed by an "
+        "interface and the module."
+    )
+
+
+def _use(source: Source, facts: Mapping[str, Any]) -> str:
+    return f"""{facts["use"]}
+
+Logits differ from those of the module in its registry by at most {facts["logits"]:.1e} on the
+tokens of a probe, in {source.hosted.backbone.dtype}. What it was made for has these fingerprints:
+
+    weights    {source.hosted.backbone.weights_sha256}
+    tokenizer  {source.hosted.backbone.tokenizer_sha256}
+    module     {source.manifest.sha256}"""
+
+
+def _evidence(results: Mapping[str, Any]) -> str:
+    tables = {name: results[name] for name in COLUMNS if isinstance(results.get(name), Mapping)}
+    if not tables:
+        return "Nothing was recorded of what it is worth: measure it before you rely on it."
+    systems = dict.fromkeys(system for table in tables.values() for system in table)
+    ordered = sorted(systems, key=lambda system: [*ROWS, system].index(system))
+    lines = [
+        "| system | " + " | ".join(COLUMNS[name] for name in tables) + " |",
+        "|---|" + "---|" * len(tables),
+    ]
+    for system in ordered:
+        shown = (_number(table.get(system)) for table in tables.values())
+        what = ROWS.get(system, "control")
+        lines.append(f"| {system} ({what}) | " + " | ".join(shown) + " |")
+    controls = [system for system in ordered if system not in ROWS]
+    note = "" if controls else "\n\nNo control was run: the numbers do not say what brought them."
+    return "On held-out documents.\n\n" + "\n".join(lines) + note
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return "" if value is None else str(value)
+    if isinstance(value, int | float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):  # a number with its interval
+        return ", ".join(f"{key} {_number(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return " to ".join(map(_number, value))
+    return str(value)
+
+
+def _made(source: Source) -> str:
+    made = source.provenance(token_counts=False)["made"]
+    lines = [f"- {key}: `{json.dumps(made[key])}`" for key in TOLD if made.get(key) is not None]
+    for name in ("recipe", "config", "versions"):
+        if isinstance(made.get(name), Mapping):
+            lines.append(f"- {name}: {', '.join(_settings(made[name]))}")
+    for role, sha256 in source.manifest.parents.items():
+        lines.append(f"- made from the {role.replace('_', ' ')} with sha256 `{sha256[:16]}`")
+    lines.append("- all of it: `abi.json`")
+    return "\n".join(lines)
+
+
+def _settings(values: Mapping[str, Any]) -> Iterator[str]:
+    for key, value in values.items():
+        yield f"{key} `{json.dumps(value)}`"
+
+
+def _licences(source: Source) -> str:
+    lines = [f"- {without_folders(name)}: {text}" for name, text in source.licenses.items()]
+    own = getattr(source.manifest, "license", None) or UNKNOWN
+    return "\n".join([*lines, f"- the module itself: {own}"]) + (
+        "\n\nWhere it says unknown, nothing was recorded: ask those who made the model."
+    )

@@ -1,0 +1,36 @@
+"""Forms of modules that can be told in plain tensors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from transplant.errors import InputError
+
+if TYPE_CHECKING:
+    from transplant.modules.hosted import HostedModel
+
+
+def form_of(hosted: HostedModel) -> str:
+    """The form of the module that is hosted: `mlp` or `lite`.
+
+    Raises:
+        InputError: it has another one, or works inside a core.
+    """
+    from transplant.modules.core import CoreHosted
+    from transplant.modules.correction import Correction
+    from transplant.modules.forms import LiteModule, MlpModule
+
+    if isinstance(hosted, CoreHosted):
+        raise InputError(
+            f"{hosted.name} is inside a core, which is a folder of its own already",
+            hint="`paste(out='DIR')` writes a core with it",
+        )
+    forms = {MlpModule: "mlp", LiteModule: "lite"}
+    module = hosted.correction.module if type(hosted.correction) is Correction else None
+    if type(module) not in forms:
+        raise InputError(
+            f"{hosted.name} has no module of a form that can be exported so",
+            expected=f"one of {sorted(forms.values())}",
+            found=type(module or hosted.correction).__name__,
+        )
+    return forms[type(module)]

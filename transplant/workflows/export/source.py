@@ -1,0 +1,151 @@
+"""What is exported: a hosted module in memory, and all that is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import BackboneError, InputError, foreign
+from transplant.files.plain import expand
+
+if TYPE_CHECKING:
+    from transplant.library import Manifest
+    from transplant.modules.hosted import HostedModel
+    from transplant.workflows.work import Work
+
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A hosted module, and all that is known of it."""
+
+    hosted: HostedModel
+    """As `transplant.load` gives it."""
+    manifest: Manifest
+    """Of the module."""
+    folder: Path
+    """The files of its backbone."""
+    revision: str | None
+    """The commit of a backbone from a hub; None for a folder."""
+    from_hub: bool
+    """Whether anybody finds the backbone under its name."""
+    licenses: Mapping[str, str]
+    """The licence of each backbone by name, its own first, then the donor's; or `unknown`."""
+
+    @property
+    def title(self) -> str:
+        """The module's name on its backbone's, without the folders of a path."""
+        return f"{self.manifest.name}@{without_folders(self.hosted.backbone.name)}"
+
+    @property
+    def reference(self) -> dict[str, Any]:
+        """The backbone as an exported configuration refers to it."""
+        backbone = self.hosted.backbone
+        return {
+            "id": without_folders(backbone.name),
+            "revision": self.revision,
+            "path": None if self.from_hub else str(self.folder.resolve()),
+            "weights_sha256": backbone.weights_sha256,
+            "tokenizer_sha256": backbone.tokenizer_sha256,
+            "config_sha256": backbone.config_sha256,
+        }
+
+    def provenance(self, *, token_counts: bool) -> dict[str, Any]:
+        """How it was made and what was measured, without folders of the machine.
+
+        Args:
+            token_counts: whether the counts of the training text's tokens are told.
+        """
+        hidden = {"options"} if token_counts else {"options", "token_counts"}
+        made = {key: value for key, value in self.manifest.made.items() if key not in hidden}
+        record = {
+            "name": self.title, "kind": self.manifest.kind,
+            "domain": self.manifest.domain, "sha256": self.manifest.sha256, "made": made,
+            "results": dict(self.manifest.results), "parents": dict(self.manifest.parents),
+        }  # fmt: skip
+        return without_folders(record)
+
+
+def read_source(work: Work, name: str) -> Source:
+    """Loads a hosted module with what is known of it.
+
+    Raises:
+        InputError: a backbone, or something that is no module with an interface of its own.
+        NotFoundError: there is none of that name.
+    """
+    named = work.named(name)
+    if named.module is None:
+        raise InputError(
+            f"{name} is a backbone, with nothing hosted on it", expected="MODULE@BACKBONE",
+            hint="its own folder is one that `transformers` loads",
+        )  # fmt: skip
+    manifest = work.find(named).manifest
+    if manifest.kind != "module":
+        raise InputError(
+            f"{name} is of the kind {manifest.kind}", expected="a module",
+            hint="`adapters(merge=True)` makes a backbone of an adapter; the others stay inside",
+        )  # fmt: skip
+    hosted = work.load(named)
+    folder, revision = _files_of(work, named.backbone, hosted.backbone.revision)
+    return Source(
+        hosted=hosted, manifest=manifest, folder=folder, revision=revision,
+        from_hub=revision is not None, licenses=_licenses(work, manifest, named.backbone, folder),
+    )  # fmt: skip
+
+
+def without_folders(value: Any) -> Any:
+    """A record with the last part of each absolute path in its place: it goes to others."""
+    if isinstance(value, Mapping):
+        return {without_folders(key): without_folders(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_folders(inner) for inner in value]
+    if isinstance(value, str) and (value.startswith(("/", "~", "./", "../"))):
+        return Path(value).name
+    if isinstance(value, str) and PureWindowsPath(value).is_absolute():
+        return PureWindowsPath(value).name
+    return value
+
+
+def _files_of(work: Work, backbone: str, revision: str | None) -> tuple[Path, str | None]:
+    """The folder of a backbone's files, and its commit where it is from a hub."""
+    held = work.library.backbone_path(backbone)
+    if held is not None:
+        return held, None
+    if expand(backbone).is_dir():
+        return expand(backbone), None
+    with foreign(f"the files of {backbone} are not found", BackboneError):
+        from huggingface_hub import snapshot_download
+
+        revision = revision or work.revision_of(backbone)
+        kept = snapshot_download(backbone, revision=revision, local_files_only=True)
+    return Path(kept), Path(kept).name
+
+
+def _licenses(work: Work, manifest: Manifest, backbone: str, folder: Path) -> dict[str, str]:
+    found = {backbone: _license_of(work, backbone, folder)}
+    weights = manifest.parents.get("donor_backbone")
+    for entry in work.library.entries("backbone") if weights else ():
+        if entry.manifest.backbone.weights_sha256 == weights:
+            name = entry.manifest.name
+            return found | {name: _license_of(work, name, work.library.backbone_path(name))}
+    return found | ({f"donor {weights[:12]}": UNKNOWN} if weights else {})
+
+
+def _license_of(work: Work, backbone: str, folder: Path | None) -> str:
+    """As its manifest says, else the card beside its weights."""
+    entry = (
+        work.library.get("backbone", backbone) if work.library.holds_backbone(backbone) else None
+    )
+    stated = getattr(entry.manifest, "license", None) if entry else None
+    card = None if folder is None else folder / "README.md"
+    if stated is None and card is not None and card.is_file():
+        from huggingface_hub import metadata_load
+
+        try:
+            stated = (metadata_load(card) or {}).get("license")
+        except Exception:  # a card of somebody else's, in whatever form
+            stated = None
+    return stated if isinstance(stated, str) else UNKNOWN
