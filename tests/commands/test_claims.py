@@ -37,7 +37,7 @@ STORING = {
     "add": ("add", "nowhere"),
 }  # fmt: skip
 """A call of each verb that stores under a name; `gate` takes the module's."""
-ELSEWHERE = {"paste", "train-reference", "demo"}
+ELSEWHERE = {"paste", "train-reference", "demo", "export"}
 """They store as well: into cores or a folder of their own, which their tests hold."""
 
 
