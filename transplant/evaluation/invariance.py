@@ -113,14 +113,16 @@ def over_seeds(found: Sequence[Efficacy]) -> Efficacy:
     """
     if len(found) == 1:
         return found[0]
-    shares = {name: [getattr(one, name) for one in found] for name in ("ppl", "nats", "published")}
-    reasons = [one.no_ceiling for one in found if one.no_ceiling is not None]
+
+    def mean(shares: Sequence[Interval | None]) -> Interval | None:
+        means = [share.mean for share in shares if share is not None]
+        return t_interval(means) if len(means) == len(shares) else None
+
     return Efficacy(
-        **{
-            name: None if None in values else t_interval([value.mean for value in values])
-            for name, values in shares.items()
-        },
-        no_ceiling=reasons[0] if reasons else None,
+        ppl=mean([one.ppl for one in found]),
+        nats=mean([one.nats for one in found]),
+        published=t_interval([one.published.mean for one in found]),
+        no_ceiling=next((one.no_ceiling for one in found if one.no_ceiling is not None), None),
     )
 
 

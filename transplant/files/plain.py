@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from transplant.errors import CorruptError, InputError, StorageError
 
@@ -27,7 +27,7 @@ _KINDS = (
 )
 
 
-def open_plain(path: Path, *, follow: bool = False) -> BinaryIO:
+def open_plain(path: Path, *, follow: bool = False) -> BufferedReader:
     """Open a regular file to read it; nothing else is opened, or waited for.
 
     Args:

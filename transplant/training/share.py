@@ -73,7 +73,8 @@ def shares_of(
     unread = [
         [text[window] for window in ranks.turns(len(text))]
         for text in texts
-        if not isinstance(text, Share | RowSource)
+        if not isinstance(text, Share)
+        if not isinstance(text, RowSource)
     ]
     read = iter(row_sources(backbone, unread, taps, folder=folder, progress=progress))
     return [

@@ -49,7 +49,7 @@ def gate_report(
     }  # fmt: skip
     splits = [
         read_as_needed(work, corpus, made=manifest.made, **budgets),
-        read_as_needed(work, general, GENERAL_CHARS, **budgets),
+        read_as_needed(work, general, GENERAL_CHARS, made=None, **budgets),
     ]
     began = time.monotonic()
     with backbone.frozen():

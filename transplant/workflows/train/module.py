@@ -74,10 +74,10 @@ def run_train_job(
             checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
         title = f"training {job.name}@{job.backbone}"
         with work.resumable(checkpoint.path), backbone.frozen():
-            sides = _read(work, backbone, text, config, start)
+            train, held = _read(work, backbone, text, config, start)
             with work.reporter.progress(title) as progress:
                 trained = train_module(
-                    backbone, *sides, config, start=start,
+                    backbone, train, held, config, start=start,
                     checkpoint=checkpoint, resume=resume, progress=progress,
                 )  # fmt: skip
         scored = text.score(trained.correction)

@@ -158,10 +158,10 @@ def _train_native(
     """The native; the watch counts the reading of its text, too."""
     text, taps = checking.text, updated.check_taps(recipe.taps or updated.all_taps)
     with reporter.progress(f"hidden states of {updated.name}") as progress:
-        sides = shares_of(updated, (text.train, text.calibration), taps, progress=progress)
+        train, held = shares_of(updated, (text.train, text.calibration), taps, progress=progress)
     with reporter.progress("training the ceiling") as progress:
         watch.progress = progress
-        return train_module(updated, *sides, recipe, progress=watch)
+        return train_module(updated, train, held, recipe, progress=watch)
 
 
 def _repair(
