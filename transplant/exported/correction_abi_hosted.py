@@ -131,7 +131,9 @@ class EvidenceLayer(DynamicLayer):
 
     def last(self) -> Tensor | None:
         """The evidence [batch] at the last position; None before the first."""
-        return self.keys[:, 0, -1, 0] if self.get_seq_length() else None
+        if self.keys is None or not self.get_seq_length():
+            return None
+        return self.keys[:, 0, -1, 0]
 
 
 def _own_layer(cache: Any) -> EvidenceLayer:

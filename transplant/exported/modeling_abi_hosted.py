@@ -88,10 +88,12 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
         """
         with_info = options.pop("output_loading_info", False)
         places = {name: options.pop(name) for name in PLACES if name in options}
-        config = options.pop("config", None)
-        if not isinstance(config, PreTrainedConfig):  # whichever copy of its code made it
-            config, options = cls.config_class.from_pretrained(
-                config or source, return_unused_kwargs=True, **places, **options
+        given: Any = options.pop("config", None)
+        config: Any = given
+        if not isinstance(given, PreTrainedConfig):  # whichever copy of its code made it
+            kind: Any = cls.config_class
+            config, options = kind.from_pretrained(
+                given or source, return_unused_kwargs=True, **places, **options
             )
         config.name_or_path = str(source)
         model = cls(config, load_backbone(config, source, places, options))
@@ -243,9 +245,9 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
         """The backbone's head."""
         return self.backbone.get_output_embeddings()
 
-    def set_output_embeddings(self, value: nn.Module) -> None:
+    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
         """Sets the backbone's head."""
-        self.backbone.set_output_embeddings(value)
+        self.backbone.set_output_embeddings(new_embeddings)
 
     def get_encoder(self, *args: Any, **options: Any) -> nn.Module:
         """The backbone's."""

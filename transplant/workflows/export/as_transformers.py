@@ -127,6 +127,7 @@ def build(source: Source, *, code: bool) -> Any:
     model.interface.load_state_dict(interface.state_dict())
     model.domain_module.load_state_dict(hosted.correction.module.state_dict())
     if hosted.gate is not None:
+        assert model.gate is not None  # `config` says that there is one
         model.gate.load_state_dict(hosted.gate.state_dict())
     return model.eval()
 
