@@ -38,6 +38,22 @@ def download_options(source: str) -> dict[str, Any]:
     return {"tqdm_class": bar_class(progress)} if known else {}
 
 
+def commit_of(hub_id: str, revision: str | None) -> str | None:
+    """The commit that was loaded of a hub id, as the cache of downloads has it.
+
+    Args:
+        hub_id: the model.
+        revision: the branch, tag or commit that was asked for; None for `main`.
+
+    Returns:
+        The commit; where the cache does not tell, what was asked for.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    found = try_to_load_from_cache(hub_id, "config.json", revision=revision or "main")
+    return Path(found).parent.name if isinstance(found, str) else revision
+
+
 def bar_class(progress: Progress) -> type:
     """A class like `tqdm` that draws nothing, and adds up what its bars count in bytes."""
     from tqdm.std import tqdm

@@ -22,6 +22,7 @@ from transplant.backbones.arithmetic import (
     stored_dtype,
 )
 from transplant.backbones.configuration import hash_config
+from transplant.backbones.downloads import commit_of
 from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
 from transplant.backbones.folder import check_folder, check_sizes
 from transplant.backbones.memory import check_folder_fits
@@ -104,7 +105,7 @@ def load_backbone(
     else:
         model = model if spread else model.to(device=place)
         chosen = stored_dtype(model)
-    commit = None if folder.is_dir() else getattr(model.config, "_commit_hash", None) or revision
+    commit = None if folder.is_dir() else commit_of(source, revision)
     backbone = view_of(str(name), model, tokenizer, revision=commit, **asdict(checked))
     if known is None:
         probe(backbone)
