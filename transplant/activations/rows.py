@@ -86,7 +86,8 @@ class OwnRows:
 
     def _compared_rows(self, tap: str) -> np.ndarray:
         """Which rows of a tap have been compared, [rows]: none of a file that has changed."""
-        found = os.stat(self._path)
+        # Of the file that is open: one of pairs has lost its name by now.
+        found = os.fstat(self._file.id.get_vfd_handle())
         state = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
         if state != self._state:
             self._compared.clear()
