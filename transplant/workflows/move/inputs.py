@@ -1,4 +1,4 @@
-"""What a move reads: the donor and its module, the target, and the texts."""
+"""Inputs of a move: donor and target, the texts, their paired rows, the way between the heads."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
+    from transplant.calibration.move import Pairing
+    from transplant.calibration.output_map import OutputMap
     from transplant.library import HostedName, Manifest
     from transplant.modules.correction import Correction
     from transplant.modules.hosted import HostedModel
@@ -168,6 +170,30 @@ class MoveInputs(Stepwise):
                 hint="train the module again with this version of abi",
             )
         return counts
+
+    @cached_property
+    def pairing(self) -> Pairing:
+        """The paired rows."""
+        from transplant.calibration.move import pair_for_move
+
+        donor, target, text = self.donor, self.target, self.pairing_text
+        with self.step("pair") as progress:
+            return pair_for_move(
+                donor,
+                target,
+                text,
+                self.token_counts,
+                self.config,
+                self.work.library.root,
+                progress=progress,
+            )
+
+    @cached_property
+    def output_map(self) -> OutputMap:
+        """The way between the two heads, which depends on no text."""
+        from transplant.calibration.output_map import map_outputs
+
+        return map_outputs(self.donor.backbone, self.target, self.token_counts, self.config)
 
 
 def gain_tokens(target: Backbone) -> int:

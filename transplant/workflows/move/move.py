@@ -14,8 +14,8 @@ from transplant.workflows.move.inputs import MoveInputs
 
 if TYPE_CHECKING:
     from transplant.calibration.bridge import Bridge
-    from transplant.calibration.move import Calibrated, Pairing
-    from transplant.calibration.output_map import MappedCorrections, OutputMap
+    from transplant.calibration.move import Calibrated
+    from transplant.calibration.output_map import MappedCorrections
     from transplant.calibration.tuning import Choice
     from transplant.library import Manifest
     from transplant.text.windows import Window
@@ -53,23 +53,6 @@ class Move(MoveInputs):
         self.work.library.claim(
             kinds, self.moved_name, self.to, self.manifest.d_abi, replace=replace
         )
-
-    @cached_property
-    def pairing(self) -> Pairing:
-        """The paired rows."""
-        from transplant.calibration.move import pair_for_move
-
-        donor, target, text = self.donor, self.target, self.pairing_text
-        with self.step("pair") as progress:
-            return pair_for_move(
-                donor,
-                target,
-                text,
-                self.token_counts,
-                self.config,
-                self.work.library.root,
-                progress=progress,
-            )
 
     def pair_also(self, windows: Sequence[Window]) -> Self:
         """The same move, fitted on windows of the domain's training split as well.
@@ -114,13 +97,6 @@ class Move(MoveInputs):
         pairing = self.pairing
         with self.step("align"):
             return align(pairing, self.config)
-
-    @cached_property
-    def output_map(self) -> OutputMap:
-        """The way between the two heads, which depends on no text."""
-        from transplant.calibration.output_map import map_outputs
-
-        return map_outputs(self.donor.backbone, self.target, self.token_counts, self.config)
 
     @cached_property
     def choice(self) -> Choice:

@@ -17,8 +17,6 @@ from transplant.workflows.move.inputs import MoveInputs
 from transplant.workflows.tuned.artifact import claim_student, store_student
 
 if TYPE_CHECKING:
-    from transplant.calibration.move import Pairing
-    from transplant.calibration.output_map import OutputMap
     from transplant.calibration.students.learned import Learned
     from transplant.calibration.students.lesson import Lesson
     from transplant.calibration.tuning import Choice
@@ -112,25 +110,6 @@ class TunedMove(MoveInputs):
             ExistsError: something that would be found by the same name is there.
         """
         claim_student(self, replace=replace)
-
-    @cached_property
-    def pairing(self) -> Pairing:
-        """The paired rows."""
-        from transplant.calibration.move import pair_for_move
-
-        donor, target, text, counts = self.donor, self.target, self.pairing_text, self.token_counts
-        with self.step("pair") as progress:
-            return pair_for_move(
-                donor, target, text, counts, self.config, self.work.library.root,
-                progress=progress,
-            )  # fmt: skip
-
-    @cached_property
-    def output_map(self) -> OutputMap:
-        """The way between the two heads, which depends on no text."""
-        from transplant.calibration.output_map import map_outputs
-
-        return map_outputs(self.donor.backbone, self.target, self.token_counts, self.config)
 
     @cached_property
     def lesson(self) -> Lesson:
