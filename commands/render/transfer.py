@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.sources import bounds_text, recovered_text
+from commands.render.sources import recovered_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,9 +28,25 @@ NOTES = {
 
 def transfer_table(report: dict[str, Any]) -> Table:
     """The report as one table."""
-    shown = table(
-        f"{report['donor']} -> {report['name']}", "", "perplexity", "recovered", "95 %", ""
-    )
+    shown = systems_table(report["donor"], report, NOTES)
+    add_share(shown, report, "donor", report["best_donor_free"])
+    add_share(shown, report, "module", report["best_module_free"])
+    shown.add_row("NIB against native", "", nib_verdict(report["nib"]), "", nib_line(report["nib"]))
+    same = report["module_sha256"]["donor"] == report["module_sha256"]["target"]
+    shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", "", "")
+    shown.caption = report.get("no_ceiling")
+    return shown
+
+
+def systems_table(moved: str, report: dict[str, Any], notes: Mapping[str, str]) -> Table:
+    """The raw target, the native, the candidate and every control, a line each.
+
+    Args:
+        moved: what was moved.
+        report: of the move.
+        notes: what each system is, by name; what has none is another domain's module.
+    """
+    shown = table(f"{moved} -> {report['name']}", "", "perplexity", "recovered", "95 %", "")
     shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False  # the one that may shrink
     intervals = report["intervals"]["recovered"]
     for system, ppl in report["ppl"].items():
@@ -37,23 +54,26 @@ def transfer_table(report: dict[str, Any]) -> Table:
             f"[bold]{system}[/bold]" if system == "candidate" else system,
             f"{ppl:.2f}",
             recovered_text(report["recovered"].get(system, "")),
-            bounds_text(intervals.get(system)),
-            f"[dim]{NOTES.get(system, 'another domain under the same maps')}[/dim]",
+            _bounds(intervals.get(system)),
+            f"[dim]{notes.get(system, 'another domain under the same maps')}[/dim]",
         )
     shown.add_section()
-    for share, best in (("donor", "best_donor_free"), ("module", "best_module_free")):
-        shown.add_row(
-            f"{share}-attributable",
-            "",
-            recovered_text(report[f"{share}_attributable"]),
-            bounds_text(report["intervals"][f"{share}_attributable"]),
-            f"[dim]candidate minus {report[best]}[/dim]",
-        )
-    shown.add_row("NIB against native", "", nib_verdict(report["nib"]), "", nib_line(report["nib"]))
-    same = report["module_sha256"]["donor"] == report["module_sha256"]["target"]
-    shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", "", "")
-    shown.caption = report.get("no_ceiling")
     return shown
+
+
+def add_share(shown: Table, report: dict[str, Any], share: str, best: str) -> None:
+    """A line of what of the recovered is the donor's, or the module's, beside the best control."""
+    shown.add_row(
+        f"{share}-attributable",
+        "",
+        recovered_text(report[f"{share}_attributable"]),
+        _bounds(report["intervals"][f"{share}_attributable"]),
+        f"[dim]candidate minus {best}[/dim]",
+    )
+
+
+def _bounds(bounds: list[float] | None) -> str:
+    return "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}"
 
 
 def nib_verdict(nib: dict[str, Any]) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from commands.output import table
-from commands.render.sources import recovered_text
-from commands.render.transfer import NOTES
+from commands.render.transfer import NOTES, add_share, systems_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,26 +18,9 @@ OWN = {
 
 def tuned_table(report: dict[str, Any]) -> Table:
     """The report as one table."""
-    shown = table(
-        f"{report['tuned']} -> {report['name']}", "", "perplexity", "recovered", "95 %", ""
-    )
-    shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False  # the one that may shrink
     notes = {**NOTES, **OWN, "candidate": f"the student {report['student']}"}
-    intervals = report["intervals"]["recovered"]
-    for system, ppl in report["ppl"].items():
-        shown.add_row(
-            f"[bold]{system}[/bold]" if system == "candidate" else system,
-            f"{ppl:.2f}",
-            recovered_text(report["recovered"].get(system, "")),
-            _bounds(intervals.get(system)),
-            f"[dim]{notes.get(system, '')}[/dim]",
-        )
-    shown.add_section()
-    shown.add_row(
-        "donor-attributable", "", recovered_text(report["donor_attributable"]),
-        _bounds(report["intervals"]["donor_attributable"]),
-        f"[dim]candidate minus {report['best_donor_free']}[/dim]",
-    )  # fmt: skip
+    shown = systems_table(report["tuned"], report, notes)
+    add_share(shown, report, "donor", report["best_donor_free"])
     for one in report["students"]:
         shown.add_row(
             f"student {one['student']}", "", "", "",
@@ -47,7 +28,3 @@ def tuned_table(report: dict[str, Any]) -> Table:
         )  # fmt: skip
     shown.caption = report.get("no_ceiling")
     return shown
-
-
-def _bounds(bounds: list[float] | None) -> str:
-    return "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}"
