@@ -1,4 +1,4 @@
-"""Sources of an export: what is exported: a hosted module in memory, and all that is known of it."""
+"""Sources of an export: a hosted module in memory, and all that is known of it."""
 
 from __future__ import annotations
 
