@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transplant.calibration.config import MoveConfig
     from transplant.training.config import TrainConfig
     from transplant.workflows.move.whole import WholeMove
-    from transplant.workflows.tuned.move import TunedMove
+    from transplant.workflows.tuned.whole import WholeTunedMove
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ class Workspace(Work):
         config: MoveConfig | None = None,
         name: str | None = None,
         other_base: bool = False,
-    ) -> TunedMove:
+    ) -> WholeTunedMove:
         """A move of what a LoRA or a fine-tuned model learned; its steps run when asked for.
 
         Args:
@@ -116,10 +116,10 @@ class Workspace(Work):
             InputError: no such student.
         """
         from transplant.calibration.config import MoveConfig
-        from transplant.workflows.tuned.move import TunedMove
+        from transplant.workflows.tuned.whole import WholeTunedMove
 
         config = config or MoveConfig(seed=self.seed)
-        return TunedMove(
+        return WholeTunedMove(
             self, tuned, to, pair_on, domain_data, config, name,
             base=donor, domain=domain, student=student, other_base=other_base,
         )  # fmt: skip
@@ -186,7 +186,8 @@ class Workspace(Work):
             ExistsError: the folder is there.
             InputError: what cannot be exported in that form.
         """
-        from transplant.workflows.export.job import ExportJob, run_export
+        from transplant.workflows.export.job import run_export
+        from transplant.workflows.export.spec import ExportJob
 
         job = ExportJob(
             name=name, out=Path(out), form=form, with_backbone=with_backbone, code=code,

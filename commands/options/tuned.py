@@ -13,7 +13,7 @@ from transplant.errors import InputError
 
 if TYPE_CHECKING:
     from commands.session import Session
-    from transplant.workflows.tuned.move import TunedMove
+    from transplant.workflows.tuned.whole import WholeTunedMove
 
 MovedModule = Annotated[
     str | None, typer.Option("--module", help="The module to move, as in python@ref-gpt2.")
@@ -92,7 +92,7 @@ class TunedOptions:
             raise InputError("--donor", expected="--domain beside it, as python")
         return None
 
-    def move(self, session: Session, to: str, moving: MoveOptions) -> TunedMove:
+    def move(self, session: Session, to: str, moving: MoveOptions) -> WholeTunedMove:
         """The move that they describe."""
         assert self.donor is not None
         assert self.tuned is not None

@@ -97,7 +97,8 @@ def _fusion(
 def _linear(
     hosted: str, stored: StoredArtifact, backbone: Backbone, _library: Library, _host: Host
 ) -> HostedModel:
-    from transplant.modules.linear import LinearCorrection, LinearModel
+    from transplant.modules.hosted_linear import LinearModel
+    from transplant.modules.linear import LinearCorrection
 
     check_taps(stored.taps, backbone, hosted)
     return LinearModel(hosted, backbone, LinearCorrection.from_stored(stored.tensors, stored.taps))

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from transplant.alignment.basis import TapBases
-from transplant.backbones.view import Backbone
 from transplant.errors import ShapeError
-from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
 from transplant.modules.tensors import load_part
 
@@ -83,34 +81,3 @@ def reading_of(d_model: int, taps: Sequence[int], *, tap_norms: bool | None = No
     interface = Interface(d_model, 1, taps, tap_norms=tap_norms)
     nn.init.zeros_(interface.proj_in.weight)
     return interface.requires_grad_(False).eval()
-
-
-class LinearModel(HostedModel):
-    """A backbone with a linear correction at work on its last hidden state.
-
-    Args:
-        name: `<name>@<backbone>`.
-        backbone: the frozen language model.
-        linear: what is added.
-    """
-
-    def __init__(self, name: str, backbone: Backbone, linear: LinearCorrection) -> None:
-        super().__init__(name, backbone)
-        if linear.interface.d_model != backbone.d_model:
-            raise ShapeError(
-                f"the linear map does not fit {backbone.name}",
-                expected=f"d_model {backbone.d_model}",
-                found=linear.interface.d_model,
-            )
-        backbone.check_taps(linear.taps)
-        self.linear = linear.to(backbone.device).eval()
-
-    @property
-    def is_raw(self) -> bool:
-        """Never."""
-        return False
-
-    @property
-    def corrector(self) -> LinearCorrection:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """What is added to the last hidden state."""
-        return self.linear

@@ -11,8 +11,8 @@ from transplant.workflows.export.modules import form_of
 from transplant.workflows.export.probe import largest_difference
 
 if TYPE_CHECKING:
-    from transplant.workflows.export.job import ExportJob
     from transplant.workflows.export.source import Source
+    from transplant.workflows.export.spec import ExportJob
 
 KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*")
 """Files of a backbone that are copied, as bytes."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.also_eval import judge_sources, read_sources
@@ -15,29 +14,6 @@ from transplant.workflows.tuned.native import ceiling
 if TYPE_CHECKING:
     from transplant.evaluation.likelihood import Corrector
     from transplant.workflows.tuned.move import TunedMove
-
-
-@dataclass(frozen=True)
-class TunedEvidence:
-    """What a student has learned of a fine-tune, beside its controls, on held-out documents."""
-
-    report: dict[str, Any]
-    """All of it, as `abi transfer --json` prints it."""
-
-    @property
-    def ppl(self) -> Mapping[str, float]:
-        """Perplexity per token of the raw target, the native, the candidate and every control."""
-        return self.report["ppl"]
-
-    @property
-    def recovered(self) -> Mapping[str, float | None]:
-        """(log raw - log system) / (log raw - log native); None where the native gains nothing."""
-        return self.report["recovered"]
-
-    @property
-    def donor_attributable(self) -> float | None:
-        """The candidate's recovered minus the best donor-free control's."""
-        return self.report["donor_attributable"]
 
 
 def tuned_report(

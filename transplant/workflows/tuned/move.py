@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,18 +13,15 @@ from transplant.errors import InputError
 from transplant.training.config import TrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.move.inputs import MoveInputs
-from transplant.workflows.tuned.artifact import claim_student, store_student
 
 if TYPE_CHECKING:
     from transplant.calibration.students.learned import Learned
     from transplant.calibration.students.lesson import Lesson
     from transplant.calibration.tuning import Choice
-    from transplant.library import Manifest
     from transplant.modules.linear import LinearCorrection
     from transplant.modules.tuned import TunedDonor
     from transplant.text.splits import Splits
     from transplant.workflows.tuned.donor import Tuned
-    from transplant.workflows.tuned.evidence import TunedEvidence
 
 COUNTED = 400_000  # tokens of the domain's training split that weigh the map between the heads
 
@@ -48,7 +44,6 @@ class TunedMove(MoveInputs):
     domain: str = field(kw_only=True)
     student: str = field(default="linear", kw_only=True)
     other_base: bool = field(default=False, kw_only=True)
-    measured: TunedEvidence | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuses a student that there is not, before anything is loaded."""
@@ -103,14 +98,6 @@ class TunedMove(MoveInputs):
         """The width of a new module's space: that of a native by the default recipe."""
         return TrainConfig().d_abi
 
-    def claim(self, *, replace: bool = False) -> None:
-        """Takes, before the work, the name of what will be stored.
-
-        Raises:
-            ExistsError: something that would be found by the same name is there.
-        """
-        claim_student(self, replace=replace)
-
     @cached_property
     def lesson(self) -> Lesson:
         """What the student learns from."""
@@ -135,49 +122,6 @@ class TunedMove(MoveInputs):
         lesson, linear = self.lesson, self.linear
         with self.target.frozen(), self.step("teach") as progress:
             return fit_student(self.student, lesson, linear, progress=progress)
-
-    def evidence(
-        self, *, native: str | None = None, eval_tokens: int = 40_000,
-        also_eval: Mapping[str, str] | None = None,
-    ) -> TunedEvidence:  # fmt: skip
-        """Judges the student beside its controls and its ceiling.
-
-        Args:
-            native: the name of the ceiling, a module on the target; None for the domain's, trained
-                where it is missing.
-            eval_tokens: held-out tokens to judge on.
-            also_eval: other sources of the domain, by name, to judge on, too.
-        """
-        from transplant.workflows.tuned.evidence import TunedEvidence, tuned_report
-
-        self.measured = TunedEvidence(tuned_report(self, native, eval_tokens, also_eval or {}))
-        return self.measured
-
-    def transfer(
-        self, *, native: str | None = None, eval_tokens: int = 40_000,
-        also_eval: Mapping[str, str] | None = None, replace: bool = False,
-    ) -> dict[str, Any]:  # fmt: skip
-        """The whole of it: the name taken, the evidence, the student stored; see `evidence`.
-
-        Returns:
-            The report, and as what the student is stored.
-        """
-        self.claim(replace=replace)
-        found = self.evidence(native=native, eval_tokens=eval_tokens, also_eval=also_eval)
-        stored = self.store(replace=replace)
-        return {**found.report, "stored": {"kind": stored.kind, "sha256": stored.sha256}}
-
-    def store(self, *, replace: bool = False) -> Manifest:
-        """Writes the student, under the name that `transplant.load` then knows.
-
-        Args:
-            replace: whether what has that name may go.
-        """
-        learned = self.learned
-        report = self.measured.report if self.measured else {}
-        results = {key: report[key] for key in ("ppl", "recovered") if key in report}
-        made = {**self.facts(), "gain": learned.gain, "token_counts": self.token_counts}
-        return store_student(self, learned, made, results, replace=replace)
 
     def facts(self) -> dict[str, Any]:
         """How it was made."""

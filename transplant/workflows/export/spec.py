@@ -1,0 +1,45 @@
+"""What is exported and how: the forms by name, and what is asked of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transplant.errors import InputError
+
+TRANSFORMERS = "transformers"
+FORMS = (TRANSFORMERS,)
+"""The forms of an export, by name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """What is exported, as what, and where to."""
+
+    name: str
+    """The hosted module, as `python@ref-gpt2`."""
+    out: Path
+    """The folder to be; it must not be there."""
+    form: str = TRANSFORMERS
+    """One of FORMS."""
+    with_backbone: bool = False
+    """Whether the backbone's weights are copied, so that the folder stands alone."""
+    code: bool = False
+    """Whether the folder brings its code, for those who do not have this library."""
+    with_token_counts: bool = False
+    """Whether the counts of the training text's tokens are told: they tell of that text."""
+
+    def __post_init__(self) -> None:
+        """Refuses what makes no sense together.
+
+        Raises:
+            InputError: an unknown form, or an option of another one.
+        """
+        if self.form not in FORMS:
+            raise InputError("`form`", expected=f"one of {[*FORMS]}", found=self.form)
+        for option in ("with_backbone", "code"):
+            if getattr(self, option) and self.form != TRANSFORMERS:
+                raise InputError(
+                    f"`{option}` has no use here", expected=f"`form={TRANSFORMERS!r}`",
+                    found=self.form,
+                )  # fmt: skip

@@ -1,0 +1,93 @@
+"""A whole move of a fine-tune: learned, proved beside its controls, and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.tuned.artifact import claim_student, store_student
+from transplant.workflows.tuned.evidence import tuned_report
+from transplant.workflows.tuned.move import TunedMove
+
+if TYPE_CHECKING:
+    from transplant.library import Manifest
+
+
+@dataclass(frozen=True)
+class TunedEvidence:
+    """What a student has learned of a fine-tune, beside its controls, on held-out documents."""
+
+    report: dict[str, Any]
+    """All of it, as `abi transfer --json` prints it."""
+
+    @property
+    def ppl(self) -> Mapping[str, float]:
+        """Perplexity per token of the raw target, the native, the candidate and every control."""
+        return self.report["ppl"]
+
+    @property
+    def recovered(self) -> Mapping[str, float | None]:
+        """(log raw - log system) / (log raw - log native); None where the native gains nothing."""
+        return self.report["recovered"]
+
+    @property
+    def donor_attributable(self) -> float | None:
+        """The candidate's recovered minus the best donor-free control's."""
+        return self.report["donor_attributable"]
+
+
+@dataclass
+class WholeTunedMove(TunedMove):
+    """A move of a fine-tune that can be proved and stored as one act; see `TunedMove`."""
+
+    measured: TunedEvidence | None = field(default=None, kw_only=True)
+
+    def claim(self, *, replace: bool = False) -> None:
+        """Takes, before the work, the name of what will be stored.
+
+        Raises:
+            ExistsError: something that would be found by the same name is there.
+        """
+        claim_student(self, replace=replace)
+
+    def evidence(
+        self, *, native: str | None = None, eval_tokens: int = 40_000,
+        also_eval: Mapping[str, str] | None = None,
+    ) -> TunedEvidence:  # fmt: skip
+        """Judges the student beside its controls and its ceiling.
+
+        Args:
+            native: the name of the ceiling, a module on the target; None for the domain's, trained
+                where it is missing.
+            eval_tokens: held-out tokens to judge on.
+            also_eval: other sources of the domain, by name, to judge on, too.
+        """
+        self.measured = TunedEvidence(tuned_report(self, native, eval_tokens, also_eval or {}))
+        return self.measured
+
+    def transfer(
+        self, *, native: str | None = None, eval_tokens: int = 40_000,
+        also_eval: Mapping[str, str] | None = None, replace: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The whole of it: the name taken, the evidence, the student stored; see `evidence`.
+
+        Returns:
+            The report, and as what the student is stored.
+        """
+        self.claim(replace=replace)
+        found = self.evidence(native=native, eval_tokens=eval_tokens, also_eval=also_eval)
+        stored = self.store(replace=replace)
+        return {**found.report, "stored": {"kind": stored.kind, "sha256": stored.sha256}}
+
+    def store(self, *, replace: bool = False) -> Manifest:
+        """Writes the student, under the name that `transplant.load` then knows.
+
+        Args:
+            replace: whether what has that name may go.
+        """
+        learned = self.learned
+        report = self.measured.report if self.measured else {}
+        results = {key: report[key] for key in ("ppl", "recovered") if key in report}
+        made = {**self.facts(), "gain": learned.gain, "token_counts": self.token_counts}
+        return store_student(self, learned, made, results, replace=replace)
