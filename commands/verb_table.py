@@ -14,16 +14,16 @@ VERBS = {
         "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
     ),
     "Evidence": (
-        "nib", "verify", "ablate", "compare", "invariance", "succession", "demo",
+        "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "demo",
     ),
     "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip
 """The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
 NO_TEXT = frozenset({
-    "paste", "extract", "adapters", "train-reference", "export", *VERBS["Registry"],
+    "paste", "extract", "adapters", "train-reference", "export", "cfgen", *VERBS["Registry"],
 })  # fmt: skip
 """The verbs that read no corpus of the user's; the others take the options of text."""
-NO_MODEL = frozenset({"paste", "train-reference", *VERBS["Registry"]}) - {"add"}
+NO_MODEL = frozenset({"paste", "train-reference", "cfgen", *VERBS["Registry"]}) - {"add"}
 """The verbs that load no backbone of the user's; the others take the options of models."""
 PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture"})
 """The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""

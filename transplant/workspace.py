@@ -200,3 +200,9 @@ class Workspace(Work):
         from transplant.workflows.nib import nib_report
 
         return nib_report(self, anchor, candidate, **options)
+
+    def cfgen(self, task: str, out: Path | str, n: int = 1000) -> dict[str, Any]:
+        """Minimal pairs of a grammar in a file; see `workflows.cfgen.generate_pairs`."""
+        from transplant.workflows.cfgen import generate_pairs
+
+        return generate_pairs(self, task, out, n)

@@ -1,0 +1,31 @@
+"""Generate minimal pairs from a grammar: texts that differ in one word, one of them wrong.
+
+Example: abi cfgen --task agreement --n 2000 --seed 1 --out agreement.jsonl
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.output import check_writable
+from commands.session import Session
+
+
+def cfgen(
+    session: Session,
+    task: Annotated[
+        str, typer.Option(help="agreement, coref, negation, python-scope or python-type.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file to be, as pairs.jsonl.")],
+    n: Annotated[int, typer.Option("--n", help="How many pairs.")] = 1000,
+) -> None:
+    """Generate minimal pairs from a grammar, with gold labels."""
+    from commands.render.pairs import drawn_tables
+    from transplant.workflows.cfgen import generate_pairs
+
+    check_writable(out)
+    report = generate_pairs(session, task, out, n)
+    session.out.result(report, drawn_tables(report))
