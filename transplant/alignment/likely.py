@@ -29,7 +29,7 @@ class LikelyTokens:
     total: Tensor  # log sum exp over the vocabulary [rows]
     shared: Tensor  # the same over the shared tokens [rows]
 
-    def __getitem__(self, rows: slice) -> LikelyTokens:
+    def __getitem__(self, rows: slice | Tensor) -> LikelyTokens:
         return LikelyTokens(*(part[rows] for part in vars(self).values()))
 
     def cpu(self) -> LikelyTokens:

@@ -197,25 +197,21 @@ def likely_rows(
     found = []
     for place, number in enumerate(current().turns(len(corrections))):
         batch, correction = paired.batches[number], corrections[number]
-        known = like.likely[place] if like is not None and like.likely else None
         h_donor, h_target = batch.donor.h_last, batch.target.h_last
-        same_target = known is not None and known.h_target is h_target
-        if known is not None and same_target and known.h_donor is h_donor:
-            found.append(known)
-            continue
-        found.append(
-            LikelyRows(
-                h_donor,
-                h_target,
-                known.target
-                if known is not None and same_target
-                else likely_tokens(
-                    head, h_target.to(target.device), TARGETS * likely, theirs.to(target.device)
-                ).cpu(),
-                likely_tokens(donor_head, h_donor, DONORS * likely, ours),
-                likely_tokens(donor_head, h_donor + correction, DONORS * likely, ours[:1]).tokens,
-            )
-        )
+        known = like.likely[place] if like is not None and like.likely else None
+        if known is not None and torch.equal(known.h_target, h_target):
+            for_target = known.target
+        else:
+            on_device = h_target.to(target.device), TARGETS * likely, theirs.to(target.device)
+            for_target = likely_tokens(head, *on_device).cpu()
+        order = slice(None) if batch.donor_order is None else batch.donor_order
+        if known is not None and torch.equal(known.h_donor[order], h_donor):
+            for_donor, taught = known.donor[order], known.taught[order]
+        else:
+            for_donor = likely_tokens(donor_head, h_donor, DONORS * likely, ours)
+            changed = h_donor + correction
+            taught = likely_tokens(donor_head, changed, DONORS * likely, ours[:1]).tokens
+        found.append(LikelyRows(h_donor, h_target, for_target, for_donor, taught))
     return tuple(found)
 
 

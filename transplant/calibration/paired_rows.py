@@ -20,6 +20,8 @@ class PairedRows:
     target: States
     unpaired: int
     """Target rows that end inside a donor token, thinned out as the pairs are."""
+    donor_order: Tensor | None = None
+    """Where the donor's rows stood before they were shuffled [rows]; None: as they were read."""
 
     def __len__(self) -> int:
         return len(self.donor)

@@ -70,7 +70,7 @@ class PairedText:
 
 def _mix(batch: PairedRows | LazyBatch, order: Tensor) -> PairedRows:
     rows = batch.read() if isinstance(batch, LazyBatch) else batch
-    return PairedRows(rows.donor.select(order), rows.target, rows.unpaired)
+    return PairedRows(rows.donor.select(order), rows.target, rows.unpaired, donor_order=order)
 
 
 def _lazy(batch: PairedRows | LazyBatch) -> LazyBatch:
