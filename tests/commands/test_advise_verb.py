@@ -26,8 +26,15 @@ def parse(command: str) -> dict:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_command_that_can_be_advised_is_valid(case):
-    for step in advise(measured(**case.changes), Thresholds()).steps:
-        parse(command_of(step))
+    steps = advise(measured(**case.changes), Thresholds()).steps
+    assert steps
+    for step in steps:
+        read = [
+            str(one)
+            for value in parse(command_of(step)).values()
+            for one in (value if isinstance(value, list | tuple) else [value])
+        ]
+        assert {*step.options.values(), *step.names} <= {*read}  # each of them reached the verb
 
 
 def test_a_command_that_is_not_valid_is_noticed():
