@@ -46,9 +46,9 @@ def calibrate(
         calibrated_report,
         check_files,
         judge_calibrated,
-        read_others,
     )
     from transplant.workflows.move.from_activations import reading_files
+    from transplant.workflows.move.other_sources import read_others
 
     choice = objective.choice()
     check_files(choice, activations, domain_activations)

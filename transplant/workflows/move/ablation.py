@@ -12,8 +12,7 @@ from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.spec import PAIRED, SPECS
 from transplant.errors import InputError
-from transplant.workflows.also_eval import judge_sources, read_sources
-from transplant.workflows.move.evidence import used_documents
+from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.move.trials import MODULES, Trials
 
 if TYPE_CHECKING:
@@ -132,17 +131,12 @@ def ablation_report(
     """
     move = trials.move
     move.donor  # noqa: B018  it reads chats, where the text is any
-    others = read_sources(move.work, also_eval or {}, used_documents(move), trials.eval_tokens)
+    others = read_others(move, also_eval, trials.eval_tokens)
     trials.oracle  # noqa: B018  the ceiling first: what cannot be compared fails early
     ABLATIONS[what](trials, sizes)
     rows = trials.judge()
-    sources = {}
-    if others:
-        systems = {"raw": None, "native": trials.oracle, **trials.corrections}
-        held_out = move.domain_text.eval
-        sources["sources"] = judge_sources(
-            move.work, move.target, systems, held_out, others, trials.eval_tokens
-        )
+    systems = {"raw": None, "native": trials.oracle, **trials.corrections}
+    sources = evaluate_others(move, others, systems, trials.eval_tokens)
     return {
         **sources,
         "ablation": what,

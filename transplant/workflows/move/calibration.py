@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.errors import InputError
-from transplant.workflows.also_eval import OtherSource, judge_sources, read_sources
-from transplant.workflows.move.evidence import used_documents
+from transplant.workflows.also_eval import OtherSource
 from transplant.workflows.move.move import Move
+from transplant.workflows.move.other_sources import evaluate_others
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
-
-EVAL_TOKENS = 40_000  # of each source
 
 
 def check_files(
@@ -36,23 +34,10 @@ def check_files(
         )
 
 
-def read_others(move: Move, also_eval: Mapping[str, str]) -> dict[str, OtherSource]:
-    """Other sources of the domain, by name, read before the work."""
-    if not also_eval:
-        return {}
-    move.donor  # noqa: B018  it reads chats, where the text is any
-    return read_sources(move.work, also_eval, used_documents(move), EVAL_TOKENS)
-
-
 def judge_calibrated(move: Move, others: Mapping[str, OtherSource]) -> dict[str, Any]:
     """What the calibrated module gains on the domain's held-out text and on other sources."""
-    if not others:
-        return {}
     systems = {"raw": None, "candidate": move.calibrated.correction}
-    held_out = move.domain_text.eval
-    return {
-        "sources": judge_sources(move.work, move.target, systems, held_out, others, EVAL_TOKENS)
-    }
+    return evaluate_others(move, others, systems)
 
 
 def calibrated_report(

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from transplant.workflows.also_eval import judge_sources, read_sources
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.corpus import windows_of
-from transplant.workflows.move.inputs import MoveInputs
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.native import native_correction
+from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.nib import nib_against
 
 if TYPE_CHECKING:
     from transplant.evaluation.likelihood import Corrector
     from transplant.modules.correction import Correction
-    from transplant.text.documents import Document
 
 
 def transfer_report(
@@ -37,7 +35,7 @@ def transfer_report(
     from transplant.workflows.move.controls import build_controls
 
     move.donor  # noqa: B018  what cannot be moved fails before the long work
-    others = read_sources(move.work, also_eval or {}, used_documents(move), eval_tokens)
+    others = read_others(move, also_eval, eval_tokens)
     ceiling = native_correction(move, native)
     candidate = move.calibrated
     with move.step("controls") as progress:
@@ -58,13 +56,8 @@ def transfer_report(
     with move.step("nib") as progress:
         chunks = windows_of(move.target, move.domain_text.eval, 512, 10**9)
         nib = nib_against(move.target, chunks, ceiling, candidate.correction, progress=progress)
-    sources = {}
-    if others:
-        judged = {name: systems[name] for name in ("raw", "native", "candidate")}
-        with move.step("evaluate_sources"):
-            sources["sources"] = judge_sources(
-                move.work, move.target, judged, move.domain_text.eval, others, eval_tokens
-            )
+    judged = {name: systems[name] for name in ("raw", "native", "candidate")}
+    sources = evaluate_others(move, others, judged, eval_tokens)
     return {
         "donor": move.module,
         "target": move.to,
@@ -85,14 +78,6 @@ def transfer_report(
         "made": move.facts(),
         "seconds": move.seconds,
     }
-
-
-def used_documents(move: MoveInputs) -> Iterator[Document]:
-    """The documents of a move that something is trained on, chosen by or paired on."""
-    paired = not isinstance(move, Move) or move.paired
-    texts = [move.domain_text, *([move.pairing_text] if paired else [])]
-    for text in texts:
-        yield from (*text.train, *text.calibration)
 
 
 def other_domains(move: Move) -> dict[str, Correction]:

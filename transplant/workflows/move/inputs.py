@@ -155,6 +155,11 @@ class MoveInputs(Stepwise):
         """The fingerprint of the domain's text, split."""
         return self.domain_text.fingerprint
 
+    @property
+    def used_texts(self) -> tuple[Splits, ...]:
+        """The texts that something is trained on, chosen by or paired on."""
+        return self.domain_text, self.pairing_text
+
     @cached_property
     def calibration_text(self) -> Sequence[Window] | RowSource:
         """Windows of the domain's calibration split: they choose gains, nothing else."""

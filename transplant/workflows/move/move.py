@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from transplant.calibration.output_map import MappedCorrections
     from transplant.calibration.tuning import Choice
     from transplant.library import Manifest
+    from transplant.text.splits import Splits
     from transplant.text.windows import Window
 
 
@@ -88,6 +89,11 @@ class Move(MoveInputs):
             else:
                 taken.__dict__[name] = part
         return taken
+
+    @property
+    def used_texts(self) -> tuple[Splits, ...]:
+        """The texts that something is trained on, chosen by or, where it pairs, paired on."""
+        return super().used_texts if self.paired else (self.domain_text,)
 
     @cached_property
     def bridge(self) -> Bridge:

@@ -10,53 +10,18 @@ from transplant.workflows.move.evidence import transfer_report
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.objective import reads_pairs, with_objective
 from transplant.workflows.move.stored_bridge import with_stored_bridge
+from transplant.workflows.move.transfer_evidence import ModuleEvidence
 
 if TYPE_CHECKING:
     from transplant.calibration.objectives.choice import ObjectiveChoice
     from transplant.library import Manifest
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a move has brought, beside its controls, on held-out documents (DESIGN, section 4)."""
-
-    report: dict[str, Any]
-    """All of it, as `abi transfer --json` prints it."""
-
-    @property
-    def ppl(self) -> Mapping[str, float]:
-        """Perplexity per token of the raw target, the native, the candidate and every control."""
-        return self.report["ppl"]
-
-    @property
-    def recovered(self) -> Mapping[str, float | None]:
-        """(log raw - log system) / (log raw - log native) of the candidate and every control.
-
-        None where the native gains nothing: `report["no_ceiling"]` says so.
-        """
-        return self.report["recovered"]
-
-    @property
-    def donor_attributable(self) -> float | None:
-        """The candidate's recovered minus the best donor-free control's."""
-        return self.report["donor_attributable"]
-
-    @property
-    def module_attributable(self) -> float | None:
-        """The candidate's recovered minus the best module-free control's."""
-        return self.report["module_attributable"]
-
-    @property
-    def nib(self) -> Mapping[str, Any]:
-        """The Non-Inferiority Benchmark against the native."""
-        return self.report["nib"]
-
-
 @dataclass
 class WholeMove(Move):
     """A move that can be proved and stored as one act; see `Move`."""
 
-    measured: Evidence | None = None
+    measured: ModuleEvidence | None = None
 
     def start(self, objective: ObjectiveChoice | None = None) -> WholeMove:
         """The move with the bridge that is stored for it, where its objective fits as stored."""
@@ -70,7 +35,7 @@ class WholeMove(Move):
     def evidence(
         self, *, native: str | None = None, eval_tokens: int = 40_000,
         also_eval: Mapping[str, str] | None = None,
-    ) -> Evidence:  # fmt: skip
+    ) -> ModuleEvidence:  # fmt: skip
         """Judges the move beside its controls and its ceiling.
 
         Args:
@@ -79,7 +44,7 @@ class WholeMove(Move):
             eval_tokens: held-out tokens to judge on.
             also_eval: other sources of the domain, by name, to judge on, too.
         """
-        self.measured = Evidence(transfer_report(self, native, eval_tokens, also_eval or {}))
+        self.measured = ModuleEvidence(transfer_report(self, native, eval_tokens, also_eval))
         return self.measured
 
     def store(self, results: Mapping[str, Any] | None = None, *, replace: bool = False) -> Manifest:

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from transplant.workflows.also_eval import judge_sources, read_sources
 from transplant.workflows.corpus import windows_of
-from transplant.workflows.move.evidence import used_documents
+from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.tuned.native import ceiling
 
 if TYPE_CHECKING:
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def tuned_report(
-    move: TunedMove, native: str | None, eval_tokens: int, also_eval: Mapping[str, str]
+    move: TunedMove, native: str | None, eval_tokens: int, also_eval: Mapping[str, str] | None
 ) -> dict[str, Any]:
     """Everything that a transfer's JSON holds of a tuned donor.
 
@@ -37,7 +36,7 @@ def tuned_report(
     from transplant.evaluation.likelihood import score_documents
 
     move.donor  # noqa: B018  what is no donor fails before the long work
-    others = read_sources(move.work, also_eval, used_documents(move), eval_tokens)
+    others = read_others(move, also_eval, eval_tokens)
     best = ceiling(move, native)
     linear, learned = move.linear, move.learned
     with move.step("controls") as progress:
@@ -48,13 +47,8 @@ def tuned_report(
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
     with move.step("evaluate") as progress:
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
-    sources = {}
-    if others:
-        judged = {name: systems[name] for name in ("raw", "native", "candidate")}
-        with move.step("evaluate_sources"):
-            sources["sources"] = judge_sources(
-                move.work, move.target, judged, move.domain_text.eval, others, eval_tokens
-            )
+    judged = {name: systems[name] for name in ("raw", "native", "candidate")}
+    sources = evaluate_others(move, others, judged, eval_tokens)
     # log p_donor - log p_target without the tuned copy is none of what that has learned.
     donor_free = (RAW, SHUFFLED, EQUAL_NORM, *([ALONE] if ALONE in controls else []))
     found = weigh(likelihoods, donor_free=donor_free, module_free=())

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from transplant.workflows.move.transfer_evidence import TransferEvidence
 from transplant.workflows.tuned.artifact import claim_student, store_student
 from transplant.workflows.tuned.evidence import tuned_report
 from transplant.workflows.tuned.move import TunedMove
@@ -14,34 +15,11 @@ if TYPE_CHECKING:
     from transplant.library import Manifest
 
 
-@dataclass(frozen=True)
-class TunedEvidence:
-    """What a student has learned of a fine-tune, beside its controls, on held-out documents."""
-
-    report: dict[str, Any]
-    """All of it, as `abi transfer --json` prints it."""
-
-    @property
-    def ppl(self) -> Mapping[str, float]:
-        """Perplexity per token of the raw target, the native, the candidate and every control."""
-        return self.report["ppl"]
-
-    @property
-    def recovered(self) -> Mapping[str, float | None]:
-        """(log raw - log system) / (log raw - log native); None where the native gains nothing."""
-        return self.report["recovered"]
-
-    @property
-    def donor_attributable(self) -> float | None:
-        """The candidate's recovered minus the best donor-free control's."""
-        return self.report["donor_attributable"]
-
-
 @dataclass
 class WholeTunedMove(TunedMove):
     """A move of a fine-tune that can be proved and stored as one act; see `TunedMove`."""
 
-    measured: TunedEvidence | None = field(default=None, kw_only=True)
+    measured: TransferEvidence | None = field(default=None, kw_only=True)
 
     def claim(self, *, replace: bool = False) -> None:
         """Takes, before the work, the name of what will be stored.
@@ -54,7 +32,7 @@ class WholeTunedMove(TunedMove):
     def evidence(
         self, *, native: str | None = None, eval_tokens: int = 40_000,
         also_eval: Mapping[str, str] | None = None,
-    ) -> TunedEvidence:  # fmt: skip
+    ) -> TransferEvidence:  # fmt: skip
         """Judges the student beside its controls and its ceiling.
 
         Args:
@@ -63,7 +41,7 @@ class WholeTunedMove(TunedMove):
             eval_tokens: held-out tokens to judge on.
             also_eval: other sources of the domain, by name, to judge on, too.
         """
-        self.measured = TunedEvidence(tuned_report(self, native, eval_tokens, also_eval or {}))
+        self.measured = TransferEvidence(tuned_report(self, native, eval_tokens, also_eval))
         return self.measured
 
     def transfer(
