@@ -11,6 +11,7 @@ from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.calibration.config import MoveConfig
+    from transplant.calibration.students.recipe import LoraRecipe
     from transplant.training.config import TrainConfig
     from transplant.workflows.move.whole import WholeMove
     from transplant.workflows.tuned.whole import WholeTunedMove
@@ -96,6 +97,7 @@ class Workspace(Work):
         config: MoveConfig | None = None,
         name: str | None = None,
         other_base: bool = False,
+        lora: LoraRecipe | None = None,
     ) -> WholeTunedMove:
         """A move of what a LoRA or a fine-tuned model learned; its steps run when asked for.
 
@@ -111,17 +113,20 @@ class Workspace(Work):
             config: how to fit.
             name: of the student; by default `<tuned>-from-<donor>`.
             other_base: whether a LoRA that was trained on another base is meant.
+            lora: the recipe of the student `lora`.
 
         Raises:
             InputError: no such student.
         """
         from transplant.calibration.config import MoveConfig
+        from transplant.calibration.students.recipe import LoraRecipe
         from transplant.workflows.tuned.whole import WholeTunedMove
 
         config = config or MoveConfig(seed=self.seed)
         return WholeTunedMove(
             self, tuned, to, pair_on, domain_data, config, name,
             base=donor, domain=domain, student=student, other_base=other_base,
+            lora=lora or LoraRecipe(),
         )  # fmt: skip
 
     def paste(

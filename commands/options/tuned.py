@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commands.options.move import MoveOptions
-from transplant.calibration.students.spec import AUTO, MODULE, STUDENTS
+from transplant.calibration.students.recipe import LoraRecipe
+from transplant.calibration.students.spec import AUTO, LORA, MODULE, STUDENTS
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,6 +50,25 @@ OtherBase = Annotated[
         "--other-base", help="Take a LoRA though it records that it was trained on another base."
     ),
 ]
+LoraRank = Annotated[
+    int | None, typer.Option(help=f"Of the student lora: its rank. Default: {LoraRecipe.rank}.")
+]
+LoraAlpha = Annotated[
+    float | None,
+    typer.Option(help=f"The same: B A counts alpha / rank. Default: {LoraRecipe.alpha:g}."),
+]
+LoraTargets = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAMES",
+        help="The same: the linear maps that it changes, as q_proj,v_proj. Default: all but the "
+        "head.",
+    ),
+]
+LoraSteps = Annotated[
+    int | None,
+    typer.Option(help=f"The same: gradient steps at most. Default: {LoraRecipe.steps}."),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +80,10 @@ class TunedOptions:
     domain: Domain = None
     student: Student = None
     other_base: OtherBase = False
+    lora_rank: LoraRank = None
+    lora_alpha: LoraAlpha = None
+    lora_targets: LoraTargets = None
+    lora_steps: LoraSteps = None
 
     def module(self, module: str | None) -> str | None:
         """The module that is moved as it is; None where a student learns from a tuned copy.
@@ -74,7 +98,7 @@ class TunedOptions:
             )  # fmt: skip
         if module is not None:
             idle = {"--tuned": self.tuned, "--domain": self.domain,
-                    "--other-base": self.other_base or None}  # fmt: skip
+                    "--other-base": self.other_base or None, **self._of_lora}  # fmt: skip
             for flag, value in idle.items():
                 if value is not None:
                     raise InputError(f"{flag} belongs to --donor", found="--module")
@@ -90,7 +114,24 @@ class TunedOptions:
             return self.tuned  # `transfer` refuses it by name where it is no module
         if self.domain is None:
             raise InputError("--donor", expected="--domain beside it, as python")
+        for flag, value in self._of_lora.items():
+            if value is not None and self.student not in (None, AUTO, LORA):
+                raise InputError(f"{flag} belongs to --student {LORA}", found=self.student)
         return None
+
+    @property
+    def _of_lora(self) -> dict[str, object]:
+        return {"--lora-rank": self.lora_rank, "--lora-alpha": self.lora_alpha,
+                "--lora-targets": self.lora_targets, "--lora-steps": self.lora_steps}  # fmt: skip
+
+    def recipe(self) -> LoraRecipe:
+        """The recipe of the student lora, with what was asked for."""
+        asked: dict[str, Any] = {
+            "rank": self.lora_rank, "alpha": self.lora_alpha, "steps": self.lora_steps,
+        }  # fmt: skip
+        if self.lora_targets is not None:
+            asked["targets"] = tuple(n.strip() for n in self.lora_targets.split(",") if n.strip())
+        return LoraRecipe(**{name: value for name, value in asked.items() if value is not None})
 
     def move(self, session: Session, to: str, moving: MoveOptions) -> WholeTunedMove:
         """The move that they describe."""
@@ -100,5 +141,5 @@ class TunedOptions:
         return session.move_tuned(
             self.donor, self.tuned, to, domain=self.domain, student=self.student or AUTO,
             pair_on=moving.data, domain_data=moving.domain_data, config=moving.config(session),
-            name=moving.name, other_base=self.other_base,
+            name=moving.name, other_base=self.other_base, lora=self.recipe(),
         )  # fmt: skip

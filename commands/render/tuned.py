@@ -13,12 +13,15 @@ OWN = {
     "equal_norm": "donor-free: the donor's change under a random rotation",
     "shuffled_pairs": "donor-free: pairs that do not belong together",
     "donor_alone": "log ratio of the base, without what it learned",
+    "shuffled_lora": "donor-free: the same LoRA, from pairs that do not belong together",
+    "untrained_lora": "donor-free: random pairs B A, each as large as the student's",
 }
 
 
 def tuned_table(report: dict[str, Any]) -> Table:
     """The report as one table."""
-    notes = {**NOTES, **OWN, "candidate": f"the student {report['student']}"}
+    others = {name: "a student of another domain" for name in report["ppl"] if name not in NOTES}
+    notes = {**others, **NOTES, **OWN, "candidate": f"the student {report['student']}"}
     shown = systems_table(report["tuned"], report, notes)
     add_share(shown, report, "donor", report["best_donor_free"])
     for one in report["students"]:

@@ -2,89 +2,34 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 
 import pytest
 import torch
-from torch.nn import functional
 
 from tests.calibration.tiny_training import windows_of
-from tests.tiny import WIDTH, rotated_twin, tiny_backbone
-from transplant.alignment.tokens import count_tokens
-from transplant.backbones.load import view_of
-from transplant.calibration.config import MoveConfig
-from transplant.calibration.move import pair_for_move
-from transplant.calibration.output_map import change_of_logits, map_outputs
+from tests.calibration.tuned_scene import CONFIG, tuned_scene
+from tests.tiny import WIDTH
+from transplant.calibration.output_map import change_of_logits
 from transplant.calibration.students import module_new, table
 from transplant.calibration.students.controls import student_controls, turned_change
 from transplant.calibration.students.learned import Learned
-from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.linear import fit_linear
 from transplant.calibration.students.module_new import untaught_module, whitened
 from transplant.calibration.students.spec import learned_by
 from transplant.calibration.students.table import fit_student
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
-from transplant.modules.hosted import HostedModel
-from transplant.modules.tuned import TunedDonor, TunedPair
+from transplant.modules.tuned import TunedPair
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.update import LoraUpdate, Pair
-from transplant.text.tokenizers import train_tokenizer
 
-CONFIG = MoveConfig(
-    excerpts=40, excerpt_chars=240, held_out_excerpts=12, stride=1, likely_tokens=160,
-    donor_words=(0.0,),
-)  # fmt: skip
-STEPS, RATE = 60, 3e-3
 QUICK = dataclasses.replace(module_new.LEARN, steps=30, evaluate_every=15)
-
-
-def tuned_copy(base, windows, *, head: bool):
-    """The base after some steps on text: of all its weights, or of all but its head."""
-    model = copy.deepcopy(base.model).requires_grad_(True)
-    if not head:
-        model.get_output_embeddings().requires_grad_(False)
-    moving = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(moving, RATE)
-    view = view_of(f"tuned-{base.name}", model, base.tokenizer)
-    for parameter in moving:
-        parameter.requires_grad_(True)  # the view froze them
-    for step in range(STEPS):
-        states = view.run([windows[(4 * step + n) % len(windows)] for n in range(4)]).labelled()
-        functional.cross_entropy(view.head(states.h_last), states.labels).backward()
-        optimizer.step()
-        optimizer.zero_grad()
-    model.requires_grad_(False)
-    return view_of(view.name, model, base.tokenizer)
-
-
-@dataclasses.dataclass(frozen=True)
-class Scene:
-    donor: TunedDonor
-    tuned: object
-    target: object
-    lesson: Lesson
-    counts: dict
 
 
 @pytest.fixture(scope="module", params=["one head", "two heads"])
 def scene(request, text, tiny_texts):
-    """A tiny Llama, tuned for a few steps, and a twin of the base, its hidden states turned."""
-    bpe = train_tokenizer("bpe", tiny_texts, 330, context=128)
-    base = tiny_backbone("llama", bpe, seed=1)
-    windows = windows_of(base, text.train)
-    tuned = tuned_copy(base, windows, head=request.param == "two heads")
-    donor = TunedDonor("tuned", TunedPair(base, HostedModel("tuned", tuned)))
-    rotation = torch.linalg.qr(
-        torch.randn(WIDTH, WIDTH, generator=torch.Generator().manual_seed(4))
-    ).Q
-    target = rotated_twin(base, rotation)
-    counts = count_tokens((i for w in windows for i in w.ids), bpe)
-    pairing = pair_for_move(donor, target, text, counts, CONFIG)
-    output_map = map_outputs(donor.backbone, target, counts, CONFIG)
-    lesson = Lesson(pairing, output_map, windows_of(target, text.calibration), CONFIG)
-    return Scene(donor, tuned, target, lesson, counts)
+    return tuned_scene(text, tiny_texts, two_heads=request.param == "two heads")
 
 
 def test_the_change_is_that_of_the_logits_whatever_the_heads(scene, text):
@@ -157,27 +102,28 @@ def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(
     linear = fit_linear(scene.lesson)
     best = linear.calibrated.loss
 
-    def other(loss):
-        return lambda _, linear, _progress: Learned(
-            "module-new", linear.calibrated.correction, 1.0, loss
-        )
+    def other(name, loss):
+        return lambda _, linear, _progress: Learned(name, linear.calibrated.correction, 1.0, loss)
 
-    for loss, student in ((best - 0.1, "module-new"), (best + 0.1, "linear")):
-        monkeypatch.setitem(table.FITS, "module-new", other(loss))
+    names, worse = ["linear", "module-new", "lora"], best + 0.2
+    for loss, student in ((best - 0.1, "lora"), (best + 0.1, "linear")):
+        monkeypatch.setitem(table.FITS, "module-new", other("module-new", worse))
+        monkeypatch.setitem(table.FITS, "lora", other("lora", loss))
         learned = fit_student("auto", scene.lesson, linear)
         assert learned.student == student
-        assert [one.student for one in learned.tried] == ["linear", "module-new"]
+        assert [one.student for one in learned.tried] == names
     monkeypatch.setattr(table, "WHOLE", 10)  # a large vocabulary: hours on a processor
-    monkeypatch.setitem(table.FITS, "module-new", other(best - 0.1))
+    for name in names[1:]:
+        monkeypatch.setitem(table.FITS, name, other(name, best - 0.1))
     learned = fit_student("auto", scene.lesson, linear)
-    assert (learned.student, learned.left_out) == ("linear", ("module-new",))
+    assert (learned.student, learned.left_out) == ("linear", ("module-new", "lora"))
     assert fit_student("module-new", scene.lesson, linear).student == "module-new"
 
 
 def test_the_donors_own_module_is_refused_of_a_donor_that_has_none():
     with pytest.raises(InputError, match="needs a donor that is a module"):
         learned_by("module")
-    assert learned_by("auto") == ("linear", "module-new")
+    assert learned_by("auto") == ("linear", "module-new", "lora")
 
 
 def test_a_teacher_with_a_raw_log_ratio_is_computed_in_16_bits_as_well(scene):

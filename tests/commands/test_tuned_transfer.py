@@ -98,14 +98,30 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
     assert hosted.correction.module.d_abi == 128
     taken = abi(*words, "--name", "new")
     assert (taken.code, taken.json["error"]) == (1, "ExistsError")
-    ran = abi(*words, "--name", "new", "--replace")  # auto
+    ran = abi(*words, "--name", "new", "--replace", "--lora-steps", "4")  # auto
     assert ran.code == 0, ran.err
     tried = {one["student"]: one["loss"] for one in ran.json["students"]}
-    assert tried.keys() == {"linear", "module-new"}
+    assert tried.keys() == {"linear", "module-new", "lora"}
     assert ran.json["student"] == min(tried, key=tried.get)
     kinds = {row["kind"] for row in abi("list", "--json").json if row["name"] == "new"}
     kept = ran.json["stored"]["kind"]
-    assert kinds == ({"linear"} if kept == "linear" else {"module", "interface"})
+    assert kinds == ({"module", "interface"} if kept == "module" else {kept})
+
+
+def test_a_lora_student_is_an_adapter_of_the_shape_that_was_asked_for(tuned_abi):
+    abi, words = tuned_abi
+    shape = ("--lora-rank", "3", "--lora-alpha", "6", "--lora-targets", "q_proj, v_proj")
+    ran = abi(*words, "--name", "taught", "--student", "lora", "--lora-steps", "4", *shape)
+    assert ran.code == 0, ran.err
+    assert (ran.json["student"], ran.json["stored"]["kind"]) == ("lora", "adapter")
+    assert {"shuffled_lora", "untrained_lora"} <= ran.json["ppl"].keys()
+    update = transplant.load("taught@tiny-llama", library=Registry.open(abi.root)).update
+    assert {name.rpartition(".")[2] for name in update.pairs} == {"q_proj", "v_proj"}
+    assert all(len(pair.a) == 3 for pair in update.pairs.values())
+    assert abi("show", "taught@tiny-llama", "--verify", "--json").code == 0
+    assert abi("rm", "taught@tiny-llama", "--yes").code == 0
+    wrong = abi(*words, "--name", "w", "--student", "lora", "--lora-targets", "nowhere")
+    assert (wrong.code, "nowhere" in wrong.json["found"]) == (1, True)
 
 
 @pytest.mark.parametrize(
@@ -116,6 +132,9 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
         (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x"), "--domain"),
         (("--to", "tiny-llama", "--module", "a@b", "--donor", "tiny-gpt2"), "both"),
         (("--to", "tiny-llama", "--module", "a@b", "--student", "linear"), "tuned copy"),
+        (("--to", "tiny-llama", "--module", "a@b", "--lora-rank", "3"), "--lora-rank"),
+        (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",
+          "--student", "linear", "--lora-rank", "3"), "--lora-rank"),
         (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",
           "--student", "module"), "module"),
         (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",

@@ -13,10 +13,14 @@ from tests.calibration.tiny_training import windows_of
 from tests.tiny import tiny_model
 from tests.tiny_lora import train_lora
 from tests.tiny_registry import put_backbones, put_corpus
-from transplant.errors import InputError
+from transplant.calibration.students.recipe import LoraRecipe
+from transplant.errors import ExistsError, InputError
+from transplant.evaluation.likelihood import score_documents
 from transplant.progress import SilentReporter
+from transplant.surgery.lora.hosted import LoraModel
 from transplant.text.splits import split_documents
 from transplant.text.tokenizers import train_tokenizer
+from transplant.workflows.tuned.controls import other_domains
 
 RECIPE = {"steps": 30, "window": 64, "batch": 2, "train_tokens": 6000, "d_abi": 16}
 CONFIG = transplant.MoveConfig(excerpts=40, donor_words=(0.0,), likely_tokens=64)
@@ -80,6 +84,37 @@ def test_a_lora_moves_across_tokenizers_and_its_controls_do_not(scene):
     assert found.donor_attributable > 0
     assert report["module_attributable"] is None
     json.dumps(report, allow_nan=False)
+
+
+def test_a_taught_lora_is_an_adapter_that_is_found_by_name_and_is_what_was_judged(scene):
+    recipe = LoraRecipe(rank=4, alpha=8, steps=20, evaluate_every=10, rates=(1e-2,))
+    move = scene.move(scene.lora, student="lora", lora=recipe, name="taught")
+    report = move.transfer(eval_tokens=1000)
+    assert report["stored"]["kind"] == "adapter"
+    ppl = report["ppl"]
+    assert ppl["candidate"] < min(ppl["shuffled_lora"], ppl["untrained_lora"], ppl["raw"])
+    hosted = scene.work.load("taught@tiny-llama")
+    windows = windows_of(hosted.backbone, split_documents(scene.documents).eval)[:4]
+    update = move.learned.correction
+    models = [hosted, LoraModel("lora", hosted.backbone, update)]
+    scores = [score_documents(hosted.backbone, windows, {"it": one})["it"] for one in models]
+    assert scores[0].per_token == pytest.approx(scores[1].per_token, abs=1e-6)
+    made = scene.work.find("taught@tiny-llama").manifest.made
+    assert made["learned"]["rank"] == 4
+    assert made["scales"].keys() == update.pairs.keys()
+    with pytest.raises(ExistsError):
+        scene.move(scene.lora, student="linear", name="taught").claim(replace=True)
+    scene.work.library.remove(scene.work.find("taught@tiny-llama"))
+
+
+def test_a_student_of_another_domain_stands_beside(scene):
+    move = scene.move(scene.lora, name="theirs")
+    move.domain = "sagas"
+    move.store()
+    beside = scene.move(scene.lora, name="ours")
+    assert other_domains(beside).keys() == {"other_domain_theirs"}
+    beside.domain = "sagas"
+    assert other_domains(beside) == {}
 
 
 def test_another_base_is_refused_by_its_weights_unless_it_is_meant(scene):

@@ -31,6 +31,8 @@ class PairedText:
     """All paired rows of some excerpts, batch by batch, in memory or to be read."""
 
     batches: Sequence[PairedRows]
+    windows: Sequence[PairedWindows] = ()
+    """The windows that the rows of each batch are of; none where rows were read from files."""
 
     @cached_property
     def rows(self) -> int:
@@ -49,9 +51,10 @@ class PairedText:
     def also(self, other: PairedText) -> PairedText:
         """These rows and then the other's; what is not in memory stays where it is."""
         both = (*self._unread, *other._unread)
+        windows = (*self.windows, *other.windows) if self.windows and other.windows else ()
         if all(isinstance(batch, PairedRows) for batch in both):
-            return PairedText((*self.batches, *other.batches))
-        return PairedText(LazyBatches([*map(_lazy, both)]))
+            return PairedText((*self.batches, *other.batches), windows)
+        return PairedText(LazyBatches([*map(_lazy, both)]), windows)
 
     def shuffled(self, seed: int) -> PairedText:
         """The same rows with the donor's in random order: a control that must carry nothing."""
@@ -64,8 +67,8 @@ class PairedText:
             for batch, order in zip(self._unread, orders, strict=True)
         ]
         if isinstance(self.batches, LazyBatches):
-            return PairedText(LazyBatches(mixed))
-        return PairedText(tuple(batch.read() for batch in mixed))
+            return PairedText(LazyBatches(mixed), self.windows)
+        return PairedText(tuple(batch.read() for batch in mixed), self.windows)
 
 
 def _mix(batch: PairedRows | LazyBatch, order: Tensor) -> PairedRows:
@@ -128,7 +131,7 @@ def pair_text(
     free = available_bytes()
     room = in_memory if free is None else min(in_memory, free // 2)
     if folder is not None and needed > room:
-        return PairedText(store_pairs(folder, *sides, chunks, progress))
+        return PairedText(store_pairs(folder, *sides, chunks, progress), chunks)
     check_memory(
         f"pairing {donor.name} with {target.name}", {"paired rows": needed},
         "fewer `taps` or `excerpts`",
@@ -148,9 +151,9 @@ def pair_text(
         if progress is not None:
             progress(read, len(excerpts), "excerpts")
     if ranks.count == 1:
-        return PairedText(tuple(mine.values()))
+        return PairedText(tuple(mine.values()), chunks)
     found = ranks.collect(len(chunks), {number: rows.tensors() for number, rows in mine.items()})
-    return PairedText(tuple(map(PairedRows.from_tensors, found)))
+    return PairedText(tuple(map(PairedRows.from_tensors, found)), chunks)
 
 
 def _paired_rows(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +33,24 @@ class Corrector(Protocol):
         ...
 
 
+@runtime_checkable
+class Inside(Protocol):
+    """Anything that changes the backbone before its last hidden state, as a LoRA does."""
+
+    @property
+    def corrector(self) -> Corrector | None:
+        """What is added to the last hidden state besides."""
+        ...
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Has it at work in the block."""
+        ...
+
+
+System = Corrector | Inside | None
+"""What is scored; `None` is the raw backbone."""
+
+
 @dataclass(frozen=True)
 class Likelihood:
     """Negative log-likelihood in nats and number of predicted tokens, document by document."""
@@ -54,21 +73,48 @@ class Likelihood:
 def score_documents(
     backbone: Backbone,
     windows: Sequence[Window],
-    systems: Mapping[str, Corrector | None],
+    systems: Mapping[str, System],
     *,
     progress: Progress | None = None,
 ) -> dict[str, Likelihood]:
     """Scores every system on the same windows; `None` is the raw backbone.
 
-    The backbone runs once; each system adds its correction and the head runs once for it. Of
-    several processes each reads its share of the windows; all have the scores of all.
+    The backbone runs once for all corrections: each is added and the head runs once for it. For
+    what works inside the backbone it runs again. Of several processes each reads its share of the
+    windows; all have the scores of all.
 
     Args:
         backbone: the frozen language model.
         windows: held-out windows.
-        systems: corrections by name.
+        systems: by name.
         progress: called after each batch.
     """
+    behind = {name: one for name, one in systems.items() if not isinstance(one, Inside)}
+    passes: list[tuple[AbstractContextManager[None], Mapping[str, Corrector | None]]] = []
+    if behind:
+        passes.append((nullcontext(), behind))
+    for name, one in systems.items():
+        if isinstance(one, Inside):
+            passes.append((one.inside(), {name: one.corrector}))
+    found: dict[str, Likelihood] = {}
+    for number, (at_work, some) in enumerate(passes):
+
+        def told(step: int, total: int, note: str, number: int = number) -> None:
+            if progress is not None:
+                progress(number * total + step, len(passes) * total, note)
+
+        with at_work:
+            found |= _score(backbone, windows, some, told)
+    return {name: found[name] for name in systems}
+
+
+def _score(
+    backbone: Backbone,
+    windows: Sequence[Window],
+    systems: Mapping[str, Corrector | None],
+    progress: Progress,
+) -> dict[str, Likelihood]:
+    """The same of corrections, in one pass of the backbone."""
     taps = {tap for system in systems.values() if system is not None for tap in system.taps}
     for system in systems.values():
         if isinstance(system, nn.Module):
@@ -82,8 +128,7 @@ def score_documents(
             states = backbone.read([mine[index] for index in batch], sorted(taps)).labelled()
             yield states, torch.tensor([mine[index].document for index in batch])
             done += len(batch)
-            if progress is not None:
-                progress(done, len(mine), "windows")
+            progress(done, len(mine), "windows")
 
     return score_rows(backbone, read(), systems)
 

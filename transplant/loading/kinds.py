@@ -106,8 +106,10 @@ def _linear(
 
 KINDS: dict[str, tuple[str, str, Rebuild]] = {
     "injection": ("the bridges of {} were fitted to", "`inject()` it again", _injection),
-    "adapter": ("the adapter {} was imported for", "`adapters(source='FOLDER')` again", _adapter),
+    "adapter": (
+        "the adapter {} was made for", "`adapters(source='FOLDER')` or `transfer()` again", _adapter
+    ),
     "linear": ("the linear map {} was fitted to", "`transfer()` again", _linear),
     "fusion": ("the fusion {} was trained on", "`fuse()` again", _fusion),
-}
+}  # fmt: skip
 """By kind: how it came to its weights, what to do where they differ, and how it is rebuilt."""

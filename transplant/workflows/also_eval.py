@@ -17,7 +17,7 @@ from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
-    from transplant.evaluation.likelihood import Corrector, Likelihood
+    from transplant.evaluation.likelihood import Likelihood, System
     from transplant.text.documents import Document
     from transplant.text.windows import Window
 
@@ -73,7 +73,7 @@ def read_sources(
 def judge_sources(
     work: Work,
     backbone: Backbone,
-    systems: Mapping[str, Corrector | None],
+    systems: Mapping[str, System],
     held_out: Sequence[Document],
     others: Mapping[str, OtherSource],
     tokens: int,
@@ -105,7 +105,7 @@ def judge_sources(
 def judge_source(
     work: Work,
     backbone: Backbone,
-    systems: Mapping[str, Corrector | None],
+    systems: Mapping[str, System],
     documents: Sequence[Document],
     tokens: int,
     name: str,

@@ -7,21 +7,62 @@ convex. No text of the domain is read, and no module was ever trained on the tar
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from transplant.backbones.token_losses import LOGITS
 from transplant.backbones.view import Backbone, States
 from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.kl import kl
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
 from transplant.calibration.pairs import PairedText
 from transplant.memory import check_memory
+from transplant.training.losses import COPIES
 from transplant.training.row_sources import concat_states
 
 BLOCK = 512  # rows of a unit
 
 donor_kd = kl  # the teacher is what differs
+
+
+@dataclass(frozen=True)
+class DonorTeacher:
+    """The target's own logits, changed as the donor's were, at paired rows."""
+
+    target: Backbone
+    output_map: OutputMap
+    donor_mix: DonorMix
+
+    def correction(self, donor: Callable[[Mapping[int, Tensor]], Tensor], rows: States) -> Tensor:
+        """What `logits` needs of the donor: [rows, d_donor], or twice as wide.
+
+        Args:
+            donor: its correction from its taps.
+            rows: the donor's states; its last one stands beside the correction where
+                log p_donor - log p_target has a weight.
+        """
+        found = donor(rows.taps).float()
+        return torch.cat([found, rows.h_last], dim=1) if self.donor_mix.raw_weight else found
+
+    def logits(self, h_last: Tensor, teacher_correction: Tensor) -> Tensor:
+        """The teacher's [rows, vocab] from the target's h_last [rows, d_model], unchanged.
+
+        A few rows at a time, where the donor's vocabulary is large.
+        """
+        vocab, width = self.output_map.donor_head.shape
+        size = max(1, LOGITS // (COPIES * vocab))
+        taught = [
+            self._of_block(rows, *some.tensor_split([width], dim=1))
+            for rows, some in zip(h_last.split(size), teacher_correction.split(size), strict=True)
+        ]
+        return torch.cat(taught)
+
+    def _of_block(self, h_last: Tensor, correction: Tensor, h_donor: Tensor) -> Tensor:
+        raw, donor_mix = self.target.head(h_last).float(), self.donor_mix
+        change = change_of_logits(self.output_map, correction, h_donor, raw, donor_mix.raw_weight)
+        return raw + donor_mix.gain * change
 
 
 class DonorBatches:
@@ -52,19 +93,16 @@ class DonorBatches:
             "fewer `excerpts` or `taps`",
         )
         generator = torch.Generator().manual_seed(seed)
+        self.target = target
+        self._teacher = DonorTeacher(target, output_map.to(target.device), donor_mix)
         with torch.no_grad():
             teacher_corrections = torch.cat(
-                [donor(batch.donor.taps).float() for batch in paired.batches]
+                [self._teacher.correction(donor, batch.donor) for batch in paired.batches]
             )
-        if donor_mix.raw_weight:
-            h_last = torch.cat([batch.donor.h_last for batch in paired.batches])
-            teacher_corrections = torch.cat([teacher_corrections, h_last], dim=1)
         order = torch.randperm(len(teacher_corrections), generator=generator)
-        self.target, self.donor_mix = target, donor_mix
         self._states = concat_states([batch.target for batch in paired.batches]).select(order)
         # [rows, d_donor], and the donor's last hidden state beside it where it has a weight
         self._teacher_corrections = teacher_corrections[order]
-        self._output_map = output_map.to(target.device)
 
     def __len__(self) -> int:
         """The number of blocks; a last one that is not full is dropped where there are others."""
@@ -76,12 +114,4 @@ class DonorBatches:
         rows = rows[rows < len(self._teacher_corrections)]
         states: States = self._states.select(rows).to(self.target.device)
         teacher_correction = self._teacher_corrections[rows].to(self.target.device)
-        return Batch(self.target, states, teacher_correction, self._teach)
-
-    def _teach(self, h_last: Tensor, teacher_correction: Tensor) -> Tensor:
-        raw, donor_mix = self.target.head(h_last).float(), self.donor_mix
-        correction, h_donor = teacher_correction.tensor_split(
-            [self._output_map.donor_head.shape[1]], dim=1
-        )
-        change = change_of_logits(self._output_map, correction, h_donor, raw, donor_mix.raw_weight)
-        return raw + donor_mix.gain * change
+        return Batch(self.target, states, teacher_correction, self._teacher.logits)

@@ -18,10 +18,21 @@ def kl(batch: Batch, change: Tensor, _progress: float) -> Tensor:
         change: the correction [rows, d_model] that learns.
     """
 
+    return kl_of(batch, batch.hidden(change))
+
+
+def kl_of(batch: Batch, hidden: Tensor) -> Tensor:
+    """The same of last hidden states [rows, d_model], however they were changed.
+
+    Args:
+        batch: rows, with a teacher.
+        hidden: what learns.
+    """
+
     def loss_of(logits: Tensor, rows: slice) -> Tensor:
         return divergence(teacher_at(batch, rows), logits)
 
-    return through_head(batch.target, batch.hidden(change), loss_of, batch.head_type)
+    return through_head(batch.target, hidden, loss_of, batch.head_type)
 
 
 def divergence(teacher: Tensor, student: Tensor, temperature: float = 1.0) -> Tensor:

@@ -7,6 +7,7 @@ from typing import Any
 
 from transplant.modules.correction import Correction
 from transplant.modules.linear import LinearCorrection
+from transplant.surgery.lora.update import LoraUpdate
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,8 @@ class Learned:
     """A student at work on the target, with its gain, and all that were tried."""
 
     student: str
-    correction: Correction | LinearCorrection
+    correction: Correction | LinearCorrection | LoraUpdate
+    """Behind the target, or inside it."""
     gain: float
     loss: float
     """Nats per token on the calibration split."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Pairing
 from transplant.calibration.output_map import OutputMap
+from transplant.calibration.students.recipe import LoraRecipe
 from transplant.text.windows import Window
 from transplant.training.config import TrainConfig
 from transplant.training.row_sources import RowSource
@@ -24,3 +25,5 @@ class Lesson:
     config: MoveConfig
     d_abi: int = TrainConfig.d_abi
     """The width of the space of a new module."""
+    lora: LoraRecipe = LoraRecipe()
+    """Of the student `lora`."""

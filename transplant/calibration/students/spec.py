@@ -22,7 +22,7 @@ class StudentSpec:
     """The artifact that it is stored as."""
 
 
-MODULE, AUTO = "module", "auto"
+MODULE, LORA, AUTO = "module", "lora", "auto"
 DONORS_MODULE = "a donor that is a module"
 STUDENTS: dict[str, StudentSpec] = {
     "linear": StudentSpec(
@@ -32,6 +32,11 @@ STUDENTS: dict[str, StudentSpec] = {
     "module-new": StudentSpec(
         says="a new domain module: P_out in closed form, then all of it by donor-kd",
         needs=(PAIRED,), cost="600 gradient steps over interface, module and head", kind="module",
+    ),
+    LORA: StudentSpec(
+        says="a LoRA on every linear map of the target but its head, by donor-kd",
+        needs=(PAIRED,), kind="adapter",
+        cost="up to 300 gradient steps through all of the target, and 40 for each other rate",
     ),
     MODULE: StudentSpec(
         says="the donor's own domain module, bit for bit, behind a new interface",

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from transplant.calibration.output_map import WHOLE
 from transplant.calibration.students.learned import Learned, TriedStudent
 from transplant.calibration.students.lesson import Lesson
+from transplant.calibration.students.lora import fit_lora
 from transplant.calibration.students.module_new import fit_module_new
 from transplant.calibration.students.spec import AUTO, learned_by
 from transplant.calibration.tuning import Choice
@@ -22,8 +23,8 @@ def _linear(_: Lesson, linear: Choice[LinearCorrection], _progress: Progress | N
     return Learned("linear", fitted.correction, fitted.gain, fitted.loss)
 
 
-FITS: dict[str, Fit] = {"linear": _linear, "module-new": fit_module_new}
-SLOW = ("module-new",)
+FITS: dict[str, Fit] = {"linear": _linear, "module-new": fit_module_new, "lora": fit_lora}
+SLOW = ("module-new", "lora")
 """They run the head of the target at every step: hours for a large vocabulary on a processor."""
 
 

@@ -36,15 +36,9 @@ def score_hosted(
         texts: held-out windows by name.
         systems: by name; `None` is the raw backbone.
     """
-    outside = {n: m and m.correction for n, m in systems.items() if m is None or m.correction}
-    scores: Scores = {}
-    for text, windows in texts.items():
-        found = score_documents(backbone, windows, outside)
-        for name, model in systems.items():
-            if model is not None and name not in outside:
-                with model.inside():
-                    found[name] = score_documents(backbone, windows, {name: None})[name]
-        scores[text] = {name: found[name] for name in systems}
+    outside = {n: m if m is None or m.correction is None else m.correction
+               for n, m in systems.items()}  # fmt: skip
+    scores = {text: score_documents(backbone, windows, outside) for text, windows in texts.items()}
     return {**scores, MIX: {name: _joined([t[name] for t in scores.values()]) for name in systems}}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +37,7 @@ def match_lora(folder: LoraFolder, backbone: Backbone) -> LoraUpdate:
     """
     settings, tensors = folder.settings, folder.tensors
     modules = dict(backbone.model.named_modules())
-    targets = [*_targets(settings, modules, tensors, backbone)]
+    targets = [*targets_of(settings, backbone, tensors)]
     wanted = {k: s for name in targets for k, s in _pair_keys(settings, name, modules[name])}
     wanted |= _whole_shapes(settings, modules, targets)
     tables = _tables(modules, backbone, tensors.keys() - wanted.keys())
@@ -53,15 +53,18 @@ def match_lora(folder: LoraFolder, backbone: Backbone) -> LoraUpdate:
     return LoraUpdate({name: _pair(settings, name, tensors) for name in targets}, whole)
 
 
-def _targets(
-    settings: LoraSettings,
-    modules: Mapping[str, nn.Module],
-    tensors: Mapping[str, Tensor],
-    backbone: Backbone,
+def targets_of(
+    settings: LoraSettings, backbone: Backbone, tensors: Collection[str] = ()
 ) -> Iterator[str]:
-    """The modules that have a pair: as the settings say, or the keys where they do not."""
+    """The modules that have a pair: as the settings say, or the keys where they do not.
+
+    Args:
+        settings: of an adapter.
+        backbone: what it adapts.
+        tensors: the keys of its tensors, by the names of the backbone's modules.
+    """
     head = backbone.model.get_output_embeddings()
-    for name, module in modules.items():
+    for name, module in backbone.model.named_modules():
         if not isinstance(module, ADAPTED):
             continue
         if settings.targets is None:

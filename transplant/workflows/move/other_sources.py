@@ -9,7 +9,7 @@ from transplant.workflows.also_eval import OtherSource, judge_sources, read_sour
 from transplant.workflows.move.inputs import MoveInputs
 
 if TYPE_CHECKING:
-    from transplant.evaluation.likelihood import Corrector
+    from transplant.evaluation.likelihood import System
     from transplant.text.documents import Document
 
 TOKENS = 40_000  # of each source
@@ -37,7 +37,7 @@ def read_others(
 def evaluate_others(
     move: MoveInputs,
     others: Mapping[str, OtherSource],
-    systems: Mapping[str, Corrector | None],
+    systems: Mapping[str, System],
     tokens: int = TOKENS,
 ) -> dict[str, Any]:
     """Under `sources`, the reports in source and out of source; nothing where there is no other.

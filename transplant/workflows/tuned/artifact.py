@@ -48,12 +48,19 @@ def store_student(
         replace: whether what has that name may go.
     """
     from transplant.modules.linear import LinearCorrection
+    from transplant.surgery.lora.update import LoraUpdate
 
     correction, made = learned.correction, {**made, **(learned.facts or {})}
     if isinstance(correction, LinearCorrection):
         stored = move.work.library.store(
             "linear", move.moved_name, correction.stored(), backbone=move.target,
             domain=move.domain, taps=correction.taps, made=made, results=results,
+            parents=move.parents(), replace=replace,
+        ).manifest  # fmt: skip
+    elif isinstance(correction, LoraUpdate):
+        stored = move.work.library.store(
+            "adapter", move.moved_name, correction.as_tensors(), backbone=move.target,
+            domain=move.domain, made={**made, "scales": correction.scales()}, results=results,
             parents=move.parents(), replace=replace,
         ).manifest  # fmt: skip
     else:
@@ -68,7 +75,7 @@ def store_student(
 
 def _remove_other(move: TunedMove, kind: str) -> None:
     """Removes what was replaced by a student of another kind: a name leads to one thing."""
-    library, others = move.work.library, ("module", "interface", "linear")
+    library, others = move.work.library, ("module", "interface", "linear", "adapter")
     own = ("module", "interface") if kind == "module" else (kind,)
     for other in others:
         if other in kinds_with_interface(move.student) and other not in own:

@@ -11,7 +11,7 @@ from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.tuned.native import ceiling
 
 if TYPE_CHECKING:
-    from transplant.evaluation.likelihood import Corrector
+    from transplant.evaluation.likelihood import System
     from transplant.workflows.tuned.move import TunedMove
 
 
@@ -26,32 +26,26 @@ def tuned_report(
         eval_tokens: held-out tokens to judge on.
         also_eval: other sources of the domain, by name.
     """
-    from transplant.calibration.students.controls import (
-        ALONE,
-        EQUAL_NORM,
-        SHUFFLED,
-        student_controls,
-    )
     from transplant.evaluation.evidence import RAW, weigh
     from transplant.evaluation.likelihood import score_documents
+    from transplant.workflows.tuned.controls import at_work, controls_of, other_domains
 
-    move.donor  # noqa: B018  what is no donor fails before the long work
+    move.check()  # before the long work
     others = read_others(move, also_eval, eval_tokens)
     best = ceiling(move, native)
     linear, learned = move.linear, move.learned
     with move.step("controls") as progress:
-        controls = student_controls(move.lesson, linear, progress=progress)
-    systems: dict[str, Corrector | None] = {
-        "raw": None, "native": best, "candidate": learned.correction, **controls
+        controls = controls_of(move, progress)
+    systems: dict[str, System] = {
+        "raw": None, "native": best, "candidate": at_work(move.target, learned.correction),
+        **controls, **other_domains(move),
     }  # fmt: skip
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
     with move.step("evaluate") as progress:
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
     judged = {name: systems[name] for name in ("raw", "native", "candidate")}
     sources = evaluate_others(move, others, judged, eval_tokens)
-    # log p_donor - log p_target without the tuned copy is none of what that has learned.
-    donor_free = (RAW, SHUFFLED, EQUAL_NORM, *([ALONE] if ALONE in controls else []))
-    found = weigh(likelihoods, donor_free=donor_free, module_free=())
+    found = weigh(likelihoods, donor_free=(RAW, *controls), module_free=())
     return {
         "donor": move.base,
         "tuned": move.module,

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from transplant.calibration.students.spec import learned_by
+from transplant.calibration.students.recipe import LoraRecipe
+from transplant.calibration.students.spec import LORA, learned_by
 from transplant.errors import InputError
 from transplant.training.config import TrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
@@ -38,12 +39,14 @@ class TunedMove(MoveInputs):
         domain: what the tuned copy is about.
         student: of `students.spec.STUDENTS`, or `auto`.
         other_base: whether a LoRA that was trained on another base is meant.
+        lora: the recipe of the student `lora`.
     """
 
     base: str = field(kw_only=True)
     domain: str = field(kw_only=True)
     student: str = field(default="linear", kw_only=True)
     other_base: bool = field(default=False, kw_only=True)
+    lora: LoraRecipe = field(default_factory=LoraRecipe, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuses a student that there is not, before anything is loaded."""
@@ -98,12 +101,26 @@ class TunedMove(MoveInputs):
         """The width of a new module's space: that of a native by the default recipe."""
         return TrainConfig().d_abi
 
+    def check(self) -> None:
+        """Loads donor and target, and refuses what could not be taught.
+
+        Raises:
+            InputError: what is no donor, or maps that the target has not.
+        """
+        self.donor  # noqa: B018  loaded here
+        if LORA in learned_by(self.student):
+            from transplant.surgery.lora.start import adapted_maps
+
+            adapted_maps(self.target, self.lora.rank, self.lora.alpha, self.lora.targets)
+
     @cached_property
     def lesson(self) -> Lesson:
         """What the student learns from."""
         from transplant.calibration.students.lesson import Lesson
 
-        return Lesson(self.pairing, self.output_map, self.calibration_text, self.config, self.d_abi)
+        return Lesson(
+            self.pairing, self.output_map, self.calibration_text, self.config, self.d_abi, self.lora
+        )
 
     @cached_property
     def linear(self) -> Choice[LinearCorrection]:

@@ -1,0 +1,143 @@
+"""The student `lora`: low-rank pairs on the maps of the target, taught by the donor's change.
+
+The loss is that of donor-kd: KL from the target's own logits, changed as the donor's were, to those
+of the target with the pairs at work (LoRA: Hu et al. 2021, arXiv:2106.09685). Of the pairing text
+no next token is used; those of the calibration split choose the rate, the step and the gain.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+from transplant.backbones.view import Backbone
+from transplant.calibration.move import Pairing
+from transplant.calibration.objectives.donor_kd import DonorTeacher
+from transplant.calibration.students.learned import Learned
+from transplant.calibration.students.lesson import Lesson
+from transplant.calibration.students.lora_run import LoraRun, still, text_loss
+from transplant.calibration.students.recipe import LoraRecipe
+from transplant.calibration.students.taught_windows import TaughtWindows
+from transplant.calibration.tuning import Choice
+from transplant.errors import InputError
+from transplant.modules.linear import LinearCorrection
+from transplant.progress import Progress, unseen
+from transplant.surgery.lora.hosted import LoraModel
+from transplant.surgery.lora.update import LoraUpdate
+from transplant.text.windows import Window
+from transplant.training.row_sources import RowSource
+
+
+def fit_lora(
+    lesson: Lesson, linear: Choice[LinearCorrection], progress: Progress | None = None
+) -> Learned:
+    """Teaches a LoRA at each rate for some steps, the best of them to its end; chooses its gain.
+
+    Args:
+        lesson: the paired rows, and the recipe.
+        linear: the linear student, whose weights of the donor's log ratios are taken over.
+        progress: is told of the steps.
+
+    Raises:
+        InputError: no text to read, or no such maps.
+    """
+    found = teach_lora(lesson, linear, lesson.pairing, lesson.lora, progress or unseen)
+    return Learned("lora", found.update, found.gain, found.loss, facts={"learned": found.facts})
+
+
+@dataclasses.dataclass(frozen=True)
+class TaughtLora:
+    """A LoRA that has learned, its gain inside."""
+
+    update: LoraUpdate
+    gain: float
+    loss: float
+    """Nats per token on the calibration split."""
+    facts: Mapping[str, object]
+
+
+def teach_lora(
+    lesson: Lesson,
+    linear: Choice[LinearCorrection],
+    pairing: Pairing,
+    recipe: LoraRecipe,
+    progress: Progress,
+) -> TaughtLora:
+    """The same from any pairing.
+
+    Args:
+        lesson: the way between the heads, and what chooses.
+        linear: as above.
+        pairing: the paired rows.
+        recipe: the shape and the course.
+        progress: is told of the steps.
+    """
+    target, calibration, seed = pairing.target, judging_windows(lesson), linear.config.seed
+    teacher = DonorTeacher(target, lesson.output_map.to(target.device), linear.donor_mix)
+    taught = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
+    raw = text_loss(target, None, calibration)
+    runs = [LoraRun(taught, calibration, recipe, rate, raw, seed) for rate in recipe.rates]
+    trial = min(recipe.trial_steps, recipe.steps) if len(runs) > 1 else 0
+    before, total = 0, trial * (len(runs) - 1) + recipe.steps
+    for run in runs:
+        run.advance(trial, lambda step, note, at=before: progress(at + step, total, note))
+        before += trial
+    tried = {f"{run.rate:g}": run.course.best_loss for run in runs}
+    run = min(runs, key=lambda run: run.course.best_loss)
+    before = trial * (len(runs) - 1)
+    run.advance(recipe.steps, lambda step, note: progress(before + step, total, note))
+    known = {0.0: raw, 1.0: run.course.best_loss}
+    gain, loss = lora_gain(target, run.best, calibration, linear.config.gains, known)
+    facts = {
+        **dataclasses.asdict(recipe), "learning_rate": run.rate, "tried_rates": tried,
+        "best_step": run.course.best_step, "calibration": run.course.history,
+    }  # fmt: skip
+    return TaughtLora(still(run.best, gain), gain, loss, facts)
+
+
+def judging_windows(lesson: Lesson) -> Sequence[Window]:
+    """The windows of the calibration split.
+
+    Raises:
+        InputError: only their rows are known, in which nothing works inside the target.
+    """
+    if isinstance(lesson.calibration, RowSource):
+        raise InputError("the student lora needs the text that chooses its gain", found="its rows")
+    return lesson.calibration
+
+
+def lora_gain(
+    target: Backbone,
+    update: LoraUpdate,
+    windows: Sequence[Window],
+    gains: Sequence[float],
+    known: Mapping[float, float],
+) -> tuple[float, float]:
+    """The factor on a LoRA with the smallest loss, and that loss, from the one next to 1 on.
+
+    Its loss is not that of a straight line, so each factor costs a pass; neighbours are looked at
+    as long as they are better.
+
+    Args:
+        target: the frozen backbone.
+        update: the LoRA.
+        windows: of the calibration split.
+        gains: the factors.
+        known: losses at some of them.
+    """
+    losses, ordered = dict(known), sorted(gains)
+
+    def at(place: int) -> float:
+        gain = ordered[place]
+        if gain not in losses:
+            model = LoraModel("lora", target, still(update, gain))
+            losses[gain] = text_loss(target, model, windows)
+        return losses[gain]
+
+    place = min(range(len(ordered)), key=lambda number: abs(ordered[number] - 1))
+    while True:
+        near = [number for number in (place - 1, place + 1) if 0 <= number < len(ordered)]
+        best = min(near, key=at, default=place)
+        if at(best) >= at(place):
+            return ordered[place], at(place)
+        place = best

@@ -1,0 +1,47 @@
+"""Controls of the student `lora` that are LoRAs themselves: nothing of them is the donor's."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from transplant.calibration.students.learned import Learned
+from transplant.calibration.students.lesson import Lesson
+from transplant.calibration.students.lora import judging_windows, lora_gain, teach_lora
+from transplant.calibration.students.lora_run import still, text_loss
+from transplant.calibration.tuning import Choice
+from transplant.modules.linear import LinearCorrection
+from transplant.progress import Progress, unseen
+from transplant.surgery.lora.start import untrained_like
+from transplant.surgery.lora.update import LoraUpdate
+
+SHUFFLED_LORA, UNTRAINED_LORA = "shuffled_lora", "untrained_lora"
+
+
+def lora_controls(
+    lesson: Lesson,
+    linear: Choice[LinearCorrection],
+    learned: Learned,
+    *,
+    progress: Progress = unseen,
+) -> dict[str, LoraUpdate]:
+    """The controls by name; each chooses its own gain on the calibration split, as the student.
+
+    `shuffled_lora`: the same recipe at the rate that was chosen, the donor's rows in random order.
+    `untrained_lora`: random pairs, each product B A as large as the student's.
+
+    Args:
+        lesson: what the student has learned from.
+        linear: the linear student.
+        learned: the student.
+        progress: is told of the steps.
+    """
+    update, facts = learned.correction, (learned.facts or {})["learned"]
+    assert isinstance(update, LoraUpdate)
+    pairing, gains = lesson.pairing, linear.config.gains
+    mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(linear.config.seed))
+    recipe = dataclasses.replace(lesson.lora, rates=(float(facts["learning_rate"]),))
+    shuffled = teach_lora(lesson, linear, mixed, recipe, progress)
+    untrained, windows = untrained_like(update, linear.config.seed), judging_windows(lesson)
+    known = {0.0: text_loss(pairing.target, None, windows)}
+    gain, _ = lora_gain(pairing.target, untrained, windows, gains, known)
+    return {SHUFFLED_LORA: shuffled.update, UNTRAINED_LORA: still(untrained, gain)}

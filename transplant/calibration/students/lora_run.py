@@ -1,0 +1,115 @@
+"""One LoRA that learns from a donor at one rate, and the text that judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from torch import Tensor, nn
+
+from transplant.backbones.view import Backbone
+from transplant.calibration.objectives.kl import kl_of
+from transplant.calibration.students.recipe import LoraRecipe
+from transplant.calibration.students.taught_windows import TaughtWindows
+from transplant.evaluation.likelihood import score_documents
+from transplant.surgery.lora.hosted import LoraModel
+from transplant.surgery.lora.start import new_lora
+from transplant.surgery.lora.update import LoraUpdate, Pair
+from transplant.text.windows import Window
+from transplant.training.loop import Course, WindowOrder
+from transplant.training.optimizer import make_adamw, set_rate, take_step
+from transplant.training.precision import matmul_type
+from transplant.training.schedule import warmup_cosine
+
+
+class LoraRun:
+    """A LoRA and its course: the best of all looks is kept, the start included.
+
+    Args:
+        taught: what it learns from.
+        calibration: windows that choose the step.
+        recipe: the shape and the course.
+        rate: the peak rate.
+        raw: the loss of the target alone on these windows, nats per token.
+        seed: of the pairs and of the order.
+
+    Raises:
+        InputError: the target has no such maps.
+    """
+
+    def __init__(
+        self,
+        taught: TaughtWindows,
+        calibration: Sequence[Window],
+        recipe: LoraRecipe,
+        rate: float,
+        raw: float,
+        seed: int,
+    ) -> None:
+        target = taught.target
+        self.taught, self.calibration, self.recipe, self.rate = taught, calibration, recipe, rate
+        update = new_lora(target, recipe.rank, recipe.alpha, recipe.targets, seed=seed)
+        self.model = LoraModel("lora", target, update)
+        both = (tensor for pair in update.pairs.values() for tensor in (pair.a, pair.b))
+        self.moving = [tensor for tensor in both if isinstance(tensor, nn.Parameter)]
+        self.optimizer = make_adamw(self.moving, rate, 0.0, (0.9, 0.98))
+        self.order = WindowOrder(len(taught), 1, seed)
+        self.precision = matmul_type(recipe.head_type, target.device)
+        self.course = Course(best_loss=raw, history=[[0, raw]])
+        self.best = still(update)
+
+    def advance(self, until: int, progress: Callable[[int, str], None]) -> None:
+        """Learns to step `until`, or until looks at the calibration split stop being better.
+
+        Args:
+            until: a step.
+            progress: is told of each step.
+
+        Raises:
+            NumericalError: a gradient that is not finite.
+        """
+        course, recipe = self.course, self.recipe
+        until = min(until, recipe.steps)
+        while course.step < until and course.looks_without_gain < recipe.patience:
+            set_rate(self.optimizer, self.rate * warmup_cosine(course.step, recipe.steps))
+            loss = self._loss(self.order.batch(course.step)[0])
+            loss.backward()
+            take_step([self.optimizer], self.moving, recipe.clip, course.step)
+            course.step += 1
+            if course.step % recipe.evaluate_every == 0 or course.step == until:
+                self._look()
+            note = f"rate {self.rate:g}, loss {loss.item():.4f}, best {course.best_loss:.4f}"
+            progress(course.step, note)
+
+    def _loss(self, number: int) -> Tensor:
+        some = self.taught.unit(number, self.precision)
+        with self.model.inside():
+            states = self.taught.target.run(some.windows)
+        return kl_of(some.batch, states.h_last[some.rows])
+
+    def _look(self) -> None:
+        course, loss = self.course, text_loss(self.taught.target, self.model, self.calibration)
+        course.history.append([course.step, loss])
+        if loss < course.best_loss:
+            course.best_loss, course.best_step, course.looks_without_gain = loss, course.step, 0
+            self.best = still(self.model.update)
+        else:
+            course.looks_without_gain += 1
+
+
+def text_loss(target: Backbone, model: LoraModel | None, windows: Sequence[Window]) -> float:
+    """Mean next-token loss of a target on some text, in nats, with a LoRA at work or without."""
+    return score_documents(target, windows, {"it": model})["it"].per_token
+
+
+def still(update: LoraUpdate, gain: float = 1.0) -> LoraUpdate:
+    """A copy that learns no more.
+
+    Args:
+        update: a LoRA of pairs.
+        gain: the factor on each of them.
+    """
+    pairs = {
+        name: Pair(pair.a.detach().clone(), pair.b.detach().clone(), None, gain * pair.scale)
+        for name, pair in update.pairs.items()
+    }
+    return LoraUpdate(pairs, {})
