@@ -10,36 +10,17 @@ from __future__ import annotations
 import difflib
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
-from registry.entry import MANIFEST, Broken, Entry, is_place, name_at, read_entry
+from registry.bases import Base, kind_at
+from registry.entry import MANIFEST, Broken, Entry, is_place, name_at
 from registry.manifest import KINDS
 from registry.names import backbone_key, check_name
-from registry.reads import ManifestReads
 from transplant.errors import ArtifactError, InputError, NotFoundError, StorageError
 from transplant.files.remembered import HASH
-from transplant.files.whole_folder import final_of
 from transplant.library import Fingerprints, HostedName, difference
-
-
-@dataclass(frozen=True)
-class Base:
-    """One of the folders that a registry reads."""
-
-    root: Path
-    """The folder."""
-    shipped: bool
-    """Whether it ships with the package."""
-    reads: ManifestReads
-    """The manifests that were read."""
-
-    def entry(self, place: Path) -> Entry:
-        """The artifact at a place; see `read_entry`."""
-        return read_entry(self.root, place, self.reads, shipped=self.shipped)
 
 
 def scan(
@@ -51,7 +32,7 @@ def scan(
     key = "*" if backbone is None else backbone_key(backbone)
     seen: set[Path] = set()
     for base in bases:
-        for place in sorted(_places(base.root, key) - seen):
+        for place in sorted(base.places(key) - seen):
             seen.add(place)
             try:
                 yield base.entry(place)
@@ -106,9 +87,9 @@ def choices(
         exact = {Path(key, f"d{d_abi}", kind, check_name(str(name)))}
     seen: set[Path] = set()
     for base in bases:
-        for place in sorted((exact or _places(base.root, key)) - seen):
+        for place in sorted((exact or base.places(key)) - seen):
             seen.add(place)
-            if _kind_of(place) == kind and name in (None, place.name):
+            if kind_at(place) == kind and name in (None, place.name):
                 try:
                     entry = base.entry(place)
                 except NotFoundError:  # removed since it was listed
@@ -209,7 +190,7 @@ def _standing(
     found: dict[Path, Entry | Broken] = {}
     unfinished: dict[Path, Entry | Broken] = {}
     for base in bases:
-        for place in _candidates(base.root, kind, name, backbone, d_abi):
+        for place in base.candidates(kind, name, backbone, d_abi):
             if place in found:
                 continue
             try:
@@ -234,39 +215,6 @@ def check_kind(kind: str) -> None:
     """
     if kind not in KINDS:
         raise InputError("kind", expected=f"one of {', '.join(KINDS)}", found=repr(kind))
-
-
-def _kind_of(place: Path) -> str:
-    return "backbone" if len(place.parts) == 1 else place.parts[2]
-
-
-def _places(base: Path, key: str) -> set[Path]:
-    # glob.glob and not Path.glob: it leaves out hidden folders, and bears folders that vanish.
-    backbones = {Path(text).parent for text in glob.glob(f"{key}/{MANIFEST}", root_dir=base)}
-    folders = {
-        Path(text)
-        for pattern in ("*", ".*.old")
-        for text in glob.glob(f"{key}/d*/*/{pattern}", root_dir=base)
-    }
-    return backbones | {
-        place
-        for place in map(final_of, folders)
-        if is_place(place) and not (base / place).is_file()
-    }
-
-
-def _candidates(
-    base: Path, kind: str, name: str, backbone: str | None, d_abi: int | None
-) -> list[Path]:
-    if kind == "backbone":
-        place = Path(backbone_key(name))
-        return [place] if os.path.lexists(base / place / MANIFEST) else []
-    if backbone is None:
-        raise InputError(f"{kind} {name}", expected="the backbone it belongs to", found="none")
-    key = backbone_key(backbone)
-    spaces = glob.glob(f"{key}/d*", root_dir=base) if d_abi is None else [f"{key}/d{d_abi}"]
-    spaces = [space for space in spaces if re.fullmatch(r"d\d+", Path(space).name)]
-    return [Path(space, kind, check_name(name)) for space in sorted(spaces)]
 
 
 def _not_found(

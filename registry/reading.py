@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import os
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
-
-import platformdirs
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from registry import catalog
-from registry.entry import Broken, Entry, unchanged, weight_files
+from registry.backbones import Backbones
+from registry.entry import Broken, Entry, unchanged
 from registry.manifest import KINDS, BackboneRecord
-from registry.names import backbone_key, is_folder, is_hub_id, parse_hosted
-from registry.reads import MANIFEST, ManifestReads
-from registry.seal import check_files
-from transplant.errors import (
-    ArtifactError,
-    InputError,
-    StorageError,
-)
+from registry.names import parse_hosted
+from transplant.errors import ArtifactError, StorageError
 from transplant.files import safetensors
-from transplant.files.plain import check_inside, check_plain, check_root, expand
-from transplant.files.remembered import HASH, Memory
 from transplant.library import Fingerprints, HostedName, difference
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-REFERENCE = Path(__file__).parent / "reference"
 
 
 @dataclass(frozen=True)
@@ -46,42 +31,8 @@ class Fetched:
     parents: dict[str, str]
 
 
-@dataclass(frozen=True)
-class Reader:
+class Reader(Backbones):
     """What can be read of the artifacts under one root, and of those that ship with the package."""
-
-    root: Path
-    """Where artifacts are written; created by the first write."""
-    reference: Path = REFERENCE
-    """What ships with the package: readable, never written."""
-    lock_timeout_s: float = 60.0
-    """How long a writer waits for another one, in seconds."""
-    met: dict[str, BackboneRecord] = field(default_factory=dict, compare=False, repr=False)
-    """What the names of backbones stood for that this process has loaded."""
-    claimed: list[tuple[tuple[str, ...], str, str, int | None]] = field(
-        default_factory=list, compare=False, repr=False
-    )
-    """Kinds, name, backbone and width of what was claimed before its backbone was loaded."""
-    reads: ManifestReads = field(default_factory=ManifestReads, compare=False, repr=False)
-    """The manifests that were read, each once as long as its file stays as it was."""
-
-    @classmethod
-    def open(cls, root: Path | None = None) -> Self:
-        """The registry at `root`, else at `$ABI_REGISTRY`, else in the user's data folder.
-
-        Raises:
-            StorageError: a path that leads nowhere, as `~nobody`.
-        """
-        chosen = root or os.environ.get("ABI_REGISTRY") or platformdirs.user_data_dir("abi")
-        try:
-            return cls(expand(chosen).absolute())
-        except (InputError, OSError) as error:  # no such user; the working directory is gone
-            raise StorageError(
-                f"the registry {chosen}",
-                expected="a folder",
-                found=str(error),
-                hint="`registry`, an absolute path",
-            ) from error
 
     def entries(self, kind: str | None = None, backbone: str | None = None) -> list[Entry]:
         """Every readable artifact, sorted by backbone, kind, name and d_abi.
@@ -149,83 +100,14 @@ class Reader:
         """
         return catalog.held(self._bases(), kind, name, backbone, d_abi, self._same(backbone))
 
-    def fingerprints(self, backbone: str) -> Fingerprints | None:
-        """What a name stands for, as far as that is known without loading it.
-
-        A backbone of this registry is what its manifest says; a folder what it was when it was last
-        checked, if no file of it has changed since; anything else what it was loaded as.
-        """
-        key = backbone_key(backbone)
-        if self._backbone_folder(backbone) is not None:
-            with suppress(ArtifactError, StorageError):
-                return self.find("backbone", backbone).manifest.backbone
-            return None
-        folder = expand(backbone)
-        memory = Memory(self.checked_file, folder.resolve() if folder.is_dir() else None)
-        return memory.recall(memory.state()) or self.met.get(key)
-
     def called(self, backbone: Fingerprints) -> list[str]:
         """The names under which a backbone of these fingerprints is in the registry."""
         here = [entry for entry in self.entries("backbone") if entry.home.is_dir()]
         return [e.hosted for e in here if difference(e.manifest.backbone, backbone) is None]
 
-    def _is_of(self, entry: Entry, backbone: str | None) -> bool:
-        """Whether an artifact has its name on a backbone.
-
-        It was made under that very name, or for the same weights under one that leads nowhere now.
-        """
-        known = entry.manifest.backbone.id
-        if backbone is None or backbone_key(known) == backbone_key(backbone):
-            return True
-        if is_hub_id(known) or expand(known).is_dir():
-            return False
-        return is_folder(known) or not self.holds_backbone(known)
-
-    def _same(self, backbone: str | None) -> Fingerprints | None:
-        """The fingerprints to search by; None where there are no whole ones."""
-        found = None if backbone is None else self.fingerprints(backbone)
-        whole = found is not None and HASH.fullmatch(found.weights_sha256)
-        return found if whole else None
-
-    def holds_backbone(self, name: str) -> bool:
-        """Whether a backbone of that name is here, damaged or not."""
-        return self._backbone_folder(name) is not None
-
-    def backbone_path(self, name: str) -> Path | None:
-        """The folder of a backbone that the registry holds, for `from_pretrained`.
-
-        Raises:
-            NotFoundError: it was added by reference, and the user's folder is gone.
-            CorruptError: its configuration or tokenizer is not as it was written, a file of it is a
-                link, a pipe or a device, or the folder is a link.
-        """
-        found = self._backbone_folder(name)
-        if found is None:
-            return None
-        folder, base = found
-        check_inside(base.root, folder)
-        check_plain(folder, follow=base.shipped)
-        self._check_files(folder, base.shipped)
-        if weight_files(folder):
-            return folder
-        entry = self.find("backbone", name)
-        entry.check_home()
-        return entry.home
-
     def split_name(self, name: str) -> HostedName:
         """The parts of a hosted name, for `transplant.load`; see `parse_hosted`."""
         return parse_hosted(name)
-
-    @property
-    def checked_file(self) -> Path | None:
-        """Where loads keep what they have checked; None before the first artifact is written."""
-        return self.root / ".checked.json" if self.root.is_dir() else None
-
-    def backbone_record(self, name: str) -> BackboneRecord | None:
-        """The fingerprints of a backbone that its manifest promises."""
-        if not self.holds_backbone(name):
-            return None
-        return self.find("backbone", name).manifest.backbone
 
     def fetch(self, kind: str, name: str, backbone: str, d_abi: int | None = None) -> Fetched:
         """One artifact with its verified tensors, for `transplant.load`.
@@ -274,15 +156,6 @@ class Reader:
             files = entry.weight_files
             return {key: t for file in files for key, t in safetensors.load(file).items()}
 
-    def _backbone_folder(self, name: str) -> tuple[Path, catalog.Base] | None:
-        folders = [(base.root / backbone_key(name), base) for base in self._bases()]
-        return next((it for it in folders if os.path.lexists(it[0] / MANIFEST)), None)
-
-    def _bases(self) -> list[catalog.Base]:
-        check_root(self.root)
-        own = [] if self.root == self.reference else [catalog.Base(self.root, False, self.reads)]
-        return [*own, catalog.Base(self.reference, True, self.reads)]
-
     def _verify(self, entry: Entry) -> None:
         made_again = f"`rm({entry.hosted!r})`, and make it again"
         again = "reinstall the package" if entry.shipped else made_again
@@ -296,11 +169,6 @@ class Reader:
             promised = {name: record for name, record in promised.items() if name not in held}
         safetensors.verify(files[0], promised, hint=again, follow=follow)
         self._check_files(entry.path, entry.shipped)
-
-    def _check_files(self, folder: Path, shipped: bool) -> None:
-        """Compares a backbone's configuration and tokenizer with what its manifest promises."""
-        file = folder / MANIFEST
-        check_files(file, self.reads.read(file, follow=shipped).files, follow=shipped)
 
 
 def _order(entry: Entry) -> tuple[str, int, str, int]:

@@ -8,22 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry import claims, staging
-from registry.entry import MANIFEST, Entry
+from registry.backbones import REFERENCE
+from registry.claiming import Claiming
+from registry.entry import Entry
 from registry.manifest import BackboneRecord, Manifest
-from registry.names import backbone_key, check_name
-from transplant.errors import (
-    ExistsError,
-    StorageError,
-    TransplantError,
-)
 from transplant.files import safetensors
-from transplant.files.plain import check_inside
-from transplant.files.room import check_room
 from transplant.library import BackboneDescription
 
 if TYPE_CHECKING:
@@ -33,13 +25,10 @@ if TYPE_CHECKING:
 
     from transplant.library import BackboneIdentity
 
-from registry.reading import REFERENCE
-from registry.references import References
-
 __all__ = ["REFERENCE", "Registry"]
 
 
-class Registry(References):
+class Registry(Claiming):
     """The artifacts under one root, and under it those that ship with the package."""
 
     def store_hosted(
@@ -148,139 +137,6 @@ class Registry(References):
         return self._put_backbone(
             name, lambda folder: _manifest_of(fill(folder)), needed, read=True
         )
-
-    def check_free(
-        self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None
-    ) -> None:
-        """Refuse, before the work, a name that cannot be stored.
-
-        What was made for the same weights under another name that leads to them does not take it.
-
-        Args:
-            kinds: what is to be stored; of a backbone the other arguments are None.
-            name: its own name.
-            backbone: what it belongs to.
-            d_abi: the width of the shared space, 0 for none; None where it may be any.
-
-        Raises:
-            InputError: it cannot be a name.
-            ExistsError: an artifact of one of these kinds has it.
-            CorruptError, VersionError: one that may have it cannot be read.
-        """
-        check_name(name)
-        for kind in kinds:
-            if kind == "backbone":
-                taken = [name] if self.holds_backbone(name) else []
-            else:
-                taken = [
-                    entry.hosted
-                    for entry in self.choices(kind, backbone, name, d_abi)
-                    if self._is_of(entry, backbone)
-                ]
-            if taken:
-                raise ExistsError(
-                    f"{kind} {taken[0]} is already in the registry",
-                    hint=f"`rm({taken[0]!r})`, `replace` where there is one, or another name",
-                )
-
-    def claim(
-        self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None,
-        *, replace: bool = False, needed: int = 0,
-    ) -> None:  # fmt: skip
-        """Take a name before the work, until the artifacts of these kinds are written.
-
-        Args:
-            kinds: what will be stored.
-            name: its own name.
-            backbone: what it belongs to.
-            d_abi: the width of the shared space.
-            replace: whether what has that name may go.
-            needed: the bytes that will be written, as far as they are known.
-
-        Raises:
-            InputError: it cannot be a name, or the root ships with the package.
-            ExistsError: it is taken, it ships with the package, or another run makes one.
-            StorageError: the disk is too full, or the root cannot be written.
-        """
-        self._check_writable()
-        check_name(name)
-        places = [
-            Path(name) if backbone is None
-            else Path(backbone_key(backbone), f"d{d_abi or 0}", kind, name)
-            for kind in kinds
-        ]  # fmt: skip
-        self._clear_leftovers(places)
-        self._drop_spent()
-        if not replace:
-            self.check_free(kinds, name, backbone, d_abi or 0)
-        for place in places:
-            if (self.reference / place / MANIFEST).exists():
-                raise ExistsError(f"{name} ships with abi", hint="another `name`")
-        check_room(self.root, needed, "`rm('NAME')`, or a `registry` on another disk")
-        what = name if backbone is None else f"{name}@{backbone}"
-        taken = claims.claim(self.root, places, what)
-        try:  # once more: another run may have ended in between
-            if taken and not replace:
-                self.check_free(kinds, name, backbone, d_abi or 0)
-        except BaseException:
-            for place in taken:
-                claims.release(self.root, place)
-            raise
-        if taken and not replace and backbone is not None:
-            self.claimed.append((tuple(kinds), name, backbone, d_abi))
-
-    def meet(self, backbone: BackboneIdentity) -> None:
-        """Note what a name stands for, now that it is loaded: what was made for it can be found.
-
-        Raises:
-            ExistsError: a name that was taken for it before that was known is one that an artifact
-                of the same weights has.
-        """
-        known = self.fingerprints(backbone.name)
-        self.met[backbone_key(backbone.name)] = BackboneRecord.of(backbone)
-        if known is None:
-            for kinds, name, host, d_abi in self.claimed:
-                if host == backbone.name:
-                    self.check_free(kinds, name, host, d_abi or 0)
-
-    def release(self) -> None:
-        """Give back every name that was taken and not written."""
-        self.claimed.clear()
-        claims.release_all(self.root)
-
-    def checkpoint_path(
-        self, name: str, backbone: str | None = None, d_abi: int | None = None
-    ) -> Path:
-        """Where a run that can be resumed keeps its state."""
-        own = f"{name}.core" if backbone is None else f"{name}@{backbone_key(backbone)}-d{d_abi}"
-        return self.root / ".runs" / f"{own}.safetensors"
-
-    def _clear_leftovers(self, places: Sequence[Path]) -> None:
-        """Clear what killed writers left beside places, unless a writer is at work."""
-        parents = {self.root / place.parent for place in places}
-        parents = {parent for parent in parents if staging.has_leftovers(parent)}
-        if not parents:
-            return
-        quiet = suppress(StorageError, OSError)
-        with quiet, staging.locked(self.root, 0):
-            for parent in parents:
-                check_inside(self.root, parent)
-                staging.settle_all(parent, self._old_stands)
-
-    def _drop_spent(self) -> None:
-        """Remove checkpoints of runs that were killed after they had stored what they made."""
-        for checkpoint in (self.root / ".runs").glob("*.safetensors"):
-            name, at, host = checkpoint.stem.partition("@")
-            key, _, d_abi = host.rpartition("-d")
-            place = (
-                Path(key, f"d{d_abi}", "module", name) if at else Path(name.removesuffix(".core"))
-            )
-            with suppress(TransplantError, OSError):
-                entry = self._read_own(place)
-                stored = (entry.path / MANIFEST).stat().st_mtime_ns
-                trained = not entry.manifest.parents  # a moved one says nothing of a training
-                if trained and checkpoint.stat().st_mtime_ns <= stored:
-                    checkpoint.unlink()
 
 
 def _manifest_of(described: BackboneDescription) -> Manifest:

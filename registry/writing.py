@@ -11,16 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry import catalog, claims, staging
+from registry.bases import Base
 from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry, weight_files
+from registry.filling import bytes_of, fill_folder, write_manifest
 from registry.manifest import Manifest
 from registry.names import check_name
-from registry.seal import hash_files, sealed
-from transplant.errors import (
-    ExistsError,
-    InputError,
-    NotFoundError,
-    TransplantError,
-)
+from registry.reading import Reader
+from transplant.errors import ExistsError, InputError, NotFoundError, TransplantError
 from transplant.files import safetensors
 from transplant.files import whole_folder as folders
 from transplant.files.plain import check_inside, real
@@ -30,9 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor
-
-
-from registry.reading import Reader
 
 _PLAIN_FILES = {".json", ".safetensors", ".txt", ".model", ".jinja"}  # nothing that holds pickles
 
@@ -56,11 +50,11 @@ class Writer(Reader):
         safetensors.check_finite(weights)
         place = self._place_for(manifest)
         final = self.root / place
-        needed = _bytes_of(weights)
+        needed = bytes_of(weights)
         with staging.storage_errors(self.root, needed), self._writing(final):
             self._check_free(manifest.kind, manifest.hosted, place, replace=replace)
             with folders.whole_folder(final) as folder:
-                _fill(folder, manifest, weights)
+                fill_folder(folder, manifest, weights)
             self._forget_claim(manifest)
             return self._read_own(place)
 
@@ -85,17 +79,17 @@ class Writer(Reader):
         place = self._place_for(module[0])
         beside_it = place.parent.with_name("interface") / place.name  # of the same backbone's
         last, first = self.root / place, self.root / beside_it
-        needed = sum(_bytes_of(weights) for _, weights in pair)
+        needed = sum(bytes_of(weights) for _, weights in pair)
         with staging.storage_errors(self.root, needed), self._writing(last, first):
             for (manifest, _), at in zip(pair, (place, beside_it), strict=True):
                 self._check_free(manifest.kind, manifest.hosted, at, replace=replace)
             try:
                 with folders.whole_folder(last) as folder:
-                    sha256 = _fill(folder, *module)
+                    sha256 = fill_folder(folder, *module)
                     parents = {**interface[0].parents, "module_here": sha256}
                     named = dataclasses.replace(interface[0], parents=parents)
                     with folders.whole_folder(first, keep_old=True) as beside:
-                        _fill(beside, named, interface[1])
+                        fill_folder(beside, named, interface[1])
             finally:
                 if not os.path.lexists(last):  # the disk refused, or Ctrl-C
                     folders.clear(first)
@@ -148,7 +142,7 @@ class Writer(Reader):
             self._check_free("backbone", name, place, replace=False)
             with staging.merged(final, last=MANIFEST) as folder:
                 manifest = fill(folder)
-                _write_manifest(manifest, weight_files(folder), folder / MANIFEST, read=read)
+                write_manifest(manifest, weight_files(folder), folder / MANIFEST, read=read)
             return self._read_own(place)
 
     def remove(self, entry: Entry | Broken) -> int:
@@ -229,7 +223,7 @@ class Writer(Reader):
                 return place
             place = Path(f"{place.parts[0]}-{same.weights_sha256[:8]}", *place.parts[1:])
         for entry in catalog.elsewhere(
-            [catalog.Base(self.root, False, self.reads)],
+            [Base(self.root, False, self.reads)],
             same.id,
             same,
             manifest.kind,
@@ -266,37 +260,3 @@ class Writer(Reader):
         except TransplantError:
             return False
         return False
-
-
-def _bytes_of(weights: Mapping[str, Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in weights.values())
-
-
-def _fill(folder: Path, manifest: Manifest, weights: Mapping[str, Tensor]) -> str:
-    """Write both files of an artifact; returns the identity of its tensors."""
-    file = folder / "weights.safetensors"
-    safetensors.save(file, weights)
-    return _write_manifest(manifest, [file], folder / MANIFEST)
-
-
-def _write_manifest(
-    manifest: Manifest, weights: list[Path], file: Path, *, read: bool = False
-) -> str:
-    """Write the manifest of the files that lie in its folder; returns the identity of its tensors.
-
-    Args:
-        manifest: a backbone's fingerprint of weights may be left empty in it.
-        weights: the safetensors files.
-        file: the manifest's.
-        read: whether its tensors were read from them.
-    """
-    tensors = manifest.tensors
-    if not read:
-        tensors = {k: v for one in weights for k, v in safetensors.hash_tensors(one).items()}
-    complete = dataclasses.replace(manifest, tensors=tensors)
-    if manifest.kind == "backbone" and not manifest.backbone.weights_sha256:
-        record = dataclasses.replace(manifest.backbone, weights_sha256=complete.sha256)
-        complete = dataclasses.replace(complete, backbone=record)
-    others = hash_files(file.parent, {file.name, *(one.name for one in weights)})
-    file.write_bytes(sealed(complete.to_json(), others).encode())
-    return complete.sha256

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-import registry.catalog
 import registry.reads
 from registry import Registry
+from registry.bases import Base
 
 _counting: list[tuple[str, Counter[str]]] = []
 
@@ -34,18 +34,18 @@ sys.addaudithook(_count_reads)
 def looks(trained_abi, monkeypatch):
     """What is parsed, scanned and opened for reading in the registry, from here on."""
     found = {kind: Counter() for kind in ("names", "scans", "opened")}
-    split, places = Registry.split_name, registry.catalog._places
+    split, places = Registry.split_name, Base.places
 
     def counted_split(self: Registry, name: str) -> Any:
         found["names"][name] += 1
         return split(self, name)
 
-    def counted_places(base: Path, key: str) -> set[Path]:
-        found["scans"][f"{base}/{key}"] += 1
+    def counted_places(base: Base, key: str) -> set[Path]:
+        found["scans"][f"{base.root}/{key}"] += 1
         return places(base, key)
 
     monkeypatch.setattr(Registry, "split_name", counted_split)
-    monkeypatch.setattr(registry.catalog, "_places", counted_places)
+    monkeypatch.setattr(Base, "places", counted_places)
     monkeypatch.setattr(registry.reads, "_SETTLED_NS", 0)  # the fixture may be a moment old
     _counting.append((str(trained_abi.root), found["opened"]))
     yield found
