@@ -12,7 +12,7 @@ from commands.errors import version_of_abi
 from commands.fence import EXIT_ERROR, Fenced, check_streams, signals
 from commands.output import Output
 from commands.session import as_command
-from commands.verb_table import NO_MODEL, NO_TEXT, PARALLEL, VERBS, find_verb
+from commands.verb_table import GROUPS, NO_MODEL, NO_TEXT, PARALLEL, VERBS, find_verb
 from transplant.allocator import keep_freed_memory
 from transplant.errors import TransplantError
 
@@ -42,9 +42,21 @@ def _options(version: Annotated[bool, _VERSION] = False) -> None:  # pyright: ig
     assert not version  # `_show_version` has ended the run
 
 
+def _home(group: str, panel: str) -> typer.Typer:
+    """Where a verb of a group goes: an app of its own, which is made at its first verb."""
+    if not group:
+        return app
+    if group not in _groups:
+        _groups[group] = typer.Typer(no_args_is_help=True, help=GROUPS[group])
+        app.add_typer(_groups[group], name=group, rich_help_panel=panel)
+    return _groups[group]
+
+
+_groups: dict[str, typer.Typer] = {}
 for _panel, _names in VERBS.items():
     for _name in _names:
-        app.command(_name, rich_help_panel=_panel)(
+        _group, _, _own = _name.rpartition(" ")
+        _home(_group, _panel).command(_own, rich_help_panel=None if _group else _panel)(
             as_command(
                 find_verb(_name),
                 reads_text=_name not in NO_TEXT,

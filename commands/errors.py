@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, cast, get_args
 
 from commands.options.groups import parameters_of
-from commands.verb_table import VERBS, find_verb
+from commands.verb_table import VERBS, find_verb, typed_name
 from transplant.errors import TransplantError, first_line
 
 
@@ -92,7 +92,7 @@ def command(
         before: arguments without a flag, ahead of the options.
         after: those behind them.
     """
-    own = verb.strip("_").replace("_", "-")
+    own = typed_name(verb)
     flagged = _flagged(options, _flags_named(own))
     return " ".join(["abi", own, *map(shlex.quote, before), *flagged, *map(shlex.quote, after)])
 

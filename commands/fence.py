@@ -46,11 +46,11 @@ class Fenced(TyperGroup):
         """Parses the words, runs the verb and exits with its code."""
         words = [*(sys.argv[1:] if args is None else args)]
 
-        verb = words[0] if words and words[0] in self.commands else None
+        verb = _verb_of(words, self.commands)
 
         def run() -> int:
             code = super(Fenced, self).main(
-                args=_json_first(words) if verb else args, prog_name=prog_name,
+                args=_json_first(words, len(verb.split())) if verb else args, prog_name=prog_name,
                 complete_var=complete_var, standalone_mode=False,
                 windows_expand_args=windows_expand_args, **extra,
             )  # fmt: skip
@@ -204,11 +204,27 @@ def _named(error: BaseException) -> TransplantError:
     return FaultError(error)
 
 
-def _json_first(words: list[str]) -> list[str]:
-    """The same words with `--json` behind the verb: no option before it takes it for its value."""
+def _verb_of(words: list[str], commands: Mapping[str, Any]) -> str | None:
+    """The verb that words begin with, of a group with its second word; None for none."""
+    if not words or words[0] not in commands:
+        return None
+    inside: Mapping[str, Any] = getattr(commands[words[0]], "commands", {})
+    if not inside:
+        return words[0]
+    return " ".join(words[:2]) if len(words) > 1 and words[1] in inside else None
+
+
+def _json_first(words: list[str], verb: int) -> list[str]:
+    """The same words with `--json` behind the verb: no option before it takes it for its value.
+
+    Args:
+        words: all of them.
+        verb: how many of them are the verb.
+    """
     end = words.index("--") if "--" in words else len(words)
     moved = ["--json"] if "--json" in words[:end] else []
-    return [words[0], *moved, *(word for word in words[1:end] if word != "--json"), *words[end:]]
+    left = (word for word in words[verb:end] if word != "--json")
+    return [*words[:verb], *moved, *left, *words[end:]]
 
 
 def _is_usage(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ VERBS = {
         "train", "transfer", "calibrate", "paste", "extract", "inject", "adapters", "fuse", "gate",
         "train-core", "train-reference", "export",
     ),
+    "Adaptation": ("basis fit",),
     "Alignment": (
         "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
     ),
@@ -18,19 +19,31 @@ VERBS = {
     ),
     "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip
-"""The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`."""
+"""The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`.
+
+A verb of a group is typed as two words.
+"""
+GROUPS = {"basis": "Adapt a backbone inside the directions that it uses (BASIS)."}
+"""The groups, and what their `--help` says."""
 NO_TEXT = frozenset({
     "paste", "extract", "adapters", "train-reference", "export", "cfgen", *VERBS["Registry"],
 })  # fmt: skip
 """The verbs that read no corpus of the user's; the others take the options of text."""
 NO_MODEL = frozenset({"paste", "train-reference", "cfgen", *VERBS["Registry"]}) - {"add"}
 """The verbs that load no backbone of the user's; the others take the options of models."""
-PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture"})
+PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture", "basis fit"})
 """The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""
 BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
 
 
 def find_verb(name: str) -> Callable[..., None]:
     """The function of a verb, by its name on the command line."""
-    own = name.replace("-", "_") + ("_" if name in BUILTINS else "")
+    own = name.replace("-", "_").replace(" ", "_") + ("_" if name in BUILTINS else "")
     return getattr(import_module(f"commands.verbs.{own}"), own)
+
+
+def typed_name(verb: str) -> str:
+    """A verb as it is typed, of its name in the library: `train_core`, `basis_fit`."""
+    own = verb.strip("_").replace("_", "-")
+    names = (name for names in VERBS.values() for name in names)
+    return next((name for name in names if name.replace(" ", "-") == own), own)

@@ -46,6 +46,7 @@ MADE: dict[str, Any] = {
     "injection": Fields,
     "fusion": Fields,
     "align": Fields,
+    "basis": Fields,
     "added": dict[str, str | None],
 }
 """By name, the type of a fact about how an artifact was made."""
@@ -57,7 +58,10 @@ RESULTS: dict[str, dict[str, Any]] = {
 }
 """By kind, the same of what was measured."""
 
-NEEDED = {"bank": "pieces", "injection": "injection", "fusion": "fusion", "adapter": "scales"}
+NEEDED = {
+    "bank": "pieces", "injection": "injection", "fusion": "fusion", "adapter": "scales",
+    "basis": "basis",
+}  # fmt: skip
 """By kind, the fact without which it cannot be read."""
 
 

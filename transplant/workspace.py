@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
+    from transplant.basis.config import FitConfig
     from transplant.calibration.config import MoveConfig
     from transplant.calibration.students.recipe import LoraRecipe
     from transplant.training.config import TrainConfig
@@ -199,6 +200,37 @@ class Workspace(Work):
             with_token_counts=with_token_counts,
         )  # fmt: skip
         return run_export(self, job)
+
+    def fit_basis(
+        self,
+        backbone: str,
+        data: str,
+        name: str,
+        *,
+        config: FitConfig | None = None,
+        replace: bool = False,
+    ) -> dict[str, Any]:
+        """Fits the directions that each linear map of a backbone uses on text, and stores them.
+
+        Args:
+            backbone: its name.
+            data: the calibration text; its training split is read.
+            name: of the basis, an artifact of the kind `basis`.
+            config: the recipe.
+            replace: whether a basis of that name may go.
+
+        Returns:
+            The report: maps, rows, directions, ranks that hold 90 and 99 % of the energy, seconds.
+
+        Raises:
+            ExistsError: the name is taken and `replace` is off.
+            InputError: `layers` names no map, or too few tokens.
+        """
+        from transplant.basis.config import FitConfig
+        from transplant.workflows.basis.fit import FitJob, run_fit
+
+        job = FitJob(backbone=backbone, data=data, name=name, config=config or FitConfig())
+        return run_fit(self, job, replace=replace)
 
     def nib(self, anchor: str, candidate: str, **options: Any) -> dict[str, Any]:
         """The Non-Inferiority Benchmark of two hosted models; see `workflows.nib.nib_report`."""

@@ -44,7 +44,7 @@ def adapters(
     if merge:
         claim_core(session, stored, weights_bytes(session, to))
     else:
-        session.library.check_free(("module", "injection", "linear"), stored, to, None)
+        session.library.check_free(("module", "injection", "linear", "basis"), stored, to, None)
         session.library.claim(("adapter",), stored, to, None, replace=replace)
     folder = read_lora(source)
     backbone = session.backbone(to)

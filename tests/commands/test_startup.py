@@ -30,7 +30,7 @@ def output_of(code: str) -> str:
 
 def test_help_loads_neither_torch_nor_transformers():
     shown = output_of(PROBE.format(words=["--help"]))
-    assert all(name in shown for names in VERBS.values() for name in names)
+    assert all(name.split()[0] in shown for names in VERBS.values() for name in names)
 
 
 def test_importing_the_library_is_light():
@@ -41,7 +41,7 @@ def test_importing_the_library_is_light():
 
 def test_help_of_every_verb_is_light_and_has_the_shared_options():
     for name in (name for names in VERBS.values() for name in names):
-        shown = output_of(PROBE.format(words=[name, "--help"]))
+        shown = output_of(PROBE.format(words=[*name.split(), "--help"]))
         for option in ("--json", "--quiet", "--debug", "--seed", "--device", "--registry"):
             assert option in shown, (name, option)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from transplant.errors import CorruptError, foreign
+from transplant.errors import CorruptError, InputError, foreign
 from transplant.loading.same import check_same
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def host_other(backbone: Backbone, name: str, library: Library, host: Host) -> HostedModel | None:
-    """A backbone with a stored injection, adapter, linear map or fusion at work, if there is one.
+    """A backbone with another stored thing at work, of one of `KINDS`, if there is one.
 
     Args:
         backbone: loaded already.
@@ -104,12 +104,28 @@ def _linear(
     return LinearModel(hosted, backbone, LinearCorrection.from_stored(stored.tensors, stored.taps))
 
 
+def _basis(
+    hosted: str, stored: StoredArtifact, backbone: Backbone, _library: Library, _host: Host
+) -> HostedModel:
+    from transplant.basis.adapter import BasisAdapter
+    from transplant.basis.record import BasisRecord
+    from transplant.surgery.lora.hosted import LoraModel
+
+    if BasisRecord.from_dict(stored.made.get("basis"), hosted).adapted is None:
+        raise InputError(
+            f"{hosted} is a basis alone, and no model", expected="an adapter inside it",
+            hint=f"`basis_adapt({hosted!r}, domain=...)`",
+        )  # fmt: skip
+    return LoraModel(hosted, backbone, BasisAdapter.from_tensors(stored.tensors).as_lora())
+
+
 KINDS: dict[str, tuple[str, str, Rebuild]] = {
     "injection": ("the bridges of {} were fitted to", "`inject()` it again", _injection),
     "adapter": (
         "the adapter {} was made for", "`adapters(source='FOLDER')` or `transfer()` again", _adapter
     ),
     "linear": ("the linear map {} was fitted to", "`transfer()` again", _linear),
+    "basis": ("the basis of {} was fitted to", "`basis_fit()` and `basis_adapt()` again", _basis),
     "fusion": ("the fusion {} was trained on", "`fuse()` again", _fusion),
 }  # fmt: skip
 """By kind: how it came to its weights, what to do where they differ, and how it is rebuilt."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from transplant.text.row_form import ChatTemplate
 
 # Found by name where no module has it.
-OTHER_KINDS = ("injection", "adapter", "linear", "fusion", "bank", "tokens")
+OTHER_KINDS = ("injection", "adapter", "linear", "fusion", "basis", "bank", "tokens")
 
 
 def _installed_library() -> Library:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from transplant.library import Manifest
     from transplant.workflows.tuned.move import TunedMove
 
-HOSTED = ("module", "injection", "adapter", "linear", "fusion")
+HOSTED = ("module", "injection", "adapter", "linear", "fusion", "basis")
 """The kinds of what a name on a backbone may lead to."""
 
 

@@ -1,0 +1,151 @@
+"""Directions of all maps of a backbone, from one reading of calibration text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from transplant.backbones.view import Backbone
+from transplant.basis.config import FitConfig
+from transplant.basis.maps import LinearMap
+from transplant.basis.moment import SecondMoment
+from transplant.basis.spectrum import Spectrum, eigenbasis
+from transplant.basis.watch import watching
+from transplant.errors import InputError, NumericalError
+from transplant.progress import Progress, unseen
+from transplant.ranks import ALONE, Ranks
+from transplant.text.windows import Window, batches
+
+
+@dataclass(frozen=True)
+class Basis:
+    """The spectrum of each map, by name, and the rows that it was taken over."""
+
+    spectra: Mapping[str, Spectrum]
+    rows: Mapping[str, int]
+
+    def stored(self) -> dict[str, Tensor]:
+        """U [out, k] in float32 and energies [out] in float64, by map; `basis_from_tensors`."""
+        found: dict[str, Tensor] = {}
+        for name, spectrum in self.spectra.items():
+            found[f"{name}.{VECTORS}"] = spectrum.vectors.float().contiguous()
+            found[f"{name}.{ENERGIES}"] = spectrum.energies
+        return found
+
+
+VECTORS, ENERGIES = "U", "energies"
+
+
+def basis_from_tensors(tensors: Mapping[str, Tensor], rows: Mapping[str, int]) -> Basis:
+    """What `Basis.stored` gave out; U is orthonormal to single precision."""
+    spectra = {
+        name: Spectrum(tensors[f"{name}.{VECTORS}"].double(), tensors[f"{name}.{ENERGIES}"])
+        for name in rows
+    }
+    return Basis(spectra, rows)
+
+
+def check_tokens(tokens: int, windows: Sequence[Window], wanted: int) -> None:
+    """Refuses text that cannot fill the directions that are asked for.
+
+    Args:
+        tokens: what was asked for, for the message.
+        windows: what there is.
+        wanted: directions of the widest map.
+
+    Raises:
+        InputError: fewer rows than directions: the moment has no more than one for each row.
+    """
+    found = sum(map(len, windows))
+    if found < wanted:
+        raise InputError(
+            f"too few tokens for {wanted} directions of a map",
+            expected=f"{wanted:,} tokens or more, ten times as many for a steady basis",
+            found=f"{found:,} of {tokens:,} that were asked for",
+            hint="more `tokens`, more text, or a smaller `max_rank`",
+        )
+
+
+def moments_of(
+    backbone: Backbone,
+    maps: Sequence[LinearMap],
+    windows: Sequence[Window],
+    ranks: Ranks = ALONE,
+    progress: Progress = unseen,
+) -> dict[str, SecondMoment]:
+    """The second moment of W x of each map over the token positions of windows.
+
+    Args:
+        backbone: the frozen language model.
+        maps: of its linear maps.
+        windows: calibration text.
+        ranks: of several processes, each reads the windows that are its turn.
+        progress: called after each batch.
+
+    Raises:
+        NumericalError: an output that is NaN or infinite, naming the map.
+    """
+    found = {m.name: SecondMoment(m.out, m.weight.device) for m in maps}
+
+    def see(of: LinearMap, output: Tensor, mask: Tensor) -> None:
+        add_rows(found[of.name], of, output[mask])
+
+    mine = [windows[index] for index in ranks.turns(len(windows))]
+    done = 0
+    with watching(backbone, maps, see):
+        for batch in batches(mine):
+            backbone.read([mine[index] for index in batch])
+            done += len(batch)
+            progress(done, len(mine), "windows")
+    for moment in found.values():
+        moment.add_up(ranks)
+    return found
+
+
+def add_rows(moment: SecondMoment, of: LinearMap, rows: Tensor) -> None:
+    """Adds outputs [rows, out] of a map, without its bias.
+
+    Raises:
+        NumericalError: naming the map.
+    """
+    try:
+        moment.update(rows if of.bias is None else rows.double() - of.bias.double())
+    except NumericalError as error:
+        raise NumericalError(
+            f"outputs of {of.name} are NaN or infinite", expected="finite numbers",
+            hint="`dtype='float32'`, or a backbone whose weights are numbers",
+        ) from error  # fmt: skip
+
+
+def solve(moments: Mapping[str, SecondMoment], config: FitConfig) -> Basis:
+    """The spectra of moments; a map that gave nothing but zeros has no direction."""
+    spectra = {
+        name: eigenbasis(
+            moment.mean(), floor=config.floor, shrinkage=config.shrinkage,
+            max_rank=config.max_rank,
+        )
+        for name, moment in moments.items()
+    }  # fmt: skip
+    at_cpu = {n: Spectrum(s.vectors.cpu(), s.energies.cpu()) for n, s in spectra.items()}
+    return Basis(at_cpu, {name: moment.count for name, moment in moments.items()})
+
+
+def statistics_bytes(maps: Sequence[LinearMap]) -> int:
+    """What the moments of these maps take in memory, with the products of one block."""
+    return sum(m.out**2 for m in maps) * 8 + max(m.out**2 for m in maps) * 24
+
+
+@torch.no_grad()
+def fit_basis(
+    backbone: Backbone,
+    maps: Sequence[LinearMap],
+    windows: Sequence[Window],
+    config: FitConfig,
+    ranks: Ranks = ALONE,
+    progress: Progress = unseen,
+) -> Basis:
+    """Reads windows once and decomposes the second moment of every map; see `moments_of`."""
+    return solve(moments_of(backbone, maps, windows, ranks, progress), config)

@@ -1,0 +1,87 @@
+"""The eigenbasis of a second moment, found also where it is badly conditioned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from transplant.errors import NumericalError
+
+RETRIES = 3
+JITTER = 1e-12  # of the mean eigenvalue, added to the diagonal at the first retry; then x 100
+TOLERANCE = 1e-8  # of U'U against the identity
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """K = U diag(energies) U', the most energy first; float64."""
+
+    vectors: Tensor  # U [width, k]
+    energies: Tensor  # [width], d^2: all of them, those that were dropped included
+
+    @property
+    def kept(self) -> int:
+        """The number of directions k."""
+        return self.vectors.shape[1]
+
+    @property
+    def scales(self) -> Tensor:
+        """D [k]: the root mean square of y along each direction that is kept."""
+        return self.energies[: self.kept].sqrt()
+
+    def error(self, rank: int) -> float:
+        """E|y - U_r U_r' y|^2: the sum of the energies that rank r drops."""
+        return float(self.energies[rank:].sum())
+
+
+def eigenbasis(
+    moment: Tensor, *, floor: float = 1e-9, shrinkage: float = 0.0, max_rank: int | None = None
+) -> Spectrum:
+    """Eigenvectors of a symmetric matrix that is positive semidefinite up to rounding.
+
+    Args:
+        moment: K [width, width], float64.
+        floor: share of the largest eigenvalue under which directions are dropped.
+        shrinkage: s of (1 - s) K + s mean(diag K) I; it moves the energies, not the directions
+            (Ledoit and Wolf 2004, "A well-conditioned estimator for large-dimensional covariance
+            matrices").
+        max_rank: the most directions that are kept.
+
+    Raises:
+        NumericalError: K holds NaN or infinity, or no decomposition is orthonormal.
+    """
+    if not torch.isfinite(moment).all():
+        raise NumericalError("a second moment holds NaN or infinity")
+    moment = (moment + moment.T) / 2
+    mean = float(moment.diagonal().mean())
+    if mean <= 0:
+        return Spectrum(moment[:, :0], torch.zeros(len(moment), dtype=moment.dtype))
+    values, vectors = _decomposed(moment / mean)
+    values = mean * values.flip(0).clamp_min(0)
+    values = (1 - shrinkage) * values + shrinkage * mean
+    kept = int((values > floor * values[0]).sum())
+    kept = min(kept, max_rank or kept)
+    return Spectrum(vectors.flip(1)[:, :kept].contiguous(), values)
+
+
+def _decomposed(moment: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, ascending, and vectors; jitter is added where a solver fails, and taken off."""
+    unit = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
+    reason = "no solver ran"
+    for attempt in range(RETRIES + 1):
+        jitter = JITTER * 100 ** (attempt - 1) if attempt else 0.0
+        try:
+            values, vectors = torch.linalg.eigh(moment + jitter * unit)
+        except torch.linalg.LinAlgError as error:
+            reason = str(error).splitlines()[0]
+            continue
+        off = float((vectors.T @ vectors - unit).abs().max())
+        if off < TOLERANCE:
+            return values - jitter, vectors
+        reason = f"U'U is off by {off:.1e}"
+    raise NumericalError(
+        f"no eigenbasis of a second moment [{len(moment)}, {len(moment)}] in {RETRIES + 1} tries",
+        found=reason, hint="a larger `shrinkage`, or more `tokens`",
+    )  # fmt: skip

@@ -1,0 +1,1 @@
+"""Whole jobs of BASIS: fit, allocate, adapt, compress, compare."""

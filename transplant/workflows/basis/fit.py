@@ -1,0 +1,117 @@
+"""A basis of a backbone: text in, directions of each linear map and their spectra out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from transplant.basis.config import FitConfig
+from transplant.basis.record import BasisRecord
+from transplant.errors import InputError
+from transplant.memory import check_memory
+from transplant.ranks import current
+from transplant.workflows.basis.stored import claim, store_basis
+from transplant.workflows.corpus import read_as_needed, windows_of
+
+if TYPE_CHECKING:
+    from transplant.basis.fit import Basis
+    from transplant.basis.maps import LinearMap
+    from transplant.workflows.work import Work
+
+SHARES = (0.9, 0.99)  # of the energy, in reports
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitJob:
+    """What is fitted, to what, under which name."""
+
+    backbone: str
+    """Its name."""
+    data: str
+    """The calibration text; its training split is read."""
+    name: str
+    """Of the basis, without the backbone's."""
+    config: FitConfig = field(default_factory=FitConfig)
+    """The recipe."""
+
+
+def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]:
+    """Fits a basis and stores it.
+
+    Returns:
+        The report: maps, rows, directions, ranks that hold 90 and 99 % of the energy, seconds.
+
+    Raises:
+        ExistsError: the name is taken.
+        InputError: a pattern that names no map, or too few tokens.
+        BackboneError: quantised weights, or weights that are not in memory.
+        MemoryLimitError: the moments do not fit into memory.
+        NumericalError: outputs that are NaN or infinite.
+    """
+    from transplant.basis.fit import check_tokens, fit_basis, statistics_bytes
+    from transplant.basis.maps import select_maps
+
+    claim(work, job.name, job.backbone, replace=replace)
+    began, config = time.monotonic(), job.config
+    backbone = work.backbone(job.backbone)
+    maps = select_maps(backbone, config.layers)
+    needed = {"the moments of all maps": statistics_bytes(maps)}
+    check_memory(f"a basis of {backbone.name}", needed, "`layers` that are fewer at a time")
+    splits = read_as_needed(work, job.data, train=config.tokens)
+    windows = windows_of(backbone, splits.train, config.window, config.tokens)
+    check_tokens(config.tokens, windows, min(config.max_rank, max(m.out for m in maps)))
+    title = f"basis of {backbone.name}"
+    with work.reporter.progress(title) as progress, backbone.frozen():
+        basis = fit_basis(backbone, maps, windows, config, current(), progress)
+    _note_dead(work, basis)
+    record = BasisRecord(
+        rows={name: int(rows) for name, rows in basis.rows.items()},
+        fit={**dataclasses.asdict(config), "corpus": job.data, "split": splits.fingerprint},
+    )
+    types = by_type(basis, maps)
+    seconds = time.monotonic() - began
+    entry = store_basis(
+        work, job.name, backbone, record, basis.stored(), replace=replace,
+        results={"types": types, "seconds": seconds}, corpus=job.data, split=splits.fingerprint,
+    )  # fmt: skip
+    return {
+        "name": f"{job.name}@{job.backbone}", "backbone": job.backbone, "corpus": job.data,
+        "split": splits.fingerprint, "maps": len(maps), "rows": max(basis.rows.values()),
+        "directions": sum(s.kept for s in basis.spectra.values()), "types": types,
+        "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
+    }  # fmt: skip
+
+
+def _note_dead(work: Work, basis: Basis) -> None:
+    """Warns of maps that gave nothing but zeros.
+
+    Raises:
+        InputError: all of them.
+    """
+    dead = [name for name, spectrum in basis.spectra.items() if not spectrum.kept]
+    if len(dead) == len(basis.spectra):
+        raise InputError("every linear map gives zeros on this text", found=", ".join(dead[:3]))
+    if dead:
+        work.reporter.warn(f"{len(dead)} maps give zeros on this text: {', '.join(dead[:3])}")
+
+
+def by_type(basis: Basis, maps: list[LinearMap]) -> dict[str, dict[str, Any]]:
+    """For each type of map: how many there are, their width, and the mean rank of SHARES."""
+    found: dict[str, dict[str, Any]] = {}
+    for kind in dict.fromkeys(m.type for m in maps):
+        ours = [m for m in maps if m.type == kind]
+        row: dict[str, Any] = {"maps": len(ours), "width": ours[0].out}
+        for share in SHARES:
+            ranks = [rank_of_share(basis, m.name, share) for m in ours]
+            row[f"rank_{share:.0%}".rstrip("%")] = sum(ranks) / len(ranks)
+        found[kind] = row
+    return found
+
+
+def rank_of_share(basis: Basis, name: str, share: float) -> int:
+    """How many directions of a map hold a share of its energy."""
+    energies = basis.spectra[name].energies
+    total = energies.sum()
+    return int((energies.cumsum(0) < share * total).sum()) + 1 if total > 0 else 0
