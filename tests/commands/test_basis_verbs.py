@@ -29,9 +29,8 @@ def test_fit_reports_and_stores_a_basis(fitted):
 
 def test_a_basis_alone_is_no_model(fitted):
     abi, _ = fitted
-    assert_refused(
-        abi("nib", "--anchor", "tiny-llama", "--candidate", "b@tiny-llama", "--json"), "basis"
-    )
+    sides = ("--anchor", "tiny-llama", "--candidate", "b@tiny-llama")
+    assert_refused(abi("nib", *sides, "--json"), "a basis alone")
 
 
 @pytest.mark.parametrize(
@@ -39,7 +38,7 @@ def test_a_basis_alone_is_no_model(fitted):
     [
         (("--layers", "nowhere"), "self_attn.q_proj"),
         (("--tokens", "none"), "200k"),
-        (("--tokens", "9"), "too few tokens"),
+        (("--tokens", "9", "--window", "16", "--max-rank", "48"), "too few tokens"),
         (("--floor", "2"), "floor"),
     ],
 )

@@ -48,23 +48,24 @@ def basis_from_tensors(tensors: Mapping[str, Tensor], rows: Mapping[str, int]) -
     return Basis(spectra, rows)
 
 
-def check_tokens(tokens: int, windows: Sequence[Window], wanted: int) -> None:
+def check_tokens(backbone: Backbone, windows: Sequence[Window], tokens: int, wanted: int) -> None:
     """Refuses text that cannot fill the directions that are asked for.
 
     Args:
-        tokens: what was asked for, for the message.
+        backbone: whose rows count: an encoder-decoder has one for every second token.
         windows: what there is.
+        tokens: what was asked for, for the message.
         wanted: directions of the widest map.
 
     Raises:
         InputError: fewer rows than directions: the moment has no more than one for each row.
     """
-    found = sum(map(len, windows))
+    found = sum(len(backbone.rows_of(window).labels) for window in windows)
     if found < wanted:
         raise InputError(
             f"too few tokens for {wanted} directions of a map",
             expected=f"{wanted:,} tokens or more, ten times as many for a steady basis",
-            found=f"{found:,} of {tokens:,} that were asked for",
+            found=f"{found:,} rows of {tokens:,} tokens",
             hint="more `tokens`, more text, or a smaller `max_rank`",
         )
 

@@ -61,7 +61,8 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     check_memory(f"a basis of {backbone.name}", needed, "`layers` that are fewer at a time")
     splits = read_as_needed(work, job.data, train=config.tokens)
     windows = windows_of(backbone, splits.train, config.window, config.tokens)
-    check_tokens(config.tokens, windows, min(config.max_rank, max(m.out for m in maps)))
+    widest = max(m.out for m in maps)
+    check_tokens(backbone, windows, config.tokens, min(config.max_rank, widest))
     title = f"basis of {backbone.name}"
     with work.reporter.progress(title) as progress, backbone.frozen():
         basis = fit_basis(backbone, maps, windows, config, current(), progress)
