@@ -15,7 +15,7 @@ VERBS = {
         "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
     ),
     "Evidence": (
-        "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "demo",
+        "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval", "demo",
     ),
     "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip
@@ -26,7 +26,8 @@ A verb of a group is typed as two words.
 GROUPS = {"basis": "Adapt a backbone inside the directions that it uses (BASIS)."}
 """The groups, and what their `--help` says."""
 NO_TEXT = frozenset({
-    "paste", "extract", "adapters", "train-reference", "export", "cfgen", *VERBS["Registry"],
+    "paste", "extract", "adapters", "train-reference", "export", "cfgen", "cfeval",
+    *VERBS["Registry"],
 })  # fmt: skip
 """The verbs that read no corpus of the user's; the others take the options of text."""
 NO_MODEL = frozenset({"paste", "train-reference", "cfgen", *VERBS["Registry"]}) - {"add"}

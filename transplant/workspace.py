@@ -243,3 +243,9 @@ class Workspace(Work):
         from transplant.workflows.cfgen import generate_pairs
 
         return generate_pairs(self, task, out, n)
+
+    def cfeval(self, model: str, pairs: Path | str, **options: Any) -> dict[str, Any]:
+        """Accuracy of a hosted model on minimal pairs; see `workflows.cfeval.evaluate_pairs`."""
+        from transplant.workflows.cfeval import evaluate_pairs
+
+        return evaluate_pairs(self, model, pairs, **options)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -134,8 +134,12 @@ def pack_tokens(
     return np.asarray(stream[: rows * length], dtype=np.int32).reshape(rows, length)
 
 
-def batches(windows: Sequence[Window], tokens: int = 4096) -> Iterator[list[int]]:
+def batches(windows: Sequence[Sized], tokens: int = 4096) -> Iterator[list[int]]:
     """Groups windows of like length into batches of about `tokens`, padding included.
+
+    Args:
+        windows: or other sequences of tokens.
+        tokens: of a batch.
 
     Yields:
         Indices into `windows`; together they name each window once.
