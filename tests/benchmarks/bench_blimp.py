@@ -1,12 +1,12 @@
 """Accuracy on BLiMP by field, of backbones raw and with a module.
 
-    python tests/benchmarks/bench_blimp.py --pairs blimp.jsonl.gz [--models ref-gpt2,python-shipped@ref-gpt2]
-        [--per-paradigm 200] [--out blimp.json] [--show]
+    python tests/benchmarks/bench_blimp.py --pairs blimp.jsonl.gz
+        [--models ref-gpt2,python-shipped@ref-gpt2] [--per-paradigm 200] [--out blimp.json] [--show]
 
-BLiMP (Warstadt et al. 2020, CC-BY 4.0) is not part of this project: `--pairs` says where it is. Each
-model is a piece of its own: what is in the file of results already, of the same pairs, is not run
-again, so that an interrupted run goes on. A backbone in a folder is named by its path; only the last
-part of that is recorded.
+BLiMP (Warstadt et al. 2020, CC-BY 4.0) is not part of this project: `--pairs` says where it is.
+Each model is a piece of its own: one that is in the file of results already, with as many pairs, is
+not run again, so that an interrupted run goes on. Of a backbone in a folder the last part of the
+path is recorded.
 """
 
 from __future__ import annotations
