@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from commands.options.shared import NameOption, parse_taps
+from transplant.calibration.changes.spec import AUTO, CHANGES, changes_of
 from transplant.calibration.config import METHODS, MoveConfig
 
 if TYPE_CHECKING:
@@ -59,6 +60,15 @@ Columns = Annotated[
         "layers are chosen and each is read through a basis.",
     ),
 ]
+Change = Annotated[
+    str,
+    typer.Option(
+        "--change",
+        help="How changes of logits are carried to another vocabulary: "
+        + "; ".join(f"{name} ({says})" for name, says in CHANGES.items())
+        + f"; {AUTO}: what the calibration split prefers.",
+    ),
+]
 Method = Annotated[str, typer.Option("--method", help=f"Input map: {' or '.join(METHODS)}.")]
 
 
@@ -87,11 +97,13 @@ class MoveOptions(PairOptions):
     domain_data: DomainData = None
     method: Method = MOVE.method
     taps: TargetTaps = "all"
+    change: Change = MOVE.change
     name: NameOption = None
 
     def config(self, session: Session) -> MoveConfig:
         """How the move is fitted."""
-        return self.fit(self.method, session.seed, self.taps)
+        fitted = self.fit(self.method, session.seed, self.taps)
+        return dataclasses.replace(fitted, changes=changes_of(self.change))
 
     def move(self, session: Session, module: str, to: str) -> WholeMove:
         """The move that they describe."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from transplant.calibration.changes.spec import BEGINS_WITH
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -17,10 +18,11 @@ def explained(shown: Table, tried: Sequence[dict[str, Any]]) -> Group:
     from rich.console import Group
 
     weight = "weight of log p_donor - log p_target"
-    ways = table("tried on the calibration split", weight, "gain", "nats per token", "")
+    ways = table("tried on the calibration split", "change", weight, "gain", "nats per token", "")
     best = min((way["loss"] for way in tried), default=None)
     for way in tried:
         ways.add_row(
+            way.get("change", BEGINS_WITH),
             f"{way['donor_word']:g}",
             f"{way['gain']:g}",
             f"{way['loss']:.4f}",

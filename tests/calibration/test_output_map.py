@@ -10,6 +10,7 @@ import torch
 from tests.tiny import tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration import output_map as file
+from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.output_map import map_corrections, map_outputs
 from transplant.calibration.pairs import pair_text
@@ -38,13 +39,17 @@ def by_token(found):
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("donor_word", [0.0, 0.3])
-def test_a_large_vocabulary_gives_the_changes_of_a_small_one(scene, donor_word, monkeypatch):
+def test_a_large_vocabulary_gives_the_changes_of_a_small_one(
+    scene, donor_word, change, monkeypatch
+):
     output_map, correction, target, paired = scene
-    config = dataclasses.replace(CONFIG, donor_word=donor_word)
+    config = dataclasses.replace(CONFIG, donor_word=donor_word, change=change)
     dense = map_corrections(output_map, correction, target, paired, config)
     monkeypatch.setattr(file, "WHOLE", 100)
     monkeypatch.setattr(file, "TARGETS", 40)  # all of them are likely
+    monkeypatch.setattr(file, "DONORS", 40)
     sparse = map_corrections(output_map, correction, target, paired, config)
     assert not dense.likely
     assert len(sparse.likely) == len(paired.batches)
@@ -80,3 +85,16 @@ def test_the_vocabularies_are_gone_through_once_for_the_same_rows(scene, monkeyp
     for ours, theirs in zip(mixed.changes, fresh.changes, strict=True):
         assert torch.equal(ours.tokens, theirs.tokens)
         torch.testing.assert_close(ours.change, theirs.change)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_donor_without_what_it_learned_changes_nothing(scene, change, monkeypatch):
+    output_map, correction, target, paired = scene
+    monkeypatch.setattr(file, "WHOLE", 100)
+    monkeypatch.setattr(file, "DONORS", 40)
+    config = dataclasses.replace(CONFIG, donor_word=0.0, change=change)
+    taught = map_corrections(output_map, correction, target, paired, config)
+    without = map_corrections(output_map, None, target, paired, config, like=taught)
+    assert max(float(one.change.abs().max()) for one in without.changes) < 1e-4
+    assert max(float(one.change.abs().max()) for one in taught.changes) > 0.1

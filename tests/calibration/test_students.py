@@ -10,7 +10,8 @@ import torch
 from tests.calibration.tiny_training import windows_of
 from tests.calibration.tuned_scene import CONFIG, tuned_scene
 from tests.tiny import WIDTH
-from transplant.calibration.output_map import change_of_logits
+from transplant.calibration.changes.spec import CHANGES
+from transplant.calibration.output_map import DonorMix, change_of_logits
 from transplant.calibration.students import module_new, table
 from transplant.calibration.students.controls import student_controls, turned_change
 from transplant.calibration.students.learned import Learned
@@ -72,7 +73,7 @@ def test_a_turned_change_is_as_large_as_the_donors(scene):
     batch = lesson.pairing.fitted.batches[0]
     logits = scene.target.head(batch.target.h_last)
     sizes = [
-        change_of_logits(way, made(batch.donor.taps), batch.donor.h_last, logits, 0.0).std()
+        change_of_logits(way, made(batch.donor.taps), batch.donor.h_last, logits, DonorMix()).std()
         for made, way in ((lesson.pairing.change, lesson.output_map), (change, output_map))
     ]
     assert sizes[1] == pytest.approx(sizes[0].item(), rel=0.35)
@@ -126,11 +127,12 @@ def test_the_donors_own_module_is_refused_of_a_donor_that_has_none():
     assert learned_by("auto") == ("linear", "module-new", "lora")
 
 
-def test_a_teacher_with_a_raw_log_ratio_is_computed_in_16_bits_as_well(scene):
-    lesson = scene.lesson
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_teacher_with_a_raw_log_ratio_is_computed_in_16_bits_as_well(scene, change):
+    lesson, mix = scene.lesson, DonorMix(raw_weight=0.3, change=change)
     batch = lesson.pairing.fitted.batches[0]
     logits = scene.target.head(batch.target.h_last)
-    rows = (lesson.pairing.change(batch.donor.taps), batch.donor.h_last, logits, 0.3)
+    rows = (lesson.pairing.change(batch.donor.taps), batch.donor.h_last, logits, mix)
     expected = change_of_logits(lesson.output_map, *rows)
     with torch.autocast("cpu", torch.bfloat16):
         found = change_of_logits(lesson.output_map, *rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 import transplant
 from registry.store import Registry
+from transplant.calibration.changes.spec import CHANGES
 from transplant.errors import CorruptError
 
 MOVE = ("--module", "tales@tiny-gpt2", "--excerpts", "60")
@@ -128,6 +130,15 @@ def test_calibrate_takes_the_bridge_that_bridge_align_left(trained_abi):
     for way in calibrated["tried"]:
         assert f"{way['loss']:.4f}" in shown
     assert shown.count("chosen") == 1
+    every = trained_abi("calibrate", *common, "--replace", "--change", "auto").json
+    assert every["bridge"] == "from the registry"  # which depends on nothing of the output
+    ways = {(way["change"], way["donor_word"]) for way in every["tried"]}
+    assert ways == {*itertools.product(CHANGES, (0.0, 0.3))}
+    made = trained_abi("show", every["name"], "--json").json["made"]
+    assert made["change"] == min(every["tried"], key=lambda way: way["loss"])["change"]
+    wrong = trained_abi("calibrate", *common, "--replace", "--change", "push")
+    assert wrong.code == 1
+    assert wrong.json["what"] == "unknown --change"
 
 
 def test_a_donor_writes_what_it_is_paired_on(trained_abi, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES
 from transplant.errors import InputError
 from transplant.validation import above, at_least
 
@@ -46,6 +47,14 @@ class MoveConfig:
     the calibration split chooses."""
     donor_word: float = 0.0
     """What was chosen."""
+    changes: tuple[str, ...] = (BEGINS_WITH,)
+    """How changes of logits may be carried to another vocabulary; the calibration split chooses.
+    Between vocabularies that are the same only the first is tried."""
+    change: str = BEGINS_WITH
+    """What was chosen."""
+    shrink: float = 0.0
+    """k of mass / (mass + k), the factor on a change that is carried by push-forward to tokens of
+    so much probability; 0 for none."""
     iterations: int = 5
     """Of the solver of that fit."""
     gains: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -62,7 +71,13 @@ class MoveConfig:
         at_least(self, 40, "excerpt_chars")
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")
-        at_least(self, 0, "iterations", "donor_words", "donor_word", "gains")
+        at_least(self, 0, "iterations", "donor_words", "donor_word", "gains", "shrink")
+        unknown = {*self.changes, self.change} - CHANGES.keys()
+        if unknown or not self.changes:
+            raise InputError(
+                "`changes`", expected=f"of {', '.join(CHANGES)}",
+                found=", ".join(sorted(unknown)) or "none",
+            )  # fmt: skip
         if not self.gains:
             raise InputError("no gain to choose from", expected="one or more", found=self.gains)
 

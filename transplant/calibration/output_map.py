@@ -6,21 +6,22 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from transplant.alignment.likely import (
-    LikelyRows,
-    Vocabularies,
-    likely_changes,
-    likely_tokens,
-)
-from transplant.alignment.logits import LikelyChange, likely_change, spread_change
-from transplant.alignment.tokens import SharedTokens, beginnings, shared_tokens
+from transplant.alignment.likely import LikelyRows, Vocabularies, likely_tokens
+from transplant.alignment.logits import LikelyChange, likely_change
+from transplant.alignment.token_ways import TokenWays, token_ways
+from transplant.alignment.tokens import SharedTokens
 from transplant.alignment.unembedding import fit_output_map
 from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
+from transplant.calibration.changes.likely import likely_changes
+from transplant.calibration.changes.spec import BEGINS_WITH
+from transplant.calibration.changes.table import WAYS
+from transplant.calibration.changes.way import ChangeWeights, DonorLogits
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
@@ -38,8 +39,12 @@ class OutputMap:
     donor_head: Tensor  # U of the donor [vocab, d_donor], as it is stored
     head: Tensor  # U of the target [vocab, d_target], as it is stored
     matrix: Tensor  # M [d_donor, d_target]
-    shared: SharedTokens
-    beginnings: Tensor  # the donor's token that each of the target's begins with [vocab_target]
+    ways: TokenWays
+
+    @property
+    def shared(self) -> SharedTokens:
+        """The tokens that both have."""
+        return self.ways.shared
 
     @cached_property
     def wide_donor_head(self) -> Tensor:
@@ -48,12 +53,8 @@ class OutputMap:
 
     def to(self, device: torch.device) -> OutputMap:
         """The same on another device."""
-        shared = dataclasses.replace(
-            self.shared, ids_a=self.shared.ids_a.to(device), ids_b=self.shared.ids_b.to(device)
-        )
-        moved = (self.donor_head, self.head, self.matrix, self.beginnings)
-        donor_head, head, matrix, beginnings = (tensor.to(device) for tensor in moved)
-        return OutputMap(donor_head, head, matrix, shared, beginnings)
+        moved = (self.donor_head, self.head, self.matrix)
+        return OutputMap(*(tensor.to(device) for tensor in moved), self.ways.to(device))
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,30 @@ class DonorMix:
     """Of log p_donor - log p_target, both without the module, beside the module's change."""
     gain: float = 1.0
     """The factor on both together."""
+    change: str = BEGINS_WITH
+    """How changes are carried from one vocabulary to the other."""
+    shrink: float = 0.0
+    """k of mass / (mass + k), a factor on them, where they are carried by push-forward."""
 
-    def to_dict(self) -> dict[str, float]:
+    @property
+    def weights(self) -> ChangeWeights:
+        """Those that a change is made with, before the gain."""
+        return ChangeWeights(raw_weight=self.raw_weight, shrink=self.shrink)
+
+    @property
+    def reads_donor(self) -> bool:
+        """Whether the donor's own logits are of use beside their change."""
+        return bool(self.raw_weight) or self.change != BEGINS_WITH
+
+    def to_dict(self) -> dict[str, Any]:
         """As manifests hold it."""
-        return {"donor_word": self.raw_weight, "gain": self.gain}
+        named: dict[str, Any] = {"donor_word": self.raw_weight, "gain": self.gain}
+        return named if self.change == BEGINS_WITH else {**named, "change": self.change}
+
+
+def donor_mix(config: MoveConfig, gain: float = 1.0) -> DonorMix:
+    """What a configuration has chosen, with a gain."""
+    return DonorMix(config.donor_word, gain, config.change, config.shrink)
 
 
 @dataclass(frozen=True)
@@ -92,13 +113,11 @@ def map_outputs(
         counts: the domain's token counts, which travel with the module.
         config: the ridge strength of M.
     """
-    shared = shared_tokens(donor.tokenizer, target.tokenizer, counts)
     ours, theirs = donor.unembedding.cpu(), target.unembedding.cpu()
-    matrix = fit_output_map(ours, theirs, shared, config.output_ridge)
-    return OutputMap(
-        ours, theirs, matrix, shared,
-        beginnings(donor.tokenizer, target.tokenizer, target.vocab_size),
-    )  # fmt: skip
+    sizes = len(ours), target.vocab_size
+    ways = token_ways(donor.tokenizer, target.tokenizer, counts, sizes)
+    matrix = fit_output_map(ours, theirs, ways.shared, config.output_ridge)
+    return OutputMap(ours, theirs, matrix, ways)
 
 
 @torch.no_grad()
@@ -122,7 +141,8 @@ def map_corrections(
         target: the backbone that the module moves to.
         paired: the paired rows.
         config: how many tokens a position looks at, and the weight of log p_donor - log p_target.
-        like: of the same target rows; what was found likely there is not looked for again.
+        like: of the same target rows, and where the donor's are the same too, of the same
+            correction or of the donor without it; what was found likely is not looked for again.
     """
 
     def moved(batch: PairedRows) -> Tensor:
@@ -140,11 +160,12 @@ def map_corrections(
         ]
     else:
         likely = likely_rows(output_map, corrections, target, paired, config, like)
+        if correction is None and like is not None:
+            likely = tuple(map(_untaught, likely))
         between = _vocabularies(output_map, target)
+        weights, kept = donor_mix(config).weights, config.likely_tokens
         changes = [
-            likely_changes(
-                rows, one, between, raw_weight=config.donor_word, likely=config.likely_tokens
-            )
+            likely_changes(rows, one, between, WAYS[config.change], weights, likely=kept)
             for rows, one in zip(likely, (corrections[number] for number in mine), strict=True)
         ]
     mapped = tuple(moved @ output_map.matrix for moved in corrections)
@@ -164,13 +185,19 @@ def _dense_changes(
     parts = []
     for c, h_donor, h in zip(*(states.split(size) for states in rows), strict=True):
         logits = target.head(h.to(target.device)).cpu().float()
-        change = change_of_logits(output_map, c, h_donor, logits, config.donor_word)
+        change = change_of_logits(output_map, c, h_donor, logits, donor_mix(config))
         parts.append(likely_change(logits, change, config.likely_tokens))
     return LikelyChange(
         torch.cat([part.tokens for part in parts]),
         torch.cat([part.weights for part in parts]),
         torch.cat([part.change for part in parts]),
     )
+
+
+def _untaught(rows: LikelyRows) -> LikelyRows:
+    """The same rows where the donor has learned nothing."""
+    taught = dataclasses.replace(rows.taught, total=rows.donor.total)
+    return dataclasses.replace(rows, taught=taught)
 
 
 def likely_rows(
@@ -210,58 +237,39 @@ def likely_rows(
         else:
             for_donor = likely_tokens(donor_head, h_donor, DONORS * likely, ours)
             changed = h_donor + correction
-            taught = likely_tokens(donor_head, changed, DONORS * likely, ours[:1]).tokens
+            taught = likely_tokens(donor_head, changed, DONORS * likely, ours[:1])
         found.append(LikelyRows(h_donor, h_target, for_target, for_donor, taught))
     return tuple(found)
 
 
 def _vocabularies(output_map: OutputMap, target: Backbone) -> Vocabularies:
-    shared = output_map.shared
-    same = torch.full((len(output_map.donor_head),), -1)
-    same[shared.ids_a] = shared.ids_b
     head = target.split_head
     assert head is not None
     bias = None if head.bias is None else head.bias.cpu()
     on_cpu = SplitHead(output_map.head, bias, head.soft_cap)
-    return Vocabularies(SplitHead(output_map.donor_head), on_cpu, output_map.beginnings, same)
+    return Vocabularies(SplitHead(output_map.donor_head), on_cpu, output_map.ways)
 
 
 def change_of_logits(
-    output_map: OutputMap, correction: Tensor, h_donor: Tensor, logits: Tensor, raw_weight: float
+    output_map: OutputMap, correction: Tensor, h_donor: Tensor, logits: Tensor, mix: DonorMix
 ) -> Tensor:
-    """How the target's logits should change: as the donor's do by its module.
+    """How the target's logits should change: as the donor's do by what it learned.
 
     Args:
-        output_map: the two heads, and the shared tokens.
+        output_map: the two heads, and how their tokens belong together.
         correction: the donor's [rows, d_donor].
         h_donor: its last hidden states [rows, d_donor].
         logits: of the raw target at the same positions [rows, vocab_target].
-        raw_weight: of log p_donor - log p_target, both without the module.
+        mix: how changes are carried over, and the weight of log p_donor - log p_target, both
+            without what the donor learned; its gain is not used.
 
     Returns:
         [rows, vocab_target]
     """
-    change = correction @ output_map.wide_donor_head.T
-    if raw_weight:
-        change += raw_weight * _raw_log_ratio(h_donor, logits, output_map)
-    return spread_change(change, logits.softmax(-1), output_map.beginnings)
 
+    def own() -> Tensor:
+        # A teacher's products may be taken in 16 bits; sums over the vocabulary never are.
+        return (h_donor.float() @ output_map.wide_donor_head.T).float()
 
-def _raw_log_ratio(h_donor: Tensor, logits: Tensor, output_map: OutputMap) -> Tensor:
-    """log p_donor - log p_target of shared tokens, both without a module.
-
-    Args:
-        h_donor: the donor's last hidden states [rows, d_donor].
-        logits: of the raw target at the same positions [rows, vocab_target].
-        output_map: the two heads, and the shared tokens.
-
-    Returns:
-        [rows, vocab_donor], 0 at the donor's other tokens.
-    """
-    shared = output_map.shared
-    # A teacher's products may be taken in 16 bits; sums over the vocabulary never are.
-    own = (h_donor.float() @ output_map.wide_donor_head.T).float()
-    own = own[:, shared.ids_a].log_softmax(-1)
-    ratio = own.new_zeros(len(h_donor), len(output_map.donor_head))
-    ratio[:, shared.ids_a] = own - logits[:, shared.ids_b].log_softmax(-1)
-    return ratio
+    donor = DonorLogits((correction @ output_map.wide_donor_head.T).float(), own)
+    return WAYS[mix.change].of_all(donor, logits, output_map.ways, mix.weights)

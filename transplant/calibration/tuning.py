@@ -1,17 +1,24 @@
-"""Tuning: the weight of log p_donor - log p_target, chosen on the domain's calibration split."""
+"""Tuning on the domain's calibration split: how changes are carried, how much the donor weighs."""
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
+from transplant.calibration.changes.spec import BEGINS_WITH
 from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import AnyCorrection, choose_gains, scaled
 from transplant.calibration.move import Calibrated, Pairing, want
-from transplant.calibration.output_map import DonorMix, MappedCorrections, OutputMap
+from transplant.calibration.output_map import (
+    DonorMix,
+    MappedCorrections,
+    OutputMap,
+    donor_mix,
+)
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 from transplant.progress import Progress
@@ -29,6 +36,8 @@ class Tried:
     """The factor on the correction that suited it best."""
     loss: float
     """Nats per token on the calibration split."""
+    change: str = BEGINS_WITH
+    """How changes of logits were carried to the target's vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ class Choice(Generic[AnyCorrection]):
     @property
     def donor_mix(self) -> DonorMix:
         """The weights that it chose."""
-        return DonorMix(self.config.donor_word, self.calibrated.gain)
+        return donor_mix(self.config, self.calibrated.gain)
 
 
 def choose(
@@ -55,14 +64,14 @@ def choose(
     *,
     progress: Progress | None = None,
 ) -> Choice[Correction]:
-    """Tries each of `config.donor_words` and keeps the best on the calibration split.
+    """Tries each of `config.changes` and `config.donor_words`; keeps the best on calibration text.
 
     Args:
         pairing: the paired rows.
         reading: the interface whose input side is fitted.
         output_map: the way between the two heads.
         calibration: windows of the domain's calibration split, or their rows.
-        config: how to fit; its `donor_words` are tried.
+        config: how to fit; its `changes` and `donor_words` are tried.
         progress: is told of each.
     """
     module = pairing.correction.module
@@ -89,21 +98,39 @@ def choose_fitted(
         pairing: the paired rows.
         output_map: the way between the two heads.
         calibration: windows of the domain's calibration split, or their rows.
-        config: how to fit; its `donor_words` are tried.
+        config: how to fit; its `changes` and `donor_words` are tried.
         progress: is told of each.
     """
-    words = config.donor_words
-    ways = [dataclasses.replace(config, donor_word=word) for word in words]
+    ways = ways_to_try(output_map, config)
     wanted: list[MappedCorrections] = []
     fitted: dict[str, AnyCorrection] = {}
     for number, way in enumerate(ways):
         wanted.append(want(pairing, output_map, way, like=wanted[0] if wanted else None))
         fitted[f"{number}"] = fit(wanted[number], way)
         if progress is not None:
-            progress(number + 1, len(words), "weights of the donor")
+            progress(number + 1, len(ways), "changes and weights of the donor")
     gains = choose_gains(pairing.target, fitted, calibration, config.gains, solve=config.solve_gain)
-    tried = [Tried(word, *gain) for word, gain in zip(words, gains.values(), strict=True)]
+    tried = [
+        Tried(way.donor_word, *gain, way.change)
+        for way, gain in zip(ways, gains.values(), strict=True)
+    ]
     best = min(range(len(tried)), key=lambda number: tried[number].loss)
     gain, loss = tried[best].gain, tried[best].loss
     calibrated = Calibrated(scaled(fitted[f"{best}"], gain), gain, loss)
     return Choice(ways[best], wanted[best], calibrated, tried=tuple(tried))
+
+
+def ways_to_try(output_map: OutputMap, config: MoveConfig) -> list[MoveConfig]:
+    """One configuration for each way to carry a change and each weight of the donor.
+
+    Between vocabularies that are the same nothing is lost on the way: the first is all there is.
+
+    Args:
+        output_map: the way between the two heads.
+        config: names what is tried.
+    """
+    changes = config.changes[:1] if output_map.ways.one_vocabulary else config.changes
+    return [
+        dataclasses.replace(config, change=change, donor_word=word)
+        for change, word in itertools.product(changes, config.donor_words)
+    ]

@@ -40,11 +40,11 @@ class DonorTeacher:
 
         Args:
             donor: its correction from its taps.
-            rows: the donor's states; its last one stands beside the correction where
-                log p_donor - log p_target has a weight.
+            rows: the donor's states; its last one stands beside the correction where the
+                donor's own logits are of use.
         """
         found = donor(rows.taps).float()
-        return torch.cat([found, rows.h_last], dim=1) if self.donor_mix.raw_weight else found
+        return torch.cat([found, rows.h_last], dim=1) if self.donor_mix.reads_donor else found
 
     def logits(self, h_last: Tensor, teacher_correction: Tensor) -> Tensor:
         """The teacher's [rows, vocab] from the target's h_last [rows, d_model], unchanged.
@@ -61,7 +61,7 @@ class DonorTeacher:
 
     def _of_block(self, h_last: Tensor, correction: Tensor, h_donor: Tensor) -> Tensor:
         raw, donor_mix = self.target.head(h_last).float(), self.donor_mix
-        change = change_of_logits(self.output_map, correction, h_donor, raw, donor_mix.raw_weight)
+        change = change_of_logits(self.output_map, correction, h_donor, raw, donor_mix)
         return raw + donor_mix.gain * change
 
 

@@ -162,6 +162,7 @@ class Move(MoveInputs):
             **self._stored_facts(),
             "gain": self.calibrated.gain,
             "donor_word": self.choice.config.donor_word if self.paired else None,
+            "change": self.choice.config.change if self.paired else None,
             "split": self.domain_split,
         }
         stored = store_hosted(

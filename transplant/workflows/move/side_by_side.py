@@ -32,6 +32,11 @@ class Beside(DonorMix):
     elsewhere: str = "raw"
     """The system that predicts where no token of the donor ends."""
 
+    @property
+    def ungained(self) -> tuple[DonorMix, bool]:
+        """What the added change is computed from; the gain is a factor on it."""
+        return DonorMix(self.raw_weight, 1.0, self.change, self.shrink), self.module
+
 
 @dataclass(frozen=True)
 class BesideScores:
@@ -100,13 +105,11 @@ def _losses_beside(
     correction = donor.correction(ours.taps, ours.windows).float()
     logits = target.head(theirs.h_last).float()
     added = {
-        (module, raw_weight): change_of_logits(
-            output_map, module * correction, ours.h_last, logits, raw_weight
-        )
-        for module, raw_weight in {(way.module, way.raw_weight) for way in ways.values()}
+        (mix, module): change_of_logits(output_map, module * correction, ours.h_last, logits, mix)
+        for mix, module in {way.ungained for way in ways.values()}
     }
     losses = {}
     for name, way in ways.items():
-        changed = logits + way.gain * added[way.module, way.raw_weight]
+        changed = logits + way.gain * added[way.ungained]
         losses[name] = functional.cross_entropy(changed, theirs.labels, reduction="none")
     return losses

@@ -12,6 +12,7 @@ from transplant.library import Manifest
 from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
+OUTPUT_ALONE = ("changes", "change", "shrink")  # of a `MoveConfig`
 
 
 def with_stored_bridge(move: M) -> M:
@@ -31,7 +32,7 @@ def with_stored_bridge(move: M) -> M:
             and difference(manifest.backbone, move.target) is None
             and manifest.made.get("pairing_split") == move.pairing_split
             and _config_of(manifest, move.target.d_model)
-            == _as_json(dataclasses.asdict(move.config))
+            == _of_input(_as_json(dataclasses.asdict(move.config)))
         )
         if same:
             tensors = registry.read(entry)
@@ -51,7 +52,12 @@ def _config_of(manifest: Manifest, d_model: int) -> dict[str, Any]:
     stored = manifest.made.get("config") or {}
     within = len(manifest.taps) * d_model <= MoveConfig.columns
     budget = {"columns": MoveConfig.columns} if within else {}
-    return {**budget, **stored}
+    return _of_input({**budget, **stored})
+
+
+def _of_input(config: dict[str, Any]) -> dict[str, Any]:
+    """Without what changes nothing of a bridge, and earlier versions did not store."""
+    return {key: value for key, value in config.items() if key not in OUTPUT_ALONE}
 
 
 def _as_json(value: Any) -> Any:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from transplant.alignment.likely import (
-    LikelyRows,
-    Vocabularies,
-    likely_changes,
-    likely_tokens,
-)
-from transplant.alignment.logits import likely_change, spread_change
+from transplant.alignment.likely import LikelyRows, Vocabularies, likely_tokens
+from transplant.alignment.logits import likely_change
+from transplant.alignment.token_ways import TokenWays
+from transplant.alignment.tokens import SharedTokens
 from transplant.backbones.split_head import SplitHead
+from transplant.calibration.changes.likely import likely_changes
+from transplant.calibration.changes.table import WAYS
+from transplant.calibration.changes.way import ChangeWeights, DonorLogits
 
 ROWS, WIDTH, D_DONOR, VOCAB, VOCAB_DONOR, LIKELY = 90, 8, 6, 700, 300, 12
 
@@ -33,31 +33,35 @@ class Scene:
         self.beginnings = torch.randint(-1, VOCAB_DONOR, (VOCAB,), generator=generator)
         self.beginnings[torch.randperm(VOCAB, generator=generator)[:100]] = -1
         self.beginnings[self.ids_b] = self.ids_a
-        same = torch.full((VOCAB_DONOR,), -1)
-        same[self.ids_a] = self.ids_b
-        self.between = Vocabularies(self.donor_head, self.head, self.beginnings, same)
+        images = torch.randint(-1, VOCAB, (VOCAB_DONOR,), generator=generator)
+        images[self.ids_a] = self.ids_b
+        shared = SharedTokens(self.ids_a, self.ids_b, torch.ones(200).double() / 200, 1.0)
+        ways = TokenWays(shared, self.beginnings, images)
+        self.between = Vocabularies(self.donor_head, self.head, ways)
         self.h_target, self.h_donor = 1.5 * draw(ROWS, WIDTH), 1.5 * draw(ROWS, D_DONOR)
         self.correction = 0.5 * draw(ROWS, D_DONOR)
 
-    def dense(self, raw_weight, likely):
+    def dense(self, way, raw_weight, likely):
         logits = self.head.logits(self.h_target, slice(0, VOCAB))
-        change = self.correction @ self.donor_head.weight.T
-        if raw_weight:
-            own = (self.h_donor @ self.donor_head.weight.T)[:, self.ids_a].log_softmax(-1)
-            change[:, self.ids_a] += raw_weight * (own - logits[:, self.ids_b].log_softmax(-1))
-        spread = spread_change(change, logits.softmax(-1), self.beginnings)
+        donor = DonorLogits(
+            self.correction @ self.donor_head.weight.T,
+            lambda: self.h_donor @ self.donor_head.weight.T,
+        )
+        weights = ChangeWeights(raw_weight=raw_weight, shrink=1e-3)
+        spread = WAYS[way].of_all(donor, logits, self.between.ways, weights)
         return likely_change(logits, spread, likely), spread
 
-    def sparse(self, raw_weight, likely, kept):
+    def sparse(self, way, raw_weight, likely, kept):
         rows = LikelyRows(
             self.h_donor,
             self.h_target,
             likely_tokens(self.head, self.h_target, kept, self.ids_b),
             likely_tokens(self.donor_head, self.h_donor, kept, self.ids_a),
-            likely_tokens(self.donor_head, self.h_donor + self.correction, kept, self.ids_a).tokens,
+            likely_tokens(self.donor_head, self.h_donor + self.correction, kept, self.ids_a),
         )
+        weights = ChangeWeights(raw_weight=raw_weight, shrink=1e-3)
         return likely_changes(
-            rows, self.correction, self.between, raw_weight=raw_weight, likely=likely
+            rows, self.correction, self.between, WAYS[way], weights, likely=likely
         )
 
 
@@ -67,21 +71,23 @@ def by_token(found):
     return tuple(part.gather(1, order) for part in vars(found).values())
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("raw_weight", [0.0, 0.3])
 @pytest.mark.parametrize("soft_cap", [None, 6.0])
-def test_with_all_tokens_kept_it_is_what_is_computed_of_all(raw_weight, soft_cap):
+def test_with_all_tokens_kept_it_is_what_is_computed_of_all(way, raw_weight, soft_cap):
     scene = Scene(soft_cap)
-    dense, _ = scene.dense(raw_weight, LIKELY)
-    found = scene.sparse(raw_weight, LIKELY, VOCAB)
+    dense, _ = scene.dense(way, raw_weight, LIKELY)
+    found = scene.sparse(way, raw_weight, LIKELY, VOCAB)
     for ours, theirs in zip(by_token(found), by_token(dense), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("raw_weight", [0.0, 0.3])
-def test_the_likely_ones_alone_come_near_it(raw_weight):
+def test_the_likely_ones_alone_come_near_it(way, raw_weight):
     scene = Scene()
-    dense, spread = scene.dense(raw_weight, LIKELY)
-    near, rough = (scene.sparse(raw_weight, LIKELY, kept) for kept in (10 * LIKELY, 1))
+    dense, spread = scene.dense(way, raw_weight, LIKELY)
+    near, rough = (scene.sparse(way, raw_weight, LIKELY, kept) for kept in (10 * LIKELY, 1))
 
     def missed(found):
         """The weight, in the dense selection, of tokens that were not found."""

@@ -1,0 +1,1 @@
+"""Changes of logits across tokenizers: one way a file, one table."""

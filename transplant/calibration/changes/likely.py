@@ -1,0 +1,106 @@
+"""The wanted change of a target's logits at the likely tokens alone."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from transplant.alignment.likely import LikelyRows, Vocabularies
+from transplant.alignment.logits import LikelyChange
+from transplant.calibration.changes.way import AskedTokens, ChangeWeights, Way
+
+AT_ONCE = 64  # rows whose tokens' vectors are gathered at a time
+
+
+@torch.no_grad()
+def likely_changes(
+    rows: LikelyRows,
+    correction: Tensor,
+    between: Vocabularies,
+    way: Way,
+    weights: ChangeWeights,
+    *,
+    likely: int,
+) -> LikelyChange:
+    """The change of the target's logits that is wanted, on the tokens that are likely there.
+
+    What a way and `likely_change` compute of all tokens, of those that are likely for the target or
+    for the donor.
+
+    Args:
+        rows: the paired rows.
+        correction: the donor's, through what it learned [rows, d_donor].
+        between: the two vocabularies.
+        way: how a change is carried over.
+        weights: of its parts.
+        likely: tokens to keep of each row.
+    """
+    parts = []
+    for start in range(0, len(correction), AT_ONCE):
+        block = slice(start, start + AT_ONCE)
+        asked = candidates(rows[block], between, way)
+        change = way.of_likely(rows[block], correction[block], asked, between, weights)
+        parts.append(_keep(rows[block], asked, change, likely))
+    return LikelyChange(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def candidates(rows: LikelyRows, between: Vocabularies, way: Way) -> AskedTokens:
+    """Tokens of the target that are likely on either side, and their logits; -inf for none."""
+    images = way.images(between.ways)
+    theirs = images[torch.cat([rows.donor.tokens, rows.taught.tokens], dim=1)].sort(1).values
+    twice = torch.zeros_like(theirs, dtype=torch.bool)
+    twice[:, 1:] = theirs[:, 1:] == theirs[:, :-1]
+    known = (theirs[:, :, None] == rows.target.tokens[:, None]).any(2)
+    logits = between.head.at(rows.h_target, theirs.clamp_min(0))
+    logits = logits.masked_fill(twice | known | (theirs < 0), -torch.inf)
+    return AskedTokens(
+        torch.cat([rows.target.tokens, theirs.clamp_min(0)], dim=1),
+        torch.cat([rows.target.logits, logits], dim=1),
+    )
+
+
+def settled(
+    rows: LikelyRows, asked: AskedTokens, change: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The change at every token that is asked for, and what all others change by.
+
+    A token without a change of its own gets what is expected where the target stands, and so do all
+    that are not asked for.
+
+    Returns:
+        [rows, asked] and [rows]
+    """
+    carried, known = change
+    counted = (asked.logits - rows.target.total[:, None]).exp() * known
+    tiny = torch.finfo(counted.dtype).tiny
+    expected = (counted * carried).sum(1) / counted.sum(1).clamp_min(tiny)  # [rows]
+    return torch.where(known, carried, expected[:, None]), expected
+
+
+def log_total(rows: LikelyRows, asked: AskedTokens, change: Tensor, others: Tensor) -> Tensor:
+    """log sum exp of the changed logits over the whole vocabulary [rows].
+
+    Args:
+        rows: what is likely there.
+        asked: tokens of the target.
+        change: of these [rows, asked].
+        others: what all others change by [rows].
+    """
+    before = (asked.logits - rows.target.total[:, None]).exp().sum(1)
+    rest = (1 - before).clamp_min(torch.finfo(before.dtype).tiny).log() + rows.target.total + others
+    return torch.logaddexp((asked.logits + change).logsumexp(1), rest)
+
+
+def _keep(
+    rows: LikelyRows, asked: AskedTokens, change: tuple[Tensor, Tensor], likely: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Tokens, weights and centred change of the likely ones among the candidates."""
+    carried, expected = settled(rows, asked, change)
+    total = log_total(rows, asked, carried, expected)
+    before = (asked.logits - rows.target.total[:, None]).exp()
+    mean = before + (asked.logits + carried - total[:, None]).exp()
+    weights, places = mean.topk(min(likely, mean.shape[1]), dim=1, sorted=False)
+    weights = weights / weights.sum(1, keepdim=True)
+    kept = carried.gather(1, places)
+    centred = kept - (weights * kept).sum(1, keepdim=True)
+    return asked.tokens.gather(1, places), weights, centred

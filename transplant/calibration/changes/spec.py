@@ -1,0 +1,25 @@
+"""Names of the ways to carry a change of logits across tokenizers; no torch here."""
+
+from __future__ import annotations
+
+from transplant.errors import InputError
+
+BEGINS_WITH, PUSH_FORWARD, AUTO = "begins-with", "push-forward", "auto"
+CHANGES = {
+    BEGINS_WITH: "a token of the target changes as the donor's token that it begins with",
+    PUSH_FORWARD: "the donor's probabilities, summed over all tokens that begin with the target's",
+}
+"""What each says in one line; `auto` takes the one that the calibration split prefers."""
+
+
+def changes_of(name: str) -> tuple[str, ...]:
+    """The ways that are tried where one is asked for.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    if name == AUTO:
+        return (*CHANGES,)
+    if name not in CHANGES:
+        raise InputError("unknown `change`", expected=f"one of {(*CHANGES, AUTO)}", found=name)
+    return (name,)

@@ -1,0 +1,12 @@
+"""The ways to carry a change of logits across tokenizers, by the names that `spec` gives them."""
+
+from __future__ import annotations
+
+from transplant.calibration.changes import begins_with, push_forward
+from transplant.calibration.changes.spec import BEGINS_WITH, PUSH_FORWARD
+from transplant.calibration.changes.way import Way
+
+WAYS: dict[str, Way] = {
+    BEGINS_WITH: Way(begins_with.images, begins_with.of_all, begins_with.of_likely),
+    PUSH_FORWARD: Way(push_forward.images, push_forward.of_all, push_forward.of_likely),
+}
