@@ -10,8 +10,8 @@ import transformers as hf
 from transformers import PreTrainedTokenizerFast
 
 from transplant.backbones.layercake import LayerCakeConfig, LayerCakeForCausalLM
-from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
+from transplant.backbones.views import view_of
 
 WIDTH, LAYERS, HEADS, CONTEXT = 32, 2, 4, 128
 _LLAMA_LIKE = {

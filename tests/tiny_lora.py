@@ -12,8 +12,8 @@ import torch
 from torch.nn import functional
 from transformers.pytorch_utils import Conv1D
 
-from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
+from transplant.backbones.views import view_of
 from transplant.text.windows import Window
 
 

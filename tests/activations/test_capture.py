@@ -19,8 +19,8 @@ from transplant.backbones.parts import PLACES, blocks_of, find_part
 from transplant.errors import InputError, NumericalError, StorageError
 from transplant.text.windows import cut_windows
 from transplant.training.config import TrainConfig
+from transplant.training.file_rows import FileRows
 from transplant.training.loop import train_module
-from transplant.training.row_sources import FileRows
 
 pytestmark = pytest.mark.bits
 

@@ -7,8 +7,9 @@ import torch
 
 from tests.tiny import FAMILIES, LAYERS, tiny_backbone, tiny_model
 from transplant.backbones.encoder_decoder import PrefixBackbone
-from transplant.backbones.load import load_backbone, view_of
-from transplant.backbones.view import NO_LABEL
+from transplant.backbones.load import load_backbone
+from transplant.backbones.states import NO_LABEL
+from transplant.backbones.views import view_of
 from transplant.errors import BackboneError, InputError
 from transplant.text.windows import cut_windows
 

@@ -19,7 +19,7 @@ from transplant.backbones.layercake import (
     build_core,
     register,
 )
-from transplant.backbones.load import view_of
+from transplant.backbones.views import view_of
 from transplant.errors import InputError
 from transplant.text.windows import cut_windows
 

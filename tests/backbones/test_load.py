@@ -2,68 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import struct
-
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
-from tests.tiny import tiny_model
+from tests.backbones.folders import configure, edit, reweigh, shard
 from transplant.backbones.load import load_backbone
-from transplant.errors import BackboneError, InputError, NumericalError, TransplantError
-
-INDEX = "model.safetensors.index.json"
-DEEP = '{"a":' * 3000 + "1" + "}" * 3000
-
-
-@pytest.fixture(scope="session")
-def saved(tmp_path_factory, tiny_tokenizer):
-    root = tmp_path_factory.mktemp("backbones")
-    for family in ("gpt2", "llama", "t5"):
-        tiny_model(family, tiny_tokenizer).save_pretrained(root / family)
-        tiny_tokenizer.save_pretrained(root / family)
-    return root
-
-
-@pytest.fixture
-def folder(saved, tmp_path):
-    def copy(family):
-        return shutil.copytree(saved / family, tmp_path / family)
-
-    return copy
-
-
-def edit(file, change):
-    held = json.loads(file.read_text())
-    change(held)
-    file.write_text(json.dumps(held))
-
-
-def configure(path, **values):
-    edit(path / "config.json", lambda held: held.update(values))
-    return path
-
-
-def reweigh(path, change):
-    tensors = {
-        name: tensor.clone() for name, tensor in load_file(path / "model.safetensors").items()
-    }
-    change(tensors)
-    save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
-    return path
-
-
-def shard(path, change):
-    tensors = load_file(path / "model.safetensors")
-    file = "model-00001-of-00001.safetensors"
-    save_file(tensors, path / file, metadata={"format": "pt"})
-    (path / "model.safetensors").unlink()
-    index = {"metadata": {"total_size": 1}, "weight_map": dict.fromkeys(tensors, file)}
-    change(index)
-    (path / INDEX).write_text(json.dumps(index))
-    return path
+from transplant.errors import BackboneError, InputError, NumericalError
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "t5"])
@@ -181,55 +126,9 @@ def test_a_configuration_that_cannot_be_is_refused(folder, family, values):
 def test_a_width_beyond_the_file_is_refused_before_memory_is_taken(folder, monkeypatch):
     path = configure(folder("llama"), hidden_size=65536, intermediate_size=65536)
     monkeypatch.setattr(
-        "transplant.backbones.load.load_whole", lambda *_a, **_k: pytest.fail("built")
+        "transplant.backbones.stored.load_whole", lambda *_a, **_k: pytest.fail("built")
     )
     with pytest.raises(BackboneError, match=r"numbers, which the file holds"):
-        load_backbone(path)
-
-
-@pytest.mark.parametrize("file", ["config.json", "tokenizer.json", "tokenizer_config.json"])
-@pytest.mark.parametrize(
-    "text",
-    [b"", b"null", b"[]", b"5", b'{"model_type": "gp', DEEP.encode(), b"[" * 10**5, b"\0" * 9],
-)
-def test_a_file_that_is_not_what_it_should_be_is_refused(folder, file, text):
-    path = folder("gpt2")
-    (path / file).write_bytes(text)
-    with pytest.raises(BackboneError):
-        load_backbone(path)
-
-
-@pytest.mark.parametrize("file", ["config.json", "model.safetensors"])
-@pytest.mark.parametrize("kind", ["folder", "loop", "nothing"])
-def test_what_is_no_file_is_refused(folder, file, kind):
-    path = folder("gpt2")
-    (path / file).unlink()
-    if kind == "folder":
-        (path / file).mkdir()
-    if kind == "loop":
-        (path / file).symlink_to(file)
-    with pytest.raises(BackboneError):
-        load_backbone(path)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda held: held.pop("model"),
-        lambda held: held.update(model=None),
-        lambda held: held["model"].update(vocab=None),
-        lambda held: held["model"].update(vocab={"a": -1}),
-        lambda held: held["model"].update(merges=["a b c d"]),
-        lambda held: held.update(added_tokens=[{"id": "x"}]),
-        lambda held: held.update(pre_tokenizer={"type": "nonsense"}),
-        lambda held: held.update(normalizer={"type": "Replace", "pattern": {"Regex": "*"}}),
-        lambda held: held["model"].update(vocab={}, merges=[]),
-    ],
-)
-def test_a_tokenizer_that_cannot_be_is_refused(folder, change):
-    path = folder("gpt2")
-    edit(path / "tokenizer.json", change)
-    with pytest.raises(BackboneError):
         load_backbone(path)
 
 
@@ -250,69 +149,10 @@ def test_a_table_shorter_than_the_vocabulary_is_refused(folder):
         load_backbone(path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda index: index["weight_map"].update({"model.norm.weight": "../x.safetensors"}),
-        lambda index: index["weight_map"].update({"model.norm.weight": "/etc/passwd"}),
-        lambda index: index["weight_map"].update({"model.norm.weight": "x.safetensors"}),
-        lambda index: index["weight_map"].update({"model.norm.weight": None}),
-        lambda index: index.pop("weight_map"),
-        lambda index: index.update(weight_map=None),
-        lambda index: index.update(weight_map={}),
-        lambda index: index.pop("metadata"),
-    ],
-)
-def test_an_index_of_other_files_is_refused(folder, change):
-    with pytest.raises(BackboneError):
-        load_backbone(shard(folder("llama"), change))
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda _data: b"",
-        lambda data: data[:4],
-        lambda data: data[: len(data) // 2],
-        lambda data: data + b"xx",
-        lambda data: struct.pack("<Q", 2**60) + data[8:],
-        lambda _data: struct.pack("<Q", 2) + b"[]",
-        lambda data: data[:8] + b"x" * (len(data) - 8),
-        lambda data: data.replace(b'"F32"', b'"Q32"', 1),
-        lambda data: data.replace(b'"shape":[', b'"shape":[-', 1),
-    ],
-)
-def test_damaged_safetensors_are_refused(folder, damage):
-    path = folder("gpt2")
-    file = path / "model.safetensors"
-    file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(BackboneError):
-        load_backbone(path)
-
-
 @pytest.mark.parametrize("device", ["meta", "cuda:99", "banana", "", "cpu:7", "hpu", "lazy"])
 def test_a_device_that_is_not_there_is_refused_before_anything_is_read(device):
     with pytest.raises(InputError, match="is not to be had here"):
         load_backbone("./no-such-folder", device=device)
-
-
-def test_code_beside_the_weights_is_not_run(folder, tmp_path):
-    path = folder("gpt2")
-    ran = tmp_path / "ran"
-    (path / "own.py").write_text(f"open({str(ran)!r}, 'w')\n")
-    own = {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}
-    load_backbone(configure(path, auto_map=own))  # a family that is known needs none
-    with pytest.raises(BackboneError):
-        load_backbone(configure(path, model_type="own"))
-    assert not ran.exists()
-
-
-def test_the_cause_is_kept(folder):
-    path = folder("gpt2")
-    (path / "config.json").write_text("{")
-    with pytest.raises(TransplantError) as caught:
-        load_backbone(path)
-    assert caught.value.__cause__ is not None
 
 
 def test_the_message_names_the_field_and_what_it_holds(folder):

@@ -87,7 +87,7 @@ def test_what_cannot_be_read_is_named_with_its_method(packed, method, dtype):
 
 
 def test_a_head_that_is_packed_too_is_refused(packed, method, monkeypatch):
-    from transplant.backbones import load
+    from transplant.backbones import stored
 
     def eighth(*args, **options):
         model, unexpected = whole(*args, **options)
@@ -96,7 +96,7 @@ def test_a_head_that_is_packed_too_is_refused(packed, method, monkeypatch):
         )
         return model, unexpected
 
-    whole = load.load_whole
-    monkeypatch.setattr(load, "load_whole", eighth)
+    whole = stored.load_whole
+    monkeypatch.setattr(stored, "load_whole", eighth)
     with pytest.raises(BackboneError, match=r"the head of .* is quantised, too \(plain-test\)"):
         load_backbone(packed(quant_method=method))

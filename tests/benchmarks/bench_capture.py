@@ -145,8 +145,9 @@ def train_on(name: str, pairs: int, matmul_type: str) -> dict[str, Any]:
     from transplant.activations.writer import ActivationWriter
     from transplant.text.documents import read_documents
     from transplant.text.windows import cut_windows
+    from transplant.training.file_rows import FileRows
     from transplant.training.loop import train_module
-    from transplant.training.row_sources import FileRows, LiveRows
+    from transplant.training.row_sources import LiveRows
 
     backbone = transplant.load(name).backbone
     documents = read_documents("python", max_chars=1_000_000)

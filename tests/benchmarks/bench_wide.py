@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.basis import TapBases
-from transplant.backbones.view import NO_LABEL, RowTokens, States
+from transplant.backbones.states import NO_LABEL, RowTokens, States
 from transplant.calibration import columns
 from transplant.calibration.bridge import fit_bridge
 from transplant.calibration.config import MoveConfig

@@ -8,7 +8,7 @@ from torch import nn
 
 from transplant.backbones import split_head
 from transplant.backbones.split_head import SplitHead, capped
-from transplant.backbones.view import States
+from transplant.backbones.states import States
 from transplant.calibration import gain as gain_file
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, choose_gains, gain_curves

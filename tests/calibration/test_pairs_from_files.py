@@ -28,8 +28,8 @@ from transplant.text.documents import Document
 from transplant.text.splits import split_documents
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows
+from transplant.training.file_rows import file_rows
 from transplant.training.loop import new_correction
-from transplant.training.row_sources import file_rows
 
 WINDOW = 128
 # Of an untrained donor the best gain is 0, and all weights would be: gains above it alone.

@@ -11,7 +11,7 @@ from torch.nn import functional
 from tests.calibration.tiny_training import windows_of
 from tests.tiny import WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
-from transplant.backbones.load import view_of
+from transplant.backbones.views import view_of
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import pair_for_move
 from transplant.calibration.output_map import map_outputs

@@ -11,7 +11,7 @@ from registry.store import Registry
 from tests.commands.conftest import Abi
 from tests.tiny import tiny_model
 from transplant.backbones.arithmetic import cast
-from transplant.backbones.load import view_of
+from transplant.backbones.views import view_of
 from transplant.text.tokenizers import train_tokenizer
 from transplant.workflows.train.reference import save_reference
 

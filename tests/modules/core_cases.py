@@ -8,7 +8,7 @@ import torch
 
 from tests.backbones.layercake_cores import perturb, tiny_core
 from transplant.backbones.core import CoreBackbone
-from transplant.backbones.load import view_of
+from transplant.backbones.views import view_of
 from transplant.modules.core import CoreHosted
 from transplant.modules.forms import CORE_FORMS
 

@@ -11,8 +11,8 @@ from torch import nn
 from transplant.backbones import split_head
 from transplant.backbones import token_losses as token_losses_file
 from transplant.backbones.split_head import SplitHead, capped
+from transplant.backbones.states import States
 from transplant.backbones.token_losses import token_losses
-from transplant.backbones.view import States
 from transplant.training import losses
 from transplant.training.loop import new_correction
 from transplant.training.losses import cross_entropy

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 from tests.tiny import tiny_backbone
 from transplant.backbones.fingerprint import hash_tensors
-from transplant.backbones.view import States
+from transplant.backbones.states import States, concat_states
 from transplant.errors import CorruptError, InputError, StorageError, VersionError
 from transplant.modules.core import untrained_in_core
 from transplant.text.windows import cut_windows
@@ -20,13 +20,7 @@ from transplant.training import checkpoint as checkpoint_file
 from transplant.training.checkpoint import Checkpoint, CheckpointFile
 from transplant.training.config import TrainConfig
 from transplant.training.loop import mean_loss, train_module
-from transplant.training.row_sources import (
-    CachedRows,
-    DiskRows,
-    LiveRows,
-    concat_states,
-    row_source,
-)
+from transplant.training.row_sources import CachedRows, DiskRows, LiveRows, row_source
 from transplant.training.schedule import warmup_cosine
 from transplant.training.share import shares_of
 

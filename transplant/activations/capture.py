@@ -29,7 +29,8 @@ from transplant.backbones.parts import (
     real_rows,
     watched,
 )
-from transplant.backbones.view import NO_LABEL, Backbone
+from transplant.backbones.states import NO_LABEL
+from transplant.backbones.view import Backbone
 from transplant.progress import Progress
 from transplant.text.documents import Document
 from transplant.text.windows import Window, batches

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from transplant.activations.reader import Activations
-from transplant.backbones.view import States
+from transplant.backbones.states import States
 
 
 def read_states(acts: Activations, rows: range, taps: Sequence[int], last: int) -> States:

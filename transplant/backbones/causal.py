@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from transplant.backbones.split_head import capped
-from transplant.backbones.view import NO_LABEL, Backbone, RowTokens, States, gather_rows
+from transplant.backbones.states import NO_LABEL, RowTokens, States, gather_rows
+from transplant.backbones.view import Backbone
 from transplant.text.windows import Window
 
 

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from transplant.backbones.view import Backbone, RowTokens, States, gather_rows
+from transplant.backbones.states import RowTokens, States, gather_rows
+from transplant.backbones.view import Backbone
 from transplant.text.windows import Window
 
 

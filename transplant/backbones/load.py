@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -24,20 +22,18 @@ from transplant.backbones.arithmetic import (
 from transplant.backbones.configuration import hash_config
 from transplant.backbones.downloads import commit_of
 from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
-from transplant.backbones.folder import check_folder, check_sizes
 from transplant.backbones.memory import check_folder_fits
-from transplant.backbones.packed import check_head, check_known, quantisation, reading_packed
+from transplant.backbones.packed import quantisation
 from transplant.backbones.spread import Spread, is_offloaded
+from transplant.backbones.stored import Files, load_stored
 from transplant.backbones.view import Backbone
 from transplant.backbones.views import check_ids, probe, view_of
-from transplant.backbones.whole import check_finite, check_fits, load_whole, quiet
+from transplant.backbones.whole import check_finite
 from transplant.dtypes import AUTO, dtype_name
-from transplant.errors import BackboneError, InputError, foreign
+from transplant.errors import InputError, foreign
 from transplant.files.plain import expand
 from transplant.files.remembered import Checked, Memory
 
-LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id"
-LIST = "`list(kind='backbone')`"
 DEVICES = "auto, cpu, cuda, cuda:1 or mps"
 
 
@@ -96,8 +92,8 @@ def load_backbone(
     known = memory.recall(state)
     if folder.is_dir() and spread is None:
         check_folder_fits(folder, str(name), wanted)
-    files = _Files(source, revision, trust_remote_code, place, spread)
-    model, tokenizer, unexpected = _load(files, checked=known is not None)
+    files = Files(source, revision, trust_remote_code, place, spread)
+    model, tokenizer, unexpected = load_stored(files, checked=known is not None)
     checked = known or _checked(str(name), model, tokenizer)  # before the cast: as it is stored
     packed = quantisation(model.config)
     if packed is None:
@@ -146,7 +142,7 @@ def _spread(
     return None
 
 
-def _computing_in(files: _Files, model: Any, wanted: str, name: str) -> tuple[Any, torch.dtype]:
+def _computing_in(files: Files, model: Any, wanted: str, name: str) -> tuple[Any, torch.dtype]:
     """The model where it is to be, in the type it is to compute in, and that type."""
     stored, place = stored_dtype(model), files.place
     if files.spread is not None:
@@ -155,105 +151,13 @@ def _computing_in(files: _Files, model: Any, wanted: str, name: str) -> tuple[An
     # What is offloaded is cast as it is read; what was computed in 16 bits is computed again.
     if chosen != stored and (files.spread is not None or has_rounded_buffers(model)):
         del model
-        model, _, _ = _load(files, checked=True, dtype=chosen)
+        model, _, _ = load_stored(files, checked=True, dtype=chosen)
     if files.spread is None:
         with foreign(f"`device` {place} is not to be had here", InputError, expected=DEVICES):
             model = cast(model, chosen).to(device=place)
     if chosen == torch.float16:
         check_finite(model, f"{name} in float16", "bfloat16 or float32, which hold larger numbers")
     return model, chosen
-
-
-@dataclass(frozen=True)
-class _Files:
-    """Where a model comes from, and where it goes."""
-
-    source: str
-    """A folder or a hub id."""
-    revision: str | None
-    """Of a hub id."""
-    trust_remote_code: bool
-    """Whether code that comes with the weights is run."""
-    place: torch.device
-    """Where it goes; weights that are not quantised are read to the processor, and moved later."""
-    spread: Spread | None = None
-    """Where its parts go, in place of that."""
-
-
-def _load(
-    files: _Files, *, checked: bool, dtype: torch.dtype | str = "auto"
-) -> tuple[Any, Any, list[str]]:
-    """Model, tokenizer, and the names of tensors that the model has no place for.
-
-    Args:
-        checked: whether the folder was looked through before, and need not be again.
-        dtype: of its weights; `auto` as they are stored.
-
-    Raises:
-        BackboneError: nothing there, or what cannot be read.
-    """
-    source, revision = files.source, files.revision
-    folder = expand(source)
-    with (
-        quiet(),
-        foreign(f"cannot load backbone {source!r}", BackboneError, expected=LOADABLE, hint=LIST),
-    ):
-        from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig
-
-        from transplant.backbones.layercake.registration import register
-
-        register()  # so that the Auto classes know a core
-        held = None
-        if folder.is_dir():
-            held = None if checked else check_folder(folder)
-            source = str(folder)
-        elif source.startswith((".", "/", "~")):
-            raise BackboneError(f"no such backbone folder: {source}")
-        if not checked:
-            raw, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
-            check_sizes(raw, source, held)
-        options = {"revision": revision, "trust_remote_code": files.trust_remote_code}
-        config = AutoConfig.from_pretrained(source, **options)
-        auto = _auto_class(config)
-        if held is not None and type(config) in auto._model_mapping:
-            check_fits(auto, config, source, held)
-        model, unexpected = _whole(files, auto, config, source, dtype, options)
-    with quiet(), foreign(
-        f"cannot load the tokenizer of {source!r}", BackboneError,
-        expected="a fast tokenizer (tokenizer.json) as save_pretrained writes it",
-    ):  # fmt: skip
-        return model, AutoTokenizer.from_pretrained(source, **options), unexpected
-
-
-def _whole(
-    files: _Files, auto: Any, config: Any, source: str, dtype: torch.dtype | str,
-    options: dict[str, Any],
-) -> tuple[Any, list[str]]:  # fmt: skip
-    packed = quantisation(config)
-    more: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **options}
-    with reading_packed(source, packed), warnings.catch_warnings(), ExitStack() as stack:
-        # A map may name a parameter that stands beside modules.
-        warnings.filterwarnings("ignore", message=".*device_map keys do not match")
-        keep = None
-        if packed is not None:
-            check_known(config)
-        if files.spread is not None:
-            more["device_map"] = files.spread.place(auto, config, dtype)
-            more["offload_folder"], keep = stack.enter_context(files.spread.folder())
-        elif packed is not None and files.place.type != "cpu":
-            more["device_map"] = {"": files.place}  # what is packed is packed for its device
-        model, unexpected = load_whole(auto, source, **more)
-        if packed is not None:
-            check_head(model, source, packed)
-        if keep is not None:
-            keep(model)
-    return model, unexpected
-
-
-def _auto_class(config: Any) -> Any:
-    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
-
-    return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 
 def _checked(name: str, model: Any, tokenizer: Any) -> Checked:

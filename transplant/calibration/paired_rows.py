@@ -9,7 +9,7 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from transplant.backbones.view import States
+from transplant.backbones.states import States
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from transplant.activations.file_states import read_states
 from transplant.activations.match_files import aligned_pairs
 from transplant.activations.reader import Activations
 from transplant.activations.splits import windows_by_side
+from transplant.backbones.states import concat_states
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.excerpt_selection import by_likeness
@@ -20,7 +21,6 @@ from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRow
 from transplant.calibration.pairs import BATCH, IN_MEMORY, PairedText
 from transplant.errors import CorpusError
 from transplant.modules.hosted import HostedModel
-from transplant.training.row_sources import concat_states
 
 
 def pair_captured(

@@ -19,7 +19,8 @@ from transplant.activations.file_states import read_states
 from transplant.activations.layout import CaptureHeader, TokenTable
 from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.states import States
+from transplant.backbones.view import Backbone
 from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
 from transplant.progress import Progress
 from transplant.text.windows import Window

@@ -17,7 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from transplant.backbones.view import Backbone, RowTokens, States
+from transplant.backbones.states import RowTokens, States
+from transplant.backbones.view import Backbone
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
 from transplant.text.windows import Window

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.states import States
+from transplant.backbones.view import Backbone
 from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
 from transplant.modules.interface import Interface

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from transplant.backbones.split_head import TOKENS, SplitHead, pick_labels
+from transplant.backbones.states import States
 from transplant.backbones.token_losses import rows_at_once, token_losses
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.view import Backbone
 from transplant.training.precision import rounded_products
 
 RowLoss = Callable[[Tensor, slice], Tensor]

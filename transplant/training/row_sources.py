@@ -1,4 +1,4 @@
-"""Where a training step gets its rows: through the backbone, from memory, or from the disk.
+"""Sources of the rows of a training step: the backbone, the memory, the disk.
 
 The backbone is frozen, so its hidden states on a window never change. Where there is room for them
 they are computed once and every later pass skips the backbone.
@@ -6,7 +6,7 @@ they are computed once and every later pass skips the backbone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -14,14 +14,13 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from transplant.activations.file_states import read_states
-from transplant.activations.reader import Activations
 from transplant.activations.staging import nameless
-from transplant.backbones.view import NO_LABEL, Backbone, States
+from transplant.backbones.states import NO_LABEL, States, concat_states
+from transplant.backbones.view import Backbone
 from transplant.files.room import free_bytes
 from transplant.progress import Progress, unseen
 from transplant.ranks import ALONE, Ranks
-from transplant.text.windows import Window, batches, take_in_turns
+from transplant.text.windows import Window, batches
 
 CACHE_BYTES = 2 * 1024**3
 AT_ONCE = 4  # windows of a source
@@ -134,60 +133,6 @@ class DiskRows(CachedRows):
         return kept.view(rows, width)
 
 
-class FileRows:
-    """Reads rows that were captured to a file; the backbone does not run.
-
-    Args:
-        acts: the open file; it holds the taps and the last hidden state.
-        windows: the numbers, in the file, of the windows of this source.
-        taps: the layers that are read.
-        last: the layer that the head reads.
-        device: where the rows go.
-    """
-
-    def __init__(
-        self,
-        acts: Activations,
-        windows: Sequence[int],
-        taps: Sequence[int],
-        last: int,
-        device: torch.device,
-    ) -> None:
-        self.acts, self.windows, self.device = acts, windows, device
-        self.taps, self.last = tuple(taps), last
-
-    def __len__(self) -> int:
-        """The number of windows."""
-        return len(self.windows)
-
-    def rows(self, indices: Sequence[int]) -> States:
-        """The labelled rows of these windows, in single precision."""
-        return concat_states([self._window(self.windows[i]) for i in indices]).to(self.device)
-
-    def _window(self, number: int) -> States:
-        rows = self.acts.rows_of_window(number)
-        return read_states(self.acts, rows, self.taps, self.last).labelled()
-
-
-def file_rows(
-    backbone: Backbone,
-    acts: Activations,
-    windows: Sequence[int],
-    taps: Iterable[int],
-    max_tokens: int,
-) -> FileRows:
-    """At most `max_tokens` rows of a file, as `spread_windows` chooses windows.
-
-    Raises:
-        InputError: a layer that was not captured, or rows that are not single positions.
-    """
-    acts.check_holds({*taps, backbone.n_layers})
-    documents = [int(acts.document[window]) for window in windows]
-    sizes = [len(acts.rows_of_window(window)) for window in windows]
-    chosen = [windows[index] for index in take_in_turns(documents, sizes, max_tokens)]
-    return FileRows(acts, chosen, tuple(taps), backbone.n_layers, backbone.device)
-
-
 def row_source(
     backbone: Backbone,
     windows: Sequence[Window],
@@ -271,23 +216,3 @@ def states_of(
         windows = [text[index] for index in mine]
         for batch in batches(windows):
             yield backbone.read([windows[index] for index in batch], taps).labelled()
-
-
-def concat_states(parts: Sequence[States]) -> States:
-    """Joins the rows of several windows; `windows` counts the parts."""
-    h_last = torch.cat([part.h_last for part in parts])
-    counts = torch.tensor([len(part) for part in parts], device=h_last.device)
-    return States(
-        taps={
-            tap: h_last
-            if hidden is parts[0].h_last
-            else torch.cat([part.taps[tap] for part in parts])
-            for tap, hidden in parts[0].taps.items()
-        },
-        h_last=h_last,
-        labels=torch.cat([part.labels for part in parts]),
-        ends=torch.cat([part.ends for part in parts]),
-        windows=torch.arange(len(parts), device=h_last.device).repeat_interleave(
-            counts, output_size=len(h_last)
-        ),
-    )

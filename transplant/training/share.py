@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.states import States
+from transplant.backbones.view import Backbone
 from transplant.errors import CorpusError
 from transplant.progress import Progress, unseen
 from transplant.ranks import Ranks, current

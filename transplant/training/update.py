@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
+from transplant.backbones.views import view_of
 from transplant.errors import InputError
 from transplant.modules.interface import Interface
 from transplant.progress import Progress

@@ -14,7 +14,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.states import States
+from transplant.backbones.view import Backbone
 from transplant.modules.correction import Correction
 from transplant.training.row_sources import RowSource
 

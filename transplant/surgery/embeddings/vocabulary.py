@@ -10,8 +10,8 @@ from torch import Tensor
 
 from transplant.alignment.token_map import TokenMap, map_tokens
 from transplant.backbones.encoder_decoder import PrefixBackbone
-from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
+from transplant.backbones.views import view_of
 from transplant.errors import InputError
 from transplant.surgery.embeddings.config import EmbedConfig
 from transplant.surgery.embeddings.methods import Tables, new_table

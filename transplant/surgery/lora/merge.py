@@ -7,8 +7,8 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
+from transplant.backbones.views import view_of
 from transplant.errors import InputError
 from transplant.surgery.lora.update import LoraUpdate
 

@@ -29,7 +29,7 @@ def reading_files(move: M, paired: tuple[Path, Path], domain: Path | None) -> It
     """
     from transplant.activations.splits import fingerprint_of, windows_by_side
     from transplant.calibration.pairs_from_files import pair_captured
-    from transplant.training.row_sources import file_rows
+    from transplant.training.file_rows import file_rows
 
     with ExitStack() as stack:
         donor, target = (stack.enter_context(move.work.activations(path)) for path in paired)

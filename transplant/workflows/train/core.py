@@ -58,7 +58,8 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
         ExistsError: the name is taken.
     """
     from transplant.backbones.fingerprint import hash_tokenizer
-    from transplant.backbones.load import check_device, view_of
+    from transplant.backbones.load import check_device
+    from transplant.backbones.views import view_of
     from transplant.evaluation.likelihood import score_documents
     from transplant.text.limits import stream_chars
     from transplant.text.windows import pack_tokens

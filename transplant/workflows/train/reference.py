@@ -55,8 +55,8 @@ def train_new_reference(
         InputError: no reference has that name.
         ExistsError: `library` has one of that name.
     """
-    from transplant.backbones.load import view_of
     from transplant.backbones.reference import CONTEXT, REFERENCES
+    from transplant.backbones.views import view_of
     from transplant.text.windows import pack_tokens
     from transplant.training.pretrain import pretrain_cycles
 

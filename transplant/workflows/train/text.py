@@ -95,7 +95,7 @@ def text_of_file(
     from transplant.activations.splits import fingerprint_of, windows_by_side
     from transplant.alignment.tokens import count_tokens
     from transplant.evaluation.likelihood import score_rows
-    from transplant.training.row_sources import file_rows
+    from transplant.training.file_rows import file_rows
 
     with work.activations(path) as acts:
         acts.check_made_by(backbone, backbone.name)
