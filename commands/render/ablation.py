@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.sources import bounds_text, recovered_text
+from commands.render.shares import bounds_text, share_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,11 +20,11 @@ def shapes_table(report: dict[str, Any]) -> Table:
     for row in report["rows"]:
         shown.add_row(
             row["shape"], str(row["seed"]), f"{row['ppl']['native']:.2f}",
-            recovered_text(row["recovered"]["candidate"]),
+            share_text(row["recovered"]["candidate"]),
             bounds_text(row["interval"]),
-            recovered_text(row["recovered"]["random_module"]),
-            recovered_text(row["recovered"]["linear_surrogate"]),
-            recovered_text(row["module_attributable"]), f"{row['r2']:.3f}",
+            share_text(row["recovered"]["random_module"]),
+            share_text(row["recovered"]["linear_surrogate"]),
+            share_text(row["module_attributable"]), f"{row['r2']:.3f}",
         )  # fmt: skip
     reasons = {
         f"{row['shape']}, seed {row['seed']}: {row['no_ceiling']}"
@@ -50,7 +50,7 @@ def ablation_table(report: dict[str, Any]) -> Table:
         if nib:
             words = (f"{nib['top5']:.3f}", f"{nib['js']:.4f}", f"{nib['passed']}/{row['seeds']}")
         shown.add_row(
-            row["objective"], row["from"], row["module"], recovered_text(row["recovered"]),
+            row["objective"], row["from"], row["module"], share_text(row["recovered"]),
             bounds_text(row["interval"]), f"{row['ppl']:.2f}", *words, f"{row['seconds']:.1f}",
         )  # fmt: skip
     shown.caption = report.get("no_ceiling")
@@ -73,7 +73,7 @@ def ceiling_table(report: dict[str, Any]) -> Table:
             ways = (row["elsewhere"], f"{row['donor_word']:g}", f"{row['gain']:g}")
         added = row.get("heard", row["name"])
         shown.add_row(
-            _ADDED.get(added, added), *ways, recovered_text(row["recovered"]),
+            _ADDED.get(added, added), *ways, share_text(row["recovered"]),
             bounds_text(row["interval"]), f"{row['ppl']:.2f}",
         )  # fmt: skip
     share = report["paired_share"]

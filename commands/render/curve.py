@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.sources import bounds_text, recovered_text
+from commands.render.shares import bounds_text, share_text
 from transplant.workflows.move.budget_curve import CURVES
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def curve_view(report: dict[str, Any]) -> Group:
 
 def point_text(point: dict[str, Any]) -> str:
     """A value and its interval."""
-    text = recovered_text(point["recovered"])
+    text = share_text(point["recovered"])
     return text if point["interval"] is None else f"{text} ({bounds_text(point['interval'])})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from commands.render.shares import kept_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,7 +18,7 @@ def gate_table(report: dict[str, Any]) -> Table:
         label = report["general"] if text == "general" else "its domain"
         shown.add_row(label, *(f"{row[system]:.2f}" for system in ("raw", "ungated", "gated")))
     shown.caption = (
-        f"{report['kept']:.1%} of the gain kept; general text worsens by "
+        f"of the gain kept: {kept_text(report['kept'])}; general text worsens by "
         f"{report['general_worsens']:.2f} %, by {report['general_worsens_ungated']:.1f} % ungated; "
         f"memory {report['memory']:g}"
     )

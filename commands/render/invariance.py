@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.sources import NO_CEILING
+from commands.render.shares import bounds_text, kept_text, share_text
 from transplant.workflows.update.succession import APPLIED
 
 if TYPE_CHECKING:
@@ -38,12 +38,11 @@ def invariance_table(report: dict[str, Any]) -> Table:
         found = weighed.get(system)
         cells = ["", "", "", ""]
         if found is not None:
-            bounds = found["interval"]["efficacy"]
             cells = [
-                efficacy_text(found["efficacy"]),
-                "" if bounds is None else f"{bounds[0]:.1%} .. {bounds[1]:.1%}",
-                efficacy_text(found["efficacy_nats"]),
-                efficacy_text(found["efficacy_published"]),
+                share_text(found["efficacy"], ".1%"),
+                bounds_text(found["interval"]["efficacy"], ".1%"),
+                share_text(found["efficacy_nats"], ".1%"),
+                share_text(found["efficacy_published"], ".1%"),
             ]
         shown.add_row(system, f"{report['ppl'][system]:.2f}", *cells, f"[dim]{note}[/dim]")
     shown.add_section()
@@ -65,11 +64,6 @@ def invariance_table(report: dict[str, Any]) -> Table:
     return shown
 
 
-def efficacy_text(value: float | None) -> str:
-    """A share of what the native gains; no number where that is nothing."""
-    return NO_CEILING if value is None else f"{value:.1%}"
-
-
 def succession_tables(report: dict[str, Any]) -> Group:
     """The efficacies round by round, and the matrix after the last one."""
     from rich.console import Group
@@ -85,7 +79,7 @@ def succession_tables(report: dict[str, Any]) -> Group:
                 f"{row['round']} {row['corpus']}",
                 name,
                 *(f"{ppl[system]:.2f}" for system in systems),
-                *(efficacy_text(row["efficacy"][name][applied]) for applied in APPLIED),
+                *(share_text(row["efficacy"][name][applied], ".1%") for applied in APPLIED),
             )
     last = report["rounds"][-1]["matrix"]["zero_shot"]
     columns = [*next(iter(last["ppl"].values()))]
@@ -99,13 +93,12 @@ def succession_tables(report: dict[str, Any]) -> Group:
     for name, percent in final["matrix_gated"]["zero_shot"]["general_worsens"].items():
         notes.add_row(f"general text with {name}, gated", f"{percent:+.2f} %")
     for name, found in final["gate"]["zero_shot"].items():
-        notes.add_row(f"of the gain of {name} its gate keeps", f"{found['kept']:.1%}")
+        notes.add_row(f"of the gain of {name} its gate keeps", kept_text(found["kept"]))
     for name, percent in last["others_worsen"].items():
         notes.add_row(f"the domain of {name}, with the others as well", f"{percent:+.1f} %")
     for name, decay in report["decay"].items():
-        change = decay["zero_shot"]
-        told = NO_CEILING if change is None else f"{change:+.1%}"
-        notes.add_row(f"efficacy of {name} from round to round", told)
+        change = share_text(decay["zero_shot"], "+.1%")
+        notes.add_row(f"efficacy of {name} from round to round", change)
     reasons = [
         f"round {row['round']}, {name}: {why}"
         for row in report["rounds"]

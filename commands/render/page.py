@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from commands.render.sources import bounds_text, recovered_text
+from commands.render.shares import bounds_text, share_in, share_text
 from commands.render.transfer import NOTES
 from transplant.errors import StorageError, TransplantError
 from transplant.files.whole_file import whole_file
@@ -65,7 +65,7 @@ def rows_of(move: dict[str, Any]) -> list[dict[str, Any]]:
         {
             "system": system.replace("_", " "),
             "ppl": ppl,
-            "recovered": recovered_text(move["recovered"].get(system, "")),
+            "recovered": share_in(move["recovered"], system),
             "interval": bounds_text(move["intervals"]["recovered"].get(system)),
             "note": NOTES.get(system, "another domain under the same maps"),
         }
@@ -75,7 +75,7 @@ def rows_of(move: dict[str, Any]) -> list[dict[str, Any]]:
 
 def shares_of(move: dict[str, Any]) -> dict[str, str]:
     """The attributable shares of a move, for the page's text."""
-    return {kind: recovered_text(move[f"{kind}_attributable"]) for kind in ("donor", "module")}
+    return {kind: share_text(move[f"{kind}_attributable"]) for kind in ("donor", "module")}
 
 
 def plot_move(move: dict[str, Any]) -> str:

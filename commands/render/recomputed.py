@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.sources import NO_CEILING
+from commands.render.shares import NO_CEILING, share_text
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -60,9 +60,7 @@ def number_texts(number: dict[str, Any]) -> tuple[str, str]:
     """
     if number["recomputed"] is None:
         return NO_CEILING, NO_CEILING
-    recorded = number["recorded"]
-    shown = NO_CEILING if recorded is None else f"{recorded:.4f}"
-    return shown, f"{number['recomputed']:.4f}"
+    return share_text(number["recorded"], ".4f"), f"{number['recomputed']:.4f}"
 
 
 def _word(agrees: bool) -> str:

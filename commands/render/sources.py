@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 
 from commands.output import table
+from commands.render.shares import share_in
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-NO_CEILING = "no ceiling"
 
 
 def sources_table(report: dict[str, Any]) -> Table:
@@ -29,7 +27,7 @@ def sources_table(report: dict[str, Any]) -> Table:
                 source if system == "raw" else "", system, f"{ppl:.2f}",
                 f"{found['bits_per_byte'][system]:.3f}",
                 *(gain_text(gain) if gain else ("", "")),
-                recovered_text(found["recovered"].get(system, "")),
+                share_in(found["recovered"], system),
             )  # fmt: skip
         shown.add_section()
     dropped = [
@@ -50,15 +48,3 @@ def with_sources(shown: RenderableType, report: dict[str, Any]) -> RenderableTyp
 def gain_text(gain: dict[str, float]) -> tuple[str, str]:
     """A gain and its interval."""
     return f"{gain['nats']:+.4f}", f"{gain['low']:+.4f} .. {gain['high']:+.4f}"
-
-
-def bounds_text(bounds: Sequence[float] | None) -> str:
-    """The interval of a share; nothing where there is no share."""
-    return "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}"
-
-
-def recovered_text(value: float | str | None) -> str:
-    """A share of what the native gains; no number where that is nothing."""
-    if isinstance(value, str):
-        return value
-    return NO_CEILING if value is None else f"{value:.3f}"

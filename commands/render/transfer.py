@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.sources import recovered_text
+from commands.render.shares import bounds_text, share_in, share_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,8 +53,8 @@ def systems_table(moved: str, report: dict[str, Any], notes: Mapping[str, str]) 
         shown.add_row(
             f"[bold]{system}[/bold]" if system == "candidate" else system,
             f"{ppl:.2f}",
-            recovered_text(report["recovered"].get(system, "")),
-            _bounds(intervals.get(system)),
+            share_in(report["recovered"], system),
+            bounds_text(intervals.get(system)),
             f"[dim]{notes.get(system, 'another domain under the same maps')}[/dim]",
         )
     shown.add_section()
@@ -66,14 +66,10 @@ def add_share(shown: Table, report: dict[str, Any], share: str, best: str) -> No
     shown.add_row(
         f"{share}-attributable",
         "",
-        recovered_text(report[f"{share}_attributable"]),
-        _bounds(report["intervals"][f"{share}_attributable"]),
+        share_text(report[f"{share}_attributable"]),
+        bounds_text(report["intervals"][f"{share}_attributable"]),
         f"[dim]candidate minus {best}[/dim]",
     )
-
-
-def _bounds(bounds: list[float] | None) -> str:
-    return "" if bounds is None else f"{bounds[0]:.3f} .. {bounds[1]:.3f}"
 
 
 def nib_verdict(nib: dict[str, Any]) -> str:

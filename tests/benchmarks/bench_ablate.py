@@ -18,6 +18,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from commands.render.shares import bounds_text, share_text
+from tests.benchmarks import shares
+
 TRAIN = ("--steps", "250", "--tokens", "200000")
 PAIRS = "ref-gpt2:ref-gpt2-b,ref-gpt2:ref-llama"
 PARTS = ("objectives", "controls", "curve", "same", "shapes")
@@ -83,11 +86,10 @@ class Bench:
         self.write(f"ablate-{what}-{donor}-{target}", report)
         print(f"\n{what}: {module} -> {target}")
         for row in report["means"]:
-            low, high = row["interval"]
-            nib = row.get("nib", {})
+            nib, bounds = row.get("nib", {}), bounds_text(row["interval"])
             print(
-                f"  {row['objective']:22}{row['from']:13}{row['module']:8}{row['recovered']:8.3f}"
-                f"  {low:.3f} .. {high:.3f}  ppl {row['ppl']:.2f}"
+                f"  {row['objective']:22}{row['from']:13}{row['module']:8}"
+                f"{share_text(row['recovered']):>10}  {bounds}  ppl {row['ppl']:.2f}"
                 f"  top-5 {nib.get('top5', float('nan')):.3f}  {row['seconds']:.1f} s"
             )
 
@@ -100,9 +102,9 @@ class Bench:
         self.write(f"ablate-shapes-{donor}-{target}", report)
         print(f"\nshapes: {module} -> {target}")
         for row in report["rows"]:
-            shares = {name: round(share, 3) for name, share in row["recovered"].items()}
+            native = f"native {row['ppl']['native']:.2f}"
             print(
-                f"  {row['shape']:16} seed {row['seed']}  native {row['ppl']['native']:.2f}", shares
+                f"  {row['shape']:16} seed {row['seed']}  {native}", shares.texts(row["recovered"])
             )
 
     def curve(self, donor: str, target: str) -> None:
@@ -122,11 +124,14 @@ class Bench:
         print(f"\ncurve: {module} -> {target}")
         for number, budget in enumerate(report["budgets"]):
             points = {name: found[number] for name, found in report["curves"].items()}
-            print(f"  {budget:8,}", {n: round(p["recovered"], 3) for n, p in points.items()})
+            print(f"  {budget:8,}", shares.texts({n: p["recovered"] for n, p in points.items()}))
             if budget == CURVE_TOKENS:
                 pairs = zip(points["moved"]["seeds"], points["native"]["seeds"], strict=True)
-                self.goal(f"{name}: moved beats native", all(m > n for m, n in pairs))
-                reached = points["moved"]["recovered"] >= CURVE_GOAL
+                self.goal(
+                    f"{name}: moved beats native",
+                    all(None not in (m, n) and m > n for m, n in pairs),
+                )
+                reached = shares.at_least(points["moved"]["recovered"], CURVE_GOAL)
                 self.goal(f"{name}: recovered >= {CURVE_GOAL}", reached)
         print(f"  crossing: {report['crossing_tokens']}")
 

@@ -66,7 +66,8 @@ def compare(module: str, to: str, share: int, native: str, eval_tokens: int) -> 
         found["r2_random_bases"] = align(move.pairing, third).quality.r2
     finally:
         columns.used_directions = used
-    found["cost"] = found["all"]["recovered"] - found["budget"]["recovered"]
+    shares = [found[name]["recovered"] for name in ("all", "budget")]
+    found["cost"] = None if None in shares else shares[0] - shares[1]
     return found
 
 
@@ -86,7 +87,7 @@ def main() -> int:
         print(json.dumps(rows[-1], indent=2), flush=True)
     if given.out is not None:
         given.out.write_text(json.dumps(rows, indent=2) + "\n")
-    worse = [row for row in rows if row["cost"] > MARGIN]
+    worse = [row for row in rows if row["cost"] is None or row["cost"] > MARGIN]
     blind = [row for row in rows if row["r2_random_bases"] > row["budget"]["r2"] - 0.02]
     return int(bool(worse or blind))
 

@@ -31,7 +31,9 @@ from typing import Any
 from commands.options.train import TRAIN
 from commands.options.update import REPAIR, UPDATE
 from commands.output import Output
+from commands.render.shares import kept_text, share_text
 from commands.session import open_session
+from tests.benchmarks import shares
 from transplant.errors import NotFoundError
 from transplant.workflows.train.module import TrainJob, run_train_job
 from transplant.workflows.update.invariance import invariance_report
@@ -169,16 +171,22 @@ def mean(rows: list[dict[str, Any]], of: Callable[[dict[str, Any]], float]) -> f
     return statistics.mean(map(of, rows))
 
 
+def percent(share: float | None) -> str:
+    """A share of what a native gains."""
+    return share_text(share, ".1%")
+
+
 class Goals:
     """The goals that were missed."""
 
     def __init__(self) -> None:
         self.missed: list[str] = []
 
-    def expect(self, what: str, found: float, goal: float, *, least: bool = True) -> None:
-        """Notes a goal that was missed."""
-        if (found < goal) if least else (found > goal):
-            self.missed.append(f"{what}: {found:.3f}, goal {'>=' if least else '<='} {goal:g}")
+    def expect(self, what: str, found: float | None, goal: float, *, least: bool = True) -> None:
+        """Notes a goal that was missed; what has no ceiling reaches none."""
+        if found is None or ((found < goal) if least else (found > goal)):
+            sign = ">=" if least else "<="
+            self.missed.append(f"{what}: {share_text(found)}, goal {sign} {goal:g}")
 
 
 def report(done: dict[str, Any]) -> int:
@@ -188,7 +196,7 @@ def report(done: dict[str, Any]) -> int:
     for key, found in done.items():
         if "rounds" not in found:
             updates.setdefault(key.rsplit(", ", 1)[0], []).append(found)
-    titles = "zero-shot  repaired   random  repaired   small  update gain"
+    titles = " zero-shot   repaired     random   repaired      small update gain"
     print(f"{'':29}{titles}")
     for key, rows in updates.items():
         seeds = [row["seeds"] for row in rows]
@@ -207,18 +215,19 @@ def report_update(
 ) -> None:
     """One backbone and one strength of the term; `free`: the same seeds without the term."""
     zero, repaired = (
-        mean(rows, lambda f: f["efficacy"]),
-        mean(rows, lambda f: f["repaired"]["efficacy"]),
+        shares.mean(found["efficacy"] for found in which)
+        for which in (rows, [row["repaired"] for row in rows])
     )
     random, refitted, small = (
-        mean(rows, lambda f, n=name: f["controls"][n]["efficacy"])
+        shares.mean(row["controls"][name]["efficacy"] for row in rows)
         for name in ("random_module", "random_repaired", "native_same_tokens")
     )
     faster = mean(rows, lambda f: f["repair_speedup"])
     print(
-        f"{key:28}{zero:10.1%}{repaired:10.1%}{random:9.1%}{refitted:10.1%}{small:8.1%}"
-        f"{mean(rows, gain):10.4f} nats   repair {faster:.1f} times cheaper; seeds "
-        + " ".join(f"{f['efficacy']:.1%}/{f['repaired']['efficacy']:.1%}" for f in rows)
+        f"{key:28}"
+        + "".join(f"{percent(share):>11}" for share in (zero, repaired, random, refitted, small))
+        + f"{mean(rows, gain):10.4f} nats   repair {faster:.1f} times cheaper; seeds "
+        + " ".join(f"{percent(f['efficacy'])}/{percent(f['repaired']['efficacy'])}" for f in rows)
         + f"; {rows[0]['update']['steps']} steps, {mean(rows, processor):.0f} s a row"
     )
     for one in rows:
@@ -237,11 +246,11 @@ def report_round(key: str, row: dict[str, Any], goals: Goals) -> None:
     for name, systems in row["efficacy"].items():
         gate = row["gate"]["zero_shot"][name]
         print(
-            f"{key}: round {row['round']} {name:20}{systems['zero_shot']:8.1%}"
-            f"{systems['repaired']:8.1%} repaired; general "
+            f"{key}: round {row['round']} {name:20}{percent(systems['zero_shot']):>11}"
+            f"{percent(systems['repaired']):>11} repaired; general "
             f"{gate['general_worsens']:+.2f} % gated, "
             f"{gate['general_worsens_ungated']:+.1f} % not; "
-            f"{gate['kept']:.1%} of the gain kept"
+            f"of the gain kept: {kept_text(gate['kept'])}"
         )
         what = f"{key}, round {row['round']}, {name}"
         goals.expect(f"efficacy, {what}", systems["zero_shot"], LEAST_AFTER_ROUNDS)

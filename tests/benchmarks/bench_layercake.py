@@ -23,6 +23,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from commands.render.shares import share_text
+from tests.benchmarks import shares
+
 ABI = str(Path(sys.executable).with_name("abi"))
 GAMES = Path(__file__).parents[2] / "examples" / "make_games.py"
 SIZE = "2M"
@@ -224,14 +227,14 @@ def print_moves(reports: list[dict[str, Any]]) -> int:
     for report in reports:
         name = f"{report['donor']} -> {report['target']}, {report['pairs_from']}"
         ppl = "".join(f"{report['ppl'][system]:15.2f}" for system in systems)
-        print(f"{name:34}{ppl}{report['recovered']['candidate']:11.3f}")
+        print(f"{name:34}{ppl}{share_text(report['recovered']['candidate']):>11}")
     mine = [r["recovered"] for r in reports if r["domain"] == "python"]
     candidate, random = (
-        statistics.mean(recovered[system] for recovered in mine)
+        shares.mean(recovered[system] for recovered in mine)
         for system in ("candidate", "random_module")
     )
-    print(f"python by prose: recovered {candidate:.3f}, random module {random:.3f}")
-    if candidate >= RECOVERED_GOAL and random < RANDOM_GOAL:
+    print(f"python by prose: recovered {share_text(candidate)}, random module {share_text(random)}")
+    if shares.at_least(candidate, RECOVERED_GOAL) and shares.below(random, RANDOM_GOAL):
         return 0
     print(f"  below the goal: recovered >= {RECOVERED_GOAL}, random module < {RANDOM_GOAL}")
     return 1

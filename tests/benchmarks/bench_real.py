@@ -28,6 +28,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from commands.render.shares import share_text
+
 ROOT = Path(__file__).parents[2]
 BACKBONES = ("smollm2", "gemma")
 DOMAINS = {"python": "python.jsonl", "chess": "chess.pgn", "pascal": "pascal.jsonl"}
@@ -218,9 +220,9 @@ def _row(report: dict[str, Any]) -> Sequence[str]:
     controls = {k: v for k, v in recovered.items() if k not in ("candidate", "native")}
     best = sorted(controls, key=lambda name: -(controls[name] or 0))[:2]
     return (
-        _number(recovered["candidate"]), _number(report["donor_attributable"]),
-        _number(report["module_attributable"]), _number(report["nib"].get("top5")),
-        ", ".join(f"{name} {_number(controls[name])}" for name in best),
+        share_text(recovered["candidate"]), share_text(report["donor_attributable"]),
+        share_text(report["module_attributable"]), _number(report["nib"].get("top5")),
+        ", ".join(f"{name} {share_text(controls[name])}" for name in best),
     )  # fmt: skip
 
 

@@ -15,12 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from commands.render.shares import bounds_text, share_text
+from tests.benchmarks import shares
 from transplant.evaluation.intervals import t_interval
 
 ABI = str(Path(sys.executable).with_name("abi"))
@@ -84,9 +85,8 @@ class Runs:
 
 def summary(report: dict) -> str:
     """One line for one transfer."""
-    recovered = {name: round(value, 3) for name, value in report["recovered"].items()}
     move = f"{report['donor']} -> {report['target']} by {report['data']}"
-    return f"{move}, seed {report['seed']}: {recovered}"
+    return f"{move}, seed {report['seed']}: {shares.texts(report['recovered'])}"
 
 
 def show(reports: list[dict], pair: str, data: str) -> list[str]:
@@ -96,24 +96,28 @@ def show(reports: list[dict], pair: str, data: str) -> list[str]:
         r for r in reports
         if r["donor"].endswith(f"@{donor}") and (r["target"], r["data"]) == (target, data)
     ]  # fmt: skip
+    if not mine:
+        return [f"{pair} by {data}: not measured"]
     recovered = [r["recovered"]["candidate"] for r in mine]
     random = [r["recovered"]["random_module"] for r in mine]
     of_donor, of_module = (
         [r[f"{side}_attributable"] for r in mine] for side in ("donor", "module")
     )
-    means = [statistics.mean(values) for values in (recovered, random, of_donor, of_module)]
-    each = " ".join(f"{value:.3f}" for value in recovered)
-    print(f"{pair:22}{data:8}{means[0]:9.3f}{each:>20}" + "".join(f"{m:10.3f}" for m in means[1:]))
-    if len(mine) > 1:
-        bounds = [t_interval(values) for values in (recovered, of_donor, of_module)]
-        shown = ", ".join(f"{bound.low:.3f} to {bound.high:.3f}" for bound in bounds)
+    means = [shares.mean(values) for values in (recovered, random, of_donor, of_module)]
+    each, told = " ".join(map(share_text, recovered)), [*map(share_text, means)]
+    print(f"{pair:22}{data:8}{told[0]:>10}  {each:<20}" + "".join(f"{one:>11}" for one in told[1:]))
+    if len(mine) > 1 and None not in means:
+        bounds = [t_interval(values).as_list() for values in (recovered, of_donor, of_module)]
+        shown = ", ".join(map(bounds_text, bounds))
         print(f"  95 % over seeds (recovered, donor-a., module-a.): {shown}")
     goal = GOALS[data].get(pair, -float("inf"))
     goals = {
-        f"recovered >= {goal}": means[0] >= goal,
-        f"random module < {RANDOM_GOAL}": means[1] < RANDOM_GOAL,
-        f"donor-attributable >= {DONOR_SHARE} of it": means[2] >= DONOR_SHARE * means[0],
-        f"module-attributable >= {MODULE_GOAL}": means[3] >= MODULE_GOAL,
+        f"recovered >= {goal}": shares.at_least(means[0], goal),
+        f"random module < {RANDOM_GOAL}": shares.below(means[1], RANDOM_GOAL),
+        f"donor-attributable >= {DONOR_SHARE} of it": shares.at_least(
+            means[2], DONOR_SHARE * (means[0] or 0)
+        ),
+        f"module-attributable >= {MODULE_GOAL}": shares.at_least(means[3], MODULE_GOAL),
     }
     return [f"{pair} by {data}: {what}" for what, reached in goals.items() if not reached]
 
@@ -138,8 +142,8 @@ def main() -> int:
                     for data in datas:
                         runs.transfer(donor, target, data, seed)
     print(
-        f"{'pair':22}{'by':8}{'recovered':>9}{'(seeds)':>20}"
-        f"{'random':>10}{'donor-a.':>10}{'module-a.':>10}"
+        f"{'pair':22}{'by':8}{'recovered':>10}  {'(seeds)':<20}"
+        f"{'random':>11}{'donor-a.':>11}{'module-a.':>11}"
     )
     missed = [goal for pair in pairs for data in datas for goal in show(runs.reports, pair, data)]
     print("\n".join(["goals missed:", *missed] if missed else ["every goal is reached"]))

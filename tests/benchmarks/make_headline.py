@@ -23,6 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from commands.render.shares import share_text
 from registry.store import REFERENCE, Registry
 
 ABI = str(Path(sys.executable).with_name("abi"))
@@ -77,7 +78,8 @@ def main() -> int:
     (REFERENCE / "headline.json").write_text(json.dumps(record, indent=1) + "\n")
     print(*names, sep="\n")
     for move in record["moves"]:
-        print(move["donor"], "->", move["name"], f"recovered {move['recovered']['candidate']:.3f}")
+        found = share_text(move["recovered"]["candidate"])
+        print(move["donor"], "->", move["name"], f"recovered {found}")
     return 0
 
 

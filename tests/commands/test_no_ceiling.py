@@ -199,3 +199,42 @@ def test_rounds_of_updates_say_which_of_them_have_none():
     assert f"round 2, m@b: {WHY}" in text
     assert "75.0%" in text
     assert text.count("no ceiling") == 4
+
+
+def test_benchmarks_print_none_as_well_and_reach_no_goal_by_it(capsys):
+    from tests.benchmarks import bench_invariance, bench_transfer, shares
+
+    assert shares.mean([0.5, 0.7]) == pytest.approx(0.6)
+    assert shares.mean([0.5, None]) is shares.mean([]) is None
+    assert shares.at_least(0.5, 0.5)
+    assert not shares.at_least(None, -1.0)
+    assert not shares.below(None, 1.0)
+    move = {
+        "donor": "python-0@ref-gpt2", "target": "ref-llama", "data": "prose", "seed": 0,
+        "recovered": {"candidate": None, "random_module": None},
+        "donor_attributable": None, "module_attributable": None,
+    }  # fmt: skip
+    assert "candidate no ceiling" in bench_transfer.summary(move)
+    assert len(bench_transfer.show([move, move], "ref-gpt2:ref-llama", "prose")) == 4
+    assert bench_transfer.show([], "a:b", "prose") == ["a:b by prose: not measured"]
+    good = {"candidate": 0.9, "random_module": 0.0}
+    good = {**move, "recovered": good, "donor_attributable": 0.9, "module_attributable": 0.5}
+    assert bench_transfer.show([good, good], "ref-gpt2:ref-llama", "prose") == []  # control
+    goals = bench_invariance.Goals()
+    gate = {"m": {"general_worsens": 0.1, "general_worsens_ungated": 9.0, "kept": None}}
+    row = {"round": 1, "gate": {"zero_shot": gate}}
+    row["efficacy"] = {"m": {"zero_shot": None, "repaired": None}}
+    bench_invariance.report_round("b", row, goals)
+    assert [line.partition(",")[0] for line in goals.missed] == [
+        "efficacy", "gain kept by the gate",
+    ]  # fmt: skip
+    assert capsys.readouterr().out.count("no ceiling") == 6 + 2
+
+
+def test_a_gate_keeps_nothing_of_a_gain_that_is_none():
+    from commands.render.shares import kept_text
+    from transplant.evaluation.gated import kept_share
+
+    assert kept_text(kept_share(10.0, 8.0, 8.0)) == "100.0%"
+    assert kept_share(10.0, 8.0, 10.0) == 0.0
+    assert kept_text(kept_share(10.0, 11.0, 11.0)) == "nothing was gained"

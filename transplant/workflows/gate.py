@@ -105,14 +105,13 @@ def _held_out(
     }
 
 
-def _worth(ppl: dict[str, dict[str, float]]) -> dict[str, float]:
+def _worth(ppl: dict[str, dict[str, float]]) -> dict[str, float | None]:
     """What the gate keeps on the domain, and what general text pays, in % of its perplexity."""
-    import math
+    from transplant.evaluation.gated import kept_share
 
     domain, general = ppl["domain"], ppl["general"]
-    gains = [math.log(domain["raw"] / domain[system]) for system in ("gated", "ungated")]
     return {
-        "kept": gains[0] / gains[1] if gains[1] else 0.0,
+        "kept": kept_share(**domain),
         "general_worsens": 100 * (general["gated"] / general["raw"] - 1),
         "general_worsens_ungated": 100 * (general["ungated"] / general["raw"] - 1),
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import GateConfig
@@ -63,21 +62,24 @@ def _fit(study: Study, one: Studied, general: Splits) -> tuple[Gate, dict[str, A
 
 def at_the_gate(
     open_to_all: Mapping[str, Any], gated: Mapping[str, Any], names: Sequence[str]
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """What each gate spares and keeps, from the matrices without it and with it.
 
     `general_worsens` and `general_worsens_ungated` are in %; `kept` is the share of the module's
-    gain on its own domain, in nats.
+    gain on its own domain, in nats; None where that gain is none.
     """
 
-    def gain(ppl: Mapping[str, Mapping[str, float]], name: str) -> float:
-        return math.log(ppl["none"][name] / ppl[name][name])
+    from transplant.evaluation.gated import kept_share
+
+    def kept(name: str) -> float | None:
+        ungated = open_to_all["ppl"]
+        return kept_share(ungated["none"][name], ungated[name][name], gated["ppl"][name][name])
 
     return {
         name: {
             "general_worsens": gated["general_worsens"][name],
             "general_worsens_ungated": open_to_all["general_worsens"][name],
-            "kept": gain(gated["ppl"], name) / (gain(open_to_all["ppl"], name) or math.inf),
+            "kept": kept(name),
         }
         for name in names
     }
