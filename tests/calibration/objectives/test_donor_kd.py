@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -63,6 +64,25 @@ def test_donor_kd_in_p_out_alone_brings_the_donors_module_home(twin, text):
     recovered = {name: (scores["raw"].per_token - scores[name].per_token) / gap for name in systems}
     assert recovered["moved"] > 0.9
     assert recovered["random"] < recovered["moved"] - 0.05
+
+
+def test_changes_of_likely_tokens_teach_p_in_as_well(twin, text):
+    """Half of z is not read at the start: P_in finds it again, P_out alone falls short."""
+    donor, material, reading = twin
+    windows = windows_of(material.target, text.eval)
+    config = dataclasses.replace(QUICK, batch=1, steps=200, learning_rate=3e-3)
+    start = Correction(copy.deepcopy(reading), donor.correction.module)
+    with torch.no_grad():
+        start.interface.proj_in.weight[::2] = 0.0
+    systems = {
+        train: fit_by(
+            "donor-changes", start, material, dataclasses.replace(config, train=train)
+        ).correction
+        for train in ("interface", "p-out")
+    }
+    scores = score_documents(material.target, windows, {"raw": None, **systems})
+    gained = {name: scores["raw"].per_token - score.per_token for name, score in scores.items()}
+    assert gained["interface"] > 1.1 * gained["p-out"] > 0
 
 
 def test_the_donor_teaches_with_the_weights_that_it_is_given(twin):

@@ -9,6 +9,8 @@ import torch
 from torch.nn import functional
 
 from tests.tiny import WIDTH, tiny_backbone
+from transplant.alignment.logits import likely_change
+from transplant.calibration.objectives import donor_changes
 from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.corr_mse_weighted import mean_curvature
 from transplant.calibration.objectives.spec import SPECS, spec_of
@@ -18,7 +20,8 @@ from transplant.text.windows import cut_windows
 from transplant.training import losses
 from transplant.training.schedule import four_phases
 
-TAUGHT = ("donor-kd", "kl", "kd", "logit-mse")
+LIKELY = 5
+TAUGHT = ("donor-kd", "donor-changes", "kl", "kd", "logit-mse")
 CORRECTED = ("corr-mse", "corr-mse-weighted", "corr-mse-curriculum")
 
 
@@ -28,7 +31,10 @@ def batch(tiny_tokenizer, tiny_corpus, monkeypatch):
     target = tiny_backbone("llama", tiny_tokenizer)
     states = target.read(cut_windows(tiny_corpus[:1], tiny_tokenizer, 30)[:2]).labelled()
     teacher_correction = torch.randn(len(states), WIDTH, generator=torch.Generator().manual_seed(1))
-    return Batch(target, states, teacher_correction, lambda h, a: target.head(h + a))
+    raw = target.head(states.h_last)
+    wanted = likely_change(raw, target.head(states.h_last + teacher_correction) - raw, LIKELY)
+    monkeypatch.setattr(donor_changes, "VECTORS", 4 * LIKELY * WIDTH * 7)  # here, too
+    return Batch(target, states, teacher_correction, lambda h, a: target.head(h + a), wanted)
 
 
 def change_for(batch):
@@ -42,6 +48,12 @@ def by_hand(name, batch, change):
     if name in ("kl", "donor-kd"):
         p = teacher.softmax(-1)
         return (p * (teacher.log_softmax(-1) - student.log_softmax(-1))).sum(-1).mean()
+    if name == "donor-changes":
+        wanted = batch.wanted_change
+        reached = (change @ batch.target.unembedding.T).gather(1, wanted.tokens)
+        left = reached - wanted.change
+        mean = (wanted.weights * left).sum(1, keepdim=True)
+        return (wanted.weights * (left - mean) ** 2).sum(1).mean()
     if name == "kd":
         p = (teacher / 2).softmax(-1)
         soft = (p * ((teacher / 2).log_softmax(-1) - (student / 2).log_softmax(-1))).sum(-1).mean()
@@ -63,7 +75,7 @@ def test_value_and_gradient_are_those_of_the_formula(name, batch):
     assert batch.target.unembedding.grad is None
 
 
-@pytest.mark.parametrize("name", [*TAUGHT, "lm"])
+@pytest.mark.parametrize("name", [*(name for name in TAUGHT if name != "donor-changes"), "lm"])
 def test_a_rounded_head_turns_the_gradient_a_little_and_leaves_what_decides(name, batch):
     rounded = dataclasses.replace(batch, head_type=torch.bfloat16)
     ours, theirs = change_for(batch), change_for(batch)

@@ -12,17 +12,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from transplant.backbones.states import States
 from transplant.backbones.token_losses import LOGITS
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.view import Backbone
 from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.kl import kl
+from transplant.calibration.objectives.paired_blocks import PairedBlocks
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
 from transplant.calibration.pairs import PairedText
-from transplant.memory import check_memory
 from transplant.training.losses import COPIES
-from transplant.training.row_sources import concat_states
-
-BLOCK = 512  # rows of a unit
 
 donor_kd = kl  # the teacher is what differs
 
@@ -86,32 +84,22 @@ class DonorBatches:
         donor_mix: DonorMix,
         seed: int = 0,
     ) -> None:
-        taps = len({*paired.batches[0].target.taps, target.n_layers})
-        check_memory(
-            "learning from paired rows",
-            {"paired rows": 2 * 4 * paired.rows * taps * target.d_model},  # joined, then in order
-            "fewer `excerpts` or `taps`",
-        )
-        generator = torch.Generator().manual_seed(seed)
-        self.target = target
+        self.target, self._blocks = target, PairedBlocks(target, paired, seed)
         self._teacher = DonorTeacher(target, output_map.to(target.device), donor_mix)
         with torch.no_grad():
             teacher_corrections = torch.cat(
                 [self._teacher.correction(donor, batch.donor) for batch in paired.batches]
             )
-        order = torch.randperm(len(teacher_corrections), generator=generator)
-        self._states = concat_states([batch.target for batch in paired.batches]).select(order)
         # [rows, d_donor], and the donor's last hidden state beside it where it has a weight
-        self._teacher_corrections = teacher_corrections[order]
+        self._teacher_corrections = teacher_corrections[self._blocks.order]
 
     def __len__(self) -> int:
-        """The number of blocks; a last one that is not full is dropped where there are others."""
-        return max(1, len(self._teacher_corrections) // BLOCK)
+        """The number of blocks."""
+        return len(self._blocks)
 
     def batch(self, units: Sequence[int]) -> Batch:
         """The rows of these blocks."""
-        rows = torch.cat([torch.arange(n * BLOCK, (n + 1) * BLOCK) for n in units])
-        rows = rows[rows < len(self._teacher_corrections)]
-        states: States = self._states.select(rows).to(self.target.device)
+        rows = self._blocks.rows(units)
         teacher_correction = self._teacher_corrections[rows].to(self.target.device)
+        states = self._blocks.states(rows)
         return Batch(self.target, states, teacher_correction, self._teacher.logits)

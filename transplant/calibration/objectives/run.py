@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from dataclasses import dataclass
 
 from transplant.backbones.view import Backbone
-from transplant.calibration.move import Pairing
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.move import Pairing, want
 from transplant.calibration.objectives.batches import Batches, TextBatches, all_batches
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import corr_closed
 from transplant.calibration.objectives.corr_solve import corr_solve
+from transplant.calibration.objectives.donor_changes import ChangeBatches
 from transplant.calibration.objectives.donor_kd import DonorBatches, donor_kd
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
 from transplant.calibration.objectives.table import LOSSES
 from transplant.calibration.objectives.train import Learnt, Subject, learn
-from transplant.calibration.output_map import DonorMix, OutputMap
+from transplant.calibration.output_map import DonorMix, MappedCorrections, OutputMap
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.progress import Progress
@@ -40,6 +43,10 @@ class Material:
     output_map: OutputMap | None = None
     donor_mix: DonorMix = DonorMix()
     """The weights of the donor's log ratios, where it teaches."""
+    wanted: MappedCorrections | None = None
+    """The changes that are wanted at the pairs to fit on; None: they are mapped when needed."""
+    mapping: MoveConfig = MoveConfig()
+    """How changes are mapped: how many likely tokens, with which weight of the donor itself."""
     train: RowSource | None = None
     """Rows of the domain's training split, with the taps of all that reads them."""
     calibration: RowSource | None = None
@@ -88,8 +95,9 @@ def fit_by(
     if spec.reads_domain:
         batches, to_hold = _text(material, material.train), _text(material, material.calibration)
     else:
-        batches = _paired(material, config.seed)
-        to_hold = _paired(material, config.seed, held_out=True)
+        paired = _changes if objective == "donor-changes" else _paired
+        batches = paired(material, config.seed)
+        to_hold = paired(material, config.seed, held_out=True)
     held = [*all_batches(to_hold)]  # read once: every look is at the same rows
     if objective in SOLVERS:
         assert material.oracle is not None
@@ -112,3 +120,14 @@ def _paired(material: Material, seed: int, *, held_out: bool = False) -> Batches
     assert output_map is not None
     side = pairing.held_out if held_out else pairing.fitted
     return DonorBatches(material.target, side, pairing.change, output_map, material.donor_mix, seed)
+
+
+def _changes(material: Material, seed: int, *, held_out: bool = False) -> Batches:
+    pairing, output_map, wanted = material.pairing, material.output_map, material.wanted
+    assert pairing is not None
+    assert output_map is not None
+    if held_out:
+        pairing = dataclasses.replace(pairing, fitted=pairing.held_out)
+    if held_out or wanted is None:
+        wanted = want(pairing, output_map, material.mapping)
+    return ChangeBatches(material.target, pairing.fitted, wanted, seed)

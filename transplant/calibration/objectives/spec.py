@@ -49,6 +49,11 @@ SPECS: dict[str, Spec] = {
         needs=(PAIRED,), gain=True,
         learn=LearnConfig(train="p-out", steps=600, evaluate_every=50, patience=12),
     ),
+    "donor-changes": Spec(
+        says="the closed form's error at likely tokens, with P_in: no pass over the vocabulary",
+        needs=(PAIRED,), gain=True,
+        learn=LearnConfig(steps=600, batch=2, learning_rate=3e-4, evaluate_every=50),
+    ),
     "corr-closed": Spec(
         says="P_out solved by least squares for the anchor's correction, behind the best P_in",
         needs=_FROM_ANCHOR,

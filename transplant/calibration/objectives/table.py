@@ -10,6 +10,7 @@ from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.corr_mse import corr_mse
 from transplant.calibration.objectives.corr_mse_curriculum import corr_mse_curriculum
 from transplant.calibration.objectives.corr_mse_weighted import corr_mse_weighted
+from transplant.calibration.objectives.donor_changes import donor_changes
 from transplant.calibration.objectives.donor_kd import donor_kd
 from transplant.calibration.objectives.kd import kd
 from transplant.calibration.objectives.kl import kl
@@ -21,6 +22,7 @@ Loss = Callable[[Batch, Tensor, float], Tensor]
 
 LOSSES: dict[str, Loss] = {
     "donor-kd": donor_kd,
+    "donor-changes": donor_changes,
     "corr-mse": corr_mse,
     "corr-mse-weighted": corr_mse_weighted,
     "corr-mse-curriculum": corr_mse_curriculum,

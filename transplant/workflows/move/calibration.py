@@ -30,7 +30,7 @@ def check_files(
     if paired is not None and choice.spec.reads_domain:
         raise InputError(
             f"the objective {choice.objective} reads domain text, not captured files",
-            expected="closed-form or donor-kd with `activations`",
+            expected="closed-form, donor-kd or donor-changes with `activations`",
         )
 
 

@@ -104,8 +104,9 @@ def material_for(
     found = Material(target=move.target, oracle=oracle)
     if PAIRED in spec.needs:
         found = dataclasses.replace(
-            found, pairing=move.pairing, output_map=move.output_map, donor_mix=move.choice.donor_mix
-        )
+            found, pairing=move.pairing, output_map=move.output_map,
+            donor_mix=move.choice.donor_mix, wanted=move.wanted, mapping=move.choice.config,
+        )  # fmt: skip
     if train is None:
         return found
     read = sorted({*taps, *(oracle.taps if oracle is not None else ())})

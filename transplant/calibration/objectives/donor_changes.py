@@ -1,0 +1,88 @@
+"""The donor teaches at the likely tokens alone: what costs as much with any vocabulary.
+
+The closed form solves P_out for the changes of logits that are wanted, behind a P_in that was
+fitted to z. Here P_in learns with it, by the same error (see `alignment.logits`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from transplant.alignment.logits import LikelyChange
+from transplant.backbones.view import Backbone
+from transplant.calibration.objectives.batches import Batch
+from transplant.calibration.objectives.paired_blocks import PairedBlocks
+from transplant.calibration.output_map import MappedCorrections
+from transplant.calibration.pairs import PairedText
+from transplant.ranks import current
+
+VECTORS = 1 << 26  # bytes of the vectors of likely tokens that are gathered at a time
+
+
+class ChangeBatches:
+    """Paired rows of the target, in random order, with the change of logits wanted at each.
+
+    Args:
+        target: the frozen backbone.
+        paired: the paired rows.
+        wanted: what was mapped for them, see `map_corrections`.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, target: Backbone, paired: PairedText, wanted: MappedCorrections, seed: int
+    ) -> None:
+        self.target = target
+        self._blocks = PairedBlocks(target, paired, seed)
+        ranks = current()
+        mine = ranks.turns(len(paired.batches))
+        found = ranks.collect(
+            len(paired.batches),
+            {number: vars(change) for number, change in zip(mine, wanted.changes, strict=True)},
+        )
+        self._change = LikelyChange(
+            *(
+                torch.cat([batch[part] for batch in found])[self._blocks.order]
+                for part in ("tokens", "weights", "change")
+            )
+        )
+
+    def __len__(self) -> int:
+        """The number of blocks."""
+        return len(self._blocks)
+
+    def batch(self, units: Sequence[int]) -> Batch:
+        """The rows of these blocks."""
+        rows, device = self._blocks.rows(units), self.target.device
+        change = LikelyChange(*(part[rows].to(device) for part in vars(self._change).values()))
+        return Batch(self.target, self._blocks.states(rows), wanted_change=change)
+
+
+def donor_changes(batch: Batch, change: Tensor, _progress: float) -> Tensor:
+    """sum_v p_v (u_v c - change_v - shift)^2 over likely tokens v, the mean over rows.
+
+    The shift of each row is free, since it changes no probability.
+
+    Args:
+        batch: rows, with the change that is wanted of their logits.
+        change: the correction c [rows, d_model] that learns.
+    """
+    wanted, head = batch.wanted_change, batch.target.unembedding
+    assert wanted is not None
+    size = max(1, VECTORS // (4 * wanted.tokens.shape[1] * head.shape[1]))
+    total, slopes = change.new_zeros(()), []
+    with torch.no_grad():  # quadratic in c: its gradient is written down, and no vector is kept
+        for start in range(0, len(change), size):
+            rows = slice(start, start + size)
+            tokens, weights = wanted.tokens[rows], wanted.weights[rows]
+            picked = head.index_select(0, tokens.flatten()).to(change.dtype)
+            vectors = picked.unflatten(0, tokens.shape)  # [block, likely, d_model]
+            left = (vectors @ change[rows, :, None])[:, :, 0] - wanted.change[rows]
+            left = left - (weights * left).sum(1, keepdim=True)
+            total += (weights * left.square()).sum()
+            slopes.append(2 * ((weights * left)[:, None] @ vectors)[:, 0])
+    slope = torch.cat(slopes)
+    return (total + (slope * (change - change.detach())).sum()) / len(change)
