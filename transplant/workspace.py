@@ -172,32 +172,38 @@ class Workspace(Work):
         with_backbone: bool = False,
         code: bool = False,
         with_token_counts: bool = False,
+        push: str | None = None,
+        public: bool = False,
     ) -> dict[str, Any]:
-        """Writes a hosted module as files that others load, with a model card.
+        """Writes what is hosted on a backbone as files that others load, with a model card.
 
         Args:
-            name: the hosted module, as `python@ref-gpt2`.
+            name: a hosted module, linear map or LoRA, as `python@ref-gpt2`.
             out: the folder to be; it must not be there.
             form: `transformers`, a folder that `AutoModelForCausalLM` loads once this library is
-                imported.
+                imported; `lora`, one that PEFT loads, of a LoRA or of a linear map of the last
+                layer; `safetensors`, plain tensors and their equation.
             with_backbone: whether the backbone's weights are copied into it.
             code: whether the folder brings its code: it loads without this library, with
                 `trust_remote_code`.
             with_token_counts: whether the counts of the training text's tokens are told.
+            push: a repository of the hub, as `OWNER/NAME`, that the folder is sent to, too.
+            public: whether that is visible to all where it is made; else to its owner alone.
 
         Returns:
             The report: files, bytes, the largest difference of logits, licences, seconds.
 
         Raises:
             ExistsError: the folder is there.
-            InputError: what cannot be exported in that form.
+            InputError: what cannot be exported in that form; no token of the hub.
+            StorageError: the disk, or the hub, refused.
         """
         from transplant.workflows.export.job import run_export
         from transplant.workflows.export.spec import ExportJob
 
         job = ExportJob(
             name=name, out=Path(out), form=form, with_backbone=with_backbone, code=code,
-            with_token_counts=with_token_counts,
+            with_token_counts=with_token_counts, push=push, public=public,
         )  # fmt: skip
         return run_export(self, job)
 

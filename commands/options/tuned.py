@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,6 +50,14 @@ OtherBase = Annotated[
         "--other-base", help="Take a LoRA though it records that it was trained on another base."
     ),
 ]
+NoIntercept = Annotated[
+    bool,
+    typer.Option(
+        "--no-intercept",
+        help="The student linear adds no constant: with --taps last it can be exported as a LoRA "
+        "that merges.",
+    ),
+]
 LoraRank = Annotated[
     int | None, typer.Option(help=f"Of the student lora: its rank. Default: {LoraRecipe.rank}.")
 ]
@@ -80,6 +88,7 @@ class TunedOptions:
     domain: Domain = None
     student: Student = None
     other_base: OtherBase = False
+    no_intercept: NoIntercept = False
     lora_rank: LoraRank = None
     lora_alpha: LoraAlpha = None
     lora_targets: LoraTargets = None
@@ -98,7 +107,8 @@ class TunedOptions:
             )  # fmt: skip
         if module is not None:
             idle = {"--tuned": self.tuned, "--domain": self.domain,
-                    "--other-base": self.other_base or None, **self._of_lora}  # fmt: skip
+                    "--other-base": self.other_base or None,
+                    "--no-intercept": self.no_intercept or None, **self._of_lora}  # fmt: skip
             for flag, value in idle.items():
                 if value is not None:
                     raise InputError(f"{flag} belongs to --donor", found="--module")
@@ -140,6 +150,7 @@ class TunedOptions:
         assert self.domain is not None
         return session.move_tuned(
             self.donor, self.tuned, to, domain=self.domain, student=self.student or AUTO,
-            pair_on=moving.data, domain_data=moving.domain_data, config=moving.config(session),
+            pair_on=moving.data, domain_data=moving.domain_data,
+            config=replace(moving.config(session), intercept=not self.no_intercept),
             name=moving.name, other_base=self.other_base, lora=self.recipe(),
         )  # fmt: skip

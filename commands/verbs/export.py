@@ -1,6 +1,7 @@
-"""Write a hosted module as files that others load, with a model card.
+"""Write a hosted module, linear map or LoRA as files that others load, with a model card.
 
 Example: abi export python@ref-llama ./python-llama --as transformers --with-backbone --code
+Example: abi export law@ref-llama ./law-lora --as lora --push me/law-lora
 """
 
 from __future__ import annotations
@@ -15,12 +16,18 @@ from commands.session import Session
 
 def export(
     session: Session,
-    name: Annotated[str, typer.Argument(help="The hosted module: NAME@BACKBONE.")],
+    name: Annotated[str, typer.Argument(help="What is hosted: NAME@BACKBONE.")],
     out: Annotated[
         Path, typer.Argument(metavar="DIR", help="The folder to be; it must not be there.")
     ],
     form: Annotated[
-        str, typer.Option("--as", help="transformers: a folder that AutoModelForCausalLM loads.")
+        str,
+        typer.Option(
+            "--as",
+            help="transformers: a folder that AutoModelForCausalLM loads; lora: one that PEFT "
+            "loads, of a LoRA or of a linear map of the last layer; safetensors: plain tensors "
+            "and their equation.",
+        ),
     ] = "transformers",
     with_backbone: Annotated[
         bool, typer.Option("--with-backbone", help="Copy the backbone: the folder stands alone.")
@@ -32,12 +39,22 @@ def export(
         bool,
         typer.Option("--with-token-counts", help="Tell how often each token was trained on."),
     ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(
+            metavar="OWNER/NAME",
+            help="Send the folder to this repository of the hub, too; a new one is private.",
+        ),
+    ] = None,
+    public: Annotated[
+        bool, typer.Option("--public", help="With --push: a new repository is visible to all.")
+    ] = False,
 ) -> None:
-    """Write a hosted module as files that others load."""
+    """Write a hosted module, linear map or LoRA as files that others load."""
     from commands.render.export import export_table
 
     report = session.export(
         name, out, form=form, with_backbone=with_backbone, code=code,
-        with_token_counts=with_token_counts,
+        with_token_counts=with_token_counts, push=push, public=public,
     )  # fmt: skip
     session.out.result(report, export_table(report))

@@ -67,6 +67,19 @@ def test_a_linear_student_takes_over_what_was_learned_and_its_controls_do_not(sc
     assert share["shuffled_pairs"] < 0.5 * share["candidate"]
 
 
+def test_a_map_of_the_last_layer_without_a_constant_recovers_as_well(scene, text):
+    config = dataclasses.replace(CONFIG, taps=(-1,))
+    windows, systems = windows_of(scene.target, text.eval), {"raw": None}
+    for intercept in (True, False):
+        way = dataclasses.replace(config, intercept=intercept)
+        found = fit_linear(dataclasses.replace(scene.lesson, config=way)).calibrated.correction
+        assert found.proj_out.bias.any() == intercept
+        systems[intercept] = found
+    found = {n: one.per_token for n, one in score_documents(scene.target, windows, systems).items()}
+    gains = {name: found["raw"] - found[name] for name in (True, False)}
+    assert gains[False] > 0.7 * gains[True] > 0
+
+
 def test_a_turned_change_is_as_large_as_the_donors(scene):
     lesson = scene.lesson
     change, output_map = turned_change(lesson, CONFIG)

@@ -75,6 +75,7 @@ def fit_to_changes(
     *,
     strength: float,
     iterations: int,
+    intercept: bool = True,
     ranks: Ranks = ALONE,
 ) -> AffineMap:
     """The affine map from features to corrections whose changes of logits come closest.
@@ -91,10 +92,11 @@ def fit_to_changes(
         start: the first guess.
         strength: of the ridge, relative to the mean curvature.
         iterations: of the solver; few are enough, and fewer pull less far from `start`.
+        intercept: whether there is a b; else that of `start` must be 0, and stays.
         ranks: of several processes each has batches of its own; sums are exchanged.
     """
     batches = [
-        (torch.cat([x, torch.ones(len(x), 1)], dim=1), batch)
+        (torch.cat([x, torch.full((len(x), 1), float(intercept))], dim=1), batch)
         for x, batch in zip(features, changes, strict=True)
     ]
     first = torch.cat([start.weight, start.bias[None]])  # [d_features + 1, d_model]

@@ -12,10 +12,12 @@ from transplant.errors import InputError, NumericalError
 STRENGTH = 1e-3
 
 
-def fit_ridge(moments: CrossMoments, strength: float = STRENGTH) -> AffineMap:
+def fit_ridge(
+    moments: CrossMoments, strength: float = STRENGTH, *, intercept: bool = True
+) -> AffineMap:
     """min_W |y - x W - b|^2 + lambda |W|^2, lambda = `strength` x the mean diagonal of x'x.
 
-    Solved in float64 by Cholesky; the intercept is not shrunk.
+    Solved in float64 by Cholesky; the intercept is not shrunk. Without one, b is 0.
 
     Raises:
         NumericalError: the system has no finite solution.
@@ -23,6 +25,8 @@ def fit_ridge(moments: CrossMoments, strength: float = STRENGTH) -> AffineMap:
     if strength <= 0:
         raise InputError("the ridge strength must be positive", found=strength)
     xx, xy, _ = moments.centred()
+    if not intercept:
+        xx, xy = moments.xx / moments.count, moments.xy / moments.count
     ridge = strength * xx.diagonal().mean().clamp_min(1e-12)  # features that never vary
     system = xx + ridge * torch.eye(moments.p, dtype=torch.float64)
     try:
@@ -31,4 +35,6 @@ def fit_ridge(moments: CrossMoments, strength: float = STRENGTH) -> AffineMap:
         raise NumericalError(f"the ridge system cannot be solved: {error}") from error
     weight = torch.from_numpy(solved)
     bias = moments.y / moments.count - moments.x / moments.count @ weight
+    if not intercept:
+        bias = torch.zeros_like(bias)
     return AffineMap(weight.float(), bias.float())

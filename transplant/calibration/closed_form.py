@@ -64,7 +64,7 @@ def fit_linear_surrogate(
     def read(batch: PairedRows) -> Tensor:
         return surrogate.gather(batch.target.taps)
 
-    _fit_output(read, surrogate.proj_out, paired, wanted, config)
+    _fit_output(read, surrogate.proj_out, paired, wanted, config, intercept=config.intercept)
     return surrogate
 
 
@@ -74,6 +74,8 @@ def _fit_output(
     paired: PairedText,
     wanted: MappedCorrections,
     config: MoveConfig,
+    *,
+    intercept: bool = True,
 ) -> None:
     """First to the mapped corrections, then to the changes of logits that they are meant to make.
 
@@ -85,6 +87,7 @@ def _fit_output(
         paired: the paired rows.
         wanted: what the corrections should be.
         config: the strengths.
+        intercept: whether the map has a constant.
     """
     ranks = current()
     mine = ranks.turns(len(paired.batches))
@@ -94,6 +97,8 @@ def _fit_output(
         moments.update(rows, wanted.corrections[number])
     moments.add_up(ranks)
     fit_to_changes(
-        features, wanted.changes, wanted.output_map.head, fit_ridge(moments, config.ridge),
-        strength=config.logit_ridge, iterations=config.iterations, ranks=ranks,
+        features, wanted.changes, wanted.output_map.head,
+        fit_ridge(moments, config.ridge, intercept=intercept),
+        strength=config.logit_ridge, iterations=config.iterations, intercept=intercept,
+        ranks=ranks,
     ).write_to(proj_out)  # fmt: skip

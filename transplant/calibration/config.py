@@ -32,6 +32,9 @@ class MoveConfig:
     columns: int = 4096
     """Columns of the taps that a fit reads, at most. Where all taps have more, the calibration
     split of the pairing text chooses among them, and each is read through a basis."""
+    intercept: bool = True
+    """Whether a linear map of the taps adds a constant. Without one, a map of the last tap alone
+    is a LoRA on the head that can be merged."""
     method: str = "ridge"
     """The input map: `ridge`, or `procrustes` (a rotation of the principal directions)."""
     ridge: float = 1e-3

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*", "NOTICE*")
 """Files of a backbone that are copied, as bytes."""
 OURS = ("manifest.json",)
+LIBRARY = "transformers"
 CODE = "modeling_abi_hosted"
 
 
@@ -48,7 +49,7 @@ def write(source: Source, job: ExportJob, folder: Path) -> dict[str, Any]:
     """Fills a folder, and compares the logits of what it wrote with those of what was loaded."""
     from transplant.backbones.whole import quiet
 
-    model = build(source, code=job.code)
+    model = build(source, code=job.code, public=job.push is not None)
     difference = largest_difference(source.hosted, model)
     if job.with_backbone:
         (folder / "backbone").mkdir()
@@ -89,8 +90,14 @@ tokenizer = AutoTokenizer.from_pretrained("DIR"{trusting})
 {inside} They are frozen; the interface and the module train."""
 
 
-def build(source: Source, *, code: bool) -> Any:
-    """The model of `transformers` in memory, around the same backbone."""
+def build(source: Source, *, code: bool, public: bool = False) -> Any:
+    """The model of `transformers` in memory, around the same backbone.
+
+    Args:
+        source: the hosted module.
+        code: whether its configuration names the code beside it.
+        public: whether it goes to others, whom folders of this machine tell nothing.
+    """
     from transformers import AutoConfig
 
     from transplant.exported.configuration_abi_hosted import AbiHostedConfig
@@ -105,10 +112,11 @@ def build(source: Source, *, code: bool) -> Any:
     assert hosted.correction is not None
     interface = hosted.correction.interface
     inner = AutoConfig.from_pretrained(source.folder)  # as it is stored: in memory it may be cast
-    inner._name_or_path = source.reference["id"]
+    reference = source.reference(public=public)
+    inner._name_or_path = reference["id"]
     config = AbiHostedConfig(
         text_config=inner,
-        backbone_reference=source.reference,
+        backbone_reference=reference,
         correction={
             "d_model": interface.d_model, "d_abi": interface.d_abi, "taps": list(interface.taps),
             "last_tap": backbone.n_layers, "tap_norms": bool(interface.tap_norms),

@@ -12,24 +12,42 @@ from transplant.workflows.export.source import UNKNOWN, without_folders
 if TYPE_CHECKING:
     from transplant.workflows.export.source import Source
 
+THINGS = {"module": "module", "linear": "linear map", "adapter": "LoRA"}
+"""By kind of artifact, what a card calls it."""
 ROWS = {
     "raw": "the backbone alone", "native": "a module trained on this backbone",
-    "candidate": "this module",
+    "candidate": "what this card is about",
 }  # fmt: skip
 """What is no control."""
 COLUMNS = {
     "recovered": "share of the native's gain", "ppl": "perplexity per token",
-    "difference": "nats per token worse than this module",
+    "difference": "nats per token worse than this one",
 }  # fmt: skip
+WORKS = {
+    "module": "what is added to its last hidden state is computed by an interface and the module",
+    "linear": "what is added to its last hidden state is an affine map of its layers",
+    "adapter": "low-rank pairs work beside its linear maps",
+}
+"""By kind, how it works."""
+TAGS = {"module": "domain-module", "linear": "linear-map", "adapter": "lora"}
 TOLD = (
-    "verb", "corpus", "pairing_corpus", "objective", "gain", "d_abi", "seed", "dtype", "split",
-    "pairing_split",
+    "verb", "student", "corpus", "pairing_corpus", "objective", "gain", "d_abi", "seed", "dtype",
+    "split", "pairing_split",
 )  # fmt: skip
 """Facts of how it was made, in this order; the rest is in the file beside the card."""
 
 
-def write_card(source: Source, facts: Mapping[str, Any], folder: Path) -> None:
-    """Writes README.md."""
+def write_card(
+    source: Source, facts: Mapping[str, Any], folder: Path, *, library: str = "transformers"
+) -> None:
+    """Writes README.md.
+
+    Args:
+        source: what is exported.
+        facts: of the export, `use` among them: how the folder is loaded.
+        folder: where it is written.
+        library: what loads the folder, for the hub.
+    """
     from huggingface_hub import ModelCard
 
     parts = [
@@ -37,12 +55,12 @@ def write_card(source: Source, facts: Mapping[str, Any], folder: Path) -> None:
         "## Evidence", _evidence(source.manifest.results), "## How it was made", _made(source),
         "## Licences", _licences(source),
     ]  # fmt: skip
-    text = f"---\n{_metadata(source).to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
+    text = f"---\n{_metadata(source, library).to_yaml()}\n---\n\n" + "\n\n".join(parts) + "\n"
     ModelCard(text)  # refuses metadata that the hub could not read
     (folder / "README.md").write_text(text, "utf-8")
 
 
-def _metadata(source: Source) -> Any:
+def _metadata(source: Source, library: str) -> Any:
     from huggingface_hub import ModelCardData
 
     stated = {*source.licenses.values()}
@@ -50,34 +68,40 @@ def _metadata(source: Source) -> Any:
     base = source.hosted.backbone.name if source.from_hub else None
     domain = source.manifest.domain
     return ModelCardData(
-        license=own, base_model=base, library_name="transformers",
+        license=own, base_model=base, library_name=library,
         pipeline_tag=None if source.hosted.backbone.model.config.is_encoder_decoder
         else "text-generation",
-        tags=["abi", "domain-module", *([without_folders(domain)] if domain else [])],
+        tags=["abi", TAGS[source.manifest.kind], *([without_folders(domain)] if domain else [])],
     )  # fmt: skip
 
 
 def _opening(source: Source) -> str:
     manifest, backbone = source.manifest, source.hosted.backbone
-    donor = [name for name in source.licenses if name != backbone.name]
-    moved = f" It was moved from {donor[0]}; its bytes are the same there." if donor else ""
+    domain = without_folders(manifest.domain) or "a domain without a name"
+    donor = [without_folders(name) for name in source.licenses if name != backbone.name]
+    taught = manifest.made.get("student")
+    if not donor:
+        moved = ""
+    elif taught:
+        moved = f" It was taught by what a tuned copy of {donor[0]} had learned."
+    else:
+        moved = f" It was moved from {donor[0]}; its bytes are the same there."
     return (
-        f"A domain module for {without_folders(manifest.domain) or 'a domain without a name'} on "
-        f"the frozen language model {without_folders(backbone.name)}.{moved} The backbone's "
-        "weights are as they were: what is added to its last hidden state is computed by an "
-        "interface and the module."
+        f"A {'domain ' if manifest.kind == 'module' else ''}{THINGS[manifest.kind]} for {domain} "
+        f"on the frozen language model {without_folders(backbone.name)}.{moved} The backbone's "
+        f"weights are as they were: {WORKS[manifest.kind]}."
     )
 
 
 def _use(source: Source, facts: Mapping[str, Any]) -> str:
     return f"""{facts["use"]}
 
-Logits differ from those of the module in its registry by at most {facts["logits"]:.1e} on the
+Logits differ from those of the artifact in its registry by at most {facts["logits"]:.1e} on the
 tokens of a probe, in {source.hosted.backbone.dtype}. What it was made for has these fingerprints:
 
     weights    {source.hosted.backbone.weights_sha256}
     tokenizer  {source.hosted.backbone.tokenizer_sha256}
-    module     {source.manifest.sha256}"""
+    artifact   {source.manifest.sha256}"""
 
 
 def _evidence(results: Mapping[str, Any]) -> str:
@@ -114,7 +138,7 @@ def _number(value: Any) -> str:
 def _made(source: Source) -> str:
     made = source.provenance(token_counts=False)["made"]
     lines = [f"- {key}: `{json.dumps(made[key])}`" for key in TOLD if made.get(key) is not None]
-    for name in ("recipe", "config", "versions"):
+    for name in ("recipe", "config", "learned", "versions"):
         if isinstance(made.get(name), Mapping):
             lines.append(f"- {name}: {', '.join(_settings(made[name]))}")
     for role, sha256 in source.manifest.parents.items():
@@ -131,6 +155,6 @@ def _settings(values: Mapping[str, Any]) -> Iterator[str]:
 def _licences(source: Source) -> str:
     lines = [f"- {without_folders(name)}: {text}" for name, text in source.licenses.items()]
     own = getattr(source.manifest, "license", None) or UNKNOWN
-    return "\n".join([*lines, f"- the module itself: {own}"]) + (
+    return "\n".join([*lines, f"- the {THINGS[source.manifest.kind]} itself: {own}"]) + (
         "\n\nWhere it says unknown, nothing was recorded: ask those who made the model."
     )

@@ -6,17 +6,18 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from transplant.workflows.export import as_transformers
+from transplant.workflows.export import as_lora, as_safetensors, as_transformers
 from transplant.workflows.export.card import write_card
 from transplant.workflows.export.place import check_place, new_folder
+from transplant.workflows.export.push import check_push, push_folder
 from transplant.workflows.export.source import read_source
-from transplant.workflows.export.spec import TRANSFORMERS, ExportJob
+from transplant.workflows.export.spec import LORA, SAFETENSORS, TRANSFORMERS, ExportJob
 
 if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
-TABLE = {TRANSFORMERS: as_transformers}
-"""By the names of `spec.FORMS`: `check`, `bytes_needed` and `write`, a file each."""
+TABLE = {TRANSFORMERS: as_transformers, LORA: as_lora, SAFETENSORS: as_safetensors}
+"""By the names of `spec.FORMS`: `check`, `bytes_needed`, `write` and `LIBRARY`, a file each."""
 PROVENANCE = "abi.json"
 
 
@@ -30,11 +31,14 @@ def run_export(work: Work, job: ExportJob) -> dict[str, Any]:
         ExistsError: the folder is there.
         InputError: what cannot be exported in that form.
         NumericalError: what was written computes something else than what was loaded.
+        StorageError: the disk, or the hub, refused; a whole folder stays.
     """
     from transplant.files.room import check_room
 
     began, form = time.monotonic(), TABLE[job.form]
     check_place(job.out)
+    if job.push is not None:
+        check_push(job.push)
     source = read_source(work, job.name)
     form.check(source, job)
     needed = form.bytes_needed(source, job)
@@ -43,8 +47,11 @@ def run_export(work: Work, job: ExportJob) -> dict[str, Any]:
         facts = form.write(source, job, folder)
         record = source.provenance(token_counts=job.with_token_counts)
         (folder / PROVENANCE).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-        write_card(source, facts, folder)
+        write_card(source, facts, folder, library=form.LIBRARY)
     facts.pop("use")  # of the card
+    if job.push is not None:
+        with work.reporter.progress(f"sending to {job.push}"):
+            facts["pushed"] = push_folder(job.out, job.push, public=job.public)
     files = sorted(file for file in job.out.rglob("*") if file.is_file())
     return {
         "name": source.manifest.hosted, "form": job.form, "out": str(job.out),

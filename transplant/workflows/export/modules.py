@@ -31,6 +31,7 @@ def form_of(hosted: HostedModel) -> str:
         raise InputError(
             f"{hosted.name} has no module of a form that can be exported so",
             expected=f"one of {sorted(forms.values())}",
-            found=type(module or hosted.correction).__name__,
+            found=type(module or hosted.corrector or hosted).__name__,
+            hint="`form='lora'` for a LoRA, `form='safetensors'` for any linear map",
         )
     return forms[type(module)]

@@ -1,4 +1,4 @@
-"""Sources of an export: a hosted module in memory, and all that is known of it."""
+"""Sources of an export: what is hosted, in memory, and all that is known of it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 UNKNOWN = "unknown"
+KINDS = ("module", "linear", "adapter")
+"""Of artifacts that can go out."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A hosted module, and all that is known of it."""
+    """A hosted module, linear map or LoRA, and all that is known of it."""
 
     hosted: HostedModel
     """As `transplant.load` gives it."""
@@ -40,14 +42,17 @@ class Source:
         """The module's name on its backbone's, without the folders of a path."""
         return f"{self.manifest.name}@{without_folders(self.hosted.backbone.name)}"
 
-    @property
-    def reference(self) -> dict[str, Any]:
-        """The backbone as an exported configuration refers to it."""
-        backbone = self.hosted.backbone
+    def reference(self, *, public: bool) -> dict[str, Any]:
+        """The backbone as an exported configuration refers to it.
+
+        Args:
+            public: whether it goes to others, whom folders of this machine tell nothing.
+        """
+        backbone, here = self.hosted.backbone, not (self.from_hub or public)
         return {
             "id": without_folders(backbone.name),
             "revision": self.revision,
-            "path": None if self.from_hub else str(self.folder.resolve()),
+            "path": str(self.folder.resolve()) if here else None,
             "weights_sha256": backbone.weights_sha256,
             "tokenizer_sha256": backbone.tokenizer_sha256,
             "config_sha256": backbone.config_sha256,
@@ -70,10 +75,10 @@ class Source:
 
 
 def read_source(work: Work, name: str) -> Source:
-    """Loads a hosted module with what is known of it.
+    """Loads what is hosted on a backbone, with what is known of it.
 
     Raises:
-        InputError: a backbone, or something that is no module with an interface of its own.
+        InputError: a backbone, or something of a kind that does not go out.
         NotFoundError: there is none of that name.
     """
     named = work.named(name)
@@ -83,10 +88,10 @@ def read_source(work: Work, name: str) -> Source:
             hint="its own folder is one that `transformers` loads",
         )  # fmt: skip
     manifest = work.find(named).manifest
-    if manifest.kind != "module":
+    if manifest.kind not in KINDS:
         raise InputError(
-            f"{name} is of the kind {manifest.kind}", expected="a module",
-            hint="`adapters(merge=True)` makes a backbone of an adapter; the others stay inside",
+            f"{name} is of the kind {manifest.kind}", expected=f"one of {', '.join(KINDS)}",
+            hint=f"`show({name!r})` tells what it was made of",
         )  # fmt: skip
     hosted = work.load(named)
     folder, revision = _files_of(work, named.backbone, hosted.backbone.revision)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from transplant.errors import InputError
 
-TRANSFORMERS = "transformers"
-FORMS = (TRANSFORMERS,)
+TRANSFORMERS, LORA, SAFETENSORS = "transformers", "lora", "safetensors"
+FORMS = (TRANSFORMERS, LORA, SAFETENSORS)
 """The forms of an export, by name."""
 
 
@@ -28,6 +28,10 @@ class ExportJob:
     """Whether the folder brings its code, for those who do not have this library."""
     with_token_counts: bool = False
     """Whether the counts of the training text's tokens are told: they tell of that text."""
+    push: str | None = None
+    """The repository of the hub that the folder is sent to, too."""
+    public: bool = False
+    """Whether that is visible to all where it is made; else to its owner alone."""
 
     def __post_init__(self) -> None:
         """Refuses what makes no sense together.
@@ -37,6 +41,8 @@ class ExportJob:
         """
         if self.form not in FORMS:
             raise InputError("`form`", expected=f"one of {[*FORMS]}", found=self.form)
+        if self.public and self.push is None:
+            raise InputError("`public` has no use here", expected="`push` beside it")
         for option in ("with_backbone", "code"):
             if getattr(self, option) and self.form != TRANSFORMERS:
                 raise InputError(
