@@ -20,6 +20,7 @@ from commands.options.models import MODEL_OPTIONS, parse_models
 from commands.output import Output
 from transplant.errors import InputError
 from transplant.ranks import Ranks
+from transplant.workflows.revisions import check_revisions
 from transplant.workflows.work import OTHER_KINDS
 from transplant.workspace import Workspace
 
@@ -222,6 +223,8 @@ def as_command(
             if "revision" in common:
                 common.update(parse_models(common))
             session = open_session(verb.__name__.strip("_"), out, root, asked, **common)
+            if values.get("record") is None:  # it names backbones, too, and is read later
+                check_revisions(session.revision, _words_in(values))
             try:
                 verb(session, **grouped(verb, values))
             finally:
@@ -247,6 +250,15 @@ def _asked(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
     return {name: _as_plain(value) for name, value in values.items()}
+
+
+def _words_in(value: Any) -> Iterator[str]:
+    """Every text among the values of a verb's options and arguments."""
+    if isinstance(value, dict | tuple | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _words_in(item)
+    elif isinstance(value, str | Path):
+        yield str(value)
 
 
 def _as_plain(value: Any) -> Any:

@@ -35,10 +35,7 @@ def loaded(trained_abi, monkeypatch):
     [
         ((), {"revision": None, "device_map": None, "max_memory": None, "offload_folder": None}),
         (("--revision", "main"), {"revision": "main"}),
-        (("--revision", "a/b=v1", "--revision", "tiny-llama=v2"), {"revision": "v2"}),
-        (("--revision", "v1", "--revision", "a/b=v2"), {"revision": "v1"}),
-        (("--revision", "a/b=v2"), {"revision": None}),
-        (("--revision", "a=b=v2"), {"revision": None}),  # the last = parts them
+        (("--revision", "v1", "--revision", "tiny-llama=v2"), {"revision": "v2"}),
         (("--device-map", "auto"), {"device_map": "auto"}),
         (("--device-map", "sequential"), {"device_map": "sequential"}),
         (("--device-map", ' {"": "disk"}'), {"device_map": {"": "disk"}}),
@@ -78,6 +75,10 @@ WRONG = [
     (("--revision", "=v1"), "--revision", "found: =v1"),
     (("--revision", "a", "--revision", "b"), "--revision", "once for each"),
     (("--revision", "x=a", "--revision", "x=b"), "--revision", "found: x=b"),
+    (("--revision", "a/b=v1", "--revision", "tiny-llama=v2"), "--revision", "found: a/b=v1"),
+    (("--revision", "v1", "--revision", "tiny=v2"), "--revision", "found: tiny=v2"),
+    (("--revision", "llama=v2"), "--revision", "a backbone that is named"),
+    (("--revision", "a=b=v2"), "--revision", "of a=b,"),  # the last = parts them
     (("--device-map", ""), "--device-map", "one of auto, balanced"),
     (("--device-map", "everywhere"), "--device-map", "found: everywhere"),
     (("--device-map", "[1]"), "--device-map", "or a device by module"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorruptError, InputError, foreign
 from transplant.workflows.move.recompute import MISMATCH, NEAR, REPRODUCED, recompute
+from transplant.workflows.revisions import check_revisions
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def results_report(
     """
     began = time.monotonic()
     recorded = read_record(path)
+    named = (move[role] for move in recorded["moves"] for role in ("donor", "name"))
+    check_revisions(work.revision, named)
     moves = [recompute(work, library, move) for move in recorded["moves"]]
     verdicts = {move["verdict"] for move in moves}
     accepted = {REPRODUCED, NEAR} if allow_other_text else {REPRODUCED}
