@@ -48,3 +48,20 @@ class SilentReporter:
 
 def unseen(step: int, total: int, note: str, /) -> None:
     """Progress that nobody follows."""
+
+
+def part_of(progress: Progress | None, before: int, size: int, total: int) -> Progress:
+    """The progress of a part of a longer loop, which ends no earlier than all of its parts.
+
+    Args:
+        progress: of the whole; None where nobody follows.
+        before: steps of the whole that are done when the part begins.
+        size: steps of the whole that the part makes up, however many it counts itself.
+        total: steps of the whole.
+    """
+
+    def told(step: int, of: int, note: str, /) -> None:
+        if progress is not None:
+            progress(before + size * step // max(of, 1), total, note)
+
+    return told

@@ -13,7 +13,7 @@ from tests.tiny import LAYERS, WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_parameters
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.gain import choose_gain, scaled
+from transplant.calibration.gain import choose_gain, choose_gains, scaled
 from transplant.calibration.move import align, pair_for_move, want
 from transplant.calibration.output_map import map_outputs
 from transplant.calibration.tuning import choose
@@ -144,11 +144,17 @@ def test_a_twin_takes_the_module_over_and_its_controls_do_not(scene, text):
     assert evidence.donor_attributable.low > 0.3
 
 
-def test_every_control_is_there_for_any_pair(scene):
+def test_every_control_is_there_for_any_pair(scene, monkeypatch):
+    told, gains = [], []
+    monkeypatch.setattr(
+        "transplant.workflows.move.controls.choose_gains",
+        lambda *args, **options: gains.append([*told]) or choose_gains(*args, **options),
+    )
     controls = build_controls(
         scene.pairing, scene.bridge.interface, scene.wanted, scene.candidate,
-        scene.calibration, CONFIG,
+        scene.calibration, CONFIG, progress=lambda step, total, _: told.append(step / total),
     )  # fmt: skip
+    assert gains[0][-1] < told[-1] == 1  # not at its end before the gains are chosen
     expected = {"random_module", "shuffled_pairs", "linear_surrogate", "random_refitted"}
     assert expected <= controls.keys()
     assert controls["random_module"].interface is scene.candidate.correction.interface

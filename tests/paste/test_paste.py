@@ -171,7 +171,9 @@ def test_report_is_json(make_core: MakeCore, tmp_path: Path) -> None:
     plan = plan_paste(make_core("source", ["python"]), make_core("target"))
     seen: list[tuple[object, ...]] = []
     report = paste(plan, tmp_path / "out", progress=lambda *step: seen.append(step))
-    assert seen[-1] == (report.bytes_copied, report.bytes_copied, "bytes")
+    read = sum(tensor.span.size for module in plan.modules for tensor in module.tensors)
+    assert seen[-1] == (report.bytes_copied + read, report.bytes_copied + read, "bytes")
+    assert seen[-2][0] < seen[-1][0]  # not at its end before all is read back
     text = json.loads(json.dumps(report.as_dict()))
     assert text["identical"] is True
     assert text["modules"][0]["tensors"][0].keys() >= {"name", "shape", "dtype", "sha256_source"}

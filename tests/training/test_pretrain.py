@@ -18,7 +18,7 @@ from transplant.text.windows import pack_tokens
 from transplant.training.checkpoint import CheckpointFile
 from transplant.training.config import PretrainConfig
 from transplant.training.optimizer import make_adamw
-from transplant.training.pretrain import pretrain
+from transplant.training.pretrain import pretrain, pretrain_cycles
 
 pytestmark = pytest.mark.bits
 
@@ -216,3 +216,11 @@ def test_a_whole_run_removes_what_a_killed_write_of_its_checkpoint_left(tmp_path
     (other := tmp_path / "other.partial").write_bytes(b"half")
     file.remove()
     assert list(tmp_path.iterdir()) == [other]
+
+
+def test_several_runs_count_on_to_the_end_of_the_last(tiny_tokenizer, rows):
+    seen, tokens = [], PretrainConfig.batch * rows.shape[1]
+    cycles = [(2 * tokens, 1e-3), (3 * tokens, 1e-4)]
+    model = tiny_model("layercake", tiny_tokenizer)
+    pretrain_cycles(model, rows, cycles, 0, lambda step, total, _: seen.append((step, total)))
+    assert seen == [(step, 5) for step in range(1, 6)]

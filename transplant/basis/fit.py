@@ -15,7 +15,7 @@ from transplant.basis.moment import SecondMoment
 from transplant.basis.spectrum import Spectrum, eigenbasis
 from transplant.basis.watch import watching
 from transplant.errors import InputError, NumericalError
-from transplant.progress import Progress, unseen
+from transplant.progress import Progress, part_of, unseen
 from transplant.ranks import ALONE, Ranks
 from transplant.text.windows import Window, batches
 
@@ -121,15 +121,17 @@ def add_rows(moment: SecondMoment, of: LinearMap, rows: Tensor) -> None:
         ) from error  # fmt: skip
 
 
-def solve(moments: Mapping[str, SecondMoment], config: FitConfig) -> Basis:
+def solve(
+    moments: Mapping[str, SecondMoment], config: FitConfig, progress: Progress = unseen
+) -> Basis:
     """The spectra of moments; a map that gave nothing but zeros has no direction."""
-    spectra = {
-        name: eigenbasis(
+    spectra: dict[str, Spectrum] = {}
+    for name, moment in moments.items():
+        spectra[name] = eigenbasis(
             moment.mean(), floor=config.floor, shrinkage=config.shrinkage,
             max_rank=config.max_rank,
-        )
-        for name, moment in moments.items()
-    }  # fmt: skip
+        )  # fmt: skip
+        progress(len(spectra), len(moments), "maps")
     at_cpu = {n: Spectrum(s.vectors.cpu(), s.energies.cpu()) for n, s in spectra.items()}
     return Basis(at_cpu, {name: moment.count for name, moment in moments.items()})
 
@@ -149,4 +151,7 @@ def fit_basis(
     progress: Progress = unseen,
 ) -> Basis:
     """Reads windows once and decomposes the second moment of every map; see `moments_of`."""
-    return solve(moments_of(backbone, maps, windows, ranks, progress), config)
+    steps = len(windows) + len(maps)
+    reading = part_of(progress, 0, len(windows), steps)
+    moments = moments_of(backbone, maps, windows, ranks, reading)
+    return solve(moments, config, part_of(progress, len(windows), len(maps), steps))

@@ -25,7 +25,7 @@ from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
 from transplant.modules.tuned import TunedDonor
-from transplant.progress import Progress
+from transplant.progress import Progress, part_of
 from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import Splits
@@ -95,21 +95,23 @@ def pair_for_move(
     target_taps = target.check_taps(config.taps or target.all_taps)
     check_fits(outputs, donor.backbone, target, config)
 
-    def paired(documents: Sequence[Document], count: int) -> PairedText:
+    def chosen(documents: Sequence[Document], count: int) -> list[Document]:
         cut = cut_excerpts(documents, chars=config.excerpt_chars)
-        chosen = most_like_domain(cut, counts, donor.tokenizer, count)
-        random.Random(config.seed).shuffle(chosen)  # no batch is more alike than another
+        found = most_like_domain(cut, counts, donor.tokenizer, count)
+        random.Random(config.seed).shuffle(found)  # no batch is more alike than another
+        return found
+
+    fitted = chosen(text.train, config.excerpts)
+    held_out = chosen(text.calibration, config.held_out_excerpts)
+    total = len(fitted) + len(held_out)
+
+    def paired(excerpts: Sequence[Document], before: int) -> PairedText:
         return pair_text(
-            donor.backbone, target, chosen, donor_taps, target_taps,
-            stride=config.stride, folder=folder, progress=progress,
+            donor.backbone, target, excerpts, donor_taps, target_taps, stride=config.stride,
+            folder=folder, progress=part_of(progress, before, len(excerpts), total),
         )  # fmt: skip
 
-    return Pairing(
-        donor,
-        target,
-        paired(text.train, config.excerpts),
-        paired(text.calibration, config.held_out_excerpts),
-    )
+    return Pairing(donor, target, paired(fitted, 0), paired(held_out, len(fitted)))
 
 
 def pair_also(

@@ -21,7 +21,7 @@ from transplant.calibration.output_map import (
 )
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
-from transplant.progress import Progress
+from transplant.progress import Progress, unseen
 from transplant.text.windows import Window
 from transplant.training.row_sources import RowSource
 
@@ -72,7 +72,7 @@ def choose(
         output_map: the way between the two heads.
         calibration: windows of the domain's calibration split, or their rows.
         config: how to fit; its `changes` and `donor_words` are tried.
-        progress: is told of each.
+        progress: is told of each, and of the choice.
     """
     module = pairing.correction.module
 
@@ -99,17 +99,18 @@ def choose_fitted(
         output_map: the way between the two heads.
         calibration: windows of the domain's calibration split, or their rows.
         config: how to fit; its `changes` and `donor_words` are tried.
-        progress: is told of each.
+        progress: is told of each, and of the choice.
     """
     ways = ways_to_try(output_map, config)
+    told, steps = progress or unseen, len(ways) + 1  # the last one chooses among them
     wanted: list[MappedCorrections] = []
     fitted: dict[str, AnyCorrection] = {}
     for number, way in enumerate(ways):
         wanted.append(want(pairing, output_map, way, like=wanted[0] if wanted else None))
         fitted[f"{number}"] = fit(wanted[number], way)
-        if progress is not None:
-            progress(number + 1, len(ways), "changes and weights of the donor")
+        told(number + 1, steps, "changes and weights of the donor")
     gains = choose_gains(pairing.target, fitted, calibration, config.gains, solve=config.solve_gain)
+    told(steps, steps, "gains")
     tried = [
         Tried(way.donor_word, *gain, way.change)
         for way, gain in zip(ways, gains.values(), strict=True)

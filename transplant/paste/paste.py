@@ -96,7 +96,8 @@ def _fill(
     """Write the whole result; where `read` is given, all of it is read back, and noted there."""
     begun = time.perf_counter()
     total = sum(tensor.size for file in files for tensor in file.tensors)
-    moved = _counter(total, progress)
+    pasted = (tensor.span.size for module in plan.modules for tensor in module.tensors)
+    moved = _counter(total + (sum(pasted) if read is None else total), progress)
     for file in files:
         _write(file, plan, folder / file.name, moved)
     if index := index_of(plan, files):
@@ -110,9 +111,9 @@ def _fill(
         core.check_unchanged()
     flush(folder)  # what is read back comes from the disk
     if read is not None:
-        read |= read_tensors(folder)
+        read |= read_tensors(folder, moved)
         _check_kept(files, read, folder)
-    modules = read_back(plan, folder, read)
+    modules = read_back(plan, folder, read, moved)
     _check_identical(modules, folder)
     return PasteReport(
         out=folder,
@@ -235,7 +236,7 @@ def _counter(total: int, progress: Progress | None) -> Moved:
 
     def moved(count: int) -> None:
         nonlocal done
-        done = min(done + count, total)  # the header of a file copied whole counts for nothing
+        done = min(done + count, total)  # headers of files copied whole count for nothing
         if progress is not None:
             progress(done, total, "bytes")
 

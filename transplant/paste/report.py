@@ -12,7 +12,7 @@ from transplant.errors import CorruptError
 from transplant.files.safetensors import TensorRecord
 from transplant.paste.core import module_prefix, open_core
 from transplant.paste.plan import PastePlan, PlannedModule
-from transplant.paste.stream import hash_from_disk
+from transplant.paste.stream import Moved, hash_from_disk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,16 +90,24 @@ class PasteReport:
         return {**fields, "identical": self.identical}
 
 
-def read_tensors(folder: Path) -> dict[str, TensorRecord]:
-    """Shape, dtype and hash of every tensor in a folder, from its own bytes."""
+def read_tensors(folder: Path, moved: Moved = lambda _: None) -> dict[str, TensorRecord]:
+    """Shape, dtype and hash of every tensor in a folder, from its own bytes.
+
+    Args:
+        folder: where.
+        moved: is told of the bytes that were read.
+    """
     return {
-        name: TensorRecord(shape=span.shape, dtype=span.dtype, sha256=hash_from_disk(span))
+        name: TensorRecord(shape=span.shape, dtype=span.dtype, sha256=hash_from_disk(span, moved))
         for name, span in open_core(folder).tensors.items()
     }
 
 
 def read_back(
-    plan: PastePlan, folder: Path, read: Mapping[str, TensorRecord] | None = None
+    plan: PastePlan,
+    folder: Path,
+    read: Mapping[str, TensorRecord] | None = None,
+    moved: Moved = lambda _: None,
 ) -> tuple[PastedModule, ...]:
     """Hash the pasted modules in a folder anew, by its own headers and from its own bytes.
 
@@ -107,6 +115,7 @@ def read_back(
         plan: what was pasted.
         folder: where.
         read: what `read_tensors` gave; None to read the modules now.
+        moved: is told of the bytes that were read.
 
     Raises:
         CorruptError: a broken folder, or a tensor that is not there in that shape and dtype.
@@ -128,7 +137,7 @@ def read_back(
             shape=span.shape,
             dtype=span.dtype,
             sha256_source=planned.sha256,
-            sha256_target=read[full].sha256 if read else hash_from_disk(span),
+            sha256_target=read[full].sha256 if read else hash_from_disk(span, moved),
         )
 
     return tuple(

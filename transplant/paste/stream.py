@@ -64,7 +64,7 @@ def examine(span: TensorSpan) -> tuple[str, int]:
     return digest.hexdigest(), bad
 
 
-def hash_from_disk(span: TensorSpan) -> str:
+def hash_from_disk(span: TensorSpan, moved: Moved = lambda _: None) -> str:
     """The sha256 of a tensor's bytes, dropped from the page cache first where that can be asked."""
     digest = hashlib.sha256()
     with span.file.open("rb", buffering=0) as file:
@@ -72,6 +72,7 @@ def hash_from_disk(span: TensorSpan) -> str:
             os.posix_fadvise(file.fileno(), span.begin, span.size, os.POSIX_FADV_DONTNEED)
         for chunk in _chunks(file, span):
             digest.update(chunk)
+            moved(len(chunk))
     return digest.hexdigest()
 
 

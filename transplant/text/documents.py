@@ -187,7 +187,8 @@ def _take(reading: _Source, max_chars: int | None, reach: int) -> tuple[list[Doc
     for number, row in enumerate(_iterate(reading), start=1):
         if number % ROWS_A_REPORT == 0 and (reading.is_stream or reading.size):
             goal = reach if reading.is_stream else reading.size
-            reading.progress(min(total, goal), goal, f"{len(taken):,} documents")
+            # At its end it would only be when no more documents are needed either.
+            reading.progress(min(total, goal - 1), goal, f"{len(taken):,} documents")
         if isinstance(row, CorpusError):
             reading.leave_out(row)
         elif row[0].strip():

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from transplant.progress import Progress
+from transplant.progress import Progress, part_of
 from transplant.training.checkpoint import (
     Checkpoint,
     CheckpointFile,
@@ -96,12 +96,17 @@ def pretrain_cycles(
         rows: int32 [rows, length] token ids.
         cycles: tokens and peak rate of each run.
         seed: of the order of the windows; each run draws its own.
-        progress: called after each step, counting from 1 in each run.
+        progress: called after each step, counted over all runs.
     """
     loss = float("nan")
-    for number, (tokens, rate) in enumerate(cycles):
-        config = PretrainConfig(tokens=tokens, learning_rate=rate, seed=seed + 1000 * number)
-        loss = pretrain(model, rows, config, progress=progress)
+    configs = [
+        PretrainConfig(tokens=tokens, learning_rate=rate, seed=seed + 1000 * number)
+        for number, (tokens, rate) in enumerate(cycles)
+    ]
+    steps = [count_steps(config, rows.shape[1]) for config in configs]
+    for number, config in enumerate(configs):
+        run = part_of(progress, sum(steps[:number]), steps[number], sum(steps))
+        loss = pretrain(model, rows, config, progress=run)
     return loss
 
 

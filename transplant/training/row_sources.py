@@ -18,7 +18,7 @@ from transplant.activations.staging import nameless
 from transplant.backbones.states import NO_LABEL, States, concat_states
 from transplant.backbones.view import Backbone
 from transplant.files.room import free_bytes
-from transplant.progress import Progress, unseen
+from transplant.progress import Progress, part_of, unseen
 from transplant.ranks import ALONE, Ranks
 from transplant.text.windows import Window, batches
 
@@ -181,11 +181,7 @@ def row_sources(
     """
     total, found = sum(map(len, texts)), []
     for number, windows in enumerate(texts):
-        before = sum(map(len, texts[:number]))
-
-        def told(done: int, _: int, note: str, before: int = before) -> None:
-            progress(before + done, total, note)
-
+        told = part_of(progress, sum(map(len, texts[:number])), len(windows), total)
         found.append(row_source(backbone, windows, taps, folder=folder, progress=told))
     return found
 

@@ -38,7 +38,7 @@ def student_controls(
     Args:
         lesson: what the student has learned from.
         choice: the student in its linear form.
-        progress: is told of each that is fitted.
+        progress: is told of each that is fitted, and of their gains.
     """
     config, pairing = choice.config, lesson.pairing
     wanted = {SHUFFLED: _shuffled(lesson, choice), EQUAL_NORM: _turned(lesson, config)}
@@ -48,12 +48,14 @@ def student_controls(
             lesson, map_corrections(way, None, target, paired, config, like=choice.wanted)
         )  # fmt: skip
     fitted: dict[str, LinearCorrection] = {}
+    steps = len(wanted) + 1  # the last: their gains
     for number, (name, make) in enumerate(wanted.items(), 1):
         fitted[name] = linear_map(*make(), config)
-        progress(number, len(wanted), "controls")
+        progress(number, steps, "controls")
     gains = choose_gains(
         pairing.target, fitted, lesson.calibration, config.gains, solve=config.solve_gain
     )
+    progress(steps, steps, "gains")
     return {name: scaled(one, gains[name][0]) for name, one in fitted.items()}
 
 

@@ -78,7 +78,7 @@ def teach_lora(
     raw = text_loss(target, None, calibration)
     runs = [LoraRun(taught, calibration, recipe, rate, raw, seed) for rate in recipe.rates]
     trial = min(recipe.trial_steps, recipe.steps) if len(runs) > 1 else 0
-    before, total = 0, trial * (len(runs) - 1) + recipe.steps
+    before, total = 0, trial * (len(runs) - 1) + recipe.steps + 1  # the last: the gain
     for run in runs:
         run.advance(trial, lambda step, note, at=before: progress(at + step, total, note))
         before += trial
@@ -88,6 +88,7 @@ def teach_lora(
     run.advance(recipe.steps, lambda step, note: progress(before + step, total, note))
     known = {0.0: raw, 1.0: run.course.best_loss}
     gain, loss = lora_gain(target, run.best, calibration, linear.config.gains, known)
+    progress(total, total, "gain")
     facts = {
         **dataclasses.asdict(recipe), "learning_rate": run.rate, "tried_rates": tried,
         "best_step": run.course.best_step, "calibration": run.course.history,

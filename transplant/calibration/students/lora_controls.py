@@ -10,7 +10,7 @@ from transplant.calibration.students.lora import judging_windows, lora_gain, tea
 from transplant.calibration.students.lora_run import still, text_loss
 from transplant.calibration.tuning import Choice
 from transplant.modules.linear import LinearCorrection
-from transplant.progress import Progress, unseen
+from transplant.progress import Progress, part_of, unseen
 from transplant.surgery.lora.start import untrained_like
 from transplant.surgery.lora.update import LoraUpdate
 
@@ -40,8 +40,11 @@ def lora_controls(
     pairing, gains = lesson.pairing, linear.config.gains
     mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(linear.config.seed))
     recipe = dataclasses.replace(lesson.lora, rates=(float(facts["learning_rate"]),))
-    shuffled = teach_lora(lesson, linear, mixed, recipe, progress)
+    steps = recipe.steps + 1  # the last: the gain of the untrained one
+    learning = part_of(progress, 0, recipe.steps, steps)
+    shuffled = teach_lora(lesson, linear, mixed, recipe, learning)
     untrained, windows = untrained_like(update, linear.config.seed), judging_windows(lesson)
     known = {0.0: text_loss(pairing.target, None, windows)}
     gain, _ = lora_gain(pairing.target, untrained, windows, gains, known)
+    progress(steps, steps, "gains")
     return {SHUFFLED_LORA: shuffled.update, UNTRAINED_LORA: still(untrained, gain)}

@@ -26,7 +26,7 @@ from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
 from transplant.modules.interface import Interface
 from transplant.modules.linear import LinearCorrection
-from transplant.progress import Progress
+from transplant.progress import Progress, part_of
 
 LEARN = LearnConfig(train=EVERYTHING, steps=600, evaluate_every=50, patience=6)
 FLOOR = 1e-6  # of the largest variance: smaller ones are not divided by
@@ -49,10 +49,13 @@ def fit_module_new(
         donor_mix=linear.donor_mix,
     )  # fmt: skip
     recipe = dataclasses.replace(LEARN, seed=config.seed)
-    learnt = fit_by("donor-kd", start, material, recipe, progress=progress)
+    steps = recipe.steps + 1  # the last one chooses the gain
+    learning = part_of(progress, 0, recipe.steps, steps)
+    learnt = fit_by("donor-kd", start, material, recipe, progress=learning)
     gain, loss = choose_gain(
         pairing.target, learnt.correction, lesson.calibration, config.gains, solve=config.solve_gain
     )
+    part_of(progress, steps, 0, steps)(1, 1, "gain")
     facts = {**dataclasses.asdict(recipe), "best_step": learnt.course.best_step}
     return Learned(
         "module-new", scaled(learnt.correction, gain), gain, loss, facts={"learned": facts}

@@ -13,7 +13,7 @@ from transplant.calibration.students.module_new import fit_module_new
 from transplant.calibration.students.spec import AUTO, learned_by
 from transplant.calibration.tuning import Choice
 from transplant.modules.linear import LinearCorrection
-from transplant.progress import Progress
+from transplant.progress import Progress, Reporter, SilentReporter
 
 Fit = Callable[[Lesson, Choice[LinearCorrection], Progress | None], Learned]
 
@@ -30,7 +30,7 @@ SLOW = ("module-new", "lora")
 
 def fit_student(
     name: str, lesson: Lesson, linear: Choice[LinearCorrection], *,
-    progress: Progress | None = None,
+    reporter: Reporter | None = None,
 ) -> Learned:  # fmt: skip
     """Fits one student, or the one with the smallest loss on the calibration split.
 
@@ -40,7 +40,7 @@ def fit_student(
         name: of `spec.STUDENTS`, or `auto`.
         lesson: what it learns from.
         linear: the linear student, from which others start.
-        progress: is told of the steps.
+        reporter: is told of the steps of each.
 
     Raises:
         InputError: no such student.
@@ -49,7 +49,10 @@ def fit_student(
     left_out: tuple[str, ...] = ()
     if name == AUTO and target.device.type == "cpu" and target.vocab_size > WHOLE:
         left_out = tuple(student for student in names if student in SLOW)
-    found = [FITS[one](lesson, linear, progress) for one in names if one not in left_out]
+    found: list[Learned] = []
+    for one in (student for student in names if student not in left_out):
+        with (reporter or SilentReporter()).progress(f"the student {one}") as progress:
+            found.append(FITS[one](lesson, linear, progress))
     tried = tuple(TriedStudent(one.student, one.gain, one.loss) for one in found)
     best = min(found, key=lambda one: one.loss)
     return dataclasses.replace(best, tried=tried, left_out=left_out)

@@ -47,25 +47,26 @@ def build_controls(
         candidate: the move itself.
         calibration: windows that choose the gains.
         config: the move's configuration, as it was chosen.
-        progress: is told of each that is fitted.
+        progress: is told of each that is fitted, and of their gains.
     """
     random = random_module(pairing.correction.module, config.seed)
-    count, done = 4 if config.donor_word else 3, itertools.count(1)
+    steps, done = 5 if config.donor_word else 4, itertools.count(1)  # the last: their gains
     fitted: dict[str, Correction | LinearCorrection] = {
         "shuffled_pairs": shuffled(pairing, wanted, config)
     }
-    progress(next(done), count, "controls")
+    progress(next(done), steps, "controls")
     fitted["linear_surrogate"] = fit_linear_surrogate(reading, pairing.fitted, wanted, config)
-    progress(next(done), count, "controls")
+    progress(next(done), steps, "controls")
     fitted["random_refitted"] = fit_module_output(reading, random, pairing.fitted, wanted, config)
-    progress(next(done), count, "controls")
+    progress(next(done), steps, "controls")
     if config.donor_word:
         alone = map_corrections(
             wanted.output_map, None, pairing.target, pairing.fitted, config, like=wanted
         )
         fitted["donor_alone"] = fit_linear_surrogate(reading, pairing.fitted, alone, config)
-        progress(next(done), count, "controls")
+        progress(next(done), steps, "controls")
     gains = choose_gains(pairing.target, fitted, calibration, config.gains, solve=config.solve_gain)
+    progress(next(done), steps, "gains")
     controls = {
         "random_module": Correction(candidate.correction.interface, random),
         **{name: scaled(one, gains[name][0]) for name, one in fitted.items()},

@@ -35,11 +35,12 @@ def controls_of(move: TunedMove, progress: Progress) -> dict[str, System]:
     from transplant.surgery.lora.update import LoraUpdate
 
     lesson, linear, learned = move.lesson, move.linear, move.learned
-    found: dict[str, System] = {**student_controls(lesson, linear, progress=progress)}
+    found: dict[str, System] = {}
     if isinstance(learned.correction, LoraUpdate):
-        more = lora_controls(lesson, linear, learned, progress=progress)
+        with move.work.reporter.progress("controls that are LoRAs") as teaching:
+            more = lora_controls(lesson, linear, learned, progress=teaching)
         found |= {name: at_work(move.target, one) for name, one in more.items()}
-    return found
+    return {**student_controls(lesson, linear, progress=progress), **found}
 
 
 def other_domains(move: TunedMove) -> dict[str, System]:

@@ -137,8 +137,8 @@ class TunedMove(MoveInputs):
         from transplant.calibration.students.table import fit_student
 
         lesson, linear = self.lesson, self.linear
-        with self.target.frozen(), self.step("teach") as progress:
-            return fit_student(self.student, lesson, linear, progress=progress)
+        with self.target.frozen(), self.step("teach"):
+            return fit_student(self.student, lesson, linear, reporter=self.work.reporter)
 
     def facts(self) -> dict[str, Any]:
         """How it was made."""
