@@ -22,6 +22,14 @@ EvalTokens = Annotated[
     int, typer.Option("--eval-tokens", min=64, help="Held-out tokens to evaluate on.")
 ]
 
+Beside = Annotated[
+    bool,
+    typer.Option(
+        "--ceiling",
+        help="Run donor and target side by side, too (proxy tuning): what the move could reach.",
+    ),
+]
+
 EVAL_TOKENS = 40_000
 
 

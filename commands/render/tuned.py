@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from commands.render.ceiling import add_ceiling
 from commands.render.transfer import NOTES, add_share, systems_table
 
 if TYPE_CHECKING:
@@ -30,4 +31,5 @@ def tuned_table(report: dict[str, Any]) -> Table:
             f"[dim]{one['loss']:.4f} nats per token to calibrate on, gain {one['gain']:g}[/dim]",
         )  # fmt: skip
     shown.caption = report.get("no_ceiling")
+    add_ceiling(shown, report)
     return shown

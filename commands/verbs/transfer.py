@@ -15,6 +15,7 @@ from commands.options.move import MoveOptions, TargetOption
 from commands.options.shared import (
     EVAL_TOKENS,
     AlsoEval,
+    Beside,
     EvalTokens,
     Explain,
     Replace,
@@ -37,6 +38,7 @@ def transfer(
     ] = None,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     also_eval: AlsoEval = None,
+    ceiling: Beside = False,
     over: CurveOptions,
     explain: Explain = False,
     replace: Replace = False,
@@ -54,8 +56,9 @@ def transfer(
         over.refuse("--module")
         tuned = learning.move(session, to, moving)
         report = tuned.transfer(
-            native=native, eval_tokens=eval_tokens, also_eval=others, replace=replace
-        )
+            native=native, eval_tokens=eval_tokens, also_eval=others, ceiling=ceiling,
+            replace=replace,
+        )  # fmt: skip
         session.out.result(report, with_sources(tuned_table(report), report))
         return
     move = moving.move(session, whole, to)
@@ -64,7 +67,9 @@ def transfer(
         return
     move.claim("module", "interface", replace=replace)
     move = move.start()
-    report = move.evidence(native=native, eval_tokens=eval_tokens, also_eval=others).report
+    report = move.evidence(
+        native=native, eval_tokens=eval_tokens, also_eval=others, ceiling=ceiling
+    ).report
     move.store(replace=replace)
     shown = transfer_table(report)
     if explain:

@@ -9,11 +9,12 @@ from tests.linked import in_two
 from tests.tiny import tiny_backbone
 from transplant.alignment import logits
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import output_map as file
+from transplant.calibration import mapped_corrections as file
 from transplant.calibration.closed_form import fit_linear_surrogate, fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import gain_curves
-from transplant.calibration.output_map import map_corrections, map_outputs
+from transplant.calibration.mapped_corrections import map_corrections
+from transplant.calibration.output_map import map_outputs
 from transplant.calibration.pairs import pair_text
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import transplant
+from commands.render.ceiling import losses_line
 from registry.store import Registry
 from transplant.calibration.changes.spec import CHANGES
 from transplant.errors import CorruptError
@@ -19,7 +20,7 @@ MOVE = ("--module", "tales@tiny-gpt2", "--excerpts", "60")
 @pytest.fixture(scope="module")
 def moved(trained_abi):
     ran = trained_abi(
-        "transfer", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json"
+        "transfer", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--ceiling", "--json"
     )
     assert ran.code == 0, ran.err
     return ran.json
@@ -116,6 +117,20 @@ def test_nib_that_does_not_pass_prints_and_exits_3(trained_abi, moved):
     assert "different backbones" in different.json["what"]
 
 
+def test_the_ceiling_of_a_move_stands_beside_it_and_in_its_evidence(trained_abi, moved):
+    found = moved["ceiling"]
+    assert found["change"]["donor_word"] == 0
+    assert found["change"]["ppl"] < moved["ppl"]["raw"]
+    assert found["change_and_raw"]["ppl"] > 1
+    assert 0 < found["paired_share"] <= 1
+    lost = found["vocabulary_loses"] + found["alignment_loses"]
+    assert lost == pytest.approx(1 - found["candidate"]["recovered"])
+    stored = trained_abi("show", moved["name"], "--json").json["results"]["ceiling"]
+    assert stored == found
+    line = losses_line(found)
+    assert f"{found['alignment_loses']:.3f} in alignment" in line
+
+
 def test_calibrate_takes_the_bridge_that_bridge_align_left(trained_abi):
     common = (*MOVE, "--to", "tiny-t5", "--data", trained_abi.corpus, "--json")
     bridge = trained_abi("bridge-align", *common).json
@@ -188,7 +203,7 @@ def test_procrustes_rotates_into_the_interface(trained_abi):
 
 def test_a_taken_name_is_refused_before_the_work(trained_abi, moved):
     again = trained_abi(
-        "transfer", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json"
+        "transfer", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--ceiling", "--json"
     )
     assert again.code == 1
     assert again.json["error"] == "ExistsError"

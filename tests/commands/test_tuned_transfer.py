@@ -39,9 +39,10 @@ def tuned_abi(tmp_path_factory, tiny_texts, tiny_corpus, corpus):
 
 def test_a_linear_student_is_stored_hosted_verified_and_gone_again(tuned_abi):
     abi, words = tuned_abi
-    ran = abi(*words, "--name", "law", "--student", "linear")
+    ran = abi(*words, "--name", "law", "--student", "linear", "--ceiling")
     assert ran.code == 0, ran.err
     report = ran.json
+    assert report["ceiling"]["change"]["ppl"] < 0.9 * report["ppl"]["raw"]
     assert (report["name"], report["stored"]["kind"]) == ("law@tiny-llama", "linear")
     assert report["ppl"]["candidate"] < 0.9 * report["ppl"]["raw"]
     library = Registry.open(abi.root)

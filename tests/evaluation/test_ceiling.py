@@ -7,6 +7,8 @@ import torch
 
 from tests.tiny import WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
+from transplant.calibration import mapped_corrections
+from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.output_map import map_outputs
 from transplant.evaluation.likelihood import score_documents
@@ -17,6 +19,7 @@ from transplant.modules.interface import Interface
 from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows
+from transplant.workflows.move import side_by_side
 from transplant.workflows.move.side_by_side import Beside, score_beside
 
 DOCUMENTS = (0, 1, 1, 2)  # the second document is in two pieces
@@ -93,3 +96,28 @@ def test_where_no_token_of_the_donor_ends_the_other_system_speaks(donor, texts, 
     assert min(found["raw"], found["moved"]) < found["silent, moved"]
     assert found["silent, moved"] < max(found["raw"], found["moved"])
     assert found["half"] != pytest.approx(found["raw"], rel=1e-4)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_large_vocabulary_is_scored_by_its_likely_tokens(
+    donor, texts, tiny_texts, change, monkeypatch
+):
+    other = train_tokenizer("bpe-digits", tiny_texts, 360, context=128)
+    target = tiny_backbone("gemma2", other, seed=3, final_logit_softcapping=20.0)
+    ways = {
+        "module": Beside(gain=0.75, change=change),
+        "both": Beside(raw_weight=0.5, gain=1.25, change=change),
+        "ratio": Beside(raw_weight=0.5, change=change, module=False),
+    }
+    dense = beside(donor, target, texts, {"raw": None}, ways).likelihoods
+    monkeypatch.setattr(side_by_side, "WHOLE", 100)
+    found = {}
+    for kept in (40, 1):
+        monkeypatch.setattr(mapped_corrections, "TARGETS", kept)
+        monkeypatch.setattr(mapped_corrections, "DONORS", kept)
+        found[kept] = beside(donor, target, texts, {"raw": None}, ways).likelihoods
+    for name, one in dense.items():
+        assert found[40][name].per_token == pytest.approx(one.per_token, rel=1e-4)
+    # Predictions of a random model are flat: what is left out is much of them.
+    assert found[1]["both"].per_token != pytest.approx(dense["both"].per_token, rel=1e-3)
+    assert dense["both"].per_token != pytest.approx(dense["raw"].per_token, rel=1e-3)

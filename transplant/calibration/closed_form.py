@@ -16,7 +16,7 @@ from transplant.alignment.logits import fit_to_changes
 from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.columns import columns_for
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.output_map import MappedCorrections
+from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction

@@ -18,8 +18,9 @@ from transplant.calibration.bridge import Bridge, fit_bridge
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.gain import AnyCorrection
+from transplant.calibration.mapped_corrections import MappedCorrections, map_corrections
 from transplant.calibration.memory_needs import check_fits
-from transplant.calibration.output_map import MappedCorrections, OutputMap, map_corrections
+from transplant.calibration.output_map import OutputMap
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.errors import InputError
 from transplant.modules.correction import Correction

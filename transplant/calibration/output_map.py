@@ -1,9 +1,8 @@
-"""Corrections wanted of the target: the donor's, mapped through the two unembeddings."""
+"""The way from a donor's head to a target's, and the change of logits that it carries over."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,25 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transplant.alignment.likely import LikelyRows, Vocabularies, likely_tokens
-from transplant.alignment.logits import LikelyChange, likely_change
 from transplant.alignment.token_ways import TokenWays, token_ways
 from transplant.alignment.tokens import SharedTokens
 from transplant.alignment.unembedding import fit_output_map
-from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
-from transplant.calibration.changes.likely import likely_changes
 from transplant.calibration.changes.spec import BEGINS_WITH
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.changes.way import ChangeWeights, DonorLogits
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.paired_rows import PairedRows
-from transplant.calibration.pairs import PairedText
-from transplant.ranks import current
-
-WHOLE = 16_384  # tokens of a vocabulary of which all are looked at
-TARGETS, DONORS = 8, 2  # times `likely_tokens` are kept of either side, before changes are known
-LOGITS_AT_ONCE = 2_500_000  # 10 MB of them: larger blocks leave the cache and run slower
 
 
 @dataclass(frozen=True)
@@ -91,17 +79,6 @@ def donor_mix(config: MoveConfig, gain: float = 1.0) -> DonorMix:
     return DonorMix(config.donor_word, gain, config.change, config.shrink)
 
 
-@dataclass(frozen=True)
-class MappedCorrections:
-    """What the target's correction should be, and do, at each paired row."""
-
-    corrections: tuple[Tensor, ...]  # the donor's, through M: one [rows, d_target] for each batch
-    changes: tuple[LikelyChange, ...]  # of the target's logits, for the batches of this process
-    output_map: OutputMap
-    likely: tuple[LikelyRows, ...] = ()
-    """What was likely at the rows of these batches, where the vocabulary is large."""
-
-
 def map_outputs(
     donor: Backbone, target: Backbone, counts: Mapping[str, int], config: MoveConfig
 ) -> OutputMap:
@@ -118,136 +95,6 @@ def map_outputs(
     ways = token_ways(donor.tokenizer, target.tokenizer, counts, sizes)
     matrix = fit_output_map(ours, theirs, ways.shared, config.output_ridge)
     return OutputMap(ours, theirs, matrix, ways)
-
-
-@torch.no_grad()
-def map_corrections(
-    output_map: OutputMap,
-    correction: Callable[[Mapping[int, Tensor]], Tensor] | None,
-    target: Backbone,
-    paired: PairedText,
-    config: MoveConfig,
-    *,
-    like: MappedCorrections | None = None,
-) -> MappedCorrections:
-    """Carries the donor's corrections, and its changes of logits, over to the target.
-
-    Of several processes each goes through the vocabularies for the batches that are its turn.
-
-    Args:
-        output_map: the way between the two heads.
-        correction: the donor's, from its taps, on the CPU; None for the donor without it, of which
-            only log p_donor - log p_target is left.
-        target: the backbone that the module moves to.
-        paired: the paired rows.
-        config: how many tokens a position looks at, and the weight of log p_donor - log p_target.
-        like: of the same target rows, and where the donor's are the same too, of the same
-            correction or of the donor without it; what was found likely is not looked for again.
-    """
-
-    def moved(batch: PairedRows) -> Tensor:
-        if correction is None:
-            return torch.zeros_like(batch.donor.h_last, dtype=torch.float32)
-        return correction(batch.donor.taps).float()
-
-    corrections = tuple(map(moved, paired.batches))
-    mine = current().turns(len(corrections))
-    likely: tuple[LikelyRows, ...] = ()
-    if target.split_head is None or target.vocab_size <= WHOLE:
-        changes = [
-            _dense_changes(output_map, corrections[number], target, paired.batches[number], config)
-            for number in mine
-        ]
-    else:
-        likely = likely_rows(output_map, corrections, target, paired, config, like)
-        if correction is None and like is not None:
-            likely = tuple(map(_untaught, likely))
-        between = _vocabularies(output_map, target)
-        weights, kept = donor_mix(config).weights, config.likely_tokens
-        changes = [
-            likely_changes(rows, one, between, WAYS[config.change], weights, likely=kept)
-            for rows, one in zip(likely, (corrections[number] for number in mine), strict=True)
-        ]
-    mapped = tuple(moved @ output_map.matrix for moved in corrections)
-    return MappedCorrections(mapped, tuple(changes), output_map, likely)
-
-
-def _dense_changes(
-    output_map: OutputMap,
-    correction: Tensor,
-    target: Backbone,
-    batch: PairedRows,
-    config: MoveConfig,
-) -> LikelyChange:
-    """Of a batch, from the logits of all tokens at a few rows at a time."""
-    size = max(1, LOGITS_AT_ONCE // target.vocab_size)
-    rows = (correction, batch.donor.h_last, batch.target.h_last)
-    parts = []
-    for c, h_donor, h in zip(*(states.split(size) for states in rows), strict=True):
-        logits = target.head(h.to(target.device)).cpu().float()
-        change = change_of_logits(output_map, c, h_donor, logits, donor_mix(config))
-        parts.append(likely_change(logits, change, config.likely_tokens))
-    return LikelyChange(
-        torch.cat([part.tokens for part in parts]),
-        torch.cat([part.weights for part in parts]),
-        torch.cat([part.change for part in parts]),
-    )
-
-
-def _untaught(rows: LikelyRows) -> LikelyRows:
-    """The same rows where the donor has learned nothing."""
-    taught = dataclasses.replace(rows.taught, total=rows.donor.total)
-    return dataclasses.replace(rows, taught=taught)
-
-
-def likely_rows(
-    output_map: OutputMap,
-    corrections: Sequence[Tensor],
-    target: Backbone,
-    paired: PairedText,
-    config: MoveConfig,
-    like: MappedCorrections | None,
-) -> tuple[LikelyRows, ...]:
-    """What is likely at each row for the target, the donor, and the donor with its module.
-
-    Args:
-        output_map: the two heads.
-        corrections: the donor's, [rows, d_donor] of each batch.
-        target: the backbone that the module moves to.
-        paired: the paired rows; of several processes, each looks at the batches of its turn.
-        config: how many tokens a position looks at.
-        like: of the same target rows, in the same batches; what was found there is taken from it.
-    """
-    head, donor_head = target.split_head, SplitHead(output_map.donor_head)
-    assert head is not None
-    ours, theirs, likely = output_map.shared.ids_a, output_map.shared.ids_b, config.likely_tokens
-    found = []
-    for place, number in enumerate(current().turns(len(corrections))):
-        batch, correction = paired.batches[number], corrections[number]
-        h_donor, h_target = batch.donor.h_last, batch.target.h_last
-        known = like.likely[place] if like is not None and like.likely else None
-        if known is not None and torch.equal(known.h_target, h_target):
-            for_target = known.target
-        else:
-            on_device = h_target.to(target.device), TARGETS * likely, theirs.to(target.device)
-            for_target = likely_tokens(head, *on_device).cpu()
-        order = slice(None) if batch.donor_order is None else batch.donor_order
-        if known is not None and torch.equal(known.h_donor[order], h_donor):
-            for_donor, taught = known.donor[order], known.taught[order]
-        else:
-            for_donor = likely_tokens(donor_head, h_donor, DONORS * likely, ours)
-            changed = h_donor + correction
-            taught = likely_tokens(donor_head, changed, DONORS * likely, ours[:1])
-        found.append(LikelyRows(h_donor, h_target, for_target, for_donor, taught))
-    return tuple(found)
-
-
-def _vocabularies(output_map: OutputMap, target: Backbone) -> Vocabularies:
-    head = target.split_head
-    assert head is not None
-    bias = None if head.bias is None else head.bias.cpu()
-    on_cpu = SplitHead(output_map.head, bias, head.soft_cap)
-    return Vocabularies(SplitHead(output_map.donor_head), on_cpu, output_map.ways)
 
 
 def change_of_logits(

@@ -12,13 +12,9 @@ from transplant.calibration.changes.spec import BEGINS_WITH
 from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import AnyCorrection, choose_gains, scaled
+from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.move import Calibrated, Pairing, want
-from transplant.calibration.output_map import (
-    DonorMix,
-    MappedCorrections,
-    OutputMap,
-    donor_mix,
-)
+from transplant.calibration.output_map import DonorMix, OutputMap, donor_mix
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 from transplant.progress import Progress, unseen

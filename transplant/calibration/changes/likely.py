@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -42,6 +44,46 @@ def likely_changes(
         change = way.of_likely(rows[block], correction[block], asked, between, weights)
         parts.append(_keep(rows[block], asked, change, likely))
     return LikelyChange(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+@torch.no_grad()
+def label_losses(
+    rows: LikelyRows,
+    correction: Tensor,
+    labels: Tensor,
+    between: Vocabularies,
+    way: Way,
+    weights: ChangeWeights,
+    gains: Mapping[str, float],
+) -> dict[str, Tensor]:
+    """-log p of each row's next token with a change at some gains, in nats [rows].
+
+    Args:
+        rows: what is likely there.
+        correction: the donor's, through what it learned [rows, d_donor].
+        labels: the next tokens [rows].
+        between: the two vocabularies.
+        way: how a change is carried over.
+        weights: of its parts.
+        gains: factors on the change, by name.
+    """
+    parts: dict[str, list[Tensor]] = {name: [] for name in gains}
+    for start in range(0, len(correction), AT_ONCE):
+        block = slice(start, start + AT_ONCE)
+        some, label = rows[block], labels[block, None]
+        asked = candidates(some, between, way)
+        known = (asked.tokens == label) & asked.logits.isfinite()
+        of_label = between.head.at(some.h_target, label)
+        beside = of_label.masked_fill(known.any(1, keepdim=True), -torch.inf)
+        asked = AskedTokens(
+            torch.cat([asked.tokens, label], dim=1), torch.cat([asked.logits, beside], dim=1)
+        )
+        change = way.of_likely(some, correction[block], asked, between, weights)
+        carried, expected = settled(some, asked, change)
+        for name, gain in gains.items():
+            total = log_total(some, asked, gain * carried, gain * expected)
+            parts[name].append(total - of_label[:, 0] - gain * carried[:, -1])
+    return {name: torch.cat(found) for name, found in parts.items()}
 
 
 def candidates(rows: LikelyRows, between: Vocabularies, way: Way) -> AskedTokens:

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from transplant.alignment.logits import LikelyChange
 from transplant.backbones.view import Backbone
+from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.paired_blocks import PairedBlocks
-from transplant.calibration.output_map import MappedCorrections
 from transplant.calibration.pairs import PairedText
 from transplant.ranks import current
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
+from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.move import Pairing, want
 from transplant.calibration.objectives.batches import Batches, TextBatches, all_batches
 from transplant.calibration.objectives.config import LearnConfig
@@ -18,7 +19,7 @@ from transplant.calibration.objectives.donor_kd import DonorBatches, donor_kd
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
 from transplant.calibration.objectives.table import LOSSES
 from transplant.calibration.objectives.train import Learnt, Subject, learn
-from transplant.calibration.output_map import DonorMix, MappedCorrections, OutputMap
+from transplant.calibration.output_map import DonorMix, OutputMap
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.progress import Progress

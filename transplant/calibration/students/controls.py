@@ -14,8 +14,9 @@ from torch import Tensor
 from transplant.alignment.unembedding import fit_output_map
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gains, scaled
+from transplant.calibration.mapped_corrections import MappedCorrections, map_corrections
 from transplant.calibration.move import want
-from transplant.calibration.output_map import MappedCorrections, OutputMap, map_corrections
+from transplant.calibration.output_map import OutputMap
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.linear import linear_map
 from transplant.calibration.tuning import Choice

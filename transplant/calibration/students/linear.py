@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from transplant.calibration.closed_form import fit_linear_surrogate
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.output_map import MappedCorrections
+from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.tuning import Choice, choose_fitted
 from transplant.modules.linear import LinearCorrection, reading_of

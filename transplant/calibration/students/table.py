@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from transplant.calibration.output_map import WHOLE
+from transplant.calibration.mapped_corrections import WHOLE
 from transplant.calibration.students.learned import Learned, TriedStudent
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora import fit_lora

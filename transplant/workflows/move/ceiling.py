@@ -8,22 +8,71 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.inputs import MoveInputs, gain_tokens
 from transplant.workflows.move.trials import Trials
 
 if TYPE_CHECKING:
-    from transplant.evaluation.likelihood import Corrector
+    from transplant.calibration.output_map import DonorMix
+    from transplant.evaluation.likelihood import Corrector, System
     from transplant.text.documents import Document
     from transplant.workflows.move.side_by_side import Beside, BesideScores
 
 RAW_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
 LENGTH = 256  # tokens of the target: as much text has to fit into the donor's context
-CALIBRATION_TOKENS = 12_000
+CHANGE, RAW_RATIO, BOTH = "its module", "its own word", "both"
 PARTS: dict[str, Callable[[Beside], bool]] = {
-    "its module": lambda way: way.module and not way.raw_weight,
-    "its own word": lambda way: not way.module,
-    "both": lambda way: way.module,
+    CHANGE: lambda way: way.module and not way.raw_weight,
+    RAW_RATIO: lambda way: not way.module,
+    BOTH: lambda way: way.module,
 }
 ELSEWHERE = ("raw", "moved")
+
+
+def ceiling_of(
+    move: MoveInputs, native: Corrector, candidate: System, chosen: DonorMix, eval_tokens: int
+) -> dict[str, Any]:
+    """The ceiling of a move beside what it recovers, for its report, on the same text.
+
+    The gain, the weight of log p_donor - log p_target, and the way that changes are carried over,
+    of those that the move has tried, are chosen on the calibration split.
+
+    Args:
+        move: of a module or of a fine-tune.
+        native: the ceiling of all moves, which `recovered` is a share of.
+        candidate: the move itself.
+        chosen: what the move has added.
+        eval_tokens: held-out tokens to evaluate on.
+    """
+    from transplant.evaluation.evidence import Ceiling
+    from transplant.evaluation.likelihood import score_documents
+
+    with move.step("calibrate_beside"):
+        ways = _best_weights(move, move.domain_text.calibration)
+    shown = {"change": ways[CHANGE], "change_and_raw": ways[BOTH]}
+    held_out = move.domain_text.eval
+    with move.step("evaluate_beside"):
+        found = _score(move, held_out, eval_tokens, {"raw": None, "native": native}, shown)
+        systems = {"raw": None, "native": native, "candidate": candidate}
+        windows = windows_of(move.target, held_out, LENGTH, eval_tokens)
+        moved = Ceiling(score_documents(move.target, windows, systems)).row("candidate")
+    shares = Ceiling(found.likelihoods)
+    rows = {
+        name: {**shares.row(name), "ppl": found.likelihoods[name].perplexity, **way.to_dict(),
+               "change": way.change}
+        for name, way in shown.items()
+    }  # fmt: skip
+    of = "change_and_raw" if chosen.raw_weight else "change"
+    best, reached = rows[of]["recovered"], moved["recovered"]
+    none = best is None or reached is None
+    return {
+        **rows,
+        "candidate": moved,
+        "of": of,
+        "vocabulary_loses": None if none else 1 - best,
+        "alignment_loses": None if none else best - reached,
+        "paired_share": found.paired_share,
+        **shares.reason,
+    }
 
 
 def ceiling_report(trials: Trials) -> dict[str, Any]:
@@ -46,14 +95,14 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
     }
     splits = move.domain_text
     with move.step("calibrate_beside"):
-        ways = _best_weights(trials, splits.calibration)
+        ways = _best_weights(move, splits.calibration)
     beside = {
         f"{part}, {elsewhere}": dataclasses.replace(way, elsewhere=elsewhere)
         for elsewhere in ELSEWHERE
         for part, way in ways.items()
     }
     with move.step("evaluate"):
-        found = _score(trials, splits.eval, trials.eval_tokens, systems, beside)
+        found = _score(move, splits.eval, trials.eval_tokens, systems, beside)
     ceiling, rows = Ceiling(found.likelihoods), []
     for name, scored in found.likelihoods.items():
         row: dict[str, Any] = {"name": name, "ppl": scored.perplexity, **ceiling.row(name)}
@@ -71,18 +120,22 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
     }
 
 
-def _best_weights(trials: Trials, documents: Sequence[Document]) -> dict[str, Beside]:
+def _best_weights(move: MoveInputs, documents: Sequence[Document]) -> dict[str, Beside]:
     """The weights with the smallest loss, of each of `PARTS`."""
+    from transplant.calibration.tuning import ways_to_try
     from transplant.workflows.move.side_by_side import Beside
 
+    config = move.config
+    carried = dict.fromkeys(
+        (way.change, way.shrink) for way in ways_to_try(move.output_map, config)
+    )
+    grid = itertools.product((True, False), carried, RAW_WEIGHTS, config.gains)
     tried = {
-        f"{number}": Beside(raw_weight=raw_weight, gain=gain, module=module)
-        for number, (module, raw_weight, gain) in enumerate(
-            itertools.product((True, False), RAW_WEIGHTS, trials.move.config.gains)
-        )
+        f"{number}": Beside(raw_weight, gain, change, shrink, module)
+        for number, (module, (change, shrink), raw_weight, gain) in enumerate(grid)
         if module or raw_weight
     }
-    scored = _score(trials, documents, CALIBRATION_TOKENS, {"raw": None}, tried).likelihoods
+    scored = _score(move, documents, gain_tokens(move.target), {"raw": None}, tried).likelihoods
     return {
         part: tried[min((n for n in tried if fits(tried[n])), key=lambda n: scored[n].per_token)]
         for part, fits in PARTS.items()
@@ -90,7 +143,7 @@ def _best_weights(trials: Trials, documents: Sequence[Document]) -> dict[str, Be
 
 
 def _score(
-    trials: Trials,
+    move: MoveInputs,
     documents: Sequence[Document],
     tokens: int,
     systems: Mapping[str, Corrector | None],
@@ -99,7 +152,6 @@ def _score(
     from transplant.text.windows import texts_of
     from transplant.workflows.move.side_by_side import score_beside
 
-    move = trials.move
     windows = windows_of(move.target, documents, LENGTH, tokens)
     owners = [window.document for window in windows]
     return score_beside(

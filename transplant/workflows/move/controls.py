@@ -15,8 +15,8 @@ from transplant.backbones.core import CoreBackbone
 from transplant.calibration.closed_form import fit_linear_surrogate, fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gains, scaled
+from transplant.calibration.mapped_corrections import MappedCorrections, map_corrections
 from transplant.calibration.move import Calibrated, Pairing, align
-from transplant.calibration.output_map import MappedCorrections, map_corrections
 from transplant.modules.core import CoreCorrection
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule

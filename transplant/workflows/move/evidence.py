@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.ceiling import ceiling_of
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.native import native_correction
 from transplant.workflows.move.other_sources import evaluate_others, read_others
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 
 def transfer_report(
-    move: Move, native: str | None, eval_tokens: int, also_eval: Mapping[str, str] | None = None
-) -> dict[str, Any]:
+    move: Move, native: str | None, eval_tokens: int, also_eval: Mapping[str, str] | None = None,
+    *, beside: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Everything that a transfer's JSON holds (DESIGN, section 7).
 
     Args:
@@ -28,6 +30,7 @@ def transfer_report(
         native: the name of its ceiling.
         eval_tokens: held-out tokens to judge on.
         also_eval: other sources of the domain, by name.
+        beside: whether donor and target are run side by side, too: the ceiling of the move.
     """
     from transplant.backbones.fingerprint import hash_tensors
     from transplant.evaluation.evidence import weigh
@@ -58,6 +61,10 @@ def transfer_report(
         nib = nib_against(move.target, chunks, ceiling, candidate.correction, progress=progress)
     judged = {name: systems[name] for name in ("raw", "native", "candidate")}
     sources = evaluate_others(move, others, judged, eval_tokens)
+    if beside:
+        sources["ceiling"] = ceiling_of(
+            move, ceiling, candidate.correction, move.choice.donor_mix, eval_tokens
+        )
     return {
         "donor": move.module,
         "target": move.to,

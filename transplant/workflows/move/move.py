@@ -14,8 +14,8 @@ from transplant.workflows.move.inputs import MoveInputs
 
 if TYPE_CHECKING:
     from transplant.calibration.bridge import Bridge
+    from transplant.calibration.mapped_corrections import MappedCorrections
     from transplant.calibration.move import Calibrated
-    from transplant.calibration.output_map import MappedCorrections
     from transplant.calibration.tuning import Choice
     from transplant.library import Manifest
     from transplant.text.splits import Splits

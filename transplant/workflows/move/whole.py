@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from transplant.library import Manifest
 
 
+STORED = ("ppl", "recovered", "nib", "ceiling")  # of a report, in the manifest
+
+
 @dataclass
 class WholeMove(Move):
     """A move that can be proved and stored as one act; see `Move`."""
@@ -34,7 +37,7 @@ class WholeMove(Move):
 
     def evidence(
         self, *, native: str | None = None, eval_tokens: int = 40_000,
-        also_eval: Mapping[str, str] | None = None,
+        also_eval: Mapping[str, str] | None = None, ceiling: bool = False,
     ) -> ModuleEvidence:  # fmt: skip
         """Judges the move beside its controls and its ceiling.
 
@@ -43,8 +46,10 @@ class WholeMove(Move):
                 is missing.
             eval_tokens: held-out tokens to judge on.
             also_eval: other sources of the domain, by name, to judge on, too.
+            ceiling: whether donor and target are run side by side, too: what the move could reach.
         """
-        self.measured = ModuleEvidence(transfer_report(self, native, eval_tokens, also_eval))
+        report = transfer_report(self, native, eval_tokens, also_eval, beside=ceiling)
+        self.measured = ModuleEvidence(report)
         return self.measured
 
     def store(self, results: Mapping[str, Any] | None = None, *, replace: bool = False) -> Manifest:
@@ -56,5 +61,5 @@ class WholeMove(Move):
         """
         if results is None:
             report = self.measured.report if self.measured else {}
-            results = {key: report[key] for key in ("ppl", "recovered", "nib") if key in report}
+            results = {key: report[key] for key in STORED if key in report}
         return super().store(dict(results), replace=replace)

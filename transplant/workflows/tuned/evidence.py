@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.ceiling import ceiling_of
 from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.tuned.native import ceiling
 
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 
 def tuned_report(
-    move: TunedMove, native: str | None, eval_tokens: int, also_eval: Mapping[str, str] | None
-) -> dict[str, Any]:
+    move: TunedMove, native: str | None, eval_tokens: int, also_eval: Mapping[str, str] | None,
+    *, beside: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """Everything that a transfer's JSON holds of a tuned donor.
 
     Args:
@@ -25,6 +27,7 @@ def tuned_report(
         native: the name of its ceiling.
         eval_tokens: held-out tokens to judge on.
         also_eval: other sources of the domain, by name.
+        beside: whether donor and target are run side by side, too: the ceiling of the move.
     """
     from transplant.evaluation.evidence import RAW, weigh
     from transplant.evaluation.likelihood import score_documents
@@ -45,6 +48,10 @@ def tuned_report(
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
     judged = {name: systems[name] for name in ("raw", "native", "candidate")}
     sources = evaluate_others(move, others, judged, eval_tokens)
+    if beside:
+        sources["ceiling"] = ceiling_of(
+            move, best, systems["candidate"], linear.donor_mix, eval_tokens
+        )
     found = weigh(likelihoods, donor_free=(RAW, *controls), module_free=())
     return {
         "donor": move.base,

@@ -31,7 +31,7 @@ class WholeTunedMove(TunedMove):
 
     def evidence(
         self, *, native: str | None = None, eval_tokens: int = 40_000,
-        also_eval: Mapping[str, str] | None = None,
+        also_eval: Mapping[str, str] | None = None, ceiling: bool = False,
     ) -> TransferEvidence:  # fmt: skip
         """Judges the student beside its controls and its ceiling.
 
@@ -40,13 +40,15 @@ class WholeTunedMove(TunedMove):
                 where it is missing.
             eval_tokens: held-out tokens to judge on.
             also_eval: other sources of the domain, by name, to judge on, too.
+            ceiling: whether donor and target are run side by side, too: what the move could reach.
         """
-        self.measured = TransferEvidence(tuned_report(self, native, eval_tokens, also_eval))
+        report = tuned_report(self, native, eval_tokens, also_eval, beside=ceiling)
+        self.measured = TransferEvidence(report)
         return self.measured
 
     def transfer(
         self, *, native: str | None = None, eval_tokens: int = 40_000,
-        also_eval: Mapping[str, str] | None = None, replace: bool = False,
+        also_eval: Mapping[str, str] | None = None, ceiling: bool = False, replace: bool = False,
     ) -> dict[str, Any]:  # fmt: skip
         """The whole of it: the name taken, the evidence, the student stored; see `evidence`.
 
@@ -54,7 +56,9 @@ class WholeTunedMove(TunedMove):
             The report, and as what the student is stored.
         """
         self.claim(replace=replace)
-        found = self.evidence(native=native, eval_tokens=eval_tokens, also_eval=also_eval)
+        found = self.evidence(
+            native=native, eval_tokens=eval_tokens, also_eval=also_eval, ceiling=ceiling
+        )
         stored = self.store(replace=replace)
         return {**found.report, "stored": {"kind": stored.kind, "sha256": stored.sha256}}
 
@@ -66,6 +70,6 @@ class WholeTunedMove(TunedMove):
         """
         learned = self.learned
         report = self.measured.report if self.measured else {}
-        results = {key: report[key] for key in ("ppl", "recovered") if key in report}
+        results = {key: report[key] for key in ("ppl", "recovered", "ceiling") if key in report}
         made = {**self.facts(), "gain": learned.gain, "token_counts": self.token_counts}
         return store_student(self, learned, made, results, replace=replace)

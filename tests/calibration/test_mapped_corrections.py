@@ -9,10 +9,11 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import output_map as file
+from transplant.calibration import mapped_corrections as file
 from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.output_map import map_corrections, map_outputs
+from transplant.calibration.mapped_corrections import map_corrections
+from transplant.calibration.output_map import map_outputs
 from transplant.calibration.pairs import pair_text
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import new_correction
