@@ -143,6 +143,9 @@ def likely_rows(
         batch, correction = paired.batches[number], corrections[number]
         h_donor, h_target = batch.donor.h_last, batch.target.h_last
         known = like.likely[place] if like is not None and like.likely else None
+        if known is not None and known.h_donor is h_donor and known.h_target is h_target:
+            found.append(known)
+            continue
         if known is not None and torch.equal(known.h_target, h_target):
             for_target = known.target
         else:
