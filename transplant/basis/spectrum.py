@@ -74,7 +74,7 @@ def _decomposed(moment: Tensor) -> tuple[Tensor, Tensor]:
         jitter = JITTER * 100 ** (attempt - 1) if attempt else 0.0
         try:
             values, vectors = torch.linalg.eigh(moment + jitter * unit)
-        except torch.linalg.LinAlgError as error:
+        except RuntimeError as error:
             reason = str(error).splitlines()[0]
             continue
         off = float((vectors.T @ vectors - unit).abs().max())

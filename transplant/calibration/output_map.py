@@ -41,8 +41,10 @@ class OutputMap:
 
     def to(self, device: torch.device) -> OutputMap:
         """The same on another device."""
-        moved = (self.donor_head, self.head, self.matrix)
-        return OutputMap(*(tensor.to(device) for tensor in moved), self.ways.to(device))
+        donor_head, head, matrix = (
+            tensor.to(device) for tensor in (self.donor_head, self.head, self.matrix)
+        )
+        return OutputMap(donor_head, head, matrix, self.ways.to(device))
 
 
 @dataclass(frozen=True)

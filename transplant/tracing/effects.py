@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from transplant.backbones.view import NO_LABEL, States
+from transplant.backbones.states import NO_LABEL, States
 from transplant.errors import CorpusError
 from transplant.evaluation.intervals import Interval, ratio_interval
 from transplant.modules.hosted import HostedModel

@@ -34,7 +34,9 @@ def batch(tiny_tokenizer, tiny_corpus, monkeypatch):
     raw = target.head(states.h_last)
     wanted = likely_change(raw, target.head(states.h_last + teacher_correction) - raw, LIKELY)
     monkeypatch.setattr(donor_changes, "VECTORS", 4 * LIKELY * WIDTH * 7)  # here, too
-    return Batch(target, states, teacher_correction, lambda h, a: target.head(h + a), wanted)
+    return Batch(
+        target, states, teacher_correction, lambda h, a: target.head(h + a), wanted_change=wanted
+    )
 
 
 def change_for(batch):

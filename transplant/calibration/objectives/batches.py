@@ -33,10 +33,10 @@ class Batch:
     """The teacher's own correction at these rows [rows, d_teacher]; None without a teacher."""
     teach: Callable[[Tensor, Tensor], Tensor] | None = None
     """From the raw last hidden state [rows, d_model] and `teacher_correction` to its logits."""
-    wanted_change: LikelyChange | None = None
-    """The change of the logits that a teacher wants, on the likely tokens of each row."""
     head_type: torch.dtype = torch.float32
     """In which heads are multiplied where there is a gradient."""
+    wanted_change: LikelyChange | None = None
+    """The change of the logits that a teacher wants, on the likely tokens of each row."""
 
     def __len__(self) -> int:
         return len(self.states)

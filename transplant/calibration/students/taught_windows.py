@@ -98,7 +98,7 @@ class TaughtWindows:
         teacher_correction = self.teacher.correction(self.donor, pairs.donor.select(here))
         batch = Batch(
             self.target, pairs.target.select(here).to(place), teacher_correction.to(place),
-            self.teacher.logits, head_type,
+            self.teacher.logits, head_type=head_type,
         )  # fmt: skip
         windows = [*some.target[part.first : part.last]]
         return Taught(windows, (rows[here] - part.begin).to(place), batch)
