@@ -1,4 +1,4 @@
-"""Bridges as tables: trained ones, and maps between two layers."""
+"""Bridges as tables: of moves, of injections, trained ones, and maps between two layers."""
 
 from __future__ import annotations
 
@@ -39,4 +39,27 @@ def between_table(report: dict[str, Any]) -> Table:
         shown.add_row(key, first, f"{report[f'{key}_after']:.3f}")
     shown.add_row("R2", "", f"{report['r2']:.3f}")
     shown.add_row("pairs", "", f"{report['pairs']}")
+    return shown
+
+
+def bridge_table(report: dict[str, Any]) -> Table:
+    """The input side of a move."""
+    shown = table(f"bridge {report['name']}  (held-out pairs)", "", "before", "after")
+    shown.add_row("cosine", f"{report['cosine_before']:.3f}", f"{report['cosine_after']:.3f}")
+    shown.add_row("R2", "", f"{report['r2']:.3f}")
+    shown.add_row("pairs", "", f"{report['pairs']} ({report['paired_share']:.0%} of positions)")
+    return shown
+
+
+def injection_table(report: dict[str, Any]) -> Table:
+    """An injection with its bridges."""
+    title = f"{report['name']}: {report['part']} in block {report['layer']}"
+    shown, found = table(title, "", "held out"), report["reproduction"]
+    shown.add_row("bridges from", report["start"])
+    if report["inward"] is not None:
+        shown.add_row("way in, R2", f"{report['inward']['r2']:.3f}")
+    shown.add_row("target's own part, R2", f"{found['r2']:.3f}")
+    shown.add_row("cosine", f"{found['cosine']:.3f}")
+    shown.add_row("MSE (of the mean)", f"{found['mse']:.4f} ({found['baseline']:.4f})")
+    shown.add_row("gate", f"{report['gate']['kind']} {report['gate']['mean']:.3f}")
     return shown

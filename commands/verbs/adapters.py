@@ -5,7 +5,6 @@ Example: abi adapters --import ./my-lora --to ref-llama --name law
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +13,6 @@ import typer
 from commands.options.shared import Replace
 from commands.output import table
 from commands.session import Session
-from transplant.errors import InputError
 
 
 def adapters(
@@ -33,26 +31,9 @@ def adapters(
     replace: Replace = False,
 ) -> None:
     """Import a LoRA that PEFT has saved: attached to a backbone, or merged into a new one."""
-    from transplant.surgery.lora.folder import read_lora
-    from transplant.surgery.lora.match import match_lora
-    from transplant.workflows.adapters import store_attached, store_merged, warn_of_base
-    from transplant.workflows.cores.folders import claim_core, weights_bytes
+    from transplant.workflows.adapters import import_lora
 
-    stored = name or re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name).lstrip("._-")
-    if merge and replace:
-        raise InputError("--replace: a backbone is never replaced", hint="abi rm, or --name")
-    if merge:
-        claim_core(session, stored, weights_bytes(session, to))
-    else:
-        session.library.check_free(("module", "injection", "linear", "basis"), stored, to, None)
-        session.library.claim(("adapter",), stored, to, None, replace=replace)
-    folder = read_lora(source)
-    backbone = session.backbone(to)
-    update = match_lora(folder, backbone)
-    warn_of_base(session, backbone, folder)
-    with backbone.frozen():
-        store = store_merged if merge else store_attached
-        report = store(session, stored, backbone, folder, update, replace=replace)
+    report = import_lora(session, source, to, name=name, merge=merge, replace=replace)
     shown = table(f"{report['name']}: {source.name}", "", "")
     shown.add_row("maps that it changes", f"{report['pairs']}")
     shown.add_row("parameters", f"{report['parameters']:,}")

@@ -37,15 +37,9 @@ def advise(
 ) -> None:
     """Measure two backbones and say how to move something from one to the other."""
     from commands.render.advice import advice_view, with_commands
-    from transplant.advice.config import Thresholds
-    from transplant.advice.decide import advise as decide
-    from transplant.workflows.advise import Advising, advice_report
+    from transplant.workflows.advise import Advising, run_advice
 
     config = dataclasses.replace(DEFAULT, excerpts=excerpts, impact_tokens=impact_tokens)
     advising = Advising(session, source, to, tuple(data or ("prose",)), domain, config)
-    thresholds = Thresholds()
-    with advising.donor.frozen(), advising.target.frozen():
-        found = advising.measured
-    advice = decide(found, thresholds)
-    report = advice_report(advising, found, advice, thresholds)
+    found, advice, report = run_advice(advising)
     session.out.result(with_commands(report, advice), advice_view(found, advice))

@@ -5,14 +5,12 @@ Example: abi bridge-align --module python@ref-gpt2 --to ref-llama
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated
 
 import typer
 
 from commands.options.move import MOVE, PairingData, PairOptions, TargetTaps
 from commands.options.shared import NameOption, Replace
-from commands.output import table
 from commands.session import Session
 from transplant.errors import InputError
 
@@ -36,8 +34,6 @@ def bridge_align(
     replace: Replace = False,
 ) -> None:
     """Fit the map that lets a module read another backbone, or a map between any two layers."""
-    from transplant.workflows.move.move import Move
-
     if between is not None:
         from commands.render.bridge import between_table
         from transplant.workflows.align import align_between
@@ -49,24 +45,11 @@ def bridge_align(
         return
     if module is None or to is None:
         raise InputError("abi bridge-align", expected="--module and --to, or --between A B")
+    from commands.render.bridge import bridge_table
+    from transplant.workflows.move.bridge import run_bridge
+    from transplant.workflows.move.move import Move
+
     config = pairs.fit(method, session.seed, taps)
     move = Move(session, module, to, data, None, config, name)
-    move.claim("bridge", replace=replace)
-    quality = move.bridge.quality
-    report = {
-        "name": f"{move.moved_name}@{to}",
-        "donor": module,
-        "target": to,
-        "method": method,
-        "taps": list(move.bridge.interface.taps),
-        "pairing_split": move.pairing_split,
-        "seed": session.seed,
-        **dataclasses.asdict(quality),
-        "seconds": move.seconds,
-        "path": move.store_bridge(replace=replace),
-    }
-    shown = table(f"bridge {report['name']}  (held-out pairs)", "", "before", "after")
-    shown.add_row("cosine", f"{quality.cosine_before:.3f}", f"{quality.cosine_after:.3f}")
-    shown.add_row("R2", "", f"{quality.r2:.3f}")
-    shown.add_row("pairs", "", f"{quality.pairs} ({quality.paired_share:.0%} of positions)")
-    session.out.result(report, shown)
+    report = run_bridge(move, replace=replace)
+    session.out.result(report, bridge_table(report))

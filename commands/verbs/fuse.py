@@ -56,7 +56,7 @@ def fuse(
     """Fuse several transplanted modules on one layer; only the fusion is trained."""
     from commands.render.fusion import fusion_table
     from transplant.workflows.fuse.fusion import Fusing
-    from transplant.workflows.fuse.report import fusion_report
+    from transplant.workflows.fuse.report import run_fusion
 
     config = dataclasses.replace(
         DEFAULT, steps=steps, batch=batch, window=window, train_tokens=tokens,
@@ -64,8 +64,5 @@ def fuse(
     )  # fmt: skip
     texts = tuple(data or ())
     fusion = Fusing(session, tuple(members), texts, layer, config, combiner, eval_tokens)
-    session.library.check_free(("module", "injection", "linear"), name, fusion.to, None)
-    session.library.claim(("fusion",), name, fusion.to, None, replace=replace)
-    report = fusion_report(fusion, name, eval_tokens, controls=controls)
-    report["path"] = fusion.store(name, report, replace=replace)
+    report = run_fusion(fusion, name, eval_tokens, controls=controls, replace=replace)
     session.out.result(report, fusion_table(report))

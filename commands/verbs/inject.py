@@ -12,7 +12,6 @@ import typer
 from commands.options.move import PairingData
 from commands.options.part import AlignOption, BridgeStart, LayerOption, PartOption
 from commands.options.shared import Replace
-from commands.output import table
 from commands.session import Session
 from transplant.surgery.inject.config import GATE_KINDS, InjectConfig
 
@@ -48,28 +47,14 @@ def inject(
     replace: Replace = False,
 ) -> None:
     """Put a piece of a donor to work inside a block of a target."""
+    from commands.render.bridge import injection_table
     from transplant.workflows.inject.bridges import inject_config
-    from transplant.workflows.inject.injection import Injection
+    from transplant.workflows.inject.injection import Injection, run_injection
 
-    session.library.check_free(("module",), name, to, None)
-    session.library.claim(("injection",), name, to, None, replace=replace)
     config = inject_config(
         session, to, bridge, gate=gate, opening=opening, mixture=mixture, start=start,
         excerpts=excerpts, seed=session.seed,
     )  # fmt: skip
     injection = Injection(session, source, to, layer, data, config, bridge, opening, align)
-    with injection.target.frozen():
-        judged = injection.judged()
-    report = injection.report(judged)
-    results = {key: report[key] for key in ("inward", "reproduction", "gate")}
-    entry = injection.store("injection", name, results, replace=replace)
-    found = judged
-    shown = table(f"{name}@{to}: {source} in block {layer}", "", "held out")
-    shown.add_row("bridges from", report["start"])
-    if report["inward"] is not None:
-        shown.add_row("way in, R2", f"{report['inward']['r2']:.3f}")
-    shown.add_row("target's own part, R2", f"{found.r2:.3f}")
-    shown.add_row("cosine", f"{found.cosine:.3f}")
-    shown.add_row("MSE (of the mean)", f"{found.mse:.4f} ({found.baseline:.4f})")
-    shown.add_row("gate", f"{config.gate} {report['gate']['mean']:.3f}")
-    session.out.result({"name": f"{name}@{to}", **report, "path": str(entry.path)}, shown)
+    report = run_injection(injection, name, replace=replace)
+    session.out.result(report, injection_table(report))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import NumericalError
+from transplant.errors import InputError, NumericalError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,6 +18,46 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 PROBE = 32  # tokens that both sides of a comparison read
+
+
+def import_lora(
+    work: Work, source: Path, to: str, *, name: str | None = None, merge: bool = False,
+    replace: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Stores a LoRA that PEFT has saved, as an adapter of a backbone or merged into a new one.
+
+    Args:
+        work: library, device, seed and reporter.
+        source: the folder that PEFT's save_pretrained wrote.
+        to: the backbone that it was trained on.
+        name: of the adapter, or of the new backbone; None for the folder's.
+        merge: whether a new backbone with the adapter in its weights is stored.
+        replace: whether an adapter of that name may go.
+
+    Raises:
+        InputError: a folder that is none, or a backbone that is to be replaced.
+        ExistsError: the name is taken.
+        ShapeError: it does not fit the backbone.
+    """
+    from transplant.surgery.lora.folder import read_lora
+    from transplant.surgery.lora.match import match_lora
+    from transplant.workflows.cores.folders import claim_core, weights_bytes
+
+    stored = name or re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name).lstrip("._-")
+    if merge and replace:
+        raise InputError("`replace`: a backbone is never replaced", hint="`rm('NAME')`, or `name`")
+    if merge:
+        claim_core(work, stored, weights_bytes(work, to))
+    else:
+        work.library.check_free(("module", "injection", "linear", "basis"), stored, to, None)
+        work.library.claim(("adapter",), stored, to, None, replace=replace)
+    folder = read_lora(source)
+    backbone = work.backbone(to)
+    update = match_lora(folder, backbone)
+    warn_of_base(work, backbone, folder)
+    with backbone.frozen():
+        store = store_merged if merge else store_attached
+        return store(work, stored, backbone, folder, update, replace=replace)
 
 
 def warn_of_base(work: Work, backbone: Backbone, folder: LoraFolder) -> None:

@@ -219,6 +219,18 @@ def _gained(results: Mapping[str, Any]) -> float | None:
         return math.log(ppl["raw"] / ppl["native"]) if {"raw", "native"} <= {*ppl} else None
 
 
+def run_advice(advising: Advising) -> tuple[Measured, Advice, dict[str, Any]]:
+    """Measures, decides, and reports both; no weight of either backbone moves."""
+    from transplant.advice.config import Thresholds
+    from transplant.advice.decide import advise
+
+    thresholds = Thresholds()
+    with advising.donor.frozen(), advising.target.frozen():
+        found = advising.measured
+    advice = advise(found, thresholds)
+    return found, advice, advice_report(advising, found, advice, thresholds)
+
+
 def advice_report(
     advising: Advising, found: Measured, advice: Advice, thresholds: Thresholds
 ) -> dict[str, Any]:

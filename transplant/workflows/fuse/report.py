@@ -17,6 +17,29 @@ RAW, MEAN, RANDOM, DRAWN, ALONE = "raw", "mean", "random_slot", "random_member",
 WEIGHED_TOKENS = 4_000  # of each text, for the mean weights
 
 
+def run_fusion(
+    fusion: Fusing, name: str, eval_tokens: int, *, controls: bool = True, replace: bool = False
+) -> dict[str, Any]:
+    """Trains a fusion, evaluates it beside its controls, stores and reports it.
+
+    Args:
+        fusion: modules, texts and recipe.
+        name: its name in the library.
+        eval_tokens: held-out tokens to evaluate on.
+        controls: whether what it is compared with is trained.
+        replace: whether a fusion of that name may go.
+
+    Raises:
+        ExistsError: something that is hosted has that name.
+        CorruptError: something other than the combiner has moved.
+    """
+    library = fusion.work.library
+    library.check_free(("module", "injection", "linear"), name, fusion.to, None)
+    library.claim(("fusion",), name, fusion.to, None, replace=replace)
+    report = fusion_report(fusion, name, eval_tokens, controls=controls)
+    return {**report, "path": fusion.store(name, report, replace=replace)}
+
+
 def fusion_report(fusion: Fusing, name: str, eval_tokens: int, *, controls: bool) -> dict[str, Any]:
     """Trains, evaluates on held-out documents and returns everything that the JSON holds.
 

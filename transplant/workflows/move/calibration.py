@@ -1,17 +1,20 @@
-"""Report of a calibration, and the checks of its files."""
+"""Calibration of a move by an objective, from text or from captured files."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.errors import InputError
 from transplant.workflows.also_eval import OtherSource
+from transplant.workflows.move.from_activations import reading_files
 from transplant.workflows.move.move import Move
-from transplant.workflows.move.other_sources import evaluate_others
+from transplant.workflows.move.other_sources import evaluate_others, read_others
+from transplant.workflows.move.whole import WholeMove
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
@@ -32,6 +35,38 @@ def check_files(
             f"the objective {choice.objective} reads domain text, not captured files",
             expected="closed-form, donor-kd or donor-changes with `activations`",
         )
+
+
+def run_calibration(
+    move: WholeMove, choice: ObjectiveChoice, *, paired: tuple[Path, Path] | None = None,
+    domain: Path | None = None, also_eval: Mapping[str, str] | None = None, replace: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Calibrates a move by an objective, stores what it gives, and reports it.
+
+    Args:
+        move: the move.
+        choice: the objective.
+        paired: captured rows of the donor and of the target to pair, in place of text.
+        domain: captured rows of the target on the domain's text.
+        also_eval: other sources of the domain, by name, to judge on.
+        replace: whether what has that name may go.
+
+    Raises:
+        InputError: files that the objective would not read, or text to compare beside files.
+        ExistsError: the name is taken.
+    """
+    check_files(choice, paired, domain)
+    if paired and also_eval:
+        raise InputError("files hold no text to compare", expected="`also_eval` with `data`")
+    move.claim("module", "interface", replace=replace)
+    source = reading_files(move, paired, domain) if paired else nullcontext(move)
+    with source as fitted:
+        others = read_others(fitted, also_eval)
+        started = fitted.start(choice)
+        move = started.by(choice)
+        stored = move.store(replace=replace)
+    report = calibrated_report(move, choice, stored, started is not fitted)
+    return report | judge_calibrated(move, others)
 
 
 def judge_calibrated(move: Move, others: Mapping[str, OtherSource]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorruptError, InputError, foreign
@@ -11,6 +12,38 @@ from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
+
+
+def compare_cores(
+    work: Work, cores: Sequence[str], plain: Sequence[str], eval_tokens: int
+) -> dict[str, Any]:
+    """Every pair, and over several of them the mean difference with its interval.
+
+    Args:
+        work: library, device, seed and reporter.
+        cores: one for each seed.
+        plain: the plain transformer of each, in order.
+        eval_tokens: held-out tokens to evaluate on.
+
+    Raises:
+        InputError: not as many of one as of the other, or a pair that differs in more.
+    """
+    from transplant.evaluation.intervals import t_interval
+
+    if len(plain) != len(cores):
+        raise InputError(
+            "every core needs its `baseline`", expected=f"{len(cores)} of them", found=len(plain)
+        )
+    pairs = [compare_pair(work, *names, eval_tokens) for names in zip(cores, plain, strict=True)]
+    report: dict[str, Any] = {"pairs": pairs, "made": work.made()}
+    if len(pairs) > 1:
+        over_seeds = t_interval([pair["difference_percent"] for pair in pairs])
+        report["mean"] = {
+            "difference_percent": over_seeds.mean,
+            "interval": over_seeds.as_list(),
+            "contains_zero": over_seeds.low <= 0.0 <= over_seeds.high,
+        }
+    return report
 
 
 def compare_pair(work: Work, core: str, plain: str, eval_tokens: int) -> dict[str, Any]:
