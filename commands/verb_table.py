@@ -15,7 +15,8 @@ VERBS = {
         "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
     ),
     "Evidence": (
-        "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval", "demo",
+        "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval",
+        "uq", "route-sim", "demo",
     ),
     "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip
@@ -26,11 +27,13 @@ A verb of a group is typed as two words.
 GROUPS = {"basis": "Adapt a backbone inside the directions that it uses (BASIS)."}
 """The groups, and what their `--help` says."""
 NO_TEXT = frozenset({
-    "paste", "extract", "adapters", "train-reference", "export", "cfgen", "cfeval",
+    "paste", "extract", "adapters", "train-reference", "export", "cfgen", "cfeval", "route-sim",
     *VERBS["Registry"],
 })  # fmt: skip
 """The verbs that read no corpus of the user's; the others take the options of text."""
-NO_MODEL = frozenset({"paste", "train-reference", "cfgen", *VERBS["Registry"]}) - {"add"}
+NO_MODEL = frozenset({"paste", "train-reference", "cfgen", "route-sim", *VERBS["Registry"]}) - {
+    "add"
+}
 """The verbs that load no backbone of the user's; the others take the options of models."""
 PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture", "basis fit"})
 """The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""

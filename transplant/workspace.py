@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transplant.training.config import TrainConfig
     from transplant.workflows.move.whole import WholeMove
     from transplant.workflows.tuned.whole import WholeTunedMove
+    from transplant.workflows.uq import UqConfig, UqResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,3 +256,22 @@ class Workspace(Work):
         from transplant.workflows.cfeval import evaluate_pairs
 
         return evaluate_pairs(self, model, pairs, **options)
+
+    def uq(
+        self,
+        model: str,
+        data: str | None = None,
+        *,
+        baseline: str | None = None,
+        config: UqConfig | None = None,
+    ) -> UqResult:
+        """How sure a hosted model is, and how right; see `workflows.uq.measure_uncertainty`."""
+        from transplant.workflows.uq import measure_uncertainty
+
+        return measure_uncertainty(self, model, data, baseline=baseline, config=config)
+
+    def route_sim(self, metrics: Path | str, **options: Any) -> dict[str, Any]:
+        """Routing by uncertainty, simulated; see `workflows.route_sim.simulate_route`."""
+        from transplant.workflows.route_sim import simulate_route
+
+        return simulate_route(metrics, seed=self.seed, **options)

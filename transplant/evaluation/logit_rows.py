@@ -33,6 +33,10 @@ class LogitRows:
     def __getitem__(self, rows: slice) -> LogitRows:
         return LogitRows(self.hidden[rows], self._head, self._vocab)
 
+    def on(self, hidden: Tensor) -> LogitRows:
+        """What the same head makes of other hidden states [rows, d_model]."""
+        return LogitRows(hidden, self._head, self._vocab)
+
     @torch.no_grad()
     def dense(self) -> Tensor:
         """All of them [rows, vocab], as the head gives them."""

@@ -6,8 +6,9 @@ The library knows no registry. It asks whatever is installed under the entry poi
 
 from __future__ import annotations
 
+from functools import partial
 from importlib import metadata
-from typing import Any
+from typing import Any, overload
 
 from transplant.backbones.core import CoreBackbone
 from transplant.backbones.load import load_backbone
@@ -17,17 +18,21 @@ from transplant.errors import CorruptError, TransplantError, foreign
 from transplant.library import HostedName, Library
 from transplant.loading.gate import load_gate
 from transplant.loading.kinds import check_taps, host_other
+from transplant.loading.routed import load_route, refuse_route
 from transplant.loading.same import check_promised, check_same
 from transplant.modules.core import CoreHosted
 from transplant.modules.correction import Correction
 from transplant.modules.forms import module_from_tensors
 from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
+from transplant.modules.routed import RoutedModel
 
 
+@overload
 def load(
     name: str | HostedName,
     *,
+    route: None = None,
     library: Library | None = None,
     device: str = "cpu",
     dtype: Any = AUTO,
@@ -35,12 +40,44 @@ def load(
     revision: str | None = None,
     trust_remote_code: bool = False,
     **placed: Any,
-) -> HostedModel:
+) -> HostedModel: ...
+
+
+@overload
+def load(
+    name: str,
+    *,
+    route: float,
+    library: Library | None = None,
+    device: str = "cpu",
+    dtype: Any = AUTO,
+    torch_dtype: Any = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    **placed: Any,
+) -> RoutedModel: ...
+
+
+def load(
+    name: str | HostedName,
+    *,
+    route: float | None = None,
+    library: Library | None = None,
+    device: str = "cpu",
+    dtype: Any = AUTO,
+    torch_dtype: Any = None,
+    revision: str | None = None,
+    trust_remote_code: bool = False,
+    **placed: Any,
+) -> HostedModel | RoutedModel:
     """Loads a backbone, or a module hosted on one.
 
     Args:
         name: `<module>@<backbone>` with an optional `/d<d_abi>`, or a backbone alone: a registry
-            name, a folder or a hub id; or the same in parts.
+            name, a folder or a hub id; or the same in parts. With `route`, two of them with a
+            bar between: `python@ref-gpt2|ref-gpt2`.
+        route: the entropy in nats up to which the first model's next token is taken; above it the
+            second model's is.
         library: where names are looked up; by default the installed registry.
         device: where to put it.
         dtype: the arithmetic of the backbone; see `load_backbone`.
@@ -54,11 +91,19 @@ def load(
 
     Raises:
         NotFoundError: no such artifact.
+        InputError: a route of other than two names, or between two vocabularies.
         CorruptError: damaged tensors, or an interface of a backbone with other weights, another
             tokenizer or another configuration. `.backbone.notes` says what could not be compared.
     """
     library = library or installed_library()
+    if route is not None:
+        own = partial(
+            load, library=library, device=device, dtype=dtype, torch_dtype=torch_dtype,
+            revision=revision, trust_remote_code=trust_remote_code, **placed,
+        )  # fmt: skip
+        return load_route(str(name), route, library, own, host)
     if isinstance(name, str):
+        refuse_route(name)
         name = library.split_name(name)
     backbone = load_backbone(
         name.backbone,

@@ -1,0 +1,46 @@
+"""Simulate a router: what a model is unsure of goes to a baseline.
+
+Example: abi route-sim --metrics uq/metrics.json --sweep --budget 0.01 --out route
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.output import check_writable
+from commands.session import Session
+from transplant.errors import InputError
+
+
+def route_sim(
+    session: Session,
+    metrics: Annotated[Path, typer.Option(help="metrics.json of abi uq --baseline.")],
+    tau: Annotated[
+        float | None, typer.Option(min=0, help="Route what is more uncertain, in nats.")
+    ] = None,
+    sweep: Annotated[
+        bool, typer.Option("--sweep", help="Choose tau on half of the documents; default.")
+    ] = False,
+    budget: Annotated[
+        float, typer.Option(min=0, help="Nats per token that worse documents may lose.")
+    ] = 0.01,
+    by: Annotated[
+        str, typer.Option(help="entropy, predictive_entropy or mutual_information.")
+    ] = "entropy",
+    out: Annotated[Path | None, typer.Option(help="Folder for route.json and route.png.")] = None,
+) -> None:
+    """Simulate routing by uncertainty: risk against coverage, and the tau within a budget."""
+    from commands.render.route import require_matplotlib, route_tables, write_route
+
+    if sweep and tau is not None:
+        raise InputError("--tau and --sweep", expected="one of them", found="both")
+    if out is not None:
+        require_matplotlib()
+        check_writable(out, folder=True)
+    report = session.route_sim(metrics, tau=tau, by=by, budget=budget)
+    if out is not None:
+        report["files"] = write_route(out, report)
+    session.out.result(report, route_tables(report))
