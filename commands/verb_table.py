@@ -10,7 +10,7 @@ VERBS = {
         "train", "transfer", "calibrate", "paste", "extract", "inject", "adapters", "fuse", "gate",
         "train-core", "train-reference", "export",
     ),
-    "Adaptation": ("basis fit",),
+    "Adaptation": ("basis fit", "basis allocate", "basis adapt"),
     "Alignment": (
         "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
     ),
@@ -35,7 +35,9 @@ NO_MODEL = frozenset({"paste", "train-reference", "cfgen", "route-sim", *VERBS["
     "add"
 }
 """The verbs that load no backbone of the user's; the others take the options of models."""
-PARALLEL = frozenset({"train", "transfer", "calibrate", "nib", "capture", "basis fit"})
+PARALLEL = frozenset(
+    {"train", "transfer", "calibrate", "nib", "capture", "basis fit", "basis allocate"}
+)
 """The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""
 BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
 

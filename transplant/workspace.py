@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
-    from transplant.basis.config import FitConfig
+    from transplant.basis.config import AllocateConfig, FitConfig
     from transplant.calibration.config import MoveConfig
     from transplant.calibration.students.recipe import LoraRecipe
     from transplant.training.config import TrainConfig
@@ -238,6 +238,70 @@ class Workspace(Work):
 
         job = FitJob(backbone=backbone, data=data, name=name, config=config or FitConfig())
         return run_fit(self, job, replace=replace)
+
+    def allocate_basis(
+        self, name: str, config: AllocateConfig, *, data: str | None = None
+    ) -> dict[str, Any]:
+        """Gives the maps of a stored basis their ranks; see `workflows.basis.allocate`.
+
+        Args:
+            name: the basis, as `code@ref-gpt2`.
+            config: the budget and what a direction is worth.
+            data: what the Fisher score reads; by default the text of the fit.
+
+        Returns:
+            The report: the rank of each map, parameters, shares of the score that are kept.
+
+        Raises:
+            InputError: a budget that does not pay for the smallest ranks.
+        """
+        from transplant.workflows.basis.allocate import AllocateJob, run_allocate
+
+        return run_allocate(self, AllocateJob(name=name, config=config, data=data))
+
+    def adapt_basis(
+        self, basis: str, domain: str, *, replace: bool = False, **options: Any
+    ) -> dict[str, Any]:
+        """Trains an adapter inside a basis that has ranks, and stores it.
+
+        Args:
+            basis: its name, as `code@ref-gpt2`.
+            domain: what the adapter is about; its text where `data` is not given.
+            replace: whether an adapter of that name may go.
+            options: the other fields of `workflows.basis.adapt.AdaptJob`.
+
+        Returns:
+            The report: parameters, held-out losses, forgetting, seconds.
+
+        Raises:
+            ExistsError: a name or a folder is taken.
+            InputError: the basis has no ranks.
+        """
+        from transplant.workflows.basis.adapt import AdaptJob, run_adapt
+
+        return run_adapt(self, AdaptJob(basis=basis, domain=domain, **options), replace=replace)
+
+    def compress_basis(
+        self, basis: str, ratio: float, out: str | Path, **options: Any
+    ) -> dict[str, Any]:
+        """Writes a backbone whose maps are cut to their leading directions, as a folder.
+
+        Args:
+            basis: its name, as `code@ref-gpt2`.
+            ratio: the share of the parameters of its maps that is kept.
+            out: the folder to be.
+            options: the other fields of `workflows.basis.compress.CompressJob`.
+
+        Returns:
+            The report: parameters, perplexities before and after, seconds.
+
+        Raises:
+            ExistsError: the folder is there.
+        """
+        from transplant.workflows.basis.compress import CompressJob, run_compress
+
+        job = CompressJob(basis=basis, ratio=ratio, out=Path(out), **options)
+        return run_compress(self, job)
 
     def nib(self, anchor: str, candidate: str, **options: Any) -> dict[str, Any]:
         """The Non-Inferiority Benchmark of two hosted models; see `workflows.nib.nib_report`."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
+from transplant.basis.config import AdaptConfig
 from transplant.errors import InputError
 
 Tokens = Annotated[str, typer.Option("--tokens", help="Tokens that are read, as 50000 or 200k.")]
@@ -25,3 +27,31 @@ def parse_count(flag: str, text: str) -> int:
         if number > 0:
             return number
     raise InputError(flag, expected="a number as 50000, 200k or 2M", found=text)
+
+
+@dataclass(frozen=True)
+class AdaptOptions:
+    """How the matrices C are trained; see `AdaptConfig`."""
+
+    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = AdaptConfig.steps
+    batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = AdaptConfig.batch
+    window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = AdaptConfig.window
+    tokens: Tokens = str(AdaptConfig.train_tokens)
+    calibration_tokens: Annotated[
+        int, typer.Option("--calibration-tokens", min=1, help="Tokens that the best step is of.")
+    ] = AdaptConfig.calibration_tokens
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak rate of AdamW.")] = (
+        AdaptConfig.learning_rate
+    )
+    evaluate_every: Annotated[
+        int, typer.Option("--evaluate-every", min=1, help="Steps between looks.")
+    ] = AdaptConfig.evaluate_every
+
+    def config(self, seed: int) -> AdaptConfig:
+        """The recipe, with the seed of the run."""
+        return AdaptConfig(
+            steps=self.steps, batch=self.batch, window=self.window,
+            train_tokens=parse_count("--tokens", self.tokens),
+            calibration_tokens=self.calibration_tokens, learning_rate=self.learning_rate,
+            evaluate_every=self.evaluate_every, seed=seed,
+        )  # fmt: skip

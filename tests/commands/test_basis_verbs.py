@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
+import transplant
 from tests.commands.test_bad_input import assert_refused
 
 FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
@@ -18,12 +20,40 @@ def fitted(trained_abi, corpus):
     return trained_abi, ran.json
 
 
+ADAPT = ("--steps", "12", "--batch", "2", "--window", "64", "--tokens", "6k",
+         "--calibration-tokens", "600", "--eval-tokens", "600", "--learning-rate", "0.02",
+         "--evaluate-every", "6")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def allocated(fitted, tmp_path_factory):
+    """The same with ranks, and the report."""
+    abi, _ = fitted
+    out = tmp_path_factory.mktemp("ranks") / "ranks"
+    words = ("--budget", "600", "--tokens", "1k", "--step", "2", "--out", str(out), "--json")
+    ran = abi("basis", "allocate", "b@tiny-llama", *words)
+    assert ran.code == 0, ran.err
+    return abi, ran.json, out
+
+
+@pytest.fixture(scope="module")
+def adapted(allocated, corpus, tmp_path_factory):
+    """The same with the adapter `t`, its folder for PEFT and the merged backbone `tuned`."""
+    abi, *_ = allocated
+    peft = tmp_path_factory.mktemp("peft") / "lora"
+    words = ("--domain", "tales", "--data", corpus, "--forget", corpus, "--name", "t", *ADAPT)
+    more = ("--peft", str(peft), "--merge", "tuned", "--json")
+    ran = abi("basis", "adapt", "b@tiny-llama", *words, *more)
+    assert ran.code == 0, ran.err
+    return abi, ran.json, peft
+
+
 def test_fit_reports_and_stores_a_basis(fitted):
     abi, report = fitted
     assert report["maps"] == 14
     assert report["directions"] <= 16 * 14
     assert report["types"]["mlp.up_proj"]["width"] == 48
-    assert {row["name"] for row in abi("list", "--json").json if row["kind"] == "basis"} == {"b"}
+    assert {row["name"] for row in abi("list", "--json").json if row["kind"] == "basis"} >= {"b"}
     assert abi("show", "b@tiny-llama", "--json").json["kind"] == "basis"
 
 
@@ -31,6 +61,94 @@ def test_a_basis_alone_is_no_model(fitted):
     abi, _ = fitted
     sides = ("--anchor", "tiny-llama", "--candidate", "b@tiny-llama")
     assert_refused(abi("nib", *sides, "--json"), "a basis alone")
+
+
+def test_allocation_fills_the_budget_and_is_drawn(allocated):
+    _, report, out = allocated
+    assert report["parameters"] <= 600
+    assert report["parameters"] == sum(rank**2 for rank in report["ranks"].values()) > 500
+    kept = report["share_kept"]
+    assert kept["chosen"] == kept["exact"] >= max(kept["greedy"], kept["uniform"])
+    assert {path.name for path in out.iterdir()} == {"ranks.json", "ranks.png", "ranks.html"}
+    assert (out / "ranks.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "ranks.html").read_text()
+    assert "self_attn.q_proj" in page
+    assert "<svg" in page
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ((), "--budget"),
+        (("--budget", "3", "--r-min", "2"), "56 parameters or more"),
+        (("--budget-like", "lora"), "lora:r=8"),
+        (("--budget", "9999", "--r-max", "400"), "no more than 16 directions"),
+        (("--budget", "9999", "--score", "best"), "fisher"),
+    ],
+)
+def test_an_allocation_that_cannot_be_is_refused(allocated, more, said):
+    abi, *_ = allocated
+    assert_refused(abi("basis", "allocate", "b@tiny-llama", *more, "--json"), said)
+
+
+def test_an_adapter_is_hosted_by_name_and_handed_on(adapted):
+    abi, report, peft = adapted
+    assert report["logits_at_step_0"] == 0
+    assert report["losses"]["domain"]["difference"] < 0
+    library = transplant.Workspace(library=_library(abi)).library
+    model, raw, tuned = (
+        transplant.load(name, library=library) for name in ("t@tiny-llama", "tiny-llama", "tuned")
+    )
+    ids = torch.arange(5, 25)[None]
+    with torch.no_grad():
+        ours, base, whole = (one(input_ids=ids).logits for one in (model, raw, tuned))
+    assert (ours - base).abs().max() > 1e-2
+    assert torch.allclose(ours, whole, atol=1e-3)
+    words = ("adapters", "--import", str(peft), "--to", "tiny-llama", "--name", "again", "--json")
+    assert abi(*words).code == 0
+    again = transplant.load("again@tiny-llama", library=library)
+    with torch.no_grad():
+        assert torch.allclose(ours, again(input_ids=ids).logits, atol=1e-4)
+    shown = abi("list", "--json").json
+    assert {row["name"] for row in shown if row["kind"] == "basis"} == {"b", "t"}
+
+
+def _library(abi):
+    from registry.store import Registry
+
+    return Registry.open(abi.root)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("nowhere@tiny-llama", "--domain", "tales"), "nowhere@tiny-llama"),
+        (("tiny-llama", "--domain", "tales"), "NAME@<backbone>"),
+        (("t@tiny-llama", "--domain", "tales", "--name", "u"), "the basis itself"),
+        (("b@tiny-llama", "--domain", "tales", "--name", "t"), "t@tiny-llama"),
+        (("b@tiny-llama",), "--domain"),
+        (("b@tiny-llama", "--compress", "0.5"), "--out"),
+        (("b@tiny-llama", "--compress", "1.5", "--out", "nowhere"), "between 0 and 1"),
+    ],
+)
+def test_an_adapter_that_cannot_be_is_refused(adapted, words, said):
+    abi, *_ = adapted
+    assert_refused(abi("basis", "adapt", *words, "--json"), said)
+
+
+def test_a_cut_backbone_is_a_folder_of_its_own(adapted, tmp_path):
+    abi, *_ = adapted
+    out = tmp_path / "cut"
+    words = ("--compress", "0.6", "--out", str(out), "--eval-tokens", "600", "--json")
+    ran = abi("basis", "adapt", "b@tiny-llama", *words)
+    assert ran.code == 0, ran.err
+    sizes = ran.json["parameters"]
+    assert sizes["kept"] <= 0.6 * sizes["maps"]
+    cut = transplant.load(str(out), library=_library(abi))
+    name, rank = next(iter(ran.json["ranks"].items()))
+    weight = cut.backbone.model.get_submodule(name).weight.double()
+    assert torch.linalg.matrix_rank(weight, rtol=1e-5) == rank
+    assert_refused(abi("basis", "adapt", "b@tiny-llama", *words), "exists already")
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ STORING = {
     "fuse": ("fuse", "tales@tiny-gpt2", "other@tiny-gpt2"),
     "adapters": ("adapters", "--import", "nowhere", "--to", "tiny-gpt2"),
     "add": ("add", "nowhere"),
+    "basis adapt": ("basis", "adapt", "b@tiny-llama", "--domain", "tales"),
     "basis fit": ("basis", "fit", "--backbone", "tiny-gpt2", "--data", "{corpus}"),
 }  # fmt: skip
 """A call of each verb that stores under a name; `gate` takes the module's."""

@@ -92,7 +92,7 @@ def moments_of(
     found = {m.name: SecondMoment(m.out, m.weight.device) for m in maps}
 
     def see(of: LinearMap, output: Tensor, mask: Tensor) -> None:
-        add_rows(found[of.name], of, output[mask])
+        add_rows(found[of.name], of, output.reshape(*mask.shape, -1)[mask])
 
     mine = [windows[index] for index in ranks.turns(len(windows))]
     done = 0

@@ -13,8 +13,8 @@ from transplant.basis.maps import LinearMap, stacks
 from transplant.errors import BackboneError
 
 See = Callable[[LinearMap, Tensor, Tensor], None]
-"""What is told of a call of a map: the map, its output [batch, seq, out], bias and all, and the
-mask [batch, seq] of its positions."""
+"""What is told of a call of a map: the map, its own output [batch, seq, out] or [batch * seq, out],
+bias and all, and the mask [batch, seq] of its positions."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def watching(backbone: Backbone, maps: Sequence[LinearMap], see: See) -> Iterato
                         expected=f"{mask.numel()} rows", found=f"{output.shape[:-1].numel()}",
                         hint="`layers` without it",
                     )  # fmt: skip
-                see(found, output.reshape(*mask.shape, -1), mask.to(output.device))
+                see(found, output, mask.to(output.device))
 
             stack.callback(found.module.register_forward_hook(told).remove)
         yield

@@ -34,6 +34,8 @@ class Plan:
     steps: int
     loss: Callable[[int], Tensor]
     held: Callable[[], float]
+    learned: Callable[[int], None] = lambda _step: None
+    """Called between the backward pass of a step and the step itself."""
 
 
 class Pace(Protocol):
@@ -70,6 +72,7 @@ def descend(plan: Plan, config: Pace, progress: Progress | None = None) -> Cours
         factor = warmup_cosine(step, plan.steps, warmup=config.warmup)
         loss = plan.loss(step)
         loss.backward()
+        plan.learned(step)
         for optimizer, (_, rate) in zip(optimizers, plan.rates, strict=True):
             set_rate(optimizer, rate * factor)
         take_step(optimizers, parameters, config.clip, step)

@@ -1,0 +1,102 @@
+"""Allocation: the best of all that the budget pays for, and never worse than simple rules."""
+
+from __future__ import annotations
+
+import itertools
+import random
+
+import pytest
+
+from transplant.basis.allocate import (
+    allocate_exact,
+    allocate_greedy,
+    allocate_uniform,
+    choices_of,
+    cost_of,
+    kept,
+)
+from transplant.basis.config import AllocateConfig
+from transplant.errors import InputError
+
+
+def drawn(seed: int, maps: int = 4):
+    draw = random.Random(seed)
+    step, r_min = draw.choice([1, 2, 3]), draw.choice([0, 1, 2])
+    return {
+        f"map.{number}": choices_of(
+            [draw.expovariate(1) * draw.choice([0.01, 1, 100]) for _ in range(draw.randint(3, 7))],
+            lambda r: r * r, step=step, r_min=r_min, r_max=draw.choice([None, 5]),
+        )
+        for number in range(maps)
+    }  # fmt: skip
+
+
+def by_brute_force(choices, budget):
+    best = -1.0
+    for ranks in itertools.product(*(one.ranks for one in choices.values())):
+        found = dict(zip(choices, ranks, strict=True))
+        if cost_of(choices, found) <= budget:
+            best = max(best, kept(choices, found))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_exact_is_brute_force_and_no_rule_does_better(seed):
+    choices = drawn(seed)
+    most = sum(one.costs[-1] for one in choices.values())
+    for budget in (random.Random(seed).randint(8, most), most):
+        try:
+            ranks = allocate_exact(choices, budget)
+        except InputError:
+            assert by_brute_force(choices, budget) <= 0
+            continue
+        assert cost_of(choices, ranks) <= budget
+        assert kept(choices, ranks) == pytest.approx(by_brute_force(choices, budget))
+        for rule in (allocate_greedy, allocate_uniform):
+            other = rule(choices, budget)
+            assert cost_of(choices, other) <= budget
+            assert kept(choices, other) <= kept(choices, ranks) + 1e-9
+
+
+def test_greedy_and_uniform_can_do_worse():
+    """The control of the property above: it is no tie by construction."""
+    worse = dict.fromkeys((allocate_greedy, allocate_uniform), 0)
+    for seed in range(30):
+        choices = drawn(seed)
+        try:
+            best = kept(choices, allocate_exact(choices, 40))
+        except InputError:
+            continue
+        for rule in worse:
+            worse[rule] += kept(choices, rule(choices, 40)) < best - 1e-9
+    assert min(worse.values()) > 0
+
+
+def test_ranks_are_multiples_of_the_step_between_the_bounds():
+    one = choices_of([1.0] * 10, lambda r: r * r, step=4, r_min=2, r_max=9)
+    assert one.ranks == (2, 4, 8, 9)
+    assert one.costs == (4, 16, 64, 81)
+    assert choices_of([1.0] * 3, lambda r: r, step=4, r_min=8, r_max=None).ranks == (3,)
+
+
+def test_a_budget_that_pays_for_nothing_is_refused():
+    choices = drawn(1)
+    for rule in (allocate_exact, allocate_greedy, allocate_uniform):
+        with pytest.raises(InputError, match="budget"):
+            rule(choices, 0)
+    fine = choices_of([1.0] * 60_000, lambda r: r, step=1, r_min=0, r_max=None)
+    with pytest.raises(InputError, match="step"):
+        allocate_exact({f"{n}": fine for n in range(400)}, 10**9)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {}, {"budget": 1, "budget_like": "lora:r=8"}, {"budget_like": "lora:8"}, {"budget": 0},
+        {"budget": 9, "score": "best"}, {"budget": 9, "r_min": 8, "r_max": 4},
+        {"budget": 9, "step": 0},
+    ],
+)  # fmt: skip
+def test_a_recipe_that_makes_no_sense_is_refused(wrong):
+    with pytest.raises(InputError):
+        AllocateConfig(**wrong)

@@ -1,0 +1,59 @@
+"""The Fisher score is the squared slope of a sequence's loss by the scale of one direction."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from transplant.basis.config import FitConfig
+from transplant.basis.fisher import fisher_scores
+from transplant.basis.fit import fit_basis
+from transplant.basis.maps import select_maps
+from transplant.training.losses import next_token_loss
+
+
+def slopes_by_difference(backbone, of, u, windows, step=1e-3):
+    """d loss / d a of each window, where y becomes y + a u u' y at every position; float64."""
+    slopes = []
+    for window in windows:
+        losses = []
+        for scale in (step, -step):
+
+            def scaled(_m, _args, output, scale=scale):
+                y = output if of.bias is None else output - of.bias
+                return output + scale * (y @ u)[..., None] * u
+
+            hook = of.module.register_forward_hook(scaled)
+            states = backbone.read([window]).labelled()
+            loss = next_token_loss(backbone, states.h_last, states.labels).double()
+            losses.append(float(loss) * len(states))
+            hook.remove()
+        slopes.append((losses[0] - losses[1]) / (2 * step))
+    return torch.tensor(slopes, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "t5"])
+def test_scores_are_squared_slopes_of_sequences(backbones, windows, family):
+    backbone, few = backbones(family), windows[:5]
+    maps = select_maps(backbone)[1::5]
+    basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=3))
+    with backbone.frozen():
+        scores = fisher_scores(backbone, maps, basis.spectra, few)
+    for of in maps[:3]:
+        u = basis.spectra[of.name].vectors[:, 1].float()
+        slopes = slopes_by_difference(backbone, of, u, few)
+        assert float(scores[of.name][1]) == pytest.approx(float(slopes.square().mean()), rel=0.05)
+        pooled = float(slopes.mean()) ** 2  # control: the square of the mean is another number
+        assert pooled != pytest.approx(float(scores[of.name][1]), rel=0.05)
+
+
+def test_batches_do_not_mix_sequences(backbones, windows, monkeypatch):
+    backbone = backbones("llama")
+    maps = select_maps(backbone)[:2]
+    basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=4))
+    together = fisher_scores(backbone, maps, basis.spectra, windows)
+    monkeypatch.setattr("transplant.basis.fisher.TOKENS", 1)
+    alone = fisher_scores(backbone, maps, basis.spectra, windows)
+    for name, score in together.items():
+        assert torch.allclose(score, alone[name], rtol=1e-3)
+    assert all(parameter.grad is None for parameter in backbone.model.parameters())

@@ -1,0 +1,170 @@
+"""One budget over many maps: each takes one of its ranks, and the kept score is as large as can be.
+
+A multiple-choice knapsack, solved exactly by dynamic programming over the budget in units of the
+greatest common divisor of all costs (Kellerer, Pferschy and Pisinger 2004, "Knapsack Problems",
+chapter 11).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from transplant.errors import InputError
+
+MOST_CELLS = 1 << 30  # of the table of choices: 2 bytes each
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The ranks that one map may take, ascending: their costs and what they keep."""
+
+    ranks: tuple[int, ...]
+    costs: tuple[int, ...]
+    values: tuple[float, ...]
+
+    def at(self, rank: int) -> int:
+        """The place of the largest rank that is no larger than this one; 0 for none."""
+        return max((i for i, own in enumerate(self.ranks) if own <= rank), default=0)
+
+
+def choices_of(
+    scores: Sequence[float], cost: Callable[[int], int], *, step: int, r_min: int, r_max: int | None
+) -> Choices:
+    """The ranks of a map: multiples of a step between two bounds, and the bounds themselves.
+
+    Args:
+        scores: of its directions, in the order in which a rank takes them.
+        cost: parameters of a rank.
+        step: between ranks.
+        r_min: the smallest; all directions where there are fewer.
+        r_max: the largest; None for all directions.
+    """
+    most = min(len(scores), len(scores) if r_max is None else r_max)
+    least = min(r_min, most)
+    inside = (rank for rank in range(0, most + 1, step) if least <= rank <= most)
+    ranks = tuple(sorted({least, most, *inside}))
+    kept = np.concatenate([[0.0], np.cumsum(np.asarray(scores, dtype=np.float64))])
+    return Choices(ranks, tuple(map(cost, ranks)), tuple(float(kept[rank]) for rank in ranks))
+
+
+def allocate_exact(choices: Mapping[str, Choices], budget: int) -> dict[str, int]:
+    """The ranks whose kept score is the largest of all that the budget pays for.
+
+    Args:
+        choices: by map.
+        budget: parameters.
+
+    Raises:
+        InputError: the budget does not pay for the smallest ranks, or is too finely divided.
+    """
+    check_budget(choices, budget)
+    floor = sum(one.costs[0] for one in choices.values())
+    extra = {name: [c - one.costs[0] for c in one.costs] for name, one in choices.items()}
+    unit = math.gcd(*(c for costs in extra.values() for c in costs)) or 1
+    cells = min(budget - floor, sum(costs[-1] for costs in extra.values())) // unit + 1
+    if cells * len(choices) > MOST_CELLS:
+        raise InputError(
+            f"a budget of {budget:,} in units of {unit}", expected="fewer possible sums",
+            hint="a larger `step`",
+        )  # fmt: skip
+    best: NDArray[np.float64] = np.zeros(cells)
+    taken: list[NDArray[np.uint16]] = []
+    for name, one in choices.items():
+        best, place = _with_map(best, [c // unit for c in extra[name]], one.values)
+        taken.append(place)
+    left, found = cells - 1, dict.fromkeys(choices, 0)
+    for (name, one), place in zip(reversed(choices.items()), reversed(taken), strict=True):
+        pick = int(place[left])
+        found[name] = one.ranks[pick]
+        left -= extra[name][pick] // unit
+    return found
+
+
+def _with_map(
+    before: NDArray[np.float64], costs: Sequence[int], values: Sequence[float]
+) -> tuple[NDArray[np.float64], NDArray[np.uint16]]:
+    """The best score at each budget [cells] with one map more, and what that map takes there."""
+    best = before + values[0]
+    place = np.zeros(len(before), dtype=np.uint16)
+    for pick in range(1, len(costs)):
+        cost = costs[pick]
+        if cost >= len(before):
+            break
+        with_it = before[: len(before) - cost] + values[pick]
+        better = with_it > best[cost:]
+        best[cost:][better] = with_it[better]
+        place[cost:][better] = pick
+    return best, place
+
+
+def allocate_greedy(choices: Mapping[str, Choices], budget: int) -> dict[str, int]:
+    """The ranks that come of taking, again and again, the step of most score per parameter.
+
+    Raises:
+        InputError: the budget does not pay for the smallest ranks.
+    """
+    check_budget(choices, budget)
+    places = dict.fromkeys(choices, 0)
+    left = budget - sum(one.costs[0] for one in choices.values())
+    while True:
+        steps: list[tuple[float, int, str]] = []
+        for name, one in choices.items():
+            now = places[name]
+            if now + 1 < len(one.ranks):
+                cost = one.costs[now + 1] - one.costs[now]
+                if cost <= left:
+                    gain = one.values[now + 1] - one.values[now]
+                    steps.append((gain / max(cost, 1), cost, name))
+        if not steps:
+            return {name: choices[name].ranks[place] for name, place in places.items()}
+        _, cost, name = max(steps)
+        places[name] += 1
+        left -= cost
+
+
+def allocate_uniform(choices: Mapping[str, Choices], budget: int) -> dict[str, int]:
+    """The largest rank that all maps can have at once; a map that has no such rank has less.
+
+    Raises:
+        InputError: the budget does not pay for the smallest ranks.
+    """
+    check_budget(choices, budget)
+    found = {name: one.ranks[0] for name, one in choices.items()}
+    for rank in sorted({rank for one in choices.values() for rank in one.ranks}):
+        places = {name: one.at(rank) for name, one in choices.items()}
+        if sum(choices[name].costs[place] for name, place in places.items()) > budget:
+            break
+        found = {name: choices[name].ranks[place] for name, place in places.items()}
+    return found
+
+
+def kept(choices: Mapping[str, Choices], ranks: Mapping[str, int]) -> float:
+    """The score that an allocation keeps."""
+    return math.fsum(one.values[one.ranks.index(ranks[name])] for name, one in choices.items())
+
+
+def cost_of(choices: Mapping[str, Choices], ranks: Mapping[str, int]) -> int:
+    """The parameters that an allocation takes."""
+    return sum(one.costs[one.ranks.index(ranks[name])] for name, one in choices.items())
+
+
+def check_budget(choices: Mapping[str, Choices], budget: int) -> None:
+    """Refuses a budget that does not pay for the smallest rank everywhere.
+
+    Raises:
+        InputError: it says what would.
+    """
+    least = sum(one.costs[0] for one in choices.values())
+    if not any(one.ranks[0] for one in choices.values()):  # then one step somewhere, at least
+        least = min((one.costs[1] for one in choices.values() if len(one.ranks) > 1), default=least)
+    if budget < least:
+        raise InputError(
+            "`budget` does not pay for the smallest ranks",
+            expected=f"{least:,} parameters or more", found=f"{budget:,}",
+            hint="a larger `budget`, a smaller `r_min` or `step`, or fewer `layers`",
+        )  # fmt: skip

@@ -1,0 +1,101 @@
+"""Fisher information of each direction: what the loss feels when that direction of y is scaled.
+
+    s_k = E_seq[(sum_t (u_k' g_t) (u_k' y_t))^2]        g_t = dLoss / dy_t
+
+That is the square of the derivative of a sequence's loss by a_k, where y is replaced by
+y + a_k u_k u_k' y: an empirical Fisher. It comes from one backward pass and never forms dLoss/dW.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from transplant.backbones.view import Backbone
+from transplant.basis.maps import LinearMap, stacks
+from transplant.basis.spectrum import Spectrum
+from transplant.basis.watch import watching
+from transplant.errors import NumericalError
+from transplant.progress import Progress, unseen
+from transplant.ranks import ALONE, Ranks
+from transplant.text.windows import Window, batches
+from transplant.training.losses import next_token_loss
+
+TOKENS = 1024  # of a batch: y along all directions of all maps is kept for the backward pass
+
+
+def fisher_scores(
+    backbone: Backbone,
+    maps: Sequence[LinearMap],
+    spectra: Mapping[str, Spectrum],
+    windows: Sequence[Window],
+    ranks: Ranks = ALONE,
+    progress: Progress = unseen,
+) -> dict[str, Tensor]:
+    """The score of every direction that is kept [k], float64, in squared nats.
+
+    The loss of a sequence is the sum over its predicted tokens, in nats.
+
+    Args:
+        backbone: the frozen language model; nothing of it is changed.
+        maps: of its linear maps.
+        spectra: by the name of the map.
+        windows: calibration text, a sequence each.
+        ranks: of several processes, each reads the windows that are its turn.
+        progress: called after each batch.
+
+    Raises:
+        NumericalError: a gradient that is NaN or infinite, naming the map.
+    """
+    bases = {m.name: spectra[m.name].vectors.to(m.weight.device, torch.float32) for m in maps}
+    sums = {
+        name: torch.zeros(u.shape[1], dtype=torch.float64, device=u.device)
+        for name, u in bases.items()
+    }
+
+    def see(of: LinearMap, output: Tensor, mask: Tensor) -> None:
+        u = bases[of.name]
+        y = output.detach().float() - (0 if of.bias is None else of.bias.float())
+        along = (y @ u).reshape(*mask.shape, -1) * mask[..., None]  # [batch, seq, k]
+
+        def felt(gradient: Tensor) -> None:
+            slopes = ((gradient.float() @ u).reshape(along.shape) * along).sum(1)  # [batch, k]
+            sums[of.name] += slopes.double().square().sum(0)
+
+        output.register_hook(felt)
+
+    mine = [windows[index] for index in ranks.turns(len(windows))]
+    done = 0
+    with with_gradients(backbone), watching(backbone, maps, see):
+        for batch in batches(mine, TOKENS):
+            states = backbone.run([mine[index] for index in batch]).labelled()
+            loss = next_token_loss(backbone, states.h_last, states.labels) * len(states)
+            loss.backward()
+            done += len(batch)
+            progress(done, len(mine), f"loss {float(loss.detach()) / len(states):.3f}")
+    ranks.sum(*sums.values())
+    for name, score in sums.items():
+        if not torch.isfinite(score).all():
+            raise NumericalError(
+                f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
+            )
+    return {name: score.cpu() / len(windows) for name, score in sums.items()}
+
+
+@contextmanager
+def with_gradients(backbone: Backbone) -> Iterator[None]:
+    """Has what frozen maps compute ask for gradients inside the block, from the embeddings on."""
+
+    def ask(_module: Any, _args: Any, output: Tensor) -> Tensor:
+        return output if output.requires_grad else output.requires_grad_()
+
+    with torch.enable_grad(), ExitStack() as stack:
+        for one in stacks(backbone):
+            embeddings: Any = one
+            hook = embeddings.get_input_embeddings().register_forward_hook(ask)
+            stack.callback(hook.remove)
+        yield

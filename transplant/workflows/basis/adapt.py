@@ -1,0 +1,160 @@
+"""An adapter inside a basis: trained on a domain, stored, handed on to PEFT, merged."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.basis.config import AdaptConfig
+from transplant.workflows.basis.allocate import basis_of
+from transplant.workflows.basis.scores import change, score_text
+from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
+from transplant.workflows.corpus import read_as_needed, windows_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from transplant.backbones.view import Backbone
+    from transplant.basis.adapter import BasisAdapter
+    from transplant.text.windows import Window
+    from transplant.workflows.work import Work
+
+PROBE = 32  # tokens that are read with C = 0 and without the adapter
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdaptJob:
+    """What is trained inside which basis, and where it goes."""
+
+    basis: str
+    """The basis, as `code@ref-gpt2`; it has ranks."""
+    domain: str
+    """What the adapter is about; the text of that name where none is given."""
+    data: str | None = None
+    """The domain's text."""
+    name: str | None = None
+    """Hosted as `<name>@<backbone>`; by default the domain."""
+    forget: str | None = "prose"
+    """Other text, on which forgetting is measured; None for none."""
+    eval_tokens: int = 40_000
+    """Held-out tokens of each."""
+    peft: Path | None = None
+    """A folder to be, for PEFT."""
+    merge: str | None = None
+    """The name of a new backbone with the adapter in its weights."""
+    config: AdaptConfig = field(default_factory=AdaptConfig)
+    """The recipe."""
+
+
+def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, Any]:
+    """Trains C inside a basis whose ranks are allocated, and stores U_r, C and R_r.
+
+    Returns:
+        The report: parameters, held-out losses before and after with their paired difference,
+        the same on other text, the change of logits at step 0, seconds.
+
+    Raises:
+        NotFoundError: no such basis.
+        InputError: the basis has no ranks.
+        ExistsError: a name or a folder is taken.
+    """
+    from transplant.basis.adapter import adapter_of
+    from transplant.basis.maps import select_maps
+    from transplant.basis.train import train_inside
+
+    name = job.name or job.domain
+    _claim_all(work, job, name, work.named(job.basis).backbone, replace=replace)
+    hosted, record, _ = check_basis(work, job.basis)
+    ranks = record.allocated(job.basis)
+    began, config = time.monotonic(), job.config
+    stored = read_basis(work, job.basis)
+    backbone = stored.backbone
+    maps = [m for m in select_maps(backbone, str(record.fit["layers"])) if m.name in ranks]
+    adapter = adapter_of(maps, basis_of(stored).spectra, ranks).to_device(backbone.device)
+    data = job.data or job.domain
+    splits = read_as_needed(
+        work, data, train=config.train_tokens, calibration=config.calibration_tokens,
+        evaluation=job.eval_tokens,
+    )  # fmt: skip
+    train = windows_of(backbone, splits.train, config.window, config.train_tokens)
+    held = windows_of(backbone, splits.calibration, config.window, config.calibration_tokens)
+    texts = {"domain": windows_of(backbone, splits.eval, config.window, job.eval_tokens)}
+    if job.forget is not None:
+        other = read_as_needed(work, job.forget, evaluation=job.eval_tokens)
+        texts["other"] = windows_of(backbone, other.eval, config.window, job.eval_tokens)
+    with backbone.frozen():
+        before, raw = score_text(work, backbone, texts), _probe(backbone, held[0])
+        with adapter.attached(maps):
+            start = float((_probe(backbone, held[0]) - raw).abs().max())
+            with work.reporter.progress(f"adapting {backbone.name} to {job.domain}") as progress:
+                course = train_inside(backbone, adapter, train, held, config, progress)
+            after = score_text(work, backbone, texts)
+    losses = {text: change(before[text], after[text]) for text in texts}
+    adapted = {
+        **dataclasses.asdict(config), "corpus": data, "split": splits.fingerprint,
+        "basis": job.basis, "best_step": course.best_step,
+    }  # fmt: skip
+    seconds = time.monotonic() - began
+    results = {"losses": losses, "logits_at_step_0": start, "seconds": seconds}
+    entry = store_basis(
+        work, name, backbone, dataclasses.replace(record, adapted=adapted), adapter.as_tensors(),
+        replace=replace, domain=job.domain, results=results,
+        parents={"basis": stored.entry.manifest.sha256}, corpus=data, split=splits.fingerprint,
+    )  # fmt: skip
+    return {
+        "name": f"{name}@{hosted.backbone}", "basis": job.basis, "domain": job.domain,
+        "corpus": data, "split": splits.fingerprint, "maps": len(maps),
+        "parameters": adapter.trainable, **results, "history": course.history,
+        "best_step": course.best_step, "seed": config.seed,
+        **_hand_on(work, job, backbone, adapter, entry.manifest.sha256),
+        "sha256": entry.manifest.sha256, "path": str(entry.path),
+    }  # fmt: skip
+
+
+def _claim_all(work: Work, job: AdaptJob, name: str, backbone: str, *, replace: bool) -> None:
+    """Takes every name and place before the work.
+
+    Raises:
+        ExistsError: one of them is taken.
+    """
+    from transplant.workflows.cores.folders import claim_core, weights_bytes
+    from transplant.workflows.export.place import check_place
+
+    claim(work, name, backbone, replace=replace)
+    if job.peft is not None:
+        check_place(job.peft)
+    if job.merge is not None:
+        claim_core(work, job.merge, weights_bytes(work, backbone))
+
+
+def _probe(backbone: Backbone, window: Window) -> Tensor:
+    """The logits [tokens, vocab] of the first tokens of a window, of whatever is at work."""
+    from transplant.text.windows import Window
+
+    short = Window(window.ids[:PROBE], window.ends[:PROBE], 0)
+    return backbone.head(backbone.read([short]).h_last).float()
+
+
+def _hand_on(
+    work: Work, job: AdaptJob, backbone: Backbone, adapter: BasisAdapter, sha256: str
+) -> dict[str, Any]:
+    """Writes the folder for PEFT and the merged backbone, where they were asked for."""
+    from transplant.surgery.lora.merge import merged
+    from transplant.surgery.lora.write import write_lora
+    from transplant.workflows.export.place import new_folder
+    from transplant.workflows.vocabulary import store_backbone
+
+    update, found = adapter.as_lora(), {}
+    if job.peft is not None:
+        with new_folder(job.peft) as folder:
+            write_lora(folder, backbone, update)
+        found["peft"] = str(job.peft)
+    if job.merge is not None:
+        made = merged(job.merge, backbone, update)
+        parents = {"body": backbone.weights_sha256, "basis": sha256}
+        entry = store_backbone(work, made, work.made(merged=job.domain), parents=parents)
+        found["merged"] = str(entry.path)
+    return found

@@ -1,0 +1,208 @@
+"""Ranks for a stored basis: one budget, the score of each direction, the best allocation."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transplant.basis.allocate import (
+    Choices,
+    allocate_exact,
+    allocate_greedy,
+    allocate_uniform,
+    choices_of,
+    cost_of,
+    kept,
+)
+from transplant.basis.config import AllocateConfig, lora_rank
+from transplant.errors import InputError
+from transplant.ranks import current
+from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
+from transplant.workflows.corpus import read_as_needed, windows_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from transplant.backbones.view import Backbone
+    from transplant.basis.fit import Basis
+    from transplant.basis.maps import LinearMap
+    from transplant.workflows.basis.stored import StoredBasis
+    from transplant.workflows.work import Work
+
+FISHER = "fisher"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocateJob:
+    """Which basis is given ranks, and by what."""
+
+    name: str
+    """The basis, as `code@ref-gpt2`."""
+    config: AllocateConfig
+    """The budget and the recipe."""
+    data: str | None = None
+    """What `fisher` reads; by default the text that the basis was fitted to."""
+
+
+def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
+    """Allocates ranks and stores them with the basis, whose directions stay as they are.
+
+    Returns:
+        The report: the rank of each map, parameters, the share of the score that is kept by this,
+        the greedy and the uniform allocation, seconds.
+
+    Raises:
+        NotFoundError: no such basis.
+        InputError: a budget that does not pay for the smallest ranks, or ranks that are not kept.
+    """
+    from transplant.basis.maps import select_maps
+
+    hosted, _, _ = check_basis(work, job.name)
+    claim(work, str(hosted.module), hosted.backbone, replace=True)
+    began, config = time.monotonic(), job.config
+    stored = read_basis(work, job.name)
+    basis = basis_of(stored)
+    maps = select_maps(stored.backbone, str(stored.record.fit["layers"]))
+    budget = budget_of(config, maps)
+    _check_ranks(config, basis, job.name)
+    # The sizes alone decide whether the budget pays: before the scores are computed.
+    placeholder = choices_by_map(basis, {n: s.energies for n, s in basis.spectra.items()}, config)
+    allocate_uniform(placeholder, budget)
+    scores, tensors = _scores(work, stored, maps, basis, job)
+    choices = choices_by_map(basis, scores, config)
+    ranks = allocate(choices, budget, config.score)
+    parameters = cost_of(choices, ranks)
+    record = dataclasses.replace(
+        stored.record, ranks=ranks,
+        allocation={**dataclasses.asdict(config), "budget": budget, "parameters": parameters},
+    )  # fmt: skip
+    seconds = time.monotonic() - began
+    results = {**stored.entry.manifest.results, "allocate_seconds": seconds}
+    made = stored.entry.manifest.made
+    entry = store_basis(
+        work, stored.name, stored.backbone, record, tensors, replace=True, results=results,
+        corpus=made.get("corpus"), split=made.get("split"),
+    )  # fmt: skip
+    return {
+        "name": job.name, "backbone": stored.backbone.name, "score": config.score,
+        "budget": budget, "parameters": parameters, "ranks": ranks,
+        "maps": [
+            {"name": m.name, "layer": m.layer, "type": m.type, "rank": ranks[m.name],
+             "kept": len(scores[m.name])}
+            for m in maps
+        ],
+        "share_kept": shares(choices, scores, budget, ranks),
+        "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
+    }  # fmt: skip
+
+
+def basis_of(stored: StoredBasis) -> Basis:
+    """The spectra of a stored basis."""
+    from transplant.basis.fit import basis_from_tensors
+
+    return basis_from_tensors(stored.tensors, stored.record.rows)
+
+
+def budget_of(config: AllocateConfig, maps: Sequence[LinearMap]) -> int:
+    """The budget in parameters: as it was given, or that of a LoRA on the same maps."""
+    if config.budget is not None:
+        return config.budget
+    return lora_rank(str(config.budget_like)) * sum(m.out + m.into for m in maps)
+
+
+def choices_by_map(
+    basis: Basis, scores: Mapping[str, Sequence[float] | Tensor], config: AllocateConfig
+) -> dict[str, Choices]:
+    """The ranks that each map may take as an adapter: rank r has r^2 parameters."""
+    return {
+        name: choices_of(
+            [float(s) for s in scores[name][: spectrum.kept]], lambda r: r * r,
+            step=config.step, r_min=config.r_min, r_max=config.r_max,
+        )
+        for name, spectrum in basis.spectra.items()
+    }  # fmt: skip
+
+
+def allocate(choices: Mapping[str, Choices], budget: int, score: str) -> dict[str, int]:
+    """Ranks by a score; `uniform` gives every map the same one."""
+    return (allocate_uniform if score == "uniform" else allocate_exact)(choices, budget)
+
+
+def energy_scores(basis: Basis) -> dict[str, Tensor]:
+    """The share of each direction in the energy of its map [k]: comparable between maps."""
+    return {
+        name: s.energies[: s.kept] / s.energies.sum().clamp_min(1e-300)
+        for name, s in basis.spectra.items()
+    }
+
+
+def score_directions(
+    work: Work, backbone: Backbone, maps: Sequence[LinearMap], basis: Basis, score: str,
+    data: str, window: int, tokens: int,
+) -> dict[str, Tensor]:  # fmt: skip
+    """The score of every direction [k], by map; `uniform` has that of the energy, for reports.
+
+    Args:
+        work: the setting.
+        backbone: the frozen language model.
+        maps: of its linear maps.
+        basis: of those maps.
+        score: `energy`, `fisher` or `uniform`.
+        data: what `fisher` reads, of its training split.
+        window: tokens per window.
+        tokens: that it reads.
+    """
+    from transplant.basis.fisher import fisher_scores
+
+    if score != FISHER:
+        return energy_scores(basis)
+    splits = read_as_needed(work, data, train=tokens)
+    windows = windows_of(backbone, splits.train, window, tokens)
+    with work.reporter.progress(f"Fisher of {backbone.name}") as progress, backbone.frozen():
+        return fisher_scores(backbone, maps, basis.spectra, windows, current(), progress)
+
+
+def _scores(
+    work: Work, stored: StoredBasis, maps: Sequence[LinearMap], basis: Basis, job: AllocateJob
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The scores by map, and the tensors to store with them."""
+    data, window = job.data or stored.corpus, int(stored.record.fit["window"])
+    scores = score_directions(
+        work, stored.backbone, maps, basis, job.config.score, data, window, job.config.tokens
+    )
+    tensors = dict(stored.tensors)
+    if job.config.score == FISHER:
+        tensors |= {f"{name}.{FISHER}": score for name, score in scores.items()}
+    return scores, tensors
+
+
+def shares(
+    choices: Mapping[str, Choices], scores: Mapping[str, Tensor], budget: int,
+    ranks: Mapping[str, int],
+) -> dict[str, float]:  # fmt: skip
+    """The share of the whole score that three allocations keep."""
+    total = sum(float(score.sum()) for score in scores.values())
+    tried = {
+        "exact": allocate_exact(choices, budget), "greedy": allocate_greedy(choices, budget),
+        "uniform": allocate_uniform(choices, budget), "chosen": ranks,
+    }  # fmt: skip
+    return {name: kept(choices, found) / total for name, found in tried.items()}
+
+
+def _check_ranks(config: AllocateConfig, basis: Basis, name: str) -> None:
+    """Refuses ranks that the basis has no directions for: too few tokens, or a small `max_rank`.
+
+    Raises:
+        InputError: it says how many there are.
+    """
+    most = max(spectrum.kept for spectrum in basis.spectra.values())
+    wanted = max(config.r_min, config.r_max or 0)
+    if wanted > most:
+        raise InputError(
+            f"{name} keeps no more than {most} directions of a map",
+            expected=f"`r_min` and `r_max` up to {most}", found=wanted,
+            hint="`basis_fit(...)` with more `tokens` and a larger `max_rank`",
+        )  # fmt: skip

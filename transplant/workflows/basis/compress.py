@@ -1,0 +1,117 @@
+"""A backbone cut to a share of its parameters, as a `save_pretrained` folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError
+from transplant.workflows.basis.allocate import FISHER, basis_of, energy_scores
+from transplant.workflows.basis.scores import change, score_text
+from transplant.workflows.basis.stored import check_basis, read_basis
+from transplant.workflows.corpus import read_as_needed, windows_of
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from transplant.basis.fit import Basis
+    from transplant.workflows.basis.stored import StoredBasis
+    from transplant.workflows.work import Work
+
+STEP = 8
+FACTS = "abi.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompressJob:
+    """Which backbone is cut, how far, and where it goes."""
+
+    basis: str
+    """The basis, as `code@ref-gpt2`."""
+    ratio: float
+    """The share of the parameters of its maps that is kept, 0 to 1."""
+    out: Path
+    """The folder to be; it must not be there."""
+    data: str | None = None
+    """What it is evaluated on; by default the text of the fit, held out."""
+    eval_tokens: int = 40_000
+    """Held-out tokens."""
+    step: int = STEP
+    """Ranks are multiples of this."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.ratio < 1:
+            raise InputError("`compress`", expected="a share between 0 and 1", found=self.ratio)
+
+
+def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
+    """Writes the folder, whole or not at all; weights are dense, in the shapes that they had.
+
+    Directions are worth what `fisher` found, where the basis was allocated by it, else their share
+    of a map's energy.
+
+    Returns:
+        The report: parameters of the maps before and after as factors, perplexities, seconds.
+
+    Raises:
+        ExistsError: the folder is there.
+        InputError: a share that does not pay for the smallest ranks.
+    """
+    from transplant.basis.compress import (
+        compressed_ranks,
+        parameters_of,
+        truncated,
+        with_weights,
+    )
+    from transplant.basis.maps import select_maps
+    from transplant.workflows.export.place import check_place, new_folder
+
+    check_basis(work, job.basis)
+    check_place(job.out)
+    began = time.monotonic()
+    stored = read_basis(work, job.basis)
+    backbone, basis = stored.backbone, basis_of(stored)
+    maps = select_maps(backbone, str(stored.record.fit["layers"]))
+    score, scores = _scores(stored, basis)
+    values = {name: s.tolist() for name, s in scores.items()}
+    ranks = compressed_ranks(maps, values, job.ratio, job.step)
+    cut = {m.name: m for m in maps if ranks[m.name] < m.out}
+    weights = {
+        name: truncated(m.weight, basis.spectra[name], ranks[name]) for name, m in cut.items()
+    }
+    small = with_weights(f"{backbone.name}, cut", backbone, weights)
+    data = job.data or stored.corpus
+    splits = read_as_needed(work, data, evaluation=job.eval_tokens)
+    window = int(stored.record.fit["window"])
+    texts = {"text": windows_of(backbone, splits.eval, window, job.eval_tokens)}
+    before, after = (score_text(work, one, texts)["text"] for one in (backbone, small))
+    report = {
+        "basis": job.basis, "backbone": backbone.name, "corpus": data,
+        "split": splits.fingerprint, "ratio": job.ratio, "score": score,
+        "maps": len(maps), "cut": len(cut), "ranks": {n: ranks[n] for n in cut},
+        "parameters": {
+            "maps": sum(m.out * m.into for m in maps), "kept": parameters_of(maps, ranks),
+            "model": sum(p.numel() for p in backbone.model.parameters()),
+        },
+        "loss": change(before, after), "out": str(job.out),
+    }  # fmt: skip
+    with new_folder(job.out) as folder:
+        small.model.save_pretrained(folder)
+        small.tokenizer.save_pretrained(folder)
+        (folder / FACTS).write_text(json.dumps(work.made(**report), indent=1) + "\n", "utf-8")
+    return {**report, "seconds": time.monotonic() - began}
+
+
+def _scores(stored: StoredBasis, basis: Basis) -> tuple[str, dict[str, Tensor]]:
+    """What directions are worth, and by which score."""
+    found = {
+        name: stored.tensors[f"{name}.{FISHER}"]
+        for name in basis.spectra
+        if f"{name}.{FISHER}" in stored.tensors
+    }
+    if len(found) == len(basis.spectra):
+        return FISHER, found
+    return "energy", energy_scores(basis)
