@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from commands.output import table
-from commands.render.sources import bounds_text
+from commands.render.shares import bounds_text
 
 
 def fit_table(report: dict[str, Any]) -> Table:

@@ -21,7 +21,7 @@ from transplant.surgery.lora.folder import read_lora
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.match import match_lora
 from transplant.surgery.lora.merge import merged
-from transplant.surgery.lora.write import write_lora
+from transplant.surgery.lora.peft_folder import write_peft
 
 FAMILIES = ["gpt2", "llama", "gemma3_text", "t5"]
 
@@ -154,7 +154,7 @@ def test_peft_loads_the_folder_in_a_fresh_process_with_equal_logits(
         torch.nn.init.normal_(c, std=0.3)
     update = adapter.as_lora()
     (tmp_path / "peft").mkdir()
-    write_lora(tmp_path / "peft", backbone, update)
+    write_peft(tmp_path / "peft", update, backbone, base="none", revision=None)
     backbone.model.save_pretrained(tmp_path / "model")
     ids = list(windows[0].ids)
     ran = subprocess.run(

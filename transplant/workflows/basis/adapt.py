@@ -143,14 +143,15 @@ def _hand_on(
 ) -> dict[str, Any]:
     """Writes the folder for PEFT and the merged backbone, where they were asked for."""
     from transplant.surgery.lora.merge import merged
-    from transplant.surgery.lora.write import write_lora
+    from transplant.surgery.lora.peft_folder import write_peft
     from transplant.workflows.export.place import new_folder
     from transplant.workflows.vocabulary import store_backbone
 
     update, found = adapter.as_lora(), {}
     if job.peft is not None:
         with new_folder(job.peft) as folder:
-            write_lora(folder, backbone, update)
+            base = work.library.backbone_path(backbone.name) or backbone.name
+            write_peft(folder, update, backbone, base=str(base), revision=backbone.revision)
         found["peft"] = str(job.peft)
     if job.merge is not None:
         made = merged(job.merge, backbone, update)
