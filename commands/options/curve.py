@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.output import check_writable
 from transplant.errors import InputError
+from transplant.files.writable import check_writable
 
 if TYPE_CHECKING:
     from commands.session import Session

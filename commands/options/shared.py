@@ -32,6 +32,16 @@ Beside = Annotated[
 
 EVAL_TOKENS = 40_000
 
+BackboneOption = Annotated[
+    str, typer.Option("--backbone", help="The backbone: a registry name, folder or hub id.")
+]
+HostedOption = Annotated[str, typer.Option("--module", help="The module, as in python@ref-gpt2.")]
+Named = Annotated[str, typer.Argument(help="A backbone, or what is hosted on one: NAME@BACKBONE.")]
+Verify = Annotated[bool, typer.Option("--verify", help="Recompute every sha256.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
+Window = Annotated[int, typer.Option("--window", min=2, help="Tokens per window.")]
+Batch = Annotated[int, typer.Option("--batch", min=1, help="Windows per step.")]
+Rate = Annotated[float, typer.Option("--learning-rate", help="Peak rate.")]
 
 AlsoEval = Annotated[
     list[str] | None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options.shared import parse_taps
+from commands.options.shared import Rate, parse_taps
 from transplant.training.config import TrainConfig
 
 TRAIN = TrainConfig()
@@ -24,7 +24,7 @@ class TrainOptions:
     batch: Annotated[int, typer.Option(help="Windows per step.")] = TRAIN.batch
     window: Annotated[int, typer.Option(help="Tokens per window.")] = TRAIN.window
     tokens: Annotated[int, typer.Option(help="Training tokens used.")] = TRAIN.train_tokens
-    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = TRAIN.learning_rate
+    learning_rate: Rate = TRAIN.learning_rate
     matmul_type: Annotated[
         str, typer.Option(help="Type of a step's matrix products: auto, float32 or bfloat16.")
     ] = TRAIN.matmul_type

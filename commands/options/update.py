@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.options.shared import EVAL_TOKENS, EvalTokens
+from commands.options.shared import EVAL_TOKENS, EvalTokens, Rate
 from transplant.calibration.config import RepairConfig
 from transplant.training.config import UPDATE_KINDS, UpdateConfig
 
@@ -35,7 +35,7 @@ class UpdateOptions:
     steps: Annotated[int, typer.Option(help="Steps of an update.")] = UPDATE.steps
     batch: Annotated[int, typer.Option(help="Windows per step of an update.")] = UPDATE.batch
     window: Annotated[int, typer.Option(help="Tokens per window of an update.")] = UPDATE.window
-    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = UPDATE.learning_rate
+    learning_rate: Rate = UPDATE.learning_rate
     stability: Annotated[
         float, typer.Option(help="Weight of the term that holds z; 0 for none.")
     ] = UPDATE.stability

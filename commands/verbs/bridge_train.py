@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from commands.options.part import AlignOption, BridgeStart, GateOption, LayerOption, PartOption
-from commands.options.shared import Replace
+from commands.options.shared import Batch, Rate, Replace
 from commands.session import Session
 from transplant.surgery.inject.config import BridgeTrainConfig, InjectConfig
 
@@ -35,10 +35,8 @@ def bridge_train(
     ] = None,
     excerpts: Annotated[int, typer.Option(min=1, help="Excerpts to fit on.")] = DEFAULT.excerpts,
     steps: Annotated[int, typer.Option(min=0, help="Steps on the file.")] = TRAIN.steps,
-    batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = TRAIN.batch,
-    rate: Annotated[
-        float, typer.Option("--learning-rate", help="Peak rate.")
-    ] = TRAIN.learning_rate,
+    batch: Batch = TRAIN.batch,
+    learning_rate: Rate = TRAIN.learning_rate,
     lm_steps: Annotated[int, typer.Option(min=0, help="Steps on text.")] = TRAIN.lm_steps,
     lm_tokens: Annotated[int, typer.Option(min=64, help="Tokens of text to train on.")] = 200_000,
     eval_tokens: Annotated[int, typer.Option(min=64, help="Held-out tokens.")] = 20_000,
@@ -56,7 +54,7 @@ def bridge_train(
         gate=gate, mixture=mixture, start=start, excerpts=excerpts, seed=session.seed
     )
     recipe = BridgeTrainConfig(
-        steps=steps, batch=batch, learning_rate=rate, lm_steps=lm_steps, seed=session.seed
+        steps=steps, batch=batch, learning_rate=learning_rate, lm_steps=lm_steps, seed=session.seed
     )
     text = corpus_of(activations) if data is None else data
     injection = Injection(session, source, to, layer, text, config, align=align)

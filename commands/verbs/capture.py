@@ -12,10 +12,11 @@ from typing import Annotated
 import typer
 
 from commands.fence import NotPassedError
-from commands.output import check_writable
+from commands.options.shared import Window
 from commands.session import Session
 from transplant.dtypes import AUTO
 from transplant.errors import InputError
+from transplant.files.writable import check_writable
 
 STORED = ("fp32", "fp16", "bf16")
 
@@ -37,7 +38,7 @@ def capture(
         typer.Option(help="Arithmetic of the backbone; fp32, fp16, bf16 are short for --stored."),
     ] = AUTO,
     stored: Annotated[str, typer.Option(help="Stored as fp32, fp16 or bf16.")] = STORED[0],
-    window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = 512,
+    window: Window = 512,
     max_tokens: Annotated[
         int | None, typer.Option("--max-tokens", min=1, help="Stop after this many tokens.")
     ] = None,

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from commands.output import check_writable
 from commands.session import Session
+from transplant.files.writable import check_writable
 
 
 def cfgen(

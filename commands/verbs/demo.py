@@ -14,8 +14,8 @@ from typing import Annotated
 import typer
 from rich.console import Group
 
-from commands.output import check_writable
 from commands.session import Session
+from transplant.files.writable import check_writable
 
 SCRIPT = """\
 1. train a `{domain}` module in ref-gpt2                                about 55 s

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options.shared import EvalTokens, Replace
+from commands.options.shared import Batch, EvalTokens, Rate, Replace, Window
 from commands.session import Session
 from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig
 
@@ -41,12 +41,12 @@ def fuse(
     ] = None,
     name: Annotated[str, typer.Option(help="Hosted as NAME@<backbone>.")] = "fused",
     steps: Annotated[int, typer.Option(min=1, help="Steps.")] = DEFAULT.steps,
-    batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = DEFAULT.batch,
-    window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = DEFAULT.window,
+    batch: Batch = DEFAULT.batch,
+    window: Window = DEFAULT.window,
     tokens: Annotated[
         int, typer.Option(min=64, help="Training tokens used, of all texts together.")
     ] = DEFAULT.train_tokens,
-    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = DEFAULT.learning_rate,
+    learning_rate: Rate = DEFAULT.learning_rate,
     eval_tokens: EvalTokens = 20_000,
     controls: Annotated[
         bool, typer.Option("--controls/--no-controls", help="Train what it is compared with.")

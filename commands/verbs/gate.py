@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options.shared import EVAL_TOKENS, EvalTokens, Replace
+from commands.options.shared import EVAL_TOKENS, EvalTokens, HostedOption, Replace
 from commands.session import Session
 from transplant.calibration.config import GateConfig
 
@@ -19,7 +19,7 @@ GATE = GateConfig()
 
 def gate(
     session: Session,
-    module: Annotated[str, typer.Option(help="The module, as in python@ref-gpt2.")],
+    module: HostedOption,
     general: Annotated[str, typer.Option(help="Text that belongs to no module.")] = "prose",
     tokens: Annotated[int, typer.Option(min=64, help="Tokens of either text to fit on.")] = (
         GATE.tokens

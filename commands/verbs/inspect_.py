@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from commands.options.shared import Verify
 from commands.output import table
 from commands.session import Session
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def inspect_(
     session: Session,
     name: Annotated[str, typer.Argument(help="A bank, or bank@backbone.")],
-    verify: Annotated[bool, typer.Option("--verify", help="Recompute every sha256.")] = False,
+    verify: Verify = False,
 ) -> None:
     """Say what a bank holds: shapes, parameters, hashes, and where it comes from."""
     from transplant.workflows.inject.banks import describe_pieces, find_bank

@@ -10,13 +10,14 @@ from typing import Annotated
 import typer
 
 from commands.fence import NotPassedError
+from commands.options.shared import HostedOption
 from commands.options.update import UpdateOptions
 from commands.session import Session
 
 
 def invariance(
     session: Session,
-    module: Annotated[str, typer.Option(help="The module, as in python@ref-gpt2.")],
+    module: HostedOption,
     update: UpdateOptions,
     update_data: Annotated[
         str, typer.Option(help="What the backbone learns: prose2, a file, a folder, a data set.")

@@ -9,14 +9,13 @@ from typing import Annotated
 
 import typer
 
+from commands.options.shared import Named
 from commands.session import Session
 
 
 def rm(
     session: Session,
-    name: Annotated[
-        str, typer.Argument(help="A backbone, or what is hosted on one: NAME@BACKBONE.")
-    ],
+    name: Named,
     kind: Annotated[
         str | None,
         typer.Option(help="Only this kind; default: the module, its interface and gate."),

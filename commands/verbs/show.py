@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from commands.options.shared import Named, Verify
 from commands.output import table
 from commands.session import Session
 
@@ -19,13 +20,11 @@ SHORT = 72  # characters of a value in the table
 
 def show(
     session: Session,
-    name: Annotated[
-        str, typer.Argument(help="A backbone, or what is hosted on one: NAME@BACKBONE.")
-    ],
+    name: Named,
     kind: Annotated[
         str | None, typer.Option(help="Only this kind; default: the module, else what there is.")
     ] = None,
-    verify: Annotated[bool, typer.Option("--verify", help="Recompute every sha256.")] = False,
+    verify: Verify = False,
 ) -> None:
     """Show everything known about one artifact."""
     entry = session.find(name, kind)

@@ -10,7 +10,15 @@ from typing import Annotated
 
 import typer
 
-from commands.options.shared import EVAL_TOKENS, AlsoEval, EvalTokens, Replace, parse_sources
+from commands.options.shared import (
+    EVAL_TOKENS,
+    AlsoEval,
+    BackboneOption,
+    EvalTokens,
+    Replace,
+    Resume,
+    parse_sources,
+)
 from commands.options.train import TRAIN, TrainOptions
 from commands.output import table
 from commands.session import Session
@@ -21,7 +29,7 @@ from transplant.errors import InputError
 def train(
     session: Session,
     *,
-    backbone: Annotated[str, typer.Option(help="The backbone: a registry name, folder or hub id.")],
+    backbone: BackboneOption,
     domain: Annotated[str, typer.Option(help="What the module is about; its default name.")],
     data: Annotated[
         str | None, typer.Option(help="The domain's text; default: the corpus named as the domain.")
@@ -40,7 +48,7 @@ def train(
     recipe: TrainOptions,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     also_eval: AlsoEval = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    resume: Resume = False,
     replace: Replace = False,
 ) -> None:
     """Train a domain module on a frozen backbone: with an interface, or inside a core."""

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options.shared import EvalTokens
+from commands.options.shared import Batch, EvalTokens, Rate, Resume, Window
 from commands.output import table
 from commands.session import Session
 from transplant.backbones.layercake.sizes import SIZES
@@ -34,9 +34,9 @@ def train_core(
         typer.Option("--baseline", help="Train the matched plain transformer, not the core."),
     ] = False,
     tokens: Annotated[int, typer.Option(help="Tokens to read.")] = PRETRAIN.tokens,
-    batch: Annotated[int, typer.Option(help="Windows per step.")] = PRETRAIN.batch,
-    window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = 512,
-    learning_rate: Annotated[float, typer.Option(help="Peak rate.")] = PRETRAIN.learning_rate,
+    batch: Batch = PRETRAIN.batch,
+    window: Window = 512,
+    learning_rate: Rate = PRETRAIN.learning_rate,
     tokenizer: Annotated[
         str | None, typer.Option(help="A backbone whose tokenizer it takes; default: train one.")
     ] = None,
@@ -45,7 +45,7 @@ def train_core(
         int | None, typer.Option(help="Characters of the text to use; default: all.")
     ] = None,
     eval_tokens: EvalTokens = 100_000,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
+    resume: Resume = False,
 ) -> None:
     """Train a LayerCake core from scratch, or (--baseline) the transformer to compare it with."""
     from transplant.workflows.train.core import CoreJob, run_core_job

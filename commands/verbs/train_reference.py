@@ -11,8 +11,9 @@ from typing import Annotated
 import typer
 
 from commands.options.shared import EvalTokens
-from commands.output import check_writable, table
+from commands.output import table
 from commands.session import Session
+from transplant.files.writable import check_writable
 from transplant.training.config import PretrainConfig
 
 PRETRAIN = PretrainConfig()
