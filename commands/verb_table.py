@@ -16,7 +16,7 @@ VERBS = {
     ),
     "Evidence": (
         "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval",
-        "uq", "route-sim", "demo",
+        "uq", "route-sim", "validate", "demo",
     ),
     "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip

@@ -339,3 +339,18 @@ class Workspace(Work):
         from transplant.workflows.route_sim import simulate_route
 
         return simulate_route(metrics, seed=self.seed, **options)
+
+    def validate(
+        self, model: str, baseline: str, *, gates: Path | str | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """A model against a baseline, by every measure; see `workflows.validate.job`.
+
+        Args:
+            model: the hosted model to judge.
+            baseline: what it is held against, of the same tokenizer.
+            gates: a file of what is tolerated.
+            options: of `plan_validation`: `domains`, `general`, `pairs`, `suite`.
+        """
+        from transplant.workflows.validate.job import plan_validation, run_validation
+
+        return run_validation(self, plan_validation(self, model, baseline, **options), gates)

@@ -56,11 +56,16 @@ AlsoEval = Annotated[
 
 def parse_sources(given: list[str] | None) -> dict[str, str]:
     """Turns `--also-eval` into corpora by name."""
+    return parse_named("--also-eval", given)
+
+
+def parse_named(flag: str, given: list[str] | None) -> dict[str, str]:
+    """Turns an option that is given as NAME=PATH into paths by name."""
     sources: dict[str, str] = {}
     for text in given or ():
         name, _, source = text.partition("=")
         if not name or not source or name in sources:
-            raise InputError("--also-eval", expected="NAME=PATH once for each name", found=text)
+            raise InputError(flag, expected="NAME=PATH once for each name", found=text)
         sources[name] = source
     return sources
 

@@ -23,6 +23,7 @@ from torch import Tensor
 from transplant.evaluation.logit_rows import LogitRows, row_blocks
 
 ROWS = 256
+_TINY = torch.finfo(torch.float64).tiny  # a probability below it is no infinite loss
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def token_uncertainty(
 
     Args:
         own: the model's logits [rows, vocab].
-        members: those of each member, at least one.
+        members: those of each member; of none, the model's own are their mean.
         labels: the next tokens [rows].
     """
     parts: list[TokenUncertainty] = []
@@ -67,24 +68,18 @@ def token_uncertainty(
     for rows in row_blocks(len(own), 6 * own.shape[1], ROWS):
         wanted = labels[rows, None]
         log_p = _log_probabilities(own[rows])
-        mean = torch.zeros_like(log_p)
-        inner = torch.zeros(len(log_p), dtype=torch.float64, device=log_p.device)
-        for member in members:
-            log_q = _log_probabilities(member[rows])
-            mean += log_q.exp()
-            inner += _entropy(log_q)
-        mean /= len(members)
-        inner /= len(members)
+        entropy = _entropy(log_p)
+        mean, inner = _mean_of(members, rows, log_p, entropy)
         outer = -torch.special.xlogy(mean, mean).sum(1)
         sure, first = log_p.max(dim=1)
         mean_sure, mean_first = mean.max(dim=1)
         parts.append(
             TokenUncertainty(
-                entropy=_entropy(log_p), confidence=sure.exp(), right=first == wanted[:, 0],
+                entropy=entropy, confidence=sure.exp(), right=first == wanted[:, 0],
                 nats=-log_p.gather(1, wanted)[:, 0], predictive_entropy=outer,
                 mutual_information=(outer - inner).clamp_min(0.0), mean_confidence=mean_sure,
                 mean_right=mean_first == wanted[:, 0],
-                mean_nats=-mean.gather(1, wanted)[:, 0].log(),
+                mean_nats=-mean.gather(1, wanted)[:, 0].clamp_min(_TINY).log(),
             )
         )  # fmt: skip
     return TokenUncertainty.join(parts)
@@ -124,6 +119,20 @@ def error_auroc(uncertainty: NDArray[np.float64], right: NDArray[np.bool_]) -> f
         return None
     ranks = rankdata(uncertainty)[~right].sum()
     return float((ranks - wrong * (wrong + 1) / 2) / (wrong * (len(right) - wrong)))
+
+
+def _mean_of(
+    members: Sequence[LogitRows], rows: slice, log_p: Tensor, entropy: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The members' mean distribution [rows, vocab] and their mean entropy [rows]."""
+    if not members:
+        return log_p.exp(), entropy
+    mean, inner = torch.zeros_like(log_p), torch.zeros_like(entropy)
+    for member in members:
+        log_q = _log_probabilities(member[rows])
+        mean += log_q.exp()
+        inner += _entropy(log_q)
+    return mean / len(members), inner / len(members)
 
 
 def _log_probabilities(logits: LogitRows) -> Tensor:

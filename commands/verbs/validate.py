@@ -1,0 +1,60 @@
+"""Validate a model against a baseline: perplexity, NIB, minimal pairs, calibration, drift.
+
+Example: abi validate --model python@ref-gpt2 --baseline ref-gpt2 --gates gates.yaml --junit v.xml
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.fence import NotPassedError
+from commands.options.shared import parse_named
+from commands.output import check_writable
+from commands.session import Session
+
+
+def validate(
+    session: Session,
+    model: Annotated[str, typer.Option(help="The hosted model to judge.")],
+    baseline: Annotated[str, typer.Option(help="What it is held against; the same tokenizer.")],
+    suite: Annotated[str, typer.Option(help="quick or full.")] = "quick",
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=PATH", help="A text it is for; default: its domain. Repeatable."
+        ),
+    ] = None,
+    general: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="A text it must not forget; default: prose."),
+    ] = None,
+    pairs: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=PATH", help="Minimal pairs of your own. Repeatable."),
+    ] = None,
+    gates: Annotated[
+        Path | None, typer.Option(help="YAML of what is tolerated: METRIC: {max: NUMBER}.")
+    ] = None,
+    junit: Annotated[Path | None, typer.Option(help="The gates as JUnit XML, for CI.")] = None,
+) -> None:
+    """Validate a model against a baseline; exit 3 where a gate does not pass."""
+    from commands.render.validation import validation_tables, write_junit
+    from transplant.workflows.validate.job import plan_validation, run_validation
+
+    if junit is not None:
+        check_writable(junit)
+    plan = plan_validation(
+        session, model, baseline, domains=parse_named("--data", data),
+        general=parse_named("--general", general) or None,
+        pairs=parse_named("--pairs", pairs), suite=suite,
+    )  # fmt: skip
+    report = run_validation(session, plan, gates)
+    if junit is not None:
+        write_junit(junit, report)
+    session.out.result(report, validation_tables(report))
+    if not report["pass"]:
+        session.out.note(f"gates that did not pass: {', '.join(report['failed'])}")
+        raise NotPassedError
