@@ -19,6 +19,8 @@ from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction
 from transplant.modules.interface import Interface
 
+WORTH = 0.005  # of R2: what a stronger ridge must explain more, so that a tie changes nothing
+
 
 @dataclass(frozen=True)
 class BridgeQuality:
@@ -36,6 +38,8 @@ class BridgeQuality:
     """Paired positions judged on."""
     paired_share: float
     """Share of the target's positions that paired."""
+    ridge: float | None = None
+    """The strength that was chosen; None of `procrustes`, and of what an older version stored."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ def fit_bridge(
     """Fits `P_in` of a new interface so that it reads what the donor's own interface reads.
 
     The regression goes to `t_donor P_in`, before the donor's LayerNorm, which is copied: where the
-    map is linear, fitting that is fitting the donor's taps and folding its `P_in`.
+    map is linear, fitting that is fitting the donor's taps and folding its `P_in`. The fewer rows
+    there are for its columns, the more it must be shrunk; the held-out rows choose how much.
 
     Args:
         donor: the donor's interface and module.
@@ -76,11 +81,14 @@ def fit_bridge(
         if columns.taps != interface.taps:
             interface = _reading(columns.taps, len(interface.tap_norms) > 0, donor, target, config)
         moments = column_moments(columns, interface, paired, wanted)
-        fitted = _fit(moments, interface, columns, paired, donor, config)
+        judged = column_moments(columns, interface, held_out, wanted)
+        if config.method == "ridge":
+            ridge, fitted = _shrunk(moments, judged, config)
+        else:
+            ridge, fitted = None, _rotated(moments, interface, columns, paired, donor)
         whole = fitted if columns.bases is None else columns.bases.folded(fitted)
         whole.write_to(interface.proj_in)
         after = _cosine(interface, donor, held_out)
-        judged = column_moments(columns, interface, held_out, wanted)
     quality = BridgeQuality(
         r2=fitted.r2(judged),
         cosine_before=before,
@@ -88,6 +96,7 @@ def fit_bridge(
         pairs=paired.rows,
         held_out_pairs=held_out.rows,
         paired_share=paired.paired_share,
+        ridge=ridge,
     )
     return Bridge(interface.requires_grad_(False).eval(), quality)
 
@@ -113,16 +122,27 @@ def _reading(
     return interface
 
 
-def _fit(
+def _shrunk(
+    moments: CrossMoments, judged: CrossMoments, config: MoveConfig
+) -> tuple[float, AffineMap]:
+    """The ridge strength, times larger ones while held-out rows ask for them, and its solution."""
+    strength, fitted = config.ridge, fit_ridge(moments, config.ridge)
+    for factor in sorted(config.stronger_ridges):
+        stronger = fit_ridge(moments, config.ridge * factor)
+        if stronger.r2(judged) < fitted.r2(judged) + WORTH:
+            break
+        strength, fitted = config.ridge * factor, stronger
+    return strength, fitted
+
+
+def _rotated(
     moments: CrossMoments,
     interface: Interface,
     columns: Columns,
     paired: PairedText,
     donor: Correction,
-    config: MoveConfig,
 ) -> AffineMap:
-    if config.method == "ridge":
-        return fit_ridge(moments, config.ridge)
+    """The principal directions, and a rotation of them; together one affine map."""
     principal = fit_principal(moments, interface.d_abi)
     inner = CrossMoments(interface.d_abi, interface.d_abi)
     for batch in paired.batches:
@@ -130,7 +150,6 @@ def _fit(
             principal(columns.read(interface, batch)), donor_input(donor, batch.donor.taps)
         )
     rotation = fit_procrustes(inner).as_affine()
-    # Two affine maps in a row are one: the rotation ends up in the interface.
     return AffineMap(
         principal.weight @ rotation.weight, principal.bias @ rotation.weight + rotation.bias
     )

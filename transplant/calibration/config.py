@@ -39,6 +39,9 @@ class MoveConfig:
     """The input map: `ridge`, or `procrustes` (a rotation of the principal directions)."""
     ridge: float = 1e-3
     """Ridge strength, relative to the mean variance of a feature."""
+    stronger_ridges: tuple[float, ...] = (10.0, 100.0)
+    """Factors on `ridge` for the input map, of which one is taken where the held-out excerpts are
+    explained better by it; none: `ridge` as it is."""
     output_ridge: float = 1e-3
     """The same for the map through the unembeddings."""
     likely_tokens: int = 32
@@ -74,6 +77,7 @@ class MoveConfig:
         at_least(self, 40, "excerpt_chars")
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")
+        above(self, 0, "ridge", *(["stronger_ridges"] if self.stronger_ridges else []))
         at_least(self, 0, "iterations", "donor_words", "donor_word", "gains", "shrink")
         unknown = {*self.changes, self.change} - CHANGES.keys()
         if unknown or not self.changes:
