@@ -7,11 +7,13 @@ import torch
 from transformers import DynamicCache
 
 from tests.tiny import WIDTH
+from transplant.alignment.basis import TapBases
 from transplant.exported import correction_abi_hosted as alone
 from transplant.modules import gate, gated_forward
 from transplant.modules.correction import Correction
 from transplant.modules.forms import LiteModule, MlpModule
 from transplant.modules.interface import Interface
+from transplant.modules.linear import LinearCorrection, reading_of
 
 pytestmark = pytest.mark.bits
 
@@ -53,6 +55,16 @@ def test_the_interface_reads_and_writes_the_same_bits(taps):
     assert torch.equal(theirs.proj_out(z), ours.write_out(z))
     theirs.proj_in.weight.add_(1e-3)  # control
     assert not torch.equal(theirs.read_in(read), z)
+
+
+@pytest.mark.parametrize("columns", [[], [5, 7]])
+def test_a_linear_map_gives_the_same_through_bases_or_not(columns):
+    bases = TapBases(tuple(torch.zeros(WIDTH, width) for width in columns)) if columns else None
+    ours = drawn(LinearCorrection(reading_of(WIDTH, TAPS), bases), 1)
+    theirs = alone.LinearMap(d_model=WIDTH, taps=list(TAPS), tap_norms=True, columns=columns)
+    stored = {name.removeprefix("interface."): one for name, one in ours.stored().items()}
+    theirs.load_state_dict(stored)
+    assert torch.equal(theirs(states(20)), ours(states(20)))
 
 
 def test_every_form_of_a_module_gives_the_same():

@@ -27,7 +27,8 @@ class AbiHostedConfig(PreTrainedConfig):
     backbone_reference: dict[str, Any] = field(default_factory=dict)
     """`id`, `revision` of a hub, `path` of a folder, or `subfolder` of this one; fingerprints."""
     correction: dict[str, Any] = field(default_factory=dict)
-    """`d_model`, `d_abi`, `taps`, `last_tap`, `tap_norms`, `form` of the module, `gate`."""
+    """`d_model`, `d_abi`, `taps`, `last_tap`, `tap_norms`, `form` of the module, `gate`; of a
+    `linear` form, `columns` of the bases in place of `d_abi` and `gate`."""
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Builds the backbone's configuration where it is a dict."""

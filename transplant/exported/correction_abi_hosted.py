@@ -5,6 +5,8 @@
     y = the domain module's output
     c = y P_out, where the gate is open; it is added to the last hidden state
 
+or, of a linear map, c = t W + b, with t through the bases of the taps where there are some.
+
 This file needs torch and `transformers` alone: it may stand beside the weights that it runs.
 """
 
@@ -43,6 +45,30 @@ class Interface(nn.Module):
         for number, norm in enumerate(self.tap_norms):
             states[number] = norm(states[number])
         return self.abi_norm(self.proj_in(torch.cat(states, dim=-1)))
+
+
+class LinearMap(nn.Module):
+    """c [..., d_model], an affine map of the taps, or of some columns of each."""
+
+    def __init__(
+        self, *, d_model: int, taps: list[int], tap_norms: bool, columns: list[int], **_: Any
+    ) -> None:
+        super().__init__()
+        self.taps = tuple(taps)
+        self.tap_norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in taps if tap_norms)
+        self.bases = nn.ParameterList(torch.zeros(d_model, width) for width in columns)
+        self.proj_out = nn.Linear(sum(columns) if columns else len(taps) * d_model, d_model)
+        nn.init.zeros_(self.proj_out.weight)  # as new, it leaves the backbone as it is
+        nn.init.zeros_(self.proj_out.bias)
+
+    def forward(self, taps: Mapping[int, Tensor]) -> Tensor:
+        """c of hidden states [..., d_model] by tap."""
+        states = [taps[tap].to(self.proj_out.weight.dtype) for tap in self.taps]
+        for number, norm in enumerate(self.tap_norms):
+            states[number] = norm(states[number])
+        for number, basis in enumerate(self.bases):
+            states[number] = states[number] @ basis
+        return self.proj_out(torch.cat(states, dim=-1))
 
 
 class MlpModule(nn.Module):

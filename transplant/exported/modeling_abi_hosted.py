@@ -29,17 +29,18 @@ from .backbone_abi_hosted import (  # noqa: TID252  beside the weights there is 
     load_backbone,
 )
 from .configuration_abi_hosted import AbiHostedConfig  # noqa: TID252
-from .correction_abi_hosted import FORMS, Gate, Interface  # noqa: TID252
+from .correction_abi_hosted import FORMS, Gate, Interface, LinearMap  # noqa: TID252
 
 WEIGHTS = "model.safetensors"
 BACKBONE = "backbone."  # before the names of the backbone's tensors
+LINEAR = "linear"  # the form of what is no module
 _ATTACHING = threading.Lock()
 
 
 class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
-    """A backbone with a domain module at work on its last hidden state.
+    """A backbone with a domain module, or a linear map, at work on its last hidden state.
 
-    The backbone is frozen; interface and module train. `save_pretrained` writes these alone, and a
+    The backbone is frozen; what corrects it trains. `save_pretrained` writes that alone, and a
     reference to the backbone, unless the backbone came with the folder or was unfrozen.
 
     Args:
@@ -61,8 +62,10 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
             self.backbone = auto_class(config).from_config(config.text_config)
         self.backbone.requires_grad_(False)
         self.generation_config = self.backbone.generation_config
-        self.interface = Interface(**own)
-        self.domain_module = FORMS[own["form"]](own["d_abi"])
+        linear = own["form"] == LINEAR
+        self.linear = LinearMap(**own) if linear else None
+        self.interface = None if linear else Interface(**own)
+        self.domain_module = None if linear else FORMS[own["form"]](own["d_abi"])
         self.gate = Gate(own["d_abi"]) if own.get("gate") else None
         place = self.backbone.get_output_embeddings().weight.device
         for part in self._own_parts():  # in their own precision, whatever the backbone's is
@@ -108,7 +111,8 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
         return (model, info) if with_info else model
 
     def _own_parts(self) -> Iterator[nn.Module]:
-        yield from (part for part in (self.interface, self.domain_module, self.gate) if part)
+        parts = (self.linear, self.interface, self.domain_module, self.gate)
+        yield from (part for part in parts if part is not None)
 
     def _load_own(self, tensors: dict[str, Tensor]) -> tuple[set[str], set[str]]:
         own = {name for name in self.state_dict() if not name.startswith(BACKBONE)}
@@ -213,17 +217,20 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
 
     def _ask(self, _reader: nn.Module, args: Any, kwargs: Any) -> tuple[Any, Any]:
         more: dict[str, Any] = {"return_dict": True}
-        if set(self.interface.taps) != {self.config.correction["last_tap"]}:
+        if {*self.config.correction["taps"]} != {self.config.correction["last_tap"]}:
             more["output_hidden_states"] = True
         return args, {**kwargs, **more}
 
     def _correct(self, _reader: nn.Module, _args: Any, kwargs: Any, output: Any) -> Any:
-        last, hidden = self.config.correction["last_tap"], output.last_hidden_state
-        place = self.interface.proj_in.weight.device
+        own, hidden = self.config.correction, output.last_hidden_state
+        place = next(next(self._own_parts()).parameters()).device
         taps = {
-            tap: (hidden if tap == last else output.hidden_states[tap]).to(place)
-            for tap in self.interface.taps
+            tap: (hidden if tap == own["last_tap"] else output.hidden_states[tap]).to(place)
+            for tap in own["taps"]
         }
+        if self.linear is not None:
+            output.last_hidden_state = hidden.to(place) + self.linear(taps).to(hidden.dtype)
+            return output
         z = self.interface.read_in(taps)
         change = self.interface.proj_out(self.domain_module(z)).to(hidden.dtype)
         if self.gate is not None:

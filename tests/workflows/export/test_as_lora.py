@@ -117,7 +117,7 @@ def test_what_is_no_lora_is_refused_with_the_export_that_takes_it(shelf, tmp_pat
     backbone = shelf.backbone("llama")
     refused = {
         shelf.module(backbone, "tales"): "form='transformers'",
-        shelf.linear(backbone, "deep", taps=(0, 2)): "form='safetensors'",
+        shelf.linear(backbone, "deep", taps=(0, 2)): "form='transformers'",
         shelf.adapter(backbone, "part", whole=("model.norm.weight",)): "form='safetensors'",
     }
     for name, hint in refused.items():

@@ -42,12 +42,12 @@ def refuse_elsewhere(linear: LinearCorrection, backbone: Backbone) -> None:
         raise InputError(
             f"a linear map of the layers {[*linear.taps]} is no LoRA",
             expected=f"the last one alone: [{backbone.n_layers}]", found=[*linear.taps],
-            hint="`form='safetensors'`, or a student that was fitted with `taps='last'`",
+            hint="`form='transformers'`, or a student that was fitted with `taps='last'`",
         )  # fmt: skip
     if linear.interface.tap_norms:
         raise InputError(
             "a linear map of a layer-normed tap is no LoRA", expected="the last layer as it is",
-            hint="`form='safetensors'`",
+            hint="`form='transformers'`",
         )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ def check(source: Source, job: ExportJob) -> None:  # noqa: ARG001  every form t
     Raises:
         InputError: a module of another form, or inside a core.
     """
-    if source.manifest.kind == "module":
+    if source.manifest.kind != "adapter":
         form_of(source.hosted)
 
 
@@ -98,7 +98,7 @@ def _equation(source: Source) -> dict[str, Any]:
             "in_place_of": {name: f"whole.{name}" for name in hosted.update.whole},
         }  # fmt: skip
     if isinstance(hosted, LinearModel):
-        form, taps, steps = "linear", hosted.linear.taps, linear_steps(hosted.linear)
+        form, taps, steps = form_of(hosted), hosted.linear.taps, linear_steps(hosted.linear)
     else:
         assert hosted.correction is not None
         form = form_of(hosted)

@@ -1,4 +1,4 @@
-"""A `save_pretrained` folder of a hosted module, which the Auto classes of `transformers` load."""
+"""A `save_pretrained` folder of what is hosted, which the Auto classes of `transformers` load."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from transplant.workflows.export.modules import form_of
 from transplant.workflows.export.probe import largest_difference
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from transplant.modules.hosted import HostedModel
     from transplant.workflows.export.source import Source
     from transplant.workflows.export.spec import ExportJob
 
@@ -39,8 +42,7 @@ def check(source: Source, job: ExportJob) -> None:
 
 def bytes_needed(source: Source, job: ExportJob) -> int:
     """The bytes that will be written."""
-    assert source.hosted.correction is not None
-    own = sum(tensor.nbytes for tensor in source.hosted.correction.state_dict().values())
+    own = sum(tensor.nbytes for part in _parts(source).values() for tensor in part.values())
     inside = _files(source.folder) if job.with_backbone else []
     return own + sum(file.stat().st_size for file in inside)
 
@@ -87,7 +89,7 @@ model = {auto}.from_pretrained("DIR"{trusting})
 tokenizer = AutoTokenizer.from_pretrained("DIR"{trusting})
 ```
 
-{inside} They are frozen; the interface and the module train."""
+{inside} They are frozen; what is added to them trains."""
 
 
 def build(source: Source, *, code: bool, public: bool = False) -> Any:
@@ -109,8 +111,6 @@ def build(source: Source, *, code: bool, public: bool = False) -> Any:
 
     register_models()
     hosted, backbone = source.hosted, source.hosted.backbone
-    assert hosted.correction is not None
-    interface = hosted.correction.interface
     inner = AutoConfig.from_pretrained(source.folder)  # as it is stored: in memory it may be cast
     reference = source.reference(public=public)
     inner._name_or_path = reference["id"]
@@ -118,9 +118,7 @@ def build(source: Source, *, code: bool, public: bool = False) -> Any:
         text_config=inner,
         backbone_reference=reference,
         correction={
-            "d_model": interface.d_model, "d_abi": interface.d_abi, "taps": list(interface.taps),
-            "last_tap": backbone.n_layers, "tap_norms": bool(interface.tap_norms),
-            "form": form_of(hosted), "gate": hosted.gate is not None,
+            "d_model": backbone.d_model, "last_tap": backbone.n_layers, **_shape(hosted)
         },
     )  # fmt: skip
     seq2seq = inner.is_encoder_decoder
@@ -132,12 +130,42 @@ def build(source: Source, *, code: bool, public: bool = False) -> Any:
             auto: f"{CODE}.{cls.__name__}",
         }
     model = cls(config, backbone.model)
-    model.interface.load_state_dict(interface.state_dict())
-    model.domain_module.load_state_dict(hosted.correction.module.state_dict())
-    if hosted.gate is not None:
-        assert model.gate is not None  # `config` says that there is one
-        model.gate.load_state_dict(hosted.gate.state_dict())
+    for part, tensors in _parts(source).items():
+        model.get_submodule(part).load_state_dict(tensors)
     return model.eval()
+
+
+def _shape(hosted: HostedModel) -> dict[str, Any]:
+    """What a configuration says of a correction."""
+    from transplant.modules.hosted_linear import LinearModel
+
+    form = form_of(hosted)
+    if isinstance(hosted, LinearModel):
+        interface = hosted.linear.interface
+        own: dict[str, Any] = {"columns": [basis.shape[1] for basis in hosted.linear.bases]}
+    else:
+        assert hosted.correction is not None  # `form_of` has seen to it
+        interface = hosted.correction.interface
+        own = {"d_abi": interface.d_abi, "gate": hosted.gate is not None}
+    return {
+        "taps": list(interface.taps), "tap_norms": bool(interface.tap_norms), "form": form, **own
+    }  # fmt: skip
+
+
+def _parts(source: Source) -> dict[str, dict[str, Tensor]]:
+    """The tensors of each part, by the names that the exported model has for both."""
+    from transplant.modules.hosted_linear import LinearModel
+
+    hosted = source.hosted
+    if isinstance(hosted, LinearModel):
+        stored = hosted.linear.stored()
+        return {"linear": {name.removeprefix("interface."): one for name, one in stored.items()}}
+    assert hosted.correction is not None  # `check` has seen to it
+    parts = {
+        "interface": hosted.correction.interface, "domain_module": hosted.correction.module,
+        "gate": hosted.gate,
+    }  # fmt: skip
+    return {name: part.state_dict() for name, part in parts.items() if part is not None}
 
 
 def _files(folder: Path) -> list[Path]:

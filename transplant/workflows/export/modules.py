@@ -1,4 +1,4 @@
-"""Forms of modules that can be told in plain tensors."""
+"""Forms of corrections that can be told in plain tensors."""
 
 from __future__ import annotations
 
@@ -6,20 +6,25 @@ from typing import TYPE_CHECKING
 
 from transplant.errors import InputError
 
+LINEAR = "linear"
+
 if TYPE_CHECKING:
     from transplant.modules.hosted import HostedModel
 
 
 def form_of(hosted: HostedModel) -> str:
-    """The form of the module that is hosted: `mlp` or `lite`.
+    """The form of what is hosted: `linear`, or that of the module, `mlp` or `lite`.
 
     Raises:
-        InputError: it has another one, or works inside a core.
+        InputError: it has another one, works inside a core, or is no correction.
     """
     from transplant.modules.core import CoreHosted
     from transplant.modules.correction import Correction
     from transplant.modules.forms import LiteModule, MlpModule
+    from transplant.modules.hosted_linear import LinearModel
 
+    if isinstance(hosted, LinearModel):
+        return LINEAR
     if isinstance(hosted, CoreHosted):
         raise InputError(
             f"{hosted.name} is inside a core, which is a folder of its own already",
@@ -30,8 +35,8 @@ def form_of(hosted: HostedModel) -> str:
     if type(module) not in forms:
         raise InputError(
             f"{hosted.name} has no module of a form that can be exported so",
-            expected=f"one of {sorted(forms.values())}",
+            expected=f"{LINEAR}, or one of {sorted(forms.values())}",
             found=type(module or hosted.corrector or hosted).__name__,
-            hint="`form='lora'` for a LoRA, `form='safetensors'` for any linear map",
+            hint="`form='lora'` takes a LoRA",
         )
     return forms[type(module)]
