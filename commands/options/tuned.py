@@ -40,7 +40,7 @@ Student = Annotated[
         "--student",
         help="What learns from it: "
         + "; ".join(f"{name} ({spec.says}; {spec.cost})" for name, spec in STUDENTS.items())
-        + f"; {AUTO}: the best of them on the calibration split. Default: {AUTO}; of --module: "
+        + f"; {AUTO}: the best of those that are not slow here. Default: {AUTO}; of --module: "
         f"{MODULE}.",
     ),
 ]

@@ -30,6 +30,10 @@ def tuned_table(report: dict[str, Any]) -> Table:
             f"student {one['student']}", "", "", "",
             f"[dim]{one['loss']:.4f} nats per token to calibrate on, gain {one['gain']:g}[/dim]",
         )  # fmt: skip
+    for name in report["left_out"]:
+        shown.add_row(
+            f"student {name}", "", "", "", f"[dim]not tried: slow here (--student {name})[/dim]"
+        )
     shown.caption = report.get("no_ceiling")
     add_ceiling(shown, report)
     return shown

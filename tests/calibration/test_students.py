@@ -120,12 +120,20 @@ def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(
         return lambda _, linear, _progress: Learned(name, linear.calibrated.correction, 1.0, loss)
 
     names, worse = ["linear", "module-new", "lora"], best + 0.2
+    quick = [name for name in names if name not in table.slow_on(scene.target)]
+    assert quick == ["linear", "module-new"]
+    monkeypatch.setitem(table.FITS, "module-new", other("module-new", worse))
+    monkeypatch.setitem(table.FITS, "lora", other("lora", best - 0.1))
+    learned = fit_student("auto", scene.lesson, linear)
+    assert (learned.student, learned.left_out) == ("linear", ("lora",))
+    monkeypatch.setattr(table, "slow_on", lambda _: ())  # as on an accelerator
     for loss, student in ((best - 0.1, "lora"), (best + 0.1, "linear")):
         monkeypatch.setitem(table.FITS, "module-new", other("module-new", worse))
         monkeypatch.setitem(table.FITS, "lora", other("lora", loss))
         learned = fit_student("auto", scene.lesson, linear)
         assert learned.student == student
         assert [one.student for one in learned.tried] == names
+    monkeypatch.undo()
     monkeypatch.setattr(table, "WHOLE", 10)  # a large vocabulary: hours on a processor
     for name in names[1:]:
         monkeypatch.setitem(table.FITS, name, other(name, best - 0.1))

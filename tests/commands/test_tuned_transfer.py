@@ -99,10 +99,11 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
     assert hosted.correction.module.d_abi == 128
     taken = abi(*words, "--name", "new")
     assert (taken.code, taken.json["error"]) == (1, "ExistsError")
-    ran = abi(*words, "--name", "new", "--replace", "--lora-steps", "4")  # auto
+    ran = abi(*words, "--name", "new", "--replace")  # auto
     assert ran.code == 0, ran.err
     tried = {one["student"]: one["loss"] for one in ran.json["students"]}
-    assert tried.keys() == {"linear", "module-new", "lora"}
+    assert tried.keys() == {"linear", "module-new"}
+    assert ran.json["left_out"] == ["lora"]  # slow on a processor: asked for by name
     assert ran.json["student"] == min(tried, key=tried.get)
     kinds = {row["kind"] for row in abi("list", "--json").json if row["name"] == "new"}
     kept = ran.json["stored"]["kind"]

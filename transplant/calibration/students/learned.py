@@ -33,6 +33,6 @@ class Learned:
     """Nats per token on the calibration split."""
     tried: tuple[TriedStudent, ...] = ()
     left_out: tuple[str, ...] = ()
-    """Those that `auto` did not try: they would take hours."""
+    """Those that `auto` did not try: they are slow where the target is."""
     facts: dict[str, Any] | None = None
     """How it was learned."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
+from transplant.backbones.view import Backbone
 from transplant.calibration.mapped_corrections import WHOLE
 from transplant.calibration.students.learned import Learned, TriedStudent
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora import fit_lora
 from transplant.calibration.students.module_new import fit_module_new
-from transplant.calibration.students.spec import AUTO, learned_by
+from transplant.calibration.students.spec import AUTO, LORA, learned_by
 from transplant.calibration.tuning import Choice
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, Reporter, SilentReporter
@@ -24,8 +25,17 @@ def _linear(_: Lesson, linear: Choice[LinearCorrection], _progress: Progress | N
 
 
 FITS: dict[str, Fit] = {"linear": _linear, "module-new": fit_module_new, "lora": fit_lora}
-SLOW = ("module-new", "lora")
-"""They run the head of the target at every step: hours for a large vocabulary on a processor."""
+
+
+def slow_on(target: Backbone) -> tuple[str, ...]:
+    """The students that would take minutes or hours where a target is.
+
+    On a processor a LoRA runs all of the target at every step, and a new module its head: dear
+    where the vocabulary is large.
+    """
+    if target.device.type != "cpu":
+        return ()
+    return ("module-new", LORA) if target.vocab_size > WHOLE else (LORA,)
 
 
 def fit_student(
@@ -34,7 +44,7 @@ def fit_student(
 ) -> Learned:  # fmt: skip
     """Fits one student, or the one with the smallest loss on the calibration split.
 
-    `auto` leaves out what would take hours: ask for it by its name.
+    `auto` leaves out what is slow: ask for it by its name.
 
     Args:
         name: of `spec.STUDENTS`, or `auto`.
@@ -46,9 +56,8 @@ def fit_student(
         InputError: no such student.
     """
     names, target = learned_by(name), lesson.pairing.target
-    left_out: tuple[str, ...] = ()
-    if name == AUTO and target.device.type == "cpu" and target.vocab_size > WHOLE:
-        left_out = tuple(student for student in names if student in SLOW)
+    slow = slow_on(target) if name == AUTO else ()
+    left_out = tuple(student for student in names if student in slow)
     found: list[Learned] = []
     for one in (student for student in names if student not in left_out):
         with (reporter or SilentReporter()).progress(f"the student {one}") as progress:

@@ -31,8 +31,8 @@ WORKS = {
 """By kind, how it works."""
 TAGS = {"module": "domain-module", "linear": "linear-map", "adapter": "lora"}
 TOLD = (
-    "verb", "student", "corpus", "pairing_corpus", "objective", "gain", "d_abi", "seed", "dtype",
-    "split", "pairing_split",
+    "verb", "donor", "student", "corpus", "pairing_corpus", "objective", "gain", "d_abi", "seed",
+    "dtype", "split", "pairing_split",
 )  # fmt: skip
 """Facts of how it was made, in this order; the rest is in the file beside the card."""
 
