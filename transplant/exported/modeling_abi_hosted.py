@@ -231,6 +231,8 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
         if self.linear is not None:
             output.last_hidden_state = hidden.to(place) + self.linear(taps).to(hidden.dtype)
             return output
+        assert self.interface is not None  # the one or the other
+        assert self.domain_module is not None
         z = self.interface.read_in(taps)
         change = self.interface.proj_out(self.domain_module(z)).to(hidden.dtype)
         if self.gate is not None:
