@@ -10,7 +10,7 @@ VERBS = {
         "train", "transfer", "calibrate", "paste", "extract", "inject", "adapters", "fuse", "gate",
         "train-core", "train-reference", "export",
     ),
-    "Adaptation": ("basis fit", "basis allocate", "basis adapt"),
+    "Adaptation": ("basis fit", "basis allocate", "basis adapt", "basis compare"),
     "Alignment": (
         "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
     ),

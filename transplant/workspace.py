@@ -281,6 +281,28 @@ class Workspace(Work):
 
         return run_adapt(self, AdaptJob(basis=basis, domain=domain, **options), replace=replace)
 
+    def compare_basis(
+        self, backbone: str, domain: str, out: str | Path, **options: Any
+    ) -> dict[str, Any]:
+        """Compares BASIS with PEFT's adapters at one budget, each with its own search of rates.
+
+        Args:
+            backbone: its name.
+            domain: what it is adapted to; its text where `data` is not given.
+            out: the folder of the cells; those that are there are not run again.
+            options: the other fields of `workflows.basis.compare.job.CompareJob`.
+
+        Returns:
+            The report: for each method its held-out loss, forgetting, seconds and peak memory.
+
+        Raises:
+            InputError: PEFT is not installed, or `out` holds another comparison.
+        """
+        from transplant.workflows.basis.compare.job import CompareJob, run_compare
+
+        job = CompareJob(backbone=backbone, domain=domain, out=Path(out), **options)
+        return run_compare(self, job)
+
     def compress_basis(
         self, basis: str, ratio: float, out: str | Path, **options: Any
     ) -> dict[str, Any]:

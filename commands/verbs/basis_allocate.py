@@ -18,7 +18,7 @@ from transplant.basis.config import AllocateConfig
 
 def basis_allocate(
     session: Session,
-    name: Annotated[str, typer.Argument(help="The basis, as NAME@<backbone>.")],
+    basis: Annotated[str, typer.Argument(help="The basis, as NAME@<backbone>.")],
     budget: Annotated[str | None, typer.Option(help="Trainable parameters, as 100k.")] = None,
     budget_like: Annotated[
         str | None,
@@ -58,7 +58,7 @@ def basis_allocate(
     if out is not None:
         require_plotting()
         check_writable(out, folder=True)
-    report = run_allocate(session, AllocateJob(name=name, config=config, data=data))
+    report = run_allocate(session, AllocateJob(name=basis, config=config, data=data))
     if out is not None:
         report["files"] = write_allocation(out, report)
     session.out.result(report, allocation_table(report))

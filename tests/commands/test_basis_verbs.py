@@ -174,3 +174,23 @@ def test_a_verb_of_a_group_names_its_own_help(fitted):
     assert "abi basis fit --help" in ran.err
     assert abi("basis", "nowhere", "--json").code == 2
     assert_refused(abi("basis", "fit", "--json", "--name", "b"), "Missing option")
+
+
+def test_a_comparison_is_continued_and_drawn(fitted, corpus, tmp_path):
+    pytest.importorskip("peft")
+    abi, _ = fitted
+    words = (
+        "basis", "compare", "--backbone", "tiny-llama", "--domain", "tales", "--data", corpus,
+        "--forget", corpus, "--layers", "q_proj,down_proj", "--rank", "2", "--seeds", "1",
+        "--out", str(tmp_path / "out"), *ADAPT, "--steps", "4", "--json",
+    )  # fmt: skip
+    first = abi(*words, "--methods", "basis-energy,lora")
+    assert first.code == 0, first.err
+    again = abi(*words, "--methods", "basis-energy,lora,rslora")
+    assert again.code == 0, again.err
+    rows = [{row["method"]: row for row in ran.json["rows"]} for ran in (first, again)]
+    assert rows[0]["lora"] == rows[1]["lora"]  # the seconds, too: it was not run again
+    assert rows[1].keys() == {"basis-energy", "lora", "rslora"}
+    assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
+    assert_refused(abi(*words, "--methods", "best"), "basis-energy")
+    assert_refused(abi(*words, "--methods", "lora", "--rank", "3"), "another comparison")

@@ -1,0 +1,102 @@
+"""The comparison: every method learns at its budget, cells are resumed, a tie is called one."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import json
+
+import pytest
+import torch
+
+from tests.basis.tiny_basis import ragged_windows
+from tests.tiny import tiny_backbone
+from transplant.backbones.load import view_of
+from transplant.basis.config import AdaptConfig
+from transplant.basis.maps import select_maps
+from transplant.basis.train import mean_loss, train_inside
+from transplant.errors import InputError, NotFoundError
+from transplant.workflows.basis.compare.cell import Cells
+from transplant.workflows.basis.compare.job import CompareJob, check_methods, summary, verdict
+from transplant.workflows.basis.compare.method import Scene
+from transplant.workflows.basis.compare.table import METHODS
+
+pytest.importorskip("peft")
+NEEDS_ATTRS = ("corda-kpm", "corda-ipm")  # PEFT's CorDA imports a package that PEFT does not need
+CONFIG = AdaptConfig(steps=6, batch=4, learning_rate=5e-3, evaluate_every=3)
+
+
+@pytest.fixture(scope="module")
+def backbone(tiny_tokenizer):
+    return tiny_backbone("llama", tiny_tokenizer)
+
+
+@pytest.mark.filterwarnings("ignore")  # PEFT's own
+@pytest.mark.parametrize("method", [*METHODS])
+def test_every_method_learns_within_the_budget(backbone, tiny_tokenizer, method):
+    if method in NEEDS_ATTRS and importlib.util.find_spec("attr") is None:
+        pytest.skip("PEFT's CorDA needs attrs")
+    copied = view_of("copy", copy.deepcopy(backbone.model), tiny_tokenizer)
+    windows = [w for w in ragged_windows(len(tiny_tokenizer), 30) if len(w) > 20]
+    maps = select_maps(copied, "q_proj,up_proj,down_proj")
+    scene = Scene(copied, maps, windows, 4, CONFIG.steps, 0)
+    raw = mean_loss(backbone, windows)
+    prepared = METHODS[method].prepare(scene)
+    with prepared.working():
+        start = mean_loss(copied, windows)
+        course = train_inside(
+            copied, prepared.moving, windows, windows, CONFIG,
+            learned=prepared.learned, penalty=prepared.penalty,
+        )  # fmt: skip
+    assert start == pytest.approx(raw, abs=1e-4)  # every start leaves the function as it is
+    assert course.best < start
+    if method not in ("full", "adalora", "eva"):  # AdaLoRA begins with more, EVA moves whole ranks
+        assert prepared.moving.count <= scene.budget
+        assert prepared.moving.count > 0.6 * scene.budget
+    assert all(torch.isfinite(p).all() for p in prepared.moving.parameters())
+
+
+def cell(domain: float, other: float, calibration: float, rate: float = 1e-3) -> dict[str, object]:
+    documents = [1.0, 1.1, 0.9, 1.05]
+    scores = {
+        name: {"nats": [100 * loss * d for d in documents], "tokens": [100.0] * 4}
+        for name, loss in (("domain", domain), ("other", other))
+    }
+    return {
+        "scores": scores, "calibration": calibration, "rate": rate, "trainable": 10,
+        "prepare_seconds": 1.0, "train_seconds": 2.0, "peak_bytes": None,
+    }  # fmt: skip
+
+
+def test_the_best_peer_is_chosen_on_calibration_and_equal_losses_are_a_tie():
+    raw = cell(3.0, 2.0, 3.0)
+    ours, close, far = cell(2.0, 2.1, 2.0), cell(2.0, 2.4, 2.0), cell(1.9, 2.4, 2.2)
+    found = {"basis": [ours], "lora": [close], "eva": [far], "corda-kpm": []}
+    searched = {**found, "corda-kpm": [{"unavailable": "no attrs"}]}
+    report = summary(raw, searched, found, dict.fromkeys(found, False))
+    assert report["best_peer"] == "lora"  # eva's better held-out loss does not choose it
+    assert report["verdict"] == "tie"
+    rows = {row["method"]: row for row in report["rows"]}
+    assert rows["lora"]["forgetting"] == pytest.approx(0.4 * 4.05 / 4)
+    assert rows["corda-kpm"]["unavailable"] == "no attrs"
+    assert (verdict([0.1, 0.2]), verdict([-0.2, -0.1]), verdict([-0.1, 0.1])) == (
+        "worse", "better", "tie",
+    )  # fmt: skip
+
+
+def test_cells_of_another_comparison_are_refused(tmp_path):
+    cells = Cells(tmp_path, {"rank": 8, "recipe": {"steps": (1,)}})
+    assert cells.read("lora-0.1-0") is None
+    cells.write("lora-0.1-0", {"calibration": 1.0})
+    assert Cells(tmp_path, cells.run).read("lora-0.1-0")["calibration"] == 1.0
+    with pytest.raises(InputError, match="another comparison"):
+        Cells(tmp_path, {"rank": 4}).read("lora-0.1-0")
+    assert json.loads((tmp_path / "lora-0.1-0.json").read_text())["run"]["rank"] == 8
+
+
+def test_an_unknown_method_is_refused(tmp_path):
+    job = CompareJob(backbone="b", domain="d", out=tmp_path, methods=("lora", "best"))
+    with pytest.raises(NotFoundError, match="best"):
+        check_methods(job, METHODS)
+    with pytest.raises(InputError, match="rank"):
+        CompareJob(backbone="b", domain="d", out=tmp_path, rank=0)

@@ -1,0 +1,144 @@
+"""One cell of a comparison: a method at a rate and a seed, trained, scored, kept in a file."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError, NumericalError, first_line
+from transplant.files import strict_json
+from transplant.files.whole_file import whole_file
+from transplant.workflows.basis.compare.method import Prepared, Scene
+from transplant.workflows.basis.compare.peak import peak_bytes, reset_peak
+from transplant.workflows.basis.scores import score_text
+
+if TYPE_CHECKING:
+    from transplant.backbones.view import Backbone
+    from transplant.basis.config import AdaptConfig
+    from transplant.evaluation.likelihood import Likelihood
+    from transplant.text.windows import Window
+    from transplant.workflows.basis.compare.table import Row
+    from transplant.workflows.work import Work
+
+
+@dataclass(frozen=True)
+class Texts:
+    """What all cells share."""
+
+    train: Sequence[Window]
+    held: Sequence[Window]
+    """Of the calibration split: rates and steps are chosen on it."""
+    judged: Mapping[str, Sequence[Window]]
+    """`domain` and `other`, held out."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The folder of the cells of one comparison.
+
+    Args:
+        folder: that holds them, a file each.
+        run: what must be equal for a cell to be of this comparison.
+    """
+
+    folder: Path
+    run: Mapping[str, Any]
+
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A cell that is there; None where it is still to be run.
+
+        Raises:
+            InputError: it is of another comparison.
+        """
+        file = self.folder / f"{name}.json"
+        if not file.is_file():
+            return None
+        stored = strict_json.parse(file.read_text("utf-8"))
+        if stored["run"] != json.loads(json.dumps(self.run)):
+            raise InputError(
+                f"{file} is a cell of another comparison", expected="the same text and recipe",
+                hint="another `out`",
+            )  # fmt: skip
+        return stored
+
+    def write(self, name: str, cell: Mapping[str, Any]) -> dict[str, Any]:
+        """Keeps a cell, whole or not at all."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with whole_file(self.folder / f"{name}.json") as partial:
+            partial.write_text(json.dumps({"run": self.run, **cell}) + "\n", "utf-8")
+        return dict(cell)
+
+
+def run_cell(
+    work: Work, backbone: Backbone, layers: str, method: str, row: Row, texts: Texts, rank: int,
+    config: AdaptConfig,
+) -> dict[str, Any]:  # fmt: skip
+    """Trains a method in a copy of the backbone and scores it.
+
+    A method that cannot be prepared on this backbone, or whose training leaves the finite numbers,
+    is a cell that says so.
+
+    Args:
+        work: the setting.
+        backbone: stays as it is.
+        layers: which maps are adapted.
+        method: its name.
+        row: of the table.
+        texts: the same for all cells.
+        rank: of the LoRA whose parameters are the budget.
+        config: the recipe, with this cell's rate and seed.
+    """
+    from transplant.basis.maps import select_maps
+    from transplant.basis.train import train_inside
+
+    reset_peak(backbone.device)
+    copied = _copy(backbone)
+    scene = Scene(copied, select_maps(copied, layers), texts.train, rank, config.steps, config.seed)
+    facts = {"method": method, "rate": config.learning_rate, "seed": config.seed}
+    began = time.monotonic()
+    try:
+        prepared: Prepared = row.prepare(scene)
+    except Exception as error:  # of PEFT: whatever its own code raises
+        return {**facts, "unavailable": first_line(error)}
+    ready = time.monotonic()
+    title = f"{method}, rate {config.learning_rate:g}, seed {config.seed}"
+    try:
+        with prepared.working(), work.reporter.progress(title) as progress:
+            course = train_inside(
+                copied, prepared.moving, texts.train, texts.held, config, progress,
+                learned=prepared.learned, penalty=prepared.penalty,
+            )  # fmt: skip
+            trained = time.monotonic()
+            scored = score_text(work, copied, texts.judged)
+    except NumericalError as error:
+        return {**facts, "unavailable": first_line(error)}
+    return {
+        **facts, "trainable": prepared.moving.count, **prepared.facts,
+        "calibration": course.best, "best_step": course.best_step,
+        "prepare_seconds": ready - began, "train_seconds": trained - ready,
+        "peak_bytes": peak_bytes(backbone.device),
+        "scores": {name: as_lists(likelihood) for name, likelihood in scored.items()},
+    }  # fmt: skip
+
+
+def as_lists(likelihood: Likelihood) -> dict[str, list[float]]:
+    """Nats and tokens of each document."""
+    return {field.name: getattr(likelihood, field.name).tolist()
+            for field in dataclasses.fields(likelihood)}  # fmt: skip
+
+
+def _copy(backbone: Backbone) -> Backbone:
+    """A copy that a method may change; what it is known by is not computed again."""
+    from transplant.backbones.load import view_of
+
+    return view_of(
+        backbone.name, copy.deepcopy(backbone.model), backbone.tokenizer,
+        weights_sha256=backbone.weights_sha256, tokenizer_sha256=backbone.tokenizer_sha256,
+        config_sha256=backbone.config_sha256,
+    )  # fmt: skip

@@ -1,0 +1,247 @@
+"""A comparison as one resumable job: a search of rates, seeds, and intervals of differences."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from transplant.basis.config import AdaptConfig
+from transplant.errors import InputError, NotFoundError
+from transplant.evaluation.intervals import paired_bootstrap
+from transplant.workflows.corpus import read_as_needed, windows_of
+
+if TYPE_CHECKING:
+    from transplant.workflows.basis.compare.cell import Cells, Texts
+    from transplant.workflows.basis.compare.table import Row
+    from transplant.workflows.work import Work
+
+OWN, FULL = "basis", "full"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareJob:
+    """What is compared, on what, at which budget."""
+
+    backbone: str
+    """Its name."""
+    domain: str
+    """What it is adapted to; the text of that name where none is given."""
+    out: Path
+    """The folder of the cells and the report; what is there already is not run again."""
+    data: str | None = None
+    """The domain's text."""
+    forget: str = "prose"
+    """Other text, on which forgetting is measured."""
+    layers: str = "all"
+    """The linear maps that are adapted; see `FitConfig`."""
+    rank: int = 8
+    """Of the LoRA whose trainable parameters are the budget."""
+    methods: tuple[str, ...] = ()
+    """By name; none means all of them."""
+    seeds: int = 3
+    """Runs at the chosen rate; the first one searches."""
+    eval_tokens: int = 20_000
+    """Held-out tokens of each text."""
+    config: AdaptConfig = field(default_factory=AdaptConfig)
+    """The recipe of every method; its rate and seed are not used."""
+
+    def __post_init__(self) -> None:
+        if self.rank < 1 or self.seeds < 1:
+            raise InputError("`rank` and `seeds`", expected="1 or more")
+
+
+def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
+    """Runs the cells that are missing and reports all of them.
+
+    Rates are chosen on the calibration split, at the first seed; every number of the report is of
+    documents that no step and no choice has seen.
+
+    Returns:
+        The report: for each method its rate, held-out loss, forgetting, seconds and peak memory,
+        and the difference of BASIS to it with a paired interval over documents.
+
+    Raises:
+        NotFoundError: a method that is not in the table.
+        InputError: PEFT is not installed, or `out` holds another comparison.
+    """
+    from transplant.basis.maps import select_maps
+    from transplant.workflows.basis.compare.cell import Cells, Texts, as_lists
+    from transplant.workflows.basis.compare.table import METHODS
+    from transplant.workflows.basis.scores import score_text
+
+    chosen = {name: METHODS[name] for name in check_methods(job, METHODS)}
+    backbone, config = work.backbone(job.backbone), job.config
+    maps = select_maps(backbone, job.layers)
+    data = job.data or job.domain
+    splits = read_as_needed(
+        work, data, train=config.train_tokens, calibration=config.calibration_tokens,
+        evaluation=job.eval_tokens,
+    )  # fmt: skip
+    other = read_as_needed(work, job.forget, evaluation=job.eval_tokens)
+    texts = Texts(
+        windows_of(backbone, splits.train, config.window, config.train_tokens),
+        windows_of(backbone, splits.calibration, config.window, config.calibration_tokens),
+        {
+            "domain": windows_of(backbone, splits.eval, config.window, job.eval_tokens),
+            "other": windows_of(backbone, other.eval, config.window, job.eval_tokens),
+        },
+    )
+    recipe = {k: v for k, v in dataclasses.asdict(config).items()
+              if k not in ("learning_rate", "seed")}  # fmt: skip
+    run = {
+        "backbone": backbone.weights_sha256, "split": splits.fingerprint,
+        "other": other.fingerprint, "layers": job.layers, "rank": job.rank, "recipe": recipe,
+        "eval_tokens": job.eval_tokens,
+    }  # fmt: skip
+    cells = Cells(job.out / "cells", run)
+    raw = cells.read("raw")
+    if raw is None:
+        scored = score_text(work, backbone, texts.judged)
+        raw = cells.write("raw", {"scores": {n: as_lists(s) for n, s in scored.items()}})
+    found: dict[str, list[dict[str, Any]]] = {}
+    searched: dict[str, list[dict[str, Any]]] = {}
+    for name, row in chosen.items():
+        searched[name], found[name] = _cells_of(work, job, backbone, name, row, texts, cells)
+    return {
+        "backbone": job.backbone, "domain": job.domain, "corpus": data, "other": job.forget,
+        "budget": job.rank * sum(m.out + m.into for m in maps), "like": f"lora:r={job.rank}",
+        "maps": len(maps), "run": run, "seeds": job.seeds,
+        **summary(raw, searched, found, {n: row.ablation for n, row in chosen.items()}),
+    }  # fmt: skip
+
+
+def check_methods(job: CompareJob, known: Mapping[str, Row]) -> Sequence[str]:
+    """The methods of a job, in the order of the table.
+
+    Raises:
+        NotFoundError: one that is not there.
+        InputError: PEFT is not installed.
+    """
+    from importlib.util import find_spec
+
+    strangers = [name for name in job.methods if name not in known]
+    if strangers:
+        raise NotFoundError(
+            f"no method {strangers[0]!r}", expected=f"of {', '.join(known)}", hint="`methods`"
+        )
+    if find_spec("peft") is None:
+        raise InputError(
+            "the comparison needs the package peft", hint="pip install 'abi-transplant[lora]'"
+        )
+    return [name for name in known if not job.methods or name in job.methods]
+
+
+def _cells_of(
+    work: Work, job: CompareJob, backbone: Any, name: str, row: Row, texts: Texts, cells: Cells
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The cells of a method: those of the search, and those at its best rate, seed by seed."""
+
+    def cell(rate: float, seed: int) -> dict[str, Any]:
+        from transplant.workflows.basis.compare.cell import run_cell
+
+        key = f"{name}-{rate:g}-{seed}"
+        config = dataclasses.replace(job.config, learning_rate=rate, seed=seed)
+        stored = cells.read(key)
+        if stored is None:
+            made = run_cell(work, backbone, job.layers, name, row, texts, job.rank, config)
+            stored = cells.write(key, made)
+        return stored
+
+    first = job.config.seed
+    search = [cell(rate, first) for rate in row.rates]
+    works = [one for one in search if "unavailable" not in one]
+    if not works:
+        return search, []
+    best = min(works, key=lambda one: one["calibration"])
+    more = [cell(best["rate"], first + number) for number in range(1, job.seeds)]
+    return search, [best, *(one for one in more if "unavailable" not in one)]
+
+
+def summary(
+    raw: Mapping[str, Any],
+    searched: Mapping[str, Sequence[Mapping[str, Any]]],
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    ablations: Mapping[str, bool],
+) -> dict[str, Any]:
+    """The rows of the report, and how BASIS stands beside the best peer.
+
+    Args:
+        raw: the cell of the backbone alone.
+        searched: of each method, the cells of its search.
+        found: of each method, its cells at the chosen rate.
+        ablations: of each method, whether it is an ablation of BASIS.
+    """
+    rows = [*_rows(raw, searched, found)]
+    peers = [
+        row for row in rows
+        if "rate" in row and row["method"] not in (OWN, FULL) and not ablations[row["method"]]
+    ]  # fmt: skip
+    best = min(peers, key=lambda row: row["calibration"], default=None)
+    report: dict[str, Any] = {
+        "raw": {text: _loss(raw, text) for text in ("domain", "other")}, "rows": rows,
+    }  # fmt: skip
+    if found.get(OWN):
+        for row in rows:
+            if "rate" in row and row["method"] != OWN:
+                row["basis_minus_it"] = _difference(found[OWN], found[row["method"]])
+    if best is not None and found.get(OWN):
+        report["best_peer"] = best["method"]
+        report["verdict"] = verdict(best["basis_minus_it"]["interval"])
+    return report
+
+
+def verdict(interval: Sequence[float]) -> str:
+    """How BASIS stands, by the interval of its loss minus the other's."""
+    if interval[0] > 0:
+        return "worse"
+    return "better" if interval[1] < 0 else "tie"
+
+
+def _rows(
+    raw: Mapping[str, Any],
+    searched: Mapping[str, Sequence[Mapping[str, Any]]],
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> Iterator[dict[str, Any]]:
+    for name, ours in found.items():
+        if not ours:
+            reason = next(iter(searched[name]))["unavailable"]
+            yield {"method": name, "unavailable": reason}
+            continue
+        losses = [_loss(one, "domain") for one in ours]
+        other = [_loss(one, "other") - _loss(raw, "other") for one in ours]
+        yield {
+            "method": name, "rate": ours[0]["rate"], "trainable": ours[0]["trainable"],
+            "seeds": len(ours), "calibration": ours[0]["calibration"],
+            "domain": float(np.mean(losses)), "domain_by_seed": losses,
+            "forgetting": float(np.mean(other)), "forgetting_by_seed": other,
+            "rates": {f"{one['rate']:g}": one.get("calibration") for one in searched[name]},
+            **{
+                key: float(np.mean([one[key] for one in ours]))
+                for key in ("prepare_seconds", "train_seconds")
+            },
+            "peak_bytes": max((one["peak_bytes"] or 0 for one in ours), default=0) or None,
+        }  # fmt: skip
+
+
+def _loss(cell: Mapping[str, Any], text: str) -> float:
+    score = cell["scores"][text]
+    return sum(score["nats"]) / sum(score["tokens"])
+
+
+def _difference(
+    ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Mean over the seeds that both have, of loss minus loss; interval over documents."""
+    pairs = min(len(ours), len(theirs))
+    sides = [
+        np.mean([one["scores"]["domain"]["nats"] for one in side[:pairs]], axis=0)
+        for side in (ours, theirs)
+    ]
+    tokens = ours[0]["scores"]["domain"]["tokens"]
+    interval = paired_bootstrap(sides[0], sides[1], tokens)
+    return {"mean": interval.mean, "interval": interval.as_list()}

@@ -1,0 +1,77 @@
+"""A method of a comparison: what it trains in a copy of the backbone, and what a step calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transplant.backbones.view import Backbone
+    from transplant.basis.maps import LinearMap
+    from transplant.text.windows import Window
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What every method is given."""
+
+    backbone: Backbone
+    """A copy that it may change."""
+    maps: Sequence[LinearMap]
+    """Of the copy: those that are adapted."""
+    windows: Sequence[Window]
+    """The training split, from which methods that look at data take their calibration."""
+    rank: int
+    """Of the LoRA whose parameters are the budget."""
+    steps: int
+    seed: int
+
+    @property
+    def budget(self) -> int:
+        """Trainable parameters: those of a LoRA of that rank on these maps."""
+        return self.rank * sum(m.out + m.into for m in self.maps)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the maps."""
+        return [m.name for m in self.maps]
+
+
+class Moving(nn.Module):
+    """Parameters that are trained, wherever they stand.
+
+    Args:
+        parameters: those that ask for a gradient are taken.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        super().__init__()
+        self.held = nn.ParameterList(p for p in parameters if p.requires_grad)
+
+    @property
+    def count(self) -> int:
+        """How many numbers they are."""
+        return sum(p.numel() for p in self.held)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A method at its first step."""
+
+    moving: Moving
+    working: Callable[[], AbstractContextManager[object]] = nullcontext
+    """Has at work in the backbone what does not stand in it already."""
+    learned: Callable[[int], None] = lambda _step: None
+    """Called between each backward pass and its step."""
+    penalty: Callable[[], Tensor] | None = None
+    """Added to the loss of every step."""
+    facts: dict[str, object] = field(default_factory=dict)
+    """What the record tells of it."""
+
+
+Method = Callable[[Scene], Prepared]
+"""Prepares a method; what it computes before the first step is timed."""
