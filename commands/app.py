@@ -24,8 +24,9 @@ def _show_version(asked: bool) -> None:
 
 
 _VERSION = typer.Option(
-    "--version", callback=_show_version, is_eager=True, help="Show the version of abi and end."
-)
+    "--version", "-V", callback=_show_version, is_eager=True,
+    help="Show the version of abi and end.",
+)  # fmt: skip
 app = typer.Typer(
     name="abi",
     cls=Fenced,
@@ -33,6 +34,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
 )
 
 

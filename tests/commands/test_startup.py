@@ -50,3 +50,18 @@ def test_version_is_the_installed_one_and_as_light_as_help():
     shown = output_of(PROBE.format(words=["--version"]))
     assert shown.strip() == f"abi {metadata.version('abi-transplant')}"
     assert shown != output_of(PROBE.format(words=["--help"]))  # control
+
+
+@pytest.mark.parametrize("words", [[], ["nib"], ["basis"], ["basis", "fit"]])
+def test_short_options_say_what_the_long_ones_say(words):
+    assert output_of(PROBE.format(words=[*words, "-h"])) == output_of(
+        PROBE.format(words=[*words, "--help"])
+    )
+    assert output_of(PROBE.format(words=["-V"])) == output_of(PROBE.format(words=["--version"]))
+
+
+def test_the_command_line_runs_as_a_module_too():
+    ran = subprocess.run(
+        [sys.executable, "-m", "commands", "-V"], check=True, capture_output=True, text=True
+    )
+    assert ran.stdout == f"abi {metadata.version('abi-transplant')}\n"
