@@ -14,9 +14,9 @@ import typer
 
 from commands.errors import flags_of
 from commands.fence import check_working_directory, run_fenced
-from commands.json_text import shown
 from commands.options.groups import grouped, parameters_of
 from commands.options.models import MODEL_OPTIONS, parse_models
+from commands.options.values import models_asked, plain_values, words_in
 from commands.output import Output
 from transplant.errors import InputError
 from transplant.ranks import Ranks
@@ -219,12 +219,12 @@ def as_command(
                 return act()
 
         def act() -> int:
-            asked = {**_plain(values), **_asked(common)}
+            asked = {**plain_values(values), **models_asked(common)}
             if "revision" in common:
                 common.update(parse_models(common))
             session = open_session(verb.__name__.strip("_"), out, root, asked, **common)
             if values.get("record") is None:  # it names backbones, too, and is read later
-                check_revisions(session.revision, _words_in(values))
+                check_revisions(session.revision, words_in(values))
             try:
                 verb(session, **grouped(verb, values))
             finally:
@@ -237,33 +237,3 @@ def as_command(
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
-
-
-def _asked(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings of models that were asked for, as manifests record options."""
-    return {
-        name: _as_plain(settings[name])
-        for name, (_, default) in MODEL_OPTIONS.items()
-        if name in settings and settings[name] not in (default, [])
-    }
-
-
-def _plain(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: _as_plain(value) for name, value in values.items()}
-
-
-def _words_in(value: Any) -> Iterator[str]:
-    """Every text among the values of a verb's options and arguments."""
-    if isinstance(value, dict | tuple | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _words_in(item)
-    elif isinstance(value, str | Path):
-        yield str(value)
-
-
-def _as_plain(value: Any) -> Any:
-    """An option's value as JSON holds it."""
-    if isinstance(value, tuple | list):
-        return [_as_plain(item) for item in value]
-    text = str(value) if isinstance(value, Path) else value
-    return shown(text) if isinstance(text, str) else text

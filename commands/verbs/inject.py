@@ -49,7 +49,8 @@ def inject(
     """Put a piece of a donor to work inside a block of a target."""
     from commands.render.bridge import injection_table
     from transplant.workflows.inject.bridges import inject_config
-    from transplant.workflows.inject.injection import Injection, run_injection
+    from transplant.workflows.inject.inject import run_injection
+    from transplant.workflows.inject.injection import Injection
 
     config = inject_config(
         session, to, bridge, gate=gate, opening=opening, mixture=mixture, start=start,

@@ -11,8 +11,9 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
+from transplant.backbones.states import States
 from transplant.backbones.token_losses import token_losses
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.view import Backbone
 from transplant.progress import Progress
 from transplant.ranks import Ranks, current
 from transplant.text.windows import Window, batches

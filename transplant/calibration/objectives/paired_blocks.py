@@ -7,11 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from transplant.backbones.states import States
+from transplant.backbones.states import States, concat_states
 from transplant.backbones.view import Backbone
 from transplant.calibration.pairs import PairedText
 from transplant.memory import check_memory
-from transplant.training.row_sources import concat_states
 
 BLOCK = 512  # rows
 

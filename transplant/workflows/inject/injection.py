@@ -237,28 +237,6 @@ class Injection:
         }
 
 
-def run_injection(injection: Injection, name: str, *, replace: bool = False) -> dict[str, Any]:
-    """Fits or takes up bridges, judges them on held-out text, stores and reports the injection.
-
-    Args:
-        injection: what goes where.
-        name: its name in the library.
-        replace: whether an injection of that name may go.
-
-    Raises:
-        ExistsError: something that is hosted has that name.
-    """
-    library = injection.work.library
-    library.check_free(("module",), name, injection.to, None)
-    library.claim(("injection",), name, injection.to, None, replace=replace)
-    with injection.target.frozen():
-        judged = injection.judged()
-    report = injection.report(judged)
-    results = {key: report[key] for key in ("inward", "reproduction", "gate")}
-    entry = injection.store("injection", name, results, replace=replace)
-    return {"name": f"{name}@{injection.to}", **report, "path": str(entry.path)}
-
-
 def mean_gate(graft: Graft) -> float:
     """The gate's value; of a gate that depends on the input, at a mean input."""
     import torch

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from transplant.backbones.view import Backbone, States
+from transplant.backbones.states import States
+from transplant.backbones.view import Backbone
 from transplant.calibration.changes.likely import label_losses
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.config import MoveConfig
