@@ -15,6 +15,7 @@ VERBS = {
         "advise", "capture", "tokenize-align", "bridge-align", "bridge-train", "embed-init",
     ),
     "Evidence": (
+        "trace", "analyze",
         "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval",
         "uq", "route-sim", "validate", "demo",
     ),
@@ -27,6 +28,7 @@ A verb of a group is typed as two words.
 GROUPS = {"basis": "Adapt a backbone inside the directions that it uses (BASIS)."}
 """The groups, and what their `--help` says."""
 NO_TEXT = frozenset({
+    "analyze",
     "paste", "extract", "adapters", "train-reference", "export", "cfgen", "cfeval", "route-sim",
     *VERBS["Registry"],
 })  # fmt: skip

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
+    from transplant.analysis.config import AnalysisConfig
     from transplant.basis.config import AllocateConfig, FitConfig
     from transplant.calibration.config import MoveConfig
     from transplant.calibration.students.recipe import LoraRecipe
+    from transplant.tracing.config import PrefilterConfig, TraceConfig
     from transplant.training.config import TrainConfig
     from transplant.workflows.move.whole import WholeMove
     from transplant.workflows.tuned.whole import WholeTunedMove
@@ -324,6 +326,69 @@ class Workspace(Work):
 
         job = CompressJob(basis=basis, ratio=ratio, out=Path(out), **options)
         return run_compress(self, job)
+
+    def trace(
+        self,
+        model: str,
+        *,
+        targets: str = "auto",
+        data: str | None = None,
+        pairs: str | None = None,
+        config: TraceConfig | None = None,
+        prefilter: PrefilterConfig | None = None,
+    ) -> dict[str, Any]:
+        """Measures what parts of a hosted model are worth; see `workflows.trace.job`.
+
+        Args:
+            model: a backbone, or what is hosted on one.
+            targets: `auto` for every head and feed-forward part, or names as `head:3.2,ffn:4`.
+            data: text; by default the module's domain, else `prose`.
+            pairs: in place of text, a file of clean and corrupted texts to patch between.
+            config: how it is measured; its seed counts, not the workspace's. By default the mean
+                is put in, and nll measured, of pairs the difference of two logits.
+            prefilter: gradients choose what is measured exactly; None for all targets.
+
+        Returns:
+            The report: targets by their effect, with intervals over documents or pairs.
+        """
+        from transplant.tracing.config import TraceConfig
+        from transplant.workflows.trace.job import TraceJob, run_trace
+
+        metric = "nll" if pairs is None else "logit-diff"
+        job = TraceJob(
+            model=model, targets=targets, data=data, pairs=pairs, prefilter=prefilter,
+            config=config or TraceConfig(seed=self.seed, metric=metric),
+        )  # fmt: skip
+        return run_trace(self, job)
+
+    def analyze(
+        self,
+        bank: str,
+        activations: str | Path,
+        *,
+        against: str | Path | None = None,
+        config: AnalysisConfig | None = None,
+    ) -> dict[str, Any]:
+        """Says what a donor's pieces and hidden states are like; see `workflows.analyze.job`.
+
+        Args:
+            bank: the pieces: `NAME`, or `NAME@backbone`.
+            activations: a file of its backbone that `capture` made.
+            against: one of another backbone on the same text, whose layers are compared.
+            config: how much is read.
+
+        Returns:
+            The catalog: spectra of maps and states, roles of heads, similarity of layers.
+        """
+        from transplant.analysis.config import AnalysisConfig
+        from transplant.workflows.analyze.job import AnalyzeJob, run_analyze
+
+        job = AnalyzeJob(
+            bank=bank, activations=Path(activations),
+            against=None if against is None else Path(against),
+            config=config or AnalysisConfig(),
+        )  # fmt: skip
+        return run_analyze(self, job)
 
     def nib(self, anchor: str, candidate: str, **options: Any) -> dict[str, Any]:
         """The Non-Inferiority Benchmark of two hosted models; see `workflows.nib.nib_report`."""

@@ -46,10 +46,10 @@ def test_noise_of_no_size_changes_nothing_and_more_of_it_hurts_more(tiny_tokeniz
     backbone = copying_backbone(tiny_tokenizer)
     model, windows = HostedModel(backbone.name, backbone), alternating(tiny_tokenizer)
     found = [
-        float(
-            trace(model, windows, head, TraceConfig(intervention="noise", noise=size)).per_token()
+        float(trace(model, windows, head, config).per_token())
+        for config in (
+            TraceConfig(intervention="noise", noise=size, metric="kl") for size in (1e-6, 0.5, 2.0)
         )
-        for size in (1e-6, 0.5, 2.0)
     ]
     assert found[0] == pytest.approx(0.0, abs=1e-4)
     assert found[0] < found[1] < found[2]

@@ -51,10 +51,15 @@ def _mean(value: Tensor, scene: Scene, target: Target) -> Tensor:
 
 def _noise(value: Tensor, scene: Scene, target: Target) -> Tensor:
     assert scene.moments is not None
-    documents = "/".join(str(window.document) for window in scene.batch.windows)
-    draw = _generator(scene.config.seed, f"{target.name}/{documents}")
-    noise = torch.randn(value.shape, generator=draw).to(value)
-    return value + scene.config.noise * noise * by_position(scene.moments.std(target), value)
+    noise = torch.zeros(value.shape)
+    for row, window in enumerate(scene.batch.windows):
+        # Of a window and a target, whatever else is in the batch.
+        own = f"{target.name}/{window.document}/{window.ends[0]}"
+        draw = _generator(scene.config.seed, own)
+        real = int(scene.batch.real[row].sum())
+        noise[row, :real] = torch.randn(real, value.shape[-1], generator=draw)
+    spread = by_position(scene.moments.std(target), value)
+    return value + scene.config.noise * noise.to(value) * spread
 
 
 def _resample(value: Tensor, scene: Scene, _target: Target) -> Tensor:

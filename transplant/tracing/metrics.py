@@ -56,7 +56,7 @@ METRICS: dict[str, Metric] = {"nll": _nll, "kl": _kl, "logit-diff": _logit_diff}
 
 
 def measure(backbone: Backbone, metric: str, hidden: Tensor, rows: Rows) -> Tensor:
-    """The metric of each row, in single precision [rows].
+    """The metric of each row, in single precision at least [rows].
 
     Args:
         backbone: whose head it is; a hosted model's hooks on the head are those of the caller.
@@ -66,8 +66,8 @@ def measure(backbone: Backbone, metric: str, hidden: Tensor, rows: Rows) -> Tens
     """
     found = []
     for some in blocks_of_rows(backbone, len(hidden)):
-        logits = backbone.head(hidden[some]).float()
-        intact = backbone.head(rows.hidden[some]).float() if metric == "kl" else None
+        logits = wide(backbone.head(hidden[some]))
+        intact = wide(backbone.head(rows.hidden[some])) if metric == "kl" else None
         found.append(METRICS[metric](logits, intact, rows, some))
     return torch.cat(found)
 
@@ -76,10 +76,15 @@ def likeliest_others(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tens
     """The token of the largest logit of each row that is not its label, int64 [rows]."""
     found = []
     for some in blocks_of_rows(backbone, len(hidden)):
-        best = backbone.head(hidden[some]).float().topk(2).indices
+        best = backbone.head(hidden[some]).topk(2).indices
         is_label = best[:, 0] == labels[some]
         found.append(torch.where(is_label, best[:, 1], best[:, 0]))
     return torch.cat(found)
+
+
+def wide(logits: Tensor) -> Tensor:
+    """Logits in single precision at least."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def blocks_of_rows(backbone: Backbone, count: int) -> Iterator[slice]:

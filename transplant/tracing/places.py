@@ -20,6 +20,8 @@ from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.parts import PLACES, Site, block_width, blocks_of, find_site, intercepted
 from transplant.backbones.view import Backbone
 from transplant.errors import BackboneError, InputError
+from transplant.tracing.projections import KINDS as PROJECTED
+from transplant.tracing.projections import Columns, columns_changed, find_columns
 
 Change = Callable[[Tensor], Tensor | None]
 """From a value [batch, seq, width] to the one that takes its place; None leaves it."""
@@ -83,6 +85,12 @@ class Places:
         return heads
 
     @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values: fewer where queries share them."""
+        config: Any = self.backbone.model.config.get_text_config(decoder=True)
+        return getattr(config, "num_key_value_heads", None) or self.heads
+
+    @property
     def has_cross_attention(self) -> bool:
         """Whether the blocks attend to an encoder as well."""
         return isinstance(self.backbone, PrefixBackbone)
@@ -115,6 +123,18 @@ class Places:
             raise self._unknown("heads")
         return width // self.heads
 
+    def projected(self, layer: int, kind: str) -> Columns:
+        """Where the queries, keys or values of a block come from.
+
+        Raises:
+            InputError: a family whose maps are not known.
+        """
+        heads, dim = (self.heads, self.kv_heads), self.head_dim(layer)
+        found = find_columns(self.blocks[layer], self.backbone.family, kind, heads, dim)
+        if found is None:
+            raise self._unknown("queries, keys and values")
+        return found
+
     def site(self, layer: int, part: str) -> Site:
         """The site of `attn` or `mlp` in a block."""
         if self.is_known:
@@ -130,16 +150,19 @@ class Places:
 
         Args:
             kind: `head` and `cross`: all heads of a block [batch, seq, heads * head_dim], as their
-                output projection reads them; `ffn` and `attn`: what the part adds to the residual
-                stream [batch, seq, width]; `layer`: the stream behind the block.
+                output projection reads them; `query`, `key` and `value`: the same as their maps
+                give them, before norms and rotary positions; `ffn` and `attn`: what the part adds
+                to the residual stream [batch, seq, width]; `layer`: the stream behind the block.
             layer: the block.
             change: from the value to another of its shape.
 
         Raises:
-            BackboneError: inside the block, where the model runs and passes the place by.
+            InputError: queries, keys or values of a family whose maps are not known.
         """
         if kind in ("head", "cross"):
             hooked = _reads(self.projection(layer, cross=kind == "cross"), change)
+        elif kind in PROJECTED:
+            hooked = columns_changed(self.projected(layer, kind), change)
         elif kind == "layer":
             hooked = _gives(self.blocks[layer], change)
         else:
@@ -152,6 +175,8 @@ class Places:
         """The width of the value that `changed` meets."""
         if kind in ("head", "cross"):
             return input_width(self.projection(layer, cross=kind == "cross"))
+        if kind in PROJECTED:
+            return len(self.projected(layer, kind).index)
         return block_width(self.backbone)
 
     def _child(self, block: nn.Module, names: re.Pattern[str], what: str) -> nn.Module:

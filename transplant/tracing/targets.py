@@ -1,5 +1,8 @@
 """Targets by name: `head:3.2`, `ffn:4`, `attn:4`, `layer:5.resid`, and `cross:3.2` of a T5.
 
+`query:3.2`, `key:3.2` and `value:3.2` are what a head attends with and reads; where queries share
+keys and values, these are numbered by themselves.
+
 A number may be `*` or a range: `head:3.*`, `head:0-2.*`, `ffn:*`; `head:*` is every head. `auto` is
 every head and every feed-forward part.
 """
@@ -16,7 +19,8 @@ from transplant.errors import InputError
 from transplant.tracing.places import Places
 
 AUTO = "auto"
-BY_HEAD = ("head", "cross")
+BY_HEAD = ("head", "cross", "query", "key", "value")
+SHARED = ("key", "value")  # by several queries, maybe
 KINDS = (*BY_HEAD, "ffn", "attn", "layer")
 FORM = "auto, head:3.2, ffn:4, attn:4 or layer:5.resid, with commas between"
 _NUMBER = r"\*|\d+(?:-\d+)?"
@@ -32,7 +36,7 @@ class Target:
     kind: str
     """One of `KINDS`."""
     head: int | None = None
-    """The query head, from 0; None for what is not parted into heads."""
+    """The head, from 0; None for what is not parted into heads."""
 
     @property
     def name(self) -> str:
@@ -78,7 +82,7 @@ def parse_targets(text: str, places: Places) -> tuple[Target, ...]:
 
 def all_targets(places: Places) -> tuple[Target, ...]:
     """Every head, also of the attention to an encoder, and every feed-forward part."""
-    kinds = BY_HEAD if places.has_cross_attention else BY_HEAD[:1]
+    kinds = ("head", "cross") if places.has_cross_attention else ("head",)
     found = [Target(layer, "ffn") for layer in range(places.layers)]
     for kind in kinds:
         for layer in range(places.layers):
@@ -110,7 +114,8 @@ def _parse(name: str, places: Places) -> list[Target]:
     layers = _numbers(layer, places.layers, name, "block")
     if kind not in BY_HEAD:
         return [Target(number, kind) for number in layers]
-    heads = _numbers(rest, places.heads, name, "head")
+    count = places.kv_heads if kind in SHARED else places.heads
+    heads = _numbers(rest, count, name, "head")
     return [Target(number, kind, head) for number in layers for head in heads]
 
 

@@ -1,0 +1,1 @@
+"""Traces of hosted models: which parts matter on a text, and which carry a difference of two."""
