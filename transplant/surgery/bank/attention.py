@@ -117,6 +117,23 @@ class Attention(nn.Module):
             added = self.norm_out(added)
         return self.norm(x + added) - x if recipe.norm_after_sum else added
 
+    def weights(self, x: Tensor, span: Span) -> Tensor:
+        """Which keys each position reads, and how much: [batch, heads, seq, seq], rows sum to 1.
+
+        Args:
+            x: the residual stream [batch, seq, width].
+            span: positions and padding of a text without a cache.
+        """
+        recipe = self.recipe
+        h = x if recipe.norm_after_sum else self.norm(x)
+        query, key = self._heads(self.query(h)), self._heads(self.key(h))
+        if recipe.norm_heads is not None:
+            query, key = self.norm_query(query), self.norm_key(key)
+        if recipe.rotary_dims:
+            query, key = self._turn(query, span), self._turn(key, span)
+        key = key.repeat_interleave(recipe.heads // recipe.kv_heads, 1)
+        return self._softmax(query, key, self._mask(query, span))
+
     @torch.no_grad()
     def head(self, number: int) -> Attention:
         """One head as a part of its own; the heads' sum and the bias of the map back are the whole.
@@ -161,6 +178,16 @@ class Attention(nn.Module):
         recipe = self.recipe
         groups = recipe.heads // recipe.kv_heads
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        mask = self._mask(query, span)
+        if recipe.softcap is None:
+            return functional.scaled_dot_product_attention(
+                query, key, value, attn_mask=mask, scale=recipe.scale
+            )
+        return self._softmax(query, key, mask) @ value
+
+    def _mask(self, query: Tensor, span: Span) -> Tensor:
+        """What is added to the scores of each query and key: [..., seq, length]."""
+        recipe = self.recipe
         keys = torch.arange(span.length, device=query.device)
         distance = keys[span.length - query.shape[2] :, None] - keys  # [seq, length]
         allowed = (distance >= 0) if span.mask is None else span.mask
@@ -169,14 +196,15 @@ class Attention(nn.Module):
         bias = torch.zeros((), dtype=query.dtype, device=query.device)
         if recipe.relative_buckets:
             bias = self.relative[self._buckets(distance)].permute(2, 0, 1)  # [heads, seq, length]
-        mask = torch.where(allowed, bias, -math.inf).to(query.dtype)
-        if recipe.softcap is None:
-            return functional.scaled_dot_product_attention(
-                query, key, value, attn_mask=mask, scale=recipe.scale
-            )
+        return torch.where(allowed, bias, -math.inf).to(query.dtype)
+
+    def _softmax(self, query: Tensor, key: Tensor, mask: Tensor) -> Tensor:
+        """The weights [batch, heads, seq, length] of queries and keys of as many heads."""
+        recipe = self.recipe
         scores = query @ key.transpose(2, 3) * recipe.scale
-        scores = torch.tanh(scores / recipe.softcap) * recipe.softcap
-        return (scores + mask).float().softmax(-1).to(query.dtype) @ value
+        if recipe.softcap is not None:
+            scores = torch.tanh(scores / recipe.softcap) * recipe.softcap
+        return (scores + mask).float().softmax(-1).to(query.dtype)
 
     def _buckets(self, distance: Tensor) -> Tensor:
         """T5's buckets of distances (Raffel et al., arXiv:1910.10683): half exact, half by log."""

@@ -1,0 +1,1 @@
+"""Measures of pieces and activations: spectra, roles of heads, similarity of layers."""

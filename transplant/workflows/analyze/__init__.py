@@ -1,0 +1,1 @@
+"""Catalogs of what a donor's pieces and activations are like."""

@@ -1,0 +1,116 @@
+"""An analysis, from a bank and a file of activations to a catalog."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.analysis.config import AnalysisConfig
+from transplant.workflows.analyze.heads import head_rows
+from transplant.workflows.analyze.layers import similarity_report
+from transplant.workflows.inject.banks import find_bank, read_bank
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.activations.reader import Activations
+    from transplant.surgery.bank.piece import Bank
+
+CATALOG = 1
+"""The version of a catalog's form."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnalyzeJob:
+    """What is analysed."""
+
+    bank: str
+    """The pieces: `NAME`, or `NAME@backbone`."""
+    activations: Path
+    """Of the same backbone: a file that `capture` made, of single positions."""
+    against: Path | None = None
+    """Activations of another backbone on the same text, whose layers are compared."""
+    config: AnalysisConfig = field(default_factory=AnalysisConfig)
+    """How much is read."""
+
+
+def run_analyze(work: Work, job: AnalyzeJob) -> dict[str, Any]:
+    """Measures the pieces of a bank and the activations of its backbone.
+
+    Args:
+        work: library, device, seed and reporter.
+        job: what is analysed.
+
+    Returns:
+        The catalog: spectra of maps and states, the role of each head, and how alike the layers of
+        two backbones are.
+
+    Raises:
+        NotFoundError: no such bank or file.
+        InputError: activations of another backbone than the bank's, or of pooled windows.
+        CorpusError: too little text to hold some out, or none that both files have read.
+    """
+    began = time.monotonic()
+    entry = find_bank(work, job.bank)
+    record = entry.manifest.backbone
+    with work.activations(job.activations) as acts:
+        acts.check_made_by(record, record.id)
+        acts.check_holds(())
+        other = None if job.against is None else work.activations(job.against)
+        try:
+            if other is not None:
+                other.check_holds(())
+            bank = read_bank(work, entry)
+            with work.reporter.progress(f"analysing {job.bank}") as progress:
+                found = {
+                    "pieces": piece_rows(bank),
+                    "taps": tap_rows(acts, job.config.rows),
+                    "heads": head_rows(work, bank, acts, job.config, progress),
+                }
+                if other is not None:
+                    found["similarity"] = similarity_report(acts, other, job.config, work.seed)
+        finally:
+            if other is not None:
+                other.close()
+        header = acts.header
+    return {
+        "catalog": CATALOG,
+        "bank": entry.manifest.name,
+        "backbone": record.id,
+        "weights_sha256": record.weights_sha256,
+        "activations": str(job.activations),
+        "corpus": header.corpus,
+        "corpus_fingerprint": header.corpus_fingerprint,
+        **found,
+        "seconds": round(time.monotonic() - began, 2),
+        "made": work.made(config=dataclasses.asdict(job.config)),
+    }
+
+
+def piece_rows(bank: Bank) -> dict[str, dict[str, Any]]:
+    """The spectrum of each matrix of each piece."""
+    from transplant.analysis.spectra import piece_spectra
+
+    return {
+        name: {
+            part: dataclasses.asdict(spectrum)
+            for part, spectrum in piece_spectra(piece.state_dict()).items()
+        }
+        for name, piece in bank.pieces.items()
+    }
+
+
+def tap_rows(acts: Activations, rows: int) -> dict[str, dict[str, Any]]:
+    """The spectrum of the hidden states at each tap, first positions of windows left out."""
+    from transplant.analysis.spectra import state_spectrum
+    from transplant.workflows.analyze.layers import inner_rows, read_rows, spread
+
+    chosen = spread(inner_rows(acts), rows)
+    found = {}
+    for tap in acts.header.taps:
+        states = read_rows(acts, tap, chosen).double()
+        states -= states.mean(0)
+        found[tap] = dataclasses.asdict(state_spectrum(states.T @ states / len(states)))
+    return found
