@@ -49,7 +49,8 @@ class Output:
             self._answered = True
             sys.stdout.write(to_json(data, 2) + "\n")
         else:
-            self.stdout.print(human)
+            # Tables know the width; a line that may not wrap, as a command, is longer, not cut.
+            self.stdout.print(human, crop=False)
         self.flush()
 
     def flush(self) -> None:

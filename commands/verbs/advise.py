@@ -6,6 +6,7 @@ Example: abi advise --from ref-gpt2 --to ref-llama --domain python
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -34,12 +35,21 @@ def advise(
     impact_tokens: Annotated[
         int, typer.Option(min=64, help="Tokens that each part is silenced on.")
     ] = DEFAULT.impact_tokens,
+    trace: Annotated[
+        Path | None,
+        typer.Option(help="trace.json of the target, of abi trace: which of its parts matter."),
+    ] = None,
+    catalog: Annotated[
+        Path | None, typer.Option(help="A catalog of the donor, of abi analyze.")
+    ] = None,
 ) -> None:
     """Measure two backbones and say how to move something from one to the other."""
     from commands.render.advice import advice_view, with_commands
     from transplant.workflows.advise import Advising, run_advice
 
     config = dataclasses.replace(DEFAULT, excerpts=excerpts, impact_tokens=impact_tokens)
-    advising = Advising(session, source, to, tuple(data or ("prose",)), domain, config)
+    advising = Advising(
+        session, source, to, tuple(data or ("prose",)), domain, config, trace, catalog
+    )
     found, advice, report = run_advice(advising)
     session.out.result(with_commands(report, advice), advice_view(found, advice))

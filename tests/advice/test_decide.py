@@ -72,3 +72,20 @@ def test_every_answer_carries_its_number_and_threshold():
 def test_nothing_is_measured_on_nothing():
     with pytest.raises(InputError, match="excerpts"):
         AdviceConfig(excerpts=0)
+
+
+def test_a_catalog_names_the_bank_and_the_block_that_is_most_alike():
+    known = {"bank": "kb", "similar": {2: 1}, "roles": {1: ("induction", "induction", "previous")}}
+    advice = advise(measured(r2=0.1, pieces=frozenset({"heads.1"}), **known), AT)
+    assert [step.verb for step in advice.steps] == ["capture", "bridge_train", "inject"]
+    assert advice.steps[-1].options["source"] == "kb:heads.1"
+    assert "2 induction, 1 previous" in advice.steps[1].why
+    lacking = advise(measured(r2=0.1, pieces=frozenset({"ffn.1"}), **known), AT)
+    assert lacking.steps[0].verb == "extract"
+    assert lacking.steps[-1].options["source"] == "ref-gpt2-parts:heads.1"
+
+
+def test_an_impact_of_a_trace_is_told_from_one_that_was_measured():
+    rests_on = [advise(measured(traced=traced), AT).answers[2].rests_on for traced in (True, False)]
+    assert "by the trace" in rests_on[0]
+    assert "by the trace" not in rests_on[1]

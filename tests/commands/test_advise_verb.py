@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 
 import pytest
 import typer
+from rich.console import Console
 
 from commands.app import app
-from commands.render.advice import command_of
+from commands.output import Output
+from commands.render.advice import advice_view, command_of
 from tests.advice.cases import CASES, measured
 from transplant.advice.config import Thresholds
 from transplant.advice.decide import advise
@@ -42,6 +45,20 @@ def test_a_command_that_is_not_valid_is_noticed():
     for wrong in ("abi train --backbone b", "abi train --backbone b --domain d --nowhere 1"):
         with pytest.raises(Exception, match="Missing|No such"):
             parse(wrong)
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_a_command_is_never_cut(width):
+    shown = io.StringIO()
+    for case in CASES:
+        found = measured(**case.changes)
+        advice = advise(found, Thresholds())
+        out = Output()
+        out.stdout = Console(file=shown, width=width, highlight=False)
+        out.result({}, advice_view(found, advice))
+        lines = [line.split(":     ")[-1] for line in shown.getvalue().splitlines()]
+        for step in advice.steps:
+            assert command_of(step) in lines
 
 
 def run(abi, command: str):

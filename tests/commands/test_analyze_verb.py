@@ -74,3 +74,45 @@ def test_what_does_not_belong_together_is_refused(trained_abi, catalog, tmp_path
         ran = trained_abi("analyze", *words, "--json")
         assert ran.code == 1
         assert ran.json["error"]
+
+
+def test_advice_takes_impact_from_a_trace_and_the_donor_from_a_catalog(
+    trained_abi, catalog, tmp_path
+):
+    folder, found = catalog
+    words = ("trace", "--model", "tiny-llama", "--data", trained_abi.corpus, "--documents", "4")
+    ran = trained_abi(*words, "--window", "24", "--intervention", "zero", "--out", str(tmp_path))
+    assert ran.code == 0, ran.err
+    trace = json.loads((tmp_path / "trace.json").read_text())
+    asked = (
+        "advise", "--from", "tiny-gpt2", "--to", "tiny-llama", "--data", trained_abi.corpus,
+        "--excerpts", "10", "--impact-tokens", "400", "--catalog", str(folder / "catalog.json"),
+    )  # fmt: skip
+    ran = trained_abi(*asked, "--trace", str(tmp_path / "trace.json"), "--json")
+    assert ran.code == 0, ran.err
+    said = ran.json
+    assert "impact" not in said["seconds"]  # nothing was silenced again
+    sure = {
+        f"block.{row['layer']}.mlp": max(0.0, row["effect"]) * (row["interval"][0] > 0)
+        for row in trace["targets"] if row["kind"] == "ffn"
+    }  # fmt: skip
+    measured = said["numbers"]["impact"]
+    assert {name: measured[name] for name in sure} == pytest.approx(sure)
+    assert set(measured) == {f"block.{n}.{part}" for n in (0, 1) for part in ("mlp", "attn")}
+    if said["strategy"] == "inject + bridge-train":
+        place = max(measured, key=measured.get)
+        best = max(
+            (p for p in found["similarity"]["pairs"]
+             if p["theirs"] == int(place.split(".")[1]) and p["ours"] < 2),
+            key=lambda pair: pair["cka"],
+        )  # fmt: skip
+        assert not any(step["command"].startswith("abi extract") for step in said["steps"])
+        assert (
+            f"pieces:{'ffn' if 'mlp' in place else 'heads'}.{best['ours']}"
+            in said["steps"][-1]["command"]
+        )
+    other = trained_abi(*asked, "--trace", str(folder / "catalog.json"), "--json")
+    assert other.code == 1
+    assert "no trace" in other.json["what"]
+    swapped = [{"tiny-gpt2": "tiny-llama", "tiny-llama": "tiny-gpt2"}.get(w, w) for w in asked]
+    assert "other weights" in trained_abi(*swapped, "--json").json["what"]

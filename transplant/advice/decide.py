@@ -91,7 +91,8 @@ def answer(found: Measured, against: Thresholds) -> tuple[Answer, ...]:
         ),
         Answer(
             "high-impact parts?", impact is not None and impact >= against.impact, impact,
-            against.impact, "nats per token lost without the target's weightiest part",
+            against.impact, "nats per token lost without the target's weightiest part"
+            + (", by the trace" if found.traced else ""),
         ),
         Answer(
             "one vocabulary?", found.exact_text >= against.vocabulary, found.exact_text,
@@ -142,16 +143,19 @@ def _without_alignment(
     place = max(found.impact, key=lambda name: found.impact[name])
     _, number, part = place.split(".")
     kind, layer = {"mlp": "ffn", "attn": "heads"}[part], int(number)
-    bank, file = f"{short_name(found.donor)}-parts", f"{short_name(found.target)}-{place}.h5"
-    source = f"{bank}:{kind}.{_nearest_block(found, layer)}"
+    file, block = f"{short_name(found.target)}-{place}.h5", _nearest_block(found, layer)
+    held = found.bank is not None and f"{kind}.{block}" in found.pieces
+    bank = found.bank if held else f"{short_name(found.donor)}-parts"
+    source = f"{bank}:{kind}.{block}"
     specialists = 1 if one_task else max(2, len(found.texts))
     part_of = {"source": source, "to": found.target, "layer": number}
     text = {"data": found.texts[0]}
+    extract = Step(
+        "extract", {"backbone": found.donor, "components": kind, "name": str(bank)},
+        "the pieces of the donor",
+    )  # fmt: skip
     return "inject + bridge-train", (
-        Step(
-            "extract", {"backbone": found.donor, "components": kind, "name": bank},
-            "the pieces of the donor",
-        ),
+        *(() if held else (extract,)),
         Step(
             "capture",
             {"backbone": found.target, **text, "taps": f"{place}.in,{place}", "out": file},
@@ -161,14 +165,27 @@ def _without_alignment(
             "bridge_train",
             {**part_of, "activations": file, "mixture": str(specialists)},
             "no map reads the donor's states: bridges are trained"
-            + ("" if one_task else ", a specialist for each task"),
+            + ("" if one_task else ", a specialist for each task")
+            + _roles(found, kind, block),
         ),
         Step("inject", {**part_of, "bridge": "bridge", **text}, "the part at work"),
     )  # fmt: skip
 
 
+def _roles(found: Measured, kind: str, block: int) -> str:
+    """What is known of the heads that are taken."""
+    roles = found.roles.get(block, ()) if kind == "heads" else ()
+    named = [f"{roles.count(role)} {role}" for role in dict.fromkeys(roles)]
+    return f"; roles of these heads: {', '.join(named)}" if named else ""
+
+
 def _nearest_block(found: Measured, layer: int) -> int:
-    """The donor's block that reads what is best predicted from what the target's block reads."""
+    """The donor's block that reads what is most like what the target's block reads.
+
+    By the catalog, where it has compared them; else by how well it is predicted.
+    """
+    if layer in found.similar:
+        return found.similar[layer]
     pairs = [p for p in found.pairs if p.donor < max((q.donor for q in found.pairs), default=0)]
     near = min((abs(p.target - layer) for p in pairs), default=0)
     best = [p for p in pairs if abs(p.target - layer) == near]

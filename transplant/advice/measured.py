@@ -62,3 +62,13 @@ class Measured:
     """Of the two candidates that differ most; None with one."""
     candidates: tuple[Candidate, ...] = ()
     """Modules of the donor."""
+    traced: bool = False
+    """Whether `impact` is of a trace."""
+    bank: str | None = None
+    """A bank of the donor's pieces that there is already, by a catalog."""
+    pieces: frozenset[str] = frozenset()
+    """What that bank holds, as `heads.2`."""
+    similar: Mapping[int, int] = field(default_factory=dict)
+    """Of layers of the target, the layer of the donor that is most alike, by the catalog."""
+    roles: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Of blocks of the donor, the roles of their heads, by the catalog."""

@@ -7,6 +7,7 @@ import itertools
 import math
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.advice.config import AdviceConfig
@@ -43,6 +44,8 @@ class Advising(Stepwise):
         texts: one for each task; pairs come from the first.
         domain: the only domain whose modules count; None for all.
         config: how much is read.
+        trace: a file of a trace of the target: its impacts are taken, and nothing is silenced.
+        catalog: a file of a catalog of the donor.
     """
 
     work: Work
@@ -51,6 +54,8 @@ class Advising(Stepwise):
     texts: tuple[str, ...]
     domain: str | None
     config: AdviceConfig
+    trace: Path | None = None
+    catalog: Path | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @cached_property
@@ -74,6 +79,7 @@ class Advising(Stepwise):
         from transplant.advice.measured import Measured
 
         candidates = candidates_of(self.work, self.source, self.to, self.domain)
+        traced, catalogued = self._from_files()
         with self.step("read"):
             self.text  # noqa: B018
         tokens, text, paired = self._vocabulary()
@@ -82,9 +88,23 @@ class Advising(Stepwise):
             donor=self.source, target=self.to, texts=self.texts, domain=self.domain,
             r2=aligned.r2, cosine=aligned.cosine, shared_cosine=aligned.shared_cosine,
             pairs=aligned.pairs, exact_tokens=tokens, exact_text=text, paired=paired,
-            layers=self.target.n_layers, impact=self._impact(), divergence=self._divergence(),
+            layers=self.target.n_layers, divergence=self._divergence(),
             correction_cosine=self._corrections(candidates), candidates=candidates,
+            impact=self._impact() if traced is None else traced, traced=traced is not None,
+            **catalogued,
         )  # fmt: skip
+
+    def _from_files(self) -> tuple[dict[str, float] | None, dict[str, Any]]:
+        """The impacts of the trace, and what the catalog says, where these are given."""
+        from transplant.workflows.advice_files import read_catalog, read_impact
+
+        traced = None if self.trace is None else read_impact(self.trace, self.target)
+        if self.catalog is None:
+            return traced, {}
+        found = read_catalog(self.catalog, self.donor, self.target)
+        known = {"similar": found.similar, "roles": found.roles}
+        held = self.work.library.choices("bank", name=found.bank, backbone=self.donor.name)
+        return traced, known | ({"bank": found.bank, "pieces": found.pieces} if held else {})
 
     def _vocabulary(self) -> tuple[float, float, float]:
         """What the target's tokens are to the donor: of all, of the text, and where they end."""
@@ -241,7 +261,7 @@ def advice_report(
         "strategy": advice.strategy,
         "steps": [dataclasses.asdict(step) for step in advice.steps],
         "answers": [dataclasses.asdict(a) for a in advice.answers],
-        "numbers": dataclasses.asdict(found),
+        "numbers": {**dataclasses.asdict(found), "pieces": sorted(found.pieces)},
         "thresholds": dataclasses.asdict(thresholds),
         "split": advising.text.fingerprint,
         "seconds": advising.seconds,
