@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from commands.output import check_writable
 from commands.session import Session
 from transplant.errors import InputError
+from transplant.files.writable import check_writable
 from transplant.tracing.config import PrefilterConfig, TraceConfig
 
 DEFAULT, FILTER = TraceConfig(), PrefilterConfig()
@@ -73,10 +73,8 @@ def trace(
         seed=session.seed,
     )  # fmt: skip
     chosen = None if prefilter is None else PrefilterConfig(keep=keep, sample=sample)
-    job = TraceJob(
-        model=model, targets=targets, data=data, pairs=pairs, config=config, prefilter=chosen
-    )
-    report = run_trace(session, job)
+    given = {"model": model, "targets": targets, "data": data, "pairs": pairs}
+    report = run_trace(session, TraceJob(**given, config=config, prefilter=chosen))
     if out is not None:
         report |= {"files": write_trace(out, report)}
     session.out.result(report, trace_view(report))
