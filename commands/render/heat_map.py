@@ -19,6 +19,7 @@ HURTS, HELPS, NOTHING = "#b2392b", "#2a6db0", "#f4f3f0"
 HEADS = {"head": "", "cross": "cross ", "query": "query ", "key": "key ", "value": "value "}
 LINEAR = 1 / 30  # of the largest effect: smaller ones are coloured in proportion
 CELL, ROW = 0.42, 0.26  # inches
+LEAST, MOST = 9, 14  # points of a label: a wide picture is shrunk to fit a page
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,7 @@ def draw(path: Path, report: dict[str, Any]) -> None:
     width = sum(widths) * CELL + 1.9 * len(grids) + 0.4
     height = max(2.6, report["blocks"] * ROW + 1.6)
     figure = Figure(figsize=(max(5.6, width), height), layout="constrained")
+    points = min(MOST, max(LEAST, 0.75 * width))
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(grids), width_ratios=widths, squeeze=False)[0]
     for axis, grid in zip(axes, grids, strict=True):
@@ -111,23 +113,24 @@ def draw(path: Path, report: dict[str, Any]) -> None:
             values, cmap=colours, norm=norm, origin="lower", aspect="auto", interpolation="nearest"
         )
         _mark_estimates(axis, grid)
-        axis.set_xlabel(grid.title)
-        axis.set_ylabel("block")
-        axis.set_xticks(range(len(grid.columns)), grid.columns, fontsize=9)
+        axis.set_xlabel(grid.title, fontsize=points)
+        axis.set_ylabel("block", fontsize=points)
+        axis.set_xticks(range(len(grid.columns)), grid.columns)
         axis.set_yticks(range(0, report["blocks"], 1 if report["blocks"] <= 40 else 5))
-        axis.tick_params(length=0, labelsize=9)
+        axis.tick_params(length=0, labelsize=points)
         axis.set_xticks([n - 0.5 for n in range(1, len(grid.columns))], minor=True)
         axis.set_yticks([n - 0.5 for n in range(1, report["blocks"])], minor=True)
         axis.grid(which="minor", color="white", linewidth=1)
         axis.tick_params(which="minor", length=0)
         axis.spines[:].set_visible(False)
-        bar = figure.colorbar(shown, ax=axis, pad=0.02, aspect=30)
+        bar = figure.colorbar(shown, ax=axis, pad=0.02, aspect=max(20, 2 * report["blocks"]))
         marks = [-grid.largest, -grid.largest * LINEAR, 0, grid.largest * LINEAR, grid.largest]
         bar.set_ticks(marks, labels=[f"{mark:+.2g}" if mark else "0" for mark in marks])
         bar.ax.minorticks_off()
-        bar.ax.tick_params(labelsize=9)
+        bar.ax.tick_params(labelsize=points)
         bar.outline.set_visible(False)
-    figure.suptitle("\n".join(_wrapped(title_of(report), int(figure.get_figwidth() * 11))))
+    letters = int(figure.get_figwidth() * 100 / points)
+    figure.suptitle("\n".join(_wrapped(title_of(report), letters)), fontsize=points + 2)
     figure.savefig(path, format="png", dpi=144, metadata={"Software": None})
 
 
