@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from tests.workflows.export.hosted_things import IDS, Shelf
-from transplant.errors import InputError
+from transplant.errors import InputError, NumericalError
+from transplant.surgery.lora.on_head import on_head
+from transplant.workflows.export.probe import largest_on_head
 
 FRESH = """
 import json, sys, warnings
@@ -111,6 +114,23 @@ def test_a_map_of_the_last_layer_has_its_own_rank_on_the_head(shelf, tmp_path):
     settings = json.loads((out / "adapter_config.json").read_text())
     assert (settings["target_modules"], settings["lora_bias"]) == (["lm_head"], True)
     assert "cannot be merged" in (out / "README.md").read_text()
+
+
+@pytest.mark.parametrize("family", ["llama", "t5", "phi"])
+def test_in_16_bits_the_head_is_compared_before_it_rounds(shelf, tmp_path, family):
+    backbone = shelf.work.backbone(shelf.backbone(family).name)
+    name = shelf.linear(backbone, f"rounded-{family}")
+    rounded = dataclasses.replace(shelf.work, dtype="bfloat16")
+    report = rounded.export(name, tmp_path / "out", form="lora")
+    assert (report["logits"] < 1e-4, report["compared_in"]) == (True, "single precision")
+    hosted = rounded.load(name)
+    assert hosted.backbone.dtype == torch.bfloat16
+    pair = on_head(hosted.linear, hosted.backbone).pairs
+    (one,) = pair.values()
+    assert largest_on_head(hosted, one) == pytest.approx(report["logits"], abs=1e-5)
+    wrong = dataclasses.replace(one, a=one.a * 1.01)
+    with pytest.raises(NumericalError, match="logits differ"):
+        largest_on_head(hosted, wrong)
 
 
 def test_what_is_no_lora_is_refused_with_the_export_that_takes_it(shelf, tmp_path):

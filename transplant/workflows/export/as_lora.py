@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
-from transplant.workflows.export.probe import largest_difference
+from transplant.workflows.export.probe import largest_difference, largest_on_head
 
 if TYPE_CHECKING:
     from transplant.surgery.lora.update import LoraUpdate
@@ -53,6 +53,7 @@ def bytes_needed(source: Source, job: ExportJob) -> int:  # noqa: ARG001
 
 def write(source: Source, job: ExportJob, folder: Path) -> dict[str, Any]:
     """Fills a folder, and compares the logits of what it wrote with those of what was loaded."""
+    from transplant.modules.hosted_linear import LinearModel
     from transplant.surgery.lora.folder import read_lora
     from transplant.surgery.lora.hosted import LoraModel
     from transplant.surgery.lora.match import match_lora
@@ -62,9 +63,16 @@ def write(source: Source, job: ExportJob, folder: Path) -> dict[str, Any]:
     update = _update(source)
     base = source.reference(public=job.push is not None)
     write_peft(folder, update, backbone, base=base["path"] or base["id"], revision=base["revision"])
-    again = LoraModel(hosted.name, backbone, match_lora(read_lora(folder), backbone))
+    again = match_lora(read_lora(folder), backbone)
+    if isinstance(hosted, LinearModel) and backbone.dtype.itemsize < 4:
+        difference = largest_on_head(hosted, next(iter(again.pairs.values())))
+        compared_in = "single precision"
+    else:
+        difference = largest_difference(hosted, LoraModel(hosted.name, backbone, again))
+        compared_in = str(backbone.dtype).removeprefix("torch.")
     return {
-        "logits": largest_difference(hosted, again, reordered=not isinstance(hosted, LoraModel)),
+        "logits": difference,
+        "compared_in": compared_in,
         "pairs": len(update.pairs),
         "ranks": sorted({len(pair.a) for pair in update.pairs.values()}),
         "merges": _merges(update, source),
