@@ -94,10 +94,11 @@ def _opening(source: Source) -> str:
 
 
 def _use(source: Source, facts: Mapping[str, Any]) -> str:
+    computed_in = facts.get("compared_in") or source.hosted.backbone.dtype
     return f"""{facts["use"]}
 
 Logits differ from those of the artifact in its registry by at most {facts["logits"]:.1e} on the
-tokens of a probe, in {facts.get("compared_in") or source.hosted.backbone.dtype}. What it was made for has these fingerprints:
+tokens of a probe, in {computed_in}. What it was made for has these fingerprints:
 
     weights    {source.hosted.backbone.weights_sha256}
     tokenizer  {source.hosted.backbone.tokenizer_sha256}
