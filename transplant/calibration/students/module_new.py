@@ -28,7 +28,7 @@ from transplant.modules.interface import Interface
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, part_of
 
-LEARN = LearnConfig(train=EVERYTHING, steps=600, evaluate_every=50, patience=6)
+LEARN = LearnConfig(train=EVERYTHING, steps=200, evaluate_every=25, patience=6)
 FLOOR = 1e-6  # of the largest variance: smaller ones are not divided by
 
 

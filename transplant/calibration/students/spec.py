@@ -31,7 +31,7 @@ STUDENTS: dict[str, StudentSpec] = {
     ),
     "module-new": StudentSpec(
         says="a new domain module: P_out in closed form, then all of it by donor-kd",
-        needs=(PAIRED,), cost="600 gradient steps over interface, module and head", kind="module",
+        needs=(PAIRED,), cost="200 gradient steps over interface, module and head", kind="module",
     ),
     LORA: StudentSpec(
         says="a LoRA on every linear map of the target but its head, by donor-kd",
