@@ -37,6 +37,15 @@ Schedule = Annotated[
 ]
 Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak rate.")]
 
+Chunks = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        help="Weight of the loss on chunks of text between characters at which tokens of both "
+        "sides end, where an objective learns from pairs; default: 0.",
+    ),
+]
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveOptions:
@@ -49,6 +58,7 @@ class ObjectiveOptions:
     train: Train = None
     schedule: Schedule = None
     learning_rate: Rate = None
+    chunks: Chunks = None
 
     def choice(self) -> ObjectiveChoice:
         """The objective that they ask for.

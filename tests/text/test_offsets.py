@@ -8,7 +8,7 @@ import torch
 from transplant.errors import CorpusError
 from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
-from transplant.text.offsets import match_positions
+from transplant.text.offsets import match_positions, number_chunks
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import tokenize
 
@@ -57,3 +57,36 @@ def test_excerpts_are_cut_from_every_document_and_none_twice(tiny_corpus):
 def test_no_document_long_enough_is_an_error():
     with pytest.raises(CorpusError, match="long enough"):
         cut_excerpts([Document("short", "")])
+
+
+def test_chunks_lie_between_characters_at_which_both_sides_end():
+    # Window 1 begins with a letter that A reads as two bytes.
+    ends_a, windows_a = torch.tensor([1, 3, 4, 7, 2, 2, 5]), torch.tensor([0, 0, 0, 0, 1, 1, 1])
+    ends_b, windows_b = torch.tensor([2, 3, 7, 2, 5]), torch.tensor([0, 0, 0, 1, 1])
+    ours, theirs = number_chunks(ends_a, windows_a, ends_b, windows_b)
+    # Characters 3 to 7 are chunk 0: two tokens of A, one of B; 2 to 5 of window 1 are chunk 1.
+    assert ours.tolist() == [-1, 0, 0, -1, -1, 1, -1]
+    assert theirs.tolist() == [-1, 0, -1, 1, -1]
+    for found in number_chunks(ends_a + 100, windows_a, ends_b, windows_b):
+        assert set(found.tolist()) == {-1}  # control: nothing is shared
+
+
+def test_chunks_of_real_tokens_hold_the_same_text(tiny_texts):
+    coarse, fine = (train_tokenizer("bpe", tiny_texts, size, context=128) for size in (420, 300))
+    text = "".join(tiny_texts)[:400]
+    sides = []
+    for tokenizer in (coarse, fine):
+        spans = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+        sides.append(torch.tensor([end for _, end in spans]))
+    zeros = [torch.zeros_like(side) for side in sides]
+    numbers = number_chunks(sides[0], zeros[0], sides[1], zeros[1])
+    spans = []
+    for ends, found in zip(sides, numbers, strict=True):
+        # A row's next token lies between its own end and the next row's.
+        rows = [row for row, number in enumerate(found.tolist()) if number >= 0]
+        read: dict[int, list[int]] = {}
+        for row in rows:
+            read.setdefault(int(found[row]), []).extend([int(ends[row]), int(ends[row + 1])])
+        spans.append({number: (min(found), max(found)) for number, found in read.items()})
+    assert spans[0] == spans[1]
+    assert len(spans[0]) > 20

@@ -40,12 +40,21 @@ class Pairing:
     target: Backbone
     fitted: PairedText
     held_out: PairedText
+    excerpts: tuple[Document, ...] = ()
+    """The text of `fitted`; none where its rows came from files."""
 
     @cached_property
     def correction(self) -> Correction:
         """The donor's interface and module, on the CPU, where the fits run."""
         assert self.donor.correction is not None
         return copy.deepcopy(self.donor.correction).cpu()
+
+    @property
+    def donor_taps(self) -> tuple[int, ...]:
+        """The layers of the donor that `change` reads."""
+        if isinstance(self.donor, TunedDonor):
+            return self.donor.change_taps
+        return self.correction.taps
 
     @property
     def change(self) -> Callable[[Mapping[int, Tensor]], Tensor]:
@@ -112,7 +121,8 @@ def pair_for_move(
             folder=folder, progress=part_of(progress, before, len(excerpts), total),
         )  # fmt: skip
 
-    return Pairing(donor, target, paired(fitted, 0), paired(held_out, len(fitted)))
+    rows = paired(fitted, 0), paired(held_out, len(fitted))
+    return Pairing(donor, target, *rows, tuple(fitted))
 
 
 def pair_also(
@@ -129,16 +139,18 @@ def pair_also(
     Raises:
         CorpusError: the text holds no excerpt, or no position of it pairs.
     """
-    donor = pairing.donor
+    donor, excerpts = pairing.donor, cut_excerpts(text, chars=config.excerpt_chars)
     more = pair_text(
         donor.backbone,
         pairing.target,
-        cut_excerpts(text, chars=config.excerpt_chars),
-        donor.change_taps if isinstance(donor, TunedDonor) else pairing.correction.taps,
+        excerpts,
+        pairing.donor_taps,
         pairing.target.check_taps(config.taps or pairing.target.all_taps),
         folder=folder,
     )
-    return dataclasses.replace(pairing, fitted=pairing.fitted.also(more))
+    return dataclasses.replace(
+        pairing, fitted=pairing.fitted.also(more), excerpts=(*pairing.excerpts, *excerpts)
+    )
 
 
 def check_movable(donor: HostedModel) -> Correction:

@@ -32,7 +32,46 @@ def match_positions(
     return torch.from_numpy(rows_a[at_a]), torch.from_numpy(rows_b[at_b])
 
 
+def number_chunks(
+    ends_a: Tensor, windows_a: Tensor, ends_b: Tensor, windows_b: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The chunk of text that the next token of each row lies in, -1 for none.
+
+    A chunk lies between two characters of a window at which tokens of both sides end, and between
+    which there is no other such character; each side has one token in it, or several.
+
+    Args:
+        ends_a: [rows_a], the character up to which each row of side A has read.
+        windows_a: [rows_a], the window of each row; both sides number the same texts.
+        ends_b: [rows_b], the same for side B.
+        windows_b: [rows_b].
+
+    Returns:
+        The numbers of chunks, from 0 in text order, [rows_a] and [rows_b].
+    """
+    sides = (_keys(ends_a, windows_a), _keys(ends_b, windows_b))
+    shared = np.intersect1d(*sides)
+    closed = np.zeros(len(shared), dtype=bool)  # whether the next one ends a chunk
+    closed[:-1] = shared[1:] // STRIDE == shared[:-1] // STRIDE
+    numbers = np.where(closed, np.cumsum(closed) - 1, -1)
+    found_a, found_b = (_chunks(keys, shared, numbers) for keys in sides)
+    return torch.from_numpy(found_a), torch.from_numpy(found_b)
+
+
+def _chunks(keys: np.ndarray, shared: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    # Of tokens that end at one character only the last one ends a chunk there.
+    last = np.ones(len(keys), dtype=bool)
+    last[:-1] = keys[1:] != keys[:-1]
+    place = np.searchsorted(shared, keys, side="right") - 1
+    place = np.where(last, place, np.searchsorted(shared, keys, side="left") - 1)
+    return np.where(place >= 0, numbers[np.maximum(place, 0)], -1) if len(shared) else place
+
+
 def _last_rows(ends: Tensor, windows: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    keys = (windows.to(torch.int64) * STRIDE + ends.to(torch.int64)).cpu().numpy()
+    keys = _keys(ends, windows)
     unique, first_from_behind = np.unique(keys[::-1], return_index=True)
     return unique, len(keys) - 1 - first_from_behind
+
+
+def _keys(ends: Tensor, windows: Tensor) -> np.ndarray:
+    return (windows.to(torch.int64) * STRIDE + ends.to(torch.int64)).cpu().numpy()

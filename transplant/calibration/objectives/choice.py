@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from transplant.calibration.objectives.config import TRAINED, LearnConfig
-from transplant.calibration.objectives.spec import ORACLE, Spec, spec_of
+from transplant.calibration.objectives.spec import ORACLE, PAIRED, Spec, spec_of
 from transplant.errors import InputError
 
 
@@ -28,6 +28,8 @@ class ObjectiveChoice:
     """Course of the learning rate."""
     learning_rate: float | None = None
     """Peak rate."""
+    chunks: float | None = None
+    """Weight of the loss on chunks of text between shared boundaries."""
 
     @property
     def spec(self) -> Spec:
@@ -53,6 +55,8 @@ class ObjectiveChoice:
         if spec.learn is None:
             idle |= {"steps": self.steps, "train": self.train, "schedule": self.schedule}
             idle["learning_rate"] = self.learning_rate
+        if spec.learn is None or PAIRED not in spec.needs:
+            idle["chunks"] = self.chunks
         for name, value in idle.items():
             if value is not None:
                 raise InputError(
@@ -70,6 +74,6 @@ class ObjectiveChoice:
         """The objective's recipe with what was asked for."""
         if self.train not in (None, *TRAINED):  # what is calibrated keeps its module
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
-        names = ("tokens", "steps", "train", "schedule", "learning_rate")
+        names = ("tokens", "steps", "train", "schedule", "learning_rate", "chunks")
         asked = {name: value for name in names if (value := getattr(self, name)) is not None}
         return dataclasses.replace(self.spec.learn or LearnConfig(), **asked, seed=seed)

@@ -38,6 +38,9 @@ class LearnConfig:
     donor_tokens: int = 0
     """Weight of the donor's loss beside the next tokens of a text, as a number of tokens of it: the
     shorter the text, the larger the donor's share."""
+    chunks: float = 0.0
+    """Weight of the loss on chunks of text between shared boundaries, where pairs are learned from:
+    positions take part that pairs leave out."""
     evaluate_every: int = 25
     """Steps between looks at what is held out of the fit."""
     patience: int = 4
@@ -55,7 +58,7 @@ class LearnConfig:
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "batch", "tokens", "calibration_tokens")
         at_least(self, 1, "evaluate_every", "patience")
-        at_least(self, 0, "paired_tokens", "donor_tokens", "pull")
+        at_least(self, 0, "paired_tokens", "donor_tokens", "pull", "chunks")
         above(self, 0, "learning_rate")
         if self.train not in (*TRAINED, EVERYTHING):
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)

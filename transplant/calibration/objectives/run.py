@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transplant.backbones.view import Backbone
@@ -11,6 +12,7 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.move import Pairing, want
 from transplant.calibration.objectives.batches import Batches, TextBatches, all_batches
+from transplant.calibration.objectives.chunks import ChunkBatches, chunk_nats
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import corr_closed
 from transplant.calibration.objectives.corr_solve import corr_solve
@@ -107,6 +109,9 @@ def fit_by(
     if spec.reads_domain and PAIRED in spec.needs:
         taught = _paired(material, config.seed)
         subjects.append(Subject(taught, donor_kd, config.donor_tokens / config.tokens))
+    if config.chunks and PAIRED in spec.needs:
+        read = _chunks(material, start.taps, config.seed)
+        subjects.append(Subject(read, chunk_nats, config.chunks))
     return learn(start, subjects, held, config, progress=progress)
 
 
@@ -121,6 +126,21 @@ def _paired(material: Material, seed: int, *, held_out: bool = False) -> Batches
     assert output_map is not None
     side = pairing.held_out if held_out else pairing.fitted
     return DonorBatches(material.target, side, pairing.change, output_map, material.donor_mix, seed)
+
+
+def _chunks(material: Material, taps: Sequence[int], seed: int) -> Batches:
+    pairing, output_map = material.pairing, material.output_map
+    assert pairing is not None
+    assert output_map is not None
+    if not pairing.excerpts:
+        raise InputError(
+            "`chunks` are read from a text", found="captured rows alone",
+            expected="`data`, a text for both backbones to read",
+        )  # fmt: skip
+    return ChunkBatches(
+        pairing.donor.backbone, material.target, pairing.excerpts, (pairing.donor_taps, taps),
+        pairing.change, output_map, material.donor_mix, seed,
+    )  # fmt: skip
 
 
 def _changes(material: Material, seed: int, *, held_out: bool = False) -> Batches:

@@ -1,0 +1,120 @@
+"""Chunks between shared boundaries: sums of both sides, and what teaching by them does."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+from torch.nn import functional
+
+from tests.calibration.tiny_training import QUICK
+from tests.tiny import tiny_backbone
+from transplant.alignment.tokens import count_tokens
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.move import align, pair_for_move
+from transplant.calibration.objectives.chunks import ChunkBatches, chunk_nats
+from transplant.calibration.objectives.run import Material, fit_by
+from transplant.calibration.objectives.train import mean_of
+from transplant.calibration.output_map import DonorMix, map_outputs
+from transplant.calibration.pairs import paired_windows
+from transplant.errors import InputError
+from transplant.modules.correction import Correction
+from transplant.modules.hosted import HostedModel
+from transplant.text.tokenizers import train_tokenizer
+from transplant.training.loop import new_correction
+
+MOVE = MoveConfig(excerpts=12, excerpt_chars=200, held_out_excerpts=6, stride=1)
+
+
+@pytest.fixture(scope="module")
+def scene(text, tiny_texts):
+    one, other = (train_tokenizer("bpe", tiny_texts, size, context=128) for size in (300, 420))
+    backbone = tiny_backbone("llama", one, seed=1)
+    correction = new_correction(backbone.d_model, 8, (-1,), seed=3)
+    correction = Correction(correction.interface, correction.module).requires_grad_(False)
+    torch.nn.init.normal_(correction.interface.proj_out.weight, std=0.3)
+    donor = HostedModel("tales@donor", backbone, correction)
+    target = tiny_backbone("gpt2", other, seed=2)
+    counts = count_tokens(one("".join(tiny_texts[:20])).input_ids, one)
+    pairing = pair_for_move(donor, target, text, counts, MOVE)
+    output_map = map_outputs(backbone, target, counts, MOVE)
+    start = Correction(align(pairing, MOVE).interface, correction.module)
+    return Material(target=target, pairing=pairing, output_map=output_map), start
+
+
+def chunks_of(material, taps=(), **mix):
+    pairing = material.pairing
+    return ChunkBatches(
+        pairing.donor.backbone, material.target, pairing.excerpts, (pairing.donor_taps, taps),
+        pairing.change, material.output_map, DonorMix(**mix),
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def test_the_teacher_changes_each_chunk_as_the_donor_does(scene):
+    material, _ = scene
+    pairing = material.pairing
+    changed, same, raw = (
+        chunks_of(material, gain=gain, raw_weight=weight)
+        for gain, weight in ((1.0, 0.0), (0.0, 0.0), (1.0, 1.0))
+    )
+    assert len(changed) == len(pairing.excerpts)
+    found = [changed.batch([n]).taught.sum() - same.batch([n]).taught.sum() for n in range(4)]
+    assert float(torch.stack(found).abs().min()) > 1e-3
+    both = changed.batch([2, 0])
+    assert len(both.taught) == int(both.chunks.max()) + 1
+    torch.testing.assert_close(both.taught, torch.cat([changed.batch([n]).taught for n in (2, 0)]))
+    # A product of the target with the whole donor's ratio is the donor itself.
+    donor = pairing.donor
+    left = next(paired_windows(donor.backbone, material.target, pairing.excerpts))[0]
+    drawn = raw.batch(range(len(raw))).taught.sum()
+    every = sum(likelihood_of(donor, window) for window in left)
+    assert float(drawn) == pytest.approx(every, rel=0.15)  # ends of windows are in no chunk
+
+
+def likelihood_of(donor, window):
+    states = donor.backbone.read([window], donor.correction.taps).labelled()
+    logits = (states.h_last + donor.correction(states.taps, states.windows)) @ (
+        donor.backbone.unembedding.T
+    )
+    return float(functional.cross_entropy(logits, states.labels, reduction="sum"))
+
+
+def test_its_gradient_is_that_of_the_divergence(scene):
+    material, start = scene
+    batch = chunks_of(material).batch([0, 1])
+    change = 0.1 * torch.randn(len(batch), material.target.d_model)
+    change.requires_grad_(True)
+    value = chunk_nats(batch, change, 0.0)
+    (found,) = torch.autograd.grad(value, change)
+    logits = material.target.head(batch.states.h_last + change)
+    losses = functional.cross_entropy(logits, batch.states.labels, reduction="none")
+    nats = torch.zeros(len(batch.taught)).index_add(0, batch.chunks, losses)
+    direct = (nats - batch.taught + batch.taught * (batch.taught / nats).log()).mean()
+    (expected,) = torch.autograd.grad(direct, change)
+    torch.testing.assert_close(value, direct, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-7)
+    assert float(found.abs().max()) > 1e-5
+
+
+def test_a_weight_of_chunks_brings_them_nearer_to_the_teacher(scene):
+    material, start = scene
+    config = dataclasses.replace(QUICK, train="interface", steps=20, batch=2)
+    every = chunks_of(material, start.taps)
+    held = [every.batch([n]) for n in range(8)]
+    losses = {
+        weight: mean_of(
+            chunk_nats,
+            fit_by("donor-kd", start, material, dataclasses.replace(config, chunks=weight))
+            .correction,
+            held,
+            1.0,
+        )
+        for weight in (0.0, 3.0)
+    }  # fmt: skip
+    assert losses[3.0] < losses[0.0]
+    nowhere = dataclasses.replace(material.pairing, excerpts=())
+    without = dataclasses.replace(material, pairing=nowhere)
+    with pytest.raises(InputError, match="read from a text"):
+        fit_by("donor-kd", start, without, dataclasses.replace(config, chunks=1.0))
