@@ -55,7 +55,7 @@ class MoveConfig:
     """What was chosen."""
     changes: tuple[str, ...] = (BEGINS_WITH,)
     """How changes of logits may be carried to another vocabulary; the calibration split chooses.
-    Between vocabularies that are the same only the first is tried."""
+    Between vocabularies that are the same `begins-with` and `push-forward` are one."""
     change: str = BEGINS_WITH
     """What was chosen."""
     shrink: float = 0.0

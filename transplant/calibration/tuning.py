@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from transplant.calibration.changes.spec import BEGINS_WITH
+from transplant.calibration.changes.spec import BEGINS_WITH, PUSH_FORWARD
 from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import AnyCorrection, choose_gains, scaled
@@ -120,13 +120,15 @@ def choose_fitted(
 def ways_to_try(output_map: OutputMap, config: MoveConfig) -> list[MoveConfig]:
     """One configuration for each way to carry a change and each weight of the donor.
 
-    Between vocabularies that are the same nothing is lost on the way: the first is all there is.
+    Between vocabularies that are the same push-forward is begins-with, and not tried beside it.
 
     Args:
         output_map: the way between the two heads.
         config: names what is tried.
     """
-    changes = config.changes[:1] if output_map.ways.one_vocabulary else config.changes
+    changes = config.changes
+    if output_map.ways.one_vocabulary and BEGINS_WITH in changes:
+        changes = [change for change in changes if change != PUSH_FORWARD]
     return [
         dataclasses.replace(config, change=change, donor_word=word)
         for change, word in itertools.product(changes, config.donor_words)

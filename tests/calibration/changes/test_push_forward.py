@@ -8,7 +8,7 @@ import torch
 from transplant.alignment.push_forward import class_sums, firsts, push_forward, push_matrix
 from transplant.alignment.token_ways import TokenWays, token_ways
 from transplant.alignment.tokens import SharedTokens, token_bytes
-from transplant.calibration.changes import begins_with
+from transplant.calibration.changes import begins_with, lacking
 from transplant.calibration.changes import push_forward as pushing
 from transplant.calibration.changes.way import ChangeWeights, DonorLogits
 from transplant.text.tokenizers import train_tokenizer
@@ -135,3 +135,19 @@ def test_the_raw_log_ratio_compares_sums_of_the_same_classes():
     found = pushing.of_all(donor, logits, ways, ChangeWeights(raw_weight=1.0))
     changed = (logits + found).softmax(-1)
     torch.testing.assert_close(changed, torch.tensor([[0.4, 0.6 / 5, 4 * 0.6 / 5]]))
+
+
+def test_nothing_is_raised_that_the_target_has_as_often_as_the_donor(tokenizers):
+    ways = ways_of(tokenizers, "coarse", "fine")
+    donor, logits = draw_logits(ways)
+    weights = ChangeWeights()
+    pushed, cut = (way.of_all(donor, logits, ways, weights) for way in (pushing, lacking))
+    masses = pushing.masses_of_all(donor, logits, ways)
+    has = masses.theirs > masses.classes[1]
+    assert float(cut[has].max()) <= 0
+    assert float(pushed[has].max()) > 0.5  # control: by push-forward they are raised
+    down = pushed <= 0
+    assert torch.equal(cut[down], pushed[down])
+    assert bool((cut <= pushed).all())
+    # Where the target has next to nothing of a token, it is raised as far as by push-forward.
+    assert bool((cut[~has & ~down] > 0).all())

@@ -9,6 +9,8 @@ log p_donor - log p_target compares sums over the same classes, M p0 and the tar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -25,21 +27,21 @@ def images(ways: TokenWays) -> Tensor:
     return ways.images
 
 
+@dataclass(frozen=True)
+class Masses:
+    """Probabilities of the target's tokens, or of the classes that they are in [rows, tokens]."""
+
+    first: tuple[Tensor, Tensor]  # of p0 and p1, at a token's image or what it begins with
+    classes: tuple[Tensor, Tensor]  # M p0 and M p1 of the token's class
+    theirs: Tensor  # of the raw target, summed over the token's class
+    known: Tensor  # whether the class is none of the remainder
+
+
 def of_all(
     donor: DonorLogits, logits: Tensor, ways: TokenWays, weights: ChangeWeights
 ) -> Tensor:  # fmt: skip
     """The change at all tokens, see `way.OfAll`."""
-    own, vocab = donor.own(), logits.shape[1]
-    before, after = own.softmax(-1), (own + donor.change).softmax(-1)
-    first = ways.beginnings.clamp_min(0)
-    p0, p1 = (push_forward(p, ways.images, vocab)[:, ways.classes] for p in (before, after))
-    at_first = [torch.where(ways.reached, m, p[:, first]) for m, p in ((p0, before), (p1, after))]
-    change = _log_ratio(at_first[0], at_first[1], weights.shrink)
-    if weights.raw_weight:
-        theirs = logits.new_zeros(len(logits), vocab + 1)
-        theirs.index_add_(1, ways.classes, logits.softmax(-1))
-        change = change + weights.raw_weight * _log_ratio(theirs[:, ways.classes], p0)
-    return torch.where(ways.classes < vocab, change, 0.0)
+    return change_of(masses_of_all(donor, logits, ways), weights)
 
 
 def of_likely(
@@ -49,34 +51,61 @@ def of_likely(
     between: Vocabularies,
     weights: ChangeWeights,
 ) -> tuple[Tensor, Tensor]:
-    """The change at some tokens of each row, see `way.OfLikely`.
+    """The change at some tokens of each row, see `way.OfLikely`."""
+    change = change_of(masses_of_likely(rows, correction, asked, between), weights)
+    return change, torch.ones_like(asked.tokens, dtype=torch.bool)
+
+
+def change_of(masses: Masses, weights: ChangeWeights) -> Tensor:
+    """r, and the weighted log p_donor - log p_target; 0 of the remainder."""
+    change = log_ratio(*masses.first, weights.shrink)
+    if weights.raw_weight:
+        change = change + weights.raw_weight * log_ratio(masses.theirs, masses.classes[0])
+    return torch.where(masses.known, change, 0.0)
+
+
+def masses_of_all(donor: DonorLogits, logits: Tensor, ways: TokenWays) -> Masses:
+    """Those of every token [rows, vocab_target]."""
+    own, vocab = donor.own(), logits.shape[1]
+    before, after = own.softmax(-1), (own + donor.change).softmax(-1)
+    begins = ways.beginnings.clamp_min(0)
+    p0, p1 = (push_forward(p, ways.images, vocab)[:, ways.classes] for p in (before, after))
+    first0, first1 = (
+        torch.where(ways.reached, m, p[:, begins]) for m, p in ((p0, before), (p1, after))
+    )
+    theirs = logits.new_zeros(len(logits), vocab + 1)
+    theirs.index_add_(1, ways.classes, logits.softmax(-1))
+    return Masses((first0, first1), (p0, p1), theirs[:, ways.classes], ways.classes < vocab)
+
+
+def masses_of_likely(
+    rows: LikelyRows, correction: Tensor, asked: AskedTokens, between: Vocabularies
+) -> Masses:
+    """Those of some tokens of each row [rows, asked].
 
     Sums are over what is likely for the donor, with or without what it learned, and over what the
     tokens that are asked for begin with.
     """
     ways, vocab = between.ways, len(between.ways.beginnings)
-    first = ways.beginnings[asked.tokens].clamp_min(0)
-    source = torch.cat([rows.donor.tokens, rows.taught.tokens, first], dim=1)
+    begins = ways.beginnings[asked.tokens].clamp_min(0)
+    source = torch.cat([rows.donor.tokens, rows.taught.tokens, begins], dim=1)
     own = between.donor_head.at(rows.h_donor, source)
     both = own + between.donor_head.at(correction, source)
     p = torch.stack([own - rows.donor.total[:, None], both - rows.taught.total[:, None]]).exp()
     image = ways.images[source]
     image = torch.where(image >= 0, image, vocab)
     classes = ways.classes[asked.tokens]
-    masses = class_sums(image, p * firsts(source), classes)  # [2, rows, tokens]
-    p0, p1 = torch.where(ways.reached[asked.tokens], masses, p[:, :, -first.shape[1] :])
-    change = _log_ratio(p0, p1, weights.shrink)
-    if weights.raw_weight:
-        q = (asked.logits - rows.target.total[:, None]).exp()
-        # A class of which nothing is likely has no more than the least of what is.
-        least = p[0, :, : rows.donor.tokens.shape[1]].amin(1, keepdim=True)
-        ours = torch.where(masses[0] > 0, masses[0], least)
-        change = change + weights.raw_weight * _log_ratio(class_sums(classes, q, classes), ours)
-    known = torch.ones_like(asked.tokens, dtype=torch.bool)
-    return torch.where(classes < vocab, change, 0.0), known
+    found = class_sums(image, p * firsts(source), classes)  # [2, rows, asked]
+    first0, first1 = torch.where(ways.reached[asked.tokens], found, p[:, :, -begins.shape[1] :])
+    # A class of which nothing is likely has no more than the least of what is.
+    least = p[:, :, : rows.donor.tokens.shape[1]].amin(2, keepdim=True)
+    p0, p1 = torch.where(found > 0, found, least)
+    theirs = class_sums(classes, (asked.logits - rows.target.total[:, None]).exp(), classes)
+    return Masses((first0, first1), (p0, p1), theirs, classes < vocab)
 
 
-def _log_ratio(before: Tensor, after: Tensor, shrink: float = 0.0) -> Tensor:
+def log_ratio(before: Tensor, after: Tensor, shrink: float = 0.0) -> Tensor:
+    """log after - log before, shrunk by mass / (mass + shrink) of their mean."""
     ratio = after.clamp_min(LEAST).log() - before.clamp_min(LEAST).log()
     if shrink:
         mass = (before + after) / 2

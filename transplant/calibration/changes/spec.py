@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from transplant.errors import InputError
 
-BEGINS_WITH, PUSH_FORWARD, AUTO = "begins-with", "push-forward", "auto"
+BEGINS_WITH, PUSH_FORWARD, LACKING = "begins-with", "push-forward", "lacking"
+AUTO = "auto"
 CHANGES = {
     BEGINS_WITH: "a token of the target changes as the donor's token that it begins with",
     PUSH_FORWARD: "the donor's probabilities, summed over all tokens that begin with the target's",
+    LACKING: "push-forward, and no token is raised that the target has as often as the donor",
 }
 """What each says in one line; `auto` takes the one that the calibration split prefers."""
 
