@@ -15,7 +15,7 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_for_move
 from transplant.calibration.objectives.chunks import ChunkBatches, chunk_nats
 from transplant.calibration.objectives.run import Material, fit_by
-from transplant.calibration.objectives.train import mean_of
+from transplant.calibration.objectives.train import Subject, learn, mean_of
 from transplant.calibration.output_map import DonorMix, map_outputs
 from transplant.calibration.pairs import paired_windows
 from transplant.errors import InputError
@@ -98,22 +98,25 @@ def test_its_gradient_is_that_of_the_divergence(scene):
     assert float(found.abs().max()) > 1e-5
 
 
-def test_a_weight_of_chunks_brings_them_nearer_to_the_teacher(scene):
+def test_learning_from_chunks_alone_brings_them_nearer_to_the_teacher(scene):
     material, start = scene
-    config = dataclasses.replace(QUICK, train="interface", steps=20, batch=2)
-    every = chunks_of(material, start.taps)
-    held = [every.batch([n]) for n in range(8)]
-    losses = {
-        weight: mean_of(
-            chunk_nats,
-            fit_by("donor-kd", start, material, dataclasses.replace(config, chunks=weight))
-            .correction,
-            held,
-            1.0,
-        )
-        for weight in (0.0, 3.0)
-    }  # fmt: skip
-    assert losses[3.0] < losses[0.0]
+    config = dataclasses.replace(QUICK, steps=30, batch=4, evaluate_every=10)
+    read = chunks_of(material, start.taps)
+    held = [read.batch([number]) for number in range(len(read))]
+    learnt = learn(start, [Subject(read, chunk_nats)], held, config)
+    before, after = (mean_of(chunk_nats, one, held, 1.0) for one in (start, learnt.correction))
+    assert after < 0.98 * before
+
+
+def test_chunks_are_learned_from_where_they_have_a_weight_and_a_text(scene):
+    material, start = scene
+    config = dataclasses.replace(QUICK, train="p-out", steps=5, evaluate_every=5)
+    read = [
+        fit_by("donor-kd", start, material, dataclasses.replace(config, chunks=weight))
+        for weight in (0.0, 1.0)
+    ]
+    assert read[0].course.history[0] == read[1].course.history[0]
+    assert read[0].course.history[1] != read[1].course.history[1]
     nowhere = dataclasses.replace(material.pairing, excerpts=())
     without = dataclasses.replace(material, pairing=nowhere)
     with pytest.raises(InputError, match="read from a text"):
