@@ -79,7 +79,7 @@ def test_the_ceiling_side_by_side_has_none(monkeypatch):
     found = dict.fromkeys(("raw", "native", "moved", "random"), Likelihood(nats, tokens))
     scores = SimpleNamespace(likelihoods=found, paired_share=0.5)
     monkeypatch.setattr(ceiling, "_best_weights", lambda *_: {})
-    monkeypatch.setattr(ceiling, "_score", lambda *_: scores)
+    monkeypatch.setattr(ceiling, "score_move_beside", lambda *_: scores)
     report = ceiling.ceiling_report(MagicMock())
     assert [row["recovered"] for row in report["rows"]] == [None] * 4
     assert report["no_ceiling"].startswith(WHY)

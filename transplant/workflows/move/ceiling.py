@@ -51,7 +51,9 @@ def ceiling_of(
     shown = {"change": ways[CHANGE], "change_and_raw": ways[BOTH]}
     held_out = move.domain_text.eval
     with move.step("evaluate_beside"):
-        found = _score(move, held_out, eval_tokens, {"raw": None, "native": native}, shown)
+        found = score_move_beside(
+            move, held_out, eval_tokens, {"raw": None, "native": native}, shown
+        )
         systems = {"raw": None, "native": native, "candidate": candidate}
         windows = windows_of(move.target, held_out, LENGTH, eval_tokens)
         moved = Ceiling(score_documents(move.target, windows, systems)).row("candidate")
@@ -102,7 +104,7 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
         for part, way in ways.items()
     }
     with move.step("evaluate"):
-        found = _score(move, splits.eval, trials.eval_tokens, systems, beside)
+        found = score_move_beside(move, splits.eval, trials.eval_tokens, systems, beside)
     ceiling, rows = Ceiling(found.likelihoods), []
     for name, scored in found.likelihoods.items():
         row: dict[str, Any] = {"name": name, "ppl": scored.perplexity, **ceiling.row(name)}
@@ -135,20 +137,31 @@ def _best_weights(move: MoveInputs, documents: Sequence[Document]) -> dict[str, 
         for number, (module, (change, shrink), raw_weight, gain) in enumerate(grid)
         if module or raw_weight
     }
-    scored = _score(move, documents, gain_tokens(move.target), {"raw": None}, tried).likelihoods
+    scored = score_move_beside(
+        move, documents, gain_tokens(move.target), {"raw": None}, tried
+    ).likelihoods
     return {
         part: tried[min((n for n in tried if fits(tried[n])), key=lambda n: scored[n].per_token)]
         for part, fits in PARTS.items()
     }
 
 
-def _score(
+def score_move_beside(
     move: MoveInputs,
     documents: Sequence[Document],
     tokens: int,
     systems: Mapping[str, Corrector | None],
     ways: Mapping[str, Beside],
 ) -> BesideScores:
+    """Scores systems, and donor and target side by side, on documents of the domain.
+
+    Args:
+        move: of a module or of a fine-tune.
+        documents: of one split.
+        tokens: of the target, at most.
+        systems: corrections of the target by name; None is the raw one.
+        ways: what is added side by side, by name.
+    """
     from transplant.text.windows import texts_of
     from transplant.workflows.move.side_by_side import score_beside
 

@@ -1,0 +1,165 @@
+"""Changes of logits across tokenizers side by side: push-forward, begins-with, shrinkage, chunks.
+
+    python tests/benchmarks/bench_changes.py --text DONORS_TEXT
+        [--pairs ref-gpt2:ref-llama] [--methods "push-forward;..."] [--out FILE] [--show]
+    python tests/benchmarks/bench_changes.py --beside [--pairs ...]   # both models side by side
+
+`ABI_REGISTRY` holds `python` modules on the backbones; `--text` is what the donor has written, or
+any text to pair on. A method is a row, and what the result file holds is not computed again, so
+that a run can be stopped at any time. Methods of one pair share the rows that both have read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import dataclasses
+import json
+import sys
+import time
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES, LACKING, PUSH_FORWARD
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.objectives.choice import ObjectiveChoice
+from transplant.evaluation.evidence import Ceiling
+from transplant.evaluation.likelihood import score_documents
+from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.ceiling import score_move_beside
+from transplant.workflows.move.native import native_correction
+from transplant.workflows.move.side_by_side import Beside
+from transplant.workflows.move.whole import WholeMove
+from transplant.workspace import Workspace
+
+RAW, GAINS, CALIBRATION_TOKENS = (0.0, 0.3), (0.5, 0.75, 1.0, 1.25), 6_000
+CLOSED = ObjectiveChoice()
+TAUGHT = ObjectiveChoice(objective="donor-kd", train="interface", steps=100)
+IN_CHUNKS = dataclasses.replace(TAUGHT, chunks=0.1)
+READ = ObjectiveChoice(objective="lm+donor-kd", tokens=32_000, steps=100)
+METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
+    "begins-with": ({"changes": (BEGINS_WITH,)}, CLOSED),
+    "push-forward": ({"changes": (PUSH_FORWARD,)}, CLOSED),
+    "lacking": ({"changes": (LACKING,)}, CLOSED),
+    "push-forward, k 1e-4": ({"changes": (PUSH_FORWARD,), "shrink": 1e-4}, CLOSED),
+    "push-forward, k 1e-2": ({"changes": (PUSH_FORWARD,), "shrink": 1e-2}, CLOSED),
+    "donor-kd, begins-with": ({"changes": (BEGINS_WITH,)}, TAUGHT),
+    "donor-kd, push-forward": ({"changes": (PUSH_FORWARD,)}, TAUGHT),
+    "donor-kd, lacking": ({"changes": (LACKING,)}, TAUGHT),
+    "donor-kd, begins-with, chunks": ({"changes": (BEGINS_WITH,)}, IN_CHUNKS),
+    "donor-kd, push-forward, chunks": ({"changes": (PUSH_FORWARD,)}, IN_CHUNKS),
+    "32k tokens, begins-with": ({"changes": (BEGINS_WITH,)}, READ),
+    "32k tokens, lacking": ({"changes": (LACKING,)}, READ),
+    "32k tokens, push-forward": ({"changes": (PUSH_FORWARD,)}, READ),
+}
+
+
+def main() -> int:
+    """Runs the methods that were asked for, and prints all that there are."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--text", default="donor", help="what is paired on")
+    parser.add_argument("--text-name", default="donor", help="what it is called in the result")
+    parser.add_argument("--pairs", default="ref-gpt2:ref-llama")
+    parser.add_argument("--methods", default="")
+    parser.add_argument("--excerpts", type=int, default=500)
+    parser.add_argument("--eval-tokens", type=int, default=40_000)
+    parser.add_argument("--out", type=Path, default=Path("examples/results/changes.json"))
+    parser.add_argument("--beside", action="store_true", help="ceilings alone, of every change")
+    parser.add_argument("--show", action="store_true", help="print the table, run nothing")
+    options = parser.parse_args()
+    rows = json.loads(options.out.read_text())["rows"] if options.out.is_file() else []
+    methods = [*METHODS] if not options.methods else options.methods.split(";")
+    for pair in [] if options.show else options.pairs.split(","):
+        donor, target = pair.split(":")
+        done = {row["method"] for row in rows if row["pair"] == pair
+                and row["text"] == options.text_name}  # fmt: skip
+        missing = [name for name in methods if name not in done]
+        if options.beside:
+            rows += beside(donor, target, options.eval_tokens)
+            options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        elif missing:
+            rows += measured(donor, target, missing, options)
+            options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+    for row in rows:
+        share, (low, high) = row["recovered"], row["interval"]
+        print(f"{row['pair']:22} {row['text']:8} {row['method']:26} {row['change']:13}"
+              f" {row['donor_word']:g} {row['gain']:<6g} {row['loss']:.4f}  "
+              f"{share:.3f} ({low:.3f} to {high:.3f})  {row['seconds']:.0f} s")  # fmt: skip
+    return 0
+
+
+def measured(
+    donor: str, target: str, methods: list[str], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    """The rows of some methods of one pair."""
+    work = Workspace()
+    config = MoveConfig(excerpts=options.excerpts)
+    move = WholeMove(work, f"python@{donor}", target, options.text, "python", config)
+    systems: dict[str, Any] = {"raw": None, "native": native_correction(move, None)}
+    move.bridge, move.output_map, move.calibration_text  # noqa: B018
+    rows = {}
+    for name in methods:
+        began = time.monotonic()
+        changed, choice = METHODS[name]
+        this = copy.copy(move)  # rows and bridge are read and fitted once for all of them
+        this.config = dataclasses.replace(move.config, **changed)
+        this = this.by(choice)
+        chosen = this.choice
+        systems[name] = this.calibrated.correction
+        rows[name] = {
+            "pair": f"{donor}:{target}", "text": options.text_name, "method": name,
+            "excerpts": options.excerpts, "change": chosen.config.change,
+            "shrink": chosen.config.shrink, "donor_word": chosen.config.donor_word,
+            "gain": this.calibrated.gain, "loss": this.calibrated.loss,
+            "tried": [dataclasses.asdict(way) for way in chosen.tried],
+            "seconds": round(time.monotonic() - began, 1),
+        }  # fmt: skip
+        print(f"{name}: {rows[name]['seconds']} s, {rows[name]['loss']:.4f}", file=sys.stderr)
+    windows = windows_of(move.target, move.domain_text.eval, 512, options.eval_tokens)
+    scored = score_documents(move.target, windows, systems)
+    ceiling = Ceiling(scored)
+    return [
+        {**row, "eval_tokens": options.eval_tokens, "ppl": scored[name].perplexity,
+         **ceiling.row(name)}
+        for name, row in rows.items()
+    ]  # fmt: skip
+
+
+def beside(donor: str, target: str, eval_tokens: int) -> list[dict[str, Any]]:
+    """What donor and target recover side by side, by change: with and without the raw log ratio."""
+    move = WholeMove(Workspace(), f"python@{donor}", target, "python", "python", MoveConfig())
+    native, text = native_correction(move, None), move.domain_text
+    ways = {
+        f"{number}": Beside(weight, gain, change)
+        for number, (change, weight, gain) in enumerate(product(CHANGES, RAW, GAINS))
+    }
+    began = time.monotonic()
+    tried = score_move_beside(move, text.calibration, CALIBRATION_TOKENS, {"raw": None}, ways)
+    best = {
+        (change, weight > 0): min(
+            (name for name, way in ways.items()
+             if way.change == change and way.raw_weight in (0.0, weight)),
+            key=lambda name: tried.likelihoods[name].per_token,
+        )
+        for change, weight in product(CHANGES, RAW)
+    }  # fmt: skip
+    shown = {name: ways[name] for name in best.values()}
+    systems = {"raw": None, "native": native}
+    found = score_move_beside(move, text.eval, eval_tokens, systems, shown)
+    ceiling, rows = Ceiling(found.likelihoods), []
+    for (change, raw), name in best.items():
+        way = ways[name]
+        rows.append({
+            "pair": f"{donor}:{target}", "text": "beside", "change": change,
+            "method": f"{change}{', with raw' if raw else ''}", "donor_word": way.raw_weight,
+            "gain": way.gain, "loss": tried.likelihoods[name].per_token,
+            "eval_tokens": eval_tokens, "ppl": found.likelihoods[name].perplexity,
+            "paired_share": found.paired_share, **ceiling.row(name),
+            "seconds": round(time.monotonic() - began, 1),
+        })  # fmt: skip
+    return rows
+
+
+if __name__ == "__main__":
+    sys.exit(main())
