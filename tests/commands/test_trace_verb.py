@@ -113,7 +113,6 @@ def test_a_line_that_is_no_pair_is_refused_by_its_number(lines, said, trained_ab
         (("--intervention", "lesion"), "mean, zero, noise, resample"),
         (("--metric", "bleu"), "nll, kl, logit-diff"),
         (("--prefilter", "guess"), "expected atp"),
-        (("--prefilter", "atp", "--metric", "kl"), "no gradient"),
         (("--pairs", "p.jsonl", "--data", "prose"), "exclude each other"),
         (("--pairs", "nowhere.jsonl"), "nowhere.jsonl"),
         (("--noise", "0"), "noise"),

@@ -80,10 +80,15 @@ def test_shared_keys_count_for_all_of_their_queries(tiny_tokenizer, windows):
     assert (found.abs() > 1e-6).all()
 
 
-def test_kl_has_no_first_order(tiny_tokenizer, windows):
-    backbone = tiny_backbone("gpt2", tiny_tokenizer)
-    with pytest.raises(InputError, match="no gradient at the intact model"):
-        both(backbone, windows, "ffn:0", metric="kl")
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_curvature_is_what_a_change_costs_on_average(family, tiny_tokenizer, windows):
+    backbone = tiny_backbone(family, tiny_tokenizer)
+    options = {"intervention": "noise", "noise": 0.1}
+    draws = [both(backbone, windows, "auto", metric="kl", seed=n, **options) for n in range(4)]
+    found, exact = (torch.stack(side).mean(0) for side in zip(*draws, strict=True))
+    assert (exact > 0).all()
+    assert found == pytest.approx(exact, rel=0.5)
+    assert found.sum() == pytest.approx(exact.sum(), rel=0.25)
 
 
 def test_attention_that_tells_no_weights_is_refused(tiny_tokenizer, windows):

@@ -103,7 +103,7 @@ def saturation_fixed(
         scene: the intervention.
 
     Returns:
-        The sum over all windows of each target's estimate.
+        Each target's estimate by window [windows].
     """
     found: dict[Target, Tensor] = {}
     if places.backbone.family in _NORMED_TOGETHER:
@@ -115,12 +115,12 @@ def saturation_fixed(
         layer = group[0].layer
         by_head = _by_head(places, group, attended[layer], gradients[layer], scene)
         if places.backbone.family in _NORMED_TOGETHER:
-            found[group[0]] = by_head.sum()
+            found[group[0]] = by_head.sum(1)
             continue
         # Each head of keys serves as many heads of queries, one after the other.
-        shared = by_head.unflatten(0, (places.kv_heads, -1)).sum(1)
+        shared = by_head.unflatten(1, (places.kv_heads, -1)).sum(2)
         for target in group:
-            found[target] = (shared if target.kind == "key" else by_head)[target.head]
+            found[target] = (shared if target.kind == "key" else by_head)[:, target.head]
     return found
 
 
@@ -131,10 +131,9 @@ def _by_head(
     gradient: Tensor | None,
     scene: Scene,
 ) -> Tensor:
-    """The estimate of each query head [heads], of targets of one kind and block."""
-    heads = attended.weights.shape[1]
+    """The estimate of each query head [windows, heads], of targets of one kind and block."""
     if gradient is None:
-        return torch.zeros(heads)
+        return torch.zeros(attended.weights.shape[:2])
     fired = 0
 
     def change(value: Tensor) -> Tensor:
@@ -148,4 +147,4 @@ def _by_head(
     with places.changed(targets[0].kind, targets[0].layer, change):
         output = attended.module(*attended.args, **attended.options)
     check_fired(places, targets[0].name, fired)
-    return ((_weights(output) - attended.weights) * gradient).sum((0, 2, 3))
+    return ((_weights(output) - attended.weights) * gradient).sum((2, 3))

@@ -36,7 +36,7 @@ class Scene:
         """The scene of batch `number`: partners are drawn from the seed and this number."""
         partner = None
         if config.intervention == "resample":
-            partner = batch.derangement(_generator(config.seed, f"partners/{number}"))
+            partner = batch.derangement(seeded(config.seed, f"partners/{number}"))
         return cls(config, batch, partner, moments)
 
 
@@ -55,7 +55,7 @@ def _noise(value: Tensor, scene: Scene, target: Target) -> Tensor:
     for row, window in enumerate(scene.batch.windows):
         # Of a window and a target, whatever else is in the batch.
         own = f"{target.name}/{window.document}/{window.ends[0]}"
-        draw = _generator(scene.config.seed, own)
+        draw = seeded(scene.config.seed, own)
         real = int(scene.batch.real[row].sum())
         noise[row, :real] = torch.randn(real, value.shape[-1], generator=draw)
     spread = by_position(scene.moments.std(target), value)
@@ -116,7 +116,7 @@ def check_fired(places: Places, name: str, fired: int) -> None:
         )
 
 
-def _generator(seed: int, what: str) -> torch.Generator:
+def seeded(seed: int, what: str) -> torch.Generator:
     """Draws that do not depend on what else is drawn, or in which order."""
     # A generator takes 32 bits of its seed.
     return torch.Generator().manual_seed(zlib.crc32(f"{seed}/{what}".encode()))

@@ -82,6 +82,22 @@ def likeliest_others(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tens
     return torch.cat(found)
 
 
+def draw_tokens(backbone: Backbone, hidden: Tensor, uniform: Tensor) -> Tensor:
+    """A token of each row's own predictions, int64 [rows].
+
+    Args:
+        backbone: whose head it is.
+        hidden: what the head reads [rows, d_model].
+        uniform: a draw from [0, 1) for each row [rows].
+    """
+    found = []
+    for some in blocks_of_rows(backbone, len(hidden)):
+        below = wide(backbone.head(hidden[some])).softmax(-1).cumsum(-1)
+        place = uniform[some].to(below)[:, None] * below[:, -1:]
+        found.append(torch.searchsorted(below, place, right=True)[:, 0])
+    return torch.cat(found).clamp_max(backbone.vocab_size - 1)
+
+
 def wide(logits: Tensor) -> Tensor:
     """Logits in single precision at least."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))

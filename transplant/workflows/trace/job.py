@@ -64,11 +64,6 @@ def run_trace(work: Work, job: TraceJob) -> dict[str, Any]:
             f"`pairs` and `{given}` exclude each other", expected="one of them",
             hint=f"leave `{given}` out",
         )  # fmt: skip
-    if job.prefilter is not None and job.config.metric == "kl":
-        raise InputError(
-            "`metric='kl'` has no gradient at the intact model: it is least there",
-            expected="nll or logit-diff", hint="`metric='nll'`, or no `prefilter`",
-        )  # fmt: skip
     began = time.monotonic()
     hosted = work.load(job.model)
     places = Places(hosted.backbone)
