@@ -40,7 +40,7 @@ from transplant.tracing.metrics import (
     wide,
 )
 from transplant.tracing.moments import Moments
-from transplant.tracing.places import Places
+from transplant.tracing.places import Change, Places
 from transplant.tracing.targets import Target
 
 FIXED = ("query", "key")
@@ -196,7 +196,7 @@ def _probed(
 ) -> Iterator[None]:
     """Adds zeros whose gradient is asked for to the values of some targets' places."""
 
-    def probe(key: tuple[str, int]):  # noqa: ANN202
+    def probe(key: tuple[str, int]) -> Change:
         def change(value: Tensor) -> Tensor:
             zeros = torch.zeros_like(value).requires_grad_()
             wide = value.detach().reshape(*scene.batch.real.shape, -1)

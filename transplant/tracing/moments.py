@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from transplant.tracing.batch import Batch
-from transplant.tracing.places import Places
+from transplant.tracing.places import Change, Places
 from transplant.tracing.targets import Target
 
 Place = tuple[str, int]  # kind and block
@@ -45,16 +45,16 @@ class Moments:
                     self._places.changed(kind, layer, self._add(kind, layer, batch))
                 )
             yield
-        first = torch.tensor([len(batch.windows), int(batch.real[:, 1:].sum())])
-        self._counts += first
+        self._counts += torch.tensor([len(batch.windows), int(batch.real[:, 1:].sum())])
 
-    def _add(self, kind: str, layer: int, batch: Batch):  # noqa: ANN202
-        def add(value: Tensor) -> None:
+    def _add(self, kind: str, layer: int, batch: Batch) -> Change:
+        def add(value: Tensor) -> Tensor | None:
             real = batch.real.to(value.device)[..., None]
             wide = value.double().reshape(*batch.real.shape, -1) * real
             for row, part in enumerate((wide[:, :1], wide[:, 1:])):
                 self._sums[kind, layer][row, 0] += part.sum((0, 1)).cpu()
                 self._sums[kind, layer][row, 1] += part.square().sum((0, 1)).cpu()
+            return None
 
         return add
 
