@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,23 @@ class Output:
             return
         with self._courses.follow(title) as course:
             yield course
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> list[str]:
+    """Writes files into a folder, each whole or not at all, and returns their paths.
+
+    Raises:
+        StorageError: the disk refused.
+    """
+    from transplant.files.whole_file import whole_file
+
+    try:
+        for name, content in files.items():
+            with whole_file(folder / name) as partial:
+                partial.write_bytes(content)
+    except OSError as error:
+        raise StorageError(f"cannot write to {folder}", found=error.strerror) from error
+    return [str(folder / name) for name in files]
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
     from transplant.basis.config import AllocateConfig, FitConfig
     from transplant.calibration.config import MoveConfig
     from transplant.calibration.students.recipe import LoraRecipe
+    from transplant.evaluation.uq_config import UqConfig
     from transplant.tracing.config import PrefilterConfig, TraceConfig
     from transplant.training.config import TrainConfig
     from transplant.workflows.move.whole import WholeMove
     from transplant.workflows.tuned.whole import WholeTunedMove
-    from transplant.workflows.uq import UqConfig, UqResult
+    from transplant.workflows.uq import UqResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -396,11 +397,11 @@ class Workspace(Work):
 
         return nib_report(self, anchor, candidate, **options)
 
-    def cfgen(self, task: str, out: Path | str, n: int = 1000) -> dict[str, Any]:
+    def cfgen(self, task: str, out: Path | str, **options: Any) -> dict[str, Any]:
         """Minimal pairs of a grammar in a file; see `workflows.cfgen.generate_pairs`."""
         from transplant.workflows.cfgen import generate_pairs
 
-        return generate_pairs(self, task, out, n)
+        return generate_pairs(self, task, out, **options)
 
     def cfeval(self, model: str, pairs: Path | str, **options: Any) -> dict[str, Any]:
         """Accuracy of a hosted model on minimal pairs; see `workflows.cfeval.evaluate_pairs`."""

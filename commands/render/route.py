@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.json_text import to_json
-from commands.output import table
+from commands.output import table, write_files
 from commands.render.curve_plot import require_matplotlib
-from transplant.errors import StorageError
-from transplant.files.whole_file import whole_file
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -52,13 +50,7 @@ def write_route(folder: Path, report: dict[str, Any]) -> list[str]:
         StorageError: the disk refused.
     """
     files = {"route.json": (to_json(report, 1) + "\n").encode(), "route.png": draw_route(report)}
-    try:
-        for name, content in files.items():
-            with whole_file(folder / name) as partial:
-                partial.write_bytes(content)
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}", found=error.strerror) from error
-    return [str(folder / name) for name in files]
+    return write_files(folder, files)
 
 
 def draw_route(report: dict[str, Any]) -> bytes:

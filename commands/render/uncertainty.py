@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from commands.json_text import to_json
-from commands.output import table
-from transplant.errors import StorageError
-from transplant.files.whole_file import whole_file
+from commands.output import table, write_files
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -73,13 +71,7 @@ def write_uncertainty(folder: Path, report: dict[str, Any], metrics: dict[str, A
         "reliability.png": picture,
         "index.html": _page(report, picture).encode(),
     }
-    try:
-        for name, content in files.items():
-            with whole_file(folder / name) as partial:
-                partial.write_bytes(content)
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}", found=error.strerror) from error
-    return [str(folder / name) for name in files]
+    return write_files(folder, files)
 
 
 def draw_reliability(report: dict[str, Any]) -> bytes:

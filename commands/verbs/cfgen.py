@@ -11,16 +11,16 @@ from typing import Annotated
 import typer
 
 from commands.session import Session
+from transplant.counterfactuals.grammars import GRAMMARS
 from transplant.files.writable import check_writable
+from transplant.workflows.cfgen import PAIRS
 
 
 def cfgen(
     session: Session,
-    task: Annotated[
-        str, typer.Option(help="agreement, coref, negation, python-scope or python-type.")
-    ],
+    task: Annotated[str, typer.Option(help=f"One of: {', '.join(GRAMMARS)}.")],
     out: Annotated[Path, typer.Option(help="The file to be, as pairs.jsonl.")],
-    n: Annotated[int, typer.Option("--n", help="How many pairs.")] = 1000,
+    n: Annotated[int, typer.Option("--n", help="How many pairs.")] = PAIRS,
 ) -> None:
     """Generate minimal pairs from a grammar, with gold labels."""
     from commands.render.pairs import drawn_tables

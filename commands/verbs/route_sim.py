@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from commands.output import check_writable
 from commands.session import Session
 from transplant.errors import InputError
+from transplant.evaluation.uq_config import BUDGET, UNCERTAINTIES
+from transplant.files.writable import check_writable
 
 
 def route_sim(
@@ -26,10 +27,10 @@ def route_sim(
     ] = False,
     budget: Annotated[
         float, typer.Option(min=0, help="Nats per token that worse documents may lose.")
-    ] = 0.01,
-    by: Annotated[
-        str, typer.Option(help="entropy, predictive_entropy or mutual_information.")
-    ] = "entropy",
+    ] = BUDGET,
+    by: Annotated[str, typer.Option(help=f"One of: {', '.join(UNCERTAINTIES)}.")] = UNCERTAINTIES[
+        0
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder for route.json and route.png.")] = None,
 ) -> None:
     """Simulate routing by uncertainty: risk against coverage, and the tau within a budget."""

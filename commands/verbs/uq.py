@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from commands.output import check_writable
 from commands.session import Session
-from transplant.workflows.uq import METHODS, UqConfig
+from transplant.evaluation.uq_config import METHODS, UqConfig
+from transplant.files.writable import check_writable
 
 UQ = UqConfig()
 

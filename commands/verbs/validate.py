@@ -12,8 +12,8 @@ import typer
 
 from commands.fence import NotPassedError
 from commands.options.shared import parse_named
-from commands.output import check_writable
 from commands.session import Session
+from transplant.files.writable import check_writable
 
 
 def validate(

@@ -9,7 +9,7 @@ from tests.tiny import WIDTH, tiny_backbone
 from transplant.backbones.twin import twin_of
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
-from transplant.modules.routed import RoutedModel, entropy_of
+from transplant.modules.routed import RoutedModel, next_token_entropy
 from transplant.training.loop import new_correction
 
 PROMPT = [[5, 9, 12, 7, 30, 8], [4, 4, 11, 25, 6, 19]]
@@ -32,7 +32,7 @@ def routed_pair(family, tokenizer, tau):
 @torch.no_grad()
 def middle(router) -> float:
     """A threshold that about half of the positions exceed."""
-    return float(entropy_of(router.model(torch.tensor(PROMPT)).logits).median())
+    return float(next_token_entropy(router.model(torch.tensor(PROMPT)).logits).median())
 
 
 @torch.no_grad()
@@ -43,7 +43,7 @@ def test_every_position_is_the_one_or_the_other(family, tiny_tokenizer):
     one, other = router.model(ids).logits, router.baseline(ids).logits
     assert not torch.allclose(one, other)
     router.tau = middle(router)
-    unsure = entropy_of(one) > router.tau
+    unsure = next_token_entropy(one) > router.tau
     assert unsure.any()
     assert not unsure.all()
     expected = torch.where(unsure[..., None], other, one)

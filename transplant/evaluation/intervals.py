@@ -130,6 +130,30 @@ def ratio_interval(
     return Interval(float(low), float(numerator.sum() / denominator.sum()), float(high))
 
 
+def over_groups(
+    values: ArrayLike,
+    groups: ArrayLike,
+    weights: ArrayLike | None = None,
+    *,
+    resamples: int = 10_000,
+    seed: int | np.random.Generator = 0,
+) -> Interval:
+    """sum(values) / sum(weights) with a 95 % interval: values of one group are resampled together.
+
+    Args:
+        values: [n], such as one for each token.
+        groups: [n], such as the document of each.
+        weights: [n]; each is 1 without them.
+        resamples: how often groups are drawn with replacement.
+        seed: of the draws, or a generator to draw from.
+    """
+    sample = _vector("values", values)
+    shares = np.ones_like(sample) if weights is None else _vector("weights", weights)
+    _, place = np.unique(np.asarray(groups), return_inverse=True)
+    sums, totals = (np.bincount(place, weights=column) for column in (sample, shares))
+    return ratio_interval(sums, totals, resamples=resamples, seed=seed)
+
+
 def t_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:
     """Student's interval of the mean of a few independent values, such as one for each seed.
 

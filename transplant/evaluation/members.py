@@ -38,7 +38,7 @@ def dropout_layers(model: HostedModel) -> list[nn.Module]:
     return [
         module
         for module in model.modules()
-        if isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
+        if isinstance(module, nn.Dropout | nn.AlphaDropout) and module.p > 0
     ]
 
 

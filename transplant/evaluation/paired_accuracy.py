@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transplant.errors import ShapeError
-from transplant.evaluation.intervals import Interval, ratio_interval
+from transplant.evaluation.intervals import Interval, over_groups
 
 Flags = NDArray[np.bool_]
 
@@ -38,13 +38,13 @@ def accuracy(right: Flags, couples: Sequence[str], *, seed: int = 0) -> Interval
         couples: of each pair; those of one couple are resampled together.
         seed: of the bootstrap.
     """
-    return _over_couples(right.astype(np.float64), couples, seed)
+    return over_groups(right, couples, seed=seed)
 
 
 def gain(right: Flags, baseline: Flags, couples: Sequence[str], *, seed: int = 0) -> Interval:
     """Accuracy less that of a baseline on the same pairs, with an interval over couples."""
     _check_same(right, baseline)
-    return _over_couples(right.astype(np.float64) - baseline, couples, seed)
+    return over_groups(right.astype(np.float64) - baseline, couples, seed=seed)
 
 
 def mcnemar(right: Flags, baseline: Flags) -> McNemar:
@@ -67,9 +67,3 @@ def _check_same(right: Flags, baseline: Flags) -> None:
             "two models are compared on the same pairs",
             expected=f"{len(right)} pairs", found=f"{len(baseline)}",
         )  # fmt: skip
-
-
-def _over_couples(values: NDArray[np.float64], couples: Sequence[str], seed: int) -> Interval:
-    _, place = np.unique(np.asarray(couples), return_inverse=True)
-    sums = np.bincount(place, weights=values)
-    return ratio_interval(sums, np.bincount(place).astype(np.float64), seed=seed)

@@ -114,11 +114,8 @@ def regress(tokens: Tokens, tau: float, *, seed: int = 0) -> Interval:
     sum over documents of max(0, routed - baseline) / tokens, with an interval over documents. What
     other documents gain does not pay for it.
     """
-    _, place = np.unique(tokens.documents, return_inverse=True)
-    lost = np.bincount(place, weights=routed_nats(tokens, tau) - tokens.baseline_nats)
-    return ratio_interval(
-        np.maximum(lost, 0.0), np.bincount(place).astype(np.float64), resamples=2000, seed=seed
-    )
+    lost, sizes = _lost(tokens, tau)
+    return ratio_interval(lost, sizes, resamples=2000, seed=seed)
 
 
 def tau_within(tokens: Tokens, budget: float) -> float:
@@ -129,7 +126,7 @@ def tau_within(tokens: Tokens, budget: float) -> float:
         budget: nats per token.
     """
     for tau in sorted(candidates(tokens), reverse=True):
-        if _mean_regress(tokens, tau) <= budget:
+        if _lost(tokens, tau)[0].sum() / len(tokens.nats) <= budget:
             return float(tau)
     return -np.inf
 
@@ -140,10 +137,11 @@ def candidates(tokens: Tokens, most: int = MOST_TAUS) -> Sequence[float]:
     return np.unique(np.quantile(tokens.uncertainty, levels, method="inverted_cdf")).tolist()
 
 
-def _mean_regress(tokens: Tokens, tau: float) -> float:
+def _lost(tokens: Tokens, tau: float) -> tuple[Floats, Floats]:
+    """What each document loses where it gets worse, in nats, and its tokens; [documents] each."""
     _, place = np.unique(tokens.documents, return_inverse=True)
     lost = np.bincount(place, weights=routed_nats(tokens, tau) - tokens.baseline_nats)
-    return float(np.maximum(lost, 0.0).sum() / len(tokens.nats))
+    return np.maximum(lost, 0.0), np.bincount(place).astype(np.float64)
 
 
 def _groups(uncertainty: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from transplant.evaluation.logit_rows import LogitRows, row_blocks
+from transplant.modules.entropy import entropy_of
 
 ROWS = 256
 _TINY = torch.finfo(torch.float64).tiny  # a probability below it is no infinite loss
@@ -68,7 +69,7 @@ def token_uncertainty(
     for rows in row_blocks(len(own), 6 * own.shape[1], ROWS):
         wanted = labels[rows, None]
         log_p = _log_probabilities(own[rows])
-        entropy = _entropy(log_p)
+        entropy = entropy_of(log_p)
         mean, inner = _mean_of(members, rows, log_p, entropy)
         outer = -torch.special.xlogy(mean, mean).sum(1)
         sure, first = log_p.max(dim=1)
@@ -93,11 +94,6 @@ def token_nats(rows: LogitRows, labels: Tensor) -> Tensor:
         for block in row_blocks(len(rows), 6 * rows.shape[1], ROWS)
     ]
     return torch.cat(parts)
-
-
-def next_token_entropy(logits: Tensor) -> Tensor:
-    """The entropy in nats [...] of the distribution that logits [..., vocab] stand for."""
-    return _entropy(logits.double().log_softmax(-1))
 
 
 def error_auroc(uncertainty: NDArray[np.float64], right: NDArray[np.bool_]) -> float | None:
@@ -131,14 +127,9 @@ def _mean_of(
     for member in members:
         log_q = _log_probabilities(member[rows])
         mean += log_q.exp()
-        inner += _entropy(log_q)
+        inner += entropy_of(log_q)
     return mean / len(members), inner / len(members)
 
 
 def _log_probabilities(logits: LogitRows) -> Tensor:
     return logits.dense().double().log_softmax(dim=1)
-
-
-def _entropy(log_p: Tensor) -> Tensor:
-    p = log_p.exp()
-    return -torch.where(p > 0, p * log_p, 0.0).sum(-1)

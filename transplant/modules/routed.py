@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.errors import InputError
+from transplant.modules.entropy import entropy_of
 from transplant.modules.hosted import HostedModel
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class RoutedModel(nn.Module):
 
     def _unsure(self, logits: Tensor, mask: Tensor | None) -> Tensor:
         """Which positions [batch, seq] are routed; counts them."""
-        routed = entropy_of(logits) > self.tau
+        routed = next_token_entropy(logits) > self.tau
         real = torch.ones_like(routed)
         if isinstance(mask, Tensor) and mask.shape == routed.shape:
             real = mask.bool().to(routed.device)
@@ -114,14 +115,9 @@ class RoutedModel(nn.Module):
         return routed
 
 
-def entropy_of(logits: Tensor) -> Tensor:
-    """The entropy in nats [batch, seq] of logits [batch, seq, vocab], row by row in float64."""
-    found = logits.new_empty(logits.shape[:-1], dtype=torch.float64)
-    for number, row in enumerate(logits):
-        log_p = row.double().log_softmax(-1)
-        p = log_p.exp()
-        found[number] = -torch.where(p > 0, p * log_p, 0.0).sum(-1)
-    return found
+def next_token_entropy(logits: Tensor) -> Tensor:
+    """The entropy in nats [batch, seq] of logits [batch, seq, vocab], text by text in float64."""
+    return torch.stack([entropy_of(text.double().log_softmax(-1)) for text in logits])
 
 
 def _chosen(routed: Tensor, own: Tensor, other: Tensor) -> Tensor:

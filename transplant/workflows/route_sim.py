@@ -19,11 +19,11 @@ from transplant.evaluation.routing import (
     routed_nats,
     tau_within,
 )
+from transplant.evaluation.uq_config import BUDGET, UNCERTAINTIES
 from transplant.files.plain import expand
 from transplant.files.strict_json import parse_object
-from transplant.workflows.uq import FORMAT, UNCERTAINTIES
+from transplant.workflows.uq import FORMAT
 
-BUDGET = 0.01
 POINTS = 101  # of the curve in a report
 LARGEST = 1 << 30  # bytes of a file of metrics
 

@@ -7,7 +7,12 @@ from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from transplant.errors import InputError
+from transplant.evaluation.intervals import over_groups
+from transplant.evaluation.uq_config import UNCERTAINTIES, UqConfig
 from transplant.workflows.corpus import read_as_needed, windows_of
 from transplant.workflows.work import Work
 
@@ -19,49 +24,7 @@ if TYPE_CHECKING:
     from transplant.modules.hosted import HostedModel
     from transplant.text.windows import Window
 
-METHODS = ("auto", "dropout", "perturb", "ensemble")
-UNCERTAINTIES = ("entropy", "predictive_entropy", "mutual_information")
-"""The columns of metrics that a route can go by."""
 FORMAT = "abi-uq"
-
-
-@dataclass(frozen=True, kw_only=True)
-class UqConfig:
-    """How uncertainty is measured."""
-
-    method: str = "auto"
-    """One of METHODS; auto: dropout where the model has any, else perturb."""
-    members: int = 8
-    """Dropout masks, or perturbed versions."""
-    scale: float = 0.05
-    """Size of a perturbation, as a share of the weights."""
-    ensemble: tuple[str, ...] = ()
-    """Further hosted models: with the model itself they are the members."""
-    bins: int = 15
-    """Of the reliability diagram."""
-    window: int = 512
-    """Tokens that are read at once."""
-    eval_tokens: int = 20_000
-    """Held-out tokens to measure on."""
-
-    def __post_init__(self) -> None:
-        """Checks every field.
-
-        Raises:
-            InputError: a field outside its range, or an ensemble that is not meant.
-        """
-        if self.method not in METHODS:
-            raise InputError("`method`", expected=f"one of {', '.join(METHODS)}", found=self.method)
-        if (self.method == "ensemble") != bool(self.ensemble):
-            raise InputError(
-                "`ensemble`", expected="models, with `method='ensemble'`",
-                found=", ".join(self.ensemble) or "none",
-            )  # fmt: skip
-        for name, least in (("members", 2), ("bins", 1), ("window", 2), ("eval_tokens", 64)):
-            if getattr(self, name) < least:
-                raise InputError(f"`{name}`", expected=f">= {least}", found=getattr(self, name))
-        if not self.scale > 0:
-            raise InputError("`scale`", expected="> 0", found=self.scale)
 
 
 @dataclass(frozen=True)
@@ -223,15 +186,9 @@ def summary_of(found: TokenUncertainty, documents: Tensor, bins: int) -> dict[st
     }
 
 
-def _mean(values: Tensor, documents: Any) -> dict[str, float]:
+def _mean(values: Tensor, documents: NDArray[np.int64]) -> dict[str, float]:
     """A mean over tokens and its 95 % interval over documents."""
-    import numpy as np
-
-    from transplant.evaluation.intervals import ratio_interval
-
-    _, place = np.unique(documents, return_inverse=True)
-    sums = np.bincount(place, weights=values.double().cpu().numpy())
-    found = ratio_interval(sums, np.bincount(place).astype(float), resamples=2000)
+    found = over_groups(values.double().cpu().numpy(), documents, resamples=2000)
     return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
@@ -251,8 +208,6 @@ def metrics_of(
         names: of the documents, in the order in which they come first.
         baseline_nats: [tokens], what each costs the baseline.
     """
-    import numpy as np
-
     order = {number: place for place, number in enumerate(dict.fromkeys(documents.tolist()))}
     place = np.asarray([order[number] for number in documents.tolist()])
     columns = {field.name: getattr(found, field.name).cpu().numpy() for field in fields(found)}

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from transplant.errors import CorpusError
 from transplant.evaluation.config import NIBConfig
 from transplant.evaluation.drift import stability_index
-from transplant.evaluation.intervals import Interval, ratio_interval
+from transplant.evaluation.intervals import Interval, over_groups
 from transplant.evaluation.reliability import reliability
+from transplant.progress import Progress
 from transplant.workflows.corpus import read_as_needed, windows_of
 from transplant.workflows.validate.gate_file import Number
 from transplant.workflows.validate.plan import ValidationPlan
@@ -24,9 +25,11 @@ from transplant.workflows.work import Work
 if TYPE_CHECKING:
     from transplant.evaluation.uncertainty import TokenUncertainty
     from transplant.modules.hosted import HostedModel
+    from transplant.text.documents import Document
     from transplant.text.windows import Window
 
 NIB_TOKENS = 50_000  # that chunks are drawn from
+RESAMPLES = 2_000
 
 Floats = NDArray[np.float64]
 
@@ -86,7 +89,7 @@ def check_text(
 
 
 def _read(
-    model: HostedModel, baseline: HostedModel, windows: Sequence[Window], progress: Any
+    model: HostedModel, baseline: HostedModel, windows: Sequence[Window], progress: Progress
 ) -> _Both:
     import torch
 
@@ -117,7 +120,7 @@ def _read(
 
 def _numbers(both: _Both) -> dict[str, Number]:
     gain = _difference(both)
-    js = _over(both.js * both.prompts, both.owners, both.prompts.astype(np.float64))
+    js = over_groups(both.js * both.prompts, both.owners, both.prompts, resamples=RESAMPLES)
     psi = stability_index(_array(both.baseline.entropy), _array(both.model.entropy))
     return {
         "perplexity": _perplexity(both.model, both.documents),
@@ -130,11 +133,12 @@ def _numbers(both: _Both) -> dict[str, Number]:
 
 def _difference(both: _Both) -> Interval:
     """By how many nats per token the model is better."""
-    return _over(_array(both.baseline.nats) - _array(both.model.nats), both.documents)
+    better = _array(both.baseline.nats) - _array(both.model.nats)
+    return over_groups(better, both.documents, resamples=RESAMPLES)
 
 
 def _perplexity(found: TokenUncertainty, documents: NDArray[np.int64]) -> Number:
-    nats = _over(_array(found.nats), documents)
+    nats = over_groups(_array(found.nats), documents, resamples=RESAMPLES)
     return Number(*(math.exp(bound) for bound in (nats.mean, nats.low, nats.high)))
 
 
@@ -144,7 +148,7 @@ def _ece(found: TokenUncertainty, documents: NDArray[np.int64]) -> Number:
 
 def _nib(
     work: Work, plan: ValidationPlan, name: str, model: HostedModel, baseline: HostedModel,
-    documents: Any,
+    documents: Sequence[Document],
 ) -> dict[str, Number]:  # fmt: skip
     """The four numbers of the NIB against the baseline; none where the text is too short."""
     from transplant.evaluation.nib import CRITERIA, run_nib
@@ -161,15 +165,6 @@ def _nib(
     except CorpusError as error:
         return {f"nib.{criterion}": Number(None, why=str(error)) for criterion in CRITERIA}
     return {f"nib.{criterion}": _number(found.intervals[criterion]) for criterion in CRITERIA}
-
-
-def _over(values: Floats, documents: NDArray[np.int64], weights: Floats | None = None) -> Interval:
-    """sum(values) / sum(weights) with an interval over documents."""
-    _, place = np.unique(documents, return_inverse=True)
-    shares = np.ones_like(values) if weights is None else weights
-    return ratio_interval(
-        np.bincount(place, weights=values), np.bincount(place, weights=shares), resamples=2000
-    )
 
 
 def _number(value: Interval) -> Number:
