@@ -15,9 +15,11 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.tokens import token_bytes
+from transplant.backbones.decoding import plain_attention
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
+from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress
 from transplant.text.documents import Document
 
@@ -63,7 +65,9 @@ def write_documents(
     firsts = random.Random(seed).choices([*known], [*known.values()], k=documents)
     written: list[Document] = []
     device = donor.backbone.device
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+    writer = donor.pair.tuned if isinstance(donor, TunedDonor) else donor
+    drawing = torch.random.fork_rng([device] if device.type == "cuda" else [])
+    with drawing, plain_attention(writer.backbone.model):
         torch.manual_seed(seed)
         for start in range(0, documents, AT_ONCE):
             begun = torch.tensor(firsts[start : start + AT_ONCE], device=device)[:, None]
