@@ -20,7 +20,6 @@ from commands.options.shared import (
     parse_sources,
 )
 from commands.options.train import TRAIN, TrainOptions
-from commands.output import table
 from commands.session import Session
 from transplant.backbones.layercake.names import FORM_NAMES
 from transplant.errors import InputError
@@ -53,6 +52,7 @@ def train(
 ) -> None:
     """Train a domain module on a frozen backbone: with an interface, or inside a core."""
     from commands.render.sources import with_sources
+    from commands.render.training import trained_table
     from transplant.workflows.train.module import TrainJob, run_train_job
 
     if form not in (None, *FORM_NAMES):
@@ -74,11 +74,4 @@ def train(
         eval_tokens, form, activations, others,
     )  # fmt: skip
     report = run_train_job(session, job, resume=resume, replace=replace)
-    shown = table(f"{report['name']}  (held out)", "", "perplexity")
-    for system, value in report["ppl"].items():
-        shown.add_row(system, f"{value:.2f}")
-    gained = "gained {nats:.3f} nats per token ({low:.3f} .. {high:.3f})"
-    shown.caption = (
-        f"{gained.format(**report['difference']['raw'])}; hidden states: {report['hidden_states']}"
-    )
-    session.out.result(report, with_sources(shown, report))
+    session.out.result(report, with_sources(trained_table(report), report))
