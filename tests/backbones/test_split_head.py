@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.tiny import tiny_backbone
+from transplant.backbones import token_losses as token_losses_file
 from transplant.backbones.split_head import SplitHead, capped
 from transplant.backbones.token_losses import LOGITS, token_losses
 from transplant.calibration.objectives.kl import divergence
@@ -136,3 +138,25 @@ def test_the_pieces_of_every_family_are_its_logits(family, tiny_tokenizer, tiny_
     pieces = [head.logits(h_last, slice(n, n + 50)) for n in range(0, backbone.vocab_size, 50)]
     with torch.no_grad():
         torch.testing.assert_close(torch.cat(pieces, 1), backbone.head(h_last))
+
+
+@pytest.mark.parametrize("kind", ["register_forward_hook", "register_forward_pre_hook"])
+def test_a_head_that_a_hook_changes_is_not_gone_round(kind, tiny_tokenizer, monkeypatch):
+    """As an adapter on the head does; its weights alone would give the losses without it."""
+    monkeypatch.setattr(token_losses_file, "TOKENS", 50)  # what a large vocabulary takes
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    head = backbone.model.get_output_embeddings()
+    hidden = torch.randn(9, backbone.d_model, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(9)
+    changes = {
+        "register_forward_hook": lambda _, _args, logits: logits * 3,
+        "register_forward_pre_hook": lambda _, args: (args[0] * 3,),
+    }
+    before = token_losses(backbone, hidden, labels)
+    hook = getattr(head, kind)(changes[kind])
+    with torch.no_grad():
+        expected = functional.cross_entropy(backbone.head(hidden), labels, reduction="none")
+    torch.testing.assert_close(token_losses(backbone, hidden, labels), expected)
+    assert (before - expected).abs().max() > 0.1  # control: the hook matters
+    hook.remove()
+    assert torch.equal(token_losses(backbone, hidden, labels), before)

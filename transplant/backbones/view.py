@@ -128,10 +128,14 @@ class Backbone(ABC):
 
     @property
     def split_head(self) -> SplitHead | None:
-        """The head as what can be computed in pieces; None for one that is no plain matrix."""
+        """The head as what can be computed in pieces; None for one that is no plain matrix.
+
+        Nor is one that a hook changes, as that of an adapter at work on it.
+        """
         module = self.model.get_output_embeddings()
         plain = type(module) is nn.Linear and module.weight.is_floating_point()
-        if not plain or module.weight.is_meta:
+        hooked = plain and (module._forward_hooks or module._forward_pre_hooks)
+        if not plain or hooked or module.weight.is_meta:
             return None
         return SplitHead(self.unembedding, module.bias, self.soft_cap)
 
