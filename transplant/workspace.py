@@ -218,6 +218,7 @@ class Workspace(Work):
         name: str,
         *,
         config: FitConfig | None = None,
+        layer_at_a_time: bool = False,
         replace: bool = False,
     ) -> dict[str, Any]:
         """Fits the directions that each linear map of a backbone uses on text, and stores them.
@@ -227,6 +228,7 @@ class Workspace(Work):
             data: the calibration text; its training split is read.
             name: of the basis, an artifact of the kind `basis`.
             config: the recipe.
+            layer_at_a_time: whether all but one layer stays on the disk.
             replace: whether a basis of that name may go.
 
         Returns:
@@ -239,7 +241,10 @@ class Workspace(Work):
         from transplant.basis.config import FitConfig
         from transplant.workflows.basis.fit import FitJob, run_fit
 
-        job = FitJob(backbone=backbone, data=data, name=name, config=config or FitConfig())
+        job = FitJob(
+            backbone=backbone, data=data, name=name, config=config or FitConfig(),
+            layer_at_a_time=layer_at_a_time,
+        )  # fmt: skip
         return run_fit(self, job, replace=replace)
 
     def allocate_basis(

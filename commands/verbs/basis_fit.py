@@ -34,6 +34,9 @@ def basis_fit(
     shrinkage: Annotated[
         float, typer.Option(help="Weight of the mean eigenvalue in the spectrum.")
     ] = FitConfig.shrinkage,
+    layer_at_a_time: Annotated[
+        bool, typer.Option("--layer-at-a-time", help="One layer in memory, the others on the disk.")
+    ] = False,
     replace: Replace = False,
 ) -> None:
     """Fit the directions that each linear map uses on calibration text."""
@@ -44,6 +47,8 @@ def basis_fit(
         layers=layers, tokens=parse_count("--tokens", tokens), window=window, max_rank=max_rank,
         floor=floor, shrinkage=shrinkage,
     )  # fmt: skip
-    job = FitJob(backbone=backbone, data=data, name=name, config=config)
+    job = FitJob(
+        backbone=backbone, data=data, name=name, config=config, layer_at_a_time=layer_at_a_time
+    )
     report = run_fit(session, job, replace=replace)
     session.out.result(report, fit_table(report))

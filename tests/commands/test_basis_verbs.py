@@ -194,3 +194,15 @@ def test_a_comparison_is_continued_and_drawn(fitted, corpus, tmp_path):
     assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert_refused(abi(*words, "--methods", "best"), "basis-energy")
     assert_refused(abi(*words, "--methods", "lora", "--rank", "3"), "another comparison")
+
+
+def test_a_fit_layer_by_layer_is_the_same_and_leaves_nothing_behind(fitted, corpus):
+    abi, whole = fitted
+    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, *FIT, "--json")
+    ran = abi(*words, "--name", "by-layer", "--layer-at-a-time")
+    assert ran.code == 0, ran.err
+    assert ran.json["types"] == whole["types"]
+    assert ran.json["directions"] == whole["directions"]
+    assert not [*abi.root.rglob("*.layers")]
+    t5 = ("--backbone", "tiny-t5", "--name", "c", "--layer-at-a-time")
+    assert_refused(abi("basis", "fit", "--data", corpus, *FIT, *t5, "--json"), "decoder-only")

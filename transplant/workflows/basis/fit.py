@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,13 @@ from transplant.workflows.basis.stored import claim, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
 if TYPE_CHECKING:
+    from transplant.backbones.view import Backbone
     from transplant.basis.fit import Basis
     from transplant.basis.maps import LinearMap
+    from transplant.text.windows import Window
     from transplant.workflows.work import Work
 
+AWAY = {"": "disk"}  # all but the embeddings and the head
 SHARES = (0.9, 0.99)  # of the energy, in reports
 
 
@@ -35,6 +39,9 @@ class FitJob:
     """Of the basis, without the backbone's."""
     config: FitConfig = field(default_factory=FitConfig)
     """The recipe."""
+    layer_at_a_time: bool = False
+    """Whether weights and boundary activations stay on the disk, but for those of one layer; such
+    a run goes on, after an interruption, at the first layer that is not done."""
 
 
 def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]:
@@ -50,22 +57,21 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         MemoryLimitError: the moments do not fit into memory.
         NumericalError: outputs that are NaN or infinite.
     """
-    from transplant.basis.fit import check_tokens, fit_basis, statistics_bytes
+    from transplant.basis.fit import check_tokens, statistics_bytes
     from transplant.basis.maps import select_maps
 
     claim(work, job.name, job.backbone, replace=replace)
     began, config = time.monotonic(), job.config
-    backbone = work.backbone(job.backbone)
+    backbone = _loaded(work, job)
     maps = select_maps(backbone, config.layers)
-    needed = {"the moments of all maps": statistics_bytes(maps)}
-    check_memory(f"a basis of {backbone.name}", needed, "`layers` that are fewer at a time")
+    together = [m for m in maps if m.layer == 0] if job.layer_at_a_time else maps
+    needed = {"the moments of these maps": statistics_bytes(together or maps)}
+    check_memory(f"a basis of {backbone.name}", needed, "`layer_at_a_time`, or fewer `layers`")
     splits = read_as_needed(work, job.data, train=config.tokens)
     windows = windows_of(backbone, splits.train, config.window, config.tokens)
     widest = max(m.out for m in maps)
     check_tokens(backbone, windows, config.tokens, min(config.max_rank, widest))
-    title = f"basis of {backbone.name}"
-    with work.reporter.progress(title) as progress, backbone.frozen():
-        basis = fit_basis(backbone, maps, windows, config, current(), progress)
+    basis = _fitted(work, job, backbone, maps, windows, splits.fingerprint)
     _note_dead(work, basis)
     record = BasisRecord(
         rows={name: int(rows) for name, rows in basis.rows.items()},
@@ -83,6 +89,52 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         "directions": sum(s.kept for s in basis.spectra.values()), "types": types,
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
+
+
+def _loaded(work: Work, job: FitJob) -> Backbone:
+    """The backbone, all of it in memory or its layers on the disk.
+
+    Raises:
+        InputError: several processes, of which one alone can go from layer to layer.
+        BackboneError: it has no layers to go through one at a time.
+    """
+    if not job.layer_at_a_time:
+        return work.backbone(job.backbone)
+    from transplant.basis.layerwise import layers_of
+
+    if current().count > 1:
+        raise InputError("`layer_at_a_time` runs in one process", found=current().count)
+    away = work if work.device_map else dataclasses.replace(work, device_map=AWAY)
+    backbone = away.backbone(job.backbone)
+    layers_of(backbone)
+    return backbone
+
+
+def _fitted(
+    work: Work, job: FitJob, backbone: Backbone, maps: list[LinearMap], windows: list[Window],
+    split: str,
+) -> Basis:  # fmt: skip
+    """The basis; boundaries of layers stand beside checkpoints until it is done."""
+    from transplant.basis.boundaries import Place
+    from transplant.basis.fit import fit_basis
+    from transplant.basis.layerwise import fit_by_layer
+
+    title, config = f"basis of {backbone.name}", job.config
+    if not job.layer_at_a_time:
+        with work.reporter.progress(title) as progress, backbone.frozen():
+            return fit_basis(backbone, maps, windows, config, current(), progress)
+    if outside := [m.name for m in maps if m.layer is None]:
+        raise InputError(
+            "`layer_at_a_time` reads what is inside layers", found=", ".join(outside[:3]),
+            hint="`layers` without it",
+        )  # fmt: skip
+    run = {"weights": backbone.weights_sha256, "split": split, **dataclasses.asdict(config)}
+    folder = work.library.checkpoint_path(job.name, job.backbone).with_suffix(".layers")
+    place = Place(folder, run)
+    with work.reporter.progress(title) as progress:
+        basis = fit_by_layer(backbone, maps, windows, config, place, progress)
+    shutil.rmtree(folder)
+    return basis
 
 
 def _note_dead(work: Work, basis: Basis) -> None:
