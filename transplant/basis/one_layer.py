@@ -26,8 +26,9 @@ class _Passed(Exception):  # noqa: N818  it is no error: it leaves a forward pas
 def feeding(layers: nn.ModuleList, number: int) -> Iterator[Any]:
     """A call that runs one layer alone: (backbone, windows, hidden or None) to what it leaves."""
     given: list[Tensor | None] = [None]
+    stack: list[Any] = [*layers]
 
-    def passed_over(layer: nn.Module) -> Any:
+    def passed_over(layer: Any) -> Any:
         as_tuple = getattr(layer, "_leaves_tuple", False)
 
         def forward(hidden_states: Tensor, *_args: Any, **_kwargs: Any) -> Any:
@@ -43,19 +44,19 @@ def feeding(layers: nn.ModuleList, number: int) -> Iterator[Any]:
             return passed.hidden
         raise BackboneError(f"{backbone.name} did not call layer {number}")
 
-    own: Any = layers[number].forward
+    own = stack[number].forward
 
     def alone(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
         read = hidden_states if given[0] is None else given[0]
         found = own(read, *args, **kwargs)
-        layers[number]._leaves_tuple = isinstance(found, tuple)
+        stack[number]._leaves_tuple = isinstance(found, tuple)
         raise _Passed(found[0] if isinstance(found, tuple) else found)
 
-    before = [(layer, layer.__dict__.get("forward")) for layer in layers[: number + 1]]
+    before = [(layer, layer.__dict__.get("forward")) for layer in stack[: number + 1]]
     try:
-        for layer in layers[:number]:
+        for layer in stack[:number]:
             layer.forward = passed_over(layer)
-        layers[number].forward = alone
+        stack[number].forward = alone
         yield run
     finally:
         for layer, forward in before:
