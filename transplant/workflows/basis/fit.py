@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.basis.config import FitConfig
 from transplant.basis.record import BasisRecord
-from transplant.errors import InputError
+from transplant.errors import BackboneError, InputError, foreign
 from transplant.memory import check_memory
 from transplant.ranks import current
 from transplant.workflows.basis.stored import claim, store_basis
@@ -100,10 +100,20 @@ def _loaded(work: Work, job: FitJob) -> Backbone:
     """
     if not job.layer_at_a_time:
         return work.backbone(job.backbone)
+    from transformers import PreTrainedConfig
+
     from transplant.basis.layerwise import layers_of
 
     if current().count > 1:
         raise InputError("`layer_at_a_time` runs in one process", found=current().count)
+    source = str(work.library.backbone_path(job.backbone) or job.backbone)
+    with foreign(f"cannot read the configuration of {job.backbone}", BackboneError):
+        stored, _ = PreTrainedConfig.get_config_dict(source)
+    if stored.get("is_encoder_decoder"):
+        raise BackboneError(
+            f"{job.backbone} cannot be read layer by layer", expected="a decoder-only model",
+            found=stored.get("model_type"),
+        )  # fmt: skip
     away = work if work.device_map else dataclasses.replace(work, device_map=AWAY)
     backbone = away.backbone(job.backbone)
     layers_of(backbone)
