@@ -358,7 +358,8 @@ class Workspace(Work):
             The report: targets by their effect, with intervals over documents or pairs.
         """
         from transplant.tracing.config import TraceConfig
-        from transplant.workflows.trace.job import TraceJob, run_trace
+        from transplant.workflows.trace.job import run_trace
+        from transplant.workflows.trace.spec import TraceJob
 
         metric = "nll" if pairs is None else "logit-diff"
         job = TraceJob(

@@ -60,7 +60,8 @@ def trace(
     """Measure what heads, feed-forward parts and layers are worth to a model."""
     from commands.render.heat_map import require_plotting, write_trace
     from commands.render.trace import trace_view
-    from transplant.workflows.trace.job import TraceJob, run_trace
+    from transplant.workflows.trace.job import run_trace
+    from transplant.workflows.trace.spec import TraceJob
 
     if prefilter not in (None, "atp"):
         raise InputError("--prefilter", expected="atp", found=prefilter)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorpusError, InputError
-from transplant.tracing.config import PrefilterConfig, TraceConfig
+from transplant.tracing.config import TraceConfig
 from transplant.workflows.corpus import read_as_needed
 from transplant.workflows.trace.report import ablation_rows, head_of_report, patching_rows
+from transplant.workflows.trace.spec import TraceJob
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -21,24 +21,6 @@ if TYPE_CHECKING:
 
 DEFAULT_DATA = "prose"
 SHORTEST = 16  # tokens of a document that is traced
-
-
-@dataclass(frozen=True, kw_only=True)
-class TraceJob:
-    """What is traced, on what, and how."""
-
-    model: str
-    """A backbone, or what is hosted on one."""
-    targets: str = "auto"
-    """As `parse_targets` reads them."""
-    data: str | None = None
-    """Text; by default the domain of the hosted module, else `prose`. Not with `pairs`."""
-    pairs: str | None = None
-    """A file of clean and corrupted texts to patch between; `intervention` has no use then."""
-    config: TraceConfig = dataclasses.field(default_factory=TraceConfig)
-    """How it is measured."""
-    prefilter: PrefilterConfig | None = None
-    """Whether gradients choose what is measured exactly; None for all targets."""
 
 
 def run_trace(work: Work, job: TraceJob) -> dict[str, Any]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from transplant.tracing.places import Places
     from transplant.tracing.prefilter import Prefiltered
     from transplant.tracing.targets import Target
-    from transplant.workflows.trace.job import TraceJob
+    from transplant.workflows.trace.spec import TraceJob
 
 SIGN = "positive: the model does worse without the target's own value"
 UNITS = {

@@ -1,0 +1,26 @@
+"""What is asked of a trace."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from transplant.tracing.config import PrefilterConfig, TraceConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceJob:
+    """What is traced, on what, and how."""
+
+    model: str
+    """A backbone, or what is hosted on one."""
+    targets: str = "auto"
+    """As `parse_targets` reads them."""
+    data: str | None = None
+    """Text; by default the domain of the hosted module, else `prose`. Not with `pairs`."""
+    pairs: str | None = None
+    """A file of clean and corrupted texts to patch between; `intervention` has no use then."""
+    config: TraceConfig = dataclasses.field(default_factory=TraceConfig)
+    """How it is measured."""
+    prefilter: PrefilterConfig | None = None
+    """Whether gradients choose what is measured exactly; None for all targets."""
