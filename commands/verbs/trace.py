@@ -68,10 +68,9 @@ def trace(
     if out is not None:
         require_plotting()
         check_writable(out, folder=True)
-    metric = metric or ("nll" if pairs is None else "logit-diff")
     config = TraceConfig(
-        intervention=intervention, metric=metric, documents=documents, window=window, noise=noise,
-        seed=session.seed,
+        intervention=intervention, metric=metric or ("nll" if pairs is None else "logit-diff"),
+        documents=documents, window=window, noise=noise, seed=session.seed,
     )  # fmt: skip
     chosen = None if prefilter is None else PrefilterConfig(keep=keep, sample=sample)
     given = {"model": model, "targets": targets, "data": data, "pairs": pairs}

@@ -78,7 +78,7 @@ def allocate_exact(choices: Mapping[str, Choices], budget: int) -> dict[str, int
         best, place = _with_map(best, [c // unit for c in extra[name]], one.values)
         taken.append(place)
     left, found = cells - 1, dict.fromkeys(choices, 0)
-    for (name, one), place in zip(reversed(choices.items()), reversed(taken), strict=True):
+    for (name, one), place in zip(reversed([*choices.items()]), reversed(taken), strict=True):
         pick = int(place[left])
         found[name] = one.ranks[pick]
         left -= extra[name][pick] // unit

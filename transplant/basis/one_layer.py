@@ -73,6 +73,7 @@ def only(layers: nn.ModuleList, number: int) -> Iterator[None]:
     `accelerate` would read them again for every batch: its hooks load them once, and rest.
     """
     held: list[tuple[Any, Any, Any]] = []
+    module: Any
     for module in layers[number].modules():
         hook = getattr(module, "_hf_hook", None)
         if hook is not None and hasattr(module, "_old_forward"):

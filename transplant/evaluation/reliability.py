@@ -89,7 +89,8 @@ def reliability(
     size = (int(document.max()) + 1) * bins
 
     def sums(weights: Floats) -> Floats:
-        return np.bincount(cell, weights=weights, minlength=size).reshape(-1, bins)
+        added = np.bincount(cell, weights=weights, minlength=size).astype(np.float64)
+        return added.reshape(-1, bins)
 
     counts, confident, true = sums(np.ones_like(sure)), sums(sure), sums(came)  # [docs, bins]
     drawn = np.random.default_rng(seed).multinomial(

@@ -14,7 +14,7 @@ the gradient is that at the attention weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -216,7 +216,7 @@ def _first_order(
     scene: Scene,
     target: Target,
     probes: dict[tuple[str, int], _Probe],
-    gradients: dict[tuple[str, int], Tensor | None],
+    gradients: Mapping[tuple[str, int], Tensor | None],
 ) -> Tensor:
     """The first order of one gradient [windows]."""
     key = (target.kind, target.layer)

@@ -104,15 +104,17 @@ def read_metrics(path: Path | str, by: str) -> tuple[dict[str, Any], Tokens]:
         raise InputError(
             f"the metrics of {path} know no baseline", hint="`uq(baseline='NAME')` again"
         )
-    columns = found.get("tokens")
+    columns: Any = found.get("tokens")
     try:
-        values = [np.asarray(columns[name], float) for name in (by, "nats", "baseline_nats")]
+        unsure, nats, baseline = values = [
+            np.asarray(columns[name], float) for name in (by, "nats", "baseline_nats")
+        ]
         documents = np.asarray(columns["document"], np.int64)
         if not all(np.isfinite(column).all() and column.ndim == 1 for column in values):
             raise ValueError("numbers that are not finite")
     except (KeyError, TypeError, ValueError) as error:
         raise CorpusError(f"{path} holds no metrics", found=f"{error}") from error
-    return found, Tokens(*values, documents)
+    return found, Tokens(unsure, nats, baseline, documents)
 
 
 def _halves(tokens: Tokens) -> tuple[Tokens, Tokens]:

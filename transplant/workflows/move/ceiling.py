@@ -65,13 +65,12 @@ def ceiling_of(
     }  # fmt: skip
     of = "change_and_raw" if chosen.raw_weight else "change"
     best, reached = rows[of]["recovered"], moved["recovered"]
-    none = best is None or reached is None
     return {
         **rows,
         "candidate": moved,
         "of": of,
-        "vocabulary_loses": None if none else 1 - best,
-        "alignment_loses": None if none else best - reached,
+        "vocabulary_loses": None if best is None else 1 - best,
+        "alignment_loses": None if best is None or reached is None else best - reached,
         "paired_share": found.paired_share,
         **shares.reason,
     }

@@ -154,7 +154,8 @@ def _losses_of_likely(
         likely[module] = found, correction
     for mix, module in {way.ungained for way in ways.values()}:
         gains = {name: way.gain for name, way in ways.items() if way.ungained == (mix, module)}
+        found, correction = likely[module]
         losses |= label_losses(
-            *likely[module], labels, between, WAYS[mix.change], mix.weights, gains
+            found, correction, labels, between, WAYS[mix.change], mix.weights, gains
         )
     return losses

@@ -139,7 +139,7 @@ def _difference(both: _Both) -> Interval:
 
 def _perplexity(found: TokenUncertainty, documents: NDArray[np.int64]) -> Number:
     nats = over_groups(_array(found.nats), documents, resamples=RESAMPLES)
-    return Number(*(math.exp(bound) for bound in (nats.mean, nats.low, nats.high)))
+    return Number(math.exp(nats.mean), math.exp(nats.low), math.exp(nats.high))
 
 
 def _ece(found: TokenUncertainty, documents: NDArray[np.int64]) -> Number:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -67,7 +67,7 @@ def eva(scene: Scene) -> Prepared:
     return Prepared(Moving(model.parameters()))
 
 
-def corda(scene: Scene, method: str) -> Prepared:
+def corda(scene: Scene, method: Literal["kpm", "ipm"]) -> Prepared:
     """CorDA (arXiv:2406.05223): the SVD of W under the covariance of its inputs."""
     from peft.tuners.lora.config import CordaConfig
     from peft.tuners.lora.corda import preprocess_corda
