@@ -50,6 +50,8 @@ def test_damage_is_seen(abi):
         (("extract", "--backbone", "tiny-gpt2", "--name", "x", "--layers", "a"), "--layers"),
         (("extract", "--backbone", "tiny-gpt2", "--name", "x", "--components", ","), "nothing"),
         (("inspect", "nowhere"), "no bank nowhere"),
+        (("inject", "--from", "x/ffn.1", "--to", "nowhere", "--layer", "0"), "--from"),
+        (("inject", "--from", "x:ffn.1", "--to", "nowhere", "--layer", "0"), "no bank x"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(trained_abi, words, said):

@@ -66,7 +66,8 @@ class Injection:
 
     @cached_property
     def target(self) -> Backbone:
-        """The target backbone."""
+        """The target backbone; a part that is not there is named before it is loaded."""
+        self.donor_part  # noqa: B018
         return self.work.backbone(self.to)
 
     @cached_property
