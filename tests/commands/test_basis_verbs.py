@@ -122,8 +122,8 @@ def _library(abi):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("nowhere@tiny-llama", "--domain", "tales"), "nowhere@tiny-llama"),
-        (("tiny-llama", "--domain", "tales"), "NAME@<backbone>"),
+        (("nowhere@tiny-llama", "--domain", "tales", "--name", "u"), "nowhere@tiny-llama"),
+        (("tiny-llama", "--domain", "tales", "--name", "u"), "NAME@<backbone>"),
         (("t@tiny-llama", "--domain", "tales", "--name", "u"), "the basis itself"),
         (("b@tiny-llama", "--domain", "tales", "--name", "t"), "t@tiny-llama"),
         (("b@tiny-llama",), "--domain"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import signal
 import time
@@ -20,6 +21,7 @@ BROKEN = {
 
 @pytest.fixture(scope="module")
 def fuzzer(tmp_path_factory) -> Fuzzer:
+    gc.collect()  # what earlier tests have left opens folders of its own when it goes
     return Fuzzer(build(tmp_path_factory.mktemp("fuzz") / "scene"))
 
 
