@@ -31,8 +31,12 @@ def routed_pair(family, tokenizer, tau):
 
 @torch.no_grad()
 def middle(router) -> float:
-    """A threshold that about half of the positions exceed."""
-    return float(next_token_entropy(router.model(torch.tensor(PROMPT)).logits).median())
+    """A threshold that half of the positions exceed, between two: no rounding decides."""
+    entropies = next_token_entropy(router.model(torch.tensor(PROMPT)).logits).flatten().sort()
+    half = len(entropies.values) // 2
+    below, above = entropies.values[half - 1 : half + 1].tolist()
+    assert above - below > 1e-4
+    return (below + above) / 2
 
 
 @torch.no_grad()
