@@ -34,9 +34,18 @@ def scene(tiny_corpus, tiny_texts):
     return map_outputs(donor, target, counts, CONFIG), correction, target, paired
 
 
-def by_token(found):
-    order = found.tokens.argsort(1)
-    return tuple(part.gather(1, order) for part in vars(found).values())
+def by_token(found, rows):
+    order = found.tokens[rows].argsort(1)
+    return tuple(part[rows].gather(1, order) for part in vars(found).values())
+
+
+def of_the_same_tokens(ours, theirs):
+    """The rows that kept the same tokens; of two as likely at the cut, rounding keeps either."""
+    same = (ours.tokens.sort(1).values == theirs.tokens.sort(1).values).all(1)
+    weights = (found.weights[~same].sort(1).values for found in (ours, theirs))
+    torch.testing.assert_close(*weights, rtol=1e-3, atol=1e-4)
+    assert same.float().mean() > 0.98
+    return same
 
 
 @torch.no_grad()
@@ -55,7 +64,8 @@ def test_a_large_vocabulary_gives_the_changes_of_a_small_one(
     assert not dense.likely
     assert len(sparse.likely) == len(paired.batches)
     for ours, theirs in zip(sparse.changes, dense.changes, strict=True):
-        for found, expected in zip(by_token(ours), by_token(theirs), strict=True):
+        rows = of_the_same_tokens(ours, theirs)
+        for found, expected in zip(by_token(ours, rows), by_token(theirs, rows), strict=True):
             torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)
     for ours, theirs in zip(sparse.corrections, dense.corrections, strict=True):
         assert torch.equal(ours, theirs)
