@@ -1,4 +1,4 @@
-"""What a gate keeps of a module's gain."""
+"""The share of a module's gain that its gate keeps."""
 
 from __future__ import annotations
 

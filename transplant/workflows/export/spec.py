@@ -1,4 +1,4 @@
-"""What is exported and how: the forms by name, and what is asked of them."""
+"""The forms of an export by name, and what is asked of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trace reports: targets by their effect, and how each was measured."""
+"""The report of a trace: targets by their effect, and how each was measured."""
 
 from __future__ import annotations
 

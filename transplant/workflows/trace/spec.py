@@ -1,4 +1,4 @@
-"""What is asked of a trace."""
+"""The question that a trace answers."""
 
 from __future__ import annotations
 

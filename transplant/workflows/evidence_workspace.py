@@ -1,0 +1,134 @@
+"""The part of the front door that measures hosted models and changes nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transplant.workflows.work import Work
+
+if TYPE_CHECKING:
+    from transplant.analysis.config import AnalysisConfig
+    from transplant.evaluation.uq_config import UqConfig
+    from transplant.tracing.config import PrefilterConfig, TraceConfig
+    from transplant.workflows.uq import UqResult
+
+
+class EvidenceWorkspace(Work):
+    """Measurements, by names; see `Workspace`."""
+
+    def trace(
+        self,
+        model: str,
+        *,
+        targets: str = "auto",
+        data: str | None = None,
+        pairs: str | None = None,
+        config: TraceConfig | None = None,
+        prefilter: PrefilterConfig | None = None,
+    ) -> dict[str, Any]:
+        """Measures what parts of a hosted model are worth; see `workflows.trace.job`.
+
+        Args:
+            model: a backbone, or what is hosted on one.
+            targets: `auto` for every head and feed-forward part, or names as `head:3.2,ffn:4`.
+            data: text; by default the module's domain, else `prose`.
+            pairs: in place of text, a file of clean and corrupted texts to patch between.
+            config: how it is measured; its seed counts, not the workspace's. By default the mean
+                is put in, and nll measured, of pairs the difference of two logits.
+            prefilter: gradients choose what is measured exactly; None for all targets.
+
+        Returns:
+            The report: targets by their effect, with intervals over documents or pairs.
+        """
+        from transplant.tracing.config import TraceConfig
+        from transplant.workflows.trace.job import run_trace
+        from transplant.workflows.trace.spec import TraceJob
+
+        metric = "nll" if pairs is None else "logit-diff"
+        job = TraceJob(
+            model=model, targets=targets, data=data, pairs=pairs, prefilter=prefilter,
+            config=config or TraceConfig(seed=self.seed, metric=metric),
+        )  # fmt: skip
+        return run_trace(self, job)
+
+    def analyze(
+        self,
+        bank: str,
+        activations: str | Path,
+        *,
+        against: str | Path | None = None,
+        config: AnalysisConfig | None = None,
+    ) -> dict[str, Any]:
+        """Says what a donor's pieces and hidden states are like; see `workflows.analyze.job`.
+
+        Args:
+            bank: the pieces: `NAME`, or `NAME@backbone`.
+            activations: a file of its backbone that `capture` made.
+            against: one of another backbone on the same text, whose layers are compared.
+            config: how much is read.
+
+        Returns:
+            The catalog: spectra of maps and states, roles of heads, similarity of layers.
+        """
+        from transplant.analysis.config import AnalysisConfig
+        from transplant.workflows.analyze.job import AnalyzeJob, run_analyze
+
+        job = AnalyzeJob(
+            bank=bank, activations=Path(activations),
+            against=None if against is None else Path(against),
+            config=config or AnalysisConfig(),
+        )  # fmt: skip
+        return run_analyze(self, job)
+
+    def nib(self, anchor: str, candidate: str, **options: Any) -> dict[str, Any]:
+        """The Non-Inferiority Benchmark of two hosted models; see `workflows.nib.nib_report`."""
+        from transplant.workflows.nib import nib_report
+
+        return nib_report(self, anchor, candidate, **options)
+
+    def cfgen(self, task: str, out: Path | str, **options: Any) -> dict[str, Any]:
+        """Minimal pairs of a grammar in a file; see `workflows.cfgen.generate_pairs`."""
+        from transplant.workflows.cfgen import generate_pairs
+
+        return generate_pairs(self, task, out, **options)
+
+    def cfeval(self, model: str, pairs: Path | str, **options: Any) -> dict[str, Any]:
+        """Accuracy of a hosted model on minimal pairs; see `workflows.cfeval.evaluate_pairs`."""
+        from transplant.workflows.cfeval import evaluate_pairs
+
+        return evaluate_pairs(self, model, pairs, **options)
+
+    def uq(
+        self,
+        model: str,
+        data: str | None = None,
+        *,
+        baseline: str | None = None,
+        config: UqConfig | None = None,
+    ) -> UqResult:
+        """How sure a hosted model is, and how right; see `workflows.uq.measure_uncertainty`."""
+        from transplant.workflows.uq import measure_uncertainty
+
+        return measure_uncertainty(self, model, data, baseline=baseline, config=config)
+
+    def route_sim(self, metrics: Path | str, **options: Any) -> dict[str, Any]:
+        """Routing by uncertainty, simulated; see `workflows.route_sim.simulate_route`."""
+        from transplant.workflows.route_sim import simulate_route
+
+        return simulate_route(metrics, seed=self.seed, **options)
+
+    def validate(
+        self, model: str, baseline: str, *, gates: Path | str | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """A model against a baseline, by every measure; see `workflows.validate.job`.
+
+        Args:
+            model: the hosted model to judge.
+            baseline: what it is held against, of the same tokenizer.
+            gates: a file of what is tolerated.
+            options: of `plan_validation`: `domains`, `general`, `pairs`, `suite`.
+        """
+        from transplant.workflows.validate.job import plan_validation, run_validation
+
+        return run_validation(self, plan_validation(self, model, baseline, **options), gates)
