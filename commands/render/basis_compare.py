@@ -7,10 +7,9 @@ from typing import Any
 
 from rich.table import Table
 
-from commands.output import table, write_json
+from commands.output import table
+from commands.render.picture import write_with_picture
 from commands.render.shares import bounds_text
-from transplant.errors import StorageError
-from transplant.files.whole_file import whole_file
 
 BASIS, PEER = "#1f6f5c", "#8a8f98"
 
@@ -48,14 +47,7 @@ def write_comparison(folder: Path, report: dict[str, Any]) -> list[str]:
     Raises:
         StorageError: the disk refused.
     """
-    data, picture = folder / "compare.json", folder / "compare.png"
-    write_json(data, report)
-    try:
-        with whole_file(picture) as partial:
-            draw(partial, report)
-    except OSError as error:
-        raise StorageError(f"cannot write {picture}", found=error.strerror) from error
-    return [str(data), str(picture)]
+    return write_with_picture(folder, "compare", report, draw)
 
 
 def draw(path: Path, report: dict[str, Any]) -> None:

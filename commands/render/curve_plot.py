@@ -6,10 +6,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from commands.output import write_json
 from commands.render.curve import crossing_text
-from transplant.errors import StorageError, TransplantError
-from transplant.files.whole_file import whole_file
+from commands.render.picture import write_with_picture
+from transplant.errors import TransplantError
 from transplant.workflows.move.budget_curve import CURVES
 
 COLOURS = {"moved": "#1f6f5c", "random": "#c8553d", "native": "#8a8f98"}
@@ -33,14 +32,7 @@ def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:
     Raises:
         StorageError: the disk refused.
     """
-    data, picture = folder / "curve.json", folder / "curve.png"
-    write_json(data, report)
-    try:
-        with whole_file(picture) as partial:
-            draw(partial, report)
-    except OSError as error:
-        raise StorageError(f"cannot write {picture}", found=error.strerror) from error
-    return [str(data), str(picture)]
+    return write_with_picture(folder, "curve", report, draw)
 
 
 def draw(path: Path, report: dict[str, Any]) -> None:
