@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from transplant.errors import InputError, ShapeError
 from transplant.evaluation.reliability import reliability
@@ -38,15 +40,10 @@ def test_the_error_is_that_of_the_definition(bins, shift):
 
 
 def test_the_error_is_that_of_torchmetrics():
-    torchmetrics = pytest.importorskip("torchmetrics.functional.classification")
-    import torch
-
     draw = torch.Generator().manual_seed(0)
     probabilities = torch.randn(3000, 50, generator=draw).mul(3).softmax(1)
     labels = torch.randint(50, (3000,), generator=draw)
-    expected = torchmetrics.multiclass_calibration_error(
-        probabilities, labels, num_classes=50, n_bins=15
-    )
+    expected = multiclass_calibration_error(probabilities, labels, num_classes=50, n_bins=15)
     sure, first = probabilities.max(1)
     found = reliability(sure, first == labels, np.arange(3000) % 9, bins=15)
     assert found.ece.mean == pytest.approx(float(expected), abs=1e-6)
