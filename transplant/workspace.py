@@ -68,6 +68,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
         domain_data: str | None = None,
         config: MoveConfig | None = None,
         name: str | None = None,
+        text_free: bool = False,
     ) -> WholeMove:
         """A move of a module to another backbone; its steps run when they are first asked for.
 
@@ -78,12 +79,14 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
             domain_data: the domain's text; by default what the module was trained on.
             config: how to fit.
             name: of the moved module; by default `<module>-from-<donor>`.
+            text_free: whether what the donor writes, which is synthetic, stands in for the domain's
+                text wherever something is learned or chosen.
         """
         from transplant.calibration.config import MoveConfig
         from transplant.workflows.move.whole import WholeMove
 
         config = config or MoveConfig(seed=self.seed)
-        return WholeMove(self, module, to, pair_on, domain_data, config, name)
+        return WholeMove(self, module, to, pair_on, domain_data, config, name, text_free=text_free)
 
     def move_tuned(
         self,
@@ -99,6 +102,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
         name: str | None = None,
         other_base: bool = False,
         lora: LoraRecipe | None = None,
+        text_free: bool = False,
     ) -> WholeTunedMove:
         """A move of what a LoRA or a fine-tuned model learned; its steps run when asked for.
 
@@ -115,6 +119,8 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
             name: of the student; by default `<tuned>-from-<donor>`.
             other_base: whether a LoRA that was trained on another base is meant.
             lora: the recipe of the student `lora`.
+            text_free: as for `move`; first tokens are drawn from the counts that a module of the
+                library carries.
 
         Raises:
             InputError: no such student.
@@ -127,7 +133,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
         return WholeTunedMove(
             self, tuned, to, pair_on, domain_data, config, name,
             base=donor, domain=domain, student=student, other_base=other_base,
-            lora=lora or LoraRecipe(),
+            lora=lora or LoraRecipe(), text_free=text_free,
         )  # fmt: skip
 
     def paste(

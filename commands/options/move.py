@@ -69,6 +69,23 @@ Change = Annotated[
         + f"; {AUTO}: what the calibration split prefers.",
     ),
 ]
+Keep = Annotated[
+    float,
+    typer.Option(
+        "--keep",
+        metavar="SHARE",
+        help="With --data donor: of the (synthetic) text that the donor writes, the share that it "
+        "gained most on, by its own log p1 - log p0; more is written, as much is paired.",
+    ),
+]
+TextFree = Annotated[
+    bool,
+    typer.Option(
+        "--text-free",
+        help="With --data donor: what the donor writes, synthetic text, stands in for the domain's "
+        "wherever something is learned or chosen; the domain's is judged on alone.",
+    ),
+]
 Method = Annotated[str, typer.Option("--method", help=f"Input map: {' or '.join(METHODS)}.")]
 
 
@@ -98,16 +115,20 @@ class MoveOptions(PairOptions):
     method: Method = MOVE.method
     taps: TargetTaps = "all"
     change: Change = MOVE.change
+    keep: Keep = MOVE.keep
+    text_free: TextFree = False
     name: NameOption = None
 
     def config(self, session: Session) -> MoveConfig:
         """How the move is fitted."""
         fitted = self.fit(self.method, session.seed, self.taps)
-        return dataclasses.replace(fitted, changes=changes_of(self.change))
+        return dataclasses.replace(fitted, changes=changes_of(self.change), keep=self.keep)
 
     def move(self, session: Session, module: str, to: str) -> WholeMove:
         """The move that they describe."""
         from transplant.workflows.move.whole import WholeMove
 
-        config = self.config(session)
-        return WholeMove(session, module, to, self.data, self.domain_data, config, self.name)
+        return WholeMove(
+            session, module, to, self.data, self.domain_data, self.config(session), self.name,
+            text_free=self.text_free,
+        )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from commands.render.pairing_text import written_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,6 +21,8 @@ def calibrated_table(report: dict[str, Any]) -> Table:
             value = report[key]
             text = value if isinstance(value, str) else f"{value:.3g}"
             shown.add_row(key.replace("_", " "), text)
+    if (said := written_text(report)) is not None:
+        shown.add_row("pairing text", said)
     if learned := report.get("learned"):
         shown.add_row("steps", f"{learned['steps_taken']}, the best at {learned['best_step']}")
     shown.add_row("seconds", f"{sum(report['seconds'].values()):.1f}")

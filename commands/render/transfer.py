@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.output import table
 from commands.render.ceiling import add_ceiling
+from commands.render.pairing_text import add_written_text
 from commands.render.shares import bounds_text, share_in, share_text
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ def transfer_table(report: dict[str, Any]) -> Table:
     shown.add_row("NIB against native", "", nib_verdict(report["nib"]), "", nib_line(report["nib"]))
     same = report["module_sha256"]["donor"] == report["module_sha256"]["target"]
     shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", "", "")
+    add_written_text(shown, report)
     shown.caption = report.get("no_ceiling")
     add_ceiling(shown, report)
     return shown

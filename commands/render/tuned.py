@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.render.ceiling import add_ceiling
+from commands.render.pairing_text import add_written_text
 from commands.render.transfer import NOTES, add_share, systems_table
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def tuned_table(report: dict[str, Any]) -> Table:
         shown.add_row(
             f"student {name}", "", "", "", f"[dim]not tried: slow here (--student {name})[/dim]"
         )
+    add_written_text(shown, report)
     shown.caption = report.get("no_ceiling")
     add_ceiling(shown, report)
     return shown

@@ -170,6 +170,30 @@ def test_a_donor_writes_what_it_is_paired_on(trained_abi, tmp_path):
     assert "--data donor" in elsewhere.json["hint"]
 
 
+def test_a_share_of_what_the_donor_wrote_is_kept_and_said_to_be_synthetic(trained_abi):
+    words = ("calibrate", *MOVE, "--to", "tiny-llama", "--data", "donor", "--keep", "0.5",
+             "--text-free", "--objective", "lm+donor-kd", "--steps", "2", "--tokens", "2000",
+             "--name", "from-the-best")  # fmt: skip
+    report = trained_abi(*words, "--json").json
+    text = report["pairing_text"]
+    assert (text["synthetic"], text["text_free"]) == (True, True)
+    assert text["written"] == 2 * text["kept"]
+    assert text["donor_gain"] > text["donor_gain_of_all"]
+    made = trained_abi("show", report["name"], "--json").json["made"]
+    assert made["pairing_text"] == text
+    assert made["config"]["keep"] == 0.5
+    shown = trained_abi(*words, "--replace").out
+    assert "synthetic" in shown
+    for wrong in (("--keep", "0.5"), ("--text-free",)):
+        refused = trained_abi(
+            "calibrate", *MOVE, "--to", "tiny-llama", "--data", "nowhere", *wrong, "--json"
+        )
+        assert refused.code == 1
+        assert (wrong[0], "--data") == (refused.json["what"].split()[0], "--data")
+        assert refused.json["found"] == "nowhere"
+    assert trained_abi(*words, "--keep", "0").code == 1
+
+
 def test_a_budget_of_columns_is_an_option_and_stands_in_the_manifest(trained_abi):
     options = (*MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json")
     narrow = trained_abi("bridge-align", *options, "--columns", "12", "--name", "narrow").json

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES
 from transplant.errors import InputError
-from transplant.validation import above, at_least
+from transplant.validation import above, at_least, at_most
 
 METHODS = ("ridge", "procrustes")
 
@@ -21,6 +21,9 @@ class MoveConfig:
     """Excerpts to pair on: of its training split, those that look most like the domain."""
     excerpt_chars: int = 600
     """Characters per excerpt."""
+    keep: float = 1.0
+    """Of what the donor writes, where it writes the pairing text, the share that is kept: documents
+    on which it gained most by what it learned, by its own log p1 - log p0."""
     stride: int = 3
     """Of the paired positions every `stride`-th is kept: neighbours say much the same."""
     held_out_excerpts: int = 60
@@ -77,7 +80,8 @@ class MoveConfig:
         at_least(self, 40, "excerpt_chars")
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")
-        above(self, 0, "ridge", *(["stronger_ridges"] if self.stronger_ridges else []))
+        above(self, 0, "ridge", "keep", *(["stronger_ridges"] if self.stronger_ridges else []))
+        at_most(self, 1, "keep")
         at_least(self, 0, "iterations", "donor_words", "donor_word", "gains", "shrink")
         unknown = {*self.changes, self.change} - CHANGES.keys()
         if unknown or not self.changes:

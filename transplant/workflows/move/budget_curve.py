@@ -6,6 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
+from transplant.errors import InputError
 from transplant.workflows.move.ablation import reason_of
 from transplant.workflows.move.native import native_recipe
 from transplant.workflows.move.objective import ObjectiveChoice
@@ -40,10 +41,15 @@ def curve_report(
         budgets: tokens, ascending.
         seeds: draws of the text, of the random module and of the native's first weights.
         steps: of the calibration; None for the objective's own.
+
+    Raises:
+        InputError: a move that may read no text of the domain.
     """
     from transplant.evaluation.curve import crossing
 
     move, first = trials.move, trials.move.work.seed
+    if move.text_free:
+        raise InputError("`text_free`", expected="no curve: its budgets are of domain text")
     trials.oracle  # noqa: B018
     choice = ObjectiveChoice(objective=OBJECTIVE, steps=steps)
     for seed in range(first, first + seeds):

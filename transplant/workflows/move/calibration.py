@@ -95,6 +95,7 @@ def calibrated_report(
         found["bridge"] = "from the registry" if reused else "fitted now"
         found["tried"] = [dataclasses.asdict(way) for way in move.choice.tried]
         found |= {"shared_tokens": len(shared.ids_a), "token_coverage": shared.coverage}
+        found |= move.text_facts
     if move.objective:
         found["learned"] = move.objective
     return {**found, "seconds": move.seconds}

@@ -47,7 +47,7 @@ def ceiling_of(
     from transplant.evaluation.likelihood import score_documents
 
     with move.step("calibrate_beside"):
-        ways = _best_weights(move, move.domain_text.calibration)
+        ways = _best_weights(move, move.learned_text.calibration)
     shown = {"change": ways[CHANGE], "change_and_raw": ways[BOTH]}
     held_out = move.domain_text.eval
     with move.step("evaluate_beside"):

@@ -82,6 +82,7 @@ def transfer_report(
         "token_coverage": move.output_map.shared.coverage,
         "bridge": dataclasses.asdict(move.bridge.quality),
         "split": move.domain_text.fingerprint,
+        **move.text_facts,
         "made": move.facts(),
         "seconds": move.seconds,
     }

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
 from transplant.workflows.corpus import DONOR, read_splits, recorded_reach, windows_of
+from transplant.workflows.move.writing import Writing, check_text, write_text
 from transplant.workflows.steps import Stepwise
 from transplant.workflows.work import Work
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from transplant.training.row_sources import RowSource
 
 
-LEAST_WRITTEN = 60  # documents: some must be held out
 GAIN_TOKENS = 12_000  # of the calibration split
 GAIN_LOGITS = GAIN_TOKENS << 17  # of it with each correction: half as many tokens for Gemma
 
@@ -44,6 +43,11 @@ class MoveInputs(Stepwise):
         domain_data: the domain's text; None for what the module was trained on.
         config: how to fit.
         name: the name in the registry; None for `<module>-from-<donor>`.
+        text_free: whether what the donor writes stands in for the domain's text wherever something
+            is learned or chosen: the domain's own is judged on, and nothing else.
+
+    Raises:
+        InputError: `text_free`, or a share to keep, where the donor does not write.
     """
 
     work: Work
@@ -54,6 +58,11 @@ class MoveInputs(Stepwise):
     config: MoveConfig
     name: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    text_free: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuses, before anything is loaded, what only the writing of a donor can be asked for."""
+        check_text(self.data, self.config, text_free=self.text_free)
 
     @cached_property
     def source(self) -> HostedName:
@@ -105,25 +114,25 @@ class MoveInputs(Stepwise):
         from transplant.text.limits import EXCERPT_TOKENS, stream_chars
 
         if self.data == DONOR:
-            return self._donors_text()
+            return self.writing.text
         config = self.config
         reach = stream_chars(train=EXCERPT_TOKENS * config.excerpts)
         return read_splits(self.work, self.data, config.text_chars, reach)
 
-    def _donors_text(self) -> Splits:
+    @cached_property
+    def writing(self) -> Writing:
         """What the donor writes: enough that the excerpts can be cut from its training split."""
-        from transplant.calibration.donor_text import write_documents
-        from transplant.text.splits import CALIBRATION_SHARE, EVAL_SHARE, split_documents
-
-        config, train_share = self.config, 1 - CALIBRATION_SHARE - EVAL_SHARE
-        count = max(LEAST_WRITTEN, math.ceil(config.excerpts / train_share))
         donor, counts = self.donor, self.token_counts
         with self.step("write") as progress:
-            written = write_documents(
-                donor, counts, count,
-                chars=config.excerpt_chars, seed=config.seed, progress=progress,
-            )  # fmt: skip
-        return split_documents(written)
+            return write_text(donor, counts, self.config, progress)
+
+    @property
+    def text_facts(self) -> dict[str, Any]:
+        """What manifests and reports say of text that the donor wrote; nothing of a corpus."""
+        if self.data != DONOR:
+            return {}
+        facts = {**self.writing.facts(), "text_free": self.text_free}
+        return {"pairing_text": facts}
 
     @cached_property
     def pairing_split(self) -> str:
@@ -156,6 +165,11 @@ class MoveInputs(Stepwise):
         return self.domain_text.fingerprint
 
     @property
+    def learned_text(self) -> Splits:
+        """The text whose next tokens teach and choose: the domain's, or what the donor writes."""
+        return self.pairing_text if self.text_free else self.domain_text
+
+    @property
     def used_texts(self) -> tuple[Splits, ...]:
         """The texts that something is trained on, chosen by or paired on."""
         return self.domain_text, self.pairing_text
@@ -163,7 +177,8 @@ class MoveInputs(Stepwise):
     @cached_property
     def calibration_text(self) -> Sequence[Window] | RowSource:
         """Windows of the domain's calibration split: they choose gains, nothing else."""
-        return windows_of(self.target, self.domain_text.calibration, 512, gain_tokens(self.target))
+        text = self.learned_text.calibration
+        return windows_of(self.target, text, 512, gain_tokens(self.target))
 
     @property
     def token_counts(self) -> dict[str, int]:

@@ -64,7 +64,7 @@ class Move(MoveInputs):
         from transplant.calibration.move import pair_also
         from transplant.text.windows import texts_of
 
-        texts, pairing = texts_of(windows, self.domain_text.train), self.pairing
+        texts, pairing = texts_of(windows, self.learned_text.train), self.pairing
         with self.step("pair"):
             more = pair_also(pairing, texts, self.config, self.work.library.root)
             return self.taking(pairing=more)
@@ -130,6 +130,7 @@ class Move(MoveInputs):
             recipe=self.manifest.made.get("recipe"),
             pairing_corpus=self.data if self.paired else None,
             pairing_split=self.pairing_split if self.paired else None,
+            **(self.text_facts if self.paired else {}),
             objective=self.objective or {"name": "closed-form"},
             corpus=self.domain_source,
         )

@@ -39,13 +39,13 @@ def with_objective(move: M, choice: ObjectiveChoice) -> M:
     oracle = anchor_on(move, choice.anchor) if choice.anchor else None
     move = move.taking(paired=reads_pairs(move, choice))
     config = choice.learn_config(move.work.seed)
-    if move.paired and choice.pairs_budget:
+    if move.paired and choice.pairs_budget and not move.text_free:  # its text is paired already
         tokens = min(config.tokens, config.paired_tokens)
         move = move.pair_also(windows_of(move.target, move.domain_text.train, WINDOW, tokens))
     start = move.calibrated.correction if move.paired else copy.deepcopy(move.donor_correction)
     train = None
     if choice.spec.reads_domain:
-        train = windows_of(move.target, move.domain_text.train, WINDOW, config.tokens)
+        train = windows_of(move.target, move.learned_text.train, WINDOW, config.tokens)
     material = material_for(move, choice.spec, train, config.calibration_tokens, oracle, start.taps)
     with move.step("learn"):
         learnt = learn(move, choice.objective, start, material, config)
@@ -110,7 +110,7 @@ def material_for(
     if train is None:
         return found
     read = sorted({*taps, *(oracle.taps if oracle is not None else ())})
-    held = windows_of(move.target, move.domain_text.calibration, WINDOW, calibration_tokens)
+    held = windows_of(move.target, move.learned_text.calibration, WINDOW, calibration_tokens)
     with move.step("read_domain_text") as progress:
         rows, calibration = row_sources(
             move.target, (train, held), read, folder=move.work.library.root, progress=progress

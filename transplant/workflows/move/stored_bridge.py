@@ -12,7 +12,7 @@ from transplant.library import Manifest
 from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
-OUTPUT_ALONE = ("changes", "change", "shrink")  # of a `MoveConfig`
+OUTPUT_ALONE = ("changes", "change", "shrink", "keep")  # of a `MoveConfig`; the split tells of keep
 
 
 def with_stored_bridge(move: M) -> M:

@@ -72,6 +72,7 @@ def tuned_report(
         "pairs": move.pairing.fitted.rows,
         "paired_share": move.pairing.fitted.paired_share,
         "split": move.domain_text.fingerprint,
+        **move.text_facts,
         "made": move.facts(),
         "seconds": move.seconds,
     }

@@ -50,6 +50,7 @@ class TunedMove(MoveInputs):
 
     def __post_init__(self) -> None:
         """Refuses a student that there is not, before anything is loaded."""
+        super().__post_init__()
         learned_by(self.student)
 
     @cached_property
@@ -89,12 +90,30 @@ class TunedMove(MoveInputs):
 
     @cached_property
     def token_counts(self) -> dict[str, int]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """How often each token of the donor occurs in the domain's training split."""
+        """How often each token of the donor occurs in the domain's training split.
+
+        Raises:
+            InputError: no text of the domain may be read, and what was tuned carries no counts.
+        """
         from transplant.alignment.tokens import count_tokens
 
+        if self.text_free:
+            return self._carried_counts()
         base = self.donor.backbone
         windows = windows_of(base, self.domain_text.train, 512, COUNTED)
         return count_tokens((i for window in windows for i in window.ids), base.tokenizer)
+
+    def _carried_counts(self) -> dict[str, int]:
+        """The counts that stand in the manifest of a hosted tuned copy."""
+        hosted = self.tuned.kind == "hosted"
+        made = self.work.find(self.module).manifest.made if hosted else {}
+        counts = made.get("token_counts")
+        if not counts:
+            raise InputError(
+                f"{self.module} carries no token counts, and `text_free` reads no text to count",
+                expected="a part of the library that carries them, as python@ref-gpt2",
+            )
+        return counts
 
     @property
     def d_abi(self) -> int:
@@ -108,6 +127,8 @@ class TunedMove(MoveInputs):
             InputError: what is no donor, or maps that the target has not.
         """
         self.donor  # noqa: B018  loaded here
+        if self.text_free:
+            self.token_counts  # noqa: B018  of what carries them
         if LORA in learned_by(self.student):
             from transplant.surgery.lora.start import adapted_maps
 
@@ -149,6 +170,7 @@ class TunedMove(MoveInputs):
                    "one_head": self.donor.pair.one_head, **self.tuned.facts},
             pairing_corpus=self.data,
             pairing_split=self.pairing_split,
+            **self.text_facts,
             corpus=self.domain_source,
             split=self.domain_split,
         )  # fmt: skip

@@ -1,0 +1,88 @@
+"""Writing of a donor as the text that a move is paired on: synthetic, and the best of it kept."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transplant.calibration.config import MoveConfig
+from transplant.errors import InputError
+from transplant.workflows.corpus import DONOR
+
+if TYPE_CHECKING:
+    from transplant.modules.hosted import HostedModel
+    from transplant.progress import Progress
+    from transplant.text.splits import Splits
+
+LEAST_WRITTEN = 60  # documents: some must be held out
+
+
+@dataclass(frozen=True)
+class Writing:
+    """What a donor has written, split, and what is said of it."""
+
+    text: Splits
+    written: int
+    """Documents."""
+    kept: int
+    """Of these."""
+    gain: float | None = None
+    """log p1 - log p0 of the kept ones by the donor itself, in nats per token; None where all were
+    kept and none was scored."""
+    gain_of_all: float | None = None
+
+    def facts(self) -> dict[str, Any]:
+        """For manifests and reports."""
+        named: dict[str, Any] = {"synthetic": True, "written": self.written, "kept": self.kept}
+        if self.gain is not None:
+            named |= {"donor_gain": self.gain, "donor_gain_of_all": self.gain_of_all}
+        return named
+
+
+def check_text(data: str, config: MoveConfig, *, text_free: bool) -> None:
+    """Refuses what only the writing of a donor can be asked for, of any other text.
+
+    Raises:
+        InputError: it names the parameter.
+    """
+    asked = {"keep": config.keep < 1, "text_free": text_free}
+    for name, is_asked in asked.items():
+        if is_asked and data != DONOR:
+            raise InputError(
+                f"`{name}` is about what the donor writes",
+                expected=f"`data={DONOR!r}`", found=data,
+            )  # fmt: skip
+
+
+def write_text(
+    donor: HostedModel, counts: Mapping[str, int], config: MoveConfig, progress: Progress
+) -> Writing:
+    """Lets a donor write, and keeps the share of it that it gained most on.
+
+    Of a share of one half twice as much is written: what is kept is as much as without a choice,
+    enough that the excerpts can be cut from its training split.
+
+    Args:
+        donor: a hosted module, or a base and a tuned copy of it.
+        counts: the domain's token counts, from which first tokens are drawn.
+        config: how many excerpts, of how many characters, which share is kept, and the seed.
+        progress: is told of the documents.
+    """
+    from transplant.calibration.donor_text import write_documents
+    from transplant.calibration.gained_text import gained_most, gains_on
+    from transplant.text.splits import CALIBRATION_SHARE, EVAL_SHARE, split_documents
+
+    train_share = 1 - CALIBRATION_SHARE - EVAL_SHARE
+    kept = max(LEAST_WRITTEN, math.ceil(config.excerpts / train_share))
+    count = math.ceil(kept / config.keep)
+    written = write_documents(
+        donor, counts, count, chars=config.excerpt_chars, seed=config.seed, progress=progress
+    )
+    if count == kept:
+        return Writing(split_documents(written), count, kept)
+    gains = gains_on(donor, written)
+    best, mean = gained_most(written, gains, kept)
+    known = [gain for gain in gains if gain > -math.inf]
+    return Writing(split_documents(best), count, kept, mean, sum(known) / len(known))
