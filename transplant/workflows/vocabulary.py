@@ -84,7 +84,10 @@ def take_vocabulary(
     )
     ppl = {"before": nats_per_character(target, splits.eval, eval_tokens)}
     with target.frozen():
-        made = choose_vocabulary(stored, target, donor, spelled, config, splits.calibration)
+        with work.reporter.progress("making rows") as progress:
+            made = choose_vocabulary(
+                stored, target, donor, spelled, config, splits.calibration, progress
+            )
         ppl[made.method] = nats_per_character(made.backbone, splits.eval, eval_tokens)
         if made.method != "mean":
             mean = dataclasses.replace(config, method="mean")

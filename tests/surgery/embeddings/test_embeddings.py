@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -10,6 +12,7 @@ from transplant.alignment.token_map import map_tokens
 from transplant.backbones.fingerprint import hash_parameters
 from transplant.errors import CorpusError, InputError, ShapeError
 from transplant.evaluation.likelihood import score_documents
+from transplant.surgery.embeddings import pursuit
 from transplant.surgery.embeddings.choose import choose_vocabulary
 from transplant.surgery.embeddings.config import BEST, METHODS, EmbedConfig
 from transplant.surgery.embeddings.methods import MAKERS, Tables, new_table
@@ -24,7 +27,7 @@ pytestmark = pytest.mark.bits
 OMP = EmbedConfig(method="omp")
 
 
-def far_off(tables, tokens, _):
+def far_off(tables, tokens, *_):
     """Rows that win every prediction wherever what is predicted is another token."""
     return torch.full((len(tokens), tables.target.shape[1]), 30.0) * tables.target.mean(0).sign()
 
@@ -59,6 +62,27 @@ def test_more_atoms_leave_less_and_no_atom_is_picked_twice():
     with pytest.raises(ShapeError):
         pursue(draw(3, 5), atoms, 2)
     assert pursue(vectors[:0], atoms, 4).indices.shape == (0, 4)
+
+
+def test_of_many_atoms_a_rough_shortlist_picks_what_a_whole_comparison_picks(monkeypatch):
+    atoms, vectors = draw(900, 48), draw(40, 48, seed=1).double()
+
+    def left_by(found):
+        return (vectors - found.of(atoms.double())).norm(dim=1)
+
+    whole = pursue(vectors, atoms, 12)
+    monkeypatch.setattr(pursuit, "multiplies", lambda *_: True)
+    monkeypatch.setattr(pursuit, "MANY", 100)
+    told = []
+    listed = pursue(vectors, atoms, 12, lambda step, total, _: told.append((step, total)))
+    assert (listed.indices == whole.indices).float().mean() > 0.9
+    assert left_by(listed).mean() < 1.01 * left_by(whole).mean()
+    assert all(len(set(row.tolist())) == 12 for row in listed.indices)
+    assert told == [(40, 40)]
+    blind = pursuit.Atoms.of(atoms)
+    blind = dataclasses.replace(blind, rough=draw(900, 48, seed=2).bfloat16())
+    monkeypatch.setattr(pursuit.Atoms, "of", lambda _: blind)
+    assert left_by(pursue(vectors, atoms, 12)).mean() > 1.1 * left_by(whole).mean()
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from transplant.alignment.token_map import TokenMap
 from transplant.backbones.view import Backbone
 from transplant.evaluation.likelihood import score_documents
+from transplant.progress import Progress, unseen
 from transplant.surgery.embeddings.config import BEST, METHODS, EmbedConfig
 from transplant.surgery.embeddings.vocabulary import with_vocabulary
 from transplant.text.documents import Document
@@ -34,6 +35,7 @@ def choose_vocabulary(
     spelled: TokenMap,
     config: EmbedConfig,
     calibration: Sequence[Document],
+    progress: Progress = unseen,
 ) -> Chosen:
     """Makes the backbone by the method of `config`; for `best`, by each, and keeps the best.
 
@@ -46,13 +48,14 @@ def choose_vocabulary(
         spelled: each token of the source in tokens of the target (`spelled_in`).
         config: how rows are made.
         calibration: text to choose on; never what is reported on.
+        progress: told of the rows that are made one by one.
 
     Raises:
         CorpusError: no calibration text is long enough to choose on.
         InputError: as of `with_vocabulary`.
     """
     if config.method != BEST:
-        made = with_vocabulary(name, target, source, spelled, config)
+        made = with_vocabulary(name, target, source, spelled, config, progress)
         return Chosen(made, config.method, {})
     length = min(WINDOW, target.context)
     windows = spread_windows(calibration, source.tokenizer, length, config.calibration_tokens)
@@ -60,7 +63,7 @@ def choose_vocabulary(
     kept, tried = None, {}
     for method in METHODS:
         own = dataclasses.replace(config, method=method)
-        made = with_vocabulary(name, target, source, spelled, own)
+        made = with_vocabulary(name, target, source, spelled, own, progress)
         found = score_documents(made, windows, {"it": None})["it"]
         tried[method] = float(found.nats.sum()) / characters
         if kept is None or tried[method] < tried[kept.method]:

@@ -22,6 +22,7 @@ from transplant.activations.moments import CrossMoments
 from transplant.alignment.ridge import fit_ridge
 from transplant.alignment.token_map import TokenMap
 from transplant.errors import InputError, ShapeError
+from transplant.progress import Progress, unseen
 from transplant.surgery.embeddings.config import METHODS, EmbedConfig
 from transplant.surgery.embeddings.pursuit import pursue
 
@@ -47,8 +48,13 @@ class Tables:
 
 
 @torch.no_grad()
-def new_table(tables: Tables, config: EmbedConfig) -> Tensor:
+def new_table(tables: Tables, config: EmbedConfig, progress: Progress = unseen) -> Tensor:
     """The target's table for the source's vocabulary: [vocab_source, d_target].
+
+    Args:
+        tables: of both sides.
+        config: how rows are made.
+        progress: told of the rows that are made one by one.
 
     Raises:
         InputError: the two vocabularies share fewer than two tokens, or the method is `best`.
@@ -62,41 +68,42 @@ def new_table(tables: Tables, config: EmbedConfig) -> Tensor:
     ours, theirs = tables.shared
     if len(ours) < 2:
         raise InputError("the two vocabularies share too few tokens", expected=2, found=len(ours))
-    made = _mean(tables, torch.arange(len(tables.source)), config)
+    made = _mean(tables, torch.arange(len(tables.source)))
     made[ours] = tables.target[theirs]
     missing = tables.spelled.of_kind("decomposed", "prefix")
     if len(missing):
-        made[missing] = MAKERS[config.method](tables, missing, config).to(made.dtype)
+        made[missing] = MAKERS[config.method](tables, missing, config, progress).to(made.dtype)
     return made
 
 
-def _omp(tables: Tables, tokens: Tensor, config: EmbedConfig) -> Tensor:
+def _omp(tables: Tables, tokens: Tensor, config: EmbedConfig, progress: Progress) -> Tensor:
     # Weights need not add up to one: what all rows of the target have in common (in a tied table
     # nearly a bias of the logits) would be multiplied by their sum, which is arbitrary.
     ours, theirs = tables.shared
     known, own = tables.source[ours].double(), tables.target[theirs].double()
     middle, own_middle = known.mean(0), own.mean(0)
-    found = pursue(tables.source[tokens].double() - middle, known - middle, config.atoms)
+    vectors = tables.source[tokens].double() - middle
+    found = pursue(vectors, known - middle, config.atoms, progress)
     return own_middle + found.of(own - own_middle)
 
 
-def _bridge(tables: Tables, tokens: Tensor, config: EmbedConfig) -> Tensor:
+def _bridge(tables: Tables, tokens: Tensor, config: EmbedConfig, _: Progress) -> Tensor:
     ours, theirs = tables.shared
     moments = CrossMoments(tables.source.shape[1], tables.target.shape[1])
     moments.update(tables.source[ours], tables.target[theirs])
     return fit_ridge(moments, config.ridge)(tables.source[tokens].float())
 
 
-def _decompose(tables: Tables, tokens: Tensor, _: EmbedConfig) -> Tensor:
+def _decompose(tables: Tables, tokens: Tensor, *_: object) -> Tensor:
     return torch.stack(
         [tables.target[tables.spelled.spelling(token)].mean(0) for token in tokens.tolist()]
     )
 
 
-def _mean(tables: Tables, tokens: Tensor, _: EmbedConfig) -> Tensor:
+def _mean(tables: Tables, tokens: Tensor, *_: object) -> Tensor:
     return tables.target.mean(0).repeat(len(tokens), 1)
 
 
-MAKERS: dict[str, Callable[[Tables, Tensor, EmbedConfig], Tensor]] = dict(
+MAKERS: dict[str, Callable[[Tables, Tensor, EmbedConfig, Progress], Tensor]] = dict(
     zip(METHODS, (_omp, _bridge, _decompose, _mean), strict=True)
 )

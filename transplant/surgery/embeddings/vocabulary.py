@@ -13,6 +13,7 @@ from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.view import Backbone
 from transplant.backbones.views import view_of
 from transplant.errors import InputError
+from transplant.progress import Progress, unseen
 from transplant.surgery.embeddings.config import EmbedConfig
 from transplant.surgery.embeddings.methods import Tables, new_table
 
@@ -35,7 +36,12 @@ def spelled_in(target: Backbone, source: Backbone) -> TokenMap:
 
 @torch.no_grad()
 def with_vocabulary(
-    name: str, target: Backbone, source: Backbone, spelled: TokenMap, config: EmbedConfig
+    name: str,
+    target: Backbone,
+    source: Backbone,
+    spelled: TokenMap,
+    config: EmbedConfig,
+    progress: Progress = unseen,
 ) -> Backbone:
     """A copy of the target that reads and writes the source's tokens.
 
@@ -48,6 +54,7 @@ def with_vocabulary(
         source: whose tokenizer it takes, and whose tables say how new tokens relate to known ones.
         spelled: each token of the source in tokens of the target (`spelled_in`).
         config: how rows are made.
+        progress: told of the rows that are made one by one.
 
     Raises:
         InputError: an encoder-decoder, or vocabularies that share too little.
@@ -58,13 +65,15 @@ def with_vocabulary(
             expected="a decoder-only backbone",
         )
     target.require_weights("another vocabulary")
-    table = new_table(Tables(input_table(source), input_table(target), spelled), config)
+    tables = Tables(input_table(source), input_table(target), spelled)
+    table = new_table(tables, config, progress)
     model: Any = copy.deepcopy(target.model)
     model.resize_token_embeddings(len(table), mean_resizing=False)
     model.get_input_embeddings().weight.copy_(table)
     if not is_tied(target):
         head, theirs = (side.model.get_output_embeddings().weight for side in (target, source))
-        model.get_output_embeddings().weight.copy_(new_table(Tables(theirs, head, spelled), config))
+        made = new_table(Tables(theirs, head, spelled), config, progress)
+        model.get_output_embeddings().weight.copy_(made)
     for role in ("bos_token_id", "eos_token_id", "pad_token_id"):
         value = getattr(source.tokenizer, role, None)
         for holder in (model.config, getattr(model, "generation_config", None)):
