@@ -5,9 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console, RenderableType
@@ -16,9 +15,8 @@ from rich.table import Table
 
 from commands.courses import Course, Courses
 from commands.errors import typed_as
-from commands.json_text import to_json
 from transplant.errors import InputError, StorageError, TransplantError
-from transplant.files.writable import check_writable
+from transplant.files.json_text import to_json
 
 PIPE_WIDTH = 120
 
@@ -112,40 +110,6 @@ class Output:
             return
         with self._courses.follow(title) as course:
             yield course
-
-
-def write_files(folder: Path, files: Mapping[str, bytes]) -> list[str]:
-    """Writes files into a folder, each whole or not at all, and returns their paths.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    from transplant.files.whole_file import whole_file
-
-    try:
-        for name, content in files.items():
-            with whole_file(folder / name) as partial:
-                partial.write_bytes(content)
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}", found=error.strerror) from error
-    return [str(folder / name) for name in files]
-
-
-def write_json(path: Path, data: Any) -> None:
-    """Writes a result to a file, whole or not at all.
-
-    Raises:
-        StorageError: the disk refused.
-        InputError: something else has that name.
-    """
-    from transplant.files.whole_file import whole_file
-
-    check_writable(path)
-    try:
-        with whole_file(path) as partial:
-            partial.write_text(to_json(data, 1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write {path}", found=error.strerror) from error
 
 
 def table(title: str, *columns: str) -> Table:

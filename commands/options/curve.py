@@ -43,7 +43,7 @@ class CurveOptions:
     ) -> None:  # fmt: skip
         """Measures a curve, writes plot and JSON, and prints the table."""
         from commands.render.curve import curve_view
-        from commands.render.curve_plot import write_curve
+        from transplant.pictures.curve import write_curve
         from transplant.workflows.move.budget_curve import curve_report
         from transplant.workflows.move.trials import Trials
 
@@ -72,7 +72,7 @@ class CurveOptions:
             StorageError: the folder may not be written to.
             TransplantError: what draws the picture is not installed.
         """
-        from commands.render.curve_plot import require_matplotlib
+        from transplant.pictures.figures import require_matplotlib
 
         if self.curve is not None and others:
             raise InputError("a curve is of one source", expected="--curve or --also-eval")

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from commands.json_text import shown
 from commands.options.models import MODEL_OPTIONS
+from transplant.files.json_text import shown
 
 
 def models_asked(settings: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 from rich.table import Table
 
 from commands.output import table
-from commands.render.shares import bounds_text
+from transplant.pictures.ranks import short
+from transplant.pictures.shares import bounds_text
 
 
 def fit_table(report: dict[str, Any]) -> Table:
@@ -71,10 +72,3 @@ def compress_table(report: dict[str, Any]) -> Table:
     shown.add_row("after", f"{loss['ppl']['adapted']:.3f}")
     shown.add_row("seconds", f"{report['seconds']:.1f}")
     return shown
-
-
-def short(kind: str) -> str:
-    """The name of a type of map for a column: its last parts, of T5 with its stack."""
-    parts = kind.split(".")
-    stack = f"{parts[0][:3]}." if parts[0] in ("encoder", "decoder") else ""
-    return stack + ".".join(parts[-2:])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from commands.render.shares import bounds_text, share_text
 from transplant.calibration.changes.spec import BEGINS_WITH
+from transplant.pictures.shares import bounds_text, share_text
 
 if TYPE_CHECKING:
     from rich.table import Table

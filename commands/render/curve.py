@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.shares import bounds_text, share_text
-from transplant.workflows.move.budget_curve import CURVES
+from transplant.evaluation.curve import CURVES
+from transplant.pictures.curve import crossing_text
+from transplant.pictures.shares import bounds_text, share_text
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -34,13 +35,3 @@ def point_text(point: dict[str, Any]) -> str:
     """A value and its interval."""
     text = share_text(point["recovered"])
     return text if point["interval"] is None else f"{text} ({bounds_text(point['interval'])})"
-
-
-def crossing_text(report: dict[str, Any]) -> str:
-    """Where the native catches up, in words; or why nobody can say."""
-    if "no_ceiling" in report:
-        return str(report["no_ceiling"])
-    tokens, most = report["crossing_tokens"], report["budgets"][-1]
-    if tokens is None:
-        return f"up to {most:,} tokens the native does not catch up"
-    return f"the native catches up at about {float(f'{tokens:.2g}'):,.0f} tokens"

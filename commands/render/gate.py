@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.shares import kept_text
+from transplant.pictures.shares import kept_text
 
 if TYPE_CHECKING:
     from rich.table import Table

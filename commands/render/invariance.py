@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.shares import bounds_text, kept_text, share_text
+from transplant.pictures.shares import bounds_text, kept_text, share_text
 from transplant.workflows.update.succession import APPLIED
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from commands.render.shares import NO_CEILING, share_text
+from transplant.pictures.shares import NO_CEILING, share_text
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -1,22 +1,14 @@
-"""Routing by uncertainty as tables and as a plot of risk against coverage."""
+"""Routing by uncertainty as tables."""
 
 from __future__ import annotations
 
-from io import BytesIO
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.json_text import to_json
-from commands.output import table, write_files
-from commands.render.curve_plot import require_matplotlib
+from commands.output import table
+from transplant.pictures.route import RISKS
 
 if TYPE_CHECKING:
     from rich.console import Group
-
-__all__ = ["require_matplotlib", "route_tables", "write_route"]
-
-ROUTED, SELECTIVE, RANDOM = "#1f6f5c", "#3b6ea5", "#8a8f98"
-RISKS = {"selective": "of the tokens that it keeps", "routed": "of all tokens, routed"}
 
 
 def route_tables(report: dict[str, Any]) -> Group:
@@ -41,46 +33,6 @@ def route_tables(report: dict[str, Any]) -> Group:
         gains.add_row(said, _bounds(report["areas"][name]))
     files = report.get("files", [])
     return Group(shown, gains, *(["\n" + "\n".join(files)] if files else []))
-
-
-def write_route(folder: Path, report: dict[str, Any]) -> list[str]:
-    """Writes `route.json` and `route.png` into a folder and returns their paths.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    files = {"route.json": (to_json(report, 1) + "\n").encode(), "route.png": draw_route(report)}
-    return write_files(folder, files)
-
-
-def draw_route(report: dict[str, Any]) -> bytes:
-    """Both risks against coverage, with those of random routing, as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2)
-    covered = [point["coverage"] for point in report["curve"]]
-    for axes, (name, said), colour in zip(panels, RISKS.items(), (SELECTIVE, ROUTED), strict=True):
-        risk = [point[name] for point in report["curve"]]
-        axes.plot(covered, risk, color=colour, label=f"by {report['by'].replace('_', ' ')}")
-        ends = [risk[-1] if name == "selective" else risk[0], risk[-1]]
-        axes.plot([0, 1], ends, color=RANDOM, linestyle="--", label="at random")
-        axes.set(xlabel="share of tokens that the model keeps", ylabel="nats per token")
-        gain = report["areas"][name]
-        axes.set_title(
-            f"{said}\nrandom less routed: {gain['nats']:.4f} ({gain['low']:.4f} to"
-            f" {gain['high']:.4f})",
-            fontsize=9,
-        )  # fmt: skip
-        axes.axvline(report["coverage"], color="#444", linewidth=0.8, label="at tau")
-        axes.legend(frameon=False, fontsize=8)
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{report['model']}, else {report['baseline']}", fontsize=10)
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=144, metadata={"Software": None})
-    return buffer.getvalue()
 
 
 def _bounds(value: dict[str, float]) -> str:

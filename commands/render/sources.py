@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Group, RenderableType
 
 from commands.output import table
-from commands.render.shares import share_in
+from transplant.pictures.shares import share_in
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
+from transplant.pictures.trace import interval_text, notes_of, part_text
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -19,48 +20,11 @@ def trace_view(report: dict[str, Any]) -> Group:
     from rich.text import Text
 
     ranking = _patching(report) if report["mode"] == "patching" else _ablation(report)
-    return Group(ranking, *(Text(line) for line in notes_of(report)))
-
-
-def notes_of(report: dict[str, Any]) -> list[str]:
-    """Lines on how the numbers of a report came to be."""
-    lines = [f"{report['sign']}; in {report['unit']}"]
-    if report["mode"] == "patching":
-        lines.append(
-            f"{report['count']} pairs, {report['left_out']} left out; the corrupted text alone "
-            f"costs {report['total']:.3f}"
-        )
-        lines.append(
-            "noising: the corrupted value in the clean text; denoising: the clean value in the "
-            "corrupted text"
-        )
-    else:
-        lines.append(
-            f"{report['documents']} documents of {report['data']}, {report['predicted']:,} "
-            f"predicted tokens, {report['passes']} passes"
-        )
-    if "prefilter" in report:
-        chosen = report["prefilter"]
-        lines.append(
-            f"atp: {chosen['measured']} of {len(report['targets'])} measured; rank agreement "
-            f"{chosen['agreement']:.2f} on a sample of {chosen['sample']}; ~ is an estimate"
-        )
+    lines = [*notes_of(report), *report.get("files", ())]
     left = len(report["targets"]) - SHOWN
     if left > 0 and "files" not in report:
         lines.append(f"{left} more with --json or --out FOLDER")
-    return [*lines, *report.get("files", ())]
-
-
-def interval_text(interval: list[float] | None) -> str:
-    """The bounds of an effect; nothing where there are none."""
-    return "" if interval is None else f"{interval[0]:+.4f} .. {interval[1]:+.4f}"
-
-
-def share_text(share: dict[str, float] | None) -> str:
-    """A part of a whole with its bounds."""
-    if share is None:
-        return "no whole"
-    return f"{share['share']:.2f} ({share['low']:.2f} .. {share['high']:.2f})"
+    return Group(ranking, *(Text(line) for line in lines))
 
 
 def _ablation(report: dict[str, Any]) -> Table:
@@ -80,7 +44,7 @@ def _patching(report: dict[str, Any]) -> Table:
     shown = table(title, "target", "", "noising", "share", "denoising", "share")
     for number, row in enumerate(report["targets"][:SHOWN], 1):
         shown.add_row(
-            row["target"], str(number), f"{row['noising']:+.3f}", share_text(row["noising_share"]),
-            f"{row['denoising']:+.3f}", share_text(row["denoising_share"]),
+            row["target"], str(number), f"{row['noising']:+.3f}", part_text(row["noising_share"]),
+            f"{row['denoising']:+.3f}", part_text(row["denoising_share"]),
         )  # fmt: skip
     return shown

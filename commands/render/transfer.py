@@ -8,24 +8,11 @@ from typing import TYPE_CHECKING, Any
 from commands.output import table
 from commands.render.ceiling import add_ceiling
 from commands.render.pairing_text import add_written_text
-from commands.render.shares import bounds_text, share_in, share_text
+from transplant.pictures.shares import bounds_text, share_in, share_text
+from transplant.pictures.systems import NOTES, OTHER_DOMAIN
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-
-NOTES = {
-    "raw": "the target as it is",
-    "native": "trained on the target: the ceiling",
-    "candidate": "the moved module",
-    "random_module": "donor-free: same maps, random module",
-    "shuffled_pairs": "donor-free: pairs that do not belong together",
-    "linear_surrogate": "module-free: taps straight to the wanted change",
-    "random_refitted": "module-free: random module, output refitted",
-    "donor_alone": "module-free: log ratio of the donor's backbone, no module",
-    "direct_copy": "the donor's interface as it is",
-    "pasted": "the module's bytes in the target core, no fit",
-}
 
 
 def transfer_table(report: dict[str, Any]) -> Table:
@@ -59,7 +46,7 @@ def systems_table(moved: str, report: dict[str, Any], notes: Mapping[str, str]) 
             f"{ppl:.2f}",
             share_in(report["recovered"], system),
             bounds_text(intervals.get(system)),
-            f"[dim]{notes.get(system, 'another domain under the same maps')}[/dim]",
+            f"[dim]{notes.get(system, OTHER_DOMAIN)}[/dim]",
         )
     shown.add_section()
     return shown

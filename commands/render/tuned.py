@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from commands.render.ceiling import add_ceiling
 from commands.render.pairing_text import add_written_text
-from commands.render.transfer import NOTES, add_share, systems_table
+from commands.render.transfer import add_share, systems_table
+from transplant.pictures.systems import NOTES
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -21,8 +21,8 @@ from commands.options.move import (
     TargetOption,
 )
 from commands.options.shared import EVAL_TOKENS, EvalTokens, parse_sources
-from commands.output import write_json
 from commands.session import Session
+from transplant.files.results import write_json
 from transplant.files.writable import check_writable
 
 

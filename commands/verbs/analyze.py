@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from commands.output import write_json
 from commands.session import Session
 from transplant.analysis.config import AnalysisConfig
+from transplant.files.results import write_json
 from transplant.files.writable import check_writable
 
 DEFAULT = AnalysisConfig()

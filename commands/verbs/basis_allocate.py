@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from commands.options.basis import Tokens, parse_count
-from commands.output import check_writable
 from commands.session import Session
 from transplant.basis.config import AllocateConfig
+from transplant.files.writable import check_writable
 
 
 def basis_allocate(
@@ -46,8 +46,8 @@ def basis_allocate(
 ) -> None:
     """Allocate ranks under one budget: exact, by dynamic programming."""
     from commands.render.basis import allocation_table
-    from commands.render.basis_page import write_allocation
-    from commands.render.page import require_plotting
+    from transplant.pictures.page import require_plotting
+    from transplant.pictures.ranks import write_allocation
     from transplant.workflows.basis.allocate import AllocateJob, run_allocate
 
     config = AllocateConfig(

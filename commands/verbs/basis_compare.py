@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from commands.options.basis import AdaptOptions
-from commands.output import check_writable
 from commands.session import Session
+from transplant.files.writable import check_writable
 
 
 def basis_compare(
@@ -42,8 +42,9 @@ def basis_compare(
     ] = 20_000,
 ) -> None:
     """Compare BASIS with PEFT's adapters and full fine-tuning at one budget."""
-    from commands.render.basis_compare import compare_table, write_comparison
-    from commands.render.curve_plot import require_matplotlib
+    from commands.render.basis_compare import compare_table
+    from transplant.pictures.adapters import write_comparison
+    from transplant.pictures.figures import require_matplotlib
     from transplant.workflows.basis.compare.job import CompareJob, run_compare
 
     require_matplotlib()

@@ -50,9 +50,10 @@ def demo(
     ] = None,
 ) -> None:
     """Train a module, move it to other backbones, prove it, write a page."""
-    from commands.render.page import require_plotting, write_page
     from commands.render.transfer import transfer_table
     from registry.store import Registry
+    from transplant.pictures.demo import write_demo
+    from transplant.pictures.page import require_plotting
     from transplant.workflows.demo import REAL, SHIPPED, refer_to, require_added, run_demo
 
     plan = (REAL if real else SHIPPED).of(
@@ -75,6 +76,6 @@ def demo(
         "registry": str(own.registry.root),
         "seconds": time.monotonic() - began,
     }
-    write_page(out, report)
+    write_demo(out, report)
     last = f"\n{report['seconds']:.0f} s; the page with the plot: {report['page']}"
     session.out.result(report, Group(*map(transfer_table, report["moves"]), last))

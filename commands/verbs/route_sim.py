@@ -34,7 +34,9 @@ def route_sim(
     out: Annotated[Path | None, typer.Option(help="Folder for route.json and route.png.")] = None,
 ) -> None:
     """Simulate routing by uncertainty: risk against coverage, and the tau within a budget."""
-    from commands.render.route import require_matplotlib, route_tables, write_route
+    from commands.render.route import route_tables
+    from transplant.pictures.figures import require_matplotlib
+    from transplant.pictures.route import write_route
 
     if sweep and tau is not None:
         raise InputError("--tau and --sweep", expected="one of them", found="both")

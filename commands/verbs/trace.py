@@ -58,8 +58,9 @@ def trace(
     ] = None,
 ) -> None:
     """Measure what heads, feed-forward parts and layers are worth to a model."""
-    from commands.render.heat_map import require_plotting, write_trace
     from commands.render.trace import trace_view
+    from transplant.pictures.page import require_plotting
+    from transplant.pictures.trace import write_trace
     from transplant.workflows.trace.job import run_trace
     from transplant.workflows.trace.spec import TraceJob
 

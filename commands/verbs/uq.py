@@ -44,8 +44,9 @@ def uq(
     """Measure how sure a model is of its next tokens, and how right it is to be."""
     from rich.console import Group
 
-    from commands.render.page import require_plotting
-    from commands.render.uncertainty import bins_table, uncertainty_table, write_uncertainty
+    from commands.render.uncertainty import bins_table, uncertainty_table
+    from transplant.pictures.page import require_plotting
+    from transplant.pictures.uncertainty import write_uncertainty
 
     require_plotting()
     check_writable(out, folder=True)

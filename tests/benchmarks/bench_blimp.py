@@ -17,9 +17,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from commands.output import write_json
 from registry.store import Registry
 from transplant import Workspace
+from transplant.files.results import write_json
 
 REFERENCE = tuple(
     name

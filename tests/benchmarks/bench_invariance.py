@@ -31,10 +31,10 @@ from typing import Any
 from commands.options.train import TRAIN
 from commands.options.update import REPAIR, UPDATE
 from commands.output import Output
-from commands.render.shares import kept_text, share_text
 from commands.session import open_session
 from tests.benchmarks import shares
 from transplant.errors import NotFoundError
+from transplant.pictures.shares import kept_text, share_text
 from transplant.workflows.train.module import TrainJob, run_train_job
 from transplant.workflows.update.invariance import invariance_report
 from transplant.workflows.update.study import Study

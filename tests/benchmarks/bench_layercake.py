@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from commands.render.shares import share_text
 from tests.benchmarks import shares
+from transplant.pictures.shares import share_text
 
 ABI = str(Path(sys.executable).with_name("abi"))
 GAMES = Path(__file__).parents[2] / "examples" / "make_games.py"

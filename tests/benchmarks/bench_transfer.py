@@ -20,9 +20,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from commands.render.shares import bounds_text, share_text
 from tests.benchmarks import shares
 from transplant.evaluation.intervals import t_interval
+from transplant.pictures.shares import bounds_text, share_text
 
 ABI = str(Path(sys.executable).with_name("abi"))
 GOALS = {  # of recovered, by the text that pairs

@@ -23,8 +23,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from commands.render.shares import share_text
 from registry.store import REFERENCE, Registry
+from transplant.pictures.shares import share_text
 
 ABI = str(Path(sys.executable).with_name("abi"))
 DOMAIN, SHIPPED = "python", "python-shipped"

@@ -15,9 +15,10 @@ import pytest
 import torch
 
 from commands.fence import EXIT_ERROR, run_fenced
-from commands.json_text import to_json
-from commands.output import Output, write_json
+from commands.output import Output
 from transplant.errors import InputError, StorageError
+from transplant.files.json_text import to_json
+from transplant.files.results import write_json
 from transplant.files.writable import check_writable
 
 ABI = [sys.executable, "-c", "from commands.entry import main; main()"]

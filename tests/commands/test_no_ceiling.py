@@ -12,13 +12,14 @@ import torch
 
 from commands.render.ablation import ablation_table, ceiling_table, shapes_table
 from commands.render.curve import curve_table
-from commands.render.curve_plot import draw
 from commands.render.invariance import succession_tables
-from commands.render.page import rows_of, write_page
 from commands.render.recomputed import number_texts
 from commands.render.transfer import transfer_table
 from tests.commands.conftest import Abi
 from transplant.evaluation.likelihood import Likelihood
+from transplant.pictures.curve import draw_curve
+from transplant.pictures.demo import rows_of, write_demo
+from transplant.pictures.figures import as_png
 from transplant.workflows.move import ceiling
 from transplant.workflows.move.ablation import means_over_seeds, reason_of
 
@@ -126,11 +127,10 @@ def test_a_curve_has_none_and_its_plot_no_line(flat, tmp_path):
     picture = (tmp_path / "curve.png").read_bytes()
     numbers = [{"tokens": tokens, "recovered": 0.5, "interval": None} for tokens in (0, 600)]
     curves = dict.fromkeys(report["curves"], numbers)
-    draw(tmp_path / "lines.png", {**report, "curves": curves})
-    assert (tmp_path / "lines.png").read_bytes() == picture  # no number is drawn without a ceiling
-    with_one = {key: value for key, value in report.items() if key != "no_ceiling"}
-    draw(tmp_path / "lines.png", {**with_one, "curves": curves})
-    assert (tmp_path / "lines.png").read_bytes() != picture
+    with_lines = {**report, "curves": curves}
+    assert as_png(draw_curve(with_lines)) == picture  # no number is drawn without a ceiling
+    del with_lines["no_ceiling"]
+    assert as_png(draw_curve(with_lines)) != picture
 
 
 def test_a_transfer_has_none_and_verify_reproduces_that(flat, tmp_path):
@@ -146,7 +146,7 @@ def test_a_transfer_has_none_and_verify_reproduces_that(flat, tmp_path):
         "train": {"steps": 20},
     }
     moves = [{**ran.json, "native_gains": 0.0}]
-    page = write_page(tmp_path / "page", {"moves": moves, "plan": plan, "seconds": 1.0}).read_text()
+    page = write_demo(tmp_path / "page", {"moves": moves, "plan": plan, "seconds": 1.0}).read_text()
     assert WHY in page
     assert "<svg" not in page
     assert all(row["recovered"] in ("no ceiling", "") for row in rows_of(ran.json))
@@ -232,8 +232,8 @@ def test_benchmarks_print_none_as_well_and_reach_no_goal_by_it(capsys):
 
 
 def test_a_gate_keeps_nothing_of_a_gain_that_is_none():
-    from commands.render.shares import kept_text
     from transplant.evaluation.gated import kept_share
+    from transplant.pictures.shares import kept_text
 
     assert kept_text(kept_share(10.0, 8.0, 8.0)) == "100.0%"
     assert kept_share(10.0, 8.0, 10.0) == 0.0

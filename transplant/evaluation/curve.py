@@ -1,9 +1,17 @@
-"""Where training anew catches up with moving a module, as domain text grows."""
+"""Curves over budgets of domain text, and where training anew catches up with moving."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+
+OBJECTIVE = "lm+donor-kd"
+CURVES = {
+    "moved": f"the moved module, interface calibrated by {OBJECTIVE}",
+    "random": "a random module, fitted and calibrated in the same way",
+    "native": "interface and module trained from scratch on the same text, for as many steps",
+}
+"""The curves over budgets of domain text, and what each is."""
 
 
 def crossing(

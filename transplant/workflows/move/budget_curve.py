@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
+from transplant.evaluation.curve import CURVES, OBJECTIVE, crossing
 from transplant.workflows.move.ablation import reason_of
 from transplant.workflows.move.native import native_recipe
 from transplant.workflows.move.objective import ObjectiveChoice
@@ -16,12 +17,6 @@ if TYPE_CHECKING:
     from transplant.calibration.objectives.config import LearnConfig
     from transplant.calibration.objectives.run import Material
 
-OBJECTIVE = "lm+donor-kd"
-CURVES = {
-    "moved": f"the moved module, interface calibrated by {OBJECTIVE}",
-    "random": "a random module, fitted and calibrated in the same way",
-    "native": "interface and module trained from scratch on the same text, for as many steps",
-}
 LOOKS = {"evaluate_every": 10, "patience": 15}  # of the native: it must not miss its best
 MOVED = {"moved": "donor", "random": "random"}  # whose module
 
@@ -45,8 +40,6 @@ def curve_report(
     Raises:
         InputError: a move that may read no text of the domain.
     """
-    from transplant.evaluation.curve import crossing
-
     move, first = trials.move, trials.move.work.seed
     if move.text_free:
         raise InputError("`text_free`", expected="no curve: its budgets are of domain text")

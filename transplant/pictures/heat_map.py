@@ -1,20 +1,17 @@
-"""The heat map of a trace, layer by head: a picture, a page and the numbers in one folder."""
+"""The heat map of a trace, block by head: its grids, their colours, and the picture."""
 
 from __future__ import annotations
 
+import math
+import textwrap
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from commands.output import write_json
-from commands.render.page import require_plotting
-from commands.render.trace import interval_text, notes_of, share_text
-from transplant.errors import StorageError
-from transplant.files.whole_file import whole_file
+from transplant.pictures.figures import new_figure
 
-__all__ = ["require_plotting", "write_trace"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-TEMPLATE = Path(__file__).with_name("heat_map.html.jinja")
 HURTS, HELPS, NOTHING = "#b2392b", "#2a6db0", "#f4f3f0"
 HEADS = {"head": "", "cross": "cross ", "query": "query ", "key": "key ", "value": "value "}
 LINEAR = 1 / 30  # of the largest effect: smaller ones are coloured in proportion
@@ -68,41 +65,31 @@ def _grid(report: dict[str, Any], title: str, columns: Any, places: dict[Any, An
     )
 
 
-def write_trace(folder: Path, report: dict[str, Any]) -> list[str]:
-    """Writes `trace.json`, `trace.png` and `trace.html` into a folder and returns their paths.
-
-    Raises:
-        StorageError: the disk refused.
-    """
-    names = ("trace.json", "trace.png", "trace.html")
-    data, picture, page = (folder / name for name in names)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(picture) as partial:
-            draw(partial, report)
-        with whole_file(page) as partial:
-            partial.write_text(page_of(report), encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}", found=error.strerror) from error
-    write_json(data, report)
-    return [str(data), str(picture), str(page)]
+def colour_of(cell: dict[str, Any], largest: float) -> str:
+    """The colour of an effect on its grid's scale: in proportion when small, else by logarithm."""
+    size = abs(cell["effect"]) / largest
+    part = size / LINEAR if size < LINEAR else 1 + math.log(size / LINEAR)
+    strength = min(1.0, part / (1 + math.log(1 / LINEAR)))
+    end = HURTS if cell["effect"] > 0 else HELPS
+    mixed = [
+        round(int(NOTHING[at : at + 2], 16) * (1 - strength) + int(end[at : at + 2], 16) * strength)
+        for at in (1, 3, 5)
+    ]
+    return "#" + "".join(f"{channel:02x}" for channel in mixed)
 
 
-def draw(path: Path, report: dict[str, Any]) -> None:
+def draw_trace(report: dict[str, Any]) -> Figure:
     """A panel for each grid, blocks from the bottom up; ticks where there is room for a label."""
     import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
-    from matplotlib.figure import Figure
 
     grids = grids_of(report)
     colours = LinearSegmentedColormap.from_list("effect", [HELPS, NOTHING, HURTS])
     widths = [max(3, len(grid.columns)) for grid in grids]
     width = sum(widths) * CELL + 1.9 * len(grids) + 0.4
     height = max(2.6, report["blocks"] * ROW + 1.6)
-    figure = Figure(figsize=(max(5.6, width), height), layout="constrained")
+    figure = new_figure(max(5.6, width), height)
     points = min(MOST, max(LEAST, 0.75 * width))
-    FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(grids), width_ratios=widths, squeeze=False)[0]
     for axis, grid in zip(axes, grids, strict=True):
         values = np.array(
@@ -130,8 +117,9 @@ def draw(path: Path, report: dict[str, Any]) -> None:
         bar.ax.tick_params(labelsize=points)
         bar.outline.set_visible(False)
     letters = int(figure.get_figwidth() * 100 / points)
-    figure.suptitle("\n".join(_wrapped(title_of(report), letters)), fontsize=points + 2)
-    figure.savefig(path, format="png", dpi=144, metadata={"Software": None})
+    lines = textwrap.wrap(title_of(report), max(30, letters))
+    figure.suptitle("\n".join(lines), fontsize=points + 2)
+    return figure
 
 
 def _mark_estimates(axis: Any, grid: Grid) -> None:
@@ -156,49 +144,3 @@ def title_of(report: dict[str, Any]) -> str:
     )
     dots = "; a dot: an estimate by gradients" if "prefilter" in report else ""
     return f"{report['model']}: {what}, {report['unit']} lost{dots}"
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    import textwrap
-
-    return textwrap.wrap(text, max(30, width))
-
-
-def page_of(report: dict[str, Any]) -> str:
-    """The heat map and the whole ranking as one page that needs nothing else."""
-    import jinja2
-
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
-        report=report,
-        title=title_of(report),
-        notes=[line for line in notes_of(report) if not line.endswith("FOLDER")],
-        grids=[(grid, [*enumerate(grid.rows)][::-1]) for grid in grids_of(report)],
-        colour=_colour,
-        said=_said,
-        interval=interval_text,
-        share=share_text,
-    )
-
-
-def _colour(cell: dict[str, Any], largest: float) -> str:
-    """Of an effect, on the scale of its grid: in proportion when small, by its logarithm beyond."""
-    import math
-
-    size = abs(cell["effect"]) / largest
-    part = size / LINEAR if size < LINEAR else 1 + math.log(size / LINEAR)
-    strength = min(1.0, part / (1 + math.log(1 / LINEAR)))
-    end = HURTS if cell["effect"] > 0 else HELPS
-    mixed = [
-        round(int(NOTHING[at : at + 2], 16) * (1 - strength) + int(end[at : at + 2], 16) * strength)
-        for at in (1, 3, 5)
-    ]
-    return "#" + "".join(f"{channel:02x}" for channel in mixed)
-
-
-def _said(cell: dict[str, Any]) -> str:
-    """What a cell tells when it is pointed at."""
-    bounds = interval_text(cell.get("interval"))
-    known = f" ({bounds})" if bounds else "" if cell.get("measured", True) else " (an estimate)"
-    return f"{cell['target']} {cell['effect']:+.4f}{known}"

@@ -5,15 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from commands.output import write_json
-from commands.render.basis import short
-from transplant.errors import StorageError
-from transplant.files.whole_file import whole_file
+from transplant.files.results import json_bytes, write_files
+from transplant.pictures.figures import as_png, as_svg, new_figure
+from transplant.pictures.page import fill
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-TEMPLATE = Path(__file__).with_name("basis.html.jinja")
 
 
 def write_allocation(folder: Path, report: dict[str, Any]) -> list[str]:
@@ -22,24 +19,17 @@ def write_allocation(folder: Path, report: dict[str, Any]) -> list[str]:
     Raises:
         StorageError: the disk refused.
     """
-    import jinja2
-
-    data, picture, page = (folder / f"ranks.{end}" for end in ("json", "png", "html"))
     types, layers, rows = _grid(report)
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    text = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
-        report=report, types=types, rows=zip(layers, rows, strict=True), plot=_as_svg(report)
-    )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(data, report)
-        with whole_file(picture) as partial:
-            draw(report).savefig(partial, format="png", dpi=144, metadata={"Software": None})
-        with whole_file(page) as partial:
-            partial.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise StorageError(f"cannot write to {folder}", found=error.strerror) from error
-    return [str(data), str(picture), str(page)]
+    page = fill(
+        "ranks", report=report, types=types, rows=zip(layers, rows, strict=True),
+        plot=as_svg(draw_ranks(report)),
+    )  # fmt: skip
+    files = {
+        "ranks.json": json_bytes(report),
+        "ranks.png": as_png(draw_ranks(report)),
+        "ranks.html": page.encode(),
+    }
+    return write_files(folder, files)
 
 
 def _grid(report: dict[str, Any]) -> tuple[list[str], list[Any], list[list[int | None]]]:
@@ -50,15 +40,10 @@ def _grid(report: dict[str, Any]) -> tuple[list[str], list[Any], list[list[int |
     return types, layers, [[ranks.get((layer, kind)) for kind in types] for layer in layers]
 
 
-def draw(report: dict[str, Any]) -> Figure:
+def draw_ranks(report: dict[str, Any]) -> Figure:
     """The heat map."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     types, layers, rows = _grid(report)
-    size = (1.6 + 0.75 * len(types), 1.6 + 0.3 * len(layers))
-    figure = Figure(figsize=size, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(1.6 + 0.75 * len(types), 1.6 + 0.3 * len(layers))
     axes = figure.add_subplot()
     values = [[float("nan") if rank is None else rank for rank in row] for row in rows]
     image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=0)
@@ -74,9 +59,8 @@ def draw(report: dict[str, Any]) -> Figure:
     return figure
 
 
-def _as_svg(report: dict[str, Any]) -> str:
-    from io import StringIO
-
-    buffer = StringIO()
-    draw(report).savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
-    return "<svg" + buffer.getvalue().partition("<svg")[2]
+def short(kind: str) -> str:
+    """The name of a type of map for a column: its last parts, of T5 with its stack."""
+    parts = kind.split(".")
+    stack = f"{parts[0][:3]}." if parts[0] in ("encoder", "decoder") else ""
+    return stack + ".".join(parts[-2:])

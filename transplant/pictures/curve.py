@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from commands.render.curve import crossing_text
-from commands.render.picture import write_with_picture
-from transplant.errors import TransplantError
-from transplant.workflows.move.budget_curve import CURVES
+from transplant.evaluation.curve import CURVES
+from transplant.files.results import json_bytes, write_files
+from transplant.pictures.figures import as_png, new_figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLOURS = {"moved": "#1f6f5c", "random": "#c8553d", "native": "#8a8f98"}
-
-
-def require_matplotlib() -> None:
-    """Refuses before the long work where the picture could not be drawn after it.
-
-    Raises:
-        TransplantError: the extra `plot` is not installed.
-    """
-    if find_spec("matplotlib") is None:
-        raise TransplantError(
-            "the plot needs matplotlib", hint="pip install 'abi-transplant[plot]'"
-        )
 
 
 def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:
@@ -32,16 +21,13 @@ def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:
     Raises:
         StorageError: the disk refused.
     """
-    return write_with_picture(folder, "curve", report, draw)
+    files = {"curve.json": json_bytes(report), "curve.png": as_png(draw_curve(report))}
+    return write_files(folder, files)
 
 
-def draw(path: Path, report: dict[str, Any]) -> None:
+def draw_curve(report: dict[str, Any]) -> Figure:
     """Recovered against tokens, a band for the interval over seeds; no curve without a ceiling."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(7, 4.2)
     axes = figure.add_subplot()
     curves = {} if "no_ceiling" in report else report["curves"]
     for name, points in curves.items():
@@ -61,4 +47,14 @@ def draw(path: Path, report: dict[str, Any]) -> None:
     if curves:
         axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, format="png", dpi=144, metadata={"Software": None})
+    return figure
+
+
+def crossing_text(report: dict[str, Any]) -> str:
+    """Where the native catches up, in words; or why nobody can say."""
+    if "no_ceiling" in report:
+        return str(report["no_ceiling"])
+    tokens, most = report["crossing_tokens"], report["budgets"][-1]
+    if tokens is None:
+        return f"up to {most:,} tokens the native does not catch up"
+    return f"the native catches up at about {float(f'{tokens:.2g}'):,.0f} tokens"

@@ -1,0 +1,59 @@
+"""Figures of matplotlib, and what they are as PNG and as SVG."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from io import BytesIO
+from typing import TYPE_CHECKING
+
+from transplant.errors import TransplantError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DPI = 144
+
+
+def require_matplotlib() -> None:
+    """Refuses before the long work where the picture could not be drawn after it.
+
+    Raises:
+        TransplantError: the extra `plot` is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise TransplantError(
+            "the plot needs matplotlib", hint="pip install 'abi-transplant[plot]'"
+        )
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of its own, which no window and no global state knows of.
+
+    Args:
+        width: in inches.
+        height: in inches.
+    """
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def as_png(figure: Figure) -> bytes:
+    """The figure as a PNG, the same bytes each time."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    FigureCanvasAgg(figure)
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def as_svg(figure: Figure) -> str:
+    """The figure as an `<svg>` element for a page, without a background."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
+    FigureCanvasSVG(figure)
+    buffer = BytesIO()
+    told_of_itself = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # links to vocabularies
+    figure.savefig(buffer, format="svg", transparent=True, metadata=told_of_itself)
+    return "<svg" + buffer.getvalue().decode().partition("<svg")[2]
