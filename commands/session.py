@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -88,16 +87,6 @@ class Session(Workspace):
     def registry(self) -> Registry:
         """The registry that `--registry` or the environment names."""
         return cast("Registry", self.library)
-
-    @contextmanager
-    def resumable(self, path: Path) -> Iterator[None]:
-        """Says after Ctrl-C that the command goes on from `path`, where there is that file."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            if path.is_file():
-                self.out.note(f"stopped; the same command with --resume continues {path}")
-            raise
 
     def find(self, name: str | HostedName, kind: str | None = None) -> Entry:
         """The artifact of a name, as the registry has it; see `Workspace.find`.

@@ -242,6 +242,18 @@ class Work:
         used = {*self.arithmetic.values()}
         return used.pop() if len(used) == 1 else dict(self.arithmetic)
 
+    def continues(self, path: Path, resume: bool) -> bool:
+        """Whether a run goes on from a file; where there is none yet it starts, and that is noted.
+
+        Args:
+            path: where an interrupted run has left its state.
+            resume: whether it was asked to go on.
+        """
+        if resume and not path.is_file():
+            self.reporter.note(f"nothing to resume yet, no {path}: a new run starts")
+            return False
+        return resume
+
     @contextmanager
     def resumable(self, path: Path) -> Iterator[None]:
         """Says after an interruption that the run can go on from `path`, where there is that file.
@@ -252,5 +264,5 @@ class Work:
             yield
         except KeyboardInterrupt:
             if path.is_file():
-                self.reporter.note(f"stopped; a run that resumes continues {path}")
+                self.reporter.note(f"stopped; the same run with `resume=True` continues {path}")
             raise
