@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import TransplantError
-from transplant.exported.on_import import register_when_imported
+from transplant.loading.on_import import register_when_imported
 
 if TYPE_CHECKING:
     from transplant.backbones.load import load_backbone

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 from transformers.utils import logging
 
 SUBFOLDER = "backbone"
@@ -35,6 +34,8 @@ logger = logging.get_logger(__name__)
 
 def auto_class(config: Any) -> Any:
     """The class that loads such a backbone."""
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+
     return AutoModelForSeq2SeqLM if config.is_encoder_decoder else AutoModelForCausalLM
 
 

@@ -2,12 +2,11 @@
 
 The backbone's own code runs, cache and loss and all; hooks on the part that its head reads add the
 correction, and are gone when the call returns. This file needs torch and `transformers` alone: with
-the two others of its name it may stand beside the weights that it runs.
+the others of its name it may stand beside the weights that it runs.
 """
 
 from __future__ import annotations
 
-import inspect
 import shutil
 import threading
 from collections.abc import Iterator
@@ -18,7 +17,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import GenerationConfig, GenerationMixin, PreTrainedConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedConfig
 from transformers.utils.hub import cached_file
 
 from .backbone_abi_hosted import (  # noqa: TID252  beside the weights there is no package
@@ -30,6 +29,7 @@ from .backbone_abi_hosted import (  # noqa: TID252  beside the weights there is 
 )
 from .configuration_abi_hosted import AbiHostedConfig  # noqa: TID252
 from .correction_abi_hosted import FORMS, Gate, Interface, LinearMap  # noqa: TID252
+from .hosting_abi_hosted import HostingModel, drop_unasked, not_none  # noqa: TID252
 
 WEIGHTS = "model.safetensors"
 BACKBONE = "backbone."  # before the names of the backbone's tensors
@@ -37,7 +37,7 @@ LINEAR = "linear"  # the form of what is no module
 _ATTACHING = threading.Lock()
 
 
-class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
+class AbiHostedForCausalLM(HostingModel):
     """A backbone with a domain module, or a linear map, at work on its last hidden state.
 
     The backbone is frozen; what corrects it trains. `save_pretrained` writes that alone, and a
@@ -50,9 +50,6 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
 
     config_class = AbiHostedConfig
     base_model_prefix = "backbone"
-    supports_gradient_checkpointing = True
-    _supports_sdpa = _supports_flash_attn = _supports_flex_attn = True
-    _supports_attention_backend = True
 
     def __init__(self, config: AbiHostedConfig, backbone: Any = None) -> None:
         super().__init__(config)
@@ -61,7 +58,6 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
         if backbone is None:
             self.backbone = auto_class(config).from_config(config.text_config)
         self.backbone.requires_grad_(False)
-        self.generation_config = self.backbone.generation_config
         linear = own["form"] == LINEAR
         self.linear = LinearMap(**own) if linear else None
         self.interface = None if linear else Interface(**own)
@@ -70,10 +66,13 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
         place = self.backbone.get_output_embeddings().weight.device
         for part in self._own_parts():  # in their own precision, whatever the backbone's is
             part.to(place, torch.float32)
-        if hasattr(self.backbone, "hf_device_map"):
-            self.hf_device_map = self.backbone.hf_device_map
         self._depth, self._handles = 0, []
-        self.post_init()
+        self.adopt()
+
+    @property
+    def inner(self) -> Any:
+        """The backbone."""
+        return self.backbone
 
     @classmethod
     def from_pretrained(cls, source: Any, *args: Any, **options: Any) -> Any:  # noqa: ARG003
@@ -152,15 +151,6 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
                 if not (Path(save_directory) / file.name).exists():
                     shutil.copy(file, save_directory)
 
-    def init_weights(self) -> None:
-        """Leaves everything as it is: the backbone is loaded, the rest is made in `__init__`."""
-
-    @property
-    def accepts_loss_kwargs(self) -> bool:
-        """Whether the backbone takes `num_items_in_batch`, as `Trainer` asks."""
-        taken = inspect.signature(self.backbone.forward).parameters.values()
-        return any(parameter.kind == parameter.VAR_KEYWORD for parameter in taken)
-
     def forward(
         self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
         labels: Tensor | None = None, **options: Any,
@@ -173,26 +163,16 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
             labels: [batch, seq], -100 where there is none; shifted as the backbone does it.
             options: whatever else the backbone takes.
         """
-        named = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
-        options |= {name: value for name, value in named.items() if value is not None}
-        asked = options.get("output_hidden_states")
+        options |= not_none(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
         with self.attached():
             output = self.backbone(**options)
-        if not (self.config.output_hidden_states if asked is None else asked):
-            for name in ("hidden_states", "decoder_hidden_states"):
-                if getattr(output, name, None) is not None:
-                    setattr(output, name, None)  # what nobody asked for would be kept for nothing
-        return output
+        return drop_unasked(output, self.config, options)
 
     def generate(self, *args: Any, **options: Any) -> Any:
         """The backbone's own `generate`, with the correction in place."""
         self.backbone.generation_config = self.generation_config
         with self.attached():
             return self.backbone.generate(*args, **options)
-
-    def prepare_inputs_for_generation(self, *args: Any, **options: Any) -> Any:
-        """The backbone's own."""
-        return self.backbone.prepare_inputs_for_generation(*args, **options)
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -241,30 +221,6 @@ class AbiHostedForCausalLM(PreTrainedModel, GenerationMixin):
             change = torch.where(evidence[..., None] > 0, change, torch.zeros_like(change))
         output.last_hidden_state = hidden.to(place) + change
         return output
-
-    def get_input_embeddings(self) -> nn.Module:
-        """The backbone's."""
-        return self.backbone.get_input_embeddings()
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        """Sets the backbone's."""
-        self.backbone.set_input_embeddings(value)
-
-    def get_output_embeddings(self) -> nn.Module:
-        """The backbone's head."""
-        return self.backbone.get_output_embeddings()
-
-    def set_output_embeddings(self, new_embeddings: nn.Module) -> None:
-        """Sets the backbone's head."""
-        self.backbone.set_output_embeddings(new_embeddings)
-
-    def get_encoder(self, *args: Any, **options: Any) -> nn.Module:
-        """The backbone's."""
-        return self.backbone.get_encoder(*args, **options)
-
-    def get_decoder(self) -> nn.Module:
-        """The backbone's, which gives states without the correction."""
-        return self.backbone.get_decoder()
 
 
 class AbiHostedForConditionalGeneration(AbiHostedForCausalLM):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any, overload
 
 from transplant.backbones.core import CoreBackbone
@@ -15,9 +16,11 @@ from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
 from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import CorruptError, TransplantError, foreign
+from transplant.files.plain import expand
 from transplant.library import HostedName, Library
 from transplant.loading.gate import load_gate
-from transplant.loading.kinds import check_taps, host_other
+from transplant.loading.kinds import check_taps, host_other, load_saved
+from transplant.loading.pipelines import known_to_pipelines
 from transplant.loading.routed import load_route, refuse_route
 from transplant.loading.same import check_promised, check_same
 from transplant.modules.core import CoreHosted
@@ -26,11 +29,12 @@ from transplant.modules.forms import module_from_tensors
 from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
 from transplant.modules.routed import RoutedModel
+from transplant.modules.saved import is_stand_alone
 
 
 @overload
 def load(
-    name: str | HostedName,
+    name: str | Path | HostedName,
     *,
     route: None = None,
     library: Library | None = None,
@@ -59,7 +63,7 @@ def load(
 
 
 def load(
-    name: str | HostedName,
+    name: str | Path | HostedName,
     *,
     route: float | None = None,
     library: Library | None = None,
@@ -75,7 +79,8 @@ def load(
     Args:
         name: `<module>@<backbone>` with an optional `/d<d_abi>`, or a backbone alone: a registry
             name, a folder or a hub id; or the same in parts. With `route`, two of them with a
-            bar between: `python@ref-gpt2|ref-gpt2`.
+            bar between: `python@ref-gpt2|ref-gpt2`. Also the folder of a hosted model, as
+            `save_pretrained` and an export write it.
         route: the entropy in nats up to which the first model's next token is taken; above it the
             second model's is.
         library: where names are looked up; by default the installed registry.
@@ -87,7 +92,8 @@ def load(
         placed: `device_map`, `max_memory` and `offload_folder` of `load_backbone`.
 
     Returns:
-        A module with `.tokenizer`, `model(input_ids=...).logits` and `model.generate(...)`.
+        A `PreTrainedModel` with a `.tokenizer`: `model(input_ids=..., labels=...)`,
+        `model.generate(...)`, `model.save_pretrained(...)`. The backbone is frozen.
 
     Raises:
         NotFoundError: no such artifact.
@@ -101,25 +107,24 @@ def load(
             load, library=library, device=device, dtype=dtype, torch_dtype=torch_dtype,
             revision=revision, trust_remote_code=trust_remote_code, **placed,
         )  # fmt: skip
-        return load_route(str(name), route, library, own, host)
-    if isinstance(name, str):
-        refuse_route(name)
-        name = library.split_name(name)
+        return known_to_pipelines(load_route(str(name), route, library, own, host))
+    loading: dict[str, Any] = {
+        "device": device, "dtype": dtype_name(dtype, torch_dtype),
+        "remembered": library.checked_file, "trust_remote_code": trust_remote_code, **placed,
+    }  # fmt: skip
+    if not isinstance(name, HostedName):
+        refuse_route(str(name))
+        name = library.split_name(str(name))
+    if name.module is None and is_stand_alone(expand(name.backbone)):
+        return known_to_pipelines(load_saved(expand(name.backbone), **loading))
     backbone = load_backbone(
-        name.backbone,
-        path=library.backbone_path(name.backbone),
-        device=device,
-        dtype=dtype_name(dtype, torch_dtype),
-        revision=revision,
-        trust_remote_code=trust_remote_code,
-        remembered=library.checked_file,
-        **placed,
+        name.backbone, path=library.backbone_path(name.backbone), revision=revision, **loading
     )
     promised = library.backbone_record(name.backbone)
     if promised is not None:
         check_promised(promised, backbone, library.find("backbone", name.backbone).manifest.made)
     library.meet(backbone)
-    return host(backbone, name.module, library, name.d_abi)
+    return known_to_pipelines(host(backbone, name.module, library, name.d_abi))
 
 
 def host(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorruptError, InputError, foreign
 from transplant.loading.same import check_same
@@ -39,6 +40,27 @@ def host_other(backbone: Backbone, name: str, library: Library, host: Host) -> H
         with foreign(f"the {kind} {hosted} cannot be rebuilt", CorruptError, hint=again):
             return rebuild(hosted, stored, backbone, library, host)
     return None
+
+
+def load_saved(folder: Path, **loading: Any) -> HostedModel:
+    """The model of a folder that `save_pretrained` or an export wrote, of whichever class.
+
+    Args:
+        folder: it is one.
+        loading: of `load_backbone`.
+
+    Raises:
+        BackboneError: the backbone is not where it was, or its weights are others.
+        CorruptError: files that cannot be read.
+    """
+    from transplant.exported.modeling_abi_hosted import LINEAR
+    from transplant.modules.hosted import HostedModel
+    from transplant.modules.hosted_linear import LinearModel
+    from transplant.modules.saved import open_stand_alone
+
+    found = open_stand_alone(folder, **loading)
+    with foreign(f"{folder} cannot be rebuilt", CorruptError):
+        return (LinearModel if found.shape["form"] == LINEAR else HostedModel).opened(found)
 
 
 def check_taps(taps: Sequence[int], backbone: Backbone, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,11 +13,13 @@ from torch import Tensor
 
 from transplant.backbones.core import CoreBackbone
 from transplant.errors import InputError
+from transplant.exported.hosting_abi_hosted import renamed
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.forms import CORE_FORMS
 from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
+from transplant.modules.stand_alone import StandAlone
 from transplant.modules.tensors import load_tensors
 
 
@@ -87,17 +90,48 @@ class CoreHosted(HostedModel):
             core,
             CoreCorrection(core, form, entry["weight"], router).requires_grad_(False),
         )
-        self._core, self._module = core.model, module
+        self._module = module
 
     @contextmanager
     def attached(self) -> Iterator[None]:
         """Switches the module on inside the block."""
-        self._core.set_active(self._module, True)
+        self.language_model.set_active(self._module, True)
         self._corrected = True
         try:
             yield
         finally:
-            self._core.set_active(self._module, False)
+            self.language_model.set_active(self._module, False)
+
+    def check_savable(self) -> None:
+        """Refuses nothing: the core is saved with the module inside."""
+
+    def save_pretrained(
+        self, save_directory: str | Path, *args: Any, state_dict: Any = None, **options: Any
+    ) -> None:
+        """Writes the core with this module at work in it, and the tokenizer.
+
+        Args:
+            save_directory: the folder.
+            args: of `PreTrainedModel.save_pretrained`.
+            state_dict: tensors by their names here, in place of the model's own.
+            options: of `PreTrainedModel.save_pretrained`.
+        """
+        tensors = self.state_dict() if state_dict is None else state_dict
+        own = renamed(tensors, {"language_model.": ""})
+        with self.attached():
+            self.language_model.save_pretrained(save_directory, *args, state_dict=own, **options)
+        self.tokenizer.save_pretrained(save_directory)
+
+    def stand_alone(self) -> StandAlone:
+        """Refuses: the core runs the module.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{self.name} is inside a core, which is a folder of its own already",
+            hint="`paste(out='DIR')` writes a core with it",
+        )
 
 
 def core_interface(core: CoreBackbone) -> Interface:

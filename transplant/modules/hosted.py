@@ -12,10 +12,15 @@ from torch import Tensor, nn
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.view import Backbone
 from transplant.errors import BackboneError, InputError, ShapeError
+from transplant.exported.hosting_abi_hosted import drop_unasked, not_none
 from transplant.modules.correction import Correction
+from transplant.modules.forms import module_from_tensors
 from transplant.modules.gate import Gate, Gated, check_gate
 from transplant.modules.gated_forward import gated_correction
+from transplant.modules.interface import Interface
 from transplant.modules.positions import within_positions
+from transplant.modules.saved import Opened, SavableModel
+from transplant.modules.stand_alone import StandAlone, stand_alone_module
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -23,12 +28,12 @@ if TYPE_CHECKING:
     from transplant.modules.linear import LinearCorrection
 
 
-class HostedModel(nn.Module):
-    """A backbone with a module attached, usable like any `transformers` model.
+class HostedModel(SavableModel):
+    """A backbone with a module attached: a `PreTrainedModel` with the backbone's configuration.
 
     `model(input_ids=...).logits` and `model.generate(...)` run the backbone's own code; a hook on
     its last hidden state adds the correction, and is gone when the call returns. With no
-    correction it is the raw backbone.
+    correction it is the raw backbone. The backbone is frozen; interface and module train.
 
     Args:
         name: `<module>@<backbone>`, or the backbone's name.
@@ -37,6 +42,12 @@ class HostedModel(nn.Module):
         gate: where the module is at work; None for everywhere.
     """
 
+    base_model_prefix = "language_model"
+    saved_as = {
+        "language_model.": "backbone.", "correction.interface.": "interface.",
+        "correction.module.": "domain_module.", "gate.": "gate.",
+    }  # fmt: skip
+
     def __init__(
         self,
         name: str,
@@ -44,7 +55,7 @@ class HostedModel(nn.Module):
         correction: Correction | None = None,
         gate: Gate | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(backbone.model.config)
         self.name = name
         self.backbone = backbone
         self.language_model = backbone.model
@@ -63,6 +74,13 @@ class HostedModel(nn.Module):
         self.correction = correction
         self.gate = gate
         self._corrected = False  # whether the hook fired in the last call
+        self.adopt()
+        self.eval()
+
+    @property
+    def inner(self) -> Any:
+        """The backbone's model."""
+        return self.language_model
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -89,17 +107,27 @@ class HostedModel(nn.Module):
         """
         yield
 
-    def forward(self, input_ids: Tensor, **options: Any) -> Any:
-        """The backbone's own output for `input_ids` [batch, seq], logits corrected.
+    def forward(
+        self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
+        labels: Tensor | None = None, **options: Any,
+    ) -> Any:  # fmt: skip
+        """The backbone's own output, logits and loss corrected.
 
-        An encoder-decoder without `decoder_input_ids` runs as a prefix LM: its logits are those of
-        the second half of the window.
+        An encoder-decoder with neither `decoder_input_ids` nor `labels` runs as a prefix LM: its
+        logits are those of the second half of the window.
+
+        Args:
+            input_ids: [batch, seq].
+            attention_mask: [batch, seq], 0 where there is padding.
+            labels: [batch, seq], -100 where there is none; shifted as the backbone does it.
+            options: whatever else the backbone takes.
         """
-        if isinstance(self.backbone, PrefixBackbone) and "decoder_input_ids" not in options:
-            options.update(self._prefix_inputs(input_ids, options.pop("attention_mask", None)))
-        else:
-            options["input_ids"] = input_ids
-        return self._run(self.backbone.model, **options)
+        named = not_none(input_ids=input_ids, attention_mask=attention_mask, labels=labels)
+        own_decoder = {"decoder_input_ids", "decoder_inputs_embeds"} & options.keys()
+        if isinstance(self.backbone, PrefixBackbone) and labels is None and not own_decoder:
+            named = self._prefix_inputs(named.pop("input_ids"), attention_mask)
+        output = self._run(self.language_model, **options, **named)
+        return drop_unasked(output, self.config, options)
 
     def generate(self, *args: Any, **options: Any) -> Any:
         """The backbone's own `generate`, key-value cache and all, with the correction in place.
@@ -109,8 +137,27 @@ class HostedModel(nn.Module):
         Raises:
             InputError: the prompt leaves no position to write on.
         """
-        model: Any = self.backbone.model
+        model: Any = self.language_model
+        model.generation_config = self.generation_config
         return self._run(model.generate, *args, **within_positions(model.config, args, options))
+
+    def stand_alone(self) -> StandAlone:
+        """What it adds to the backbone, as the exported code builds it.
+
+        Raises:
+            InputError: the exported code has no such form.
+        """
+        return stand_alone_module(self.name, self.correction, self.gate)
+
+    @classmethod
+    def opened(cls, folder: Opened) -> HostedModel:
+        """The model of a folder that was read."""
+        correction = Correction(
+            Interface.from_tensors(folder.part("interface"), folder.shape["taps"]),
+            module_from_tensors(folder.part("domain_module")),
+        )
+        gate = Gate.from_tensors(folder.part("gate")) if folder.shape.get("gate") else None
+        return cls(folder.name, folder.backbone, correction, gate)
 
     def _run(self, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
         self._corrected = False

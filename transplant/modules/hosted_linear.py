@@ -6,6 +6,8 @@ from transplant.backbones.view import Backbone
 from transplant.errors import ShapeError
 from transplant.modules.hosted import HostedModel
 from transplant.modules.linear import LinearCorrection
+from transplant.modules.saved import Opened
+from transplant.modules.stand_alone import StandAlone, stand_alone_linear
 
 
 class LinearModel(HostedModel):
@@ -17,6 +19,11 @@ class LinearModel(HostedModel):
         linear: what is added.
     """
 
+    saved_as = {
+        "language_model.": "backbone.", "linear.interface.tap_norms.": "linear.tap_norms.",
+        "linear.bases.": "linear.bases.", "linear.proj_out.": "linear.proj_out.",
+    }  # fmt: skip
+
     def __init__(self, name: str, backbone: Backbone, linear: LinearCorrection) -> None:
         super().__init__(name, backbone)
         if linear.interface.d_model != backbone.d_model:
@@ -27,6 +34,7 @@ class LinearModel(HostedModel):
             )
         backbone.check_taps(linear.taps)
         self.linear = linear.to(backbone.device).eval()
+        self.linear.proj_out.requires_grad_(True)
 
     @property
     def is_raw(self) -> bool:
@@ -37,3 +45,17 @@ class LinearModel(HostedModel):
     def corrector(self) -> LinearCorrection:  # pyright: ignore[reportIncompatibleMethodOverride]
         """What is added to the last hidden state."""
         return self.linear
+
+    def stand_alone(self) -> StandAlone:
+        """The map, as the exported code builds it."""
+        return stand_alone_linear(self.linear)
+
+    @classmethod
+    def opened(cls, folder: Opened) -> LinearModel:
+        """The model of a folder that was read."""
+        tensors = {
+            f"interface.{name}" if name.startswith("tap_norms.") else name: tensor
+            for name, tensor in folder.part("linear").items()
+        }
+        linear = LinearCorrection.from_stored(tensors, folder.shape["taps"])
+        return cls(folder.name, folder.backbone, linear)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.errors import InputError
+from transplant.exported.hosting_abi_hosted import HostingModel, not_none
 from transplant.modules.entropy import entropy_of
 from transplant.modules.hosted import HostedModel
 
@@ -19,12 +20,13 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 
-class RoutedModel(nn.Module):
+class RoutedModel(HostingModel):
     """`model` where the entropy of its next-token distribution is at most `tau`, else `baseline`.
 
     `model(input_ids=...).logits` and `model.generate(...)` choose at every position of every text.
     In a generation the baseline has a cache of its own, and runs only once it is needed: it then
-    reads what it has missed.
+    reads what it has missed. Configuration, embeddings and loss are those of `model`; nothing of it
+    trains.
 
     Args:
         model: answers where it is sure.
@@ -33,7 +35,7 @@ class RoutedModel(nn.Module):
     """
 
     def __init__(self, model: HostedModel, baseline: HostedModel, tau: float) -> None:
-        super().__init__()
+        super().__init__(model.config)
         own, other = model.backbone, baseline.backbone
         if own.tokenizer_sha256 != other.tokenizer_sha256 or own.vocab_size != other.vocab_size:
             raise InputError(
@@ -46,6 +48,18 @@ class RoutedModel(nn.Module):
         self.model, self.baseline, self.tau = model, baseline, tau
         self.kept = self.seen = 0
         """Positions of the last call that the model has kept, of so many."""
+        self.adopt()
+        self.eval()
+
+    @property
+    def inner(self) -> Any:
+        """The first model: what it gives is routed."""
+        return self.model
+
+    @property
+    def insides(self) -> tuple[HostedModel, HostedModel]:
+        """Both."""
+        return self.model, self.baseline
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -53,17 +67,38 @@ class RoutedModel(nn.Module):
         return self.model.tokenizer
 
     @torch.no_grad()
-    def forward(self, input_ids: Tensor, **options: Any) -> Any:
+    def forward(
+        self, input_ids: Tensor | None = None, attention_mask: Tensor | None = None,
+        labels: Tensor | None = None, **options: Any,
+    ) -> Any:  # fmt: skip
         """The model's output for `input_ids` [batch, seq], its logits replaced where it is unsure.
 
         Padding that a mask names is not counted in `kept` and `seen`.
+
+        Args:
+            input_ids: [batch, seq].
+            attention_mask: [batch, seq], 0 where there is padding.
+            labels: [batch, seq], -100 where there is none; the loss is that of the routed logits.
+            options: whatever else the backbones take.
+
+        Raises:
+            InputError: labels for an encoder-decoder, whose logits are those of half a window.
         """
+        if labels is not None and isinstance(self.model.backbone, PrefixBackbone):
+            raise InputError(
+                f"{self.name} has no loss", expected="a decoder-only model, or no `labels`",
+                found=self.model.backbone.family,
+            )  # fmt: skip
         self.kept = self.seen = 0
+        options |= not_none(attention_mask=attention_mask)
         output = self.model(input_ids, **options)
         routed = self._unsure(output.logits, options.get("attention_mask"))
         if routed.any():
             theirs = self.baseline(input_ids, **options).logits
             output.logits = _chosen(routed, output.logits, theirs)
+        if labels is not None:
+            size, inner = output.logits.shape[-1], self.model.language_model
+            output.loss = inner.loss_function(output.logits, labels, vocab_size=size)
         return output
 
     @torch.no_grad()
@@ -73,8 +108,8 @@ class RoutedModel(nn.Module):
         Raises:
             InputError: beams, whose caches are reordered, or an encoder-decoder.
         """
-        backbone: Any = self.model.backbone.model
-        config = options.get("generation_config") or backbone.generation_config
+        self.model.generation_config = self.generation_config
+        config: Any = options.get("generation_config") or self.generation_config
         beams = options.get("num_beams", config.num_beams) or 1
         if beams > 1 or isinstance(self.model.backbone, PrefixBackbone):
             raise InputError(
@@ -84,6 +119,21 @@ class RoutedModel(nn.Module):
         self.kept = self.seen = 0
         with self._routing(_Follower(self.baseline)):
             return self.model.generate(*args, **options)
+
+    def save_pretrained(self, *_: Any, **__: Any) -> None:
+        """Refuses: it is two models and a threshold.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{self.name} is a route between two models, and no folder",
+            hint="save `.model` and `.baseline`; `transplant.load(NAME, route=tau)` routes again",
+        )
+
+    def push_to_hub(self, *_: Any, **__: Any) -> None:
+        """Refuses, as `save_pretrained` does."""
+        self.save_pretrained()
 
     @contextmanager
     def _routing(self, follower: _Follower) -> Iterator[None]:

@@ -5,17 +5,25 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
-from transplant.errors import ShapeError
+from transplant.errors import InputError, ShapeError
 from transplant.modules.hosted import HostedModel
+from transplant.modules.stand_alone import refer_to
 from transplant.modules.tuned import Head, head_of
+from transplant.surgery.lora.folder import read_lora
+from transplant.surgery.lora.match import match_lora
+from transplant.surgery.lora.peft_folder import refuse_whole, write_peft
 from transplant.surgery.lora.update import LoraUpdate, Pair
+
+Place = tuple[torch.device, torch.dtype]
 
 
 class LoraModel(HostedModel):
@@ -37,7 +45,8 @@ class LoraModel(HostedModel):
         lost = [module for module in update.touched if module not in modules]
         if lost:
             raise ShapeError(f"the adapter does not fit {backbone.name}", found=lost[:3])
-        self._changes = [(modules[name], self._change(name, modules)) for name in update.touched]
+        self._touched = {name: modules[name] for name in update.touched}
+        self._placed: dict[str, tuple[Place, Pair | None, nn.Module | None]] = {}
 
     @property
     def is_raw(self) -> bool:
@@ -68,8 +77,8 @@ class LoraModel(HostedModel):
     def inside(self) -> Iterator[None]:
         """Has the adapter at work in every map that it changes."""
         with ExitStack() as stack:
-            for module, change in self._changes:
-                hook = module.register_forward_hook(change, with_kwargs=True)
+            for name, module in self._touched.items():
+                hook = module.register_forward_hook(self._change(name), with_kwargs=True)
                 stack.callback(hook.remove)
             yield
 
@@ -79,11 +88,50 @@ class LoraModel(HostedModel):
         with self.inside():
             yield
 
-    def _change(self, name: str, modules: dict[str, nn.Module]) -> Callable[..., Tensor]:
-        pair = self.update.pairs.get(name)
-        if pair is not None:
-            pair = pair.to(self.backbone.device, computed_in(modules[name]))
-        stand_in = self._stand_in(name, modules[name])
+    def check_savable(self) -> None:
+        """Refuses what is no sum of pairs.
+
+        Raises:
+            InputError: parameters that were trained whole, or some pairs with a bias.
+        """
+        refuse_whole(self.update, self.name)
+
+    def save_pretrained(self, save_directory: str | Path, *_: Any, **__: Any) -> None:
+        """Writes the LoRA as a folder of PEFT, which refers to the backbone, and the tokenizer.
+
+        Raises:
+            InputError: it holds more than pairs.
+        """
+        self.check_savable()
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        base, _ = refer_to(self.backbone, inside=self._for_others)
+        write_peft(
+            Path(save_directory), self.update, self.backbone, base=base["path"] or base["id"],
+            revision=base["revision"],
+        )  # fmt: skip
+        self.tokenizer.save_pretrained(save_directory)
+
+    @classmethod
+    def from_pretrained(cls, source: Any, *_: Any, **options: Any) -> Any:
+        """Loads a folder of PEFT, and the backbone that it names.
+
+        Args:
+            source: the folder.
+            options: of `load_backbone`, for the backbone.
+
+        Raises:
+            InputError: it names no backbone, or is an adapter of another kind.
+            BackboneError: the backbone is not to be had.
+        """
+        found = read_lora(Path(source))
+        if found.settings.base is None:
+            raise InputError(f"{source} names no base", expected="base_model_name_or_path")
+        backbone = load_backbone(found.settings.base, **options)
+        update = match_lora(found, backbone)
+        return cls(f"{Path(source).name}@{backbone.name}", backbone, update)
+
+    def _change(self, name: str) -> Callable[..., Tensor]:
+        pair, stand_in = self._at_hand(name)
 
         def change(module: nn.Module, args: Any, kwargs: Any, output: Tensor) -> Tensor:
             self._corrected = True
@@ -94,6 +142,18 @@ class LoraModel(HostedModel):
             return (found + added_by(pair, module, x)).to(found.dtype)
 
         return change
+
+    def _at_hand(self, name: str) -> tuple[Pair | None, nn.Module | None]:
+        """The pair of a module and its stand-in, where the backbone is and as it computes now."""
+        module = self._touched[name]
+        place = (self.backbone.device, next(module.parameters(recurse=False)).dtype)
+        kept = self._placed.get(name)
+        if kept is None or kept[0] != place:
+            pair = self.update.pairs.get(name)
+            if pair is not None:
+                pair = pair.to(place[0], computed_in(module))
+            kept = self._placed[name] = (place, pair, self._stand_in(name, module))
+        return kept[1:]
 
     def _stand_in(self, name: str, module: nn.Module) -> nn.Module | None:
         """The module with the parameters that were trained whole; the others are its own."""

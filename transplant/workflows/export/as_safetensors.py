@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.workflows.export.modules import form_of
 from transplant.workflows.export.probe import largest_difference
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def check(source: Source, job: ExportJob) -> None:  # noqa: ARG001  every form t
         InputError: a module of another form, or inside a core.
     """
     if source.manifest.kind != "adapter":
-        form_of(source.hosted)
+        source.hosted.stand_alone()
 
 
 def bytes_needed(source: Source, job: ExportJob) -> int:  # noqa: ARG001
@@ -98,10 +97,14 @@ def _equation(source: Source) -> dict[str, Any]:
             "in_place_of": {name: f"whole.{name}" for name in hosted.update.whole},
         }  # fmt: skip
     if isinstance(hosted, LinearModel):
-        form, taps, steps = form_of(hosted), hosted.linear.taps, linear_steps(hosted.linear)
+        form, taps, steps = (
+            hosted.stand_alone().form,
+            hosted.linear.taps,
+            linear_steps(hosted.linear),
+        )
     else:
         assert hosted.correction is not None
-        form = form_of(hosted)
+        form = hosted.stand_alone().form
         taps, steps = hosted.correction.taps, module_steps(hosted, form)
     scale = float(getattr(backbone, "output_scale", 1.0))
     return {

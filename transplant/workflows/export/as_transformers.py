@@ -7,13 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
-from transplant.workflows.export.modules import form_of
 from transplant.workflows.export.probe import largest_difference
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from transplant.modules.hosted import HostedModel
     from transplant.workflows.export.source import Source
     from transplant.workflows.export.spec import ExportJob
 
@@ -21,7 +17,6 @@ KEPT = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt", "LICENSE*", "N
 """Files of a backbone that are copied, as bytes."""
 OURS = ("manifest.json",)
 LIBRARY = "transformers"
-CODE = "modeling_abi_hosted"
 
 
 def check(source: Source, job: ExportJob) -> None:
@@ -32,7 +27,7 @@ def check(source: Source, job: ExportJob) -> None:
     """
     from transplant.backbones.core import CoreBackbone
 
-    form_of(source.hosted)
+    source.hosted.stand_alone()
     if job.code and isinstance(source.hosted.backbone, CoreBackbone):
         raise InputError(
             f"{source.hosted.backbone.name} is a core, whose code is not that of `transformers`",
@@ -42,7 +37,11 @@ def check(source: Source, job: ExportJob) -> None:
 
 def bytes_needed(source: Source, job: ExportJob) -> int:
     """The bytes that will be written."""
-    own = sum(tensor.nbytes for part in _parts(source).values() for tensor in part.values())
+    own = sum(
+        tensor.nbytes
+        for part in source.hosted.stand_alone().tensors.values()
+        for tensor in part.values()
+    )
     inside = _files(source.folder) if job.with_backbone else []
     return own + sum(file.stat().st_size for file in inside)
 
@@ -102,70 +101,15 @@ def build(source: Source, *, code: bool, public: bool = False) -> Any:
     """
     from transformers import AutoConfig
 
-    from transplant.exported.configuration_abi_hosted import AbiHostedConfig
-    from transplant.exported.modeling_abi_hosted import (
-        AbiHostedForCausalLM,
-        AbiHostedForConditionalGeneration,
-    )
-    from transplant.exported.registration import register_models
+    from transplant.loading.registration import register_models
+    from transplant.modules import stand_alone
 
     register_models()
-    hosted, backbone = source.hosted, source.hosted.backbone
+    hosted, reference = source.hosted, source.reference(public=public)
     inner = AutoConfig.from_pretrained(source.folder)  # as it is stored: in memory it may be cast
-    reference = source.reference(public=public)
     inner._name_or_path = reference["id"]
-    config = AbiHostedConfig(
-        text_config=inner,
-        backbone_reference=reference,
-        correction={
-            "d_model": backbone.d_model, "last_tap": backbone.n_layers, **_shape(hosted)
-        },
-    )  # fmt: skip
-    seq2seq = inner.is_encoder_decoder
-    cls = AbiHostedForConditionalGeneration if seq2seq else AbiHostedForCausalLM
-    if code:
-        auto = "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
-        config.auto_map = {
-            "AutoConfig": "configuration_abi_hosted.AbiHostedConfig",
-            auto: f"{CODE}.{cls.__name__}",
-        }
-    model = cls(config, backbone.model)
-    for part, tensors in _parts(source).items():
-        model.get_submodule(part).load_state_dict(tensors)
-    return model.eval()
-
-
-def _shape(hosted: HostedModel) -> dict[str, Any]:
-    """What a configuration says of a correction."""
-    from transplant.modules.hosted_linear import LinearModel
-
-    form = form_of(hosted)
-    if isinstance(hosted, LinearModel):
-        interface = hosted.linear.interface
-        own: dict[str, Any] = {"columns": [basis.shape[1] for basis in hosted.linear.bases]}
-    else:
-        assert hosted.correction is not None  # `form_of` has seen to it
-        interface = hosted.correction.interface
-        own = {"d_abi": interface.d_abi, "gate": hosted.gate is not None}
-    return {
-        "taps": list(interface.taps), "tap_norms": bool(interface.tap_norms), "form": form, **own
-    }  # fmt: skip
-
-
-def _parts(source: Source) -> dict[str, dict[str, Tensor]]:
-    """The tensors of each part, by the names that the exported model has for both."""
-    from transplant.modules.hosted_linear import LinearModel
-
-    hosted = source.hosted
-    if isinstance(hosted, LinearModel):
-        stored = hosted.linear.stored()
-        return {"linear": {name.removeprefix("interface."): one for name, one in stored.items()}}
-    assert hosted.correction is not None  # `check` has seen to it
-    parts = {
-        "interface": hosted.correction.interface, "domain_module": hosted.correction.module,
-        "gate": hosted.gate,
-    }  # fmt: skip
-    return {name: part.state_dict() for name, part in parts.items() if part is not None}
+    own = hosted.stand_alone()
+    return stand_alone.build(own, hosted.backbone, reference, inner, code=code).eval()
 
 
 def _files(folder: Path) -> list[Path]:

@@ -16,13 +16,13 @@ from typing import Any
 
 
 def _configuration() -> None:
-    from transplant.exported.registration import register_configuration
+    from transplant.loading.registration import register_configuration
 
     register_configuration()
 
 
 def _models() -> None:
-    from transplant.exported.registration import register_models
+    from transplant.loading.registration import register_models
 
     register_models()
 
