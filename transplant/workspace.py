@@ -69,6 +69,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
         config: MoveConfig | None = None,
         name: str | None = None,
         text_free: bool = False,
+        general: str | None = None,
     ) -> WholeMove:
         """A move of a module to another backbone; its steps run when they are first asked for.
 
@@ -81,12 +82,17 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
             name: of the moved module; by default `<module>-from-<donor>`.
             text_free: whether what the donor writes, which is synthetic, stands in for the domain's
                 text wherever something is learned or chosen.
+            general: a module of general text in the donor, as `prose@ref-gpt2`: how much of the
+                donor's change it explains is reported; `config.less_general` of it is taken away.
         """
         from transplant.calibration.config import MoveConfig
         from transplant.workflows.move.whole import WholeMove
 
         config = config or MoveConfig(seed=self.seed)
-        return WholeMove(self, module, to, pair_on, domain_data, config, name, text_free=text_free)
+        return WholeMove(
+            self, module, to, pair_on, domain_data, config, name, text_free=text_free,
+            general=general,
+        )  # fmt: skip
 
     def move_tuned(
         self,
@@ -103,6 +109,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
         other_base: bool = False,
         lora: LoraRecipe | None = None,
         text_free: bool = False,
+        general: str | None = None,
     ) -> WholeTunedMove:
         """A move of what a LoRA or a fine-tuned model learned; its steps run when asked for.
 
@@ -121,6 +128,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
             lora: the recipe of the student `lora`.
             text_free: as for `move`; first tokens are drawn from the counts that a module of the
                 library carries.
+            general: as for `move`.
 
         Raises:
             InputError: no such student.
@@ -133,7 +141,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
         return WholeTunedMove(
             self, tuned, to, pair_on, domain_data, config, name,
             base=donor, domain=domain, student=student, other_base=other_base,
-            lora=lora or LoraRecipe(), text_free=text_free,
+            lora=lora or LoraRecipe(), text_free=text_free, general=general,
         )  # fmt: skip
 
     def paste(

@@ -25,7 +25,6 @@ TargetOption = Annotated[str, typer.Option("--to", help="The backbone it moves t
 PairingData = Annotated[
     str,
     typer.Option(
-        "--pair-data",
         "--data",
         help="Text to pair on: prose, python, a file, a folder, a data set; donor for what the "
         "donor itself writes.",
@@ -75,24 +74,33 @@ Keep = Annotated[
     typer.Option(
         "--keep",
         metavar="SHARE",
-        help="With --pair-data donor: of the (synthetic) text that the donor writes, the share "
-        "that it gained most on, by its own log p1 - log p0; more is written, as much is paired.",
+        help="With --data donor: of the (synthetic) text that the donor writes, the share that it "
+        "gained most on, by its own log p1 - log p0; more is written, as much is paired.",
     ),
 ]
 TextFree = Annotated[
     bool,
     typer.Option(
         "--text-free",
-        help="With --pair-data donor: what the donor writes, synthetic text, stands in for the "
-        "domain's wherever something is learned or chosen; the domain's is judged on alone.",
+        help="With --data donor: what the donor writes, synthetic text, stands in for the domain's "
+        "wherever something is learned or chosen; the domain's is judged on alone.",
     ),
 ]
-Native = Annotated[
+General = Annotated[
     str | None,
     typer.Option(
-        metavar="none|train|NAME",
-        help="The native module, the ceiling. Default: train: the domain's, trained like the donor "
-        "where missing, which takes three quarters of the time; none: no ceiling, no shares of it.",
+        "--general",
+        help="A module of general text in the donor, as prose@ref-gpt2: prints how much of the "
+        "donor's change it explains.",
+    ),
+]
+LessGeneral = Annotated[
+    float,
+    typer.Option(
+        "--less-general",
+        metavar="WEIGHT",
+        help="How much of the change of --general is taken from the donor's: 1 for domain minus "
+        "general.",
     ),
 ]
 Method = Annotated[str, typer.Option("--method", help=f"Input map: {' or '.join(METHODS)}.")]
@@ -126,12 +134,16 @@ class MoveOptions(PairOptions):
     change: Change = MOVE.change
     keep: Keep = MOVE.keep
     text_free: TextFree = False
+    general: General = None
+    less_general: LessGeneral = MOVE.less_general
     name: NameOption = None
 
     def config(self, session: Session) -> MoveConfig:
         """How the move is fitted."""
         fitted = self.fit(self.method, session.seed, self.taps)
-        return dataclasses.replace(fitted, changes=changes_of(self.change), keep=self.keep)
+        return dataclasses.replace(
+            fitted, changes=changes_of(self.change), keep=self.keep, less_general=self.less_general
+        )
 
     def move(self, session: Session, module: str, to: str) -> WholeMove:
         """The move that they describe."""
@@ -139,5 +151,5 @@ class MoveOptions(PairOptions):
 
         return WholeMove(
             session, module, to, self.data, self.domain_data, self.config(session), self.name,
-            text_free=self.text_free,
+            text_free=self.text_free, general=self.general,
         )  # fmt: skip

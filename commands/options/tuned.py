@@ -153,5 +153,5 @@ class TunedOptions:
             pair_on=moving.data, domain_data=moving.domain_data,
             config=replace(moving.config(session), intercept=not self.no_intercept),
             name=moving.name, other_base=self.other_base, lora=self.recipe(),
-            text_free=moving.text_free,
+            text_free=moving.text_free, general=moving.general,
         )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.output import table
 from commands.render.ceiling import add_ceiling
-from commands.render.pairing_text import add_written_text
+from commands.render.moved_change import add_moved_change
 from transplant.pictures.shares import bounds_text, share_in, share_text
 from transplant.pictures.systems import NOTES, OTHER_DOMAIN
 
@@ -23,20 +23,10 @@ def transfer_table(report: dict[str, Any]) -> Table:
     shown.add_row("NIB against native", "", nib_verdict(report["nib"]), "", nib_line(report["nib"]))
     same = report["module_sha256"]["donor"] == report["module_sha256"]["target"]
     shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", "", "")
-    add_written_text(shown, report)
-    shown.caption = caption_of(report)
+    add_moved_change(shown, report)
+    shown.caption = report.get("no_ceiling")
     add_ceiling(shown, report)
     return shown
-
-
-def caption_of(report: dict[str, Any]) -> str | None:
-    """Why there is no ceiling, or what one has cost that was trained on the way."""
-    seconds: dict[str, float] = report["seconds"]
-    cost = None
-    if trained := seconds.get("train_native"):
-        cost = f"training the native took {trained:.0f} of {sum(seconds.values()):.0f} s; "
-        cost += "--native none leaves it out"
-    return "\n".join(filter(None, (report.get("no_ceiling"), cost))) or None
 
 
 def systems_table(moved: str, report: dict[str, Any], notes: Mapping[str, str]) -> Table:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.render.ceiling import add_ceiling
-from commands.render.pairing_text import add_written_text
-from commands.render.transfer import add_share, caption_of, systems_table
+from commands.render.moved_change import add_moved_change
+from commands.render.transfer import add_share, systems_table
 from transplant.pictures.systems import NOTES
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def tuned_table(report: dict[str, Any]) -> Table:
         shown.add_row(
             f"student {name}", "", "", "", f"[dim]not tried: slow here (--student {name})[/dim]"
         )
-    add_written_text(shown, report)
-    shown.caption = caption_of(report)
+    add_moved_change(shown, report)
+    shown.caption = report.get("no_ceiling")
     add_ceiling(shown, report)
     return shown

@@ -1,6 +1,6 @@
 """Fuse several transplanted modules on one layer; each position weighs them anew.
 
-Example: abi fuse python@ref-gpt2 chess@ref-gpt2 --domain-data python --domain-data games.pgn
+Example: abi fuse --layer 2 python@ref-gpt2 chess@ref-gpt2 --data python --data games.pgn
 """
 
 from __future__ import annotations
@@ -26,9 +26,7 @@ def fuse(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            "--domain-data",
-            "--data",
-            help="Text to weigh them on, once for each domain; default: the modules' own.",
+            help="Text to weigh them on, once for each domain; default: the modules' own."
         ),
     ] = None,
     layer: Annotated[

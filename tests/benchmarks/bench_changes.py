@@ -3,10 +3,13 @@
     python tests/benchmarks/bench_changes.py --text DONORS_TEXT
         [--pairs ref-gpt2:ref-llama] [--methods "push-forward;..."] [--out FILE] [--show]
     python tests/benchmarks/bench_changes.py --beside [--pairs ...]   # both models side by side
+    python tests/benchmarks/bench_changes.py --written [--methods ...]   # the donor writes itself
 
 `ABI_REGISTRY` holds `python` modules on the backbones; `--text` is what the donor has written, or
 any text to pair on. A method is a row, and what the result file holds is not computed again, so
 that a run can be stopped at any time. Methods of one pair share the rows that both have read.
+With `--written` the donor writes, which is synthetic text, and a share of it may be kept; such a
+row is done, and can be run, by itself.
 """
 
 from __future__ import annotations
@@ -21,12 +24,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.stages import Stages, staged_move
 from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES, LACKING, PUSH_FORWARD
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.evaluation.evidence import Ceiling
 from transplant.evaluation.likelihood import score_documents
-from transplant.workflows.corpus import windows_of
+from transplant.workflows.corpus import DONOR, windows_of
 from transplant.workflows.move.ceiling import score_move_beside
 from transplant.workflows.move.native import native_correction
 from transplant.workflows.move.side_by_side import Beside
@@ -55,6 +59,34 @@ METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
 }
 
 
+@dataclasses.dataclass(frozen=True)
+class Written:
+    """A move that is paired on what its donor writes."""
+
+    keep: float = 1.0
+    excerpts: int = 150
+    text_free: bool = False
+    choice: ObjectiveChoice = CLOSED
+    change: str = LACKING
+
+
+LEARNED = dataclasses.replace(READ, tokens=200_000)  # all of it
+WRITTEN = {
+    "all": Written(),
+    "best half": Written(0.5),
+    "best quarter": Written(0.25),
+    "all, text-free": Written(text_free=True),
+    "best half, text-free": Written(0.5, text_free=True),
+    "donor-kd": Written(choice=TAUGHT),
+    "donor-kd, best half": Written(0.5, choice=TAUGHT),
+    "lm+donor-kd, text-free": Written(text_free=True, choice=LEARNED),
+    "lm+donor-kd, best half, text-free": Written(0.5, text_free=True, choice=LEARNED),
+    "600 excerpts": Written(excerpts=600),
+    "600 excerpts, donor-kd": Written(excerpts=600, choice=TAUGHT),
+    "600 excerpts, lm+donor-kd, text-free": Written(excerpts=600, text_free=True, choice=LEARNED),
+}
+
+
 def main() -> int:
     """Runs the methods that were asked for, and prints all that there are."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -66,10 +98,15 @@ def main() -> int:
     parser.add_argument("--eval-tokens", type=int, default=40_000)
     parser.add_argument("--out", type=Path, default=Path("examples/results/changes.json"))
     parser.add_argument("--beside", action="store_true", help="ceilings alone, of every change")
+    parser.add_argument("--written", action="store_true", help="the donor writes the text")
+    parser.add_argument("--folder", type=Path, default=Path("changes-work"), help="what is written")
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     options = parser.parse_args()
     rows = json.loads(options.out.read_text())["rows"] if options.out.is_file() else []
-    methods = [*METHODS] if not options.methods else options.methods.split(";")
+    known = WRITTEN if options.written else METHODS
+    methods = [*known] if not options.methods else options.methods.split(";")
+    if options.written:
+        options.text_name = "written"
     for pair in [] if options.show else options.pairs.split(","):
         donor, target = pair.split(":")
         done = {row["method"] for row in rows if row["pair"] == pair
@@ -78,12 +115,16 @@ def main() -> int:
         if options.beside:
             rows += beside(donor, target, options.eval_tokens)
             options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        elif options.written:
+            for name in missing:
+                rows.append(written(donor, target, name, options))
+                options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
         elif missing:
             rows += measured(donor, target, missing, options)
             options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     for row in rows:
         share, (low, high) = row["recovered"], row["interval"]
-        print(f"{row['pair']:22} {row['text']:8} {row['method']:26} {row['change']:13}"
+        print(f"{row['pair']:22} {row['text']:8} {row['method']:36} {row['change']:13}"
               f" {row['donor_word']:g} {row['gain']:<6g} {row['loss']:.4f}  "
               f"{share:.3f} ({low:.3f} to {high:.3f})  {row['seconds']:.0f} s")  # fmt: skip
     return 0
@@ -124,6 +165,38 @@ def measured(
          **ceiling.row(name)}
         for name, row in rows.items()
     ]  # fmt: skip
+
+
+def written(donor: str, target: str, name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The row of one method on what the donor writes, its writing included in the seconds.
+
+    The text and the paired rows are on the disk, for all methods that share them.
+    """
+    how, work, stages = WRITTEN[name], Workspace(), Stages(options.folder)
+    config = MoveConfig(excerpts=how.excerpts, keep=how.keep, changes=(how.change,))
+    move = WholeMove(
+        work, f"python@{donor}", target, DONOR, "python", config, text_free=how.text_free
+    )
+    move = staged_move(stages, f"{donor} {target} {how.excerpts} {how.keep}", move)
+    began = time.process_time()
+    move = move.by(how.choice)
+    fitted, chosen = move.calibrated, move.choice
+    seconds = round(time.process_time() - began + sum(stages.seconds.values()), 1)
+    systems = {
+        "raw": None, "native": native_correction(move, None), "moved": fitted.correction,
+    }  # fmt: skip
+    windows = windows_of(move.target, move.domain_text.eval, 512, options.eval_tokens)
+    scored = score_documents(move.target, windows, systems)
+    return {
+        "pair": f"{donor}:{target}", "text": "written", "method": name,
+        "excerpts": how.excerpts, "keep": how.keep, "text_free": how.text_free,
+        **move.writing.facts(), "objective": how.choice.objective,
+        "pairs": move.pairing.fitted.rows,
+        "change": chosen.config.change, "donor_word": chosen.config.donor_word,
+        "gain": fitted.gain, "loss": fitted.loss, "seconds": seconds,
+        "eval_tokens": options.eval_tokens, "ppl": scored["moved"].perplexity,
+        **Ceiling(scored).row("moved"),
+    }  # fmt: skip
 
 
 def beside(donor: str, target: str, eval_tokens: int) -> list[dict[str, Any]]:

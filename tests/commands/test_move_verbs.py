@@ -194,6 +194,25 @@ def test_a_share_of_what_the_donor_wrote_is_kept_and_said_to_be_synthetic(traine
     assert trained_abi(*words, "--keep", "0").code == 1
 
 
+def test_how_much_of_a_change_is_general_is_printed_and_can_be_taken_away(trained_abi):
+    words = ("calibrate", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus)
+    itself = ("--general", "tales@tiny-gpt2")
+    ran = trained_abi(*words, *itself, "--name", "compared", "--json")
+    assert ran.code == 0, ran.out
+    found = ran.json["general"]
+    assert found["variance"] == pytest.approx(1.0)
+    assert found["nats"] == pytest.approx(1.0)
+    shown = trained_abi(*words, *itself, "--less-general", "1", "--name", "less").out
+    assert "1 of it taken away" in " ".join(shown.split())
+    made = trained_abi("show", "less@tiny-llama", "--json").json["made"]
+    assert (made["general"], made["config"]["less_general"]) == ("tales@tiny-gpt2", 1.0)
+    assert made["gain"] == 0  # nothing is left to be wanted
+    alone = trained_abi(*words, "--less-general", "1", "--name", "none", "--json")
+    assert (alone.code, alone.json["what"]) == (1, "--less-general")
+    other = trained_abi(*words, "--general", "tiny-gpt2", "--name", "none", "--json")
+    assert "raw backbone" in other.json["what"]
+
+
 def test_a_budget_of_columns_is_an_option_and_stands_in_the_manifest(trained_abi):
     options = (*MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--json")
     narrow = trained_abi("bridge-align", *options, "--columns", "12", "--name", "narrow").json

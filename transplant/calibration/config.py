@@ -64,6 +64,9 @@ class MoveConfig:
     shrink: float = 0.0
     """k of mass / (mass + k), the factor on a change that is carried by push-forward to tokens of
     so much probability; 0 for none."""
+    less_general: float = 0.0
+    """How much of the change of a module of general text in the donor, where one is named, is taken
+    from the donor's change: 1 for domain minus general."""
     iterations: int = 5
     """Of the solver of that fit."""
     gains: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
@@ -83,6 +86,7 @@ class MoveConfig:
         above(self, 0, "ridge", "keep", *(["stronger_ridges"] if self.stronger_ridges else []))
         at_most(self, 1, "keep")
         at_least(self, 0, "iterations", "donor_words", "donor_word", "gains", "shrink")
+        at_least(self, 0, "less_general")
         unknown = {*self.changes, self.change} - CHANGES.keys()
         if unknown or not self.changes:
             raise InputError(

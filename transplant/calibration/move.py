@@ -18,6 +18,7 @@ from transplant.calibration.bridge import Bridge, fit_bridge
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.gain import AnyCorrection
+from transplant.calibration.general import General
 from transplant.calibration.mapped_corrections import MappedCorrections, map_corrections
 from transplant.calibration.memory_needs import check_fits
 from transplant.calibration.output_map import OutputMap
@@ -42,6 +43,8 @@ class Pairing:
     held_out: PairedText
     excerpts: tuple[Document, ...] = ()
     """The text of `fitted`; none where its rows came from files."""
+    general: General | None = None
+    """A module of general text in the donor, where its change is compared or taken away."""
 
     @cached_property
     def correction(self) -> Correction:
@@ -52,14 +55,30 @@ class Pairing:
     @property
     def donor_taps(self) -> tuple[int, ...]:
         """The layers of the donor that `change` reads."""
-        if isinstance(self.donor, TunedDonor):
-            return self.donor.change_taps
-        return self.correction.taps
+        return taps_of(self.donor, self.general)
+
+    @property
+    def whole_change(self) -> Callable[[Mapping[int, Tensor]], Tensor]:
+        """The donor's correction [rows, d_donor] from its taps, be it a module's or a tuned one."""
+        return self.donor.change if isinstance(self.donor, TunedDonor) else self.correction
 
     @property
     def change(self) -> Callable[[Mapping[int, Tensor]], Tensor]:
-        """The donor's correction [rows, d_donor] from its taps, be it a module's or a tuned one."""
-        return self.donor.change if isinstance(self.donor, TunedDonor) else self.correction
+        """The same less what of the general one is taken away: what the target is to learn."""
+        whole, general = self.whole_change, self.general
+        if general is None:
+            return whole
+        return lambda taps: general.taken_from(whole(taps), taps)
+
+
+def taps_of(donor: HostedModel, general: General | None) -> tuple[int, ...]:
+    """The layers of a donor that its correction reads, and those of a general module's."""
+    if isinstance(donor, TunedDonor):
+        own = donor.change_taps
+    else:
+        assert donor.correction is not None
+        own = donor.correction.taps
+    return own if general is None else tuple(dict.fromkeys((*own, *general.correction.taps)))
 
 
 @dataclass(frozen=True)
@@ -80,6 +99,7 @@ def pair_for_move(
     config: MoveConfig,
     folder: Path | None = None,
     *,
+    general: General | None = None,
     progress: Progress | None = None,
 ) -> Pairing:
     """Runs excerpts of the pairing text, those most like the domain, through donor and target.
@@ -91,17 +111,16 @@ def pair_for_move(
         counts: the domain's token counts, which travel with the module.
         config: how much text, and which taps.
         folder: where rows go that do not fit into memory, see `pair_text`.
+        general: a module of general text in the donor.
         progress: is told of the excerpts that were read.
 
     Raises:
         InputError: a donor that cannot be moved, see `check_movable`.
         MemoryLimitError: the fits do not fit into memory.
     """
-    if isinstance(donor, TunedDonor):
-        donor_taps, outputs = donor.change_taps, target.d_model
-    else:
-        correction = check_movable(donor)
-        donor_taps, outputs = correction.taps, correction.module.d_abi
+    tuned = isinstance(donor, TunedDonor)
+    outputs = target.d_model if tuned else check_movable(donor).module.d_abi
+    donor_taps = taps_of(donor, general)
     target_taps = target.check_taps(config.taps or target.all_taps)
     check_fits(outputs, donor.backbone, target, config)
 
@@ -122,7 +141,7 @@ def pair_for_move(
         )  # fmt: skip
 
     rows = paired(fitted, 0), paired(held_out, len(fitted))
-    return Pairing(donor, target, *rows, tuple(fitted))
+    return Pairing(donor, target, *rows, tuple(fitted), general)
 
 
 def pair_also(

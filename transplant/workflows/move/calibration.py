@@ -58,6 +58,8 @@ def run_calibration(
     check_files(choice, paired, domain)
     if paired and also_eval:
         raise InputError("files hold no text to compare", expected="`also_eval` with `data`")
+    if paired and move.general:
+        raise InputError("files hold no rows of `general`", expected="`general` with `data`")
     move.claim("module", "interface", replace=replace)
     source = reading_files(move, paired, domain) if paired else nullcontext(move)
     with source as fitted:
@@ -95,7 +97,7 @@ def calibrated_report(
         found["bridge"] = "from the registry" if reused else "fitted now"
         found["tried"] = [dataclasses.asdict(way) for way in move.choice.tried]
         found |= {"shared_tokens": len(shared.ids_a), "token_coverage": shared.coverage}
-        found |= move.text_facts
+        found |= {**move.text_facts, **move.general_facts}
     if move.objective:
         found["learned"] = move.objective
     return {**found, "seconds": move.seconds}

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
 from transplant.workflows.corpus import DONOR, read_splits, recorded_reach, windows_of
+from transplant.workflows.move.general_part import check_general, general_share, load_general
 from transplant.workflows.move.writing import Writing, check_text, write_text
 from transplant.workflows.steps import Stepwise
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
+    from transplant.calibration.general import General
     from transplant.calibration.move import Pairing
     from transplant.calibration.output_map import OutputMap
     from transplant.library import HostedName, Manifest
@@ -45,9 +47,12 @@ class MoveInputs(Stepwise):
         name: the name in the registry; None for `<module>-from-<donor>`.
         text_free: whether what the donor writes stands in for the domain's text wherever something
             is learned or chosen: the domain's own is judged on, and nothing else.
+        general: a module of general text in the donor, as `prose@ref-gpt2`: how much of the donor's
+            change it explains is reported, and `config.less_general` of it taken away.
 
     Raises:
-        InputError: `text_free`, or a share to keep, where the donor does not write.
+        InputError: `text_free`, or a share to keep, where the donor does not write; a general
+            change to take away, and none named.
     """
 
     work: Work
@@ -59,10 +64,12 @@ class MoveInputs(Stepwise):
     name: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     text_free: bool = field(default=False, kw_only=True)
+    general: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        """Refuses, before anything is loaded, what only the writing of a donor can be asked for."""
+        """Refuses, before anything is loaded, what cannot go together."""
         check_text(self.data, self.config, text_free=self.text_free)
+        check_general(self.general, self.config)
 
     @cached_property
     def source(self) -> HostedName:
@@ -196,7 +203,8 @@ class MoveInputs(Stepwise):
         """The paired rows."""
         from transplant.calibration.move import pair_for_move
 
-        donor, target, text = self.donor, self.target, self.pairing_text
+        donor, target, general = self.donor, self.target, self.general_part
+        text = self.pairing_text
         with self.step("pair") as progress:
             return pair_for_move(
                 donor,
@@ -205,8 +213,26 @@ class MoveInputs(Stepwise):
                 self.token_counts,
                 self.config,
                 self.work.library.root,
+                general=general,
                 progress=progress,
             )
+
+    @cached_property
+    def general_part(self) -> General | None:
+        """The module of general text, where one is named."""
+        if self.general is None:
+            return None
+        return load_general(self.work, self.general, self.donor, self.config.less_general)
+
+    @cached_property
+    def general_facts(self) -> dict[str, Any]:
+        """How much of the donor's change is general, for reports; nothing where none is named."""
+        if self.general is None:
+            return {}
+        pairing, head, text = self.pairing, self.output_map.donor_head, self.learned_text
+        with self.step("compare_general"):
+            found = general_share(self.donor, pairing, head, text.calibration, self.config.seed)
+        return {"general": found}
 
     @cached_property
     def output_map(self) -> OutputMap:

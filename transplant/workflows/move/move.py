@@ -131,6 +131,7 @@ class Move(MoveInputs):
             pairing_corpus=self.data if self.paired else None,
             pairing_split=self.pairing_split if self.paired else None,
             **(self.text_facts if self.paired else {}),
+            **({"general": self.general} if self.general else {}),
             objective=self.objective or {"name": "closed-form"},
             corpus=self.domain_source,
         )

@@ -12,7 +12,8 @@ from transplant.library import Manifest
 from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
-OUTPUT_ALONE = ("changes", "change", "shrink", "keep")  # of a `MoveConfig`; the split tells of keep
+# Of a `MoveConfig`; of `keep` the split tells.
+OUTPUT_ALONE = ("changes", "change", "shrink", "keep", "less_general")
 
 
 def with_stored_bridge(move: M) -> M:

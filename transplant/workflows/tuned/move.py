@@ -171,6 +171,7 @@ class TunedMove(MoveInputs):
             pairing_corpus=self.data,
             pairing_split=self.pairing_split,
             **self.text_facts,
+            **({"general": self.general} if self.general else {}),
             corpus=self.domain_source,
             split=self.domain_split,
         )  # fmt: skip
