@@ -159,7 +159,8 @@ def _flagged(options: Mapping[str, object], flags: Mapping[str, str]) -> list[st
         elif given is False:
             words.append(flags.get(f"{name}=False") or f"--no-{on[2:]}")
         else:
-            words.append(f"{on} {shlex.quote(_word(given))}")
+            each = given if isinstance(given, list | tuple) else [given]
+            words += [f"{on} {shlex.quote(_word(one))}" for one in each]
     return words
 
 

@@ -17,7 +17,7 @@ VERBS = {
     "Evidence": (
         "trace", "analyze",
         "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval",
-        "uq", "route-sim", "validate", "demo",
+        "uq", "route-sim", "validate", "report", "demo",
     ),
     "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
 }  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from commands.output import table
-from transplant.pictures.trace import interval_text, notes_of, part_text
+from transplant.pictures.heat_map import interval_text
+from transplant.pictures.trace import notes_of, part_text
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -1,4 +1,4 @@
-"""The page of a demo: a plot and a table for each move, and how to get them again."""
+"""The page of a demo: bars and a table for each move."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from transplant.files.results import json_bytes, write_files
-from transplant.pictures.figures import as_svg, new_figure
+from transplant.pictures.document.blocks import Bar, Bars
 from transplant.pictures.page import fill, require_plotting
-from transplant.pictures.shares import bounds_text, share_in, share_text
-from transplant.pictures.systems import NOTES, OTHER_DOMAIN, colour_of
+from transplant.pictures.shares import share_in, share_text
+from transplant.pictures.systems import NOTES, OTHER_DOMAIN, role_of
 
 
 def write_demo(folder: Path, report: dict[str, Any]) -> Path:
@@ -23,7 +23,7 @@ def write_demo(folder: Path, report: dict[str, Any]) -> Path:
     page = fill(
         "demo",
         moves=[
-            {**move, "plot": plot_move(move), "rows": rows_of(move), "shares": shares_of(move)}
+            {**move, "drawn": bars_of(move), "rows": rows_of(move), "shares": shares_of(move)}
             for move in report["moves"]
         ],
         plan=report["plan"],
@@ -40,8 +40,6 @@ def rows_of(move: dict[str, Any]) -> list[dict[str, Any]]:
             "system": system.replace("_", " "),
             "ppl": ppl,
             "recovered": share_in(move["recovered"], system),
-            "interval": bounds_text(move["intervals"]["recovered"].get(system)),
-            "note": NOTES.get(system, OTHER_DOMAIN),
         }
         for system, ppl in move["ppl"].items()
     ]
@@ -52,24 +50,16 @@ def shares_of(move: dict[str, Any]) -> dict[str, str]:
     return {kind: share_text(move[f"{kind}_attributable"]) for kind in ("donor", "module")}
 
 
-def plot_move(move: dict[str, Any]) -> str:
-    """Recovered against the controls, with intervals, as an inline SVG."""
+def bars_of(move: dict[str, Any]) -> Bars | None:
+    """Recovered beside the controls, with intervals; None where there is no share to draw."""
     if "no_ceiling" in move:
-        return ""  # no share to draw
-    names = [name for name, value in move["recovered"].items() if value is not None]
-    values = [move["recovered"][name] for name in names]
-    bounds = [move["intervals"]["recovered"][name] for name in names]
-    errors = [
-        [value - low for value, (low, _) in zip(values, bounds, strict=True)],
-        [high - value for value, (_, high) in zip(values, bounds, strict=True)],
-    ]
-    figure = new_figure(8, 0.42 * len(names) + 0.9)
-    axes = figure.add_subplot()
-    labels = [name.replace("_", " ") for name in names]
-    axes.barh(labels, values, xerr=errors, color=[colour_of(name) for name in names], ecolor="#444")
-    axes.invert_yaxis()
-    axes.axvline(0, color="#444", linewidth=0.8)
-    axes.set_xlabel("recovered: 0 is the raw backbone, 1 the native module (bars: 95 %)")
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.tick_params(left=False)
-    return as_svg(figure)
+        return None
+    bars = [
+        Bar(
+            system.replace("_", " "), share, *move["intervals"]["recovered"][system],
+            note=NOTES.get(system, OTHER_DOMAIN), role=role_of(system),
+        )
+        for system, share in move["recovered"].items()
+        if share is not None
+    ]  # fmt: skip
+    return Bars(bars, "recovered: 0 is the raw backbone, 1 the native module")

@@ -34,6 +34,11 @@ class Grid:
         values = [abs(cell["effect"]) for row in self.rows for cell in row if cell is not None]
         return max((*values, 1e-12))
 
+    @property
+    def numbered(self) -> list[tuple[int, tuple[dict[str, Any] | None, ...]]]:
+        """The rows with the numbers of their blocks, from the last block to the first."""
+        return [*enumerate(self.rows)][::-1]
+
 
 def grids_of(report: dict[str, Any]) -> list[Grid]:
     """Heads of each kind, and the parts that have none; kinds that were not asked for are left out.
@@ -76,6 +81,18 @@ def colour_of(cell: dict[str, Any], largest: float) -> str:
         for at in (1, 3, 5)
     ]
     return "#" + "".join(f"{channel:02x}" for channel in mixed)
+
+
+def said_of(cell: dict[str, Any]) -> str:
+    """What a cell of a heat map tells when it is pointed at."""
+    bounds = interval_text(cell.get("interval"))
+    known = f" ({bounds})" if bounds else "" if cell.get("measured", True) else " (an estimate)"
+    return f"{cell['target']} {cell['effect']:+.4f}{known}"
+
+
+def interval_text(interval: list[float] | None) -> str:
+    """The bounds of an effect; nothing where there are none."""
+    return "" if interval is None else f"{interval[0]:+.4f} .. {interval[1]:+.4f}"
 
 
 def draw_trace(report: dict[str, Any]) -> Figure:

@@ -17,17 +17,19 @@ NOTES = {
 OTHER_DOMAIN = "another domain under the same maps"
 """What a system is that has no name of its own."""
 
-MOVED, CEILING, NO_DONOR, NO_MODULE, OTHER = (
-    "#1f6f5c", "#8a8f98", "#c8553d", "#d9a441", "#9fb1c7",
-)  # fmt: skip
+ROLES = {
+    "moved": "#1f6f5c", "native": "#8a8f98", "no-donor": "#c8553d", "no-module": "#d9a441",
+    "other": "#9fb1c7",
+}  # fmt: skip
+"""The colour of each role; on pages, the class of that name."""
 
 
-def colour_of(system: str) -> str:
-    """The colour of a system's bar, by what it lacks."""
+def role_of(system: str) -> str:
+    """What a system is to the move, by what it lacks."""
     from transplant.evaluation.evidence import CANDIDATE, DONOR_FREE, MODULE_FREE, NATIVE
 
     if system in DONOR_FREE:
-        return NO_DONOR
+        return "no-donor"
     if system in MODULE_FREE:
-        return NO_MODULE
-    return {CANDIDATE: MOVED, NATIVE: CEILING}.get(system, OTHER)
+        return "no-module"
+    return {CANDIDATE: "moved", NATIVE: "native"}.get(system, "other")

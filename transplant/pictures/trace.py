@@ -7,7 +7,14 @@ from typing import Any
 
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png
-from transplant.pictures.heat_map import colour_of, draw_trace, grids_of, title_of
+from transplant.pictures.heat_map import (
+    colour_of,
+    draw_trace,
+    grids_of,
+    interval_text,
+    said_of,
+    title_of,
+)
 from transplant.pictures.page import fill
 
 
@@ -32,19 +39,12 @@ def page_of(report: dict[str, Any]) -> str:
         report=report,
         title=title_of(report),
         notes=notes_of(report),
-        grids=[(grid, [*enumerate(grid.rows)][::-1]) for grid in grids_of(report)],
+        grids=grids_of(report),
         colour=colour_of,
-        said=_said,
+        said=said_of,
         interval=interval_text,
         share=part_text,
     )
-
-
-def _said(cell: dict[str, Any]) -> str:
-    """What a cell tells when it is pointed at."""
-    bounds = interval_text(cell.get("interval"))
-    known = f" ({bounds})" if bounds else "" if cell.get("measured", True) else " (an estimate)"
-    return f"{cell['target']} {cell['effect']:+.4f}{known}"
 
 
 def notes_of(report: dict[str, Any]) -> list[str]:
@@ -71,11 +71,6 @@ def notes_of(report: dict[str, Any]) -> list[str]:
             f"{chosen['agreement']:.2f} on a sample of {chosen['sample']}; ~ is an estimate"
         )
     return lines
-
-
-def interval_text(interval: list[float] | None) -> str:
-    """The bounds of an effect; nothing where there are none."""
-    return "" if interval is None else f"{interval[0]:+.4f} .. {interval[1]:+.4f}"
 
 
 def part_text(share: dict[str, float] | None) -> str:

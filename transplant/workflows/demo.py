@@ -104,7 +104,7 @@ def run_demo(work: Work, plan: DemoPlan) -> dict[str, Any]:
         pair_on = plan.pair_on or plan.data
         move = WholeMove(work, module, target, pair_on, None, move_config)
         report = move.evidence(eval_tokens=plan.eval_tokens).report
-        move.store({"recovered": report["recovered"]}, replace=True)
+        move.store(replace=True)
         ppl = report["ppl"]
         gained = math.log(ppl["raw"] / ppl["native"])
         moves.append({**report, "native_gains": gained})

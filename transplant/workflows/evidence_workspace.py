@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,27 @@ class EvidenceWorkspace(Work):
         from transplant.workflows.route_sim import simulate_route
 
         return simulate_route(metrics, seed=self.seed, **options)
+
+    def report(
+        self, runs: Sequence[str], out: Path | str, *, prompts: Sequence[str] = (),
+        samples: int = 2,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Writes what runs have measured as one document; see `workflows.report.job`.
+
+        Args:
+            runs: names of artifacts, files of results, or folders of such files.
+            out: the file: .html, .md or .pdf by its ending.
+            prompts: to write text from, before and after the first move; none: beginnings of
+                held-out documents.
+            samples: how many prompts are taken from documents; 0 for no text.
+
+        Returns:
+            The file, its headline, the runs by kind, and what is named as missing.
+        """
+        from transplant.workflows.report.job import ReportJob, run_report
+
+        job = ReportJob(runs=runs, out=Path(out), prompts=prompts, samples=samples)
+        return run_report(self, job)
 
     def validate(
         self, model: str, baseline: str, *, gates: Path | str | None = None, **options: Any

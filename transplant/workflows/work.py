@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -224,7 +225,7 @@ class Work:
         """How an artifact was made, for its manifest and its report.
 
         `dtype` is the type in which the backbones computed: one name, or one for each of them
-        where they differ.
+        where they differ; `date` is when it was recorded, in UTC.
         """
         from transplant.loading.hosted import versions
 
@@ -232,6 +233,7 @@ class Work:
             "verb": self.verb,
             "options": self.options,
             "seed": self.seed,
+            "date": datetime.now(UTC).isoformat(timespec="seconds"),
             "versions": versions(),
             **({"dtype": self._dtypes()} if self.arithmetic else {}),
             **({"reading": dict(self.reading)} if self.reading else {}),

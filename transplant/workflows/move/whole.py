@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from transplant.library import Manifest
 
 
-STORED = ("ppl", "recovered", "nib", "ceiling")  # of a report, in the manifest
+# Of a report, in the manifest.
+STORED = (
+    "ppl", "recovered", "no_ceiling", "donor_attributable", "module_attributable",
+    "best_donor_free", "best_module_free", "intervals", "eval", "nib", "bridge", "token_coverage",
+    "ceiling",
+)  # fmt: skip
 
 
 @dataclass

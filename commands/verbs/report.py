@@ -1,0 +1,44 @@
+"""Write what runs have measured as one page: self-contained HTML, Markdown or PDF.
+
+Example: abi report python-shipped-from-ref-gpt2@ref-llama --out report.html
+Example: abi report transfer.json trace-folder uq-folder --out report.pdf --samples 0
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from commands.session import Session
+
+
+def report(
+    session: Session,
+    runs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="RUN...",
+            help="Artifacts by name; JSON that verbs wrote with --out or --json, or its folder.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="The file: .html, .md or .pdf.")],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Option(help="Text to go on from, before and after the first move. Repeatable."),
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option(min=0, help="Prompts from held-out text where none is given; 0: no text."),
+    ] = 2,
+) -> None:
+    """Write what runs have measured as one page: HTML, Markdown or PDF."""
+    from commands.render.report import report_view, wording
+    from transplant.workflows.report.job import ReportJob, run_report
+
+    job = ReportJob(
+        runs=runs, out=out, prompts=prompt or (), samples=samples, words=wording(report)
+    )
+    found = run_report(session, job)
+    session.out.result(found, report_view(found))

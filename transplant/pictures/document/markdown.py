@@ -1,0 +1,116 @@
+"""A document as Markdown: the same content, its lineage and its bars as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from transplant.pictures.document.blocks import (
+    Bars,
+    Block,
+    Code,
+    Document,
+    Facts,
+    HeatMap,
+    LineageBlock,
+    Paragraph,
+    Samples,
+    Section,
+    Table,
+)
+
+DEEPEST = 10  # cells of a heat map that are named: Markdown has no colours
+
+
+def as_markdown(document: Document) -> str:
+    """The whole text."""
+    lines = [f"# {_inline(document.title)}", "", f"**{_inline(document.headline)}**", ""]
+    lines += [_inline(document.about), ""]
+    for section in document.sections:
+        lines += [*_section(section)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield from (f"## {_inline(section.title)}", "")
+    for block in section.blocks:
+        yield from _block(block)
+        yield ""
+    for line in section.missing:
+        yield from (f"*Missing:* {_inline(line)}", "")
+
+
+def _block(block: Block) -> Iterator[str]:
+    title = getattr(block, "title", "")
+    if title:
+        yield from (f"### {_inline(title)}", "")
+    match block:
+        case Paragraph():
+            yield _inline(block.text)
+        case Code():
+            yield from _quoted(block.text)
+        case Facts():
+            yield from _table(("", ""), block.rows)
+        case Table():
+            yield from _table(block.columns, block.rows)
+        case Bars():
+            rows = [
+                (bar.label, block.number(bar), block.bounds(bar), bar.note) for bar in block.bars
+            ]
+            yield from _table((block.axis, "value", "95 %", ""), rows)
+        case HeatMap():
+            cells = [cell for row in block.grid.rows for cell in row if cell is not None]
+            largest = sorted(cells, key=lambda cell: -abs(cell["effect"]))[:DEEPEST]
+            rows = [(cell["target"], f"{cell['effect']:+.4f}") for cell in largest]
+            yield from _table((f"by {block.grid.title}: the largest effects", "effect"), rows)
+        case LineageBlock():
+            yield from _lineage(block)
+        case Samples():
+            yield from _samples(block)
+
+
+def _lineage(block: LineageBlock) -> Iterator[str]:
+    found = block.lineage
+    rows: list[Sequence[str]] = []
+    for number, node in enumerate(found.nodes):
+        origins = ", ".join(f"{role} {parent + 1}" for parent, role in found.origins(number))
+        kind = node.kind if node.held else f"{node.kind}, not in this registry"
+        rows.append((str(number + 1), node.name, kind, node.sha256, origins))
+    yield from _table(("", "artifact", "kind", "sha256", "made from"), rows)
+
+
+def _samples(block: Samples) -> Iterator[str]:
+    for sample in block.samples:
+        yield from ("Prompt:", "", *_quoted(sample.prompt), "")
+        for name, text in sample.texts:
+            yield from (f"{_inline(name)}:", "", *_quoted(text), "")
+
+
+def _quoted(text: str) -> Iterator[str]:
+    """Text as it is, in a fence that is longer than any in it."""
+    longest = max((len(run) for run in _runs(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    yield from (fence, *text.splitlines(), fence)
+
+
+def _runs(text: str) -> list[str]:
+    """Runs of backquotes."""
+    return "".join(c if c == "`" else " " for c in text).split()
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield "| " + " | ".join(map(_cell, columns)) + " |"
+    yield "|" + "|".join("---" if not n else "---:" for n in range(len(columns))) + "|"
+    for row in rows:
+        yield "| " + " | ".join(map(_cell, row)) + " |"
+
+
+def _cell(text: str) -> str:
+    return _inline(text).replace("|", "\\|")
+
+
+def _inline(text: str) -> str:
+    """Text that Markdown shows as it is: no line of a list or a heading, no HTML, no emphasis."""
+    plain = " ".join(text.split())
+    for char in "\\`*_<>[]#":
+        plain = plain.replace(char, "\\" + char)
+    return plain

@@ -1,0 +1,1 @@
+"""Reports: what runs have measured, as one document."""

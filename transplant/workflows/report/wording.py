@@ -1,0 +1,51 @@
+"""Words of a report: numbers as text, and calls as they are typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+NOT_MEASURED = "not measured"
+
+
+def _as_call(verb: str, options: Mapping[str, Any]) -> str:
+    given = ", ".join(f"{name}={value!r}" for name, value in options.items() if value is not None)
+    return f"{verb}({given})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wording:
+    """How a reader types what a run did; by default as calls of Python."""
+
+    text: Callable[[str], str] = str
+    """Text that names calls in backquotes, as it is shown."""
+    command: Callable[[str, Mapping[str, Any]], str] = _as_call
+    """A verb and its options, as they are typed."""
+
+
+def is_number(value: object) -> bool:
+    """Whether a value of a result is a number."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def number(value: object, form: str = ".3f") -> str:
+    """A number of a result as text; that it was not measured where there is none."""
+    return format(value, form) if is_number(value) else NOT_MEASURED
+
+
+def bounds(value: object) -> tuple[float, float] | None:
+    """The interval of a result, `[low, high]`; None where there is none on record."""
+    if isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value)):
+        return float(value[0]), float(value[1])
+    return None
+
+
+def within(value: object, interval: object, form: str = ".3f") -> str:
+    """A number and its 95 % interval, or that no interval is on record."""
+    if not is_number(value):
+        return NOT_MEASURED
+    found = bounds(interval)
+    if found is None:
+        return f"{number(value, form)} (no interval is on record)"
+    return f"{number(value, form)} (95 %: {found[0]:{form}} .. {found[1]:{form}})"
