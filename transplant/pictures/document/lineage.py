@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 340  # units of the drawing: about the pixels of a telephone, so that its words stay legible
+# As attributes, for readers of SVG that know no styles of the page; a page's own go before them.
+FILL, LINES, WORDS, QUIET = "#f3f2ef", "#8a8881", "#222222", "#62605b"
 LANE, LINE, GAP, TEXT, LETTERS = 11, 16, 14, 12, 36
 
 
@@ -78,7 +80,7 @@ def draw_lineage(lineage: Lineage) -> str:
     size = f'viewBox="0 0 {WIDTH + margin} {top:.0f}"'
     label = "Lineage: what was made from what"
     return (
-        f'<svg class="lineage" {size} role="img" aria-label="{label}">'
+        f'<svg class="lineage" font-family="sans-serif" {size} role="img" aria-label="{label}">'
         + "".join((*arrows, *boxes))
         + "</svg>"
     )
@@ -91,15 +93,17 @@ def _box(
     named = len(textwrap.wrap(f"{index + 1}  {node.name}", LETTERS, break_on_hyphens=True))
     dashes = "" if node.held else ' stroke-dasharray="4 3"'
     drawn = [
-        f'<rect class="node" x="{left}" y="{top:.0f}" width="{WIDTH - 2}" height="{height:.0f}"'
-        f' rx="6"{dashes}/>'
+        f'<rect class="node" fill="{FILL}" stroke="{LINES}" x="{left}" y="{top:.0f}"'
+        f' width="{WIDTH - 2}" height="{height:.0f}" rx="6"{dashes}/>'
     ]
     for number, line in enumerate(lines):
-        style = "strong" if number < named else "quiet"
+        style = (
+            f'class="strong" font-weight="bold" fill="{WORDS}"'
+            if number < named else f'class="quiet" fill="{QUIET}"'
+        )  # fmt: skip
         y = top + 6 + LINE * (number + 0.75)
         drawn.append(
-            f'<text class="{style}" x="{left + 10}" y="{y:.0f}" font-size="{TEXT}">'
-            f"{escape(line)}</text>"
+            f'<text {style} x="{left + 10}" y="{y:.0f}" font-size="{TEXT}">{escape(line)}</text>'
         )
     return "".join(drawn)
 
@@ -110,4 +114,7 @@ def _arrow(edge: Edge, lane: int, margin: float, middles: Sequence[float]) -> st
     start, end = middles[edge.parent] + 5, middles[edge.child] - 8 + 5 * (lane % 3)
     path = f"M{margin} {start:.0f} H{x} V{end:.0f} H{margin - 5}"
     head = f"M{margin - 6} {end - 3:.0f} L{margin} {end:.0f} L{margin - 6} {end + 3:.0f} Z"
-    return f'<path class="edge" d="{path}"/><path class="head" d="{head}"/>'
+    return (
+        f'<path class="edge" fill="none" stroke="{LINES}" d="{path}"/>'
+        f'<path class="head" fill="{LINES}" d="{head}"/>'
+    )

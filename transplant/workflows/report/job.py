@@ -16,7 +16,7 @@ from transplant.pictures.document.html import as_html
 from transplant.pictures.document.markdown import as_markdown
 from transplant.pictures.document.pdf import as_pdf, require_weasyprint
 from transplant.pictures.page import require_plotting
-from transplant.workflows.report import evidence, moves
+from transplant.workflows.report import controls, evidence, moves
 from transplant.workflows.report.lineage import lineage_of
 from transplant.workflows.report.record import glossary_section, record_section
 from transplant.workflows.report.runs import Run, read_runs
@@ -117,8 +117,8 @@ def _sections(work: Work, runs: Sequence[Run], job: ReportJob) -> list[Section]:
         moves.moved_section(runs),
         Section("Lineage", drawn, unknown),
         moves.alignment_section(runs),
-        moves.nib_section(runs),
-        moves.controls_section(runs),
+        controls.nib_section(runs),
+        controls.controls_section(runs),
         evidence.trace_section(runs, model),
         evidence.pairs_section(runs, model),
         evidence.uncertainty_section(runs, model),

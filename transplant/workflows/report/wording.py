@@ -49,3 +49,15 @@ def within(value: object, interval: object, form: str = ".3f") -> str:
     if found is None:
         return f"{number(value, form)} (no interval is on record)"
     return f"{number(value, form)} (95 %: {found[0]:{form}} .. {found[1]:{form}})"
+
+
+def at(data: object, *path: str) -> Any:
+    """What lies in nested objects; None where something is missing on the way."""
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data
+
+
+def plain(name: object) -> str:
+    """A name of the results as words."""
+    return str(name).replace("_", " ")
