@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from transplant.pictures.document.blocks import (
     Bars,
@@ -99,9 +99,15 @@ def _runs(text: str) -> list[str]:
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     yield "| " + " | ".join(map(_cell, columns)) + " |"
-    yield "|" + "|".join("---" if not n else "---:" for n in range(len(columns))) + "|"
+    aligned = ["---:" if _numbers(row[n] for row in rows) else "---" for n in range(len(columns))]
+    yield "|" + "|".join(aligned) + "|"
     for row in rows:
         yield "| " + " | ".join(map(_cell, row)) + " |"
+
+
+def _numbers(cells: Iterable[str]) -> bool:
+    """Whether a column holds numbers, which are aligned right."""
+    return all(cell[:1] in "+-.0123456789" for cell in cells)
 
 
 def _cell(text: str) -> str:

@@ -61,7 +61,8 @@ def controls_section(runs: Sequence[Run]) -> Section:
             missing.append(f"shares of {run.title}: {data.get('no_ceiling', 'none on record')}")
         else:
             blocks += _bars_of(run, shares)
-        blocks.append(Facts(_shares(data)))
+        if rows := _shares(data):
+            blocks.append(Facts(rows))
         if isinstance(data.get("ppl"), Mapping):
             rows = [(plain(name), number(ppl, ".2f")) for name, ppl in data["ppl"].items()]
             blocks.append(Table(("system", "perplexity"), rows))

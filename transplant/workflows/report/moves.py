@@ -130,7 +130,8 @@ def alignment_section(runs: Sequence[Run]) -> Section:
             ]
             if bars:
                 blocks.append(Bars(bars, "held-out pairs of hidden states", run.title))
-                blocks.append(Facts(_pair_facts(found, run.data)))
+                if rows := _pair_facts(found, run.data):
+                    blocks.append(Facts(rows))
     hint = "an alignment: `bridge_align(between=..., data='TEXT')`, or the file of a transfer"
     return Section("Alignment before and after", blocks, () if blocks else (hint,))
 

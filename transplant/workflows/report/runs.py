@@ -80,7 +80,7 @@ def _runs_of(work: Work, given: str) -> list[Run]:
     if not found:
         raise InputError(
             f"{given} holds no result", expected="JSON that a run of this tool wrote",
-            hint="`transfer(out='FOLDER')`, or what any of them prints as JSON",
+            hint="`transfer(..., json=True)` > FILE, as of every other measurement",
         )  # fmt: skip
     return found
 
