@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from transplant.calibration.students.recipe import LoraRecipe
     from transplant.training.config import TrainConfig
     from transplant.workflows.move.whole import WholeMove
+    from transplant.workflows.tuned.taught import WholeTaughtMove
     from transplant.workflows.tuned.whole import WholeTunedMove
 
 
@@ -142,6 +143,40 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
             self, tuned, to, pair_on, domain_data, config, name,
             base=donor, domain=domain, student=student, other_base=other_base,
             lora=lora or LoraRecipe(), text_free=text_free, general=general,
+        )  # fmt: skip
+
+    def move_taught(
+        self, teachers: Sequence[str], to: str, *, domain: str, student: str = "linear",
+        pair_on: str = "prose", domain_data: str | None = None, config: MoveConfig | None = None,
+        name: str | None = None, lora: LoraRecipe | None = None, text_free: bool = False,
+    ) -> WholeTaughtMove:  # fmt: skip
+        """A move of what several donors learned, as one teacher: their changes are averaged.
+
+        Args:
+            teachers: two or more parts of the library, as `python@ref-gpt2`, on one backbone or on
+                several, of one tokenizer or not.
+            to: the target backbone.
+            domain: what they are about; the other parameters are those of `move_tuned`.
+            student: what learns from them in the target.
+            pair_on: the text to pair on; `donor` for text that they generate, each an equal part.
+            domain_data: the domain's text.
+            config: how to fit.
+            name: of the student; by default `<domain>-from-<number>-teachers`.
+            lora: the recipe of the student `lora`.
+            text_free: as for `move_tuned`.
+
+        Raises:
+            InputError: fewer than two teachers, a raw backbone among them, or no such student.
+        """
+        from transplant.calibration.config import MoveConfig
+        from transplant.calibration.students.recipe import LoraRecipe
+        from transplant.workflows.tuned.taught import WholeTaughtMove
+
+        names = tuple(teachers)
+        return WholeTaughtMove(
+            self, ",".join(names), to, pair_on, domain_data, config or MoveConfig(seed=self.seed),
+            name, base=",".join(names), domain=domain, student=student, teachers=names,
+            lora=lora or LoraRecipe(), text_free=text_free,
         )  # fmt: skip
 
     def paste(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,9 +31,21 @@ Tuned = Annotated[
         "backbone of the registry, or NAME@DONOR.",
     ),
 ]
+Teachers = Annotated[
+    str | None,
+    typer.Option(
+        "--teachers",
+        metavar="NAMES",
+        help="In place of --module: several parts of the registry as one teacher, as "
+        "python@ref-gpt2,python@ref-gpt2-b, of one tokenizer or not: their changes are averaged "
+        "in the target's vocabulary.",
+    ),
+]
 Domain = Annotated[
     str | None,
-    typer.Option("--domain", help="With --donor: what the tuned copy is about, as python."),
+    typer.Option(
+        "--domain", help="With --donor or --teachers: what was learned is about, as python."
+    ),
 ]
 Student = Annotated[
     str | None,
@@ -85,6 +98,7 @@ class TunedOptions:
 
     donor: Donor = None
     tuned: Tuned = None
+    teachers: Teachers = None
     domain: Domain = None
     student: Student = None
     other_base: OtherBase = False
@@ -100,34 +114,49 @@ class TunedOptions:
         Raises:
             InputError: neither or both, or options that belong to the other.
         """
-        if (module is None) == (self.donor is None):
+        given = {"--module": module, "--donor": self.donor, "--teachers": self.teachers}
+        moved = [flag for flag, value in given.items() if value is not None]
+        if len(moved) != 1:
             raise InputError(
-                "what is moved", expected="--module, or --donor with --tuned and --domain",
-                found="neither" if module is None else "both",
-            )  # fmt: skip
+                "what is moved",
+                expected="--module, or --donor with --tuned and --domain, or --teachers with "
+                "--domain",
+                found=f"both {' and '.join(moved)}" if moved else "neither",
+            )
         if module is not None:
-            idle = {"--tuned": self.tuned, "--domain": self.domain,
-                    "--other-base": self.other_base or None,
-                    "--no-intercept": self.no_intercept or None, **self._of_lora}  # fmt: skip
-            for flag, value in idle.items():
-                if value is not None:
-                    raise InputError(f"{flag} belongs to --donor", found="--module")
-            if self.student not in (None, MODULE):
-                raise InputError(
-                    f"--student {self.student} learns from a tuned copy",
-                    expected="--donor BACKBONE --tuned MODULE@BACKBONE", found="--module",
-                )  # fmt: skip
-            return module
-        if self.tuned is None:
+            return self._whole(module)
+        if self.donor is not None and self.tuned is None:
             raise InputError("--donor", expected="--tuned beside it, its tuned copy")
-        if self.student == MODULE and "@" in self.tuned:
+        if self.donor is not None and self.student == MODULE and "@" in (self.tuned or ""):
             return self.tuned  # `transfer` refuses it by name where it is no module
+        if self.teachers is not None:
+            self._refuse(
+                "--donor", {"--tuned": self.tuned, "--other-base": self.other_base or None},
+                "--teachers",
+            )  # fmt: skip
         if self.domain is None:
-            raise InputError("--donor", expected="--domain beside it, as python")
-        for flag, value in self._of_lora.items():
-            if value is not None and self.student not in (None, AUTO, LORA):
-                raise InputError(f"{flag} belongs to --student {LORA}", found=self.student)
+            raise InputError(moved[0], expected="--domain beside it, as python")
+        if self.student not in (None, AUTO, LORA):
+            self._refuse(f"--student {LORA}", self._of_lora, self.student)
         return None
+
+    def _whole(self, module: str) -> str:
+        """The module, where no option says otherwise."""
+        idle = {"--tuned": self.tuned, "--domain": self.domain,
+                "--other-base": self.other_base or None,
+                "--no-intercept": self.no_intercept or None, **self._of_lora}  # fmt: skip
+        self._refuse("--donor", idle, "--module")
+        if self.student not in (None, MODULE):
+            raise InputError(
+                f"--student {self.student} learns from a tuned copy",
+                expected="--donor BACKBONE --tuned MODULE@BACKBONE", found="--module",
+            )  # fmt: skip
+        return module
+
+    def _refuse(self, owner: str, idle: Mapping[str, object], found: str) -> None:
+        for flag, value in idle.items():
+            if value is not None:
+                raise InputError(f"{flag} belongs to {owner}", found=found)
 
     @property
     def _of_lora(self) -> dict[str, object]:
@@ -145,13 +174,22 @@ class TunedOptions:
 
     def move(self, session: Session, to: str, moving: MoveOptions) -> WholeTunedMove:
         """The move that they describe."""
+        assert self.domain is not None
+        config = replace(moving.config(session), intercept=not self.no_intercept)
+        if self.teachers is not None:
+            if moving.general is not None:
+                raise InputError("--general belongs to one donor", found="--teachers")
+            names = [name.strip() for name in self.teachers.split(",") if name.strip()]
+            return session.move_taught(
+                names, to, domain=self.domain, student=self.student or AUTO, pair_on=moving.data,
+                domain_data=moving.domain_data, config=config, name=moving.name,
+                lora=self.recipe(), text_free=moving.text_free,
+            )  # fmt: skip
         assert self.donor is not None
         assert self.tuned is not None
-        assert self.domain is not None
         return session.move_tuned(
             self.donor, self.tuned, to, domain=self.domain, student=self.student or AUTO,
-            pair_on=moving.data, domain_data=moving.domain_data,
-            config=replace(moving.config(session), intercept=not self.no_intercept),
+            pair_on=moving.data, domain_data=moving.domain_data, config=config,
             name=moving.name, other_base=self.other_base, lora=self.recipe(),
             text_free=moving.text_free, general=moving.general,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 Example: abi transfer --module python@ref-gpt2 --to ref-llama
 Example: abi transfer --donor ref-gpt2 --tuned ./my-lora --domain law --data law.txt --to ref-llama
+Example: abi transfer --teachers python@ref-gpt2,python@ref-t5 --domain python --to ref-llama
 """
 
 from __future__ import annotations

@@ -141,6 +141,11 @@ def test_a_lora_student_is_an_adapter_of_the_shape_that_was_asked_for(tuned_abi)
           "--student", "module"), "module"),
         (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",
           "--curve", "0"), "--curve"),
+        (("--to", "tiny-llama", "--teachers", "a@b,c@d"), "--domain"),
+        (("--to", "tiny-llama", "--teachers", "a@b", "--module", "a@b"), "both"),
+        (("--to", "tiny-llama", "--teachers", "a@b", "--domain", "tales"), "two or more"),
+        (("--to", "tiny-llama", "--teachers", "a@b,c@d", "--domain", "tales", "--tuned", "x"),
+         "--tuned"),
     ],
 )  # fmt: skip
 def test_words_that_do_not_belong_together_are_refused(trained_abi, words, said):

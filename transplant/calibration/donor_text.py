@@ -72,7 +72,7 @@ def write_documents(
         for start in range(0, documents, AT_ONCE):
             begun = torch.tensor(firsts[start : start + AT_ONCE], device=device)[:, None]
             written += [
-                Document(text, f"written by {donor.name}") for text in _write(donor, begun, chars)
+                Document(text, f"written by {donor.name}") for text in _write(writer, begun, chars)
             ]
             if progress is not None:
                 progress(len(written), documents, "documents")

@@ -70,7 +70,7 @@ def map_corrections(
     corrections = tuple(map(moved, paired.batches))
     mine = current().turns(len(corrections))
     likely: tuple[LikelyRows, ...] = ()
-    if target.split_head is None or target.vocab_size <= WHOLE:
+    if target.split_head is None or target.vocab_size <= WHOLE or output_map.parts:
         changes = [
             _dense_changes(output_map, corrections[number], target, paired.batches[number], config)
             for number in mine

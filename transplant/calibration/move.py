@@ -26,6 +26,7 @@ from transplant.calibration.pairs import PairedText, pair_text
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
+from transplant.modules.panel import Panel
 from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress, part_of
 from transplant.text.documents import Document
@@ -60,7 +61,8 @@ class Pairing:
     @property
     def whole_change(self) -> Callable[[Mapping[int, Tensor]], Tensor]:
         """The donor's correction [rows, d_donor] from its taps, be it a module's or a tuned one."""
-        return self.donor.change if isinstance(self.donor, TunedDonor) else self.correction
+        tuned = isinstance(self.donor, TunedDonor | Panel)
+        return self.donor.change if tuned else self.correction
 
     @property
     def change(self) -> Callable[[Mapping[int, Tensor]], Tensor]:
@@ -73,7 +75,7 @@ class Pairing:
 
 def taps_of(donor: HostedModel, general: General | None) -> tuple[int, ...]:
     """The layers of a donor that its correction reads, and those of a general module's."""
-    if isinstance(donor, TunedDonor):
+    if isinstance(donor, TunedDonor | Panel):
         own = donor.change_taps
     else:
         assert donor.correction is not None

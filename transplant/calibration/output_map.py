@@ -28,6 +28,14 @@ class OutputMap:
     head: Tensor  # U of the target [vocab, d_target], as it is stored
     matrix: Tensor  # M [d_donor, d_target]
     ways: TokenWays
+    parts: tuple[OutputMap, ...] = ()
+    """Of several donors the way of each; what they carry is averaged. All else is the first's, but
+    M, which is that of all of them, one below the other."""
+
+    @property
+    def width(self) -> int:
+        """The columns of a donor's correction, of several donors those of all."""
+        return sum(part.width for part in self.parts) or self.donor_head.shape[1]
 
     @property
     def shared(self) -> SharedTokens:
@@ -44,7 +52,8 @@ class OutputMap:
         donor_head, head, matrix = (
             tensor.to(device) for tensor in (self.donor_head, self.head, self.matrix)
         )
-        return OutputMap(donor_head, head, matrix, self.ways.to(device))
+        parts = tuple(part.to(device) for part in self.parts)
+        return OutputMap(donor_head, head, matrix, self.ways.to(device), parts)
 
 
 @dataclass(frozen=True)
@@ -113,8 +122,16 @@ def change_of_logits(
             without what the donor learned; its gain is not used.
 
     Returns:
-        [rows, vocab_target]
+        [rows, vocab_target]; of several donors the mean of theirs
     """
+    if output_map.parts:
+        columns = [part.width for part in output_map.parts]
+        rows = zip(correction.split(columns, 1), h_donor.split(columns, 1), strict=True)
+        carried = [
+            change_of_logits(part, own, h, logits, mix)
+            for part, (own, h) in zip(output_map.parts, rows, strict=True)
+        ]
+        return torch.stack(carried).mean(0)
 
     def own() -> Tensor:
         # A teacher's products may be taken in 16 bits; sums over the vocabulary never are.

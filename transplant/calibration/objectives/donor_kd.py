@@ -49,7 +49,7 @@ class DonorTeacher:
 
         A few rows at a time, where the donor's vocabulary is large.
         """
-        vocab, width = self.output_map.donor_head.shape
+        vocab, width = len(self.output_map.donor_head), self.output_map.width
         size = max(1, LOGITS // (COPIES * vocab))
         taught = [
             self._of_block(rows, *some.tensor_split([width], dim=1))

@@ -97,7 +97,7 @@ def turned_change(
     pairing, output_map = lesson.pairing, lesson.output_map
     generator, donor = torch.Generator().manual_seed(config.seed), pairing.donor
     if not isinstance(donor, TunedDonor) or donor.pair.one_head:
-        turn = _rotation(output_map.donor_head.shape[1], generator)
+        turn = _rotation(output_map.width, generator)
         return lambda taps: pairing.change(taps) @ turn, output_map
     width = donor.pair.base.d_model
     turn, turn_head = _rotation(width, generator), _rotation(width, generator)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
+from transplant.progress import part_of
 from transplant.workflows.corpus import DONOR
 
 if TYPE_CHECKING:
     from transplant.modules.hosted import HostedModel
     from transplant.progress import Progress
+    from transplant.text.documents import Document
     from transplant.text.splits import Splits
 
 LEAST_WRITTEN = 60  # documents: some must be held out
@@ -70,19 +72,44 @@ def write_text(
         config: how many excerpts, of how many characters, which share is kept, and the seed.
         progress: is told of the documents.
     """
+    return write_panel([donor], [counts], config, progress)
+
+
+def write_panel(
+    donors: Sequence[HostedModel], counts: Sequence[Mapping[str, int]], config: MoveConfig,
+    progress: Progress,
+) -> Writing:  # fmt: skip
+    """The same of several donors, each of which writes an equal part and is judged by itself.
+
+    Args:
+        donors: hosted modules, or bases and tuned copies of them.
+        counts: the domain's token counts of each.
+        config: as above.
+        progress: is told of the documents.
+    """
     from transplant.calibration.donor_text import write_documents
     from transplant.calibration.gained_text import gained_most, gains_on
     from transplant.text.splits import CALIBRATION_SHARE, EVAL_SHARE, split_documents
 
     train_share = 1 - CALIBRATION_SHARE - EVAL_SHARE
-    kept = max(LEAST_WRITTEN, math.ceil(config.excerpts / train_share))
+    wanted = max(LEAST_WRITTEN, math.ceil(config.excerpts / train_share))
+    kept = math.ceil(wanted / len(donors))
     count = math.ceil(kept / config.keep)
-    written = write_documents(
-        donor, counts, count, chars=config.excerpt_chars, seed=config.seed, progress=progress
-    )
+    best: list[Document] = []
+    gains, known = 0.0, [0.0, 0.0]  # of the kept ones; of all, and how many
+    for number, (donor, own) in enumerate(zip(donors, counts, strict=True)):
+        written = write_documents(
+            donor, own, count, chars=config.excerpt_chars, seed=config.seed + number,
+            progress=part_of(progress, number * count, count, len(donors) * count),
+        )  # fmt: skip
+        if count > kept:
+            found = gains_on(donor, written)
+            written, mean = gained_most(written, found, kept)
+            scored = [gain for gain in found if gain > -math.inf]
+            gains += mean / len(donors)
+            known = [known[0] + sum(scored), known[1] + len(scored)]
+        best += written
+    total, of = len(donors) * count, len(donors) * kept
     if count == kept:
-        return Writing(split_documents(written), count, kept)
-    gains = gains_on(donor, written)
-    best, mean = gained_most(written, gains, kept)
-    known = [gain for gain in gains if gain > -math.inf]
-    return Writing(split_documents(best), count, kept, mean, sum(known) / len(known))
+        return Writing(split_documents(best), total, of)
+    return Writing(split_documents(best), total, of, gains, known[0] / known[1])

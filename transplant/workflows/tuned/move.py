@@ -98,19 +98,22 @@ class TunedMove(MoveInputs):
         from transplant.alignment.tokens import count_tokens
 
         if self.text_free:
-            return self._carried_counts()
+            return self.carried_counts(self.module, self.tuned)
         base = self.donor.backbone
         windows = windows_of(base, self.domain_text.train, 512, COUNTED)
         return count_tokens((i for window in windows for i in window.ids), base.tokenizer)
 
-    def _carried_counts(self) -> dict[str, int]:
-        """The counts that stand in the manifest of a hosted tuned copy."""
-        hosted = self.tuned.kind == "hosted"
-        made = self.work.find(self.module).manifest.made if hosted else {}
+    def carried_counts(self, name: str, tuned: Tuned) -> dict[str, int]:
+        """The counts that stand in the manifest of a hosted tuned copy.
+
+        Raises:
+            InputError: it carries none.
+        """
+        made = self.work.find(name).manifest.made if tuned.kind == "hosted" else {}
         counts = made.get("token_counts")
         if not counts:
             raise InputError(
-                f"{self.module} carries no token counts, and `text_free` reads no text to count",
+                f"{name} carries no token counts, and `text_free` reads no text to count",
                 expected="a part of the library that carries them, as python@ref-gpt2",
             )
         return counts
@@ -167,7 +170,7 @@ class TunedMove(MoveInputs):
             config=dataclasses.asdict(self.config),
             student=self.student,
             donor={"base": self.base, "tuned": self.module, "kind": self.tuned.kind,
-                   "one_head": self.donor.pair.one_head, **self.tuned.facts},
+                   **self._head_facts, **self.tuned.facts},
             pairing_corpus=self.data,
             pairing_split=self.pairing_split,
             **self.text_facts,
@@ -175,6 +178,10 @@ class TunedMove(MoveInputs):
             corpus=self.domain_source,
             split=self.domain_split,
         )  # fmt: skip
+
+    @property
+    def _head_facts(self) -> dict[str, Any]:
+        return {"one_head": self.donor.pair.one_head}
 
     def parents(self) -> dict[str, str]:
         """What it was made from."""

@@ -1,0 +1,113 @@
+"""Several donors as one teacher: their changes meet at common characters, in one vocabulary."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.calibration.tiny_training import windows_of
+from tests.tiny import tiny_backbone
+from transplant.alignment.tokens import count_tokens
+from transplant.calibration.changes.spec import CHANGES
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.mapped_corrections import map_corrections
+from transplant.calibration.move import pair_for_move, want
+from transplant.calibration.output_map import DonorMix, change_of_logits, map_outputs
+from transplant.calibration.panel_pairs import map_panel, pair_panel
+from transplant.errors import InputError
+from transplant.modules.hosted import HostedModel
+from transplant.modules.panel import Panel
+from transplant.modules.tuned import TunedDonor, TunedPair
+from transplant.text.tokenizers import train_tokenizer
+from transplant.training.loop import new_correction
+
+CONFIG = MoveConfig(excerpts=20, excerpt_chars=240, held_out_excerpts=6, stride=1, likely_tokens=64)
+
+
+def donor_of(family, kind, size, texts, seed):
+    """A base, and a module that changes it: random, and not small."""
+    backbone = tiny_backbone(family, train_tokenizer(kind, texts, size, context=128), seed=seed)
+    correction = new_correction(backbone.d_model, 16, (backbone.n_layers,), seed)
+    with torch.no_grad():
+        correction.interface.proj_out.weight.normal_(generator=torch.Generator().manual_seed(seed))
+    hosted = HostedModel(f"tales@{family}-{seed}", backbone, correction)
+    return TunedDonor(hosted.name, TunedPair(backbone, hosted))
+
+
+@pytest.fixture(scope="module")
+def scene(tiny_texts, text):
+    """Two donors of two tokenizers, a target of a third, and the domain's counts."""
+    donors = [
+        donor_of("gpt2", "bpe", 330, tiny_texts, 1), donor_of("t5", "unigram", 400, tiny_texts, 2)
+    ]  # fmt: skip
+    target = tiny_backbone("llama", train_tokenizer("bpe-digits", tiny_texts, 350, context=128))
+    counts = [
+        count_tokens((i for w in windows_of(one.backbone, text.train) for i in w.ids),
+                     one.tokenizer)
+        for one in donors
+    ]  # fmt: skip
+    return donors, target, counts
+
+
+def test_rows_stand_where_all_donors_have_a_boundary(scene, text):
+    donors, target, counts = scene
+    panel = pair_panel(Panel(donors), target, text, counts[0], CONFIG).fitted
+    alone = [pair_for_move(one, target, text, counts[0], CONFIG).fitted for one in donors]
+    assert 100 < panel.rows <= min(one.rows for one in alone)
+    for number, batch in enumerate(panel.batches):
+        common = panel.windows[number].rows[1].tolist()
+        theirs = [one.windows[number].rows[1].tolist() for one in alone]
+        if alone[0].windows[number].target == alone[1].windows[number].target:
+            assert common == sorted({*theirs[0]} & {*theirs[1]})
+        place = torch.tensor([theirs[0].index(row) for row in common])
+        own = alone[0].batches[number]
+        width = own.donor.h_last.shape[1]
+        changes = batch.donor.taps[Panel.CHANGES]
+        expected = donors[0].change(own.donor.taps)[place]
+        assert torch.allclose(changes[:, :width], expected, atol=1e-4)
+        assert torch.allclose(batch.target.h_last, own.target.h_last[place], atol=1e-4)
+        assert changes.shape[1] == sum(one.backbone.d_model for one in donors)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changes_are_averaged_in_the_targets_vocabulary(scene, text, change):
+    donors, target, counts = scene
+    pairing = pair_panel(Panel(donors), target, text, counts[0], CONFIG)
+    ways = map_panel(Panel(donors), target, counts, CONFIG)
+    rows = pairing.fitted.batches[0]
+    c, h = pairing.change(rows.donor.taps)[:9], rows.donor.h_last[:9].float()
+    logits, mix = target.head(rows.target.h_last[:9]), DonorMix(0.3, 1.0, change)
+    found = change_of_logits(ways, c, h, logits, mix)
+    sizes = [one.backbone.d_model for one in donors]
+    singly = [
+        change_of_logits(map_outputs(one.backbone, target, own, CONFIG), a, b, logits, mix)
+        for one, own, a, b in zip(
+            donors, counts, c.split(sizes, 1), h.split(sizes, 1), strict=True
+        )
+    ]  # fmt: skip
+    assert torch.allclose(found, (singly[0] + singly[1]) / 2, atol=1e-5)
+    assert not torch.allclose(singly[0], singly[1], atol=0.1)
+
+
+def test_one_donor_twice_is_that_donor(scene, text):
+    donors, target, counts = scene
+    one = donors[0]
+    alone = pair_for_move(one, target, text, counts[0], CONFIG)
+    twice = pair_panel(Panel([one, one]), target, text, counts[0], CONFIG)
+    single = want(alone, map_outputs(one.backbone, target, counts[0], CONFIG), CONFIG)
+    both = want(twice, map_panel(Panel([one, one]), target, [counts[0]] * 2, CONFIG), CONFIG)
+    for a, b in zip(single.corrections, both.corrections, strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+    nothing = map_corrections(
+        both.output_map, None, target, twice.fitted, dataclasses.replace(CONFIG, donor_word=0.0)
+    )
+    assert max(part.change.abs().max() for part in nothing.changes) < 1e-5
+    for a, b in zip(single.changes, both.changes, strict=True):
+        assert torch.allclose(a.change, b.change, atol=1e-3)
+
+
+def test_a_panel_of_one_is_refused(scene):
+    with pytest.raises(InputError, match="teachers"):
+        Panel(scene[0][:1])

@@ -1,0 +1,138 @@
+"""A move of what several donors learned: their changes are averaged in the target's vocabulary."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from transplant.errors import InputError
+from transplant.workflows.corpus import windows_of
+from transplant.workflows.move.transfer_evidence import TransferEvidence
+from transplant.workflows.move.writing import Writing, write_panel
+from transplant.workflows.tuned.donor import Tuned, load_donor
+from transplant.workflows.tuned.move import COUNTED
+from transplant.workflows.tuned.whole import WholeTunedMove
+
+if TYPE_CHECKING:
+    from transplant.calibration.move import Pairing
+    from transplant.calibration.output_map import OutputMap
+    from transplant.modules.panel import Panel
+
+
+@dataclass
+class WholeTaughtMove(WholeTunedMove):
+    """A move of several donors, each something hosted on a backbone; see `TunedMove`.
+
+    Args:
+        teachers: their names, as `python@ref-gpt2`; on one backbone or on several.
+    """
+
+    teachers: tuple[str, ...] = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot go together, before anything is loaded."""
+        super().__post_init__()
+        raw = [name for name in self.teachers if self.work.named(name).module is None]
+        if raw or len({*self.teachers}) < max(2, len(self.teachers)):
+            raise InputError(
+                "`teachers`", expected="two or more, all different, as NAME@BACKBONE",
+                found=", ".join(raw or self.teachers) or "none",
+            )  # fmt: skip
+        if self.general is not None:
+            raise InputError("`general`", expected="one donor", found=", ".join(self.teachers))
+
+    @cached_property
+    def _all(self) -> list[tuple[Any, Tuned]]:
+        return [
+            load_donor(self.work, self.work.named(name).backbone, name) for name in self.teachers
+        ]
+
+    @cached_property
+    def donor(self) -> Panel:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """All of them."""
+        from transplant.modules.panel import Panel
+
+        return Panel([donor for donor, _ in self._all])
+
+    @property
+    def tuned(self) -> Tuned:
+        """What the first of them is."""
+        return self._all[0][1]
+
+    @property
+    def moved_name(self) -> str:
+        """The student's name in the registry."""
+        return self.name or f"{self.domain}-from-{len(self.teachers)}-teachers"
+
+    @cached_property
+    def all_counts(self) -> list[Mapping[str, int]]:
+        """The domain's counts of each one's tokens.
+
+        Raises:
+            InputError: no text of the domain may be read, and one of them carries no counts.
+        """
+        from transplant.alignment.tokens import count_tokens
+
+        if self.text_free:
+            return [self.carried_counts(name, own) for name, (_, own) in
+                    zip(self.teachers, self._all, strict=True)]  # fmt: skip
+        found: list[Mapping[str, int]] = []
+        for donor, _ in self._all:
+            windows = windows_of(donor.backbone, self.domain_text.train, 512, COUNTED)
+            ids = (i for window in windows for i in window.ids)
+            found.append(count_tokens(ids, donor.tokenizer))
+        return found
+
+    @cached_property
+    def token_counts(self) -> dict[str, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Those of the first, which choose excerpts."""
+        return dict(self.all_counts[0])
+
+    @cached_property
+    def writing(self) -> Writing:
+        """What they write, each an equal part."""
+        donors, counts = self.donor.teachers, self.all_counts
+        with self.step("write") as progress:
+            return write_panel(donors, counts, self.config, progress)
+
+    @cached_property
+    def pairing(self) -> Pairing:
+        """The rows at which all of them and the target have a boundary."""
+        from transplant.calibration.panel_pairs import pair_panel
+
+        panel, target, text = self.donor, self.target, self.pairing_text
+        with self.step("pair") as progress:
+            return pair_panel(
+                panel, target, text, self.token_counts, self.config, progress=progress
+            )
+
+    @cached_property
+    def output_map(self) -> OutputMap:
+        """The ways from all heads to the target's."""
+        from transplant.calibration.panel_pairs import map_panel
+
+        return map_panel(self.donor, self.target, self.all_counts, self.config)
+
+    def evidence(self, *, ceiling: bool = False, **options: Any) -> TransferEvidence:
+        """Judges the student beside its controls and its ceiling; see `WholeTunedMove`.
+
+        Raises:
+            InputError: donors and target side by side, which is done with one donor.
+        """
+        if ceiling:
+            raise InputError("`ceiling`", expected="one donor", found=", ".join(self.teachers))
+        return super().evidence(**options)
+
+    @property
+    def _head_facts(self) -> dict[str, Any]:
+        return {"teachers": [*self.teachers]}
+
+    def parents(self) -> dict[str, str]:
+        """What it was made from."""
+        found: dict[str, str] = {}
+        for number, (donor, tuned) in enumerate(self._all):
+            found[f"tuned_{number}"] = tuned.sha256
+            found[f"donor_backbone_{number}"] = donor.backbone.weights_sha256
+        return found
