@@ -68,6 +68,8 @@ class Written:
     text_free: bool = False
     choice: ObjectiveChoice = CLOSED
     change: str = LACKING
+    less: float | None = None
+    """How much of the change of `prose` on the donor is taken away; None: it is not looked at."""
 
 
 LEARNED = dataclasses.replace(READ, tokens=200_000)  # all of it
@@ -77,6 +79,9 @@ WRITTEN = {
     "best quarter": Written(0.25),
     "all, text-free": Written(text_free=True),
     "best half, text-free": Written(0.5, text_free=True),
+    "all, general compared": Written(less=0.0),
+    "all, less half of general": Written(less=0.5),
+    "all, less general": Written(less=1.0),
     "donor-kd": Written(choice=TAUGHT),
     "donor-kd, best half": Written(0.5, choice=TAUGHT),
     "lm+donor-kd, text-free": Written(text_free=True, choice=LEARNED),
@@ -173,11 +178,16 @@ def written(donor: str, target: str, name: str, options: argparse.Namespace) -> 
     The text and the paired rows are on the disk, for all methods that share them.
     """
     how, work, stages = WRITTEN[name], Workspace(), Stages(options.folder)
-    config = MoveConfig(excerpts=how.excerpts, keep=how.keep, changes=(how.change,))
-    move = WholeMove(
-        work, f"python@{donor}", target, DONOR, "python", config, text_free=how.text_free
+    config = MoveConfig(
+        excerpts=how.excerpts, keep=how.keep, changes=(how.change,), less_general=how.less or 0.0
     )
-    move = staged_move(stages, f"{donor} {target} {how.excerpts} {how.keep}", move)
+    general = None if how.less is None else f"prose@{donor}"
+    move = WholeMove(
+        work, f"python@{donor}", target, DONOR, "python", config, text_free=how.text_free,
+        general=general,
+    )  # fmt: skip
+    name = f"{donor} {target} {how.excerpts} {how.keep}" + (" general" if general else "")
+    move = staged_move(stages, name, move)
     began = time.process_time()
     move = move.by(how.choice)
     fitted, chosen = move.calibrated, move.choice
@@ -195,7 +205,7 @@ def written(donor: str, target: str, name: str, options: argparse.Namespace) -> 
         "change": chosen.config.change, "donor_word": chosen.config.donor_word,
         "gain": fitted.gain, "loss": fitted.loss, "seconds": seconds,
         "eval_tokens": options.eval_tokens, "ppl": scored["moved"].perplexity,
-        **Ceiling(scored).row("moved"),
+        **Ceiling(scored).row("moved"), **move.general_facts,
     }  # fmt: skip
 
 
