@@ -34,7 +34,7 @@ def general_text(general: Mapping[str, Any]) -> str:
     """How much of the donor's change the module of general text explains."""
     said = (
         f"{general['module']} explains {general['variance']:.3f} of the variance of the donor's "
-        f"change ({general['slope']:.2f} of its own)"
+        f"change (slope {general['slope']:.2f})"
     )
     if general["nats"] is not None:
         said += f", and {general['nats']:.3f} ({bounds_text(general['interval'])}) of its nats"

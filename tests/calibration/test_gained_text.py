@@ -57,6 +57,7 @@ def test_the_largest_gains_are_kept_in_the_order_of_writing():
     kept, mean = gained_most(documents, [0.1, -math.inf, 0.5, 0.3], 2)
     assert [document.text for document in kept] == ["c", "d"]
     assert mean == pytest.approx(0.4)
+    assert gained_most(documents, [-math.inf, -math.inf, 0.5, 0.3], 3)[1] == pytest.approx(0.4)
 
 
 def test_a_document_without_a_window_is_kept_last(donor, tiny_corpus):

@@ -53,11 +53,11 @@ def gained_most(
         keep: how many are kept.
 
     Returns:
-        The documents, and their mean gain.
+        The documents, and the mean gain of those that have one.
     """
     best = sorted(range(len(documents)), key=lambda number: -gains[number])[:keep]
-    mean = sum(gains[number] for number in best) / len(best)
-    return [documents[number] for number in sorted(best)], mean
+    known = [gains[number] for number in best if gains[number] > -math.inf]
+    return [documents[number] for number in sorted(best)], sum(known) / len(known)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from transplant.errors import InputError
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
 from transplant.workflows.move.other_sources import evaluate_others, read_others
@@ -28,12 +29,18 @@ def tuned_report(
         eval_tokens: held-out tokens to judge on.
         also_eval: other sources of the domain, by name.
         beside: whether donor and target are run side by side, too: the ceiling of the move.
+
+    Raises:
+        InputError: several donors side by side with the target.
     """
     from transplant.evaluation.evidence import RAW, weigh
     from transplant.evaluation.likelihood import score_documents
+    from transplant.modules.panel import Panel
     from transplant.workflows.tuned.controls import at_work, controls_of, other_domains
 
     move.check()  # before the long work
+    if beside and isinstance(move.donor, Panel):
+        raise InputError("`ceiling`", expected="one donor", found=move.module)
     others = read_others(move, also_eval, eval_tokens)
     best = ceiling(move, native)
     linear, learned = move.linear, move.learned

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
 from transplant.workflows.corpus import windows_of
-from transplant.workflows.move.transfer_evidence import TransferEvidence
 from transplant.workflows.move.writing import Writing, write_panel
 from transplant.workflows.tuned.donor import Tuned, load_donor
 from transplant.workflows.tuned.move import COUNTED
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from transplant.calibration.move import Pairing
     from transplant.calibration.output_map import OutputMap
     from transplant.modules.panel import Panel
+    from transplant.modules.tuned import TunedDonor
 
 
 @dataclass
@@ -44,17 +44,21 @@ class WholeTaughtMove(WholeTunedMove):
             raise InputError("`general`", expected="one donor", found=", ".join(self.teachers))
 
     @cached_property
-    def _all(self) -> list[tuple[Any, Tuned]]:
+    def _all(self) -> list[tuple[TunedDonor, Tuned]]:
         return [
             load_donor(self.work, self.work.named(name).backbone, name) for name in self.teachers
         ]
 
     @cached_property
-    def donor(self) -> Panel:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """All of them."""
+    def _panel(self) -> Panel:
         from transplant.modules.panel import Panel
 
         return Panel([donor for donor, _ in self._all])
+
+    @property
+    def donor(self) -> Panel:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """All of them."""
+        return self._panel
 
     @property
     def tuned(self) -> Tuned:
@@ -86,14 +90,14 @@ class WholeTaughtMove(WholeTunedMove):
         return found
 
     @cached_property
-    def token_counts(self) -> dict[str, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def token_counts(self) -> dict[str, int]:
         """Those of the first, which choose excerpts."""
         return dict(self.all_counts[0])
 
     @cached_property
     def writing(self) -> Writing:
         """What they write, each an equal part."""
-        donors, counts = self.donor.teachers, self.all_counts
+        donors, counts = self._panel.teachers, self.all_counts
         with self.step("write") as progress:
             return write_panel(donors, counts, self.config, progress)
 
@@ -102,7 +106,7 @@ class WholeTaughtMove(WholeTunedMove):
         """The rows at which all of them and the target have a boundary."""
         from transplant.calibration.panel_pairs import pair_panel
 
-        panel, target, text = self.donor, self.target, self.pairing_text
+        panel, target, text = self._panel, self.target, self.pairing_text
         with self.step("pair") as progress:
             return pair_panel(
                 panel, target, text, self.token_counts, self.config, progress=progress
@@ -113,17 +117,7 @@ class WholeTaughtMove(WholeTunedMove):
         """The ways from all heads to the target's."""
         from transplant.calibration.panel_pairs import map_panel
 
-        return map_panel(self.donor, self.target, self.all_counts, self.config)
-
-    def evidence(self, *, ceiling: bool = False, **options: Any) -> TransferEvidence:
-        """Judges the student beside its controls and its ceiling; see `WholeTunedMove`.
-
-        Raises:
-            InputError: donors and target side by side, which is done with one donor.
-        """
-        if ceiling:
-            raise InputError("`ceiling`", expected="one donor", found=", ".join(self.teachers))
-        return super().evidence(**options)
+        return map_panel(self._panel, self.target, self.all_counts, self.config)
 
     @property
     def _head_facts(self) -> dict[str, Any]:
