@@ -12,6 +12,7 @@ from commands.errors import version_of_abi
 from commands.fence import EXIT_ERROR, Fenced, check_streams, signals
 from commands.output import Output
 from commands.session import as_command
+from commands.verb_help import VerbCommand
 from commands.verb_table import GROUPS, NO_MODEL, NO_TEXT, PARALLEL, VERBS, find_verb
 from transplant.allocator import keep_freed_memory
 from transplant.errors import TransplantError
@@ -33,7 +34,6 @@ app = typer.Typer(
     help="Move a domain module from one frozen language model into another, and prove it.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    add_completion=False,
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 
@@ -58,7 +58,9 @@ _groups: dict[str, typer.Typer] = {}
 for _panel, _names in VERBS.items():
     for _name in _names:
         _group, _, _own = _name.rpartition(" ")
-        _home(_group, _panel).command(_own, rich_help_panel=None if _group else _panel)(
+        _home(_group, _panel).command(
+            _own, cls=VerbCommand, rich_help_panel=None if _group else _panel
+        )(
             as_command(
                 find_verb(_name),
                 reads_text=_name not in NO_TEXT,

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import sys
+from pathlib import Path
 
 
 def main() -> None:
-    """Imports the command line and runs it."""
+    """Imports the command line and runs it, whatever else is called `commands` or `registry`."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))  # before what is beside a script
     if not os.environ.get("TERMINAL_WIDTH", "0").isdigit():
         del os.environ["TERMINAL_WIDTH"]  # Typer would fail on it while it is imported
     try:

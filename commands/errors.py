@@ -54,7 +54,7 @@ OTHER_NAMES = {
     "modules": "--module",
     "objectives": "--only",
     "offload_folder": "--offload-folder",
-    "pair_on": "--data",
+    "pair_on": "--pair-data",
     "registry": "--registry",
     "revision": "--revision",
     "seed": "--seed",
@@ -171,6 +171,11 @@ def _flags_named(verb: str) -> dict[str, str]:
 
 
 def _flag(parameter: inspect.Parameter) -> str:
+    return next(iter(long_names(parameter)), _dashed(parameter.name))
+
+
+def long_names(parameter: inspect.Parameter) -> list[str]:
+    """The long flags that a parameter declares, the one that counts first; none of a plain one."""
     for option in get_args(parameter.annotation)[1:]:
         # Typer keeps the first name of an annotated option in the place of its default.
         declared: tuple[Any, ...] = (
@@ -178,8 +183,8 @@ def _flag(parameter: inspect.Parameter) -> str:
         )  # fmt: skip
         long = [n for n in declared if isinstance(n, str) and n.startswith("--")]
         if long:
-            return long[0]
-    return _dashed(parameter.name)
+            return long
+    return []
 
 
 def _dashed(name: str) -> str:

@@ -17,6 +17,7 @@ from typer import Abort
 from typer.core import TyperGroup
 
 from commands.errors import FaultError, in_flags
+from commands.former_names import former_names_in
 from commands.output import Output
 from transplant.errors import InputError, StorageError, TransplantError, first_line
 
@@ -56,7 +57,9 @@ class Fenced(TyperGroup):
             )  # fmt: skip
             return code if isinstance(code, int) else 0
 
-        out = Output(as_json="--json" in words)
+        out = Output(as_json="--json" in words, quiet=bool({"--quiet", "-q"} & {*words}))
+        for note in former_names_in(verb, words):
+            out.note(note)
         code = run_fenced(run, out, debug="--debug" in words, verb=verb)
         if not standalone_mode:
             return code

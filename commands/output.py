@@ -71,7 +71,7 @@ class Output:
     def note(self, text: str) -> None:
         """Says on stderr what is going on."""
         with contextlib.suppress(OSError):  # nobody reads it
-            self.stderr.print(f"[dim]{escape(text)}[/dim]")
+            self.stderr.print(f"[dim]{escape(typed_as(text, {}))}[/dim]", soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Says on stderr what is wrong but does not stop the verb."""

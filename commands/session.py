@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -21,7 +20,6 @@ from commands.output import Output
 from transplant.errors import InputError
 from transplant.ranks import Ranks
 from transplant.workflows.revisions import check_revisions
-from transplant.workflows.work import OTHER_KINDS
 from transplant.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -89,16 +87,6 @@ class Session(Workspace):
         """The registry that `--registry` or the environment names."""
         return cast("Registry", self.library)
 
-    @contextmanager
-    def resumable(self, path: Path) -> Iterator[None]:
-        """Says after Ctrl-C that the command goes on from `path`, where there is that file."""
-        try:
-            yield
-        except KeyboardInterrupt:
-            if path.is_file():
-                self.out.note(f"stopped; the same command with --resume continues {path}")
-            raise
-
     def find(self, name: str | HostedName, kind: str | None = None) -> Entry:
         """The artifact of a name, as the registry has it; see `Workspace.find`.
 
@@ -119,40 +107,7 @@ class Session(Workspace):
         Raises:
             InputError: a module inside a core, which is no artifact of its own.
         """
-        from transplant.errors import CorruptError, InputError
-        from transplant.workflows.cores.modules_inside import find_core_module
-
-        named = self.named(name)
-        module, backbone, d_abi = named.module, named.backbone, named.d_abi
-        if module is None:
-            kind = kind or "backbone"
-            found = self.registry.held(kind, backbone, None, d_abi)
-            return found or self.registry.find(kind, backbone, None, d_abi)  # says what is close
-        lost = None
-        try:
-            inside = kind in (None, "module") and find_core_module(self.registry, named)
-        except CorruptError as error:  # of the backbone: what stands beside it can be found
-            inside, lost = None, error
-        if inside:
-            raise InputError(
-                f"{name} is inside the core {backbone}",
-                expected="an artifact of its own",
-                hint=f"abi show {backbone}, or abi rm {backbone} with all that is inside",
-            )
-        kinds = ("module", *OTHER_KINDS) if kind is None else (kind,)
-        found = self._held_of(kinds, module, backbone, d_abi)
-        if found is None and lost is not None:
-            raise lost
-        if found is None and self.recognise(backbone):
-            found = self._held_of(kinds, module, backbone, d_abi)
-        return found or self.registry.find(kinds[0], module, backbone, d_abi)  # says what is close
-
-    def _held_of(
-        self, kinds: Sequence[str], name: str, backbone: str, d_abi: int | None
-    ) -> Entry | Broken | None:
-        """What a backbone has of that name, of the first kind that has one."""
-        found = (self.registry.held(kind, name, backbone, d_abi) for kind in kinds)
-        return next((one for one in found if one is not None), None)
+        return cast("Entry | Broken", self._first(self.named(name), kind, self.registry.held))
 
 
 def open_session(

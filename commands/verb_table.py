@@ -19,7 +19,7 @@ VERBS = {
         "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval",
         "uq", "route-sim", "validate", "report", "demo",
     ),
-    "Registry": ("add", "cores", "list", "inspect", "show", "rm"),
+    "Registry": ("add", "cores", "list", "inspect", "show", "rm", "studio"),
 }  # fmt: skip
 """The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`.
 
@@ -34,8 +34,8 @@ NO_TEXT = frozenset({
 })  # fmt: skip
 """The verbs that read no corpus of the user's; the others take the options of text."""
 NO_MODEL = frozenset({"paste", "train-reference", "cfgen", "route-sim", *VERBS["Registry"]}) - {
-    "add"
-}
+    "add", "studio",
+}  # fmt: skip
 """The verbs that load no backbone of the user's; the others take the options of models."""
 PARALLEL = frozenset(
     {"train", "transfer", "calibrate", "nib", "capture", "basis fit", "basis allocate"}

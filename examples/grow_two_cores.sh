@@ -23,8 +23,8 @@ abi compare core-a
 
 # 2. Two modules side by side in one core. Neither changes a tensor of the core or of the other.
 python "$HERE/make_games.py" --games "$GAMES" --out games.pgn
-abi train --backbone core-a --domain "$DOMAIN" --data "${DOMAIN_DATA:-$DOMAIN}" "${TRAIN[@]}"
-abi train --backbone "core-a-$DOMAIN" --domain chess --data games.pgn "${TRAIN[@]}"
+abi train --backbone core-a --domain "$DOMAIN" --domain-data "${DOMAIN_DATA:-$DOMAIN}" "${TRAIN[@]}"
+abi train --backbone "core-a-$DOMAIN" --domain chess --domain-data games.pgn "${TRAIN[@]}"
 
 # 3. Pasted, the module is the same bits in a core that never saw it.
 abi paste --from "core-a-$DOMAIN-chess" --to core-b --name core-b-pasted

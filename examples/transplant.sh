@@ -35,7 +35,7 @@ abi extract --backbone "$DONOR" --components ffn --layers "$PART" --name parts -
 
 # 4. At work, and judged against the target by itself. Exit code 3 is a result like any other.
 abi inject --from "parts:ffn.$PART" --to "$TARGET" --layer "$LAYER" --bridge trained \
-  --data "$DATA" --name probe --replace --json
+  --pair-data "$DATA" --name probe --replace --json
 # shellcheck disable=SC2086
-abi nib --anchor "$TARGET" --candidate "probe@$TARGET" --data "$DATA" ${NIB:-} || [ $? -eq 3 ]
+abi nib --anchor "$TARGET" --candidate "probe@$TARGET" --eval-data "$DATA" ${NIB:-} || [ $? -eq 3 ]
 abi list --kind injection

@@ -3,11 +3,12 @@
 Importing this package, and listing what a registry holds, loads neither torch nor numpy.
 """
 
-from registry.entry import Entry
-from registry.manifest import KINDS, SCHEMA_VERSION, BackboneRecord, Manifest, TensorRecord
-from registry.names import HostedName, backbone_key, check_name, parse_hosted
-from registry.store import REFERENCE, Registry
 from transplant.files.safetensors import hash_tensors, verify
+
+from .entry import Entry
+from .manifest import KINDS, SCHEMA_VERSION, BackboneRecord, Manifest, TensorRecord
+from .names import HostedName, backbone_key, check_name, parse_hosted
+from .store import REFERENCE, Registry
 
 __all__ = [
     "KINDS",

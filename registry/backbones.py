@@ -10,17 +10,18 @@ from typing import Self
 
 import platformdirs
 
-from registry import catalog
-from registry.bases import Base
-from registry.entry import Entry, weight_files
-from registry.manifest import BackboneRecord
-from registry.names import backbone_key, is_folder, is_hub_id
-from registry.reads import MANIFEST, ManifestReads
-from registry.seal import check_files
 from transplant.errors import ArtifactError, InputError, StorageError
 from transplant.files.plain import check_inside, check_plain, check_root, expand
 from transplant.files.remembered import HASH, Memory
 from transplant.library import Fingerprints
+
+from . import catalog
+from .bases import Base
+from .entry import Entry, weight_files
+from .manifest import BackboneRecord
+from .names import backbone_key, is_folder, is_hub_id
+from .reads import MANIFEST, ManifestReads
+from .seal import check_files
 
 REFERENCE = Path(__file__).parent / "reference"
 

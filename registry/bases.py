@@ -8,11 +8,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.entry import MANIFEST, Entry, is_place, read_entry
-from registry.names import backbone_key, check_name
-from registry.reads import ManifestReads
 from transplant.errors import InputError
 from transplant.files.whole_folder import final_of
+
+from .entry import MANIFEST, Entry, is_place, read_entry
+from .names import backbone_key, check_name
+from .reads import ManifestReads
 
 
 @dataclass(frozen=True)

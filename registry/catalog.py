@@ -14,13 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from registry.bases import Base, kind_at
-from registry.entry import MANIFEST, Broken, Entry, is_place, name_at
-from registry.manifest import KINDS
-from registry.names import backbone_key, check_name
 from transplant.errors import ArtifactError, InputError, NotFoundError, StorageError
 from transplant.files.remembered import HASH
 from transplant.library import Fingerprints, HostedName, difference
+
+from .bases import Base, kind_at
+from .entry import MANIFEST, Broken, Entry, is_place, name_at
+from .manifest import KINDS
+from .names import backbone_key, check_name
 
 
 def scan(

@@ -7,14 +7,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry import claims, staging
-from registry.entry import MANIFEST
-from registry.manifest import BackboneRecord
-from registry.names import backbone_key, check_name
-from registry.references import References
 from transplant.errors import ExistsError, StorageError, TransplantError
 from transplant.files.plain import check_inside
 from transplant.files.room import check_room
+
+from . import claims, staging
+from .entry import MANIFEST
+from .manifest import BackboneRecord
+from .names import backbone_key, check_name
+from .references import References
 
 if TYPE_CHECKING:
     from transplant.library import BackboneIdentity

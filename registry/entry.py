@@ -8,9 +8,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry.manifest import KINDS, Manifest
-from registry.names import backbone_key
-from registry.reads import MANIFEST, ManifestReads
 from transplant.errors import (
     ArtifactError,
     CorruptError,
@@ -21,6 +18,10 @@ from transplant.errors import (
 )
 from transplant.files.plain import check_inside
 from transplant.files.whole_folder import sibling
+
+from .manifest import KINDS, Manifest
+from .names import backbone_key
+from .reads import MANIFEST, ManifestReads
 
 REFERENCE = "reference"  # in `made`, of a backbone whose files stay where the user has them
 _ATTEMPTS = 5

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.entry import MANIFEST
-from registry.manifest import Manifest
-from registry.seal import hash_files, sealed
 from transplant.files import safetensors
+
+from .entry import MANIFEST
+from .manifest import Manifest
+from .seal import hash_files, sealed
 
 if TYPE_CHECKING:
     from torch import Tensor

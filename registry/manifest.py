@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.facts import check_facts
-from registry.names import HostedName, check_name
-from registry.seal import check_seal, without_seal
 from transplant.errors import CorruptError, InputError, VersionError
 from transplant.files import strict_json
 from transplant.files.decode import LATER, decode
 from transplant.files.safetensors import TensorRecord
+
+from .facts import check_facts
+from .names import HostedName, check_name
+from .seal import check_seal, without_seal
 
 if TYPE_CHECKING:
     from transplant.library import BackboneIdentity

@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry import catalog
-from registry.backbones import Backbones
-from registry.entry import Broken, Entry, unchanged
-from registry.manifest import KINDS, BackboneRecord
-from registry.names import parse_hosted
 from transplant.errors import ArtifactError, StorageError
 from transplant.files import safetensors
 from transplant.library import Fingerprints, HostedName, difference
+
+from . import catalog
+from .backbones import Backbones
+from .entry import Broken, Entry, unchanged
+from .manifest import KINDS, BackboneRecord
+from .names import parse_hosted
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from registry.manifest import Manifest
-from registry.seal import promised_files
 from transplant.errors import CorruptError, StorageError
 from transplant.files.plain import read_plain
+
+from .manifest import Manifest
+from .seal import promised_files
 
 MANIFEST = "manifest.json"
 MAX_MANIFEST = 1 << 26  # bytes; the counts of a vocabulary of 256,000 tokens take 6 MB

@@ -6,15 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry import claims, staging
-from registry.entry import MANIFEST, REFERENCE, Entry, place_of, weight_files
-from registry.manifest import BackboneRecord, Manifest
-from registry.seal import sealed
-from registry.writing import Writer
 from transplant.errors import ExistsError, NotFoundError
 from transplant.files import safetensors
 from transplant.files.whole_file import whole_file
 from transplant.library import difference
+
+from . import claims, staging
+from .entry import MANIFEST, REFERENCE, Entry, place_of, weight_files
+from .manifest import BackboneRecord, Manifest
+from .seal import sealed
+from .writing import Writer
 
 if TYPE_CHECKING:
     from transplant.library import BackboneIdentity

@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.backbones import REFERENCE
-from registry.claiming import Claiming
-from registry.entry import Entry
-from registry.manifest import BackboneRecord, Manifest
 from transplant.files import safetensors
 from transplant.library import BackboneDescription
+
+from .backbones import REFERENCE
+from .claiming import Claiming
+from .entry import Entry
+from .manifest import BackboneRecord, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,18 +10,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry import catalog, claims, staging
-from registry.bases import Base
-from registry.entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry, weight_files
-from registry.filling import bytes_of, fill_folder, write_manifest
-from registry.manifest import Manifest
-from registry.names import check_name
-from registry.reading import Reader
 from transplant.errors import ExistsError, InputError, NotFoundError, TransplantError
 from transplant.files import safetensors
 from transplant.files import whole_folder as folders
 from transplant.files.plain import check_inside, real
 from transplant.files.remembered import HASH
+
+from . import catalog, claims, staging
+from .bases import Base
+from .entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry, weight_files
+from .filling import bytes_of, fill_folder, write_manifest
+from .manifest import Manifest
+from .names import check_name
+from .reading import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from commands.options.shared import Rate
 from transplant.basis.config import AdaptConfig
 from transplant.errors import InputError
 
@@ -40,9 +41,7 @@ class AdaptOptions:
     calibration_tokens: Annotated[
         int, typer.Option("--calibration-tokens", min=1, help="Tokens that the best step is of.")
     ] = AdaptConfig.calibration_tokens
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak rate of AdamW.")] = (
-        AdaptConfig.learning_rate
-    )
+    learning_rate: Rate = AdaptConfig.learning_rate
     evaluate_every: Annotated[
         int, typer.Option("--evaluate-every", min=1, help="Steps between looks.")
     ] = AdaptConfig.evaluate_every

@@ -25,6 +25,7 @@ TargetOption = Annotated[str, typer.Option("--to", help="The backbone it moves t
 PairingData = Annotated[
     str,
     typer.Option(
+        "--pair-data",
         "--data",
         help="Text to pair on: prose, python, a file, a folder, a data set; donor for what the "
         "donor itself writes.",
@@ -74,16 +75,24 @@ Keep = Annotated[
     typer.Option(
         "--keep",
         metavar="SHARE",
-        help="With --data donor: of the (synthetic) text that the donor writes, the share that it "
-        "gained most on, by its own log p1 - log p0; more is written, as much is paired.",
+        help="With --pair-data donor: of the (synthetic) text that the donor writes, the share "
+        "that it gained most on, by its own log p1 - log p0; more is written, as much is paired.",
     ),
 ]
 TextFree = Annotated[
     bool,
     typer.Option(
         "--text-free",
-        help="With --data donor: what the donor writes, synthetic text, stands in for the domain's "
-        "wherever something is learned or chosen; the domain's is judged on alone.",
+        help="With --pair-data donor: what the donor writes, synthetic text, stands in for the "
+        "domain's wherever something is learned or chosen; the domain's is judged on alone.",
+    ),
+]
+Native = Annotated[
+    str | None,
+    typer.Option(
+        metavar="none|train|NAME",
+        help="The native module, the ceiling. Default: train: the domain's, trained like the donor "
+        "where missing, which takes three quarters of the time; none: no ceiling, no shares of it.",
     ),
 ]
 General = Annotated[

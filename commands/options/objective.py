@@ -35,7 +35,7 @@ Train = Annotated[
 Schedule = Annotated[
     str | None, typer.Option(help=f"Course of the learning rate: {' or '.join(SCHEDULES)}.")
 ]
-Rate = Annotated[float | None, typer.Option("--learning-rate", help="Peak rate.")]
+Rate = Annotated[float | None, typer.Option("--learning-rate", "--lr", help="Peak rate.")]
 
 Chunks = Annotated[
     float | None,

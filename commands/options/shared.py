@@ -41,8 +41,20 @@ Verify = Annotated[bool, typer.Option("--verify", help="Recompute every sha256."
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Window = Annotated[int, typer.Option("--window", min=2, help="Tokens per window.")]
 Batch = Annotated[int, typer.Option("--batch", min=1, help="Windows per step.")]
-Rate = Annotated[float, typer.Option("--learning-rate", help="Peak rate.")]
+Rate = Annotated[float, typer.Option("--learning-rate", "--lr", help="Peak rate.")]
 
+DomainText = Annotated[
+    str | None,
+    typer.Option(
+        "--domain-data", "--data", help="The domain's text; default: the corpus of its name."
+    ),
+]
+HeldOutText = Annotated[
+    str | None,
+    typer.Option(
+        "--eval-data", "--data", help="Held-out text; default: the module's domain, else prose."
+    ),
+]
 AlsoEval = Annotated[
     list[str] | None,
     typer.Option(

@@ -24,9 +24,19 @@ def transfer_table(report: dict[str, Any]) -> Table:
     same = report["module_sha256"]["donor"] == report["module_sha256"]["target"]
     shown.add_row("module bytes", "", "identical" if same else "[red]CHANGED[/red]", "", "")
     add_moved_change(shown, report)
-    shown.caption = report.get("no_ceiling")
+    shown.caption = caption_of(report)
     add_ceiling(shown, report)
     return shown
+
+
+def caption_of(report: dict[str, Any]) -> str | None:
+    """Why there is no ceiling, or what one has cost that was trained on the way."""
+    seconds: dict[str, float] = report["seconds"]
+    cost = None
+    if trained := seconds.get("train_native"):
+        cost = f"training the native took {trained:.0f} of {sum(seconds.values()):.0f} s; "
+        cost += "--native none leaves it out"
+    return "\n".join(filter(None, (report.get("no_ceiling"), cost))) or None
 
 
 def systems_table(moved: str, report: dict[str, Any], notes: Mapping[str, str]) -> Table:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from commands.render.ceiling import add_ceiling
 from commands.render.moved_change import add_moved_change
-from commands.render.transfer import add_share, systems_table
+from commands.render.transfer import add_share, caption_of, systems_table
 from transplant.pictures.systems import NOTES
 
 if TYPE_CHECKING:
@@ -37,6 +37,6 @@ def tuned_table(report: dict[str, Any]) -> Table:
             f"student {name}", "", "", "", f"[dim]not tried: slow here (--student {name})[/dim]"
         )
     add_moved_change(shown, report)
-    shown.caption = report.get("no_ceiling")
+    shown.caption = caption_of(report)
     add_ceiling(shown, report)
     return shown

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from commands.options.basis import AdaptOptions
-from commands.options.shared import EVAL_TOKENS, EvalTokens, NameOption, Replace
+from commands.options.shared import EVAL_TOKENS, DomainText, EvalTokens, NameOption, Replace
 from commands.session import Session
 from transplant.errors import InputError
 
@@ -21,9 +21,7 @@ def basis_adapt(
     basis: Annotated[str, typer.Argument(help="The basis, as NAME@<backbone>.")],
     recipe: AdaptOptions,
     domain: Annotated[str | None, typer.Option(help="What the adapter is about.")] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Its text; default: the corpus called as the domain.")
-    ] = None,
+    data: DomainText = None,
     name: NameOption = None,
     forget: Annotated[
         str, typer.Option(help="Other text, on which forgetting is measured; none for none.")

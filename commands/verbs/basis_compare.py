@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from commands.options.basis import AdaptOptions
+from commands.options.shared import DomainText
 from commands.session import Session
 from transplant.files.writable import check_writable
 
@@ -23,9 +24,7 @@ def basis_compare(
         Path, typer.Option(help="A folder for cells, report and plot; it is continued.")
     ],
     recipe: AdaptOptions,
-    data: Annotated[
-        str | None, typer.Option(help="Its text; default: the corpus called as the domain.")
-    ] = None,
+    data: DomainText = None,
     forget: Annotated[str, typer.Option(help="Other text, for forgetting.")] = "prose",
     layers: Annotated[
         str, typer.Option(help="all, ends of names as q_proj,v_proj, or a regular expression.")

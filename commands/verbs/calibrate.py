@@ -18,7 +18,7 @@ from commands.session import Session
 Files = typer.Option(
     "--from-activations",
     metavar="DONOR TARGET",
-    help="Pair rows of two `abi capture` files of the same text, in place of --data.",
+    help="Pair rows of two `abi capture` files of the same text, in place of --pair-data.",
 )
 DomainFile = typer.Option(help="The target's rows on the domain's text, for the gain.")
 

@@ -1,7 +1,7 @@
 """The main job, end to end: train a module, move it to other backbones, prove it.
 
 Example: abi demo
-Example: abi demo --real --domain pascal --data real/pascal.jsonl
+Example: abi demo --real --domain pascal --domain-data real/pascal.jsonl
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 from rich.console import Group
 
+from commands.options.shared import DomainText
 from commands.session import Session
 from transplant.files.writable import check_writable
 
@@ -27,8 +28,8 @@ REAL_SCRIPT = """\
 2. train its ceiling in gemma
 3. move the module from smollm2 to gemma, fit the controls, evaluate
 About 10 minutes on one core. It shows that all of it works, not how well:
-steps and text are few, and both models know `python` already (--data names
-other text)."""
+steps and text are few, and both models know `python` already (--domain-data
+names other text)."""
 
 
 def demo(
@@ -38,7 +39,7 @@ def demo(
         bool, typer.Option("--real", help="On the real models smollm2 and gemma, once added.")
     ] = False,
     domain: Annotated[str, typer.Option(help="The module's name.")] = "python",
-    data: Annotated[str | None, typer.Option(help="The domain's text; default: its name.")] = None,
+    data: DomainText = None,
     steps: Annotated[
         int | None, typer.Option(min=1, help="Training steps at most; default: 250, or 30.")
     ] = None,
@@ -64,18 +65,15 @@ def demo(
     require_plotting()
     check_writable(out, folder=True)
     began = time.monotonic()
-    told = {"domain": domain, "steps": plan.train.steps}
-    session.out.note((REAL_SCRIPT if real else SCRIPT).format(**told))
+    script = REAL_SCRIPT if real else SCRIPT
+    session.out.note(script.format(domain=domain, steps=plan.train.steps))
     # A demo starts from nothing, in a registry of its own: it must not meet what users made.
     own = dataclasses.replace(session, library=Registry.open(out / "registry"))
     if real:
         refer_to(own, session.library, plan.backbones)
     report = run_demo(own, plan)
-    report |= {
-        "page": str(out / "index.html"),
-        "registry": str(own.registry.root),
-        "seconds": time.monotonic() - began,
-    }
+    report |= {"page": str(out / "index.html"), "registry": str(own.registry.root)}
+    report["seconds"] = time.monotonic() - began
     write_demo(out, report)
     last = f"\n{report['seconds']:.0f} s; the page with the plot: {report['page']}"
     session.out.result(report, Group(*map(transfer_table, report["moves"]), last))

@@ -27,7 +27,12 @@ def embed_init(
         int, typer.Option(min=1, help="Shared tokens that a row is combined from (omp).")
     ] = DEFAULT.atoms,
     data: Annotated[
-        str, typer.Option(help="Text to choose and evaluate on: prose, a file, a data set.")
+        str,
+        typer.Option(
+            "--eval-data",
+            "--data",
+            help="Text to choose and evaluate on.",
+        ),
     ] = "prose",
     name: NameOption = None,
     calibration_tokens: Annotated[

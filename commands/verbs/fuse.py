@@ -1,6 +1,6 @@
 """Fuse several transplanted modules on one layer; each position weighs them anew.
 
-Example: abi fuse --layer 2 python@ref-gpt2 chess@ref-gpt2 --data python --data games.pgn
+Example: abi fuse python@ref-gpt2 chess@ref-gpt2 --domain-data python --domain-data games.pgn
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ def fuse(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            help="Text to weigh them on, once for each domain; default: the modules' own."
+            "--domain-data",
+            "--data",
+            help="Text to weigh them on, once for each domain; default: the modules' own.",
         ),
     ] = None,
     layer: Annotated[

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from commands.fence import NotPassedError
-from commands.options.shared import AlsoEval, parse_sources
+from commands.options.shared import AlsoEval, HeldOutText, parse_sources
 from commands.session import Session
 from transplant.evaluation.config import NIBConfig, PowerConfig
 
@@ -22,9 +22,7 @@ def nib(
     session: Session,
     anchor: Annotated[str, typer.Option(help="The model to live up to.")],
     candidate: Annotated[str, typer.Option(help="The model to judge, on the same backbone.")],
-    data: Annotated[
-        str | None, typer.Option(help="Held-out text; default: the candidate's domain.")
-    ] = None,
+    data: HeldOutText = None,
     extended: Annotated[bool, typer.Option("--extended", help="Five seeds, intervals.")] = False,
     chunks: Annotated[int, typer.Option(help="Chunks per seed.")] = NIB.chunks,
     chunk_length: Annotated[int, typer.Option(help="Tokens per chunk.")] = NIB.chunk_length,

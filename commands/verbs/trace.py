@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from commands.options.shared import HeldOutText
 from commands.session import Session
 from transplant.errors import InputError
 from transplant.files.writable import check_writable
@@ -24,9 +25,7 @@ def trace(
     targets: Annotated[
         str, typer.Option(help="auto, or a list: head:3.2, head:3.*, ffn:4, attn:4, layer:5.resid.")
     ] = "auto",
-    data: Annotated[
-        str | None, typer.Option(help="Held-out text; default: the module's domain, else prose.")
-    ] = None,
+    data: HeldOutText = None,
     pairs: Annotated[
         str | None,
         typer.Option(help="Patch between texts, both ways: lines of JSON, clean and corrupted."),

@@ -14,6 +14,7 @@ from commands.options.shared import (
     EVAL_TOKENS,
     AlsoEval,
     BackboneOption,
+    DomainText,
     EvalTokens,
     Replace,
     Resume,
@@ -30,15 +31,13 @@ def train(
     *,
     backbone: BackboneOption,
     domain: Annotated[str, typer.Option(help="What the module is about; its default name.")],
-    data: Annotated[
-        str | None, typer.Option(help="The domain's text; default: the corpus named as the domain.")
-    ] = None,
+    data: DomainText = None,
     form: Annotated[
         str | None, typer.Option(help="In a core: lite or full, a module inside it.")
     ] = None,
     activations: Annotated[
         Path | None,
-        typer.Option("--from-activations", help="Read rows of `abi capture` in place of --data."),
+        typer.Option("--from-activations", help="Rows of `abi capture` in place of the text."),
     ] = None,
     name: Annotated[
         str | None,
@@ -63,10 +62,10 @@ def train(
             expected="--form without --d-abi, --taps and --replace",
         )
     if activations is not None and data is not None:
-        raise InputError("the text is in the file", expected="--data or --from-activations")
+        raise InputError("the text is in the file", expected="--domain-data or --from-activations")
     others = parse_sources(also_eval)
     if activations is not None and others:
-        raise InputError("a file holds no text to compare", expected="--also-eval with --data")
+        raise InputError("a file holds no text to compare", expected="no --also-eval")
     default = domain if form is None else f"{Path(backbone).name}-{domain}"
     text = domain if data is None else data
     job = TrainJob(

@@ -1,18 +1,14 @@
 """Move a module to another backbone and print the evidence beside its controls.
 
 Example: abi transfer --module python@ref-gpt2 --to ref-llama
-Example: abi transfer --donor ref-gpt2 --tuned ./my-lora --domain law --data law.txt --to ref-llama
+Example: abi transfer --donor ref-gpt2 --tuned ./my-lora --domain python --to ref-llama
 Example: abi transfer --teachers python@ref-gpt2,python@ref-t5 --domain python --to ref-llama
 """
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from commands.options.curve import CurveOptions
-from commands.options.move import MoveOptions, TargetOption
+from commands.options.move import MoveOptions, Native, TargetOption
 from commands.options.shared import (
     EVAL_TOKENS,
     AlsoEval,
@@ -33,10 +29,7 @@ def transfer(
     to: TargetOption,
     learning: TunedOptions,
     moving: MoveOptions,
-    native: Annotated[
-        str | None,
-        typer.Option(help="The native module, the ceiling; trained like the donor where missing."),
-    ] = None,
+    native: Native = None,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     also_eval: AlsoEval = None,
     ceiling: Beside = False,

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from commands.options.shared import HeldOutText
 from commands.session import Session
 from transplant.evaluation.uq_config import METHODS, UqConfig
 from transplant.files.writable import check_writable
@@ -20,9 +21,7 @@ UQ = UqConfig()
 def uq(
     session: Session,
     model: Annotated[str, typer.Option(help="The hosted model.")],
-    data: Annotated[
-        str | None, typer.Option(help="Its held-out text; default: the module's domain.")
-    ] = None,
+    data: HeldOutText = None,
     baseline: Annotated[
         str | None, typer.Option(help="What each token costs this model, too, for abi route-sim.")
     ] = None,

@@ -24,7 +24,10 @@ def validate(
     data: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME=PATH", help="A text it is for; default: its domain. Repeatable."
+            "--eval-data",
+            "--data",
+            metavar="NAME=PATH",
+            help="A text it is for; default: its domain. Repeatable.",
         ),
     ] = None,
     general: Annotated[
@@ -48,7 +51,7 @@ def validate(
     if junit is not None:
         check_writable(junit)
     plan = plan_validation(
-        session, model, baseline, domains=parse_named("--data", data),
+        session, model, baseline, domains=parse_named("--eval-data", data),
         general=parse_named("--general", general) or None,
         pairs=parse_named("--pairs", pairs), suite=suite,
     )  # fmt: skip

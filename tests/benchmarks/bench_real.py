@@ -50,6 +50,7 @@ class Cell:
     d_abi: int
     seed: int
     pair: str
+    change: str = "begins-with"
 
 
 def main() -> int:
@@ -62,6 +63,7 @@ def main() -> int:
     parser.add_argument("--pairs", nargs="*", default=PAIRS, choices=PAIRS)
     parser.add_argument("--d-abi", nargs="*", type=int, default=[128, 512, 1024])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
+    parser.add_argument("--change", default=Cell.change, help="as of abi transfer")
     parser.add_argument("--steps", type=int, default=300, help="of training")
     parser.add_argument("--eval-tokens", type=int, default=EVAL_TOKENS)
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
@@ -81,7 +83,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
         options.donors, options.domains, options.d_abi, options.seeds, options.pairs
     ):
         (target,) = {*BACKBONES} - {donor}
-        yield Cell(donor, target, domain, d_abi, seed, pair)
+        yield Cell(donor, target, domain, d_abi, seed, pair, options.change)
 
 
 class Bench:
@@ -110,7 +112,7 @@ class Bench:
 
     def run(self, cell: Cell) -> None:
         """Makes what a cell needs, and the cell, where they are missing."""
-        if any(move["cell"] == asdict(cell) for move in self.results["moves"]):
+        if any(Cell(**move["cell"]) == cell for move in self.results["moves"]):
             return
         self._train(cell, cell.donor)
         native = self._train(cell, cell.target)
@@ -122,7 +124,7 @@ class Bench:
         words = [
             "transfer", "--module", module, "--to", cell.target, "--excerpts", str(EXCERPTS),
             "--excerpt-chars", str(EXCERPT_CHARS), "--stride", str(STRIDE),
-            "--native", self._name(cell),
+            "--native", self._name(cell), "--change", cell.change,
             "--eval-tokens", str(self.eval_tokens), "--seed", str(cell.seed),
             "--name", f"{self._name(cell)}-{cell.pair}", "--replace",
         ]  # fmt: skip
@@ -208,7 +210,8 @@ def tables(results: dict[str, Any]) -> list[Table]:
         if "skipped" in move:
             moved.add_row(name, cell["pair"], str(cell["seed"]), move["skipped"])
             continue
-        moved.add_row(name, cell["pair"], str(cell["seed"]), *_row(move["report"]),
+        pair = f"{cell['pair']}, {cell.get('change', Cell.change)}"
+        moved.add_row(name, pair, str(cell["seed"]), *_row(move["report"]),
                       f"{move['seconds']:.0f}", str(move["peak_mib"]))  # fmt: skip
     return [trained, moved]
 
@@ -232,7 +235,7 @@ def _number(value: float | None) -> str:
 
 def gain_of(report: dict[str, Any]) -> float:
     """What a native gains over the raw backbone, in nats per token."""
-    return abs(report["difference"]["raw"]["nats"])
+    return report["difference"]["raw"]["nats"]
 
 
 def _interval(found: dict[str, float]) -> str:

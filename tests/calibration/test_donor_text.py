@@ -66,6 +66,20 @@ def test_it_is_the_module_that_speaks(tiny_tokenizer, counts):
     assert max(shares()) < 0.5
 
 
+def test_each_token_is_told_and_all_documents_at_the_end(tiny_tokenizer, counts):
+    donor, told = hosted("llama", tiny_tokenizer), []
+    watched = write_documents(
+        donor, counts, 3, chars=60, progress=lambda *course: told.append(course)
+    )
+    assert [d.text for d in watched] == [
+        d.text for d in write_documents(donor, counts, 3, chars=60)
+    ]
+    assert len(told) > 10
+    assert {(step, total) for step, total, _ in told[:-1]} == {(0, 3)}
+    assert told[0][2] == "documents, 3 tokens"
+    assert told[-1][:2] == (3, 3)
+
+
 def test_it_begins_as_the_domain_does(tiny_tokenizer):
     donor = hosted("llama", tiny_tokenizer)
     token = tiny_tokenizer("ba").input_ids[0]

@@ -116,8 +116,12 @@ def test_ctrl_c_in_training_then_resume_gives_the_same_module(abi, monkeypatch):
     assert resumed["module_sha256"] == whole["module_sha256"]
 
 
-def test_nothing_to_resume(trained_abi):
-    assert_refused(trained_abi.train("tiny-gpt2", "--name", "new", "--resume"), "nothing to resume")
+def test_resume_starts_where_nothing_is_there_yet_and_says_so(abi):
+    plain = abi.train("tiny-gpt2", "--name", "plain")
+    assert "nothing to resume" not in plain.err  # control
+    ran = abi.train("tiny-gpt2", "--name", "new", "--resume")
+    assert (ran.code, "nothing to resume yet" in ran.err) == (0, True), ran.err
+    assert ran.json["module_sha256"] == plain.json["module_sha256"]
 
 
 @pytest.mark.parametrize("words", [("train",), ("transfer", "--module"), ("no-such-verb",)])

@@ -8,7 +8,7 @@ more often than ordinary prose does. Both backbones then read it, to be paired.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from statistics import median
 
 import torch
@@ -26,6 +26,9 @@ from transplant.text.documents import Document
 AT_ONCE = 64  # documents: more of them outgrow the cache of a processor
 TOKENS = 256  # drawn in a round
 ROUNDS = 16  # at most, of a donor that writes few characters at a time
+
+Told = Callable[..., Tensor]
+"""A stopping criterion that stops nothing: it is told of each token that was drawn."""
 
 
 @torch.no_grad()
@@ -49,7 +52,7 @@ def write_documents(
         documents: how many.
         chars: that most of them have.
         seed: of all that is drawn.
-        progress: called after each batch of documents.
+        progress: called after each token of a batch of documents.
 
     Raises:
         InputError: no counted token is one of the donor's.
@@ -64,6 +67,15 @@ def write_documents(
         )
     firsts = random.Random(seed).choices([*known], [*known.values()], k=documents)
     written: list[Document] = []
+    tokens = 0
+
+    def told(ids: Tensor, *_: object, **__: object) -> Tensor:
+        nonlocal tokens
+        tokens += len(ids)
+        if progress is not None:
+            progress(len(written), documents, f"documents, {tokens:,} tokens")
+        return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
+
     device = donor.backbone.device
     writer = donor.pair.tuned if isinstance(donor, TunedDonor) else donor
     drawing = torch.random.fork_rng([device] if device.type == "cuda" else [])
@@ -72,35 +84,36 @@ def write_documents(
         for start in range(0, documents, AT_ONCE):
             begun = torch.tensor(firsts[start : start + AT_ONCE], device=device)[:, None]
             written += [
-                Document(text, f"written by {donor.name}") for text in _write(writer, begun, chars)
+                Document(text, f"written by {donor.name}")
+                for text in _write(writer, begun, chars, told)
             ]
-            if progress is not None:
-                progress(len(written), documents, "documents")
+    if progress is not None:
+        progress(documents, documents, f"documents, {tokens:,} tokens")
     return written
 
 
-def _write(donor: HostedModel, ids: Tensor, chars: int) -> list[str]:
+def _write(donor: HostedModel, ids: Tensor, chars: int, told: Told) -> list[str]:
     """Texts that begin with these tokens [batch, 1]; the median one has so many characters."""
     texts: list[str] = []
     for _ in range(ROUNDS):
-        ids = torch.cat([ids, _continuation(donor, ids)], dim=1)
+        ids = torch.cat([ids, _continuation(donor, ids, told)], dim=1)
         texts = donor.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
         if median(map(len, texts)) >= chars:
             break
     return texts
 
 
-def _continuation(donor: HostedModel, ids: Tensor) -> Tensor:
+def _continuation(donor: HostedModel, ids: Tensor, told: Told) -> Tensor:
     """More tokens [batch, `TOKENS` at most], drawn behind as many of the last as there is room."""
     if isinstance(donor.backbone, PrefixBackbone):  # the decoder writes what the encoder reads
         read = ids[:, -TOKENS:]
-        return _draw(donor, read, read.shape[1])[:, 1:]  # without what starts the decoder
+        return _draw(donor, read, read.shape[1], told)[:, 1:]  # without what starts the decoder
     room = donor.backbone.context
     read = ids[:, -(room // 2) :]
-    return _draw(donor, read, min(TOKENS, room - read.shape[1]))[:, read.shape[1] :]
+    return _draw(donor, read, min(TOKENS, room - read.shape[1]), told)[:, read.shape[1] :]
 
 
-def _draw(donor: HostedModel, ids: Tensor, tokens: int) -> Tensor:
+def _draw(donor: HostedModel, ids: Tensor, tokens: int, told: Told) -> Tensor:
     return donor.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
@@ -111,6 +124,7 @@ def _draw(donor: HostedModel, ids: Tensor, tokens: int) -> Tensor:
         max_new_tokens=tokens,
         min_new_tokens=tokens,
         suppress_tokens=_unwritten(donor),
+        stopping_criteria=[told],
         pad_token_id=donor.tokenizer.pad_token_id or 0,
     )
 

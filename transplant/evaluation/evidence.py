@@ -13,6 +13,7 @@ from transplant.evaluation.likelihood import Likelihood
 RAW, NATIVE, CANDIDATE = "raw", "native", "candidate"
 DONOR_FREE = (RAW, "random_module", "shuffled_pairs")
 MODULE_FREE = ("linear_surrogate", "random_refitted")
+NO_NATIVE = "no ceiling: no native was asked for"
 DONOR_ALONE = "donor_alone"  # module-free too, where the raw log ratio of the donor was added
 
 
@@ -78,7 +79,8 @@ class Ceiling:
     Where the interval of that gain includes 0 there is no ceiling, and no share is a number.
 
     Args:
-        likelihoods: `raw`, `native` and the systems to judge, on the same documents.
+        likelihoods: `raw`, `native` where there is one, and the systems to judge, on the same
+            documents.
         seed: of the bootstraps over documents.
     """
 
@@ -88,6 +90,8 @@ class Ceiling:
     @cached_property
     def missing(self) -> str | None:
         """Why no share can be given; None where one can."""
+        if NATIVE not in self.likelihoods:
+            return NO_NATIVE
         return no_ceiling(self.likelihoods[RAW], self.likelihoods[NATIVE], seed=self.seed)
 
     @property
@@ -116,6 +120,7 @@ class Ceiling:
 def weigh(
     likelihoods: Mapping[str, Likelihood], *, seed: int = 0,
     donor_free: tuple[str, ...] = DONOR_FREE, module_free: tuple[str, ...] = MODULE_FREE,
+    ceiling: bool = True,
 ) -> Evidence:  # fmt: skip
     """Turns held-out likelihoods into evidence.
 
@@ -128,14 +133,16 @@ def weigh(
         seed: of the bootstrap over documents.
         donor_free: the controls that hold nothing of the donor's.
         module_free: those without the module's own weights; none where no module was moved.
+        ceiling: whether a native is among them; no share is a number without one.
 
     Raises:
         InputError: a system is missing.
     """
-    missing = [n for n in (*donor_free, *module_free, NATIVE, CANDIDATE) if n not in likelihoods]
+    needed = (*donor_free, *module_free, *((NATIVE,) if ceiling else ()), CANDIDATE)
+    missing = [name for name in needed if name not in likelihoods]
     if missing:
         raise InputError("evidence without its controls", expected="all", found=f"no {missing}")
-    ceiling = Ceiling(likelihoods, seed)
+    shares = Ceiling(likelihoods, seed)
 
     def best(names: tuple[str, ...]) -> str:
         return min(names, key=lambda name: likelihoods[name].per_token)
@@ -145,11 +152,11 @@ def weigh(
     best_module_free = best((*module_free, *own_word)) if module_free else None
     return Evidence(
         ppl={name: value.perplexity for name, value in likelihoods.items()},
-        recovered={name: ceiling.recovered(name) for name in likelihoods if name != RAW},
-        donor_attributable=ceiling.share(best_free, CANDIDATE),
+        recovered={name: shares.recovered(name) for name in likelihoods if name != RAW},
+        donor_attributable=shares.share(best_free, CANDIDATE),
         best_donor_free=best_free,
         module_attributable=(
-            None if best_module_free is None else ceiling.share(best_module_free, CANDIDATE)
+            None if best_module_free is None else shares.share(best_module_free, CANDIDATE)
         ),
         best_module_free=best_module_free,
         difference={
@@ -159,7 +166,7 @@ def weigh(
         },
         documents=len(likelihoods[RAW].tokens),
         tokens=int(likelihoods[RAW].tokens.sum()),
-        no_ceiling=ceiling.missing,
+        no_ceiling=shares.missing,
     )
 
 

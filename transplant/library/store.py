@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from transplant.errors import TransplantError
 from transplant.library.identity import BackboneIdentity, Fingerprints
 from transplant.library.names import HostedName
 from transplant.library.records import BackboneDescription, Entry, StoredArtifact
@@ -73,6 +74,10 @@ class Library(Protocol):
 
     def entries(self, kind: str | None = None, backbone: str | None = None) -> Sequence[Entry]:
         """Every readable artifact."""
+        ...
+
+    def problems(self, backbone: str | None = None) -> Sequence[TransplantError]:
+        """One error for each folder that `entries` could not read."""
         ...
 
     def choices(

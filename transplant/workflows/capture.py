@@ -71,7 +71,8 @@ def run_capture(work: Work, job: CaptureJob, *, resume: bool) -> dict[str, Any]:
     ranks = current()
     prepared = _prepare(work, job, ranks)
     part = _parts_of(job.out, ranks)[ranks.number]
-    start = ActivationWriter.resume if resume else ActivationWriter.create
+    goes_on = work.continues(part, resume)
+    start = ActivationWriter.resume if goes_on else ActivationWriter.create
     with start(part, prepared.header, prepared.tokens) as writer:
         had = writer.committed
         with (

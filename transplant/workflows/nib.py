@@ -123,7 +123,7 @@ def nib_of_source(
 def nib_against(
     target: Backbone,
     windows: Sequence[Window],
-    anchor: Correction,
+    anchor: Correction | None,
     candidate: Correction,
     *,
     progress: Progress | None = None,
@@ -133,16 +133,19 @@ def nib_against(
     Args:
         target: the backbone.
         windows: held-out windows to draw chunks from.
-        anchor: the correction to live up to.
+        anchor: the correction to live up to; None where there is none.
         candidate: the correction to judge.
         progress: is told of each chunk.
 
     Returns:
-        The report; where the text is too short, `pass` is None and `why` says so.
+        The report; without an anchor, and where the text is too short, `pass` is None and `why`
+        says so.
     """
     from transplant.evaluation.nib import run_nib
     from transplant.evaluation.scoring import window_rows
 
+    if anchor is None:
+        return {"pass": None, "why": "no native to compare with"}
     of_anchor, of_candidate = (partial(window_rows, target, c) for c in (anchor, candidate))
     try:
         return run_nib(windows, of_anchor, of_candidate, progress=progress).as_dict()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import InitVar, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from transplant.dtypes import AUTO, dtype_name
-from transplant.errors import InputError
+from transplant.errors import CorruptError, InputError
 from transplant.files.plain import expand
 from transplant.library import BackboneRecord, Entry, HostedName, Library, Manifest
 from transplant.progress import Reporter, SilentReporter
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.modules.hosted import HostedModel
     from transplant.text.row_form import ChatTemplate
+
+Found = TypeVar("Found")
+Look = Callable[[str, str, str | None, int | None], Found | None]
+"""What a library has of a kind under a name, a backbone and a width."""
 
 # Found by name where no module has it.
 OTHER_KINDS = ("injection", "adapter", "linear", "fusion", "basis", "bank", "tokens")
@@ -175,27 +179,47 @@ class Work:
             NotFoundError: there is none.
             InputError: a module inside a core, which is no artifact of its own.
         """
+        return self._first(self.named(name), kind, self.library.get)
+
+    def _first(self, name: HostedName, kind: str | None, look: Look[Found]) -> Found | Entry:
+        """What `look` finds under a name, of the first kind that has it; errors as of `find`."""
         from transplant.workflows.cores.modules_inside import find_core_module
 
-        name = self.named(name)
         core = name.backbone
         if name.module is None:
-            return self.library.find(kind or "backbone", core, None, name.d_abi)
-        if kind in (None, "module") and find_core_module(self.library, name) is not None:
+            found = look(kind or "backbone", core, None, name.d_abi)
+            return found or self.library.find(kind or "backbone", core, None, name.d_abi)
+        lost = None
+        try:
+            inside = kind in (None, "module") and find_core_module(self.library, name)
+        except CorruptError as error:  # of the backbone: what stands beside it can be found
+            inside, lost = None, error
+        if inside:
             raise InputError(
                 f"{name} is inside the core {core}",
                 expected="an artifact of its own",
                 hint=f"`show({core!r})`, or `rm({core!r})` with all that is inside",
             )
-        return self._find_hosted(name.module, name, (kind,) if kind else ("module", *OTHER_KINDS))
+        kinds = (kind,) if kind else ("module", *OTHER_KINDS)
+        return self._first_hosted(name.module, name, kinds, look, lost)
 
-    def _find_hosted(self, module: str, name: HostedName, kinds: Sequence[str]) -> Entry:
-        """The artifact of a name that belongs to a backbone, of the first kind that has one."""
+    def _first_hosted(
+        self, module: str, name: HostedName, kinds: Sequence[str], look: Look[Found],
+        lost: CorruptError | None = None,
+    ) -> Found | Entry:  # fmt: skip
+        """The same of what belongs to a backbone.
+
+        Raises:
+            NotFoundError: there is none.
+            CorruptError: there is none, and the backbone is broken: `lost`.
+        """
         for _ in range(2):
             for kind in kinds:
-                found = self.library.get(kind, module, name.backbone, name.d_abi)
+                found = look(kind, module, name.backbone, name.d_abi)
                 if found is not None:
                     return found
+            if lost is not None:
+                raise lost
             if not self.recognise(name.backbone):
                 break
         return self.library.find(kinds[0], module, name.backbone, name.d_abi)  # says what is close
@@ -207,7 +231,7 @@ class Work:
         name = self.named(name)
         inside = find_core_module(self.library, name)
         if inside is None and name.module is not None:
-            return self._find_hosted(name.module, name, ("module",)).manifest
+            return self._first_hosted(name.module, name, ("module",), self.library.get).manifest
         return inside or self.find(name, "module").manifest
 
     def domain_source(self, name: str | HostedName) -> str | None:
@@ -244,6 +268,18 @@ class Work:
         used = {*self.arithmetic.values()}
         return used.pop() if len(used) == 1 else dict(self.arithmetic)
 
+    def continues(self, path: Path, resume: bool) -> bool:
+        """Whether a run goes on from a file; where there is none yet it starts, and that is noted.
+
+        Args:
+            path: where an interrupted run has left its state.
+            resume: whether it was asked to go on.
+        """
+        if resume and not path.is_file():
+            self.reporter.note(f"nothing to resume yet, no {path}: a new run starts")
+            return False
+        return resume
+
     @contextmanager
     def resumable(self, path: Path) -> Iterator[None]:
         """Says after an interruption that the run can go on from `path`, where there is that file.
@@ -254,5 +290,5 @@ class Work:
             yield
         except KeyboardInterrupt:
             if path.is_file():
-                self.reporter.note(f"stopped; a run that resumes continues {path}")
+                self.reporter.note(f"stopped; the same run with `resume=True` continues {path}")
             raise

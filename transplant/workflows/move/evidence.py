@@ -10,7 +10,7 @@ from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
 from transplant.workflows.move.move import Move
-from transplant.workflows.move.native import native_correction
+from transplant.workflows.move.native import ceiling_correction, check_native
 from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.nib import nib_against
 
@@ -27,7 +27,7 @@ def transfer_report(
 
     Args:
         move: the move.
-        native: the name of its ceiling.
+        native: the name of its ceiling; `train` for the domain's, `none` for no ceiling.
         eval_tokens: held-out tokens to judge on.
         also_eval: other sources of the domain, by name.
         beside: whether donor and target are run side by side, too: the ceiling of the move.
@@ -39,7 +39,9 @@ def transfer_report(
 
     move.donor  # noqa: B018  what cannot be moved fails before the long work
     others = read_others(move, also_eval, eval_tokens)
-    ceiling = native_correction(move, native)
+    if beside:
+        check_native(native, "the ceiling of both models side by side")
+    ceiling = ceiling_correction(move, native)
     candidate = move.calibrated
     with move.step("controls") as progress:
         controls = build_controls(
@@ -49,7 +51,7 @@ def transfer_report(
         controls |= other_domains(move)
     systems: dict[str, Corrector | None] = {
         "raw": None,
-        "native": ceiling,
+        **({} if ceiling is None else {"native": ceiling}),
         "candidate": candidate.correction,
         **controls,
     }
@@ -59,9 +61,9 @@ def transfer_report(
     with move.step("nib") as progress:
         chunks = windows_of(move.target, move.domain_text.eval, 512, 10**9)
         nib = nib_against(move.target, chunks, ceiling, candidate.correction, progress=progress)
-    judged = {name: systems[name] for name in ("raw", "native", "candidate")}
+    judged = {name: systems[name] for name in ("raw", "native", "candidate") if name in systems}
     sources = evaluate_others(move, others, judged, eval_tokens)
-    if beside:
+    if beside and ceiling is not None:
         sources["ceiling"] = ceiling_of(
             move, ceiling, candidate.correction, move.choice.donor_mix, eval_tokens
         )
@@ -70,7 +72,7 @@ def transfer_report(
         "target": move.to,
         "name": f"{move.moved_name}@{move.to}",
         "seed": move.work.seed,
-        **weigh(likelihoods).as_dict(),
+        **weigh(likelihoods, ceiling=ceiling is not None).as_dict(),
         **sources,
         "nib": nib,
         "module_sha256": {

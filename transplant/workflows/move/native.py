@@ -19,6 +19,31 @@ if TYPE_CHECKING:
     from transplant.modules.correction import Correction
 
 EVAL_TOKENS = 2_000  # of the report of a native that is trained on the way; nothing reads it
+LEFT_OUT, TRAINED = "none", "train"
+"""In place of a native's name: none at all; the domain's, trained where it is missing."""
+COST = "about three quarters of a transfer's time; `native='none'` leaves it out"
+
+
+def ceiling_correction(move: Move, name: str | None) -> Correction | None:
+    """The native of a move as `native_correction` gives it; None where it is left out."""
+    return None if name == LEFT_OUT else native_correction(move, name)
+
+
+def check_native(name: str | None, purpose: str) -> None:
+    """Refuses, before the work, to go without a native where it is what others are measured by.
+
+    Args:
+        name: of the native, as it was asked for.
+        purpose: what needs it, for the message.
+
+    Raises:
+        InputError: it is left out.
+    """
+    if name == LEFT_OUT:
+        raise InputError(
+            f"{purpose} needs the native that it is a share of",
+            expected=f"`native={TRAINED!r}`, or its name", found=repr(LEFT_OUT),
+        )  # fmt: skip
 
 
 def native_correction(move: Move, name: str | None) -> Correction:
@@ -26,11 +51,16 @@ def native_correction(move: Move, name: str | None) -> Correction:
 
     A module inside a core has its ceiling inside the target, where that is a core too.
 
+    Args:
+        move: the move.
+        name: of the native; `train` or None for the domain's.
+
     Raises:
         InputError: what has that name was moved there, or was trained on other text.
     """
     from transplant.backbones.core import CoreBackbone
 
+    name = None if name == TRAINED else name
     form = move.manifest.made.get("form")
     if form is not None and isinstance(move.target, CoreBackbone):
         return _inside_core(move, move.target, form, name)
@@ -128,7 +158,7 @@ def _inside_core(move: Move, target: CoreBackbone, form: str, name: str | None) 
 
 def _train(move: Move, name: str, form: str | None) -> None:
     domain = move.manifest.domain or move.manifest.name
-    move.work.reporter.note(f"no native {domain} on {move.to} yet: training the ceiling")
+    move.work.reporter.note(f"no native {domain} on {move.to} yet: training it, {COST}")
     read_as_far(move.work, move.manifest.made, move.domain_source)
     job = TrainJob(
         move.to, domain, move.domain_source, name, native_recipe(move), EVAL_TOKENS, form

@@ -8,6 +8,7 @@ from transplant.dtypes import AUTO
 from transplant.errors import InputError
 from transplant.text.windows import first_windows
 from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
+from transplant.workflows.move.native import TRAINED
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -57,8 +58,8 @@ def recompute(work: Work, library: Library, move: dict[str, Any]) -> dict[str, A
 
 def load_systems(
     work: Work, library: Library, move: dict[str, Any]
-) -> tuple[HostedModel, Correction, Correction]:
-    """The moved module at work, the native beside it, and the donor's own correction.
+) -> tuple[HostedModel, Correction | None, Correction]:
+    """The moved module at work, the native beside it if any, and the donor's own correction.
 
     Raises:
         InputError: the move ended inside a core.
@@ -78,17 +79,19 @@ def load_systems(
         raise InputError(f"{move['name']} is inside a core", expected="a move behind an interface")
     donor = loaded(donor_name)
     assert hosted.correction is not None
+    assert donor.correction is not None
+    if "native" not in move["ppl"]:
+        return hosted, None, donor.correction
     ceiling = _native(library, move, donor_name)
     native = host(hosted.backbone, ceiling, library, hosted.correction.module.d_abi)
     assert native.correction is not None
-    assert donor.correction is not None
     return hosted, native.correction, donor.correction
 
 
 def _native(library: Library, move: dict[str, Any], donor: HostedName) -> str:
     """The native's name: what the record says, else what `abi transfer` looks for."""
     named = move.get("native") or move["made"]["options"].get("native")
-    if named:
+    if named and named != TRAINED:
         return named.partition("@")[0]
     assert donor.module is not None
     found = library.find("module", donor.module, donor.backbone, donor.d_abi)
@@ -98,7 +101,7 @@ def _native(library: Library, move: dict[str, Any], donor: HostedName) -> str:
 def numbers_of(
     work: Work,
     move: dict[str, Any],
-    loaded: tuple[HostedModel, Correction, Correction],
+    loaded: tuple[HostedModel, Correction | None, Correction],
     windows: list[Window],
 ) -> tuple[dict[str, float | None], dict[str, str]]:
     """What can be computed without a fit, by the names of `recorded_numbers`.
@@ -125,7 +128,7 @@ def numbers_of(
     interface, module = candidate.interface, candidate.module
     systems: dict[str, Corrector | None] = {
         "raw": None,
-        "native": native,
+        **({} if native is None else {"native": native}),
         "candidate": candidate,
         "random_module": Correction(interface, random_module(module, move["seed"])),
     }
@@ -140,7 +143,7 @@ def numbers_of(
         if name not in ("raw", "native"):
             share = ceiling.recovered(name)
             found[f"recovered.{name}"] = None if share is None else share.mean
-    if move["nib"]["pass"] is not None:
+    if native is not None and move["nib"]["pass"] is not None:
         result = run_nib(
             windows,
             lambda window: window_rows(backbone, native, window),

@@ -15,7 +15,7 @@ from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.spec import PAIRED, Spec, spec_of
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.move import Move
-from transplant.workflows.move.native import native_correction
+from transplant.workflows.move.native import check_native, native_correction
 from transplant.workflows.move.objective import learn, material_for, with_gain
 from transplant.workflows.nib import nib_against
 
@@ -47,6 +47,10 @@ class Trials:
     rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     corrections: dict[str, Correction] = field(default_factory=dict)
     _closed: dict[tuple[str, int], Correction] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses to be without a native."""
+        check_native(self.native, "what is tried side by side")
 
     def pairing_also(self, windows: Sequence[Window]) -> Trials:
         """Trials of the same move with domain text to fit on; nothing that these keep is shared."""

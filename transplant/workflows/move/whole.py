@@ -47,8 +47,8 @@ class WholeMove(Move):
         """Judges the move beside its controls and its ceiling.
 
         Args:
-            native: the name of the ceiling; None for the domain's, trained like the donor where it
-                is missing.
+            native: the name of the ceiling; None or `train` for the domain's, trained like the
+                donor where it is missing; `none` for no ceiling, and no shares.
             eval_tokens: held-out tokens to judge on.
             also_eval: other sources of the domain, by name, to judge on, too.
             ceiling: whether donor and target are run side by side, too: what the move could reach.

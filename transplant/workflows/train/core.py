@@ -81,6 +81,7 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
         "tokenizer": hash_tokenizer(tokenizer),
     }
     checkpoint = CheckpointFile(work.library.checkpoint_path(job.name), run)
+    resume = work.continues(checkpoint.path, resume)
     if not resume:
         checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
     started = time.monotonic()

@@ -70,6 +70,7 @@ def run_train_job(
     with _open_text(work, job, backbone, config, start) as text:
         others = read_sources(work, job.also_eval, text.used, job.eval_tokens)
         checkpoint = _checkpoint(work, job, backbone, config, text.split)
+        resume = work.continues(checkpoint.path, resume)
         if not resume:
             checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
         title = f"training {job.name}@{job.backbone}"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import InputError
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
+from transplant.workflows.move.native import check_native
 from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.tuned.native import ceiling
 
@@ -25,7 +26,7 @@ def tuned_report(
 
     Args:
         move: the move.
-        native: the name of its ceiling.
+        native: the name of its ceiling; `train` for the domain's, `none` for no ceiling.
         eval_tokens: held-out tokens to judge on.
         also_eval: other sources of the domain, by name.
         beside: whether donor and target are run side by side, too: the ceiling of the move.
@@ -42,24 +43,29 @@ def tuned_report(
     if beside and isinstance(move.donor, Panel):
         raise InputError("`ceiling`", expected="one donor", found=move.module)
     others = read_others(move, also_eval, eval_tokens)
+    if beside:
+        check_native(native, "the ceiling of both models side by side")
     best = ceiling(move, native)
     linear, learned = move.linear, move.learned
     with move.step("controls") as progress:
         controls = controls_of(move, progress)
     systems: dict[str, System] = {
-        "raw": None, "native": best, "candidate": at_work(move.target, learned.correction),
+        "raw": None, **({} if best is None else {"native": best}),
+        "candidate": at_work(move.target, learned.correction),
         **controls, **other_domains(move),
     }  # fmt: skip
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
     with move.step("evaluate") as progress:
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
-    judged = {name: systems[name] for name in ("raw", "native", "candidate")}
+    judged = {name: systems[name] for name in ("raw", "native", "candidate") if name in systems}
     sources = evaluate_others(move, others, judged, eval_tokens)
-    if beside:
+    if beside and best is not None:
         sources["ceiling"] = ceiling_of(
             move, best, systems["candidate"], linear.donor_mix, eval_tokens
         )
-    found = weigh(likelihoods, donor_free=(RAW, *controls), module_free=())
+    found = weigh(
+        likelihoods, donor_free=(RAW, *controls), module_free=(), ceiling=best is not None
+    )
     return {
         "donor": move.base,
         "tuned": move.module,

@@ -1,0 +1,70 @@
+"""Evidence as a manifest or a report holds it: tables that do not rely on what they may hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from transplant.library import Manifest
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the evidence of a move."""
+
+    name: str
+    ppl: float | None
+    recovered: float | None
+    interval: tuple[float, float] | None
+
+
+def headline_of(manifest: Manifest) -> str:
+    """What was measured of an artifact, in a few words; empty where nothing was."""
+    results = manifest.results
+    recovered = number_in(results, "recovered", "candidate")
+    if recovered is not None:
+        return f"recovered {recovered:.2f}"
+    raw, native = (number_in(results, "ppl", name) for name in ("raw", "native"))
+    if raw is not None and native is not None:
+        return f"perplexity {raw:.1f} to {native:.1f}"
+    parameters = number_in(results, "parameters")
+    return "" if parameters is None else f"{parameters:,.0f} parameters"
+
+
+def evidence_of(results: Manifest | Mapping[str, Any]) -> list[System]:
+    """The systems that a move was compared with; empty where there are none."""
+    found = results if isinstance(results, Mapping) else results.results
+    ppl, recovered = (found.get(name) for name in ("ppl", "recovered"))
+    names = [*dict.fromkeys((*_keys(ppl), *_keys(recovered)))]
+    return [
+        System(
+            name.replace("_", " "), number_in(found, "ppl", name),
+            number_in(found, "recovered", name), _interval(found, name),
+        )
+        for name in names
+    ]  # fmt: skip
+
+
+def number_in(data: Any, *path: str) -> float | None:
+    """The number at a place in nested objects; None where there is none."""
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    good = isinstance(data, int | float) and not isinstance(data, bool) and math.isfinite(data)
+    return float(data) if good else None
+
+
+def _keys(value: Any) -> list[str]:
+    return [*value] if isinstance(value, Mapping) else []
+
+
+def _interval(found: Mapping[str, Any], name: str) -> tuple[float, float] | None:
+    intervals: Any = found.get("intervals")
+    bounds = intervals.get("recovered") if isinstance(intervals, Mapping) else None
+    pair = bounds.get(name) if isinstance(bounds, Mapping) else None
+    if not isinstance(pair, list) or len(pair) != 2:
+        return None
+    low, high = (number_in({"x": value}, "x") for value in pair)
+    return None if low is None or high is None else (low, high)

@@ -1,0 +1,1 @@
+"""Pages of the studio: each a function from a request to an answer."""

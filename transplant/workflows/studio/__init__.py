@@ -1,0 +1,1 @@
+"""The studio as one call: names, folders and a port in, pages in a browser out."""
