@@ -1,4 +1,4 @@
-"""The systems that a move is measured beside: what each is, and its colour."""
+"""The systems that a move is measured beside: what each is."""
 
 from __future__ import annotations
 
@@ -17,15 +17,12 @@ NOTES = {
 OTHER_DOMAIN = "another domain under the same maps"
 """What a system is that has no name of its own."""
 
-ROLES = {
-    "moved": "#1f6f5c", "native": "#8a8f98", "no-donor": "#c8553d", "no-module": "#d9a441",
-    "other": "#9fb1c7",
-}  # fmt: skip
-"""The colour of each role; on pages, the class of that name."""
+ROLES = ("moved", "native", "no-module", "no-donor", "other")
+"""What a system can be to a move, in the order of a drawing; on pages, the classes of bars."""
 
 
 def role_of(system: str) -> str:
-    """What a system is to the move, by what it lacks."""
+    """What a system is to the move: one of `ROLES`, by what it lacks."""
     from transplant.evaluation.evidence import CANDIDATE, DONOR_FREE, MODULE_FREE, NATIVE
 
     if system in DONOR_FREE:

@@ -7,7 +7,7 @@ from typing import Any
 
 from transplant.evaluation.evidence import RAW
 from transplant.pictures.document.blocks import Bar, Bars, Block, Facts, Paragraph, Section, Table
-from transplant.pictures.systems import NOTES, OTHER_DOMAIN, role_of
+from transplant.pictures.systems import NOTES, OTHER_DOMAIN, ROLES, role_of
 from transplant.workflows.report.runs import Run
 from transplant.workflows.report.wording import at, bounds, is_number, number, plain, within
 
@@ -17,7 +17,6 @@ CRITERIA = {
     "js": "Jensen-Shannon divergence, nats",
     "entropy": "difference of entropy, nats",
 }
-ORDER = ("moved", "native", "no-module", "no-donor", "other")
 
 
 def nib_section(runs: Sequence[Run]) -> Section:
@@ -77,7 +76,7 @@ def _bars_of(run: Run, shares: Mapping[str, Any]) -> list[Block]:
             plain(name), float(value), *(bounds(bounds_of(run.data, name)) or (None, None)),
             note=NOTES.get(name, OTHER_DOMAIN), role=role_of(name),
         )
-        for name, value in sorted(shares.items(), key=lambda item: ORDER.index(role_of(item[0])))
+        for name, value in sorted(shares.items(), key=lambda item: ROLES.index(role_of(item[0])))
         if is_number(value) and name != RAW
     ]  # fmt: skip
     found: list[Block] = []

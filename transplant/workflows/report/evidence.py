@@ -103,7 +103,7 @@ def _uncertainty(run: Run) -> list[Block]:
     ]
     bars = [
         Bar(
-            f"{row['from']:.2f} and more", row["accuracy"], role="moved",
+            f"{row['from']:.2f} and more", row["accuracy"],
             note=f"confidence {row['confidence']:.3f}, {row['count']:,} tokens",
         )
         for row in found["bins"]

@@ -76,7 +76,10 @@ def _move_facts(run: Run) -> list[tuple[str, str]]:
     data, made = run.data, run.made
     hashes = data.get("module_sha256")
     rows = [
-        ("from", _first(data.get("donor"), at(made, "options", "module"))),
+        (
+            "from",
+            _first(data.get("donor"), at(made, "options", "module"), at(made, "options", "donor")),
+        ),
         ("to", str(data["target"])),
         ("domain's text", _first(made.get("corpus"), data.get("domain"))),
         ("paired on", _paired_on(made)),

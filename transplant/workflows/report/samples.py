@@ -34,6 +34,7 @@ def samples_section(work: Work, runs: Sequence[Run], prompts: Sequence[str], cou
     if move is None:
         return Section(TITLE, (), ("text of a move: there is none among these runs",))
     try:
+        work.find(move.title)  # what is not there is named before anything is loaded
         given = list(prompts) or _beginnings(work, move, count)
         systems = _systems(work, move)
         written = {name: _write(work, name, given) for name in systems}
