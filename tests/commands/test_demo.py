@@ -56,6 +56,8 @@ def test_a_demo_on_real_models_leaves_their_registry_as_it_is(quick, tmp_path):
     assert (move["donor"], move["name"]) == ("tales@smollm2", "tales-from-smollm2@gemma")
     assert {"native", "random_module", "linear_surrogate"} <= move["ppl"].keys()
     assert report["plan"]["train"]["steps"] == 4
+    assert {row["made"]["verb"] for row in report["trained"].values()} == {"demo"}
+    assert all("token_counts" not in row["made"] for row in report["trained"].values())
     assert quick("list", "--json").json == before
     made = Registry.open(tmp_path / "out" / "registry")
     added = made.find("backbone", "gemma").manifest.made["added"]

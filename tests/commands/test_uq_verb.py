@@ -67,6 +67,7 @@ def test_a_threshold_is_chosen_and_judged(measured, trained_abi, tmp_path):
     assert gain["low"] < gain["nats"] < gain["high"]
     assert found["curve"][-1]["routed"] == pytest.approx(report["nats"]["mean"])
     assert found["curve"][0]["routed"] == pytest.approx(report["baseline_nats"])
+    assert found["made"]["options"]["budget"] == 0.02
     given = trained_abi(*words, "--tau", "0", "--json").json
     assert (given["coverage"], given["regress"]["nats"]) == (0.0, 0.0)
     assert given["nats"]["routed"] == given["nats"]["baseline"]

@@ -209,4 +209,4 @@ def align_between(
         parents={role: sha256 for role, sha256 in sides.items() if sha256},
     )  # fmt: skip
     return {"name": f"{name}@{paired.reads.name}", "from": between[0], "to": between[1], **results,
-            **paired.facts, "path": str(entry.path)}  # fmt: skip
+            **paired.facts, "made": dict(entry.manifest.made), "path": str(entry.path)}  # fmt: skip

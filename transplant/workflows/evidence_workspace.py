@@ -117,7 +117,7 @@ class EvidenceWorkspace(Work):
         """Routing by uncertainty, simulated; see `workflows.route_sim.simulate_route`."""
         from transplant.workflows.route_sim import simulate_route
 
-        return simulate_route(metrics, seed=self.seed, **options)
+        return {**simulate_route(metrics, seed=self.seed, **options), "made": self.made()}
 
     def report(
         self, runs: Sequence[str], out: Path | str, *, prompts: Sequence[str] = (),

@@ -55,7 +55,7 @@ def _of_training(run: Run) -> str:
         nats = within(gain.get("nats"), [gain.get("low"), gain.get("high")])
         return f"{start}{number(native, '.2f')}: {nats} nats per token less."
     if is_number(raw) and is_number(native):
-        gained = math.log(float(str(raw)) / float(str(native)))
+        gained = math.log(raw / native)
         return f"{start}{number(native, '.2f')}: {within(gained, None)} nats per token less."
     return f"{start}{number(native, '.2f')}."
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 NOT_MEASURED = "not measured"
 
@@ -24,7 +24,7 @@ class Wording:
     """A verb and its options, as they are typed."""
 
 
-def is_number(value: object) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value of a result is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -34,14 +34,14 @@ def number(value: object, form: str = ".3f") -> str:
     return format(value, form) if is_number(value) else NOT_MEASURED
 
 
-def bounds(value: object) -> tuple[float, float] | None:
+def bounds(value: Any) -> tuple[float, float] | None:
     """The interval of a result, `[low, high]`; None where there is none on record."""
     if isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value)):
         return float(value[0]), float(value[1])
     return None
 
 
-def within(value: object, interval: object, form: str = ".3f") -> str:
+def within(value: object, interval: Any, form: str = ".3f") -> str:
     """A number and its 95 % interval, or that no interval is on record."""
     if not is_number(value):
         return NOT_MEASURED
@@ -51,7 +51,7 @@ def within(value: object, interval: object, form: str = ".3f") -> str:
     return f"{number(value, form)} (95 %: {found[0]:{form}} .. {found[1]:{form}})"
 
 
-def at(data: object, *path: str) -> Any:
+def at(data: Any, *path: str) -> Any:
     """What lies in nested objects; None where something is missing on the way."""
     for key in path:
         data = data.get(key) if isinstance(data, Mapping) else None

@@ -115,6 +115,7 @@ def run_train_job(
         "matmul_type": trained.matmul_type,
         "seed": config.seed,
         "split": text.split,
+        "made": {key: value for key, value in made.items() if key != "token_counts"},
         "seconds": time.monotonic() - began,
     }
 
