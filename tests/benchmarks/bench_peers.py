@@ -230,7 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print(f"{name}: {cells[name]['seconds']} s", file=sys.stderr)
             print(key)
             for row in lines(cells, [*CELLS, PROXY]):
-                print(f"  {row[0]:24} {row[1]:28} {row[2]:26} {row[3]:>5} s")
+                seconds = f"{row[3]:>5} s" if row[3] else ""
+                print(f"  {row[0]:24} {row[1]:28} {row[2]:26} {seconds}".rstrip())
             for name, goal in GOAL.items():
                 share = share_of(cells, name)
                 missed |= share is not None and share.mean < goal
