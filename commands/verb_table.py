@@ -8,7 +8,7 @@ from importlib import import_module
 VERBS = {
     "Modules": (
         "train", "transfer", "calibrate", "paste", "extract", "inject", "adapters", "fuse", "gate",
-        "train-core", "train-reference", "export",
+        "merge", "train-core", "train-reference", "export",
     ),
     "Adaptation": ("basis fit", "basis allocate", "basis adapt", "basis compare"),
     "Alignment": (

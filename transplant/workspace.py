@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,6 +211,35 @@ class Workspace(BasisWorkspace, EvidenceWorkspace):
         from transplant.workflows.add import AddJob, run_add
 
         return run_add(self, AddJob(source=source, name=name, copy=copy, replace=replace))
+
+    def merge(
+        self,
+        recipe: str | Path,
+        name: str,
+        *,
+        remote: Sequence[str] = (),
+        domains: Mapping[str, str] | None = None,
+        general: Mapping[str, str] | None = None,
+        suite: str = "quick",
+    ) -> dict[str, Any]:
+        """Merges whole models by a recipe of mergekit; see `workflows.merge.job.run_merge`.
+
+        Args:
+            recipe: the file; it names backbones of the library, folders, and hub ids.
+            name: of the merged backbone, in the library.
+            remote: the hub ids that may be fetched; no other is.
+            domains: texts that it is for, by name; by default those of what its parents host.
+            general: texts that it must not get worse on, by name; by default `prose`.
+            suite: how much is measured, `quick` or `full`.
+        """
+        from transplant.workflows.merge.job import run_merge
+        from transplant.workflows.merge.spec import MergeJob
+
+        job = MergeJob(
+            recipe=Path(recipe), name=name, remote=tuple(remote), domains=domains or {},
+            general={"prose": "prose"} if general is None else general, suite=suite,
+        )  # fmt: skip
+        return run_merge(self, job)
 
     def export(
         self,

@@ -53,14 +53,27 @@ def hash_config(config: Any) -> str:
     Raises:
         BackboneError: its class cannot say what is in it.
     """
+    kept = {**settings_of(config), "model_type": config.model_type}
+    with foreign("a configuration that cannot be read", BackboneError):
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """The settings that decide what a model computes, where they are not the class's defaults.
+
+    Args:
+        config: of `transformers`.
+
+    Raises:
+        BackboneError: its class cannot say what is in it.
+    """
     with foreign("a configuration that cannot be read", BackboneError):
         stated = config.to_dict()
         try:
             usual = type(config)().to_dict()
         except Exception:  # a class of somebody else's, which asks for arguments
             usual = {}
-        kept = {**_settings(stated, usual), "model_type": config.model_type}
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        return _settings(stated, usual)
 
 
 def hash_config_of(folder: Path) -> str:

@@ -53,7 +53,9 @@ class NIBResult:
     def verdicts(self) -> dict[str, str]:
         """The verdict on each criterion."""
         limits = self.config.thresholds
-        return {name: _judge(name, self.intervals[name], limits[name]) for name in CRITERIA}
+        return {
+            name: judge_criterion(name, self.intervals[name], limits[name]) for name in CRITERIA
+        }
 
     @property
     def verdict(self) -> str:
@@ -187,7 +189,15 @@ def _from_tensors(tensors: Mapping[str, Tensor]) -> ChunkScore:
     return ChunkScore(positions=int(means.pop("positions")), **means)
 
 
-def _judge(criterion: str, interval: Interval, threshold: float) -> str:
+def judge_criterion(criterion: str, interval: Interval, threshold: float) -> str:
+    """The verdict on one of CRITERIA: `pass`, `pass (point)` where only the mean clears it, `fail`.
+
+    Args:
+        criterion: its name.
+        interval: its mean over chunks, with bounds.
+        threshold: the least value of top5 and top1, a bound of the others.
+    """
+
     def clears(value: float) -> bool:
         return value >= threshold if criterion in _AT_LEAST else value < threshold
 

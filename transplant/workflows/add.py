@@ -99,6 +99,16 @@ def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
     if not job.replace:
         work.library.check_free(("backbone",), job.name, None, None)
     revision = work.revision_of(hub_id)
+    folder = get_from_hub(work, hub_id, revision)
+    return _add_folder(work, job, folder, {"hub": hub_id, "revision": folder.name})
+
+
+def get_from_hub(work: Work, hub_id: str, revision: str | None) -> Path:
+    """The folder of a model's files, fetched where they are not here yet; no code, no pickles.
+
+    Raises:
+        BackboneError: no such model, or no network.
+    """
     with foreign(
         f"cannot get {hub_id} from the hub", BackboneError,
         expected="a folder, a .gguf file, or a hub id", hint=f"whether {hub_id} is a folder here",
@@ -106,8 +116,7 @@ def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
         from huggingface_hub import snapshot_download
 
         work.reporter.note(f"getting {hub_id}")
-        folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=[*HUB_FILES]))
-    return _add_folder(work, job, folder, {"hub": hub_id, "revision": folder.name})
+        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=[*HUB_FILES]))
 
 
 def _add_gguf(work: Work, job: AddJob, file: Path) -> tuple[Entry, Backbone]:

@@ -1,0 +1,49 @@
+"""A merge as tables: the merged backbone beside its parents, and what these host."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from commands.output import table
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+
+def merge_tables(report: dict[str, Any]) -> Group:
+    """Perplexity and NIB by text, then what every module of the parents is worth."""
+    from rich.console import Group
+
+    shown = table(
+        f"{report['name']}: {report['method']} of "
+        f"{', '.join(parent['name'] for parent in report['parents'])}",
+        "", "perplexity", "the merged one's gain,\nnats per token", "NIB of the merged\none",
+    )  # fmt: skip
+    for name, text in report["texts"].items():
+        shown.add_row(f"[bold]{name}[/bold], merged", _bounds(text["perplexity"], 2))
+        for parent, found in text["parents"].items():
+            shown.add_row(
+                f"{name}, {parent}", f"{found['parent_perplexity']:.2f}", _bounds(found["gain"]),
+                found["nib"] or "text too short",
+            )  # fmt: skip
+    return Group(shown, *([hosted_table(report["hosted"])] if report["hosted"] else []))
+
+
+def hosted_table(rows: list[dict[str, Any]]) -> Table:
+    """What each module, linear map and adapter gains on its parent and on the merged backbone."""
+    shown = table(
+        "\nwhat the parents host, nats per token", "", "text", "gain on\nits parent",
+        "gain on the\nmerged one", "kept",
+    )  # fmt: skip
+    for row in rows:
+        gains = [_bounds(row[key]) if key in row else "" for key in ("parent_gain", "merged_gain")]
+        kept = row["kept"]
+        share = row.get("why", "") if kept is None else f"{100 * kept['value']:.0f} %"
+        shown.add_row(row["name"], row["domain"], *gains, share)
+    return shown
+
+
+def _bounds(number: dict[str, float], digits: int = 3) -> str:
+    value, low, high = (f"{number[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} ({low} .. {high})"

@@ -1,0 +1,1 @@
+"""Merges of whole models by recipe, through mergekit: checked before, measured after."""
