@@ -10,10 +10,20 @@ import typer
 
 from commands.errors import version_of_abi
 from commands.fence import EXIT_ERROR, Fenced, check_streams, signals
+from commands.options.follow import LOG_TO, PLOT
 from commands.output import Output
 from commands.session import as_command
 from commands.verb_help import VerbCommand
-from commands.verb_table import GROUPS, NO_MODEL, NO_TEXT, PARALLEL, VERBS, find_verb
+from commands.verb_table import (
+    GROUPS,
+    NO_MODEL,
+    NO_TEXT,
+    PARALLEL,
+    PLOTTED,
+    TRAINING,
+    VERBS,
+    find_verb,
+)
 from transplant.allocator import keep_freed_memory
 from transplant.errors import TransplantError
 
@@ -66,6 +76,10 @@ for _panel, _names in VERBS.items():
                 reads_text=_name not in NO_TEXT,
                 loads_model=_name not in NO_MODEL,
                 parallel=_name in PARALLEL,
+                follow={
+                    **(PLOT if _name in PLOTTED else {}),
+                    **(LOG_TO if _name in TRAINING else {}),
+                },
             )
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,6 +33,8 @@ class Output:
         self.as_json, self.quiet = as_json, quiet
         self.silent = False
         """Whether another process of the same run answers in this one's place."""
+        self.draw: Callable[[Any], str | None] | None = None
+        """What draws a result into a file and returns its path, where that was asked for."""
         self._answered = False  # stdout has its one JSON value
         # A pipe has no width; cutting a table at 80 columns would lose numbers.
         self.stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -43,12 +45,17 @@ class Output:
         """Prints a verb's result: `data` under `--json`, else `human`."""
         if self.silent:
             return
+        drawn = None if self.draw is None else self.draw(data)
+        if drawn is not None:
+            data = {**data, "plot": drawn}
         if self.as_json:
             self._answered = True
             sys.stdout.write(to_json(data, 2) + "\n")
         else:
             # Tables know the width; a line that may not wrap, as a command, is longer, not cut.
             self.stdout.print(human, crop=False)
+        if drawn is not None:
+            self.note(f"drawn in {drawn}")
         self.flush()
 
     def flush(self) -> None:

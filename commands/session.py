@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -13,6 +13,7 @@ import typer
 
 from commands.errors import flags_of
 from commands.fence import check_working_directory, run_fenced
+from commands.options.follow import followed
 from commands.options.groups import grouped, parameters_of
 from commands.options.models import MODEL_OPTIONS, parse_models
 from commands.options.values import models_asked, plain_values, words_in
@@ -137,6 +138,7 @@ def as_command(
     reads_text: bool = False,
     loads_model: bool = False,
     parallel: bool = False,
+    follow: Mapping[str, tuple[Any, Any]] | None = None,
 ) -> Callable[..., None]:
     """Gives a verb the shared options and turns what it raises into exit codes.
 
@@ -147,7 +149,9 @@ def as_command(
     own = parameters_of(verb)
     options = SHARED_OPTIONS | (MODEL_OPTIONS if loads_model else {})
     options |= TEXT_OPTIONS if reads_text else {}
+    options |= follow or {}
     options = {name: given for name, given in options.items() if name not in {p.name for p in own}}
+    flags = flags_of(verb) | {name: f"--{name.replace('_', '-')}" for name in follow or {}}
     shared = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
@@ -177,16 +181,18 @@ def as_command(
             asked = {**plain_values(values), **models_asked(common)}
             if "revision" in common:
                 common.update(parse_models(common))
+            plot, log_to = common.pop("plot", None), common.pop("log_to", None)
             session = open_session(verb.__name__.strip("_"), out, root, asked, **common)
             if values.get("record") is None:  # it names backbones, too, and is read later
                 check_revisions(session.revision, words_in(values))
             try:
-                verb(session, **grouped(verb, values))
+                with followed(session, plot, log_to, asked):
+                    verb(session, **grouped(verb, values))
             finally:
                 session.registry.release()
             return 0
 
-        raise typer.Exit(run_fenced(run, out, debug=debug, flags=flags_of(verb)))
+        raise typer.Exit(run_fenced(run, out, debug=debug, flags=flags))
 
     parameters = [*own, *shared]
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]

@@ -41,6 +41,16 @@ PARALLEL = frozenset(
     {"train", "transfer", "calibrate", "nib", "capture", "basis fit", "basis allocate"}
 )
 """The verbs that several processes may share, as `torchrun` and `accelerate launch` start them."""
+PLOTTED = frozenset({
+    "train", "train-core", "transfer", "calibrate", "basis adapt", "advise", "tokenize-align",
+    "nib", "ablate", "invariance", "succession", "show",
+})  # fmt: skip
+"""The verbs whose result `--plot` draws; `transplant.pictures.reports` says what."""
+TRAINING = frozenset({
+    "train", "train-core", "train-reference", "transfer", "calibrate", "inject", "bridge-train",
+    "fuse", "basis adapt", "invariance", "succession",
+})  # fmt: skip
+"""The verbs that train by steps, whose losses `--log-to` sends to a tracker."""
 BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
 
 

@@ -48,12 +48,12 @@ def as_png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def as_svg(figure: Figure) -> str:
-    """The figure as an `<svg>` element for a page, without a background."""
+def as_svg(figure: Figure, *, transparent: bool = True) -> str:
+    """The figure as an `<svg>` element, without a background where it is for a page."""
     from matplotlib.backends.backend_svg import FigureCanvasSVG
 
     FigureCanvasSVG(figure)
     buffer = BytesIO()
     told_of_itself = dict.fromkeys(("Date", "Creator", "Format", "Type"))  # links to vocabularies
-    figure.savefig(buffer, format="svg", transparent=True, metadata=told_of_itself)
+    figure.savefig(buffer, format="svg", transparent=transparent, metadata=told_of_itself)
     return "<svg" + buffer.getvalue().decode().partition("<svg")[2]

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from torch import Tensor, nn
 
+from transplant.losses import LossNote
 from transplant.progress import Progress
 from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.schedule import warmup_cosine
@@ -76,13 +77,14 @@ def descend(plan: Plan, config: Pace, progress: Progress | None = None) -> Cours
         for optimizer, (_, rate) in zip(optimizers, plan.rates, strict=True):
             set_rate(optimizer, rate * factor)
         take_step(optimizers, parameters, config.clip, step)
+        seen = None
         if (step + 1) % config.evaluate_every == 0 or step + 1 == plan.steps:
-            held = plan.held()
-            if held < course.best:
+            seen = plan.held()
+            if seen < course.best:
                 best, course.best_step = _snapshot(modules), step + 1
-            course.history.append((step + 1, held))
+            course.history.append((step + 1, seen))
         if progress is not None:
-            progress(step + 1, plan.steps, f"loss {loss.item():.3f}, best held {course.best:.3f}")
+            progress(step + 1, plan.steps, LossNote(loss.item(), course.best, held=seen))
     for module, tensors in zip(modules, best, strict=True):
         module.load_state_dict(tensors)
     return course

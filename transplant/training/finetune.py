@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from transplant.backbones.token_losses import LOGITS, rows_at_once
 from transplant.backbones.view import Backbone
+from transplant.losses import LossNote
 from transplant.modules.interface import Interface
 from transplant.progress import Progress
 from transplant.text.windows import Window
@@ -76,15 +77,15 @@ def finetune(
         with torch.autocast(backbone.device.type, dtype=torch.bfloat16):
             states = backbone.run([windows[i] for i in indices], taps).labelled()
             loss = _loss(backbone, states.h_last, states.labels)
-        note = f"loss {loss.item():.3f}"
+        moved, value = "", loss.item()
         if held is not None:
             distance = held.distance(indices, states.taps)
             loss = loss + config.stability * distance
-            note += f", z moved by {distance.item():.4f}"
+            moved = f", z moved by {distance.item():.4f}"
         loss.backward()
         take_step([optimizer], moving, config.clip, step)
         if progress is not None:
-            progress(step + 1, config.steps, note)
+            progress(step + 1, config.steps, LossNote(value, more=moved))
     backbone.model.eval().requires_grad_(False)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.states import States
 from transplant.backbones.view import Backbone
+from transplant.losses import LossNote
 from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
 from transplant.modules.interface import Interface
@@ -44,6 +45,9 @@ class Course:
     best_step: int = 0
     looks_without_gain: int = 0
     history: list[list[float]] = field(default_factory=list)
+    """Step and held-out loss of each look."""
+    losses: list[float] = field(default_factory=list)
+    """Of the batch of each step."""
 
 
 @dataclass(frozen=True)
@@ -98,16 +102,17 @@ def train_module(
     run = _Run(backbone, config, start, ranks)
     if resume and checkpoint is not None:
         run.restore(checkpoint.load())
+        run.tell_again(progress)
     order = WindowOrder(len(train), config.batch, config.seed)
     while run.course.step < config.steps and run.course.looks_without_gain < config.patience:
-        loss = run.step(source.rows(order.batch(run.course.step)))
+        loss, held_loss = run.step(source.rows(order.batch(run.course.step))), None
         step = run.course.step
         if step % config.evaluate_every == 0 or step == config.steps:
-            run.look(mean_loss(backbone, held.own, run.correction))
+            held_loss = run.look(mean_loss(backbone, held.own, run.correction))
             if checkpoint is not None and ranks.first:
                 checkpoint.save(run.checkpoint())
         if progress is not None:
-            progress(step, config.steps, f"loss {loss:.3f}, best held {run.course.best_loss:.3f}")
+            progress(step, config.steps, LossNote(loss, run.course.best_loss, held=held_loss))
     run.correction.load_state_dict(run.best)
     rows = type(source.own).__name__.removesuffix("Rows").lower()
     precision = str(run.matmul_type).removeprefix("torch.")
@@ -173,6 +178,7 @@ class _Run:
         moving = [*self.correction.parameters()]
         take_step([self.optimizer], moving, config.clip, self.course.step)
         self.course.step += 1
+        self.course.losses.append(loss)
         return loss
 
     def _gradient(self, states: States | None) -> float:
@@ -197,7 +203,8 @@ class _Run:
             p.grad = (part / count).view_as(p)
         return total / count
 
-    def look(self, loss: float) -> None:
+    def look(self, loss: float) -> float:
+        """Takes in the held-out loss of a look, and returns it."""
         course = self.course
         course.history.append([course.step, loss])
         if loss < course.best_loss:
@@ -205,6 +212,14 @@ class _Run:
             self.best = self._snapshot()
         else:
             course.looks_without_gain += 1
+        return loss
+
+    def tell_again(self, progress: Progress | None) -> None:
+        """Tells of the steps that were done before an interruption."""
+        held = dict(self.course.history)
+        for step, loss in enumerate(self.course.losses if progress else (), 1):
+            assert progress is not None
+            progress(step, self.config.steps, LossNote(loss, held=held.get(step)))
 
     def checkpoint(self) -> Checkpoint:
         tensors = prefixed("current", self.correction) | optimizer_tensors(self.optimizer)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from transplant.losses import LossNote
 from transplant.progress import Progress, part_of
 from transplant.training.checkpoint import (
     Checkpoint,
@@ -57,10 +58,14 @@ def pretrain(
         late=getattr(model, "late_parameters", ()),
     )  # fmt: skip
     moving = [p for p in model.parameters() if p.requires_grad]
-    done, tail = 0, list[float]()
+    done, tail, losses = 0, list[float](), list[float]()
     if resume and checkpoint is not None:
         saved = checkpoint.load()
         done, tail = saved.progress["step"], saved.progress["tail"]
+        losses = saved.progress.get("losses", [])
+        for step, loss in enumerate(losses if progress else (), 1):
+            assert progress is not None
+            progress(step, steps, LossNote(loss))
         model.load_state_dict(unprefixed("model", saved.tensors))
         restore_optimizer(optimizer, saved.tensors)
     model.train()
@@ -71,13 +76,14 @@ def pretrain(
         loss = _loss(model, ids)
         loss.backward()
         take_step([optimizer], moving, config.clip, step)
+        losses.append(loss.item())
         if step >= 0.9 * steps - 1:
-            tail.append(loss.item())
+            tail.append(losses[-1])
         if checkpoint is not None and (step + 1) % SAVE_EVERY == 0:
             state = prefixed("model", model) | optimizer_tensors(optimizer)
-            checkpoint.save(Checkpoint({"step": step + 1, "tail": tail}, state))
+            checkpoint.save(Checkpoint({"step": step + 1, "tail": tail, "losses": losses}, state))
         if progress is not None:
-            progress(step + 1, steps, f"loss {loss.item():.3f}")
+            progress(step + 1, steps, LossNote(losses[-1]))
     model.eval()
     return float(np.mean(tail))
 

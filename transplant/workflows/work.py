@@ -13,6 +13,7 @@ from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import CorruptError, InputError
 from transplant.files.plain import expand
 from transplant.library import BackboneRecord, Entry, HostedName, Library, Manifest
+from transplant.losses import LossRecord, LossSink, RecordingReporter
 from transplant.progress import Reporter, SilentReporter
 from transplant.ranks import current
 
@@ -62,6 +63,7 @@ class Work:
             its rows were read, and whose template made text of chats; filled on the way.
         templates: of the models that were loaded, in order; filled on the way.
         arithmetic: the type in which each backbone computes that was loaded; filled on the way.
+        losses: of each training run, by its title; filled on the way.
     """
 
     library: Library = field(default_factory=_installed_library)
@@ -82,6 +84,7 @@ class Work:
     reading: dict[str, dict[str, Any]] = field(default_factory=dict)
     templates: dict[str, ChatTemplate] = field(default_factory=dict)
     arithmetic: dict[str, str] = field(default_factory=dict)
+    losses: dict[str, LossRecord] = field(default_factory=dict)
 
     def __post_init__(self, torch_dtype: Any) -> None:
         """Takes the type by any of its names; of several processes, the first one writes.
@@ -93,6 +96,8 @@ class Work:
 
         object.__setattr__(self, "dtype", dtype_name(self.dtype, torch_dtype))
         object.__setattr__(self, "library", shared(self.library, current()))
+        if not isinstance(self.reporter, RecordingReporter):
+            object.__setattr__(self, "reporter", RecordingReporter(self.reporter, self.losses))
 
     def named(self, name: str | HostedName) -> HostedName:
         """A name in parts; one that is in parts already stays as it is."""
@@ -253,6 +258,8 @@ class Work:
         """
         from transplant.loading.hosted import versions
 
+        if self.losses and isinstance(self.reporter, RecordingReporter):
+            self.reporter.kept = True
         return {
             "verb": self.verb,
             "options": self.options,
@@ -261,8 +268,18 @@ class Work:
             "versions": versions(),
             **({"dtype": self._dtypes()} if self.arithmetic else {}),
             **({"reading": dict(self.reading)} if self.reading else {}),
+            **({"losses": self.kept_losses()} if self.losses else {}),
             **facts,
         }
+
+    def kept_losses(self) -> dict[str, Any]:
+        """The losses of the training runs so far, by title: at most 200 steps of each."""
+        return {title: record.to_dict() for title, record in self.losses.items()}
+
+    def log_losses(self, sinks: Sequence[LossSink]) -> None:
+        """Has losses passed on to trackers as they come; see `transplant.trackers`."""
+        assert isinstance(self.reporter, RecordingReporter)
+        self.reporter.sinks = tuple(sinks)
 
     def _dtypes(self) -> str | dict[str, str]:
         used = {*self.arithmetic.values()}

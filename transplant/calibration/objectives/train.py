@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transplant.calibration.objectives.batches import Batch, Batches
 from transplant.calibration.objectives.config import EVERYTHING, LearnConfig
 from transplant.calibration.objectives.table import Loss
+from transplant.losses import LossNote
 from transplant.modules.correction import Correction
 from transplant.progress import Progress
 from transplant.ranks import current
@@ -86,10 +87,11 @@ def learn(
         take_step([optimizer], moving, config.clip, course.step)
         course.step += 1
         due = course.step % config.evaluate_every == 0 or course.step == config.steps
-        if due and _look(course, mean_of(judged, correction, held, 1.0)):
+        seen = mean_of(judged, correction, held, 1.0) if due else None
+        if seen is not None and _look(course, seen):
             best = _snapshot(correction)
         if progress is not None:
-            note = f"loss {value.item():.4f}, best held {course.best_loss:.4f}"
+            note = LossNote(value.item(), course.best_loss, held=seen, nats=False)
             progress(course.step, config.steps, note)
     correction.load_state_dict(best)
     return Learnt(correction.requires_grad_(False), course)

@@ -1,0 +1,78 @@
+"""Bars with intervals: one row each, the value beside it, nothing where there is no value."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from transplant.pictures.figures import new_figure
+from transplant.pictures.shares import NO_CEILING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+WIDTH, ROW = 8.0, 0.34  # inches
+LETTERS = 88  # of a line of the title
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A quantity of one system."""
+
+    label: str
+    value: float | None
+    """None where there is none, as without a ceiling."""
+    interval: Sequence[float] | None = None
+    """Its ends, in the units of the value."""
+    colour: str = "#9fb1c7"
+
+
+def draw_bars(
+    bars: Sequence[Bar], *, title: str, axis: str, form: str = "+.3f", mark: float | None = None
+) -> Figure:
+    """Bars from 0, the first on top, with whiskers for their intervals.
+
+    Args:
+        bars: what is drawn.
+        title: above them.
+        axis: the quantity and its unit.
+        form: how a value is written beside its bar, as in a format string.
+        mark: a value at which a dashed line stands, as a threshold.
+    """
+    lines = textwrap.wrap(title, LETTERS)
+    figure = new_figure(WIDTH, 1.1 + 0.2 * len(lines) + ROW * len(bars))
+    axes = figure.add_subplot()
+    for place, bar in enumerate(bars):
+        _draw_bar(axes, place, bar, form)
+    axes.axvline(0, color="#444", linewidth=0.8)
+    if mark is not None:
+        axes.axvline(mark, color="#444", linewidth=0.8, linestyle="--")
+    axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
+    axes.set_ylim(len(bars) - 0.4, -0.6)
+    axes.margins(x=0.14)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(axis)
+    axes.set_title("\n".join(lines), fontsize=9)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    return figure
+
+
+def _draw_bar(axes: Any, place: int, bar: Bar, form: str) -> None:
+    if bar.value is None:
+        axes.annotate(
+            NO_CEILING, (0, place), (5, 0), textcoords="offset points", va="center", fontsize=8,
+            color="#666",
+        )  # fmt: skip
+        return
+    low, high = bar.interval or (bar.value, bar.value)
+    axes.barh(place, bar.value, height=0.66, color=bar.colour)
+    if bar.interval is not None:
+        axes.plot([low, high], [place, place], color="#333", linewidth=1.1)
+    right = bar.value >= 0
+    axes.annotate(
+        format(bar.value, form), (max(0, high) if right else min(0, low), place),
+        (5 if right else -5, 0), textcoords="offset points", va="center",
+        ha="left" if right else "right", fontsize=8,
+    )  # fmt: skip
