@@ -186,7 +186,7 @@ def as_command(
             if values.get("record") is None:  # it names backbones, too, and is read later
                 check_revisions(session.revision, words_in(values))
             try:
-                with followed(session, plot, log_to, asked):
+                with followed(session, out, plot, log_to, asked):
                     verb(session, **grouped(verb, values))
             finally:
                 session.registry.release()

@@ -46,11 +46,13 @@ def test_what_a_manifest_has_is_not_kept_with_the_next_artifact():
     assert [*records] == ["other"]
 
 
-def test_steps_that_are_told_again_are_recorded_once():
-    record = LossRecord()
-    for step, loss in ((1, 3.0), (2, 2.0), (1, 3.0), (2, 2.5)):
-        record.add(step, LossNote(loss))
-    assert record.to_dict()["loss"] == [3.0, 2.5]
+def test_a_run_that_goes_on_has_the_losses_before_the_interruption_once():
+    record, before = LossRecord(), [(1, 3.0, None), (2, 2.0, 2.5)]
+    for step, loss in ((3, 1.5), (4, 1.0)):
+        record.add(step, LossNote(loss, before=before))
+    kept = record.to_dict()
+    assert (kept["steps"], kept["loss"]) == ([1, 2, 3, 4], [3.0, 2.0, 1.5, 1.0])
+    assert kept["held"] == [[2, 2.5]]
 
 
 def test_a_long_run_is_thinned_evenly_and_keeps_its_end_and_every_look():

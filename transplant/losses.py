@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from transplant.progress import Progress, Reporter
 
+Told = Sequence[tuple[int, float, float | None]]
+"""Step, loss, and held-out loss where there was a look."""
 KEPT = 200  # steps of a run, at most, whose loss a manifest keeps
 
 
@@ -22,16 +24,18 @@ class LossNote(str):
     """On the calibration split, where this step was followed by a look at it."""
     nats: bool
     """Whether both are in nats per token."""
+    before: Told
+    """Those of the steps before the run was interrupted, where it goes on."""
 
     def __new__(
         cls, loss: float, best: float | None = None, *, held: float | None = None,
-        nats: bool = True, more: str = "",
+        nats: bool = True, more: str = "", before: Told = (),
     ) -> LossNote:  # fmt: skip
         """A note of a loss, of the best held-out loss so far, and of something more."""
         digits = 3 if nats else 4
         tail = "" if best is None else f", best held {best:.{digits}f}"
         made = super().__new__(cls, f"loss {loss:.{digits}f}{tail}{more}")
-        made.loss, made.held, made.nats = loss, held, nats
+        made.loss, made.held, made.nats, made.before = loss, held, nats, before
         return made
 
 
@@ -53,16 +57,14 @@ class LossRecord:
     nats: bool = True
 
     def add(self, step: int, note: LossNote) -> None:
-        """Takes in a step; one that was told of before is replaced."""
-        while self.steps and self.steps[-1] >= step:
-            self.steps.pop(), self.loss.pop()
-        while self.held and self.held[-1][0] >= step:
-            self.held.pop()
-        self.steps.append(step)
-        self.loss.append(note.loss)
+        """Takes in a step, the first one with those before it."""
+        told = [(step, note.loss, note.held)]
+        for one, loss, held in (*note.before, *told) if not self.steps else told:
+            self.steps.append(one)
+            self.loss.append(loss)
+            if held is not None:
+                self.held.append((one, held))
         self.nats = note.nats
-        if note.held is not None:
-            self.held.append((step, note.held))
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON: at most `KEPT` steps, evenly spread and the last among them; every look."""

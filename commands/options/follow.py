@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from commands.session import Session
+    from commands.output import Output
+    from transplant.workspace import Workspace
 
 PLOT: dict[str, tuple[Any, Any]] = {
     "plot": (
@@ -39,12 +40,17 @@ LOG_TO: dict[str, tuple[Any, Any]] = {
 
 @contextmanager
 def followed(
-    session: Session, plot: Path | None, log_to: list[str] | None, asked: Mapping[str, Any]
+    work: Workspace,
+    out: Output,
+    plot: Path | None,
+    log_to: list[str] | None,
+    asked: Mapping[str, Any],
 ) -> Iterator[None]:
     """Has the losses of a verb logged, and its result drawn where it is printed.
 
     Args:
-        session: of the verb.
+        work: what the verb runs in.
+        out: where its result goes.
         plot: the file of the picture.
         log_to: trackers.
         asked: what the verb was asked with.
@@ -56,25 +62,25 @@ def followed(
         from transplant.pictures.reports import check_picture
 
         check_picture(plot)
-        session.out.draw = lambda report: _draw(session, plot, report)
+        out.draw = lambda report: _draw(work, out, plot, report)
     if not log_to:
         yield
         return
     from transplant.trackers import Tracking, open_trackers
 
     trackers = [Tracking.of(text) for text in log_to]
-    with open_trackers(trackers, f"abi {session.verb}", asked) as sinks:
-        session.log_losses(sinks)
+    with open_trackers(trackers, f"abi {work.verb}", asked) as sinks:
+        work.log_losses(sinks)
         yield
 
 
-def _draw(session: Session, path: Path, report: Mapping[str, Any]) -> str | None:
+def _draw(work: Workspace, out: Output, path: Path, report: Mapping[str, Any]) -> str | None:
     """Draws a report and returns the path; None where a fit took no step that could be drawn."""
     from transplant.pictures.losses import draw_losses
     from transplant.pictures.reports import PICTURES, write_picture
 
-    losses = session.kept_losses()
-    if PICTURES[session.verb] is draw_losses and session.verb != "show" and not losses:
-        session.out.warn(f"nothing was trained by steps: {path} is not written")
+    losses = work.kept_losses()
+    if PICTURES[work.verb] is draw_losses and work.verb != "show" and not losses:
+        out.warn(f"nothing was trained by steps: {path} is not written")
         return None
-    return write_picture(path, session.verb, {**report, **({"losses": losses} if losses else {})})
+    return write_picture(path, work.verb, {**report, **({"losses": losses} if losses else {})})

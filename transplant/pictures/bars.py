@@ -72,7 +72,8 @@ def _draw_bar(axes: Any, place: int, bar: Bar, form: str) -> None:
         axes.plot([low, high], [place, place], color="#333", linewidth=1.1)
     right = bar.value >= 0
     axes.annotate(
-        format(bar.value, form), (max(0, high) if right else min(0, low), place),
+        format(bar.value, form).replace("-0.000", "+0.000"),
+        (max(0, high) if right else min(0, low), place),
         (5 if right else -5, 0), textcoords="offset points", va="center",
         ha="left" if right else "right", fontsize=8,
     )  # fmt: skip

@@ -27,9 +27,7 @@ def draw_transfer(report: dict[str, Any]) -> Figure:
         for name in names
     ]
     moved = report.get("donor", report.get("tuned"))
-    title = (
-        f"{moved} → {report['target']}; controls: red without the donor, yellow without the module"
-    )
+    title = f"{moved} → {report['target']}   (red: no donor; yellow: no module)"
     return draw_bars(bars, title=title, axis=RECOVERED)
 
 

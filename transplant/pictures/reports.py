@@ -78,5 +78,4 @@ def _bytes_of(figure: Figure, form: str, verb: str) -> bytes:
         return as_png(figure)
     if form == ".svg":
         return as_svg(figure, transparent=False).encode()
-    said = f"abi {verb.replace('_', '-')}"
-    return fill("picture", title=said, plot=as_svg(figure)).encode()
+    return fill("picture", title=verb.replace("_", " "), plot=as_svg(figure)).encode()

@@ -49,6 +49,11 @@ class Course:
     losses: list[float] = field(default_factory=list)
     """Of the batch of each step."""
 
+    def told(self) -> list[tuple[int, float, float | None]]:
+        """Step, loss and held-out loss of the steps so far, as `LossNote` takes them."""
+        held = dict(self.history)
+        return [(step, loss, held.get(step)) for step, loss in enumerate(self.losses, 1)]
+
 
 @dataclass(frozen=True)
 class TrainResult:
@@ -102,8 +107,8 @@ def train_module(
     run = _Run(backbone, config, start, ranks)
     if resume and checkpoint is not None:
         run.restore(checkpoint.load())
-        run.tell_again(progress)
     order = WindowOrder(len(train), config.batch, config.seed)
+    before = run.course.told()
     while run.course.step < config.steps and run.course.looks_without_gain < config.patience:
         loss, held_loss = run.step(source.rows(order.batch(run.course.step))), None
         step = run.course.step
@@ -112,7 +117,11 @@ def train_module(
             if checkpoint is not None and ranks.first:
                 checkpoint.save(run.checkpoint())
         if progress is not None:
-            progress(step, config.steps, LossNote(loss, run.course.best_loss, held=held_loss))
+            progress(
+                step,
+                config.steps,
+                LossNote(loss, run.course.best_loss, held=held_loss, before=before),
+            )
     run.correction.load_state_dict(run.best)
     rows = type(source.own).__name__.removesuffix("Rows").lower()
     precision = str(run.matmul_type).removeprefix("torch.")
@@ -213,13 +222,6 @@ class _Run:
         else:
             course.looks_without_gain += 1
         return loss
-
-    def tell_again(self, progress: Progress | None) -> None:
-        """Tells of the steps that were done before an interruption."""
-        held = dict(self.course.history)
-        for step, loss in enumerate(self.course.losses if progress else (), 1):
-            assert progress is not None
-            progress(step, self.config.steps, LossNote(loss, held=held.get(step)))
 
     def checkpoint(self) -> Checkpoint:
         tensors = prefixed("current", self.correction) | optimizer_tensors(self.optimizer)

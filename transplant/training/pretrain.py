@@ -63,11 +63,9 @@ def pretrain(
         saved = checkpoint.load()
         done, tail = saved.progress["step"], saved.progress["tail"]
         losses = saved.progress.get("losses", [])
-        for step, loss in enumerate(losses if progress else (), 1):
-            assert progress is not None
-            progress(step, steps, LossNote(loss))
         model.load_state_dict(unprefixed("model", saved.tensors))
         restore_optimizer(optimizer, saved.tensors)
+    before = [(step, loss, None) for step, loss in enumerate(losses, 1)]
     model.train()
     batches = _batches(len(rows), config)
     for step, picked in zip(range(done, steps), islice(batches, done, None), strict=False):
@@ -83,7 +81,7 @@ def pretrain(
             state = prefixed("model", model) | optimizer_tensors(optimizer)
             checkpoint.save(Checkpoint({"step": step + 1, "tail": tail, "losses": losses}, state))
         if progress is not None:
-            progress(step + 1, steps, LossNote(losses[-1]))
+            progress(step + 1, steps, LossNote(losses[-1], before=before))
     model.eval()
     return float(np.mean(tail))
 
