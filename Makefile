@@ -19,7 +19,7 @@ STAMP := $(VENV)/.setup-complete
 UNFINISHED := $(VENV)/.setup-unfinished
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-bits check lint format types imports bench real clean
+.PHONY: help setup demo test test-bits check lint format types imports docs bench real clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ types: $(STAMP)
 
 imports: $(STAMP)
 	$(BIN)/lint-imports
+
+docs: $(STAMP) ## the site, in build/site; strict, without the network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: $(STAMP) ## every benchmark in tests/benchmarks
 	@for script in $(sort $(filter-out %/bench_real.py,$(wildcard tests/benchmarks/bench_*.py))); do \
