@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.pictures.figures import new_figure
 from transplant.pictures.shares import NO_CEILING
+from transplant.pictures.systems import ROLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MOVED, CEILING, NO_MODULE, NO_DONOR, OTHER = (
+    "#1f6f5c", "#8a8f98", "#d9a441", "#c8553d", "#9fb1c7",
+)  # fmt: skip
+COLOURS = dict(zip(ROLES, (MOVED, CEILING, NO_MODULE, NO_DONOR, OTHER), strict=True))
+"""The colour of a bar by the role of its system."""
 WIDTH, ROW = 8.0, 0.34  # inches
 LETTERS = 88  # of a line of the title
 
@@ -26,7 +32,7 @@ class Bar:
     """None where there is none, as without a ceiling."""
     interval: Sequence[float] | None = None
     """Its ends, in the units of the value."""
-    colour: str = "#9fb1c7"
+    colour: str = OTHER
 
 
 def draw_bars(

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from transplant.pictures.bars import Bar, draw_bars
+from transplant.pictures.bars import (
+    CEILING,
+    COLOURS,
+    MOVED,
+    NO_MODULE,
+    OTHER,
+    Bar,
+    draw_bars,
+)
 from transplant.pictures.figures import new_figure
-from transplant.pictures.systems import CEILING, MOVED, NO_MODULE, OTHER, colour_of
+from transplant.pictures.systems import role_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,7 +31,7 @@ def draw_transfer(report: dict[str, Any]) -> Figure:
     first = [name for name in ("native", "candidate") if name in shares]
     names = [*first, *(name for name in shares if name not in first)]
     bars = [
-        Bar(name.replace("_", " "), shares[name], bounds.get(name), colour_of(name))
+        Bar(name.replace("_", " "), shares[name], bounds.get(name), COLOURS[role_of(name)])
         for name in names
     ]
     moved = report.get("donor", report.get("tuned"))

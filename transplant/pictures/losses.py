@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
+from transplant.pictures.bars import CEILING, MOVED
 from transplant.pictures.figures import new_figure
-from transplant.pictures.systems import CEILING, MOVED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from transplant.pictures.bars import MOVED, NO_DONOR
 from transplant.pictures.figures import new_figure
-from transplant.pictures.systems import MOVED, NO_DONOR
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
