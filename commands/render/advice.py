@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from commands.errors import command
@@ -26,14 +26,17 @@ def command_of(step: Step) -> str:
 
 def with_commands(report: Mapping[str, Any], advice: Advice) -> dict[str, Any]:
     """The report with its steps as commands to type, and the next of them."""
-    steps = [{"command": command_of(step), "why": step.why} for step in advice.steps]
-    own = {"next": steps[0]["command"], "steps": steps}
+    steps, proof = (
+        [{"command": command_of(step), "why": step.why} for step in part]
+        for part in (advice.steps, advice.proof)
+    )
+    own = {"next": steps[0]["command"], "steps": steps, "proof": proof}
     first = {key: report[key] for key in ("from", "to", "strategy")}
     return {**first, **own, **{key: kept for key, kept in report.items() if key not in own}}
 
 
-def advice_view(found: Measured, advice: Advice) -> Group:
-    """The questions with their numbers, what stands behind them, and the commands."""
+def advice_view(found: Measured, advice: Advice, files: Sequence[str] = ()) -> Group:
+    """The questions with their numbers, what stands behind them, the commands, and files."""
     from rich.console import Group
     from rich.text import Text
 
@@ -48,9 +51,10 @@ def advice_view(found: Measured, advice: Advice) -> Group:
     lines = [f"\nstrategy: {advice.strategy}", f"next:     {command_of(advice.steps[0])}",
              f"          ({advice.steps[0].why})"]  # fmt: skip
     lines += [f"then:     {command_of(step)}\n          ({step.why})" for step in advice.steps[1:]]
+    lines += [f"show:     {command_of(step)}\n          ({step.why})" for step in advice.proof]
     # One line for each command: a wrapped one could not be copied.
     said = [Text(line, no_wrap=True, overflow="ignore") for line in lines]
-    return Group(asked, "", _behind(found), *said)
+    return Group(asked, "", _behind(found), *said, *map(Text, files))
 
 
 def _behind(found: Measured) -> Table:

@@ -13,6 +13,7 @@ import typer
 
 from commands.session import Session
 from transplant.advice.config import AdviceConfig
+from transplant.files.writable import check_writable
 
 DEFAULT = AdviceConfig()
 
@@ -42,14 +43,30 @@ def advise(
     catalog: Annotated[
         Path | None, typer.Option(help="A catalog of the donor, of abi analyze.")
     ] = None,
+    route: Annotated[
+        Path | None,
+        typer.Option(help="route.json of abi route-sim, of a module that is there already."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the JSON and the page with the flow.")
+    ] = None,
 ) -> None:
     """Measure two backbones and say how to move something from one to the other."""
     from commands.render.advice import advice_view, with_commands
+    from transplant.pictures.advice import write_advice
+    from transplant.pictures.page import require_plotting
     from transplant.workflows.advise import Advising, run_advice
 
+    if out is not None:
+        require_plotting()
+        check_writable(out, folder=True)
     config = dataclasses.replace(DEFAULT, excerpts=excerpts, impact_tokens=impact_tokens)
     advising = Advising(
-        session, source, to, tuple(data or ("prose",)), domain, config, trace, catalog
+        session, source, to, tuple(data or ("prose",)), domain, config, trace, catalog, route
     )
     found, advice, report = run_advice(advising)
-    session.out.result(with_commands(report, advice), advice_view(found, advice))
+    told = with_commands(report, advice)
+    files = [] if out is None else write_advice(out, told)
+    session.out.result(
+        told | ({"files": files} if files else {}), advice_view(found, advice, files)
+    )

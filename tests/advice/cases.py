@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from transplant.advice.measured import Candidate, Measured
+from transplant.advice.measured import Candidate, Measured, Routed
 from transplant.advice.taps import TapPair
 
 PYTHON = Candidate(name="python@ref-gpt2", domain="python", recovered=0.4, gained=0.5)
@@ -15,6 +15,9 @@ THERE = Candidate(
     name="law@ref-gpt2", domain="law", recovered=0.7,
     moved="law-from-ref-gpt2@ref-llama", recovered_there=0.5,
 )  # fmt: skip
+ROUTED = Routed(
+    model="law-from-ref-gpt2@ref-llama", tau=2.5, coverage=0.8, regress=0.004, budget=0.01
+)
 PLAIN: dict[str, Any] = {
     "donor": "ref-gpt2", "target": "ref-llama", "texts": ("prose",), "r2": 0.6, "cosine": 0.8,
     "exact_tokens": 0.87, "exact_text": 0.93, "paired": 0.95, "layers": 4,
@@ -41,7 +44,7 @@ class Case:
     commands: tuple[str, ...] = ()
 
 
-TRANSFER = "abi transfer --module {} --to {} --data prose"
+TRANSFER = "abi transfer --module {} --to {} --pair-data prose"
 LLAMA = "ref-llama"
 CASES = (
     Case("one module", {}, "transfer", (TRANSFER.format("python@ref-gpt2", LLAMA),)),
@@ -87,7 +90,7 @@ CASES = (
         "no module, text of a file", {"candidates": (), "texts": ("prose", "./my law.jsonl")},
         "train, then transfer",
         (
-            "abi train --backbone ref-gpt2 --domain my-law --data './my law.jsonl'",
+            "abi train --backbone ref-gpt2 --domain my-law --domain-data './my law.jsonl'",
             TRANSFER.format("my-law@ref-gpt2", LLAMA),
         ),
     ),
@@ -96,7 +99,7 @@ CASES = (
         "embed-init + transfer",
         (
             "abi embed-init --from ref-gpt2 --to ref-llama --name ref-llama-in-ref-gpt2-tokens "
-            "--data prose",
+            "--eval-data prose",
             TRANSFER.format("law@ref-gpt2", "ref-llama-in-ref-gpt2-tokens"),
         ),
     ),
@@ -117,7 +120,7 @@ CASES = (
             "abi bridge-train --from ref-gpt2-parts:heads.2 --to ref-llama --layer 2 "
             "--activations ref-llama-block.2.attn.h5 --mixture 1",
             "abi inject --from ref-gpt2-parts:heads.2 --to ref-llama --layer 2 --bridge bridge "
-            "--data prose",
+            "--pair-data prose",
         ),
     ),
     Case("not aligned, two tasks", {**UNLIKE, **APART}, "inject + bridge-train"),

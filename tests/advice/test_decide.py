@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 from commands.render.advice import command_of
-from tests.advice.cases import APART, CASES, CHESS, PYTHON, measured
+from tests.advice.cases import APART, CASES, CHESS, PYTHON, ROUTED, THERE, measured
 from transplant.advice.config import AdviceConfig, Thresholds
 from transplant.advice.decide import advise
 from transplant.errors import InputError
@@ -63,10 +63,10 @@ def test_every_answer_carries_its_number_and_threshold():
     answers = advise(measured(**APART), AT).answers
     assert [a.question for a in answers] == [
         "the same space?", "aligned?", "high-impact parts?", "one vocabulary?", "one task?",
-        "several candidates?",
+        "several candidates?", "no regress?",
     ]  # fmt: skip
-    assert [a.number for a in answers] == [None, 0.6, 0.9, 0.93, 0.4, 1]
-    assert [a.yes for a in answers] == [False, True, True, True, False, False]
+    assert [a.number for a in answers] == [None, 0.6, 0.9, 0.93, 0.4, 1, None]
+    assert [a.yes for a in answers] == [False, True, True, True, False, False, False]
 
 
 def test_nothing_is_measured_on_nothing():
@@ -89,3 +89,37 @@ def test_an_impact_of_a_trace_is_told_from_one_that_was_measured():
     rests_on = [advise(measured(traced=traced), AT).answers[2].rests_on for traced in (True, False)]
     assert "by the trace" in rests_on[0]
     assert "by the trace" not in rests_on[1]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_whatever_is_made_is_proved(case):
+    advice = advise(measured(**case.changes), AT)
+    verbs = [step.verb for step in advice.proof]
+    assert verbs == ["validate", "cfgen", "cfeval", "uq", "route_sim", "studio"]
+    models = {step.options["model"] for step in advice.proof if "model" in step.options}
+    made = models.pop()
+    assert not models  # one name all along
+    baselines = {step.options["baseline"] for step in advice.proof if "baseline" in step.options}
+    assert baselines == {made.partition("@")[2]} or advice.strategy == "paste"
+    assert advice.proof[1].options["out"] == advice.proof[2].options["pairs"]
+    assert advice.proof[4].options["metrics"] == advice.proof[3].options["out"] + "/metrics.json"
+
+
+def test_a_domain_is_asked_for_what_it_should_know():
+    tasks = [
+        advise(measured(candidates=(one,)), AT).proof[1].options["task"] for one in (PYTHON, CHESS)
+    ]
+    assert tasks == ["python-scope", "agreement"]
+
+
+def test_a_route_decides_between_done_and_a_gate():
+    for regress, strategy in ((0.01, "done"), (0.01 + 1e-6, "gate")):
+        route = dataclasses.replace(ROUTED, regress=regress)
+        advice = advise(measured(candidates=(THERE,), route=route), AT)
+        assert advice.strategy == strategy
+        assert advice.answers[-1].yes == (strategy == "done")
+        assert [step.verb for step in advice.proof] == ["validate", "cfgen", "cfeval", "studio"]
+    assert command_of(advice.steps[0]) == "abi gate --module law-from-ref-gpt2@ref-llama"
+    elsewhere = dataclasses.replace(ROUTED, regress=1.0, model="chess-from-ref-gpt2@ref-llama")
+    assert advise(measured(candidates=(THERE,), route=elsewhere), AT).strategy == "done"
+    assert advise(measured(candidates=(PYTHON,), route=route), AT).strategy == "transfer"

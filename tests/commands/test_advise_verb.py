@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import io
+import json
 import shlex
+from pathlib import Path
 
 import pytest
 import typer
@@ -29,9 +32,9 @@ def parse(command: str) -> dict:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_every_command_that_can_be_advised_is_valid(case):
-    steps = advise(measured(**case.changes), Thresholds()).steps
-    assert steps
-    for step in steps:
+    advice = advise(measured(**case.changes), Thresholds())
+    assert advice.steps
+    for step in (*advice.steps, *advice.proof):
         read = [
             str(one)
             for value in parse(command_of(step)).values()
@@ -57,7 +60,7 @@ def test_a_command_is_never_cut(width):
         out.stdout = Console(file=shown, width=width, highlight=False)
         out.result({}, advice_view(found, advice))
         lines = [line.split(":     ")[-1] for line in shown.getvalue().splitlines()]
-        for step in advice.steps:
+        for step in (*advice.steps, *advice.proof):
             assert command_of(step) in lines
 
 
@@ -86,13 +89,31 @@ def test_between_strangers_every_step_runs_as_it_is_typed(abi, tmp_path, monkeyp
     assert max(numbers["impact"], key=numbers["impact"].get) in shown
 
 
-def test_what_is_aligned_is_moved_and_then_done(trained_abi):
+def test_what_is_aligned_is_moved_and_then_done(trained_abi, tmp_path, monkeypatch):
     words = ("advise", "--from", "tiny-gpt2", "--to", "tiny-gpt2", "--data", trained_abi.corpus)
     said = trained_abi(*words, *FEW, "--json").json
     assert [c["name"] for c in said["numbers"]["candidates"]] == ["tales@tiny-gpt2"]
     assert said["strategy"] == "transfer"
     moved = run(trained_abi, said["next"])
+    monkeypatch.chdir(tmp_path)
+    route = {
+        "model": "tales-from-tiny-gpt2@tiny-gpt2/d16", "baseline": "tiny-gpt2", "tau": 2.0,
+        "coverage": 0.5, "budget": 0.01, "regress": {"nats": 0.0, "low": 0.0, "high": 0.002},
+    }  # fmt: skip
+    Path("route.json").write_text(json.dumps(route))
+    Path("other.json").write_text(json.dumps({**route, "baseline": "tiny-llama"}))
     try:
+        refused = trained_abi(*words, *FEW, "--route", "other.json")
+        assert (refused.code, "no route from a module of the donor" in refused.err) == (1, True)
+        told = trained_abi(*words, *FEW, "--route", "route.json", "--out", "advice", "--json").json
+        assert told["answers"][-1] | {"rests_on": ""} == {
+            "question": "no regress?", "yes": True, "number": 0.002, "threshold": 0.01,
+            "rests_on": "",
+        }  # fmt: skip
+        assert told["files"] == ["advice/advice.json", "advice/advice.html"]
+        page = Path("advice/advice.html").read_text()
+        assert "0.002, threshold 0.01" in page
+        assert all(step["command"] in html.unescape(page) for step in told["proof"])
         again = trained_abi(*words, *FEW, "--json").json
         assert again["strategy"] == "done"
         assert again["numbers"]["candidates"][0]["recovered_there"] == pytest.approx(

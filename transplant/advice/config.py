@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from transplant.evaluation.uq_config import BUDGET
 from transplant.validation import at_least
 
 
@@ -50,3 +51,6 @@ class Thresholds:
     halves of one text have 0.06 to 0.10, `prose` and `prose2` 0.13, `prose` and `python` 0.21."""
     same_correction: float = 0.5
     """Mean cosine of two modules' corrections, under which they do different work."""
+    regress: float = BUDGET
+    """Nats per token that documents which get worse may lose through a route, at its upper bound;
+    the budget that the route was chosen by counts in its place."""

@@ -5,8 +5,10 @@ aligned as they are? yes -> paste
 aligned by a map?    yes -> no module: train one at home, then transfer
                             one task: transfer the best candidate
                             several:  transfer each, then fuse
+                            there already: done, or a gate where a route shows regress
                      no  -> a part that matters: inject, behind trained bridges
                             none: train a module on the target itself
+whatever was made    -> validate, minimal pairs, uncertainty and a route to the baseline, pages
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ from dataclasses import dataclass
 
 from transplant.advice.config import Thresholds
 from transplant.advice.measured import Candidate, Measured
+from transplant.advice.proof import proof_steps
+from transplant.advice.questions import Answer, answer
 from transplant.advice.steps import (
     Step,
     domain_name,
     embed_init_step,
+    gate_step,
     moved_name,
     paste_step,
     short_name,
@@ -30,24 +35,26 @@ from transplant.advice.steps import (
 
 
 @dataclass(frozen=True)
-class Answer:
-    """One question of the flow, and the number that it was answered by."""
-
-    question: str
-    yes: bool
-    number: float | None
-    """None where there was nothing to measure."""
-    threshold: float
-    rests_on: str
-
-
-@dataclass(frozen=True)
 class Advice:
     """What to do, in order; the first step comes next."""
 
     strategy: str
     answers: tuple[Answer, ...]
     steps: tuple[Step, ...]
+    proof: tuple[Step, ...] = ()
+    """What then shows whether it worked."""
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is done, and the name of what comes of it."""
+
+    strategy: str
+    steps: tuple[Step, ...]
+    made: str
+    domain: str | None
+    data: str | None = None
+    """The text to judge it on, where its own record names none."""
 
 
 def advise(found: Measured, against: Thresholds) -> Advice:
@@ -55,91 +62,68 @@ def advise(found: Measured, against: Thresholds) -> Advice:
     answers = answer(found, against)
     yes = {a.question: a.yes for a in answers}
     target, before = found.target, ()
+
+    def advice(plan: _Plan) -> Advice:
+        named = " + ".join(["embed-init", plan.strategy] if before else [plan.strategy])
+        proof = proof_steps(plan.made, target, found, domain=plan.domain, data=plan.data)
+        return Advice(named, answers, (*before, *plan.steps), proof)
+
     if yes["the same space?"] and found.candidates:
-        best = _ranked(found.candidates)[0]
-        return Advice("paste", answers, (paste_step(found, best),))
+        return advice(_pasted(found, _ranked(found.candidates)[0]))
     if not yes["aligned?"]:
-        strategy, steps = _without_alignment(found, yes["high-impact parts?"], yes["one task?"])
-        return Advice(strategy, answers, steps)
+        return advice(_without_alignment(found, yes["high-impact parts?"], yes["one task?"]))
     done = [c for c in found.candidates if c.moved]
     if not yes["one vocabulary?"] and len(done) < max(1, len(found.candidates)):
         target = f"{short_name(found.target)}-in-{short_name(found.donor)}-tokens"
         before = (embed_init_step(found, target),)
         fresh = tuple(dataclasses.replace(c, moved=None) for c in found.candidates)
         found = dataclasses.replace(found, candidates=fresh)  # nothing is on that target yet
-    strategy, steps = _with_alignment(found, target, yes["one task?"], yes["several candidates?"])
-    names = [strategy] if not before else ["embed-init", strategy]
-    return Advice(" + ".join(names), answers, (*before, *steps))
+    several = yes["several candidates?"] and not yes["one task?"]
+    plan = _with_alignment(found, target, several)
+    regressed = found.route is not None and not yes["no regress?"]
+    if plan.strategy == "done" and regressed and found.route.model == plan.made:
+        step = gate_step(plan.made, found.route)
+        plan = dataclasses.replace(plan, strategy="gate", steps=(step,))
+    return advice(plan)
 
 
-def answer(found: Measured, against: Thresholds) -> tuple[Answer, ...]:
-    """The questions of the flow, each with its number."""
-    shared, impact = found.shared_cosine, max(found.impact.values(), default=None)
-    apart, cosine = found.divergence, found.correction_cosine
-    differ = apart is not None and apart >= against.divergence
-    if cosine is not None:
-        differ = differ or cosine < against.same_correction
-    by_cosine = cosine is not None and (cosine < against.same_correction or apart is None)
-    return (
-        Answer(
-            "the same space?", shared is not None and shared >= against.same_space, shared,
-            against.same_space, "mean cosine of z, two cores as they are",
-        ),
-        Answer(
-            "aligned?", found.r2 >= against.aligned, found.r2, against.aligned,
-            "held-out R2 of the map from the target's layers to what the donor's modules read",
-        ),
-        Answer(
-            "high-impact parts?", impact is not None and impact >= against.impact, impact,
-            against.impact, "nats per token lost without the target's weightiest part"
-            + (", by the trace" if found.traced else ""),
-        ),
-        Answer(
-            "one vocabulary?", found.exact_text >= against.vocabulary, found.exact_text,
-            against.vocabulary, "share of the text in tokens that both have",
-        ),
-        Answer(
-            "one task?", not differ, cosine if by_cosine else apart,
-            against.same_correction if by_cosine else against.divergence,
-            "least cosine of two modules' corrections" if by_cosine
-            else "largest divergence of two texts' tokens, in nats",
-        ),
-        Answer(
-            "several candidates?", len(found.candidates) > 1, len(found.candidates), 2,
-            "modules of the donor in the registry",
-        ),
-    )  # fmt: skip
+def _pasted(found: Measured, best: Candidate) -> _Plan:
+    module = best.name.partition("@")[0]
+    made = f"{module}@{short_name(found.target)}-{module}"
+    return _Plan("paste", (paste_step(found, best),), made, best.domain)
 
 
-def _with_alignment(
-    found: Measured, target: str, one_task: bool, several: bool
-) -> tuple[str, tuple[Step, ...]]:
+def _with_alignment(found: Measured, target: str, several: bool) -> _Plan:
     candidates = _ranked(found.candidates)
     if not candidates:
         domain = found.domain or found.texts[-1]
         made = f"{domain_name(domain)}@{found.donor}"
-        return "train, then transfer", (
+        steps = (
             train_step(found.donor, domain, "the donor has no module of this domain to move"),
             transfer_step(made, found, target),
         )
-    chosen = candidates if several and not one_task else candidates[:1]
+        moved = f"{moved_name(made)}@{target}"
+        return _Plan("train, then transfer", steps, moved, domain_name(domain))
+    chosen = candidates if several else candidates[:1]
     moves = tuple(transfer_step(c.name, found, target) for c in chosen if not c.moved)
-    if len(chosen) == 1:
-        return ("transfer", moves) if moves else ("done", (show_step(chosen[0], target),))
     members = [c.moved or f"{moved_name(c.name)}@{target}" for c in chosen]
+    if len(chosen) == 1:
+        steps = moves or (show_step(chosen[0], target),)
+        return _Plan("transfer" if moves else "done", steps, members[0], chosen[0].domain)
     layer = str(found.layers - 1)  # domain modules work behind the last
     why = f"{len(chosen)} modules of different tasks on one backbone, weighed at each position"
     fuse = Step("fuse", {"layer": layer}, why, tuple(members))
-    return "transfer + fuse" if moves else "fuse", (*moves, fuse)
+    strategy = "transfer + fuse" if moves else "fuse"
+    return _Plan(strategy, (*moves, fuse), f"fused@{target}", None, found.texts[0])
 
 
-def _without_alignment(
-    found: Measured, worth_it: bool, one_task: bool
-) -> tuple[str, tuple[Step, ...]]:
+def _without_alignment(found: Measured, worth_it: bool, one_task: bool) -> _Plan:
     domain = found.domain or found.texts[-1]
     if not worth_it:
         why = "no map reads the donor's states, and no part of the target is worth replacing"
-        return "train on the target", (train_step(found.target, domain, why),)
+        name = domain_name(domain)
+        step = train_step(found.target, domain, why)
+        return _Plan("train on the target", (step,), f"{name}@{found.target}", name)
     place = max(found.impact, key=lambda name: found.impact[name])
     _, number, part = place.split(".")
     kind, layer = {"mlp": "ffn", "attn": "heads"}[part], int(number)
@@ -154,7 +138,7 @@ def _without_alignment(
         "extract", {"backbone": found.donor, "components": kind, "name": str(bank)},
         "the pieces of the donor",
     )  # fmt: skip
-    return "inject + bridge-train", (
+    steps = (
         *(() if held else (extract,)),
         Step(
             "capture",
@@ -170,6 +154,8 @@ def _without_alignment(
         ),
         Step("inject", {**part_of, "bridge": "bridge", **text}, "the part at work"),
     )  # fmt: skip
+    made = f"probe@{found.target}"  # as an injection is called where no name is given
+    return _Plan("inject + bridge-train", steps, made, found.domain, found.texts[0])
 
 
 def _roles(found: Measured, kind: str, block: int) -> str:

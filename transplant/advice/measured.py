@@ -27,6 +27,22 @@ class Candidate:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Routed:
+    """A route to the baseline that was simulated for a module which is on the target already."""
+
+    model: str
+    """The module's name there."""
+    tau: float | None
+    """The entropy in nats above which the baseline's token is taken; None where all are."""
+    coverage: float
+    """Share of the tokens that are the module's own."""
+    regress: float
+    """Upper bound of the nats per token that documents lose which get worse."""
+    budget: float
+    """What they may lose."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Measured:
     """Two backbones, some texts, and what was found."""
 
@@ -72,3 +88,5 @@ class Measured:
     """Of layers of the target, the layer of the donor that is most alike, by the catalog."""
     roles: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     """Of blocks of the donor, the roles of their heads, by the catalog."""
+    route: Routed | None = None
+    """Of one of the candidates at the target, by a file; None where none was given."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from transplant.advice.measured import Candidate, Measured
+from transplant.advice.measured import Candidate, Measured, Routed
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,15 @@ def show_step(candidate: Candidate, target: str) -> Step:
     recorded = candidate.recovered_there
     kept = "" if recorded is None else f", recovered {recorded:.2f}"
     return Step("show", {}, f"it is on {target} already{kept}", (str(candidate.moved),))
+
+
+def gate_step(module: str, route: Routed) -> Step:
+    """A gate that keeps a module to its own text."""
+    why = (
+        f"documents lose {route.regress:.3f} nats per token even behind a route, more than the "
+        f"{route.budget:g} that they may: a gate keeps the module to its own text"
+    )
+    return Step("gate", {"module": module}, why)
 
 
 def moved_name(hosted: str) -> str:

@@ -1,12 +1,14 @@
-"""Files that advice reads: a trace of the target, and a catalog of the donor."""
+"""Files that advice reads: a trace of the target, a catalog of the donor, a route to the target."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.advice.measured import Routed
 from transplant.errors import CorruptError, InputError, NotFoundError, foreign
 from transplant.files.plain import expand
 from transplant.files.strict_json import parse_object
@@ -80,6 +82,37 @@ def read_catalog(path: Path | str, donor: Backbone, target: Backbone) -> Catalog
         return Catalogued(
             str(report["bank"]), frozenset(map(str, report["pieces"])), _similar(report, target),
             roles,
+        )  # fmt: skip
+
+
+def read_route(path: Path | str, target: str, moved: Sequence[str]) -> Routed:
+    """What a simulated route says of a module that is on the target already.
+
+    Args:
+        path: the file.
+        target: the name of the raw target, which is the baseline.
+        moved: the names of the modules that it may be of.
+
+    Raises:
+        NotFoundError: no such file.
+        CorruptError: no simulation of a route.
+        InputError: it is of another module, or against another baseline.
+    """
+    report = _read(path, "a route, as `route_sim(out='FOLDER')` writes it")
+    with foreign(f"{path} is no route", CorruptError, hint="`route_sim(out='FOLDER')` again"):
+        model, baseline = (str(report[name]) for name in ("model", "baseline"))
+        plain = re.sub(r"/d[0-9]+\Z", "", model)
+        if baseline != target or plain not in moved:
+            raise InputError(
+                f"{path} is no route from a module of the donor to {target}",
+                expected=f"one of {', '.join(moved) or 'what is moved there'}",
+                found=f"{model} to {baseline}",
+            )
+        tau = report["tau"]
+        return Routed(
+            model=plain, tau=None if tau is None else float(tau),
+            coverage=float(report["coverage"]), regress=float(report["regress"]["high"]),
+            budget=float(report["budget"]),
         )  # fmt: skip
 
 

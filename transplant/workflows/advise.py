@@ -11,22 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.advice.config import AdviceConfig
-from transplant.errors import CorruptError, foreign
-from transplant.library import HostedName
-from transplant.workflows.cores.modules_inside import find_core_module, module_records
+from transplant.workflows.candidates import candidates_of
 from transplant.workflows.corpus import read_as_needed, windows_of
 from transplant.workflows.steps import Stepwise
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from transplant.advice.config import Thresholds
     from transplant.advice.decide import Advice
-    from transplant.advice.measured import Candidate, Measured
+    from transplant.advice.measured import Candidate, Measured, Routed
     from transplant.advice.taps import Alignment
     from transplant.backbones.view import Backbone
-    from transplant.library import Manifest
     from transplant.text.documents import Document
     from transplant.text.splits import Splits
 
@@ -46,6 +41,7 @@ class Advising(Stepwise):
         config: how much is read.
         trace: a file of a trace of the target: its impacts are taken, and nothing is silenced.
         catalog: a file of a catalog of the donor.
+        route: a file of a simulated route from a module that is on the target already.
     """
 
     work: Work
@@ -56,6 +52,7 @@ class Advising(Stepwise):
     config: AdviceConfig
     trace: Path | None = None
     catalog: Path | None = None
+    route: Path | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     @cached_property
@@ -79,6 +76,7 @@ class Advising(Stepwise):
         from transplant.advice.measured import Measured
 
         candidates = candidates_of(self.work, self.source, self.to, self.domain)
+        routed = self._routed(candidates)
         traced, catalogued = self._from_files()
         with self.step("read"):
             self.text  # noqa: B018
@@ -91,7 +89,7 @@ class Advising(Stepwise):
             layers=self.target.n_layers, divergence=self._divergence(),
             correction_cosine=self._corrections(candidates), candidates=candidates,
             impact=self._impact() if traced is None else traced, traced=traced is not None,
-            **catalogued,
+            route=routed, **catalogued,
         )  # fmt: skip
 
     def _from_files(self) -> tuple[dict[str, float] | None, dict[str, Any]]:
@@ -105,6 +103,12 @@ class Advising(Stepwise):
         known = {"similar": found.similar, "roles": found.roles}
         held = self.work.library.choices("bank", name=found.bank, backbone=self.donor.name)
         return traced, known | ({"bank": found.bank, "pieces": found.pieces} if held else {})
+
+    def _routed(self, candidates: tuple[Candidate, ...]) -> Routed | None:
+        from transplant.workflows.advice_files import read_route
+
+        moved = [one.moved for one in candidates if one.moved is not None]
+        return None if self.route is None else read_route(self.route, self.to, moved)
 
     def _vocabulary(self) -> tuple[float, float, float]:
         """What the target's tokens are to the donor: of all, of the text, and where they end."""
@@ -194,51 +198,6 @@ class Advising(Stepwise):
         return cut[:: max(1, len(cut) // keep)][:keep]
 
 
-def candidates_of(work: Work, source: str, to: str, domain: str | None) -> tuple[Candidate, ...]:
-    """The modules that were trained on a backbone, and what is recorded of them."""
-    registry = work.library
-    inside = [
-        find_core_module(registry, HostedName(name, source))
-        for name in module_records(registry, source)
-    ]
-    stored = [entry.manifest for entry in registry.entries("module", source)]
-    # What was moved there is another backbone's.
-    own = [m for m in [*inside, *stored] if m is not None and "module" not in m.parents]
-    every = [entry.manifest for entry in registry.entries("module")]
-    return tuple(
-        _candidate(manifest, source, to, every)
-        for manifest in own
-        if domain is None or domain in (manifest.domain, manifest.name)
-    )
-
-
-def _candidate(manifest: Manifest, source: str, to: str, every: list[Manifest]) -> Candidate:
-    from transplant.advice.measured import Candidate
-
-    copies = [m for m in every if m.parents.get("module") == manifest.sha256]
-    recorded = [_recovered(copy.results) for copy in copies]
-    there = next((copy for copy in copies if copy.backbone.id == to), None)
-    return Candidate(
-        name=f"{manifest.name}@{source}",
-        domain=manifest.domain,
-        recovered=max((value for value in recorded if value is not None), default=None),
-        gained=_gained(manifest.results),
-        moved=None if there is None else f"{there.name}@{to}",
-        recovered_there=None if there is None else _recovered(there.results),
-    )
-
-
-def _recovered(results: Mapping[str, Any]) -> float | None:
-    value = (results.get("recovered") or {}).get("candidate")
-    return None if value is None else float(value)
-
-
-def _gained(results: Mapping[str, Any]) -> float | None:
-    ppl = results.get("ppl") or {}
-    with foreign(f"the recorded perplexities {ppl}", CorruptError, expected="numbers above 0"):
-        return math.log(ppl["raw"] / ppl["native"]) if {"raw", "native"} <= {*ppl} else None
-
-
 def run_advice(advising: Advising) -> tuple[Measured, Advice, dict[str, Any]]:
     """Measures, decides, and reports both; no weight of either backbone moves."""
     from transplant.advice.config import Thresholds
@@ -260,6 +219,7 @@ def advice_report(
         "to": found.target,
         "strategy": advice.strategy,
         "steps": [dataclasses.asdict(step) for step in advice.steps],
+        "proof": [dataclasses.asdict(step) for step in advice.proof],
         "answers": [dataclasses.asdict(a) for a in advice.answers],
         "numbers": {**dataclasses.asdict(found), "pieces": sorted(found.pieces)},
         "thresholds": dataclasses.asdict(thresholds),
