@@ -60,6 +60,7 @@ def advice_view(found: Measured, advice: Advice, files: Sequence[str] = ()) -> G
 def _behind(found: Measured) -> Table:
     shown = table("measured as well", "", "")
     shown.columns[1].justify = "left"
+    shown.columns[1].no_wrap = False
     shown.add_row("tokens that both have", f"{found.exact_tokens:.1%} of the target's")
     shown.add_row("positions that pair", f"{found.paired:.1%} of the target's")
     for donor in sorted({pair.donor for pair in found.pairs}):

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
+
+
+COLOURS = {
+    "candidate": "moved", "native": "native", "raw": "raw",
+    **dict.fromkeys(("random_module", "shuffled_pairs"), "no-donor"),
+    **dict.fromkeys(("linear_surrogate", "random_refitted", "donor_alone"), "no-module"),
+}  # fmt: skip
+"""By system, the class of its bar: what was moved, its ceiling, controls by what they lack."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +27,8 @@ class System:
     ppl: float | None
     recovered: float | None
     interval: tuple[float, float] | None
+    colour: str = "other"
+    """The class of its bar: what it lacks."""
 
 
 def headline_of(manifest: Manifest) -> str:
@@ -42,10 +52,24 @@ def evidence_of(results: Manifest | Mapping[str, Any]) -> list[System]:
     return [
         System(
             name.replace("_", " "), number_in(found, "ppl", name),
-            number_in(found, "recovered", name), _interval(found, name),
+            number_in(found, "recovered", name), _interval(found, name), COLOURS.get(name, "other"),
         )
         for name in names
     ]  # fmt: skip
+
+
+def bounds_of(systems: Sequence[System]) -> tuple[float, float]:
+    """From where to where bars reach: 0 or below to 1 or above, at most 3 on either side."""
+    ends = [end for one in systems if one.recovered is not None
+            for end in (one.recovered, *(one.interval or ()))]  # fmt: skip
+    if not ends:
+        return 0.0, 0.0
+    return max(-3.0, min(0.0, *ends)), min(3.0, max(1.0, *ends))
+
+
+def place(value: float, low: float, high: float) -> float:
+    """Where a value lies between two others, from 0 to 100."""
+    return round(100 * min(1.0, max(0.0, (value - low) / (high - low))), 2)
 
 
 def number_in(data: Any, *path: str) -> float | None:

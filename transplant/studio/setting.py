@@ -45,6 +45,14 @@ class Studio:
     say: Callable[[str], str] = str
     """Text of the library as the user types things."""
 
+    def typed(self, step: Mapping[str, Any]) -> str:
+        """A step of advice as it is typed: the command that is with it, else made of its call."""
+        if isinstance(step.get("command"), str):
+            return step["command"]
+        names = [repr(name) for name in step.get("names", ())]
+        options = [f"{name}={value!r}" for name, value in step.get("options", {}).items()]
+        return self.say(f"`{step.get('verb')}({', '.join([*names, *options])})`").strip("`")
+
 
 def studio_of(request: Request) -> Studio:
     """The setting of the studio that a request came to."""

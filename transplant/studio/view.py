@@ -12,6 +12,9 @@ import jinja2
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
+from transplant.studio.evidence import bounds_of, place
+from transplant.studio.setting import studio_of
+
 TEMPLATES = Path(__file__).with_name("templates")
 STYLE = (TEMPLATES / "studio.css").read_bytes()
 ICON = (
@@ -24,8 +27,9 @@ ROW, LONG = 400, 300
 
 def page(request: Request, name: str, status: int = 200, **context: Any) -> Response:
     """A page from its template, `name` without its ending."""
+    studio = studio_of(request)
     text = _environment.get_template(f"{name}.html.jinja").render(
-        here=request.url.path, studio=request.app.state.studio, **context
+        here=request.url.path, studio=studio, typed=studio.typed, **context
     )
     return HTMLResponse(text, status)
 
@@ -82,5 +86,5 @@ _environment = jinja2.Environment(
 )  # fmt: skip
 _environment.globals |= {
     "address": address, "number": number, "short": short, "is_plain": is_plain, "cell": cell,
-    "columns_of": columns_of, "ROW": ROW,
+    "columns_of": columns_of, "bounds_of": bounds_of, "place": place, "ROW": ROW,
 }  # fmt: skip

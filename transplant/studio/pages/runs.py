@@ -7,7 +7,9 @@ from datetime import UTC, datetime
 from starlette.requests import Request
 from starlette.responses import Response
 
-from transplant.errors import NotFoundError
+from transplant.errors import CorruptError, NotFoundError, foreign
+from transplant.pictures.flow import draw_flow
+from transplant.studio.drawn import DRAWN, draw
 from transplant.studio.evidence import evidence_of
 from transplant.studio.runs import kind_of_report
 from transplant.studio.setting import studio_of
@@ -25,22 +27,41 @@ def listing(request: Request) -> Response:
 
 def one(request: Request) -> Response:
     """One report: its pictures, its tables, and all that it holds."""
-    studio = studio_of(request)
-    run = studio.runs.get(request.query_params.get("id", ""))
-    report = studio.runs.read(run)
+    runs = studio_of(request).runs
+    run = runs.get(request.query_params.get("id", ""))
+    report = runs.read(run)
     kind = kind_of_report(report)
     moves = report if isinstance(report, list) else [report]
-    if kind == "moves":
-        moves = report["moves"] if isinstance(report, dict) else report
+    if kind == "moves" and isinstance(report, dict):
+        moves = report["moves"] if isinstance(report["moves"], list) else []
     return page(
         request, "run", run=run, report=report, kind=kind, when=_when(run.modified),
-        moves=[(move, evidence_of(move)) for move in moves if kind in ("move", "moves")],
+        drawn=DRAWN[kind][1] if kind in DRAWN else None, flow=_flow(report, kind),
+        moves=[
+            (move, evidence_of(move))
+            for move in moves
+            if kind in ("move", "moves") and isinstance(move, dict)
+        ],
     )  # fmt: skip
 
 
-def picture(_request: Request) -> Response:
-    """A picture of a report, as a PNG."""
-    raise NotFoundError("no such picture")
+def picture(request: Request) -> Response:
+    """The picture of a report, as a PNG; `narrow` for a narrow screen."""
+    runs = studio_of(request).runs
+    run = runs.get(request.query_params.get("id", ""))
+    report = runs.read(run)
+    kind = kind_of_report(report)
+    if not isinstance(report, dict):
+        raise NotFoundError("nothing is drawn of such a report")
+    narrow = request.query_params.get("narrow") == "1"
+    return Response(draw(kind, report, narrow=narrow), media_type="image/png")
+
+
+def _flow(report: object, kind: str) -> str | None:
+    if kind != "advice" or not isinstance(report, dict):
+        return None
+    with foreign("the advice cannot be drawn", CorruptError, expected="a whole advice.json"):
+        return draw_flow(report)
 
 
 def _when(seconds: float) -> str:

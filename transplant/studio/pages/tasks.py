@@ -5,7 +5,8 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from transplant.studio.desk import RUNNING
+from transplant.pictures.flow import draw_flow
+from transplant.studio.desk import DONE, RUNNING
 from transplant.studio.forms import read_form, text_of
 from transplant.studio.setting import studio_of
 from transplant.studio.view import address, page
@@ -17,7 +18,8 @@ AGAIN_S = 1
 def one(request: Request) -> Response:
     """How far a task is, or its result."""
     task = studio_of(request).desk.get(request.query_params.get("id", ""))
-    answer = page(request, f"task_{task.kind}", task=task)
+    flow = draw_flow(task.result) if task.kind == "advice" and task.state == DONE else None
+    answer = page(request, f"task_{task.kind}", task=task, flow=flow)
     if task.state == RUNNING:
         answer.headers["refresh"] = str(AGAIN_S)
     return answer
