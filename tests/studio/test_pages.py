@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -152,3 +154,50 @@ def test_one_computation_at_a_time_and_it_can_be_stopped(shown, monkeypatch):
     assert "refresh" not in ended.headers
     assert "stopped" in ended.text
     assert finished(shown, generate(shown))  # the next one may begin
+
+
+def run_of(shown, end: str) -> str:
+    """The address of a run's page."""
+    text = shown.client.get("/runs").text
+    found = re.findall(r'href="(/run[?][^"]+)">([^<]+)<', text)
+    return next(link for link, name in found if name.endswith(end))
+
+
+def test_a_curve_is_a_picture_for_wide_and_for_narrow_screens(shown):
+    link = run_of(shown, "curve-ref-gpt2-ref-llama.json")
+    assert link.replace("/run?", "/picture?") in shown.client.get(link).text
+    sizes = []
+    for more in ("", "&narrow=1"):
+        answer = shown.client.get(link.replace("/run?", "/picture?") + more)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+        sizes.append(int.from_bytes(answer.content[16:20], "big"))
+    assert sizes[0] > sizes[1]
+    other = run_of(shown, "transfer.json").replace("/run?", "/picture?")
+    assert shown.client.get(other).status_code == 404
+
+
+def test_recovered_is_a_bar_with_its_interval(shown):
+    text = shown.client.get(run_of(shown, "transfer.json")).text
+    assert text.count('class="moved"') == 24  # a candidate of each move
+    assert "<small>0.624 to 0.662</small>" in text
+
+
+def test_advice_is_drawn_with_its_numbers_and_its_commands(shown):
+    report = {
+        "from": "a", "to": "b", "strategy": "transfer", "numbers": {},
+        "steps": [{"verb": "transfer", "options": {"module": "m@a"}, "why": "because"}],
+        "answers": [
+            {"question": name, "yes": True, "number": 0.5, "threshold": 0.25, "rests_on": "x"}
+            for name in ("the same space?", "aligned?", "high-impact parts?")
+        ],
+    }  # fmt: skip
+    file = Path(shown.studio.runs.found()[0].path).with_name("advice.json")
+    try:
+        file.write_text(json.dumps(report))
+        text = shown.client.get(run_of(shown, "advice.json")).text
+        assert "0.5, threshold 0.25" in text
+        assert "<pre>transfer(module=&#39;m@a&#39;)</pre>" in text
+        file.write_text(json.dumps(report | {"answers": 3}))
+        assert shown.client.get(run_of(shown, "advice.json")).status_code == 409
+    finally:
+        file.unlink()
