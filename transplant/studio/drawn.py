@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
 
 NARROW = 4.2
 """Inches of a picture for a narrow screen: its letters are shrunk less."""
+ONE_PANEL = ("curve", "uncertainty")
+"""Kinds whose pictures can be that narrow."""
+LETTERS = 40
+"""Of a line of words in it."""
 
 
 def _curve(report: Mapping[str, Any]) -> Figure:
@@ -74,6 +79,16 @@ def draw(kind: str, report: Mapping[str, Any], *, narrow: bool = False) -> bytes
     with foreign("the report cannot be drawn", CorruptError, expected=f"a whole {kind}"):
         figure = DRAWN[kind][0](report)
         width, height = figure.get_size_inches()
-        if narrow and width > NARROW:
-            figure.set_size_inches(NARROW, min(height, 1.3 * NARROW))
+        if narrow and kind in ONE_PANEL and width > NARROW:
+            figure.set_size_inches(NARROW, max(height, 1.2 * NARROW))
+            _wrap_words(figure)
         return as_png(figure)
+
+
+def _wrap_words(figure: Figure) -> None:
+    """Breaks the lines of titles and legends that a narrow picture does not hold."""
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        for text in (axes.title, *(legend.get_texts() if legend is not None else ())):
+            lines = text.get_text().splitlines()
+            text.set_text("\n".join(textwrap.fill(line, LETTERS) for line in lines))
