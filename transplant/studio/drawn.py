@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transplant.errors import CorruptError, NotFoundError, foreign
 from transplant.pictures.figures import as_png, require_matplotlib
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+Figure = Any
+"""A figure of matplotlib, which `pictures` alone imports."""
 NARROW = 4.2
 """Inches of a picture for a narrow screen: its letters are shrunk less."""
 ONE_PANEL = ("curve", "uncertainty")

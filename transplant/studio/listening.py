@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from transplant.errors import InputError
 
 if TYPE_CHECKING:
+    import uvicorn
     from starlette.types import ASGIApp
 
 GRACE_S = 1
@@ -60,6 +61,12 @@ def _refused(host: str, port: int, error: OSError) -> InputError:
 
 def serve(app: ASGIApp, listening: socket.socket) -> None:
     """Answers until SIGINT or SIGTERM comes, which ends it within GRACE_S seconds."""
+    with contextlib.suppress(KeyboardInterrupt), listening:
+        server_of(app).run(sockets=[listening])
+
+
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """The server of an application; it tells nothing of itself, and believes no proxy."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -67,5 +74,4 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         ws="none", lifespan="off", proxy_headers=False, timeout_keep_alive=5,
         timeout_graceful_shutdown=GRACE_S,
     )  # fmt: skip
-    with contextlib.suppress(KeyboardInterrupt), listening:
-        uvicorn.Server(config).run(sockets=[listening])
+    return uvicorn.Server(config)
