@@ -95,7 +95,7 @@ def test_an_impact_of_a_trace_is_told_from_one_that_was_measured():
 def test_whatever_is_made_is_proved(case):
     advice = advise(measured(**case.changes), AT)
     verbs = [step.verb for step in advice.proof]
-    assert verbs == ["validate", "cfgen", "cfeval", "uq", "route_sim", "studio"]
+    assert verbs == ["validate", "cfgen", "cfeval", "uq", "route_sim", "report", "studio"]
     models = {step.options["model"] for step in advice.proof if "model" in step.options}
     made = models.pop()
     assert not models  # one name all along
@@ -118,7 +118,8 @@ def test_a_route_decides_between_done_and_a_gate():
         advice = advise(measured(candidates=(THERE,), route=route), AT)
         assert advice.strategy == strategy
         assert advice.answers[-1].yes == (strategy == "done")
-        assert [step.verb for step in advice.proof] == ["validate", "cfgen", "cfeval", "studio"]
+        verbs = [step.verb for step in advice.proof]
+        assert verbs == ["validate", "cfgen", "cfeval", "report", "studio"]
     assert command_of(advice.steps[0]) == "abi gate --module law-from-ref-gpt2@ref-llama"
     elsewhere = dataclasses.replace(ROUTED, regress=1.0, model="chess-from-ref-gpt2@ref-llama")
     assert advise(measured(candidates=(THERE,), route=elsewhere), AT).strategy == "done"

@@ -39,6 +39,7 @@ def proof_steps(
         ),
     )  # fmt: skip
     known = found.route is not None and found.route.model == hosted
+    folders = () if known else (f"{stem}-uq", f"{stem}-route")
     return (
         Step(
             "validate", {**sides, **({} if data is None else {"data": f"text={data}"})},
@@ -47,8 +48,6 @@ def proof_steps(
         Step("cfgen", {"task": task, "out": pairs}, "minimal pairs with gold labels"),
         Step("cfeval", {**sides, "pairs": pairs}, "whether the right one of a pair is likelier"),
         *(() if known else route),
-        Step(
-            "studio", {}, "all of it beside its lineage, in a browser",
-            () if known else (f"{stem}-uq", f"{stem}-route"),
-        ),
+        Step("report", {"out": f"{stem}.html"}, "all of it on one page", (hosted, *folders)),
+        Step("studio", {}, "all of it beside its lineage, in a browser", folders),
     )  # fmt: skip
