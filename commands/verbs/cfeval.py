@@ -25,10 +25,15 @@ def cfeval(
     per_paradigm: Annotated[
         int | None, typer.Option(min=1, help="Pairs of each paradigm, drawn; default: all.")
     ] = None,
+    space: Annotated[
+        bool, typer.Option("--space", help="A space before every text, as lm-eval's blimp has it.")
+    ] = False,
 ) -> None:
     """Score minimal pairs by the log-probability of their sentences."""
     from commands.render.pairs import accuracy_table
     from transplant.workflows.cfeval import evaluate_pairs
 
-    report = evaluate_pairs(session, model, pairs, baseline=baseline, per_paradigm=per_paradigm)
+    report = evaluate_pairs(
+        session, model, pairs, baseline=baseline, per_paradigm=per_paradigm, space=space
+    )
     session.out.result(report, accuracy_table(report))

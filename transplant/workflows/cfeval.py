@@ -39,6 +39,7 @@ def evaluate_pairs(
     *,
     baseline: str | None = None,
     per_paradigm: int | None = None,
+    space: bool = False,
 ) -> dict[str, Any]:
     """Accuracy of a hosted model on a file of minimal pairs, by field.
 
@@ -52,6 +53,8 @@ def evaluate_pairs(
         baseline: another hosted model, which is compared on the same pairs.
         per_paradigm: how many pairs of each paradigm, drawn by the seed, couples whole; None for
             all of them.
+        space: whether a space is put before every text, as the BLiMP task of the
+            lm-evaluation-harness has it: a text begins with another token then.
 
     Returns:
         The report: accuracy with its interval over couples of pairs, by field and paradigm, and
@@ -71,6 +74,8 @@ def evaluate_pairs(
             f"left out: {len(found.identical)} pairs of identical texts, the first at "
             f"{found.identical[0]}"
         )
+    if space:
+        found = dataclasses.replace(found, pairs=tuple(map(_after_space, found.pairs)))
     hosted = work.load(model)
     judged = judge_pairs(work, hosted, found.pairs)
     other = None if baseline is None else judge_pairs(work, work.load(baseline), found.pairs)
@@ -79,6 +84,7 @@ def evaluate_pairs(
         **({} if baseline is None else {"baseline": baseline}),
         **pairs_report(found.pairs, judged, other),
         "start": Start.of(hosted).text,
+        "space": space,
         "data": _source(pairs, found, per_paradigm),
         "made": work.made(),
     }
@@ -147,6 +153,10 @@ def _source(pairs: str | Path, found: PairFile, per_paradigm: int | None) -> dic
         "first_identical": [*found.identical[:NAMED]],
         "per_paradigm": per_paradigm,
     }
+
+
+def _after_space(pair: Pair) -> Pair:
+    return dataclasses.replace(pair, good=f" {pair.good}", bad=f" {pair.bad}")
 
 
 def _draw(pairs: Sequence[Pair], most: int, seed: int) -> tuple[Pair, ...]:
