@@ -18,7 +18,7 @@ from transplant.calibration.pairs import pair_text
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import new_correction
 
-CONFIG = MoveConfig(likely_tokens=24, donor_word=0.3)
+CONFIG = MoveConfig(likely_tokens=24, rest_tokens=0, donor_word=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -49,6 +49,8 @@ class MoveConfig:
     """The same for the map through the unembeddings."""
     likely_tokens: int = 32
     """Tokens of the vocabulary on which the change of logits of one position is compared."""
+    rest_tokens: int = 32
+    """Tokens that stand for all others there, where the vocabulary is large (over 16,384)."""
     logit_ridge: float = 0.1
     """Ridge strength of the fit to changes of logits, relative to their mean curvature."""
     donor_words: tuple[float, ...] = (0.0, 0.3)
@@ -83,6 +85,7 @@ class MoveConfig:
         at_least(self, 40, "excerpt_chars")
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")
+        at_least(self, 0, "rest_tokens")
         above(self, 0, "ridge", "keep", *(["stronger_ridges"] if self.stronger_ridges else []))
         at_most(self, 1, "keep")
         at_least(self, 0, "iterations", "donor_words", "donor_word", "gains", "shrink")

@@ -80,9 +80,10 @@ def map_corrections(
         if correction is None and like is not None:
             likely = tuple(map(_untaught, likely))
         between = vocabularies(output_map, target)
-        weights, kept = donor_mix(config).weights, config.likely_tokens
+        way, weights = WAYS[config.change], donor_mix(config).weights
+        kept = {"likely": config.likely_tokens, "rest": config.rest_tokens}
         changes = [
-            likely_changes(rows, one, between, WAYS[config.change], weights, likely=kept)
+            likely_changes(rows, one, between, way, weights, **kept)
             for rows, one in zip(likely, (corrections[number] for number in mine), strict=True)
         ]
     mapped = tuple(moved @ output_map.matrix for moved in corrections)

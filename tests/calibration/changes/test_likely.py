@@ -15,6 +15,7 @@ from transplant.calibration.changes.table import WAYS
 from transplant.calibration.changes.way import ChangeWeights, DonorLogits
 
 ROWS, WIDTH, D_DONOR, VOCAB, VOCAB_DONOR, LIKELY = 90, 8, 6, 700, 300, 12
+D_BENT = 20
 
 
 class Scene:
@@ -51,7 +52,7 @@ class Scene:
         spread = WAYS[way].of_all(donor, logits, self.between.ways, weights)
         return likely_change(logits, spread, likely), spread
 
-    def sparse(self, way, raw_weight, likely, kept):
+    def sparse(self, way, raw_weight, likely, kept, rest=0):
         rows = LikelyRows(
             self.h_donor,
             self.h_target,
@@ -61,7 +62,7 @@ class Scene:
         )
         weights = ChangeWeights(raw_weight=raw_weight, shrink=1e-3)
         return likely_changes(
-            rows, self.correction, self.between, WAYS[way], weights, likely=likely
+            rows, self.correction, self.between, WAYS[way], weights, likely=likely, rest=rest
         )
 
 
@@ -100,6 +101,30 @@ def test_the_likely_ones_alone_come_near_it(way, raw_weight):
     centred = centred - (near.weights * centred).sum(1, keepdim=True)
     error = (near.weights * (near.change - centred).square()).sum(1).mean()
     assert error < 0.01 * (near.weights * centred.square()).sum(1).mean()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_few_tokens_stand_for_all_others(way):
+    scene = Scene()
+    whole, _ = scene.dense(way, 0.0, VOCAB)
+    bent = torch.randn(D_BENT, WIDTH, generator=torch.Generator().manual_seed(1))
+    moved = bent @ scene.head.weight.T  # what some corrections do to all logits [bent, vocab]
+
+    def curvature(found):
+        """The variance of each correction's logits under a row's weights [rows, bent]."""
+        logits = moved[:, found.tokens]  # [bent, rows, tokens]
+        mean = (logits * found.weights).sum(2, keepdim=True)
+        return (found.weights * (logits - mean).square()).sum(2).T
+
+    errors = {
+        rest: (curvature(scene.sparse(way, 0.0, LIKELY, VOCAB, rest)) - curvature(whole)).abs()
+        for rest in (0, 8, 32)
+    }
+    assert errors[32].mean() < errors[8].mean() < errors[0].mean()
+    assert errors[32].mean() < 0.35 * errors[0].mean()
+    found = scene.sparse(way, 0.0, LIKELY, VOCAB, 32)
+    torch.testing.assert_close(found.weights.sum(1), torch.ones(ROWS))
+    torch.testing.assert_close(found.weights[:, LIKELY:].std(1), torch.zeros(ROWS))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -23,6 +23,7 @@ def likely_changes(
     weights: ChangeWeights,
     *,
     likely: int,
+    rest: int = 0,
 ) -> LikelyChange:
     """The change of the target's logits that is wanted, on the tokens that are likely there.
 
@@ -36,13 +37,15 @@ def likely_changes(
         way: how a change is carried over.
         weights: of its parts.
         likely: tokens to keep of each row.
+        rest: tokens that stand for all others, evenly drawn from what is left of the probability
+            and of equal weight; without them nothing holds the others where they should be.
     """
     parts = []
     for start in range(0, len(correction), AT_ONCE):
         block = slice(start, start + AT_ONCE)
         asked = candidates(rows[block], between, way)
         change = way.of_likely(rows[block], correction[block], asked, between, weights)
-        parts.append(_keep(rows[block], asked, change, likely))
+        parts.append(_keep(rows[block], asked, change, likely, rest))
     return LikelyChange(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -134,15 +137,28 @@ def log_total(rows: LikelyRows, asked: AskedTokens, change: Tensor, others: Tens
 
 
 def _keep(
-    rows: LikelyRows, asked: AskedTokens, change: tuple[Tensor, Tensor], likely: int
+    rows: LikelyRows, asked: AskedTokens, change: tuple[Tensor, Tensor], likely: int, rest: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens, weights and centred change of the likely ones among the candidates."""
+    """Tokens, weights and centred change of the likely ones among the candidates, and of others."""
     carried, expected = settled(rows, asked, change)
     total = log_total(rows, asked, carried, expected)
     before = (asked.logits - rows.target.total[:, None]).exp()
     mean = before + (asked.logits + carried - total[:, None]).exp()
     weights, places = mean.topk(min(likely, mean.shape[1]), dim=1, sorted=False)
+    if rest and mean.shape[1] > likely:
+        others = _spread_over(mean.scatter(1, places, 0.0), rest)
+        left = (2 - weights.sum(1, keepdim=True)).clamp_min(0)  # before and after sum to 1 each
+        weights = torch.cat([weights, (left / rest).expand(-1, rest)], dim=1)
+        places = torch.cat([places, others], dim=1)
     weights = weights / weights.sum(1, keepdim=True)
     kept = carried.gather(1, places)
     centred = kept - (weights * kept).sum(1, keepdim=True)
     return asked.tokens.gather(1, places), weights, centred
+
+
+def _spread_over(masses: Tensor, count: int) -> Tensor:
+    """Places at even steps of the cumulated masses [rows, places]: [rows, count]."""
+    cumulated = masses.cumsum(1)
+    steps = (torch.arange(count, device=masses.device) + 0.5) / count
+    found = torch.searchsorted(cumulated, (steps * cumulated[:, -1:]).contiguous())
+    return found.clamp_max(masses.shape[1] - 1)
