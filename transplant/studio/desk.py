@@ -15,7 +15,7 @@ from transplant.progress import Progress
 
 KEPT = 16
 """Pieces of work whose results are kept."""
-LEAVE_S = 3.0
+LEAVE_S = 1.0
 """Seconds that one may take to stop when the studio does."""
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 
