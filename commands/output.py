@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from commands.courses import Course, Courses
 from commands.errors import typed_as
@@ -56,6 +57,16 @@ class Output:
             self.stdout.print(human, crop=False)
         if drawn is not None:
             self.note(f"drawn in {drawn}")
+        self.flush()
+
+    @property
+    def is_live(self) -> bool:
+        """Whether somebody reads along: stdout is a terminal, and no JSON is asked for."""
+        return not self.as_json and not self.silent and self.stdout.is_terminal
+
+    def piece(self, text: str, style: str = "") -> None:
+        """Prints a piece of a result as it comes, before `result` prints the rest."""
+        self.stdout.print(Text(text, style), end="", soft_wrap=True)
         self.flush()
 
     def flush(self) -> None:

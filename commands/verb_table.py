@@ -17,7 +17,7 @@ VERBS = {
     "Evidence": (
         "trace", "analyze",
         "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval",
-        "uq", "route-sim", "validate", "report", "demo",
+        "uq", "route-sim", "validate", "perplexity", "generate", "eval", "report", "demo",
     ),
     "Registry": ("add", "cores", "list", "inspect", "show", "rm", "studio"),
 }  # fmt: skip
@@ -30,7 +30,7 @@ GROUPS = {"basis": "Adapt a backbone inside the directions that it uses (BASIS).
 NO_TEXT = frozenset({
     "analyze",
     "paste", "extract", "adapters", "train-reference", "export", "cfgen", "cfeval", "route-sim",
-    *VERBS["Registry"],
+    "generate", "eval", *VERBS["Registry"],
 })  # fmt: skip
 """The verbs that read no corpus of the user's; the others take the options of text."""
 NO_MODEL = frozenset({"paste", "train-reference", "cfgen", "route-sim", *VERBS["Registry"]}) - {
@@ -51,7 +51,7 @@ TRAINING = frozenset({
     "fuse", "basis adapt", "invariance", "succession",
 })  # fmt: skip
 """The verbs that train by steps, whose losses `--log-to` sends to a tracker."""
-BUILTINS = ("list", "inspect")  # Python's own words: their files and functions end in `_`
+BUILTINS = ("list", "inspect", "eval")  # Python's own words: their files and functions end in `_`
 
 
 def find_verb(name: str) -> Callable[..., None]:

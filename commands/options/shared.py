@@ -55,6 +55,12 @@ HeldOutText = Annotated[
         "--eval-data", "--data", help="Held-out text; default: the module's domain, else prose."
     ),
 ]
+NativeBeside = Annotated[
+    str | None,
+    typer.Option(
+        "--native", help="The native beside a moved module; default: its domain's; none for none."
+    ),
+]
 AlsoEval = Annotated[
     list[str] | None,
     typer.Option(

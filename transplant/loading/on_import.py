@@ -1,7 +1,8 @@
-"""Registration of hosted models with `transformers`, when that is imported and not before.
+"""Registration of hosted models with `transformers` and lm-eval, when those are imported.
 
 `import transplant` stays cheap: it loads neither torch nor `transformers`. A finder waits for the
-two modules of `transformers` that hold the Auto classes, and registers behind each of them.
+two modules of `transformers` that hold the Auto classes and for lm-eval's table of models, and
+registers behind each of them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
+
+HARNESS_NAME, HARNESS_MODEL = "abi", "transplant.workflows.harness.model:AbiLM"
+"""The name of hosted models in lm-eval, and the class that it loads by it."""
 
 
 def _configuration() -> None:
@@ -27,9 +31,16 @@ def _models() -> None:
     register_models()
 
 
+def _harness() -> None:
+    from lm_eval.api.registry import model_registry
+
+    model_registry.register(HARNESS_NAME, target=HARNESS_MODEL)
+
+
 WAITING: dict[str, Callable[[], None]] = {
     "transformers.models.auto.configuration_auto": _configuration,
     "transformers.models.auto.modeling_auto": _models,
+    "lm_eval.api.registry": _harness,
 }
 
 

@@ -10,8 +10,11 @@ from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from transplant.analysis.config import AnalysisConfig
+    from transplant.evaluation.perplexity_config import PerplexityConfig
     from transplant.evaluation.uq_config import UqConfig
     from transplant.tracing.config import PrefilterConfig, TraceConfig
+    from transplant.workflows.generate import GenerateConfig, Listener
+    from transplant.workflows.harness.config import EvalConfig
     from transplant.workflows.uq import UqResult
 
 
@@ -112,6 +115,53 @@ class EvidenceWorkspace(Work):
         from transplant.workflows.uq import measure_uncertainty
 
         return measure_uncertainty(self, model, data, baseline=baseline, config=config)
+
+    def perplexity(
+        self,
+        models: Sequence[str],
+        data: str | None = None,
+        *,
+        config: PerplexityConfig | None = None,
+    ) -> dict[str, Any]:
+        """What predicting a text costs models; see `workflows.perplexity.measure_perplexity`."""
+        from transplant.workflows.perplexity import measure_perplexity
+
+        return measure_perplexity(self, models, data, config=config)
+
+    def generate(
+        self,
+        model: str,
+        prompts: Sequence[str],
+        *,
+        native: str | None = None,
+        config: GenerateConfig | None = None,
+        listener: Listener | None = None,
+    ) -> dict[str, Any]:
+        """Texts of a model, its raw backbone and a native; see `workflows.generate`."""
+        from transplant.workflows.generate import run_generate
+
+        return run_generate(self, model, prompts, native=native, config=config, listener=listener)
+
+    def eval(
+        self,
+        model: str,
+        tasks: Sequence[str] = (),
+        *,
+        task_path: Path | str | None = None,
+        native: str | None = None,
+        config: EvalConfig | None = None,
+    ) -> dict[str, Any]:
+        """Tasks of lm-eval on a model, its raw backbone and a native; see `workflows.harness.job`.
+
+        Raises:
+            InputError: lm-eval is not installed, or no task is named.
+        """
+        from transplant.workflows.harness.tasks import check_installed
+
+        check_installed()
+        from transplant.workflows.harness.job import run_eval
+
+        return run_eval(self, model, tasks, task_path=task_path, native=native, config=config)
 
     def route_sim(self, metrics: Path | str, **options: Any) -> dict[str, Any]:
         """Routing by uncertainty, simulated; see `workflows.route_sim.simulate_route`."""

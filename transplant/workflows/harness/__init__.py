@@ -1,0 +1,1 @@
+"""Benchmark tasks of lm-eval (EleutherAI's evaluation harness) for hosted models."""
