@@ -31,7 +31,7 @@ def test_methods_and_parameters_that_are_none_are_found_at_any_depth():
     assert find_fault(good, METHODS) is None
     bad = {**good, "slices": [{"sources": [{**source, "parameters": {"wait": 1}}]}]}
     assert find_fault(bad, METHODS) == {
-        "what": "the parameter 'wait' of slerp", "expected": "of t, weight",
+        "what": "the parameter 'wait' of slerp", "expected": "one of t, weight",
     }  # fmt: skip
     fault = find_fault({"merge_method": "slurp"}, METHODS)
     assert fault == {"what": "merge_method slurp", "expected": "one of slerp"}

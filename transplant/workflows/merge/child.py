@@ -51,8 +51,9 @@ def find_fault(asked: Mapping[str, Any], methods: Mapping[str, Any]) -> dict[str
     known = sorted({one.name for one in (*spec.shared_parameters, *spec.input_parameters)})
     for given in _parameters(asked):
         if given not in known:
-            listed = ", ".join(known) or "none at all"
-            return {"what": f"the parameter {given!r} of {name}", "expected": f"of {listed}"}
+            listed = ", ".join(known)
+            expected = f"one of {listed}" if known else "no parameter"
+            return {"what": f"the parameter {given!r} of {name}", "expected": expected}
     return None
 
 
