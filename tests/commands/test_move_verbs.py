@@ -167,7 +167,7 @@ def test_a_donor_writes_what_it_is_paired_on(trained_abi, tmp_path):
     words = ("--taps", "last", "--out", str(tmp_path / "acts.h5"), "--json")
     elsewhere = trained_abi("capture", "--backbone", "tiny-gpt2", "--data", "donor", *words)
     assert elsewhere.code == 1
-    assert "--data donor" in elsewhere.json["hint"]
+    assert "--pair-data donor" in elsewhere.json["hint"]
 
 
 def test_a_share_of_what_the_donor_wrote_is_kept_and_said_to_be_synthetic(trained_abi):
