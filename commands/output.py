@@ -11,13 +11,15 @@ from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.table import Table
 from rich.text import Text
 
 from commands.courses import Course, Courses
 from commands.errors import typed_as
+from commands.whole_table import table
 from transplant.errors import InputError, StorageError, TransplantError
 from transplant.files.json_text import to_json
+
+__all__ = ["PIPE_WIDTH", "Output", "table"]
 
 PIPE_WIDTH = 120
 
@@ -36,14 +38,18 @@ class Output:
         """Whether another process of the same run answers in this one's place."""
         self.draw: Callable[[Any], str | None] | None = None
         """What draws a result into a file and returns its path, where that was asked for."""
+        self.report: Any = None
+        """The result that was printed; None before it."""
         self._answered = False  # stdout has its one JSON value
-        # A pipe has no width; cutting a table at 80 columns would lose numbers.
-        self.stdout = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+        # A pipe has no width, unless COLUMNS gives it one.
+        known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
+        self.stdout = Console(highlight=False, width=None if known else PIPE_WIDTH)
         self.stderr = Console(stderr=True, quiet=quiet, highlight=False)
         self._courses = Courses(self.stderr)
 
     def result(self, data: Any, human: RenderableType) -> None:
         """Prints a verb's result: `data` under `--json`, else `human`."""
+        self.report = data
         if self.silent:
             return
         drawn = None if self.draw is None else self.draw(data)
@@ -53,8 +59,8 @@ class Output:
             self._answered = True
             sys.stdout.write(to_json(data, 2) + "\n")
         else:
-            # Tables know the width; a line that may not wrap, as a command, is longer, not cut.
-            self.stdout.print(human, crop=False)
+            # What may not wrap, as a command or a path, makes its line longer: it is not cut.
+            self.stdout.print(human, crop=False, overflow="ignore")
         if drawn is not None:
             self.note(f"drawn in {drawn}")
         self.flush()
@@ -85,6 +91,12 @@ class Output:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             self._answered = True
             raise StorageError("cannot write to stdout", found=error.strerror) from error
+
+    def next(self, step: str) -> None:
+        """Says on stderr what to type next; nothing beside JSON, or in place of another process."""
+        if not (self.as_json or self.silent):
+            with contextlib.suppress(OSError):
+                self.stderr.print(f"[dim]Next:[/dim] {escape(step)}", soft_wrap=True)
 
     def note(self, text: str) -> None:
         """Says on stderr what is going on."""
@@ -128,11 +140,3 @@ class Output:
             return
         with self._courses.follow(title) as course:
             yield course
-
-
-def table(title: str, *columns: str) -> Table:
-    """A plain table; the first column is left-aligned, the others right."""
-    made = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    for number, column in enumerate(columns):
-        made.add_column(column, justify="right" if number else "left", no_wrap=True)
-    return made

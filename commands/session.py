@@ -13,11 +13,13 @@ import typer
 
 from commands.errors import flags_of
 from commands.fence import check_working_directory, run_fenced
+from commands.next_step import next_step
 from commands.options.follow import followed
 from commands.options.groups import grouped, parameters_of
 from commands.options.models import MODEL_OPTIONS, parse_models
 from commands.options.values import models_asked, plain_values, words_in
 from commands.output import Output
+from commands.verb_table import typed_name
 from transplant.errors import InputError
 from transplant.ranks import Ranks
 from transplant.workflows.revisions import check_revisions
@@ -190,6 +192,9 @@ def as_command(
                     verb(session, **grouped(verb, values))
             finally:
                 session.registry.release()
+                if out.report is not None:
+                    name = typed_name(verb.__name__)
+                    out.next(next_step(name, values, out.report))
             return 0
 
         raise typer.Exit(run_fenced(run, out, debug=debug, flags=flags))

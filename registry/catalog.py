@@ -218,11 +218,25 @@ def check_kind(kind: str) -> None:
         raise InputError("kind", expected=f"one of {', '.join(KINDS)}", found=repr(kind))
 
 
+def _hosted_as(entries: Sequence[Entry], name: str) -> list[str]:
+    """The names, with their backbones, of what is hosted under a bare name."""
+    return sorted({
+        f"{name}@{entry.manifest.backbone.id}"
+        for entry in entries
+        if entry.manifest.name == name and entry.kind not in ("backbone", "interface", "gate")
+    })  # fmt: skip
+
+
 def _not_found(
     bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
 ) -> NotFoundError:
     wanted = name if kind == "backbone" else str(HostedName(name, backbone or "", d_abi))
     entries = [item for item in scan(bases) if isinstance(item, Entry)]
+    if kind == "backbone" and (hosted := _hosted_as(entries, name)):
+        return NotFoundError(
+            f"no backbone {name}", expected="a backbone, or NAME@BACKBONE",
+            found=f"{', '.join(hosted)}", hint=f"the full name, as {hosted[0]}",
+        )  # fmt: skip
     names = [entry.hosted for entry in entries if entry.manifest.kind == kind]
     closest = difflib.get_close_matches(wanted, names, n=3, cutoff=0.0)
     return NotFoundError(

@@ -31,7 +31,7 @@ def transfer_table(report: dict[str, Any]) -> Table:
 
 def caption_of(report: dict[str, Any]) -> str | None:
     """Why there is no ceiling, or what one has cost that was trained on the way."""
-    seconds: dict[str, float] = report["seconds"]
+    seconds: dict[str, float] = report.get("seconds", {})
     cost = None
     if trained := seconds.get("train_native"):
         cost = f"training the native took {trained:.0f} of {sum(seconds.values()):.0f} s; "

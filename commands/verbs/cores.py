@@ -38,4 +38,4 @@ def cores(
         numbers = (row[key] for key in ("d_model", "n_layers", "n_heads", "d_ff", "d_abi"))
         there = "yes" if row["in_registry"] else "no"
         shown.add_row(row["name"], f"{row['parameters']:,}", *map(str, numbers), there)
-    session.out.result(rows, shown)
+    session.out.result({"cores": rows}, shown)

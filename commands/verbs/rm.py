@@ -11,6 +11,7 @@ import typer
 
 from commands.options.shared import Named
 from commands.session import Session
+from registry.listing import kind_named
 
 
 def rm(
@@ -25,6 +26,7 @@ def rm(
     """Remove an artifact from the registry, also one whose manifest is broken."""
     from transplant.errors import InputError, NotFoundError
 
+    kind = kind_named(kind)
     found = [session.held(name, kind)]
     if kind is None and found[0].kind == "module":
         for with_it in ("interface", "gate"):

@@ -1,21 +1,20 @@
 """Show everything known about one artifact.
 
-Example: abi show python@ref-gpt2
+Example: abi show python-shipped-from-ref-gpt2@ref-llama
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Annotated
 
 import typer
 
 from commands.options.shared import Named, Verify
-from commands.output import table
 from commands.session import Session
+from registry.listing import kind_named
 
-SHORT = 72  # characters of a value in the table
+COUNTS = "token_counts"  # one for each entry of a vocabulary
 
 
 def show(
@@ -25,23 +24,23 @@ def show(
         str | None, typer.Option(help="Only this kind; default: the module, else what there is.")
     ] = None,
     verify: Verify = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="With --json: the counts of the training tokens, too.")
+    ] = False,
 ) -> None:
-    """Show everything known about one artifact."""
-    entry = session.find(name, kind)
+    """Show everything known about one artifact, with the evidence that was stored with it."""
+    from commands.render.artifacts import artifact_view
+
+    entry = session.find(name, kind_named(kind))
     if verify:
         session.registry.verify(entry)
     manifest = entry.manifest
-    report = {
-        **dataclasses.asdict(manifest),
-        "sha256": manifest.sha256,
-        "path": str(entry.path),
+    report = dataclasses.asdict(manifest)
+    report["manifest_version"] = report.pop("schema_version")
+    report |= {
+        "hosted": manifest.hosted, "sha256": manifest.sha256, "path": str(entry.path),
         "verified": verify,
-    }
-    shown = table(f"{manifest.kind} {manifest.hosted}", "", "")
-    shown.columns[1].justify = "left"
-    for key, value in report.items():
-        if key == "made":
-            value = {k: v for k, v in value.items() if k != "token_counts"}
-        text = value if isinstance(value, str) else json.dumps(value, default=str)
-        shown.add_row(key, text if len(text) <= SHORT else text[: SHORT - 3] + "...")
-    session.out.result(report, shown)
+    }  # fmt: skip
+    if not full:
+        report["made"].pop(COUNTS, None)
+    session.out.result(report, artifact_view(report))

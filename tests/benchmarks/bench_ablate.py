@@ -62,7 +62,7 @@ class Bench:
     ) -> str:
         """A `python` module on a backbone, where there is none of that name yet."""
         words = ("list", "--backbone", backbone, "--kind", "module")
-        had: Any = self.abi(*words)
+        had: Any = self.abi(*words)["artifacts"]
         if all(row["name"] != name for row in had):
             words = ("train", "--backbone", backbone, "--domain", "python", "--name", name)
             self.abi(*words, "--seed", str(seed), *recipe)

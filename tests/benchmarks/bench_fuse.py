@@ -48,7 +48,9 @@ def prepare(registry: Path) -> dict[str, Any]:
     if not (registry / GAMES).exists():
         script = [sys.executable, str(ROOT / "examples" / "make_games.py"), "--games", "1000"]
         subprocess.run([*script, "--seed", "0", "--out", str(registry / GAMES)], check=True)
-    if any(row["name"] == "chess" for row in abi(registry, "list", "--kind", "module")):
+    if any(
+        row["name"] == "chess" for row in abi(registry, "list", "--kind", "module")["artifacts"]
+    ):
         shown = abi(registry, "show", MEMBERS[-1])
         return {"ppl": shown["results"]["ppl"], "found": True}
     trained = abi(

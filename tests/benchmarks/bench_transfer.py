@@ -69,7 +69,7 @@ class Runs:
 
     def train(self, backbone: str, seed: int) -> None:
         """The module of a seed on a backbone, where there is none yet."""
-        had = self.abi("list", "--backbone", backbone, "--kind", "module")
+        had = self.abi("list", "--backbone", backbone, "--kind", "module")["artifacts"]
         if all(row["name"] != f"python-{seed}" for row in had):
             words = ("--backbone", backbone, "--domain", "python", "--name", f"python-{seed}")
             self.abi("train", *words, *TRAIN, "--seed", str(seed))

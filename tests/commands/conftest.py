@@ -43,6 +43,10 @@ class Abi:
             raise result.exception
         return Ran(result.exit_code, result.stdout, result.stderr)
 
+    def rows(self, *words: str) -> list[dict[str, Any]]:
+        """The rows of `abi list`."""
+        return self("list", *words, "--json").json["artifacts"]
+
     def train(self, backbone: str, *more: str) -> Ran:
         words = ("train", "--backbone", backbone, "--domain", "tales", "--data", self.corpus)
         return self(*words, *TINY, "--json", *more)

@@ -22,7 +22,7 @@ def ready(trained_abi):
 
 
 def stored(abi):
-    return {(row["name"], row["kind"], row["backbone"]) for row in abi("list", "--json").json}
+    return {(row["name"], row["kind"], row["backbone"]) for row in abi.rows()}
 
 
 @pytest.mark.parametrize("what", ["objectives", "controls"])
@@ -85,7 +85,7 @@ def test_shapes_train_move_and_weigh_each_and_use_again_what_is_trained(ready, m
     assert [row["recovered"] for row in again.json["rows"]] == [
         row["recovered"] for row in (wide, normed)
     ]
-    for row in ready("list", "--json").json:
+    for row in ready.rows():
         if row["name"].startswith(("tales-d16", "tales-one")) and row["kind"] == "module":
             assert ready("rm", f"{row['name']}@{row['backbone']}", "--yes").code == 0
 

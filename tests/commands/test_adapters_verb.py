@@ -43,7 +43,7 @@ def test_an_adapter_is_hosted_reloaded_and_gone_again(abi, folder):
               "--chunk-length", "40", "--skip", "4", "--json")  # fmt: skip
     assert nib.json["js"] > 1e-4
     assert abi("rm", "law@tiny-gpt2", "--yes").code == 0
-    assert abi("list", "--kind", "adapter", "--json").json == []
+    assert abi.rows("--kind", "adapter") == []
     assert torch.equal(logits(abi, "tiny-gpt2"), before)
 
 
@@ -83,7 +83,7 @@ def test_an_adapter_that_makes_no_number_is_not_stored(abi, tmp_path):
     for more in ((), ("--merge", "--name", "lawyer")):
         ran = abi("adapters", "--import", folder, "--to", "tiny-gpt2", *more, "--json")
         assert (ran.code, ran.json["error"]) == (1, "NumericalError"), ran.out
-    assert abi("list", "--kind", "adapter", "--json").json == []
+    assert abi.rows("--kind", "adapter") == []
     assert "lawyer" not in abi("list").out
 
 
@@ -94,5 +94,5 @@ def test_what_does_not_fit_is_refused_by_name(abi, tmp_path, folder):
     wide = str(write_folder(tmp_path / "wide", gpt2_tensors(width=48)))
     ran = abi("adapters", "--import", wide, "--to", "tiny-gpt2", "--json")
     assert (ran.code, ran.json["error"]) == (1, "ShapeError")
-    assert abi("list", "--kind", "adapter", "--json").json == []
+    assert abi.rows("--kind", "adapter") == []
     assert abi("adapters", "--import", folder, "--to", "law@tiny-gpt2").code == 1

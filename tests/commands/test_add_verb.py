@@ -21,7 +21,7 @@ def test_add_takes_a_folder_and_a_gguf_file_and_list_show_and_rm_know_them(
     assert abi.train("mine").code == 0
     assert abi.train("packed", "--name", "told").code == 0
     folder = folder.rename(tmp_path / "moved")
-    rows = abi("list", "--backbone", str(folder), "--kind", "module", "--json").json
+    rows = abi.rows("--backbone", str(folder), "--kind", "module")
     found = [(row["name"], row["backbone"], row["also_on"]) for row in rows]
     assert found == [("tales", "mine", [])]
     gone = abi("nib", "--anchor", "mine", "--candidate", "tales@mine")
@@ -34,7 +34,7 @@ def test_add_takes_a_folder_and_a_gguf_file_and_list_show_and_rm_know_them(
     assert (folder / "model.safetensors").is_file()
     assert abi("show", "tales@other", "--verify").code == 0
     assert abi("rm", "tales@other", "--yes").code == 0
-    left = {row["name"] for row in abi("list", "--json").json if not row["shipped"]}
+    left = {row["name"] for row in abi.rows() if not row["shipped"]}
     assert left == {"tiny-gpt2", "tiny-llama", "tiny-t5", "packed", "told", "other"}
 
 

@@ -79,7 +79,7 @@ def test_a_text_file_of_binary_bytes(trained_abi, tmp_path):
 
 def modules_of(abi):
     """The modules that a test has made: not those that ship with abi."""
-    rows = abi("list", "--kind", "module", "--json").json
+    rows = abi.rows("--kind", "module")
     return [row["name"] for row in rows if row["path"].startswith(str(abi.root))]
 
 

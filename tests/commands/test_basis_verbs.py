@@ -53,7 +53,7 @@ def test_fit_reports_and_stores_a_basis(fitted):
     assert report["maps"] == 14
     assert report["directions"] <= 16 * 14
     assert report["types"]["mlp.up_proj"]["width"] == 48
-    assert {row["name"] for row in abi("list", "--json").json if row["kind"] == "basis"} >= {"b"}
+    assert {row["name"] for row in abi.rows() if row["kind"] == "basis"} >= {"b"}
     assert abi("show", "b@tiny-llama", "--json").json["kind"] == "basis"
 
 
@@ -109,7 +109,7 @@ def test_an_adapter_is_hosted_by_name_and_handed_on(adapted):
     again = transplant.load("again@tiny-llama", library=library)
     with torch.no_grad():
         assert torch.allclose(ours, again(input_ids=ids).logits, atol=1e-4)
-    shown = abi("list", "--json").json
+    shown = abi.rows()
     assert {row["name"] for row in shown if row["kind"] == "basis"} == {"b", "t"}
 
 

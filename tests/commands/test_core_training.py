@@ -34,7 +34,7 @@ def test_train_core_stores_a_core_with_its_results(stored):
     loaded = hosted_in(abi, "2M")
     assert loaded.backbone.context == 32
     assert len(loaded.tokenizer) == 320
-    row = next(row for row in abi("cores", "--json").json if row["name"] == "2M")
+    row = next(row for row in abi("cores", "--json").json["cores"] if row["name"] == "2M")
     assert row["in_registry"]
 
 

@@ -18,11 +18,11 @@ def pasted(abi):
 
 
 def test_cores_lists_every_size_with_its_true_count(abi):
-    rows = {row["name"]: row for row in abi("cores", "--json").json}
+    rows = {row["name"]: row for row in abi("cores", "--json").json["cores"]}
     assert rows.keys() == SIZES.keys()
     assert rows["2M"]["parameters"] == 1_934_016
     assert not rows["2M"]["in_registry"]
-    larger = abi("cores", "--vocab", "5000", "--json").json[0]["parameters"]
+    larger = abi("cores", "--vocab", "5000", "--json").json["cores"][0]["parameters"]
     assert larger - rows["2M"]["parameters"] == (5000 - 4096) * rows["2M"]["d_model"]
 
 
@@ -40,7 +40,7 @@ def test_paste_makes_a_backbone_that_holds_the_module(pasted):
     abi, report = pasted
     assert report["identical"]
     assert len(report["modules"][0]["tensors"]) == 25
-    names = {row["name"] for row in abi("list", "--kind", "backbone", "--json").json}
+    names = {row["name"] for row in abi.rows("--kind", "backbone")}
     assert {"2M", "5M", "5M-untrained"} <= names
     ours = load_file(abi.root / "2M" / "model.safetensors")
     theirs = load_file(abi.root / "5M-untrained" / "model.safetensors")

@@ -43,7 +43,7 @@ def test_a_demo_on_real_models_leaves_their_registry_as_it_is(quick, tmp_path):
         folder = quick.root / backbone
         folder.rename(tmp_path / name)
         assert quick("add", str(tmp_path / name), "--name", name).code == 0
-    before = quick("list", "--json").json
+    before = quick.rows()
     words = (
         "demo", "--real", "--domain", "tales", "--data", quick.corpus, "--steps", "4", "--tokens",
         "2000", "--eval-tokens", "1000", "--out", str(tmp_path / "out"),
@@ -58,7 +58,7 @@ def test_a_demo_on_real_models_leaves_their_registry_as_it_is(quick, tmp_path):
     assert report["plan"]["train"]["steps"] == 4
     assert {row["made"]["verb"] for row in report["trained"].values()} == {"demo"}
     assert all("token_counts" not in row["made"] for row in report["trained"].values())
-    assert quick("list", "--json").json == before
+    assert quick.rows() == before
     made = Registry.open(tmp_path / "out" / "registry")
     added = made.find("backbone", "gemma").manifest.made["added"]
     assert (added["by"], added["path"]) == ("reference", str(tmp_path / "gemma"))

@@ -27,9 +27,9 @@ def moved(trained_abi):
 
 
 def test_train_reports_held_out_perplexity_and_stores_both_halves(trained_abi):
-    listed = trained_abi("list", "--backbone", "tiny-gpt2", "--json").json
-    kinds = {row["kind"] for row in listed if row["name"] == "tales"}
-    assert kinds == {"module", "interface"}
+    listed = trained_abi.rows("--backbone", "tiny-gpt2")
+    kinds = [(row["kind"], row["with"]) for row in listed if row["name"] == "tales"]
+    assert kinds == [("module", ["interface"])]
     assert all({"name", "kind", "backbone", "d_abi", "path"} <= row.keys() for row in listed)
     shown = trained_abi("show", "tales@tiny-gpt2", "--json", "--verify").json
     assert shown["verified"]

@@ -64,7 +64,7 @@ def test_calibrate_reads_each_name_and_each_manifest_once(trained_abi, looks):
     read = {name: count for name, count in looks["opened"].items() if count}
     assert {"tiny-gpt2/d16/module/tales/manifest.json", "tiny-llama/manifest.json"} <= read.keys()
     assert set(read.values()) == {1}
-    shown = trained_abi("list", "--json").json  # control: the counters count
+    shown = trained_abi.rows()  # control: the counters count
     assert {"once", "tales"} <= {entry["name"].partition("@")[0] for entry in shown}
     assert looks["scans"]
     assert sum(looks["opened"].values()) > len(read)

@@ -114,7 +114,7 @@ def test_an_injection_is_hosted_judged_and_gone_again(trained_abi, bank):
     assert (same["top5"], same["js"]) == (1.0, pytest.approx(0.0, abs=1e-6))
     assert other["js"] > 1e-4
     assert trained_abi("train", "--backbone", "open@tiny-gpt2", "--domain", "x").code == 1
-    listed = trained_abi("list", "--kind", "injection", "--json").json
+    listed = trained_abi.rows("--kind", "injection")
     assert {row["name"] for row in listed} == {"shut", "open"}
     for name in ("shut", "open"):
         assert trained_abi("rm", f"{name}@tiny-gpt2", "--yes").code == 0

@@ -56,13 +56,13 @@ def test_a_linear_student_is_stored_hosted_verified_and_gone_again(tuned_abi):
     shown = abi("show", "law@tiny-llama", "--verify", "--json").json
     assert shown["results"]["ppl"] == report["ppl"]
     assert shown["parents"]["tuned"] == report["tuned_sha256"]
-    assert "law" in {row["name"] for row in abi("list", "--kind", "linear", "--json").json}
+    assert "law" in {row["name"] for row in abi.rows("--kind", "linear")}
     nib = abi("nib", "--anchor", "tiny-llama", "--candidate", "law@tiny-llama", "--data",
               abi.corpus, "--chunk-length", "40", "--skip", "4", "--json")  # fmt: skip
     assert nib.json["js"] > 1e-4
     assert abi(*words, "--name", "law", "--student", "linear").code == 1  # taken
     assert abi("rm", "law@tiny-llama", "--yes").code == 0
-    assert abi("list", "--kind", "linear", "--json").json == []
+    assert abi.rows("--kind", "linear") == []
 
 
 def test_a_map_of_other_weights_or_layers_is_refused(tuned_abi):
@@ -105,7 +105,7 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
     assert tried.keys() == {"linear", "module-new"}
     assert ran.json["left_out"] == ["lora"]  # slow on a processor: asked for by name
     assert ran.json["student"] == min(tried, key=tried.get)
-    kinds = {row["kind"] for row in abi("list", "--json").json if row["name"] == "new"}
+    kinds = {kind for r in abi.rows() if r["name"] == "new" for kind in (r["kind"], *r["with"])}
     kept = ran.json["stored"]["kind"]
     assert kinds == ({"module", "interface"} if kept == "module" else {kept})
 

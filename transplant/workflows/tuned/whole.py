@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.move.transfer_evidence import TransferEvidence
+from transplant.workflows.move.whole import STORED
 from transplant.workflows.tuned.artifact import claim_student, store_student
 from transplant.workflows.tuned.evidence import tuned_report
 from transplant.workflows.tuned.move import TunedMove
@@ -70,6 +71,6 @@ class WholeTunedMove(TunedMove):
         """
         learned = self.learned
         report = self.measured.report if self.measured else {}
-        results = {key: report[key] for key in ("ppl", "recovered", "ceiling") if key in report}
+        results = {key: report[key] for key in STORED if key in report}
         made = {**self.facts(), "gain": learned.gain, "token_counts": self.token_counts}
         return store_student(self, learned, made, results, replace=replace)

@@ -1,0 +1,121 @@
+"""Artifacts as tables: a list of them, and one with the evidence that was stored with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from commands.output import table
+from transplant.pictures.shares import bounds_text, share_text
+from transplant.pictures.systems import NOTES, OTHER_DOMAIN
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+UNITS = ("B", "kB", "MB", "GB", "TB")
+LINES = ("tensors", "results")  # of a report, shown otherwise
+
+
+def list_table(root: str, rows: Sequence[dict[str, Any]]) -> Table:
+    """What a registry holds, a row for each artifact."""
+    columns = ("name", "kind", "backbone", "with", "d_abi", "date", "size", "recovered")
+    shown = table(f"registry {root}", *columns)
+    for column in shown.columns[1:4]:
+        column.justify = "left"
+    for row in rows:
+        recovered = "" if row["recovered"] is None else f"{row['recovered']:.3f}"
+        on = " = ".join([row["backbone"], *row["also_on"]])  # other names of the same weights
+        shown.add_row(
+            row["name"], row["kind"], on, ", ".join(row["with"]), str(row["d_abi"] or ""),
+            (row["date"] or "")[:10], size_text(row["bytes"]), recovered,
+        )  # fmt: skip
+    return shown
+
+
+def size_text(size: float) -> str:
+    """A number of bytes, in the unit that gives it at most three digits before the point."""
+    for unit in UNITS:
+        if size < 1000 or unit == UNITS[-1]:
+            break
+        size /= 1000
+    return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+
+
+def artifact_view(report: dict[str, Any]) -> Group:
+    """All that is known of an artifact, and below it the evidence that was stored with it."""
+    from rich.console import Group
+    from rich.text import Text
+
+    shown = table(f"{report['kind']} {report['hosted']}", "", "")
+    shown.columns[1].justify, shown.columns[1].no_wrap = "left", False
+    tensors = f"{len(report['tensors'])} tensors"
+    for key, value in (*_flat(report), ("tensors", tensors)):
+        text = value if isinstance(value, str) else json.dumps(value, default=str)
+        shown.add_row(key, Text(text))
+    evidence = evidence_table(report["hosted"], report["results"])
+    return Group(shown) if evidence is None else Group(shown, "", evidence)
+
+
+def _flat(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """What a manifest says, a line each; how it was made one line for each fact."""
+    lines: list[tuple[str, Any]] = []
+    for key, value in report.items():
+        if key == "made":
+            lines += [(f"made: {fact}", of) for fact, of in value.items()]
+        elif key not in LINES and value not in (None, [], {}):
+            lines.append((key, value))
+    return lines
+
+
+def evidence_table(name: str, results: Mapping[str, Any]) -> Table | None:
+    """Perplexities and shares as they were measured; None where no such numbers are stored.
+
+    Args:
+        name: of the artifact.
+        results: of its manifest, of any version of this tool.
+    """
+    ppl, recovered = _numbers(results.get("ppl")), _numbers(results.get("recovered"))
+    if not (ppl or recovered):
+        return None
+    shown = table(
+        f"evidence of {name}, when it was made", "", "perplexity", "recovered", "95 %", ""
+    )
+    shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False
+    intervals = _part(results.get("intervals"))
+    of_systems = _part(intervals.get("recovered"))
+    moved = "candidate" in {*ppl, *recovered}
+    for system in dict.fromkeys((*ppl, *recovered)):
+        share = share_text(recovered[system]) if system in recovered else ""
+        note = NOTES.get(system, OTHER_DOMAIN) if moved else ""
+        value = ppl.get(system)
+        shown.add_row(
+            system, "" if value is None else f"{value:.2f}", share,
+            _bounds(of_systems.get(system)), f"[dim]{note}[/dim]",
+        )  # fmt: skip
+    for what in ("donor", "module"):
+        key = f"{what}_attributable"
+        if key in results:
+            share = share_text(_numbers({"it": results[key]}).get("it"))
+            shown.add_row(f"{what}-attributable", "", share, _bounds(intervals.get(key)), "")
+    nib = _part(results.get("nib"))
+    if "pass" in nib:
+        verdict = str(nib.get("verdict") or nib.get("why") or "")
+        shown.add_row("NIB against native", "", verdict, "", "")
+    shown.caption = str(results.get("no_ceiling") or "") or None
+    return shown
+
+
+def _part(value: object) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _numbers(value: object) -> dict[str, float | None]:
+    return {k: v for k, v in _part(value).items() if v is None or isinstance(v, int | float)}
+
+
+def _bounds(value: object) -> str:
+    numbers = cast("list[object]", value) if isinstance(value, list) else []
+    kept = [number for number in numbers if isinstance(number, int | float)]
+    return bounds_text(kept) if len(kept) == 2 else ""
