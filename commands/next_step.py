@@ -88,6 +88,7 @@ NEXT: dict[str, str | Callable[[Facts], str]] = {
     "paste": _paste,
     "extract": "abi inject --from {name}:{piece} --to BACKBONE --layer 0",
     "inject": "abi nib --anchor {to} --candidate {name}",
+    "merge": "abi train --backbone {name} --domain DOMAIN",
     "adapters": "abi validate --model {name} --baseline {backbone}",
     "fuse": "abi validate --model {name} --baseline {on}",
     "gate": "abi validate --model {name} --baseline {on}",
