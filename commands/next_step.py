@@ -11,9 +11,9 @@ Facts = Mapping[str, Any]
 """What a verb was asked with, and over that what it has reported."""
 
 
-def _on(name: str, backbone: str) -> str:
-    """The full name of what is hosted; a name that has its backbone already stays."""
-    return name if "@" in name else f"{name}@{backbone}"
+def _literal(text: str) -> str:
+    """Text whose braces are braces."""
+    return text.replace("{", "{{").replace("}", "}}")
 
 
 def _train(told: Facts) -> str:
@@ -50,7 +50,7 @@ def _paste(told: Facts) -> str:
 def _export(told: Facts) -> str:
     forms = {"transformers": "AutoModelForCausalLM", "lora": "AutoPeftModelForCausalLM"}
     loader = forms.get(str(told.get("form")))
-    return f"{loader}.from_pretrained('{told['out']}')" if loader else "abi list"
+    return f"{loader}.from_pretrained({_literal(repr(str(told['out'])))})" if loader else "abi list"
 
 
 def _adapt(told: Facts) -> str:
@@ -62,14 +62,14 @@ def _adapt(told: Facts) -> str:
 def _uq(told: Facts) -> str:
     files = [name for name in told.get("files", ()) if Path(name).name == "metrics.json"]
     if told.get("baseline") and files:
-        return f"abi route-sim --metrics {shlex.quote(files[0])}"
+        return f"abi route-sim --metrics {_literal(shlex.quote(files[0]))}"
     return "abi uq --model {model} --baseline BACKBONE"
 
 
 def _trace(told: Facts) -> str:
     files = [name for name in told.get("files", ()) if Path(name).name == "trace.json"]
     if files:
-        return f"abi advise --from DONOR --to {{model}} --trace {shlex.quote(files[0])}"
+        return f"abi advise --from DONOR --to {{model}} --trace {_literal(shlex.quote(files[0]))}"
     return "abi trace --model {model} --out trace"
 
 
@@ -99,7 +99,7 @@ NEXT: dict[str, str | Callable[[Facts], str]] = {
     "basis allocate": "abi basis adapt {name} --domain DOMAIN",
     "basis adapt": _adapt,
     "basis compare": "abi basis fit --backbone {backbone} --data {domain} --name BASIS",
-    "advise": lambda told: str(told["next"]),
+    "advise": lambda told: _literal(str(told["next"])),
     "capture": "abi train --backbone {backbone} --domain DOMAIN --from-activations {file}",
     "tokenize-align": "abi advise --from {source} --to {to}",
     "bridge-align": _bridge,
@@ -148,7 +148,7 @@ def next_step(verb: str, asked: Facts, report: object) -> str:
     """
     told: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
     told |= dict(report) if isinstance(report, Mapping) else {}
-    step = NEXT[verb]
+    step = NEXT.get(verb, "abi --help")
     text = step if isinstance(step, str) else step(told)
     return text.format_map(_Typed(_words(told)))
 

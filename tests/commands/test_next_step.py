@@ -50,8 +50,9 @@ def test_the_next_step_is_a_valid_command(name):
 def test_what_is_not_known_stands_in_capitals_and_what_is_known_is_quoted():
     assert next_step("cfgen", {}, {}) == "abi cfeval --model MODEL --pairs OUT"
     assert next_step("cfgen", {"out": "a b"}, {}) == "abi cfeval --model MODEL --pairs 'a b'"
-    loaded = next_step("export", {}, {"form": "lora", "out": "x"})
-    assert loaded == "AutoPeftModelForCausalLM.from_pretrained('x')"
+    loaded = next_step("export", {}, {"form": "lora", "out": "x{1}"})
+    assert loaded == "AutoPeftModelForCausalLM.from_pretrained('x{1}')"
+    assert next_step("advise", {}, {"next": "abi show {x}"}) == "abi show {x}"
 
 
 def test_a_verb_ends_with_one_such_line_on_stderr_and_has_none_in_json(trained_abi):
