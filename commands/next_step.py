@@ -125,6 +125,9 @@ NEXT: dict[str, str | Callable[[Facts], str]] = {
     "inspect": "abi inject --from {name}:{piece} --to BACKBONE --layer 0",
     "show": _show,
     "rm": "abi list",
+    "perplexity": "abi generate NAME --prompt TEXT",
+    "generate": "abi perplexity NAME",
+    "eval": "abi perplexity NAME",
     "report": "abi studio",
     "studio": "abi report NAME --out report.html",
 }
