@@ -36,10 +36,9 @@ def list_table(root: str, rows: Sequence[dict[str, Any]]) -> Table:
 
 def size_text(size: float) -> str:
     """A number of bytes, in the unit that gives it at most three digits before the point."""
-    for unit in UNITS:
-        if size < 1000 or unit == UNITS[-1]:
-            break
-        size /= 1000
+    unit, *larger = UNITS
+    while size >= 1000 and larger:
+        size, unit = size / 1000, larger.pop(0)
     return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
 
 

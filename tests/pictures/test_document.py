@@ -139,7 +139,11 @@ def test_a_pdf_holds_the_words_of_the_page(document, tmp_path):
 
 def test_a_pdf_fetches_nothing():
     pytest.importorskip("weasyprint", exc_type=Exception)
-    from transplant.pictures.document.pdf import _refuse
+    from transplant.pictures.document.pdf import as_pdf
 
-    with pytest.raises(TransplantError, match="needs nothing else"):
-        _refuse("file:///etc/passwd")
+    page = "<p>words</p><img src='{}'>"
+    dot = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw=="
+    assert as_pdf(page.format(dot)).startswith(b"%PDF")
+    for address in ("file:///etc/passwd", "http://127.0.0.1:9/x.png"):
+        with pytest.raises(TransplantError, match="refers to"):
+            as_pdf(page.format(address))

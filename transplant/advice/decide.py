@@ -80,9 +80,9 @@ def advise(found: Measured, against: Thresholds) -> Advice:
         found = dataclasses.replace(found, candidates=fresh)  # nothing is on that target yet
     several = yes["several candidates?"] and not yes["one task?"]
     plan = _with_alignment(found, target, several)
-    regressed = found.route is not None and not yes["no regress?"]
-    if plan.strategy == "done" and regressed and found.route.model == plan.made:
-        step = gate_step(plan.made, found.route)
+    route = None if yes["no regress?"] else found.route
+    if plan.strategy == "done" and route is not None and route.model == plan.made:
+        step = gate_step(plan.made, route)
         plan = dataclasses.replace(plan, strategy="gate", steps=(step,))
     return advice(plan)
 

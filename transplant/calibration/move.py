@@ -61,8 +61,9 @@ class Pairing:
     @property
     def whole_change(self) -> Callable[[Mapping[int, Tensor]], Tensor]:
         """The donor's correction [rows, d_donor] from its taps, be it a module's or a tuned one."""
-        tuned = isinstance(self.donor, TunedDonor | Panel)
-        return self.donor.change if tuned else self.correction
+        if isinstance(self.donor, TunedDonor | Panel):
+            return self.donor.change
+        return self.correction
 
     @property
     def change(self) -> Callable[[Mapping[int, Tensor]], Tensor]:

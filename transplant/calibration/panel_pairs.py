@@ -53,7 +53,8 @@ def pair_panel(
         excerpts = excerpts or tuple(chosen)
         told = part_of(progress, number, 1, len(sides))
         found.append(_side_by_side(panel, target, chosen, config, told))
-    return Pairing(panel, target, *found, excerpts)
+    fitted, held_out = found
+    return Pairing(panel, target, fitted, held_out, excerpts)
 
 
 def _side_by_side(

@@ -77,12 +77,15 @@ class HostingModel(PreTrainedModel, GenerationMixin):
                 model.train(False)
         return self
 
-    def to(self, *args: Any, **options: Any) -> Any:
+    def to(self, *args: Any, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Moves everything, and casts it, nothing but the inner model to less than float32."""
-        device, dtype, non_blocking, memory_format = torch._C._nn._parse_to(*args, **options)
-        for part in self.children() if dtype is not None else ():
-            inside = any(part is model for model in self.insides)
-            part.to(dtype=dtype if inside else torch.promote_types(dtype, torch.float32))
+        core: Any = torch._C
+        # As `nn.Module.to` reads its arguments.
+        device, dtype, non_blocking, memory_format = core._nn._parse_to(*args, **options)
+        if dtype is not None:
+            for part in self.children():
+                inside = any(part is model for model in self.insides)
+                part.to(dtype=dtype if inside else torch.promote_types(dtype, torch.float32))
         if device is not None or memory_format is not None:
             kept = {} if memory_format is None else {"memory_format": memory_format}
             super().to(device=device, non_blocking=non_blocking, **kept)

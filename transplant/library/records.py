@@ -104,6 +104,11 @@ class Manifest(Protocol):
     """What is known about one artifact without reading its tensors."""
 
     @property
+    def license(self) -> str | None:
+        """The licence it may be passed on under, where one is known."""
+        ...
+
+    @property
     def kind(self) -> str:
         """What it is: `module`, `interface`, `bridge`, ..."""
         ...

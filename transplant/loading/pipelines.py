@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from transplant.exported.configuration_abi_hosted import AbiHostedConfig
 from transplant.exported.hosting_abi_hosted import HostingModel
@@ -23,5 +23,6 @@ def known_to_pipelines(model: Model) -> Model:
     if kind not in _KNOWN:
         _KNOWN[kind] = type(f"{kind.__name__}Config", (AbiHostedConfig,), {})
     auto = AutoModelForSeq2SeqLM if model.config.is_encoder_decoder else AutoModelForCausalLM
-    auto._model_mapping.register(_KNOWN[kind], kind, exist_ok=True)
+    known: Any = auto._model_mapping
+    known.register(_KNOWN[kind], kind, exist_ok=True)
     return model

@@ -131,7 +131,7 @@ class RoutedModel(HostingModel):
             hint="save `.model` and `.baseline`; `transplant.load(NAME, route=tau)` routes again",
         )
 
-    def push_to_hub(self, *_: Any, **__: Any) -> None:
+    def push_to_hub(self, *_: Any, **__: Any) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Refuses, as `save_pretrained` does."""
         self.save_pretrained()
 

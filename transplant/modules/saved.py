@@ -208,7 +208,7 @@ class SavableModel(HostingModel):
             named |= {name: one for name, one in held.items() if name.startswith(backbone)}
         return super().load_state_dict(named, *args, **options)
 
-    def push_to_hub(self, *args: Any, **options: Any) -> Any:
+    def push_to_hub(self, *args: Any, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleVariableOverride]
         """Sends what `save_pretrained` writes, and the backbone with it where no hub has that.
 
         Raises:

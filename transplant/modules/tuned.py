@@ -140,7 +140,7 @@ class TunedDonor(HostedModel):
         """The donor's correction [rows, width of the head], as it was read."""
         return taps[self.pair.change_tap]
 
-    def forward(self, input_ids: Tensor, **options: Any) -> Any:
+    def forward(self, input_ids: Tensor, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The tuned copy's output."""
         return self.pair.tuned(input_ids, **options)
 

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 MOVED, CEILING, NO_MODULE, NO_DONOR, OTHER = (
     "#1f6f5c", "#8a8f98", "#d9a441", "#c8553d", "#9fb1c7",
 )  # fmt: skip
-COLOURS = dict(zip(ROLES, (MOVED, CEILING, NO_MODULE, NO_DONOR, OTHER), strict=True))
+COLOURS: dict[str, str] = dict(
+    zip(ROLES, (MOVED, CEILING, NO_MODULE, NO_DONOR, OTHER), strict=True)
+)
 """The colour of a bar by the role of its system."""
 WIDTH, ROW = 8.0, 0.34  # inches
 LETTERS = 88  # of a line of the title

@@ -51,7 +51,7 @@ class Course:
 
     def told(self) -> list[tuple[int, float, float | None]]:
         """Step, loss and held-out loss of the steps so far, as `LossNote` takes them."""
-        held = dict(self.history)
+        held = {int(step): loss for step, loss in self.history}
         return [(step, loss, held.get(step)) for step, loss in enumerate(self.losses, 1)]
 
 

@@ -174,7 +174,8 @@ def _write(
     from transplant.backbones.whole import quiet
 
     tokenizer: Any = model.tokenizer
-    place = model.get_input_embeddings().weight.device
+    table: Any = model.get_input_embeddings()
+    place = table.weight.device
     listener.begin(role, model.name, prompt)
     began = time.perf_counter()
     with torch.random.fork_rng(), torch.no_grad(), quiet():

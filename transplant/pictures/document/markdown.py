@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from transplant.pictures.document.blocks import (
@@ -94,7 +95,7 @@ def _quoted(text: str) -> Iterator[str]:
 
 def _runs(text: str) -> list[str]:
     """Runs of backquotes."""
-    return "".join(c if c == "`" else " " for c in text).split()
+    return re.findall("`+", text)
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

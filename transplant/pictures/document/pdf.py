@@ -31,15 +31,15 @@ def as_pdf(page: str) -> bytes:
     require_weasyprint()
     with foreign("the PDF cannot be drawn", TransplantError):
         import weasyprint
+        from weasyprint.urls import FatalURLFetchingError, URLFetcher
 
-        written: Any = weasyprint.HTML(string=page, url_fetcher=_refuse).write_pdf()
+        class OwnData(URLFetcher):
+            """No address is fetched: what the page shows is in it."""
+
+            def fetch(self, url: str, headers: Any = None) -> Any:
+                if not url.startswith("data:"):
+                    raise FatalURLFetchingError(f"the page refers to {url[:80]}")
+                return super().fetch(url, headers)
+
+        written: Any = weasyprint.HTML(string=page, url_fetcher=OwnData()).write_pdf()
     return bytes(written)
-
-
-def _refuse(url: str, *_args: Any, **_options: Any) -> Any:
-    """No address is fetched: what the page shows is in it."""
-    if url.startswith("data:"):
-        from weasyprint.urls import default_url_fetcher
-
-        return default_url_fetcher(url)
-    raise TransplantError("a page that needs nothing else", found=f"a reference to {url[:80]}")

@@ -66,18 +66,21 @@ def _evaluate(
     work: Work, role: str, model: HostedModel, manager: Any, tasks: Sequence[Any],
     config: EvalConfig,
 ) -> Mapping[str, Any]:  # fmt: skip
-    from lm_eval import simple_evaluate
+    from lm_eval.evaluator import simple_evaluate
 
     from transplant.backbones.whole import quiet
     from transplant.workflows.harness.model import AbiLM
 
-    seeds = {f"{kind}_random_seed": work.seed for kind in ("numpy", "torch", "fewshot")}
+    seeds: dict[str, Any] = {
+        f"{kind}_random_seed": work.seed for kind in ("numpy", "torch", "fewshot")
+    }
+    asked: Any = AbiLM  # whose class calls itself abstract, as that of lm-eval's own does
     with (
         work.reporter.progress(f"tasks with {role}"), quiet(), quiet_harness(),
         foreign(f"lm-eval fails on {model.name}", BackboneError),
     ):  # fmt: skip
         found: Any = simple_evaluate(
-            model=AbiLM(model, batch_size=config.batch), tasks=[*tasks], task_manager=manager,
+            model=asked(model, batch_size=config.batch), tasks=[*tasks], task_manager=manager,
             num_fewshot=config.shots, limit=config.limit, bootstrap_iters=config.resamples,
             log_samples=False, random_seed=work.seed, **seeds,
         )  # fmt: skip

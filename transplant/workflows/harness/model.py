@@ -41,12 +41,14 @@ class AbiLM(HFLM):
             placed: dict[str, Any] = {"device": device or "auto", "dtype": dtype}
             placed |= {} if route is None else {"route": float(route)}
             model = load(name, revision=revision, **placed)
+        self._hosted = model
         seq2seq = model.config.is_encoder_decoder
-        super().__init__(
+        begin: Any = super().__init__
+        begin(
             pretrained=model, tokenizer=copy.deepcopy(model.tokenizer),
             backend="seq2seq" if seq2seq else "causal", **options,
         )  # fmt: skip
 
     def get_model_info(self) -> dict[str, Any]:
         """What results say of the model."""
-        return {"name": self.model.name}
+        return {"name": self._hosted.name}

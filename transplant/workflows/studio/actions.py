@@ -58,9 +58,9 @@ class LoadingActions:
 
     def _backbone(self, work: Work, name: str) -> Backbone:
         held, known = self._held, work.library.fingerprints(name)
-        if held is None or held.name != name or known is None or (
-            held.weights_sha256 != known.weights_sha256
-        ):  # fmt: skip
-            self._held = None  # one at a time in memory
-            self._held = work.backbone(name)
-        return self._held
+        sha256 = None if known is None else known.weights_sha256
+        if held is not None and (held.name, held.weights_sha256) == (name, sha256):
+            return held
+        self._held = held = None  # one at a time in memory
+        self._held = loaded = work.backbone(name)
+        return loaded

@@ -56,7 +56,7 @@ class WholeTaughtMove(WholeTunedMove):
         return Panel([donor for donor, _ in self._all])
 
     @property
-    def donor(self) -> Panel:  # pyright: ignore[reportIncompatibleVariableOverride]
+    def donor(self) -> Panel:  # pyright: ignore[reportIncompatibleVariableOverride, reportIncompatibleMethodOverride]
         """All of them."""
         return self._panel
 
