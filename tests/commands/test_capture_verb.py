@@ -74,7 +74,10 @@ def test_training_from_the_file_is_training_on_the_text(captured, trained_abi):
     assert ran.json["split"] == live["split"]
     for system, ppl in live["ppl"].items():
         assert ran.json["ppl"][system] == pytest.approx(ppl, rel=1e-3)
-    made = [trained_abi("show", f"{n}@tiny-llama", "--json").json["made"] for n in ("live", "read")]
+    made = [
+        trained_abi("show", f"{n}@tiny-llama", "--json", "--full").json["made"]
+        for n in ("live", "read")
+    ]
     assert made[0]["token_counts"] == made[1]["token_counts"]
     assert made[0]["corpus"] == made[1]["corpus"]
     for name in ("live", "read"):

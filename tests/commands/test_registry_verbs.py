@@ -55,10 +55,11 @@ def test_list_has_a_row_for_a_module_with_its_interface_and_says_when_and_how_la
                                 "recovered"]  # fmt: skip
 
 
-def test_recovered_stands_in_the_list_and_the_evidence_in_show(trained_abi):
+def test_recovered_stands_in_the_list_and_the_evidence_in_show(trained_abi, monkeypatch):
     """Of what an older version has stored, too: the shipped modules have no intervals."""
     (row,) = trained_abi.rows("modules", "--backbone", "ref-llama")[-1:]
     assert row["recovered"] == pytest.approx(0.388, abs=1e-3)
+    monkeypatch.setenv("COLUMNS", "160")
     shown = trained_abi("show", "python-shipped-from-ref-gpt2@ref-llama").out
     assert "module-free: random module, output refitted" in shown
     assert "0.388" in shown

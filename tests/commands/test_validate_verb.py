@@ -109,7 +109,7 @@ def test_faults_are_refused_before_a_model_is_loaded(trained_abi, general, tmp_p
     assert "gates.yaml:2" in refused("--gates", str(tmp_path / "gates.yaml"))
     assert "missing.yaml" in refused("--gates", str(tmp_path / "missing.yaml"))
     assert "--suite" in refused("--suite", "huge")
-    assert "--data" in refused("--data", "tales")
+    assert "--eval-data" in refused("--data", "tales")
     assert "missing.jsonl" in refused("--pairs", f"own={tmp_path / 'missing.jsonl'}")
     assert "cannot write" in refused("--junit", str(tmp_path))
     ran = trained_abi("validate", "--model", "tiny-gpt2", "--baseline", "tiny-llama", "--json")

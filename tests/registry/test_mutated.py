@@ -27,7 +27,7 @@ from transplant.surgery.bank.piece import Bank
 from transplant.surgery.fuse.stored import FusionRecord
 from transplant.surgery.inject.stored import InjectionRecord
 from transplant.surgery.lora.update import LoraUpdate
-from transplant.workflows.advise import _gained, _recovered
+from transplant.workflows.candidates import _gained, _recovered
 from transplant.workflows.cores.modules_inside import find_core_module, module_records
 from transplant.workflows.inject.banks import describe_pieces
 from transplant.workflows.move.native import native_recipe_of

@@ -73,7 +73,7 @@ def run_train_job(
         resume = work.continues(checkpoint.path, resume)
         if not resume:
             checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
-        title = f"training {job.name}@{job.backbone}"
+        title = f"training {job.name}@{Path(job.backbone).name}"  # kept, and passed on
         with work.resumable(checkpoint.path), backbone.frozen():
             train, held = _read(work, backbone, text, config, start)
             with work.reporter.progress(title) as progress:
