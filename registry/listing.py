@@ -1,4 +1,4 @@
-"""What a registry holds, a row each: names, dates, sizes, and what was recovered."""
+"""Rows of what a registry holds: names, dates, sizes, and what was recovered."""
 
 from __future__ import annotations
 

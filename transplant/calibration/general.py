@@ -1,4 +1,4 @@
-"""What of a donor's change is general: that of a module trained on general text in the same donor.
+"""General part of a donor's change: that of a module trained on general text in the same donor.
 
 Part of what a module of a domain learned mends the donor on any text, and a target may not need it.
 The change of the domain's module is compared with that of a general one, at the same positions: by

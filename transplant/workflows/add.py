@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.dtypes import AUTO
 from transplant.errors import BackboneError, ExistsError, InputError, foreign
 from transplant.files.plain import expand, real
+from transplant.workflows.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
@@ -131,7 +129,7 @@ def _add_gguf(work: Work, job: AddJob, file: Path) -> tuple[Entry, Backbone]:
     work.library.claim(("backbone",), job.name, None, None, needed=header.numbers * WIDTHS[dtype])
     with work.reporter.progress(f"hashing {file.name}") as progress:
         sha256 = sha256_of(file, progress)
-    with _scratch(work, job.name) as folder:
+    with scratch_folder(work, job.name, "adding") as folder:
         work.reporter.note(f"unpacking {file.name} to {dtype}")
         dequantise(file, folder, dtype)
         backbone = _load(work, job.name, folder)
@@ -175,18 +173,6 @@ def _report(work: Work, entry: Entry, backbone: Backbone) -> dict[str, Any]:
         "notes": backbone.notes,
         "path": str(entry.path),
     }
-
-
-@contextmanager
-def _scratch(work: Work, name: str) -> Iterator[Path]:
-    """A folder on the library's disk, for this name alone; what a killed run left in it goes."""
-    folder = work.library.checkpoint_path(name).parent / f"{name}.adding"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _check_outside(work: Work, job: AddJob, source: Path) -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ from transplant.workflows.merge.parents import Parent, check_alike, find_folder,
 from transplant.workflows.merge.recipe import Recipe, read_recipe
 from transplant.workflows.merge.run_recipe import check_mergekit, run_recipe
 from transplant.workflows.merge.spec import MergeJob
+from transplant.workflows.scratch import scratch_folder
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def run_merge(work: Work, job: MergeJob) -> dict[str, Any]:
     domains = domains_of(work, job, parents)
     needed = LARGEST_WIDTH * max(parent.numbers for parent in parents)
     work.library.claim(("backbone",), job.name, None, None, needed=needed)
-    with _scratch(work, job.name) as scratch:
+    with scratch_folder(work, job.name, "merging") as scratch:
         folder = scratch / "merged"
         merged = _merge(work, job, recipe, parents, folder, scratch)
         evidence = compare(work, job, domains, parents, merged)
@@ -135,15 +134,3 @@ def _license(work: Work, parents: Sequence[Parent]) -> str | None:
         return None
     found = {work.library.find("backbone", name).manifest.license for name in held}
     return found.pop() if len(found) == 1 else None
-
-
-@contextmanager
-def _scratch(work: Work, name: str) -> Iterator[Path]:
-    """A folder on the library's disk, for this name alone; what a killed run left in it goes."""
-    folder = work.library.checkpoint_path(name).parent / f"{name}.merging"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What is asked of a merge."""
+"""Settings of a merge."""
 
 from __future__ import annotations
 

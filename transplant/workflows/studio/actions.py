@@ -1,4 +1,4 @@
-"""What the studio computes on request: texts side by side, and advice on two backbones."""
+"""Computations of the studio, on request: texts side by side, and advice on two backbones."""
 
 from __future__ import annotations
 
