@@ -13,6 +13,9 @@ from transplant.basis.config import AdaptConfig
 from transplant.errors import InputError
 
 Tokens = Annotated[str, typer.Option("--tokens", help="Tokens that are read, as 50000 or 200k.")]
+LayerAtATime = Annotated[
+    bool, typer.Option("--layer-at-a-time", help="One layer in memory, the others on the disk.")
+]
 UNITS = {"": 1, "k": 1000, "m": 1_000_000}
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options.basis import Tokens, parse_count
+from commands.options.basis import LayerAtATime, Tokens, parse_count
 from commands.session import Session
 from transplant.basis.config import AllocateConfig
 from transplant.files.writable import check_writable
@@ -40,6 +40,7 @@ def basis_allocate(
         str | None, typer.Option(help="What fisher reads; default: the text of the fit.")
     ] = None,
     tokens: Tokens = str(AllocateConfig.tokens),
+    layer_at_a_time: LayerAtATime = False,
     out: Annotated[
         Path | None, typer.Option(help="A folder for ranks.json, ranks.png and ranks.html.")
     ] = None,
@@ -58,7 +59,8 @@ def basis_allocate(
     if out is not None:
         require_plotting()
         check_writable(out, folder=True)
-    report = run_allocate(session, AllocateJob(name=basis, config=config, data=data))
+    job = AllocateJob(name=basis, config=config, data=data, layer_at_a_time=layer_at_a_time)
+    report = run_allocate(session, job)
     if out is not None:
         report["files"] = write_allocation(out, report)
     session.out.result(report, allocation_table(report))

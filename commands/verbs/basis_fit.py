@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from commands.options.basis import Tokens, parse_count
+from commands.options.basis import LayerAtATime, Tokens, parse_count
 from commands.options.shared import Replace
 from commands.session import Session
 from transplant.basis.config import FitConfig
@@ -34,9 +34,7 @@ def basis_fit(
     shrinkage: Annotated[
         float, typer.Option(help="Weight of the mean eigenvalue in the spectrum.")
     ] = FitConfig.shrinkage,
-    layer_at_a_time: Annotated[
-        bool, typer.Option("--layer-at-a-time", help="One layer in memory, the others on the disk.")
-    ] = False,
+    layer_at_a_time: LayerAtATime = False,
     replace: Replace = False,
 ) -> None:
     """Fit the directions that each linear map uses on calibration text."""

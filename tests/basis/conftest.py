@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.basis.tiny_basis import ragged_windows
+from tests.basis.tiny_basis import ragged_windows, tuple_backbone
 from tests.tiny import tiny_backbone
 
 
@@ -18,7 +18,8 @@ def backbones(tiny_tokenizer):
 
     def give(family: str):
         if family not in made:
-            made[family] = tiny_backbone(family, tiny_tokenizer)
+            make = tuple_backbone if family == "gptj" else tiny_backbone
+            made[family] = make(family, tiny_tokenizer)
         return made[family]
 
     return give

@@ -13,6 +13,7 @@ from transplant.basis.config import FitConfig
 from transplant.basis.fit import fit_basis
 from transplant.basis.layerwise import fit_by_layer
 from transplant.basis.maps import select_maps
+from transplant.basis.one_layer import layers_of
 from transplant.errors import BackboneError, InputError
 
 CONFIG = FitConfig(max_rank=6)
@@ -38,7 +39,7 @@ def test_it_is_the_basis_of_one_reading(backbones, windows, tmp_path, family):
         found = fit_by_layer(backbone, maps, windows, CONFIG, place)
     assert_same(fit_basis(backbone, maps, windows, CONFIG), found)
     assert not [*place.folder.glob("boundary-*")]
-    assert not any("forward" in vars(m) for m in layerwise.layers_of(backbone))
+    assert not any("forward" in vars(m) for m in layers_of(backbone))
 
 
 def test_layers_on_the_disk_are_read_once_each(tiny_tokenizer, windows, tmp_path):
@@ -53,18 +54,19 @@ def test_layers_on_the_disk_are_read_once_each(tiny_tokenizer, windows, tmp_path
     assert maps[0].weight.is_meta  # nothing stays in memory
 
 
+@pytest.mark.parametrize("family", ["llama", "gptj"])  # one whose layers hand on a tuple
 def test_a_killed_run_goes_on_at_the_first_layer_that_is_not_done(
-    backbones, windows, tmp_path, monkeypatch
+    backbones, windows, tmp_path, monkeypatch, family
 ):
-    backbone = backbones("llama")
+    backbone = backbones(family)
     maps = select_maps(backbone)
     place, fit, calls = Place(tmp_path / "run", {"a": 1}), layerwise._fit_layer, []
 
-    def failing(backbone, layers, number, *more):
+    def failing(layers, number, *more):
         calls.append(number)
         if calls == [0, 1]:
             raise KeyboardInterrupt
-        return fit(backbone, layers, number, *more)
+        return fit(layers, number, *more)
 
     monkeypatch.setattr(layerwise, "_fit_layer", failing)
     with pytest.raises(KeyboardInterrupt):

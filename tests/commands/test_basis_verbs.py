@@ -203,6 +203,11 @@ def test_a_fit_layer_by_layer_is_the_same_and_leaves_nothing_behind(fitted, corp
     assert ran.code == 0, ran.err
     assert ran.json["types"] == whole["types"]
     assert ran.json["directions"] == whole["directions"]
-    assert not [*abi.root.rglob("*.layers")]
+    allocate = ("basis", "allocate", "by-layer@tiny-llama", "--budget-like", "lora:r=2", "--json")
+    near, far = abi(*allocate), abi(*allocate, "--layer-at-a-time")
+    assert far.code == 0, far.err
+    assert far.json["ranks"] == near.json["ranks"]
+    assert far.json["share_kept"] == pytest.approx(near.json["share_kept"], rel=1e-3)
+    assert not [*abi.root.rglob("*.layers"), *abi.root.rglob("*.fisher")]
     t5 = ("--backbone", "tiny-t5", "--name", "c", "--layer-at-a-time")
     assert_refused(abi("basis", "fit", "--data", corpus, *FIT, *t5, "--json"), "decoder-only")

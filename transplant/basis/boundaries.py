@@ -1,9 +1,10 @@
-"""Boundary activations on the disk: files of the capture format, and the run that they are of."""
+"""What passes between layers, on the disk: files of the capture format, and the run they are of."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from torch import Tensor, nn
 
 from transplant.activations.layout import CaptureHeader, TokenTable
 from transplant.activations.reader import Activations
+from transplant.activations.writer import ActivationWriter
 from transplant.backbones.view import Backbone
 from transplant.errors import InputError
 from transplant.files import strict_json
 from transplant.files.whole_file import whole_file
-from transplant.text.windows import Window
+from transplant.text.windows import Window, batches
 
 STORED = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
@@ -60,14 +62,70 @@ class Place:
         """The spectra of layer `number`."""
         return self.folder / f"layer-{number}.safetensors"
 
+    def gradient(self, number: int) -> Path:
+        """The gradient of the loss by the states that layer `number` reads."""
+        return self.folder / f"gradient-{number}.h5"
 
-def padded(backbone: Backbone, below: Activations, number: int, batch: Sequence[int]) -> Tensor:
-    """The states [batch, longest, d_model] that a layer reads; zeros behind each window."""
-    parts = []
-    for index in batch:
-        rows = below.rows_of_window(index)
-        parts.append(below.tap(str(number), rows.start, rows.stop).to(backbone.dtype))
-    return nn.utils.rnn.pad_sequence(parts, batch_first=True).to(backbone.device)
+    def scores(self, number: int) -> Path:
+        """The scores of the directions of layer `number`."""
+        return self.folder / f"scores-{number}.safetensors"
+
+
+class Boundaries:
+    """States between layers, or gradients by them, of all windows: files with a row a position.
+
+    Args:
+        backbone: that the windows are of.
+        windows: calibration text.
+        place: where the files go.
+        tokens: of a batch.
+    """
+
+    def __init__(
+        self, backbone: Backbone, windows: Sequence[Window], place: Place, tokens: int
+    ) -> None:
+        self.backbone, self.place = backbone, place
+        self.batches = sorted(batches(windows, tokens), key=min)
+        self._table = row_table(backbone, windows)
+
+    @contextmanager
+    def reading(self, path: Path) -> Iterator[Callable[[Sequence[int]], Tensor]]:
+        """A call that reads a batch of a file: [batch, longest, d_model], zeros behind windows."""
+        with Activations.open(path) as file:
+            (tap,) = file.header.taps
+
+            def read(batch: Sequence[int]) -> Tensor:
+                rows = [file.rows_of_window(index) for index in batch]
+                parts = [file.tap(tap, one.start, one.stop) for one in rows]
+                return nn.utils.rnn.pad_sequence(parts, batch_first=True).to(self.backbone.device)
+
+            yield read
+
+    @contextmanager
+    def writing(
+        self, path: Path, dtype: torch.dtype
+    ) -> Iterator[Callable[[Tensor, Sequence[int]], None]]:
+        """A call that writes a batch; the file is whole where the block ends without an error."""
+        path.unlink(missing_ok=True)  # of a run that was killed
+        header = _header(self.backbone, path.stem, self.place, dtype)
+        first_row = self._table.first_row
+        with ActivationWriter.create(path, header, self._table) as writer:
+
+            def write(states: Tensor, batch: Sequence[int]) -> None:
+                for own, index in zip(states, batch, strict=True):
+                    first, after = first_row[index : index + 2]
+                    rows = own[: after - first].detach().to(dtype).contiguous().cpu()
+                    writer.write(path.stem, int(first), _bits_of(rows))
+
+            yield write
+            writer.commit(self._table.rows)
+
+    def is_whole(self, path: Path) -> bool:
+        """Whether a file was written to its end."""
+        if not path.is_file():
+            return False
+        with Activations.open(path, partial=True) as file:
+            return file.committed == self._table.rows
 
 
 def row_table(backbone: Backbone, windows: Sequence[Window]) -> TokenTable:
@@ -86,14 +144,13 @@ def row_table(backbone: Backbone, windows: Sequence[Window]) -> TokenTable:
     )  # fmt: skip
 
 
-def header_of(backbone: Backbone, number: int, place: Place) -> CaptureHeader:
-    """The header of the file of one boundary, whose one tap has its number."""
+def _header(backbone: Backbone, tap: str, place: Place, dtype: torch.dtype) -> CaptureHeader:
+    """The header of a file of one tap."""
     return CaptureHeader(
         backbone=backbone.name, family=backbone.family, backbone_sha256=backbone.weights_sha256,
         tokenizer_sha256=backbone.tokenizer_sha256, config_sha256=backbone.config_sha256,
         corpus="boundary", corpus_fingerprint="0" * 64, window=1 << 20, pool="none",
-        dtype=STORED[backbone.dtype], taps=(str(number),), widths=(_width(backbone),),
-        made=dict(place.run),
+        dtype=STORED[dtype], taps=(tap,), widths=(_width(backbone),), made=dict(place.run),
     )  # fmt: skip
 
 
@@ -102,7 +159,7 @@ def _width(backbone: Backbone) -> int:
     return int(getattr(backbone.model.config.get_text_config(), "hidden_size", backbone.d_model))
 
 
-def bits_of(states: Tensor) -> np.ndarray:
+def _bits_of(states: Tensor) -> np.ndarray:
     """States [rows, d_model] as a file holds them; bfloat16 as its bits."""
     if states.dtype == torch.bfloat16:
         return states.view(torch.int16).numpy().view(np.uint16)

@@ -51,39 +51,65 @@ def fisher_scores(
     Raises:
         NumericalError: a gradient that is NaN or infinite, naming the map.
     """
-    bases = {m.name: spectra[m.name].vectors.to(m.weight.device, torch.float32) for m in maps}
-    sums = {
-        name: torch.zeros(u.shape[1], dtype=torch.float64, device=u.device)
-        for name, u in bases.items()
-    }
-
-    def see(of: LinearMap, output: Tensor, mask: Tensor) -> None:
-        u = bases[of.name]
-        y = output.detach().float() - (0 if of.bias is None else of.bias.float())
-        along = (y @ u).reshape(*mask.shape, -1) * mask[..., None]  # [batch, seq, k]
-
-        def felt(gradient: Tensor) -> None:
-            slopes = ((gradient.float() @ u).reshape(along.shape) * along).sum(1)  # [batch, k]
-            sums[of.name] += slopes.double().square().sum(0)
-
-        output.register_hook(felt)
-
+    sums = DirectionSums(maps, spectra, backbone.device)
     mine = [windows[index] for index in ranks.turns(len(windows))]
     done = 0
-    with with_gradients(backbone), watching(backbone, maps, see):
+    with with_gradients(backbone), watching(backbone, maps, sums.see):
         for batch in batches(mine, TOKENS):
             states = backbone.run([mine[index] for index in batch]).labelled()
             loss = next_token_loss(backbone, states.h_last, states.labels) * len(states)
             loss.backward()
             done += len(batch)
             progress(done, len(mine), f"loss {float(loss.detach()) / len(states):.3f}")
-    ranks.sum(*sums.values())
-    for name, score in sums.items():
-        if not torch.isfinite(score).all():
-            raise NumericalError(
-                f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
-            )
-    return {name: score.cpu() / len(windows) for name, score in sums.items()}
+    ranks.sum(*sums.of.values())
+    return sums.scores(len(windows))
+
+
+class DirectionSums:
+    """Sums over sequences of (sum_t (u_k' g_t) (u_k' y_t))^2, of every direction of some maps.
+
+    Args:
+        maps: that are watched.
+        spectra: their directions, by the name of the map.
+        device: where those of maps are that lie on the disk.
+    """
+
+    def __init__(
+        self, maps: Sequence[LinearMap], spectra: Mapping[str, Spectrum], device: torch.device
+    ) -> None:
+        self._bases: dict[str, Tensor] = {}
+        for m in maps:
+            place = device if m.weight.is_meta else m.weight.device
+            self._bases[m.name] = spectra[m.name].vectors.to(place, torch.float32)
+        self.of = {
+            name: torch.zeros(u.shape[1], dtype=torch.float64, device=u.device)
+            for name, u in self._bases.items()
+        }
+
+    def see(self, of: LinearMap, output: Tensor, mask: Tensor) -> None:
+        """Has the gradient by an output counted, once it is there; see `watching`."""
+        u = self._bases[of.name]
+        y = output.detach().float() - (0 if of.bias is None else of.bias.float())
+        along = (y @ u).reshape(*mask.shape, -1) * mask[..., None]  # [batch, seq, k]
+
+        def felt(gradient: Tensor) -> None:
+            slopes = ((gradient.float() @ u).reshape(along.shape) * along).sum(1)  # [batch, k]
+            self.of[of.name] += slopes.double().square().sum(0)
+
+        output.register_hook(felt)
+
+    def scores(self, sequences: int) -> dict[str, Tensor]:
+        """The mean over so many sequences [k], float64.
+
+        Raises:
+            NumericalError: a gradient that was NaN or infinite, naming the map.
+        """
+        for name, score in self.of.items():
+            if not torch.isfinite(score).all():
+                raise NumericalError(
+                    f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
+                )
+        return {name: score.cpu() / sequences for name, score in self.of.items()}
 
 
 @contextmanager

@@ -1,9 +1,7 @@
 """A basis one decoder layer at a time: what one layer needs is in memory, boundaries on the disk.
 
-The backbone's own code makes masks and positions: it runs with every layer but one passed over, and
-that one reads what the layer below it has left. Boundary activations are files of the capture
-format, two at a time; the spectra of a layer are a file of their own, so that a run goes on at the
-first layer that is not done.
+Boundary activations are files of the capture format, two at a time; the spectra of a layer are a
+file of their own, so that a run goes on at the first layer that is not done.
 """
 
 from __future__ import annotations
@@ -13,42 +11,21 @@ from contextlib import ExitStack
 
 import torch
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
-from transplant.activations.reader import Activations
-from transplant.activations.writer import ActivationWriter
-from transplant.backbones.causal import CausalBackbone
 from transplant.backbones.view import Backbone
-from transplant.basis.boundaries import Place, bits_of, header_of, padded, row_table
+from transplant.basis.boundaries import Boundaries, Place
 from transplant.basis.config import FitConfig
 from transplant.basis.fit import Basis, add_rows, basis_from_tensors, solve
 from transplant.basis.maps import LinearMap
 from transplant.basis.moment import SecondMoment
-from transplant.basis.one_layer import feeding, only
+from transplant.basis.one_layer import OneByOne
 from transplant.basis.watch import watching
-from transplant.errors import BackboneError
 from transplant.files.whole_file import whole_file
-from transplant.progress import Progress, unseen
-from transplant.text.windows import Window, batches
+from transplant.progress import Progress, part_of, unseen
+from transplant.text.windows import Window
 
-
-def layers_of(backbone: Backbone) -> nn.ModuleList:
-    """The decoder layers, in order.
-
-    Raises:
-        BackboneError: an encoder-decoder, whose layers hand more than hidden states on, or a
-            decoder that keeps its layers in no list.
-    """
-    lists = [
-        module for module in backbone.reader().modules()
-        if isinstance(module, nn.ModuleList) and len(module) == backbone.n_layers
-    ]  # fmt: skip
-    if not isinstance(backbone, CausalBackbone) or not lists:
-        raise BackboneError(
-            f"{backbone.name} cannot be read layer by layer", expected="a decoder-only model",
-            found=backbone.family, hint="`basis_fit()` without `layer_at_a_time`",
-        )  # fmt: skip
-    return lists[0]
+TOKENS = 4096  # of a batch
 
 
 @torch.no_grad()
@@ -75,14 +52,16 @@ def fit_by_layer(
         InputError: the folder holds another run.
         NumericalError: states that are NaN or infinite.
     """
-    layers = layers_of(backbone)
+    layers = OneByOne(backbone, windows[0])
     place.open()
+    between = Boundaries(backbone, windows, place, TOKENS)
     rows, tensors = {}, {}
     last = max(number for number in (m.layer for m in maps) if number is not None)
     for number in range(last + 1):
         ours = [m for m in maps if m.layer == number]
         if not place.spectra(number).is_file():
-            found = _fit_layer(backbone, layers, number, ours, windows, config, place, progress)
+            told = part_of(progress, number * len(windows), len(windows), (last + 1) * len(windows))
+            found = _fit_layer(layers, number, ours, windows, config, between, told)
             count = {f"{n}.rows": torch.tensor(c) for n, c in found.rows.items()}
             with whole_file(place.spectra(number)) as partial:
                 save_file({**found.stored(), **count, "done": torch.ones(1)}, partial)
@@ -95,37 +74,41 @@ def fit_by_layer(
 
 
 def _fit_layer(
-    backbone: Backbone, layers: nn.ModuleList, number: int, maps: Sequence[LinearMap],
-    windows: Sequence[Window], config: FitConfig, place: Place, progress: Progress,
+    layers: OneByOne, number: int, maps: Sequence[LinearMap], windows: Sequence[Window],
+    config: FitConfig, between: Boundaries, progress: Progress,
 ) -> Basis:  # fmt: skip
     """Reads one boundary through a layer, writes the next, and solves the layer's moments."""
-    moments = {m.name: SecondMoment(m.out, backbone.device) for m in maps}
+    moments = {m.name: SecondMoment(m.out, layers.backbone.device) for m in maps}
 
     def see(of: LinearMap, output: Tensor, mask: Tensor) -> None:
         add_rows(moments[of.name], of, output.reshape(*mask.shape, -1)[mask])
 
-    table = row_table(backbone, windows)
-    done = 0
-    place.boundary(number + 1).unlink(missing_ok=True)  # of a run that was killed
-    with ExitStack() as stack:
-        below = None
-        if number:
-            below = stack.enter_context(Activations.open(place.boundary(number)))
-        writer = ActivationWriter.create(
-            place.boundary(number + 1), header_of(backbone, number + 1, place), table
-        )
-        stack.callback(writer.close)
-        stack.enter_context(only(layers, number))
-        feed = stack.enter_context(feeding(layers, number))
-        stack.enter_context(watching(backbone, maps, see))
-        for batch in sorted(batches(windows), key=min):
-            hidden = None if below is None else padded(backbone, below, number, batch)
-            left = feed(backbone, [windows[index] for index in batch], hidden)
-            for states, index in zip(left, batch, strict=True):
-                first, after = table.first_row[index : index + 2]
-                own = states[: after - first].to(backbone.dtype).contiguous().cpu()
-                writer.write(str(number + 1), int(first), bits_of(own))
-            done += len(batch)
-            progress(number * len(windows) + done, len(layers) * len(windows), f"layer {number}")
-        writer.commit(table.rows)
+    with watching(layers.backbone, maps, see):
+        carry_up(layers, number, windows, between, progress)
     return solve(moments, config)
+
+
+def carry_up(
+    layers: OneByOne, number: int, windows: Sequence[Window], between: Boundaries,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Reads the boundary below a layer and writes that above it.
+
+    Args:
+        layers: of the backbone.
+        number: of the layer.
+        windows: calibration text.
+        between: the boundaries.
+        progress: called after each batch.
+    """
+    place, done = between.place, 0
+    with ExitStack() as stack:
+        below = stack.enter_context(between.reading(place.boundary(number))) if number else None
+        dtype = layers.backbone.dtype
+        write = stack.enter_context(between.writing(place.boundary(number + 1), dtype))
+        feed = stack.enter_context(layers.alone(number))
+        for batch in between.batches:
+            hidden = None if below is None else below(batch)
+            write(feed([windows[index] for index in batch], hidden), batch)
+            done += len(batch)
+            progress(done, len(windows), f"layer {number}")

@@ -52,7 +52,7 @@ def draw_reliability(report: dict[str, Any]) -> Figure:
     bins = report["calibration"]["bins"]
     width = 1 / len(bins)
     left = [row["from"] for row in bins]
-    figure = new_figure(6, 5.6)
+    figure = new_figure(4.4, 4.6)  # words of 10 px and more on a phone
     axes, counts = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     filled = [row for row in bins if row["count"]]
     at = [row["from"] for row in filled]

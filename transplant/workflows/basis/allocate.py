@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from transplant.basis.allocate import (
 from transplant.basis.config import AllocateConfig, lora_rank
 from transplant.errors import InputError
 from transplant.ranks import current
+from transplant.workflows.basis.far import check_inside_layers
 from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
@@ -45,6 +47,9 @@ class AllocateJob:
     """The budget and the recipe."""
     data: str | None = None
     """What `fisher` reads; by default the text that the basis was fitted to."""
+    layer_at_a_time: bool = False
+    """Whether `fisher` goes up and down layer by layer, with weights, activations and gradients on
+    the disk but for those of one; such a run goes on, after an interruption, where it was."""
 
 
 def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
@@ -57,13 +62,14 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
     Raises:
         NotFoundError: no such basis.
         InputError: a budget that does not pay for the smallest ranks, or ranks that are not kept.
+        BackboneError: no layers to go through one at a time.
     """
     from transplant.basis.maps import select_maps
 
     hosted, _, _ = check_basis(work, job.name)
     claim(work, str(hosted.module), hosted.backbone, replace=True)
     began, config = time.monotonic(), job.config
-    stored = read_basis(work, job.name)
+    stored = read_basis(work, job.name, layer_at_a_time=job.layer_at_a_time)
     basis = basis_of(stored)
     maps = select_maps(stored.backbone, str(stored.record.fit["layers"]))
     budget = budget_of(config, maps)
@@ -170,13 +176,38 @@ def _scores(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """The scores by map, and the tensors to store with them."""
     data, window = job.data or stored.corpus, int(stored.record.fit["window"])
-    scores = score_directions(
-        work, stored.backbone, maps, basis, job.config.score, data, window, job.config.tokens
-    )
+    score, tokens, backbone = job.config.score, job.config.tokens, stored.backbone
+    if job.layer_at_a_time and score == FISHER:
+        scores = _fisher_by_layer(work, stored, maps, basis, data, window, tokens)
+    else:
+        scores = score_directions(work, backbone, maps, basis, score, data, window, tokens)
     tensors = dict(stored.tensors)
-    if job.config.score == FISHER:
-        tensors |= {f"{name}.{FISHER}": score for name, score in scores.items()}
+    if score == FISHER:
+        tensors |= {f"{name}.{FISHER}": found for name, found in scores.items()}
     return scores, tensors
+
+
+def _fisher_by_layer(
+    work: Work, stored: StoredBasis, maps: Sequence[LinearMap], basis: Basis, data: str,
+    window: int, tokens: int,
+) -> dict[str, Tensor]:  # fmt: skip
+    """The Fisher scores by map; what passes between layers stands beside checkpoints."""
+    from transplant.basis.boundaries import Place
+    from transplant.basis.layerwise_fisher import fisher_by_layer
+
+    check_inside_layers(maps)
+    backbone = stored.backbone
+    splits = read_as_needed(work, data, train=tokens)
+    windows = windows_of(backbone, splits.train, window, tokens)
+    run = {"basis": stored.entry.manifest.sha256, "split": splits.fingerprint,
+           "window": window, "tokens": tokens}  # fmt: skip
+    folder = work.library.checkpoint_path(stored.name, backbone.name).with_suffix(".fisher")
+    with work.reporter.progress(f"Fisher of {backbone.name}") as progress:
+        found = fisher_by_layer(
+            backbone, maps, basis.spectra, windows, Place(folder, run), progress
+        )
+    shutil.rmtree(folder)
+    return found
 
 
 def shares(

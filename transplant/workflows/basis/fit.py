@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.basis.config import FitConfig
 from transplant.basis.record import BasisRecord
-from transplant.errors import BackboneError, InputError, foreign
+from transplant.errors import InputError
 from transplant.memory import check_memory
 from transplant.ranks import current
+from transplant.workflows.basis.far import check_inside_layers, far_backbone
 from transplant.workflows.basis.stored import claim, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from transplant.text.windows import Window
     from transplant.workflows.work import Work
 
-AWAY = {"": "disk"}  # all but the embeddings and the head
 SHARES = (0.9, 0.99)  # of the energy, in reports
 
 
@@ -62,7 +62,9 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
 
     claim(work, job.name, job.backbone, replace=replace)
     began, config = time.monotonic(), job.config
-    backbone = _loaded(work, job)
+    backbone = (
+        far_backbone(work, job.backbone) if job.layer_at_a_time else work.backbone(job.backbone)
+    )
     maps = select_maps(backbone, config.layers)
     together = [m for m in maps if m.layer == 0] if job.layer_at_a_time else maps
     needed = {"the moments of these maps": statistics_bytes(together or maps)}
@@ -91,35 +93,6 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     }  # fmt: skip
 
 
-def _loaded(work: Work, job: FitJob) -> Backbone:
-    """The backbone, all of it in memory or its layers on the disk.
-
-    Raises:
-        InputError: several processes, of which one alone can go from layer to layer.
-        BackboneError: it has no layers to go through one at a time.
-    """
-    if not job.layer_at_a_time:
-        return work.backbone(job.backbone)
-    from transformers import PreTrainedConfig
-
-    from transplant.basis.layerwise import layers_of
-
-    if current().count > 1:
-        raise InputError("`layer_at_a_time` runs in one process", found=current().count)
-    source = str(work.library.backbone_path(job.backbone) or job.backbone)
-    with foreign(f"cannot read the configuration of {job.backbone}", BackboneError):
-        stored, _ = PreTrainedConfig.get_config_dict(source)
-    if stored.get("is_encoder_decoder"):
-        raise BackboneError(
-            f"{job.backbone} cannot be read layer by layer", expected="a decoder-only model",
-            found=stored.get("model_type"),
-        )  # fmt: skip
-    away = work if work.device_map else dataclasses.replace(work, device_map=AWAY)
-    backbone = away.backbone(job.backbone)
-    layers_of(backbone)
-    return backbone
-
-
 def _fitted(
     work: Work, job: FitJob, backbone: Backbone, maps: list[LinearMap], windows: list[Window],
     split: str,
@@ -133,11 +106,7 @@ def _fitted(
     if not job.layer_at_a_time:
         with work.reporter.progress(title) as progress, backbone.frozen():
             return fit_basis(backbone, maps, windows, config, current(), progress)
-    if outside := [m.name for m in maps if m.layer is None]:
-        raise InputError(
-            "`layer_at_a_time` reads what is inside layers", found=", ".join(outside[:3]),
-            hint="`layers` without it",
-        )  # fmt: skip
+    check_inside_layers(maps)
     run = {"weights": backbone.weights_sha256, "split": split, **dataclasses.asdict(config)}
     folder = work.library.checkpoint_path(job.name, job.backbone).with_suffix(".layers")
     place = Place(folder, run)

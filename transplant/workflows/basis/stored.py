@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.basis.record import BasisRecord
 from transplant.errors import InputError
+from transplant.workflows.basis.far import far_backbone
 from transplant.workflows.tuned.artifact import HOSTED
+from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from transplant.backbones.view import Backbone
     from transplant.library import Entry, HostedName
-    from transplant.workflows.work import Work
 
 KIND = "basis"
 
@@ -57,8 +58,13 @@ def check_basis(work: Work, name: str) -> tuple[HostedName, BasisRecord, Entry]:
     return hosted, record, entry
 
 
-def read_basis(work: Work, name: str) -> StoredBasis:
+def read_basis(work: Work, name: str, *, layer_at_a_time: bool = False) -> StoredBasis:
     """Loads a fitted basis and its backbone.
+
+    Args:
+        work: the setting.
+        name: as `code@ref-gpt2`.
+        layer_at_a_time: whether the layers of the backbone stay on the disk.
 
     Raises:
         NotFoundError: there is none of that name.
@@ -68,7 +74,8 @@ def read_basis(work: Work, name: str) -> StoredBasis:
     from transplant.loading.same import check_same
 
     hosted, record, entry = check_basis(work, name)
-    backbone = work.backbone(hosted.backbone)
+    load = far_backbone if layer_at_a_time else Work.backbone
+    backbone = load(work, hosted.backbone)
     stored = work.library.load(entry)
     check_same(stored, backbone, f"the basis {name} was fitted to", "`basis_fit()` it again")
     return StoredBasis(str(hosted.module), backbone, record, stored.tensors, entry)

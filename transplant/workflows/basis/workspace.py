@@ -51,7 +51,12 @@ class BasisWorkspace(Work):
         return run_fit(self, job, replace=replace)
 
     def allocate_basis(
-        self, name: str, config: AllocateConfig, *, data: str | None = None
+        self,
+        name: str,
+        config: AllocateConfig,
+        *,
+        data: str | None = None,
+        layer_at_a_time: bool = False,
     ) -> dict[str, Any]:
         """Gives the maps of a stored basis their ranks; see `workflows.basis.allocate`.
 
@@ -59,6 +64,7 @@ class BasisWorkspace(Work):
             name: the basis, as `code@ref-gpt2`.
             config: the budget and what a direction is worth.
             data: what the Fisher score reads; by default the text of the fit.
+            layer_at_a_time: whether all but one layer stays on the disk.
 
         Returns:
             The report: the rank of each map, parameters, shares of the score that are kept.
@@ -68,7 +74,8 @@ class BasisWorkspace(Work):
         """
         from transplant.workflows.basis.allocate import AllocateJob, run_allocate
 
-        return run_allocate(self, AllocateJob(name=name, config=config, data=data))
+        job = AllocateJob(name=name, config=config, data=data, layer_at_a_time=layer_at_a_time)
+        return run_allocate(self, job)
 
     def adapt_basis(
         self, basis: str, domain: str, *, replace: bool = False, **options: Any
