@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
 from commands.courses import Course, Courses
 from commands.errors import typed_as
-from commands.whole_table import table
+from commands.render.table import drawn
 from transplant.errors import InputError, StorageError, TransplantError
 from transplant.files.json_text import to_json
-
-__all__ = ["PIPE_WIDTH", "Output", "table"]
+from transplant.tables.table import Sheet, Table
+from transplant.tables.words import Words
 
 PIPE_WIDTH = 120
 
@@ -47,22 +47,22 @@ class Output:
         self.stderr = Console(stderr=True, quiet=quiet, highlight=False)
         self._courses = Courses(self.stderr)
 
-    def result(self, data: Any, human: RenderableType) -> None:
+    def result(self, data: Any, human: Table | Sheet | Words) -> None:
         """Prints a verb's result: `data` under `--json`, else `human`."""
         self.report = data
         if self.silent:
             return
-        drawn = None if self.draw is None else self.draw(data)
-        if drawn is not None:
-            data = {**data, "plot": drawn}
+        picture = None if self.draw is None else self.draw(data)
+        if picture is not None:
+            data = {**data, "plot": picture}
         if self.as_json:
             self._answered = True
             sys.stdout.write(to_json(data, 2) + "\n")
         else:
             # What may not wrap, as a command or a path, makes its line longer: it is not cut.
-            self.stdout.print(human, crop=False, overflow="ignore")
-        if drawn is not None:
-            self.note(f"drawn in {drawn}")
+            self.stdout.print(drawn(human), crop=False, overflow="ignore")
+        if picture is not None:
+            self.note(f"drawn in {picture}")
         self.flush()
 
     @property

@@ -42,15 +42,15 @@ class CurveOptions:
         budgets: tuple[int, ...],
     ) -> None:  # fmt: skip
         """Measures a curve, writes plot and JSON, and prints the table."""
-        from commands.render.curve import curve_view
         from transplant.pictures.curve import write_curve
+        from transplant.tables.curve import curve_sheet
         from transplant.workflows.move.budget_curve import curve_report
         from transplant.workflows.move.trials import Trials
 
         trials = Trials(move.start(), native, eval_tokens)
         report = curve_report(trials, budgets, self.seeds, self.steps)
         report["files"] = write_curve(self.out or Path(), report)
-        session.out.result(report, curve_view(report))
+        session.out.result(report, curve_sheet(report))
 
     def refuse(self, expected: str) -> None:
         """Refuses a curve where there is none to be had.

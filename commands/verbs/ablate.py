@@ -41,8 +41,8 @@ def ablate(
     out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
 ) -> None:
     """Hold objectives, controls, shapes, or a move and its ceiling against one another."""
-    from commands.render.ablation import ablation_table, ceiling_table, shapes_table
-    from commands.render.sources import with_sources
+    from transplant.tables.ablation import ablation_table, ceiling_table, shapes_table
+    from transplant.tables.sources import with_sources
     from transplant.workflows.move.ablation import SIDE_BY_SIDE, Sizes, ablation_report
     from transplant.workflows.move.ceiling import ceiling_report
     from transplant.workflows.move.shape_ablation import SHAPES, shapes_report

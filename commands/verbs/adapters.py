@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from commands.options.shared import Replace
-from commands.output import table
 from commands.session import Session
 
 
@@ -31,16 +30,8 @@ def adapters(
     replace: Replace = False,
 ) -> None:
     """Import a LoRA that PEFT has saved: attached to a backbone, or merged into a new one."""
+    from transplant.tables.adapters import lora_table
     from transplant.workflows.adapters import import_lora
 
     report = import_lora(session, source, to, name=name, merge=merge, replace=replace)
-    shown = table(f"{report['name']}: {source.name}", "", "")
-    shown.add_row("maps that it changes", f"{report['pairs']}")
-    shown.add_row("parameters", f"{report['parameters']:,}")
-    shown.add_row("ranks", ", ".join(map(str, report["ranks"])))
-    shown.add_row("scales", ", ".join(f"{scale:g}" for scale in report["scales"]))
-    if report["whole"]:
-        shown.add_row("parameters trained whole", f"{len(report['whole'])}")
-    for what, value in report["logits"].items():
-        shown.add_row(what.replace("_", " "), f"{value:.2e}")
-    session.out.result(report, shown)
+    session.out.result(report, lora_table(report, source.name))

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from commands.options.shared import Replace
-from commands.output import table
 from commands.session import Session
 
 
@@ -31,17 +30,9 @@ def add(
     replace: Replace = False,
 ) -> None:
     """Add a backbone under a short name: by reference, as a copy, or unpacked from a .gguf."""
+    from transplant.tables.backbones import added_table
+
     report = session.add(source, name, copy=copy, replace=replace)
     for note in report["notes"]:
         session.out.note(note)
-    shown = table(f"backbone {name}", "", "")
-    shown.columns[1].justify = "left"
-    shown.add_row("family", f"{report['family']}, {report['parameters']:,} parameters")
-    shown.add_row("layers", f"{report['layers']} of width {report['d_model']:,}")
-    shown.add_row("tokens", f"{report['vocabulary']:,}, {report['context']:,} at once")
-    shown.add_row("weights", f"sha256 {report['weights_sha256']}")
-    shown.add_row("files", f"{report['folder']} ({report['bytes']:,} bytes)")
-    if report["known"]:
-        shown.add_row("known already", ", ".join(report["known"]))
-    shown.caption = f"{report['added']['by']}; {report['seconds']:.1f} s"
-    session.out.result(report, shown)
+    session.out.result(report, added_table(name, report))

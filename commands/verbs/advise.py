@@ -52,9 +52,10 @@ def advise(
     ] = None,
 ) -> None:
     """Measure two backbones and say how to move something from one to the other."""
-    from commands.render.advice import advice_view, with_commands
+    from commands.render.typed import command_of, with_commands
     from transplant.pictures.advice import write_advice
     from transplant.pictures.page import require_plotting
+    from transplant.tables.advice import advice_sheet
     from transplant.workflows.advise import Advising, run_advice
 
     if out is not None:
@@ -67,6 +68,5 @@ def advise(
     found, advice, report = run_advice(advising)
     told = with_commands(report, advice)
     files = [] if out is None else write_advice(out, told)
-    session.out.result(
-        told | ({"files": files} if files else {}), advice_view(found, advice, files)
-    )
+    shown = advice_sheet(found, advice, files, command_of)
+    session.out.result(told | ({"files": files} if files else {}), shown)

@@ -37,7 +37,7 @@ def analyze(
     ] = None,
 ) -> None:
     """Say what a donor's pieces and hidden states are like, in a catalog."""
-    from commands.render.catalog import catalog_view
+    from transplant.tables.catalog import catalog_sheet
     from transplant.workflows.analyze.job import AnalyzeJob, run_analyze
 
     if out is not None:
@@ -48,4 +48,4 @@ def analyze(
     if out is not None:
         write_json(out, report)
         report = {**report, "file": str(out)}
-    session.out.result(report, catalog_view(report))
+    session.out.result(report, catalog_sheet(report))

@@ -43,7 +43,7 @@ def basis_adapt(
     replace: Replace = False,
 ) -> None:
     """Train C alone inside a basis: host it, hand it to PEFT, merge it; or cut the backbone."""
-    from commands.render.basis import adapt_table, compress_table
+    from transplant.tables.basis import adapt_table, compress_table
     from transplant.workflows.basis.adapt import AdaptJob, run_adapt
     from transplant.workflows.basis.compress import CompressJob, run_compress
 

@@ -46,9 +46,9 @@ def basis_allocate(
     ] = None,
 ) -> None:
     """Allocate ranks under one budget: exact, by dynamic programming."""
-    from commands.render.basis import allocation_table
     from transplant.pictures.page import require_plotting
     from transplant.pictures.ranks import write_allocation
+    from transplant.tables.basis import allocation_table
     from transplant.workflows.basis.allocate import AllocateJob, run_allocate
 
     config = AllocateConfig(

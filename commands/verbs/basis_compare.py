@@ -41,9 +41,9 @@ def basis_compare(
     ] = 20_000,
 ) -> None:
     """Compare BASIS with PEFT's adapters and full fine-tuning at one budget."""
-    from commands.render.basis_compare import compare_table
     from transplant.pictures.adapters import write_comparison
     from transplant.pictures.figures import require_matplotlib
+    from transplant.tables.basis_compare import compare_table
     from transplant.workflows.basis.compare.job import CompareJob, run_compare
 
     require_matplotlib()

@@ -38,7 +38,7 @@ def basis_fit(
     replace: Replace = False,
 ) -> None:
     """Fit the directions that each linear map uses on calibration text."""
-    from commands.render.basis import fit_table
+    from transplant.tables.basis import fit_table
     from transplant.workflows.basis.fit import FitJob, run_fit
 
     config = FitConfig(

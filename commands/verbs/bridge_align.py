@@ -35,7 +35,7 @@ def bridge_align(
 ) -> None:
     """Fit the map that lets a module read another backbone, or a map between any two layers."""
     if between is not None:
-        from commands.render.bridge import between_table
+        from transplant.tables.bridge import between_table
         from transplant.workflows.align import align_between
 
         found = align_between(
@@ -45,7 +45,7 @@ def bridge_align(
         return
     if module is None or to is None:
         raise InputError("abi bridge-align", expected="--module and --to, or --between A B")
-    from commands.render.bridge import bridge_table
+    from transplant.tables.bridge import bridge_table
     from transplant.workflows.move.bridge import run_bridge
     from transplant.workflows.move.move import Move
 

@@ -44,7 +44,7 @@ def bridge_train(
     replace: Replace = False,
 ) -> None:
     """Train bridges so that a donor's part adds what the target's own part adds."""
-    from commands.render.bridge import training_table
+    from transplant.tables.bridge import training_table
     from transplant.workflows.capture import corpus_of
     from transplant.workflows.inject.injection import Injection
     from transplant.workflows.inject.train_bridges import train_bridges

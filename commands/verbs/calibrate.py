@@ -37,9 +37,9 @@ def calibrate(
     replace: Replace = False,
 ) -> None:
     """Fit a new interface for a module, so that it works in another backbone."""
-    from commands.render.calibration import calibrated_table
-    from commands.render.sources import with_sources
-    from commands.render.tried import explained
+    from transplant.tables.calibration import calibrated_table
+    from transplant.tables.sources import with_sources
+    from transplant.tables.tried import explained
     from transplant.workflows.move.calibration import run_calibration
 
     report = run_calibration(

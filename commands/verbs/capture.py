@@ -54,7 +54,7 @@ def capture(
     ] = None,
 ) -> None:
     """Capture the hidden states of a frozen backbone into an HDF5 file."""
-    from commands.render.capture import capture_table
+    from transplant.tables.capture import capture_table
     from transplant.workflows.capture import CaptureJob, inspect_file, run_capture, verify_file
 
     if inspect is not None:

@@ -30,7 +30,7 @@ def cfeval(
     ] = False,
 ) -> None:
     """Score minimal pairs by the log-probability of their sentences."""
-    from commands.render.pairs import accuracy_table
+    from transplant.tables.pairs import accuracy_table
     from transplant.workflows.cfeval import evaluate_pairs
 
     report = evaluate_pairs(

@@ -23,9 +23,9 @@ def cfgen(
     n: Annotated[int, typer.Option("--n", help="How many pairs.")] = PAIRS,
 ) -> None:
     """Generate minimal pairs from a grammar, with gold labels."""
-    from commands.render.pairs import drawn_tables
+    from transplant.tables.pairs import drawn_sheet
     from transplant.workflows.cfgen import generate_pairs
 
     check_writable(out)
     report = generate_pairs(session, task, out, n)
-    session.out.result(report, drawn_tables(report))
+    session.out.result(report, drawn_sheet(report))

@@ -23,7 +23,7 @@ def compare(
     eval_tokens: EvalTokens = 200_000,
 ) -> None:
     """Compare cores with the plain transformers of the same recipe, on held-out documents."""
-    from commands.render.comparison import comparison_table
+    from transplant.tables.comparison import comparison_table
     from transplant.workflows.train.compare_cores import compare_cores
 
     plain = baseline or [f"{core}-plain" for core in cores]

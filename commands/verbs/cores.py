@@ -10,7 +10,6 @@ from typing import Annotated
 
 import typer
 
-from commands.output import table
 from commands.session import Session
 
 
@@ -20,6 +19,7 @@ def cores(
 ) -> None:
     """List the sizes of LayerCake cores, and which of them the registry holds."""
     from transplant.backbones.layercake.sizes import SIZES, count_parameters
+    from transplant.tables.backbones import sizes_table
 
     rows = [
         {
@@ -30,12 +30,4 @@ def cores(
         }
         for size in SIZES.values()
     ]
-    shown = table(
-        f"LayerCake cores, parameters with {vocab:,} tokens",
-        "name", "parameters", "d_model", "layers", "heads", "d_ff", "d_abi", "in the registry",
-    )  # fmt: skip
-    for row in rows:
-        numbers = (row[key] for key in ("d_model", "n_layers", "n_heads", "d_ff", "d_abi"))
-        there = "yes" if row["in_registry"] else "no"
-        shown.add_row(row["name"], f"{row['parameters']:,}", *map(str, numbers), there)
-    session.out.result({"cores": rows}, shown)
+    session.out.result({"cores": rows}, sizes_table(rows, vocab))

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Group
 
 from commands.options.shared import DomainText
 from commands.session import Session
@@ -51,10 +50,11 @@ def demo(
     ] = None,
 ) -> None:
     """Train a module, move it to other backbones, prove it, write a page."""
-    from commands.render.transfer import transfer_table
     from registry.store import Registry
     from transplant.pictures.demo import write_demo
     from transplant.pictures.page import require_plotting
+    from transplant.tables.table import Sheet
+    from transplant.tables.transfer import transfer_table
     from transplant.workflows.demo import REAL, SHIPPED, refer_to, require_added, run_demo
 
     plan = (REAL if real else SHIPPED).of(
@@ -76,4 +76,4 @@ def demo(
     report["seconds"] = time.monotonic() - began
     write_demo(out, report)
     last = f"\n{report['seconds']:.0f} s; the page with the plot: {report['page']}"
-    session.out.result(report, Group(*map(transfer_table, report["moves"]), last))
+    session.out.result(report, Sheet(*map(transfer_table, report["moves"]), last))

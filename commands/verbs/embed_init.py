@@ -41,7 +41,7 @@ def embed_init(
     eval_tokens: EvalTokens = 20_000,
 ) -> None:
     """Give a backbone the vocabulary of another."""
-    from commands.render.vocabulary import vocabulary_table
+    from transplant.tables.vocabulary import vocabulary_table
     from transplant.workflows.vocabulary import take_vocabulary
 
     config = EmbedConfig(method=method, atoms=atoms, calibration_tokens=calibration_tokens)

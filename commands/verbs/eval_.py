@@ -38,7 +38,7 @@ def eval_(
     batch: Annotated[int, typer.Option(help="Texts that are read at once.")] = ASKED.batch,
 ) -> None:
     """Run benchmark tasks of lm-eval on a model, beside its raw backbone and a native."""
-    from commands.render.tasks import task_table
+    from transplant.tables.tasks import task_table
 
     names = [one.strip() for text in tasks or () for one in text.split(",") if one.strip()]
     config = EvalConfig(limit=limit, shots=shots, batch=batch)

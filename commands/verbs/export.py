@@ -51,7 +51,7 @@ def export(
     ] = False,
 ) -> None:
     """Write a hosted module, linear map or LoRA as files that others load."""
-    from commands.render.export import export_table
+    from transplant.tables.export import export_table
 
     report = session.export(
         name, out, form=form, with_backbone=with_backbone, code=code,

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from commands.options.shared import Replace, parse_layers
-from commands.output import table
 from commands.session import Session
 
 
@@ -27,11 +26,9 @@ def extract(
     replace: Replace = False,
 ) -> None:
     """Take pieces out of a backbone into a bank."""
+    from transplant.tables.banks import extracted_table
     from transplant.workflows.inject.banks import extract_bank
 
     wanted = [part.strip() for part in components.split(",") if part.strip()]
     report = extract_bank(session, backbone, name, wanted, parse_layers(layers), replace=replace)
-    shown = table(f"bank {name}  (from {backbone})", "piece", "parameters")
-    for piece, parameters in report["sizes"].items():
-        shown.add_row(piece, f"{parameters:,}")
-    session.out.result(report, shown)
+    session.out.result(report, extracted_table(report))

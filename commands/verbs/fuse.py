@@ -56,7 +56,7 @@ def fuse(
     replace: Replace = False,
 ) -> None:
     """Fuse several transplanted modules on one layer; only the fusion is trained."""
-    from commands.render.fusion import fusion_table
+    from transplant.tables.fusion import fusion_table
     from transplant.workflows.fuse.fusion import Fusing
     from transplant.workflows.fuse.report import run_fusion
 

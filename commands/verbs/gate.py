@@ -31,7 +31,7 @@ def gate(
     replace: Replace = False,
 ) -> None:
     """Fit a gate to a module behind an interface; it is hosted with the module from then on."""
-    from commands.render.gate import gate_table
+    from transplant.tables.gate import gate_table
     from transplant.workflows.gate import gate_report
 
     config = dataclasses.replace(GATE, tokens=tokens, most_worse=most_worse / 100)

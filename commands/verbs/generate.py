@@ -36,7 +36,8 @@ def generate(
     ] = WRITE.chat,
 ) -> None:
     """Have a model write on from a prompt, beside its raw backbone and a native."""
-    from commands.render.written import Written, written_texts
+    from commands.render.written import Written
+    from transplant.tables.generated import generated_sheet
 
     config = GenerateConfig(
         max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, top_k=top_k, chat=chat
@@ -44,4 +45,4 @@ def generate(
     prompts = [sys.stdin.read() if text == "-" else text for text in prompt]
     along = Written(session.out) if session.out.is_live else None
     report = session.generate(name, prompts, native=native, config=config, listener=along)
-    session.out.result(report, written_texts(report, shown=along is not None))
+    session.out.result(report, generated_sheet(report, texts=along is None))

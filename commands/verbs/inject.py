@@ -47,7 +47,7 @@ def inject(
     replace: Replace = False,
 ) -> None:
     """Put a piece of a donor to work inside a block of a target."""
-    from commands.render.bridge import injection_table
+    from transplant.tables.bridge import injection_table
     from transplant.workflows.inject.bridges import inject_config
     from transplant.workflows.inject.inject import run_injection
     from transplant.workflows.inject.injection import Injection

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from commands.options.shared import Verify
-from commands.output import table
 from commands.session import Session
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ def inspect_(
     verify: Verify = False,
 ) -> None:
     """Say what a bank holds: shapes, parameters, hashes, and where it comes from."""
+    from transplant.tables.banks import bank_table
     from transplant.workflows.inject.banks import describe_pieces, find_bank
 
     entry = cast("Entry", find_bank(session, name))
@@ -41,12 +41,4 @@ def inspect_(
         "path": str(entry.path),
         "verified": verify,
     }
-    shown = table(
-        f"bank {manifest.name}  (from {manifest.backbone.id}, sha256 {manifest.sha256[:12]})",
-        "piece", "parameters", "sha256", "tensors",
-    )  # fmt: skip
-    shown.columns[-1].justify, shown.columns[-1].no_wrap = "left", False
-    for piece in pieces:
-        shapes = ", ".join(f"{key} {'x'.join(map(str, s))}" for key, s in piece["tensors"].items())
-        shown.add_row(piece["piece"], f"{piece['parameters']:,}", piece["sha256"][:12], shapes)
-    session.out.result(report, shown)
+    session.out.result(report, bank_table(report))

@@ -25,8 +25,8 @@ def invariance(
     seeds: Annotated[int, typer.Option(min=1, help="Updates, each with a seed of its own.")] = 1,
 ) -> None:
     """Update a copy of a backbone, apply the old module; exit 3 unless 50 % is left."""
-    from commands.render.invariance import invariance_table
     from transplant.evaluation.invariance import FAIL, NO_CEILING
+    from transplant.tables.invariance import invariance_table
     from transplant.workflows.update.invariance import invariance_report
 
     report = invariance_report(update.study(session), module, update_data, seeds)

@@ -23,7 +23,7 @@ def list_(
     backbone: Annotated[str | None, typer.Option(help="Only what belongs to this one.")] = None,
 ) -> None:
     """List what the registry holds: a module in one row with its interface and its gate."""
-    from commands.render.artifacts import list_table
+    from transplant.tables.artifacts import list_table
 
     wanted = kind_named(which or kind)
     if backbone is not None:

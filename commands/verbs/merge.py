@@ -42,7 +42,7 @@ def merge(
     suite: Annotated[str, typer.Option(help="quick or full: how much is measured.")] = "quick",
 ) -> None:
     """Merge whole models by a recipe of mergekit into a backbone of the registry."""
-    from commands.render.merge import merge_tables
+    from transplant.tables.merge import merge_sheet
 
     if not whole:
         raise InputError(
@@ -53,5 +53,5 @@ def merge(
         recipe, name, remote=remote or (), domains=parse_named("--data", data),
         general=parse_named("--general", general) or None, suite=suite,
     )  # fmt: skip
-    session.out.result(report, merge_tables(report))
+    session.out.result(report, merge_sheet(report))
     session.out.note(f"what is hosted on its parents is moved to it by abi transfer --to {name}")

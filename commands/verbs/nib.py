@@ -36,9 +36,7 @@ def nib(
     also_eval: AlsoEval = None,
 ) -> None:
     """Run the Non-Inferiority Benchmark; exit 3 where it does not pass."""
-    from rich.console import Group
-
-    from commands.render.nib import nib_table, power_table, sources_nib_table
+    from transplant.tables.nib import nib_sheet
     from transplant.workflows.nib import nib_report
 
     config = dataclasses.replace(NIB, chunks=chunks, chunk_length=chunk_length, skip=skip)
@@ -46,11 +44,6 @@ def nib(
         session, anchor, candidate, data=data, config=config, extended=extended,
         power=PowerConfig(margin=margin) if power else None, also_eval=parse_sources(also_eval),
     )  # fmt: skip
-    shown = [nib_table(report)]
-    if "sources" in report:
-        shown.append(sources_nib_table(report["sources"]))
-    if power:
-        shown.append(power_table(report["power"]))
-    session.out.result(report, Group(*shown))
+    session.out.result(report, nib_sheet(report))
     if not report["pass"]:
         raise NotPassedError

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from commands.render.paste import pasted_table, plan_table
 from commands.session import Session
+from transplant.tables.paste import pasted_table, plan_table
 
 
 def paste(

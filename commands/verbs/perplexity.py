@@ -30,8 +30,8 @@ def perplexity(
     eval_tokens: EvalTokens = READ.eval_tokens,
 ) -> None:
     """Measure the perplexity of models on a text: a token, a byte and a document."""
-    from commands.render.perplexity import perplexity_tables
+    from transplant.tables.perplexity import perplexity_sheet
 
     config = PerplexityConfig(window=window, eval_tokens=eval_tokens, whole=whole)
     report = session.perplexity(names, data, config=config)
-    session.out.result(report, perplexity_tables(report))
+    session.out.result(report, perplexity_sheet(report))

@@ -34,11 +34,14 @@ def report(
     ] = 2,
 ) -> None:
     """Write what runs have measured as one page: HTML, Markdown or PDF."""
-    from commands.render.report import report_view, wording
+    from commands.render.typed import wording
+    from transplant.tables.table import Sheet
     from transplant.workflows.report.job import ReportJob, run_report
 
     job = ReportJob(
         runs=runs, out=out, prompts=prompt or (), samples=samples, words=wording(report)
     )
     found = run_report(session, job)
-    session.out.result(found, report_view(found))
+    missing = (f"missing: {line}" for line in found["missing"])
+    where = f"\n{found['file']}  ({found['bytes']:,} bytes)"
+    session.out.result(found, Sheet(found["headline"], *missing, where))

@@ -34,9 +34,9 @@ def route_sim(
     out: Annotated[Path | None, typer.Option(help="Folder for route.json and route.png.")] = None,
 ) -> None:
     """Simulate routing by uncertainty: risk against coverage, and the tau within a budget."""
-    from commands.render.route import route_tables
     from transplant.pictures.figures import require_matplotlib
     from transplant.pictures.route import write_route
+    from transplant.tables.route import route_sheet
 
     if sweep and tau is not None:
         raise InputError("--tau and --sweep", expected="one of them", found="both")
@@ -46,4 +46,4 @@ def route_sim(
     report = session.route_sim(metrics, tau=tau, by=by, budget=budget)
     if out is not None:
         report["files"] = write_route(out, report)
-    session.out.result(report, route_tables(report))
+    session.out.result(report, route_sheet(report))

@@ -29,7 +29,7 @@ def show(
     ] = False,
 ) -> None:
     """Show everything known about one artifact, with the evidence that was stored with it."""
-    from commands.render.artifacts import artifact_view
+    from transplant.tables.artifacts import artifact_sheet
 
     entry = session.find(name, kind_named(kind))
     if verify:
@@ -43,4 +43,4 @@ def show(
     }  # fmt: skip
     if not full:
         report["made"].pop(COUNTS, None)
-    session.out.result(report, artifact_view(report))
+    session.out.result(report, artifact_sheet(report))

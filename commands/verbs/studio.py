@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,9 +32,16 @@ def studio(
 ) -> None:
     """Show the registry and runs in a browser, on this machine alone."""
     from commands.errors import typed_as
-    from commands.render.studio import studio_view
+    from transplant.tables.words import code
     from transplant.workflows.studio.job import StudioJob, run_studio
 
     config = dataclasses.replace(DEFAULT, host=host, port=port)
     job = StudioJob(runs=tuple(runs or ()), config=config, say=lambda text: typed_as(text, {}))
-    run_studio(session, job, lambda report: session.out.result(report, studio_view(report)))
+
+    def ready(report: dict[str, Any]) -> None:
+        lines = [report["url"], f"registry {report['registry']}", "Ctrl-C stops it"]
+        if report["token"]:
+            lines.insert(1, "not on loopback: whoever has this address can read all of it")
+        session.out.result(report, code("\n".join(lines)))
+
+    run_studio(session, job, ready)

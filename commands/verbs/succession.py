@@ -28,11 +28,11 @@ def succession(
     general: Annotated[str, typer.Option(help="Text that belongs to no module.")] = "prose",
 ) -> None:
     """Update a backbone several times and check every module after each; exit 3 under 50 %."""
-    from commands.render.invariance import succession_tables
+    from transplant.tables.invariance import succession_sheet
     from transplant.workflows.update.succession import succession_report
 
     texts = update_data or ["prose2"]
     report = succession_report(update.study(session), module, texts, rounds, general)
-    session.out.result(report, succession_tables(report))
+    session.out.result(report, succession_sheet(report))
     if not report["passed"]:
         raise NotPassedError

@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from commands.options.shared import NameOption, Replace
-from commands.output import table
 from commands.session import Session
 
 
@@ -28,14 +27,8 @@ def tokenize_align(
     replace: Replace = False,
 ) -> None:
     """Spell the tokens of one backbone in those of another."""
-    from transplant.alignment.token_map import KINDS
+    from transplant.tables.token_map import token_map_table
     from transplant.workflows.token_map import align_tokens
 
     report = align_tokens(session, source, to, data, characters, name, replace=replace)
-    shown = table(f"tokens of {to} in those of {source}", "", "tokens", f"text ({data})")
-    for kind in (*KINDS[1:], KINDS[0]):
-        shown.add_row(kind, f"{report['tokens'][kind]:.1%}", f"{report['text'][kind]:.1%}")
-    shown.add_section()
-    shown.add_row("positions that pair", "", f"{report['pairs']['paired_share']:.1%}")
-    shown.add_row("characters a token", "", f"{report['pairs']['characters_per_token']['to']:.2f}")
-    session.out.result(report, shown)
+    session.out.result(report, token_map_table(report))

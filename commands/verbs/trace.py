@@ -57,9 +57,9 @@ def trace(
     ] = None,
 ) -> None:
     """Measure what heads, feed-forward parts and layers are worth to a model."""
-    from commands.render.trace import trace_view
     from transplant.pictures.page import require_plotting
     from transplant.pictures.trace import write_trace
+    from transplant.tables.trace import trace_sheet
     from transplant.workflows.trace.job import run_trace
     from transplant.workflows.trace.spec import TraceJob
 
@@ -77,4 +77,4 @@ def trace(
     report = run_trace(session, TraceJob(**given, config=config, prefilter=chosen))
     if out is not None:
         report |= {"files": write_trace(out, report)}
-    session.out.result(report, trace_view(report))
+    session.out.result(report, trace_sheet(report))

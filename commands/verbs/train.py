@@ -50,8 +50,8 @@ def train(
     replace: Replace = False,
 ) -> None:
     """Train a domain module on a frozen backbone: with an interface, or inside a core."""
-    from commands.render.sources import with_sources
-    from commands.render.training import trained_table
+    from transplant.tables.sources import with_sources
+    from transplant.tables.trained import trained_table
     from transplant.workflows.train.module import TrainJob, run_train_job
 
     if form not in (None, *FORM_NAMES):

@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from commands.options.shared import Batch, EvalTokens, Rate, Resume, Window
-from commands.output import table
 from commands.session import Session
 from transplant.backbones.layercake.sizes import SIZES
 from transplant.errors import InputError
@@ -48,6 +47,7 @@ def train_core(
     resume: Resume = False,
 ) -> None:
     """Train a LayerCake core from scratch, or (--baseline) the transformer to compare it with."""
+    from transplant.tables.backbones import core_table
     from transplant.workflows.train.core import CoreJob, run_core_job
 
     if size not in SIZES:
@@ -68,8 +68,4 @@ def train_core(
         eval_tokens=eval_tokens,
     )
     report = run_core_job(session, job, resume=resume)
-    shown = table(f"{report['name']} -> {report['path']}", "", "")
-    for key in ("parameters", "tokens", "train_loss", "train_seconds"):
-        shown.add_row(key.replace("_", " "), f"{report[key]:,.6g}")
-    shown.add_row("held-out perplexity", f"{report['ppl']:.2f}")
-    session.out.result(report, shown)
+    session.out.result(report, core_table(report))

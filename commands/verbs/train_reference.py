@@ -11,7 +11,6 @@ from typing import Annotated
 import typer
 
 from commands.options.shared import EvalTokens
-from commands.output import table
 from commands.session import Session
 from transplant.files.writable import check_writable
 from transplant.training.config import PretrainConfig
@@ -33,14 +32,10 @@ def train_reference(
 ) -> None:
     """Train a reference backbone from scratch on `prose` (about an hour on one core)."""
     from registry.store import Registry
+    from transplant.tables.backbones import reference_table
     from transplant.workflows.train.reference import train_new_reference
 
     check_writable(out, folder=True)
     library = Registry(out, reference=out / ".none")  # the shipped one of that name may stay
     report = train_new_reference(session, library, name, tokens, max_chars, eval_tokens)
-    shown = table(f"{name} -> {out / name}", "", "")
-    for key in ("parameters", "tokens", "train_loss"):
-        shown.add_row(key.replace("_", " "), f"{report[key]:,.6g}")
-    for corpus, ppl in report["ppl"].items():
-        shown.add_row(f"held-out perplexity, {corpus}", f"{ppl:.2f}")
-    session.out.result(report, shown)
+    session.out.result(report, reference_table(report, str(out / name)))

@@ -38,10 +38,10 @@ def transfer(
     replace: Replace = False,
 ) -> None:
     """Move a module to another backbone and print the evidence beside its controls."""
-    from commands.render.sources import with_sources
-    from commands.render.transfer import transfer_table
-    from commands.render.tried import explained
-    from commands.render.tuned import tuned_table
+    from transplant.tables.sources import with_sources
+    from transplant.tables.transfer import transfer_table
+    from transplant.tables.tried import explained
+    from transplant.tables.tuned import tuned_table
 
     others = parse_sources(also_eval)
     budgets = over.budgets(others)

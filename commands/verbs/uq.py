@@ -41,11 +41,9 @@ def uq(
     ] = Path("abi-uq"),
 ) -> None:
     """Measure how sure a model is of its next tokens, and how right it is to be."""
-    from rich.console import Group
-
-    from commands.render.uncertainty import bins_table, uncertainty_table
     from transplant.pictures.page import require_plotting
     from transplant.pictures.uncertainty import write_uncertainty
+    from transplant.tables.uncertainty import uncertainty_sheet
 
     require_plotting()
     check_writable(out, folder=True)
@@ -57,5 +55,4 @@ def uq(
     result = session.uq(model, data, baseline=baseline, config=config)
     files = write_uncertainty(out, result.report, result.metrics)
     report = {**result.report, "files": files}
-    shown = [uncertainty_table(report), bins_table(report), "\n" + "\n".join(files)]
-    session.out.result(report, Group(*shown))
+    session.out.result(report, uncertainty_sheet(report))

@@ -44,8 +44,8 @@ def validate(
     junit: Annotated[Path | None, typer.Option(help="The gates as JUnit XML, for CI.")] = None,
 ) -> None:
     """Validate a model against a baseline; exit 3 where a gate does not pass."""
-    from commands.render.validation import validation_tables
     from transplant.pictures.validation import write_junit
+    from transplant.tables.validation import validation_sheet
     from transplant.workflows.validate.job import plan_validation, run_validation
 
     if junit is not None:
@@ -58,7 +58,7 @@ def validate(
     report = run_validation(session, plan, gates)
     if junit is not None:
         write_junit(junit, report, suite="abi validate")
-    session.out.result(report, validation_tables(report))
+    session.out.result(report, validation_sheet(report))
     if not report["pass"]:
         session.out.note(f"gates that did not pass: {', '.join(report['failed'])}")
         raise NotPassedError

@@ -52,21 +52,21 @@ def verify(
     Exit 3 where something does not agree.
     """
     if what == "paste":
-        from commands.render.paste import paste_table
+        from transplant.tables.paste import paste_table
         from transplant.workflows.verify_paste import paste_report
 
         report = paste_report(session, source, to, domain, tokens)
         shown = paste_table(report)
     elif what == "results":
-        from commands.render.recomputed import results_table
         from registry.store import REFERENCE, Registry
+        from transplant.tables.recomputed import results_sheet
         from transplant.workflows.move.json_record import results_report
 
         library = session.library if record else Registry(REFERENCE)
         report = results_report(
             session, library, record or REFERENCE / SHIPPED, allow_other_text=allow_other_text
         )
-        shown = results_table(report)
+        shown = results_sheet(report)
     else:
         raise InputError(f"cannot verify {what!r}", expected=f"one of {[*VERIFIED]}")
     session.out.result(report, shown)

@@ -6,7 +6,7 @@ import dataclasses
 
 import pytest
 
-from commands.render.advice import command_of
+from commands.render.typed import command_of
 from tests.advice.cases import APART, CASES, CHESS, PYTHON, ROUTED, THERE, measured
 from transplant.advice.config import AdviceConfig, Thresholds
 from transplant.advice.decide import advise

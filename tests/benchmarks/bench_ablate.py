@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import shares
-from transplant.pictures.shares import bounds_text, share_text
+from transplant.tables.shares import bounds_text, share_text
 
 TRAIN = ("--steps", "250", "--tokens", "200000")
 PAIRS = "ref-gpt2:ref-gpt2-b,ref-gpt2:ref-llama"

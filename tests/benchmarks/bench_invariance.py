@@ -34,7 +34,7 @@ from commands.output import Output
 from commands.session import open_session
 from tests.benchmarks import shares
 from transplant.errors import NotFoundError
-from transplant.pictures.shares import kept_text, share_text
+from transplant.tables.shares import kept_text, share_text
 from transplant.workflows.train.module import TrainJob, run_train_job
 from transplant.workflows.update.invariance import invariance_report
 from transplant.workflows.update.study import Study

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks import shares
-from transplant.pictures.shares import share_text
+from transplant.tables.shares import share_text
 
 ABI = str(Path(sys.executable).with_name("abi"))
 GAMES = Path(__file__).parents[2] / "examples" / "make_games.py"

@@ -28,7 +28,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from transplant.pictures.shares import share_text
+from transplant.tables.shares import share_text
 
 ROOT = Path(__file__).parents[2]
 BACKBONES = ("smollm2", "gemma")

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.benchmarks import shares
 from transplant.evaluation.intervals import t_interval
-from transplant.pictures.shares import bounds_text, share_text
+from transplant.tables.shares import bounds_text, share_text
 
 ABI = str(Path(sys.executable).with_name("abi"))
 GOALS = {  # of recovered, by the text that pairs

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.store import REFERENCE, Registry
-from transplant.pictures.shares import share_text
+from transplant.tables.shares import share_text
 
 ABI = str(Path(sys.executable).with_name("abi"))
 DOMAIN, SHIPPED = "python", "python-shipped"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterable, Mapping
 
-from transplant.pictures.shares import share_text
+from transplant.tables.shares import share_text
 
 
 def texts(shares: Mapping[str, float | None]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from commands.options.curve import parse_budgets
 from transplant.errors import InputError
-from transplant.pictures.curve import crossing_text
+from transplant.tables.curve import crossing_text
 from transplant.workflows.move.ablation import SIDE_BY_SIDE
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")

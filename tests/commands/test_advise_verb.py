@@ -14,10 +14,11 @@ from rich.console import Console
 
 from commands.app import app
 from commands.output import Output
-from commands.render.advice import advice_view, command_of
+from commands.render.typed import command_of
 from tests.advice.cases import CASES, measured
 from transplant.advice.config import Thresholds
 from transplant.advice.decide import advise
+from transplant.tables.advice import advice_sheet
 
 FEW = ("--excerpts", "10", "--impact-tokens", "400")
 
@@ -58,7 +59,7 @@ def test_a_command_is_never_cut(width):
         advice = advise(found, Thresholds())
         out = Output()
         out.stdout = Console(file=shown, width=width, highlight=False)
-        out.result({}, advice_view(found, advice))
+        out.result({}, advice_sheet(found, advice, written=command_of))
         lines = [line.split(":     ")[-1] for line in shown.getvalue().splitlines()]
         for step in (*advice.steps, *advice.proof):
             assert command_of(step) in lines

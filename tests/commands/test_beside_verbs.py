@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from commands.render.written import Written, printable
+from commands.render.written import Written
+from transplant.tables.generated import printable
 
 
 def test_perplexity_prints_a_line_for_each_model_and_one_object(trained_abi):

@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from commands.app import app
 from commands.former_names import former_names_in
-from commands.render.transfer import transfer_table
+from commands.render.table import text_of
 from commands.verb_help import examples_of
 from commands.verb_table import VERBS, find_verb
 from tests.commands.test_no_ceiling import shown
 from tests.test_documents import commands_in, parse
+from transplant.tables.transfer import notes_of, transfer_table
 
 ABI = Path(sys.executable).with_name("abi")
 EVERY = [name for names in VERBS.values() for name in names]
@@ -135,9 +136,8 @@ def test_what_is_a_share_of_the_native_needs_one(words, trained_abi, tmp_path):
 
 def test_a_native_that_is_trained_says_what_it_costs():
     report = {"seconds": {"train_native": 75.0, "controls": 25.0}}
-    from commands.render.transfer import caption_of
-
-    assert caption_of(report) == (
+    (said,) = notes_of(report)
+    assert text_of(said).plain == (
         "training the native took 75 of 100 s; --native none leaves it out"
     )
-    assert caption_of({"seconds": {"controls": 25.0}}) is None
+    assert not [*notes_of({"seconds": {"controls": 25.0}})]

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 import transplant
-from commands.render.ceiling import losses_line
 from registry.store import Registry
 from transplant.calibration.changes.spec import CHANGES
 from transplant.errors import CorruptError
+from transplant.tables.ceiling import losses_line
 
 MOVE = ("--module", "tales@tiny-gpt2", "--excerpts", "60")
 

@@ -10,16 +10,16 @@ from unittest.mock import MagicMock
 import pytest
 import torch
 
-from commands.render.ablation import ablation_table, ceiling_table, shapes_table
-from commands.render.curve import curve_table
-from commands.render.invariance import succession_tables
-from commands.render.recomputed import number_texts
-from commands.render.transfer import transfer_table
 from tests.commands.conftest import Abi
 from transplant.evaluation.likelihood import Likelihood
 from transplant.pictures.curve import draw_curve
 from transplant.pictures.demo import rows_of, write_demo
 from transplant.pictures.figures import as_png
+from transplant.tables.ablation import ablation_table, ceiling_table, shapes_table
+from transplant.tables.curve import curve_table
+from transplant.tables.invariance import succession_sheet
+from transplant.tables.recomputed import number_texts
+from transplant.tables.transfer import transfer_table
 from transplant.workflows.move import ceiling
 from transplant.workflows.move.ablation import means_over_seeds, reason_of
 
@@ -41,12 +41,7 @@ def flat(trained_abi, tmp_path_factory) -> Abi:
 
 def shown(table) -> str:
     """A table as text, on one line."""
-    from rich.console import Console
-
-    console = Console(width=200)
-    with console.capture() as found:
-        console.print(table)
-    return " ".join(found.get().split())
+    return " ".join(str(table).split())
 
 
 def test_objectives_and_controls_have_none(flat):
@@ -195,7 +190,7 @@ def test_rounds_of_updates_say_which_of_them_have_none():
         "no_ceiling": {"m@b": WHY},
     }  # fmt: skip
     decay = {"m@b": {"zero_shot": None}}
-    text = shown(succession_tables({"rounds": [good, none], "backbone": "b", "decay": decay}))
+    text = shown(succession_sheet({"rounds": [good, none], "backbone": "b", "decay": decay}))
     assert f"round 2, m@b: {WHY}" in text
     assert "75.0%" in text
     assert text.count("no ceiling") == 4
@@ -233,7 +228,7 @@ def test_benchmarks_print_none_as_well_and_reach_no_goal_by_it(capsys):
 
 def test_a_gate_keeps_nothing_of_a_gain_that_is_none():
     from transplant.evaluation.gated import kept_share
-    from transplant.pictures.shares import kept_text
+    from transplant.tables.shares import kept_text
 
     assert kept_text(kept_share(10.0, 8.0, 8.0)) == "100.0%"
     assert kept_share(10.0, 8.0, 10.0) == 0.0

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from commands.render.artifacts import evidence_table
+from transplant.tables.artifacts import evidence_table
 
 
 def test_list_knows_the_shipped_backbones(trained_abi):
@@ -88,4 +88,4 @@ def test_what_cannot_be_evidence_is_left_out():
     odd = {"ppl": {"raw": 2.0, "native": "x"}, "intervals": 3, "nib": [1], "recovered": {"raw": {}}}
     shown = evidence_table("x", odd)
     assert shown is not None
-    assert shown.row_count == 1
+    assert len(shown.rows) == 1

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from commands.render.report import typed_run
+from commands.render.typed import typed_run
 from tests.commands.conftest import Abi
 from tests.pictures.browser import loaded_by, needs_chromium, widths
 

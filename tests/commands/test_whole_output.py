@@ -6,20 +6,21 @@ import pytest
 from rich.console import Console
 
 from commands.output import Output
-from commands.whole_table import table
+from commands.render.table import drawn
+from transplant.tables.table import Table, prose
 
 NAME, HASH = "a-very-long-name-of-a-module@a-very-long-backbone", "0123456789abcdef" * 4
 NOTE = "prose that may wrap where there is no room for it, word by word"
 
 
 def lines_of(width: int) -> list[str]:
-    shown = table("a title that is longer than forty columns are, surely", "name", "sha256", "")
-    shown.columns[2].no_wrap = False
-    shown.add_row(NAME, HASH, NOTE)
-    shown.caption = "a caption that is longer than forty columns are, and is not cut to the table"
+    title = "a title that is longer than forty columns are, surely"
+    shown = Table(title, "name", "sha256", prose(""))
+    shown.add(NAME, HASH, NOTE)
+    shown.note("a caption that is longer than forty columns are, and is not cut to the table")
     console = Console(width=width)
     with console.capture() as found:
-        console.print(shown, crop=False)
+        console.print(drawn(shown), crop=False)
     return found.get().splitlines()
 
 
@@ -33,13 +34,13 @@ def test_a_table_cuts_no_name_and_no_hash_and_wraps_prose_between_words(width):
 
 
 def test_a_caption_is_as_wide_as_the_terminal():
-    narrow = table("t", "a")
-    narrow.add_row("1")
-    narrow.caption = "a caption of some seventy columns, far wider than the table above it is"
+    narrow = Table("t", "a")
+    narrow.add("1")
+    narrow.note("a caption of some seventy columns, far wider than the table above it is")
     console = Console(width=80)
     with console.capture() as found:
-        console.print(narrow, crop=False)
-    assert narrow.caption in [line.strip() for line in found.get().splitlines()]
+        console.print(drawn(narrow), crop=False)
+    assert narrow.notes[0] in [line.strip() for line in found.get().splitlines()]
 
 
 @pytest.mark.parametrize(("columns", "width"), [("64", 64), ("200", 200), (None, 120), ("x", 120)])
@@ -58,7 +59,7 @@ def test_a_long_path_stays_on_one_line(capsys, monkeypatch):
 
 
 def test_verify_shows_whole_tolerances_and_hashes_at_eighty_columns(monkeypatch, capsys):
-    from commands.render.recomputed import results_table
+    from transplant.tables.recomputed import results_sheet
 
     monkeypatch.setenv("COLUMNS", "50")
     number = {"name": "recovered.a_control_of_a_long_name", "recorded": 0.5, "recomputed": 0.5,
@@ -72,7 +73,7 @@ def test_verify_shows_whole_tolerances_and_hashes_at_eighty_columns(monkeypatch,
     }  # fmt: skip
     report = {"moves": [move], "verdict": "reproduced", "pass": True, "seconds": 1.0,
               "record": "r.json", "command": "abi transfer --module law@a --to b"}  # fmt: skip
-    Output().result(report, results_table(report))
+    Output().result(report, results_sheet(report))
     shown = capsys.readouterr().out
     for whole in ("+- 0.0001", HASH[:12], "recovered.a control of a long name", report["command"]):
         assert whole in shown

@@ -8,7 +8,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from commands.render.paste import paste_table
 from tests.backbones.layercake_cores import tiny_core
 from tests.paste.test_promised import flip, promises
 from transplant.paste import verify
@@ -17,6 +16,7 @@ from transplant.paste.core import open_core
 from transplant.paste.flips import flips, spread
 from transplant.paste.paste import paste, plan_paste
 from transplant.paste.verify import FAIL, NOT_SENSITIVE, PASS, verify_paste
+from transplant.tables.paste import paste_table
 
 pytestmark = pytest.mark.bits
 
@@ -87,7 +87,7 @@ def test_what_can_see_nothing_is_said_to_be_not_sensitive_beside_the_pass_of_the
     assert verdict.passed
     report = {"from": "a", "to": "b", "pass": True, "modules": [verdict.as_dict()], "body": None}
     assert report["modules"][0]["pass"]
-    shown = [cell for column in paste_table(report).columns for cell in column.cells]
+    shown = [cell for row in paste_table(report).rows for cell in row]
     assert shown.count(NOT_SENSITIVE) == 2
     assert shown.count(PASS) == 2
 

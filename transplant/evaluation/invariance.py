@@ -23,6 +23,8 @@ from transplant.evaluation.intervals import Interval, ratio_interval, t_interval
 from transplant.evaluation.likelihood import Likelihood
 
 RAW_UPDATED, NATIVE_UPDATED, ZERO_SHOT = "raw_updated", "native_updated", "zero_shot"
+APPLIED = (ZERO_SHOT, "repaired")
+"""How an old module is applied to an updated backbone."""
 WITH_MODULE = "with_module"
 """The module on the old backbone: the native of the published formula."""
 THRESHOLD = 0.5

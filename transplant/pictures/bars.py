@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.pictures.figures import new_figure
-from transplant.pictures.shares import NO_CEILING
-from transplant.pictures.systems import ROLES
+from transplant.tables.shares import NO_CEILING
+from transplant.tables.systems import ROLES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.evaluation.curve import CURVES
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png, new_figure
+from transplant.tables.curve import crossing_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -48,13 +49,3 @@ def draw_curve(report: dict[str, Any]) -> Figure:
         axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def crossing_text(report: dict[str, Any]) -> str:
-    """Where the native catches up, in words; or why nobody can say."""
-    if "no_ceiling" in report:
-        return str(report["no_ceiling"])
-    tokens, most = report["crossing_tokens"], report["budgets"][-1]
-    if tokens is None:
-        return f"up to {most:,} tokens the native does not catch up"
-    return f"the native catches up at about {float(f'{tokens:.2g}'):,.0f} tokens"

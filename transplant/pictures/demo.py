@@ -8,8 +8,8 @@ from typing import Any
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.document.blocks import Bar, Bars
 from transplant.pictures.page import fill, require_plotting
-from transplant.pictures.shares import share_in, share_text
-from transplant.pictures.systems import NOTES, OTHER_DOMAIN, role_of
+from transplant.tables.shares import share_in, share_text
+from transplant.tables.systems import NOTES, OTHER_DOMAIN, role_of
 
 
 def write_demo(folder: Path, report: dict[str, Any]) -> Path:

@@ -14,7 +14,7 @@ from transplant.pictures.bars import (
     draw_bars,
 )
 from transplant.pictures.figures import new_figure
-from transplant.pictures.systems import role_of
+from transplant.tables.systems import role_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.pictures.figures import new_figure
+from transplant.tables.trace import interval_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -88,11 +89,6 @@ def said_of(cell: dict[str, Any]) -> str:
     bounds = interval_text(cell.get("interval"))
     known = f" ({bounds})" if bounds else "" if cell.get("measured", True) else " (an estimate)"
     return f"{cell['target']} {cell['effect']:+.4f}{known}"
-
-
-def interval_text(interval: list[float] | None) -> str:
-    """The bounds of an effect; nothing where there are none."""
-    return "" if interval is None else f"{interval[0]:+.4f} .. {interval[1]:+.4f}"
 
 
 def draw_trace(report: dict[str, Any]) -> Figure:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png, as_svg, new_figure
 from transplant.pictures.page import fill
+from transplant.tables.basis import short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,10 +58,3 @@ def draw_ranks(report: dict[str, Any]) -> Figure:
                 axes.text(x, y, str(rank), ha="center", va="center", fontsize=7, color="white")
     figure.colorbar(image, ax=axes, label="rank")
     return figure
-
-
-def short(kind: str) -> str:
-    """The name of a type of map for a column: its last parts, of T5 with its stack."""
-    parts = kind.split(".")
-    stack = f"{parts[0][:3]}." if parts[0] in ("encoder", "decoder") else ""
-    return stack + ".".join(parts[-2:])

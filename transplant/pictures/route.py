@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png, new_figure
+from transplant.tables.route import RISKS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ROUTED, SELECTIVE, RANDOM = "#1f6f5c", "#3b6ea5", "#8a8f98"
-RISKS = {"selective": "of the tokens that it keeps", "routed": "of all tokens, routed"}
 
 
 def write_route(folder: Path, report: dict[str, Any]) -> list[str]:

@@ -9,20 +9,12 @@ from typing import TYPE_CHECKING, Any
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png, new_figure
 from transplant.pictures.page import as_source, fill
+from transplant.tables.uncertainty import AUROC, NAMES
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MODEL, GAP = "#1f6f5c", "#c8553d"
-NAMES = {
-    "nats": "loss, nats per token",
-    "accuracy": "first choice is right",
-    "entropy": "entropy, nats",
-    "predictive_entropy": "entropy of the members' mean",
-    "mutual_information": "mutual information, nats",
-    "mean_nats": "loss of the members' mean",
-}
-AUROC = ("entropy", "predictive_entropy", "mutual_information")
 
 
 def write_uncertainty(folder: Path, report: dict[str, Any], metrics: dict[str, Any]) -> list[str]:

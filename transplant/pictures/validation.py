@@ -1,4 +1,4 @@
-"""A validation as text, and its gates as JUnit XML."""
+"""The gates of a validation as JUnit XML."""
 
 from __future__ import annotations
 
@@ -7,16 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from transplant.files.results import write_file
-
-
-def value_text(number: dict[str, Any]) -> str:
-    """A value, or that there is none."""
-    return "not measured" if number["value"] is None else f"{number['value']:.4f}"
-
-
-def bounds_text(number: dict[str, Any]) -> str:
-    """Its interval, where there is one."""
-    return "" if number["low"] is None else f"{number['low']:.4f} .. {number['high']:.4f}"
+from transplant.tables.validation import bounds_text, value_text
 
 
 def write_junit(path: Path, report: dict[str, Any], suite: str = "validation") -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from transplant.pictures.document.blocks import (
@@ -18,37 +17,38 @@ from transplant.pictures.document.blocks import (
     Section,
     Table,
 )
+from transplant.tables.markdown import fenced, inline, table_lines
 
 DEEPEST = 10  # cells of a heat map that are named: Markdown has no colours
 
 
 def as_markdown(document: Document) -> str:
     """The whole text."""
-    lines = [f"# {_inline(document.title)}", "", f"**{_inline(document.headline)}**", ""]
-    lines += [_inline(document.about), ""]
+    lines = [f"# {inline(document.title)}", "", f"**{inline(document.headline)}**", ""]
+    lines += [inline(document.about), ""]
     for section in document.sections:
         lines += [*_section(section)]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _section(section: Section) -> Iterator[str]:
-    yield from (f"## {_inline(section.title)}", "")
+    yield from (f"## {inline(section.title)}", "")
     for block in section.blocks:
         yield from _block(block)
         yield ""
     for line in section.missing:
-        yield from (f"*Missing:* {_inline(line)}", "")
+        yield from (f"*Missing:* {inline(line)}", "")
 
 
 def _block(block: Block) -> Iterator[str]:
     title = getattr(block, "title", "")
     if title:
-        yield from (f"### {_inline(title)}", "")
+        yield from (f"### {inline(title)}", "")
     match block:
         case Paragraph():
-            yield _inline(block.text)
+            yield inline(block.text)
         case Code():
-            yield from _quoted(block.text)
+            yield from fenced(block.text)
         case Facts():
             yield from _table(("", ""), block.rows)
         case Table():
@@ -81,43 +81,17 @@ def _lineage(block: LineageBlock) -> Iterator[str]:
 
 def _samples(block: Samples) -> Iterator[str]:
     for sample in block.samples:
-        yield from ("Prompt:", "", *_quoted(sample.prompt), "")
+        yield from ("Prompt:", "", *fenced(sample.prompt), "")
         for name, text in sample.texts:
-            yield from (f"{_inline(name)}:", "", *_quoted(text), "")
-
-
-def _quoted(text: str) -> Iterator[str]:
-    """Text as it is, in a fence that is longer than any in it."""
-    longest = max((len(run) for run in _runs(text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    yield from (fence, *text.splitlines(), fence)
-
-
-def _runs(text: str) -> list[str]:
-    """Runs of backquotes."""
-    return re.findall("`+", text)
+            yield from (f"{inline(name)}:", "", *fenced(text), "")
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    yield "| " + " | ".join(map(_cell, columns)) + " |"
-    aligned = ["---:" if _numbers(row[n] for row in rows) else "---" for n in range(len(columns))]
-    yield "|" + "|".join(aligned) + "|"
-    for row in rows:
-        yield "| " + " | ".join(map(_cell, row)) + " |"
+    right = [_numbers(row[n] for row in rows) for n in range(len(columns))]
+    cells = [[*map(inline, row)] for row in rows]
+    yield from table_lines([*map(inline, columns)], cells, right)
 
 
 def _numbers(cells: Iterable[str]) -> bool:
     """Whether a column holds numbers, which are aligned right."""
     return all(cell[:1] in "+-.0123456789" for cell in cells)
-
-
-def _cell(text: str) -> str:
-    return _inline(text).replace("|", "\\|")
-
-
-def _inline(text: str) -> str:
-    """Text that Markdown shows as it is: no line of a list or a heading, no HTML, no emphasis."""
-    plain = " ".join(text.split())
-    for char in "\\`*_<>[]#":
-        plain = plain.replace(char, "\\" + char)
-    return plain

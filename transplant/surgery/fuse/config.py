@@ -8,6 +8,8 @@ from transplant.errors import InputError
 from transplant.validation import above, at_least
 
 COMBINER_NAMES = ("gate", "attention")
+RANDOM, DRAWN = "random_slot", "random_member"
+"""Controls: a random module behind the last member's maps, and one behind drawn maps."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorruptError
+from transplant.surgery.fuse.config import DRAWN, RANDOM
 from transplant.workflows.fuse.fusion import Fusing
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from transplant.surgery.fuse.hosted import Fused
     from transplant.text.windows import Window
 
-RAW, MEAN, RANDOM, DRAWN, ALONE = "raw", "mean", "random_slot", "random_member", "alone"
+RAW, MEAN, ALONE = "raw", "mean", "alone"
 WEIGHED_TOKENS = 4_000  # of each text, for the mean weights
 
 

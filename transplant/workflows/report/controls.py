@@ -7,7 +7,7 @@ from typing import Any
 
 from transplant.evaluation.evidence import RAW
 from transplant.pictures.document.blocks import Bar, Bars, Block, Facts, Paragraph, Section, Table
-from transplant.pictures.systems import NOTES, OTHER_DOMAIN, ROLES, role_of
+from transplant.tables.systems import NOTES, OTHER_DOMAIN, ROLES, role_of
 from transplant.workflows.report.runs import Run
 from transplant.workflows.report.wording import at, bounds, is_number, number, plain, within
 

@@ -16,10 +16,10 @@ from transplant.pictures.document.blocks import (
     Table,
 )
 from transplant.pictures.heat_map import grids_of, title_of
-from transplant.pictures.route import RISKS
-from transplant.pictures.trace import notes_of
-from transplant.pictures.uncertainty import AUROC, NAMES
-from transplant.pictures.validation import bounds_text, value_text
+from transplant.tables.route import RISKS
+from transplant.tables.trace import notes_of
+from transplant.tables.uncertainty import AUROC, NAMES
+from transplant.tables.validation import bounds_text, value_text
 from transplant.workflows.report.runs import Run
 from transplant.workflows.report.wording import bounds, is_number, number, within
 

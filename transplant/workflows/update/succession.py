@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
+from transplant.evaluation.invariance import APPLIED
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.update.gates import at_the_gate, gates_of
 from transplant.workflows.update.study import Studied, Study, UpdateText, open_hosted, update_ppl
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from transplant.training.update import Updated
 
 GENERAL = "general"
-APPLIED = ("zero_shot", "repaired")
 BEFORE = "before"
 LEAST_EFFICACY = 0.5
 GENERAL_CHARS = 2_000_000  # of general text at least ...

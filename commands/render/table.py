@@ -1,0 +1,88 @@
+"""Tables and sheets of the library, drawn for a terminal: whole at any width."""
+
+from __future__ import annotations
+
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
+from rich.table import Column
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from commands.errors import typed_as
+from transplant.tables.table import Sheet, Table
+from transplant.tables.words import Emphasis, Marked, Words, parts_of, plain
+
+WIDE = 100_000  # columns; no cell is wider
+READABLE = 24  # columns that text which may wrap takes at least, where it has as many
+STYLES: dict[Emphasis, str] = {"strong": "bold", "faint": "dim", "bad": "red"}
+
+
+def drawn(shown: Table | Sheet | Words) -> RenderableType:
+    """What Rich prints of a table, of a sheet or of words.
+
+    A table's names, numbers and hashes are whole: a column that may not wrap is as wide as its
+    widest cell, one that may wraps between words, and where that does not fit, lines are longer.
+    """
+    if isinstance(shown, Sheet):
+        return Group(*map(drawn, shown.parts))
+    if isinstance(shown, Table):
+        return _WholeTable(shown)
+    return Group(text_of(shown))  # outside of a group Rich forgets how a text may be broken
+
+
+def text_of(words: Words, style: str = "") -> Text:
+    """Words with their emphasis as styles, calls of the library as they are typed."""
+    made = Text(style=style)
+    _append(made, words, "")
+    if isinstance(words, Marked):
+        made.no_wrap = True if words.emphasis == "code" else None
+        made.overflow = {"code": "ignore", "quote": "fold"}.get(words.emphasis)
+    return made
+
+
+def _append(made: Text, words: Words, style: str) -> None:
+    if isinstance(words, Marked):
+        if words.emphasis == "call":
+            made.append(typed_as(plain(words), {}), style)
+            return
+        style = f"{style} {STYLES.get(words.emphasis, '')}".strip()
+        words = words.parts
+    for part in parts_of(words):
+        if isinstance(part, str):
+            made.append(part, style or None)
+        else:
+            _append(made, part, style)
+
+
+class _WholeTable:
+    """A table of the library, its title and caption as wide as the terminal."""
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        table = self._table
+        if table.title:
+            yield text_of(table.title, "bold")
+        grid = RichTable(box=None, pad_edge=False)
+        for column in table.columns:
+            justify = "right" if column.right else "left"
+            grid.add_column(Text(column.header), justify=justify, no_wrap=not column.wraps)
+        for row in table.rows:
+            grid.add_row(*map(text_of, row))
+        wide = options.update(max_width=WIDE)
+        for column in grid.columns:
+            _keep_whole(column, console, wide)
+        needed = Measurement.get(console, wide, grid).minimum
+        yield from console.render(grid, options.update(max_width=max(needed, options.max_width)))
+        for note in table.notes:
+            yield text_of(note, "dim italic")
+
+
+def _keep_whole(column: Column, console: Console, wide: ConsoleOptions) -> None:
+    cells = [cell for cell in (column.header, *column.cells) if cell]
+    sizes = [Measurement.get(console, wide, cell) for cell in cells]
+    widest = max((size.maximum for size in sizes), default=0)
+    word = max((size.minimum for size in sizes), default=0)
+    column.min_width = widest if column.no_wrap else max(word, min(widest, READABLE))
+    column.overflow = "fold"

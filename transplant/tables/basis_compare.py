@@ -1,0 +1,36 @@
+"""A comparison of adapters as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transplant.tables.shares import bounds_text
+from transplant.tables.table import Table
+
+
+def compare_table(report: dict[str, Any]) -> Table:
+    """A row for each method; differences are in nats per token on held-out documents."""
+    shown = Table(
+        f"{report['backbone']} to {report['domain']}: {report['budget']:,} parameters "
+        f"({report['like']})",
+        "method", "rate", "trained", "domain", "forgets", "basis - it", "95 %", "start s", "s",
+    )  # fmt: skip
+    raw = report["raw"]
+    shown.add("raw", "", "0", f"{raw['domain']:.4f}", "0", "", "", "", "")
+    for row in report["rows"]:
+        if "unavailable" in row:
+            shown.add(row["method"], "not run")
+            continue
+        it = row.get("basis_minus_it")
+        shown.add(
+            row["method"], f"{row['rate']:g}", f"{row['trainable']:,}", f"{row['domain']:.4f}",
+            f"{row['forgetting']:+.4f}", "" if it is None else f"{it['mean']:+.4f}",
+            "" if it is None else bounds_text(it["interval"]), f"{row['prepare_seconds']:.1f}",
+            f"{row['train_seconds']:.1f}",
+        )  # fmt: skip
+    if "verdict" in report:
+        shown.note(f"against {report['best_peer']}, the best peer: {report['verdict']}")
+    shown.note(
+        *(f"{r['method']}: {r['unavailable']}" for r in report["rows"] if "unavailable" in r)
+    )
+    return shown

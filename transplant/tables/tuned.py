@@ -1,0 +1,40 @@
+"""The evidence of a move of a fine-tune as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transplant.tables.ceiling import add_ceiling
+from transplant.tables.moved_change import add_moved_change
+from transplant.tables.systems import NOTES
+from transplant.tables.table import Table
+from transplant.tables.transfer import add_share, notes_of, systems_table
+from transplant.tables.words import call, faint
+
+OWN = {
+    "equal_norm": "donor-free: the donor's change under a random rotation",
+    "shuffled_pairs": "donor-free: pairs that do not belong together",
+    "donor_alone": "log ratio of the base, without what it learned",
+    "shuffled_lora": "donor-free: the same LoRA, from pairs that do not belong together",
+    "untrained_lora": "donor-free: random pairs B A, each as large as the student's",
+}
+
+
+def tuned_table(report: dict[str, Any]) -> Table:
+    """The report as one table."""
+    others = {name: "a student of another domain" for name in report["ppl"] if name not in NOTES}
+    notes = {**others, **NOTES, **OWN, "candidate": f"the student {report['student']}"}
+    shown = systems_table(report["tuned"], report, notes)
+    add_share(shown, report, "donor", report["best_donor_free"])
+    for one in report["students"]:
+        shown.add(
+            f"student {one['student']}", "", "", "",
+            faint(f"{one['loss']:.4f} nats per token to calibrate on, gain {one['gain']:g}"),
+        )  # fmt: skip
+    for name in report["left_out"]:
+        slow = faint("not tried: slow here (", call(f"student={name!r}"), ")")
+        shown.add(f"student {name}", "", "", "", slow)
+    add_moved_change(shown, report)
+    shown.note(*notes_of(report))
+    add_ceiling(shown, report)
+    return shown
