@@ -29,10 +29,6 @@ _NO_MEMORY = (
 )  # fmt: skip
 
 
-class NotPassedError(Exception):
-    """A benchmark ran, was printed, and did not pass: exit code 3."""
-
-
 class TerminatedError(KeyboardInterrupt):
     """SIGTERM came: what Ctrl-C would clean up is cleaned up."""
 
@@ -89,8 +85,6 @@ def run_fenced(
         return code
     except GeneratorExit:
         raise
-    except NotPassedError:
-        return EXIT_NOT_PASSED
     except Abort:
         out.error(InputError("aborted: nothing was done"))
         return EXIT_ERROR

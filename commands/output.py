@@ -40,6 +40,8 @@ class Output:
         """What draws a result into a file and returns its path, where that was asked for."""
         self.report: Any = None
         """The result that was printed; None before it."""
+        self.passed = True
+        """Whether it is no result of a benchmark that did not pass."""
         self._answered = False  # stdout has its one JSON value
         # A pipe has no width, unless COLUMNS gives it one.
         known = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
@@ -47,9 +49,15 @@ class Output:
         self.stderr = Console(stderr=True, quiet=quiet, highlight=False)
         self._courses = Courses(self.stderr)
 
-    def result(self, data: Any, human: Table | Sheet | Words) -> None:
-        """Prints a verb's result: `data` under `--json`, else `human`."""
-        self.report = data
+    def result(self, data: Any, human: Table | Sheet | Words, *, passed: bool = True) -> None:
+        """Prints a verb's result: `data` under `--json`, else `human`.
+
+        Args:
+            data: what it is.
+            human: the same to read.
+            passed: whether it is no result of a benchmark that did not pass, which is exit code 3.
+        """
+        self.report, self.passed = data, passed
         if self.silent:
             return
         picture = None if self.draw is None else self.draw(data)

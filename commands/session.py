@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from commands.errors import flags_of
-from commands.fence import check_working_directory, run_fenced
+from commands.fence import EXIT_NOT_PASSED, check_working_directory, run_fenced
 from commands.next_step import next_step
 from commands.options.follow import followed
 from commands.options.groups import grouped, parameters_of
@@ -189,16 +189,17 @@ def as_command(
                 check_revisions(session.revision, words_in(values))
             try:
                 with followed(session, out, plot, log_to, asked):
-                    verb(session, **grouped(verb, values))
+                    verb(session, **grouped(verb, values, {"seed": session.seed}))
             finally:
                 session.registry.release()
                 if out.report is not None:
                     name = typed_name(verb.__name__)
                     out.next(next_step(name, values, out.report))
-            return 0
+            return 0 if out.passed else EXIT_NOT_PASSED
 
         raise typer.Exit(run_fenced(run, out, debug=debug, flags=flags))
 
+    command.__doc__ = (inspect.getdoc(verb) or "").partition("\n\nArgs:")[0]
     parameters = [*own, *shared]
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
     command.__annotations__ = {p.name: p.annotation for p in parameters}

@@ -1,10 +1,11 @@
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import pytest
 
 from transplant.errors import InputError
-from transplant.validation import above, at_least
+from transplant.validation import Bounds, Count, above, at_least, check_bounds
 
 
 @dataclass(frozen=True)
@@ -48,3 +49,28 @@ def test_what_is_out_of_bounds_is_named_with_its_bound(config, says):
 
     with pytest.raises(InputError, match=says):
         check()
+
+
+@dataclass(frozen=True)
+class Bounded:
+    free: int = -1
+    steps: Count = 1
+    share: Annotated[float, Bounds(0, 1)] = 0.5
+    gains: Annotated[tuple[float, ...], Bounds(0)] = (0.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("config", "says"),
+    [
+        (Bounded(steps=0), "steps: expected at least 1, found 0"),
+        (Bounded(share=-0.1), "share: expected at least 0, found -0.1"),
+        (Bounded(share=1.1), "share: expected at most 1, found 1.1"),
+        (Bounded(share=math.nan), "share: expected at least 0, found nan"),
+        (Bounded(gains=(1.0, -1.0)), "gains: expected at least 0"),
+    ],
+)
+def test_a_bound_in_the_type_of_a_field_is_held_to(config, says):
+    with pytest.raises(InputError, match=says):
+        check_bounds(config)
+    check_bounds(Bounded())
+    check_bounds(Bounded(free=-9, steps=1, share=1.0))  # both ends are allowed

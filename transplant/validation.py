@@ -6,9 +6,59 @@ Reading a default must not load torch, so this module does not either.
 from __future__ import annotations
 
 import math
+import typing
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any
 
 from transplant.errors import InputError
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The smallest and the largest value of a number, both allowed; None for no bound.
+
+    It stands in the type of a field, as `Annotated[int, Bounds(1)]`: `check_bounds` reads it there,
+    and so does a command line that refuses a value while it is parsed.
+    """
+
+    low: float | None = None
+    high: float | None = None
+
+
+Count = Annotated[int, Bounds(1)]
+"""A number of things, of which there is one at least."""
+Length = Annotated[int, Bounds(2)]
+"""Tokens of a window, of which one is predicted at least."""
+
+
+def check_bounds(config: object) -> None:
+    """Refuses a field outside the bounds that its type declares, and what is not finite.
+
+    A field that is None is not looked at.
+
+    Raises:
+        InputError: it names the field, the bound and what was found.
+    """
+    for field, bounds in _bounds_of(type(config)):
+        if getattr(config, field) is None:
+            continue
+        if bounds.low is not None:
+            at_least(config, bounds.low, field)
+        if bounds.high is not None:
+            at_most(config, bounds.high, field)
+
+
+@cache
+def _bounds_of(config: type) -> tuple[tuple[str, Bounds], ...]:
+    hints: dict[str, Any] = typing.get_type_hints(config, include_extras=True)
+    return tuple(
+        (name, mark)
+        for name, hint in hints.items()
+        for mark in getattr(hint, "__metadata__", ())
+        if isinstance(mark, Bounds)
+    )
 
 
 def at_least(config: object, least: float, *fields: str) -> None:
@@ -29,7 +79,7 @@ def above(config: object, bound: float, *fields: str) -> None:
     _check(config, fields, lambda value: bound < value < math.inf, f"a number above {bound:g}")
 
 
-def at_most(config: object, most: int, *fields: str) -> None:
+def at_most(config: object, most: float, *fields: str) -> None:
     """Refuses a field above a number: no machine holds what it asks for.
 
     Raises:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Annotated
+from functools import partial
 
-import typer
-
-from commands.options.shared import Rate
-from transplant.basis.config import AdaptConfig
+from commands.options.groups import Field, Fields
 from transplant.errors import InputError
 
-Tokens = Annotated[str, typer.Option("--tokens", help="Tokens that are read, as 50000 or 200k.")]
-LayerAtATime = Annotated[
-    bool, typer.Option("--layer-at-a-time", help="One layer in memory, the others on the disk.")
-]
 UNITS = {"": 1, "k": 1000, "m": 1_000_000}
 
 
@@ -33,27 +25,18 @@ def parse_count(flag: str, text: str) -> int:
     raise InputError(flag, expected="a number as 50000, 200k or 2M", found=text)
 
 
-@dataclass(frozen=True)
-class AdaptOptions:
-    """How the matrices C are trained; see `AdaptConfig`."""
+def tokens_of(field: str = "tokens") -> Field:
+    """The option `--tokens` of a field that counts them."""
+    return Field(
+        of=field,
+        parse=partial(parse_count, "--tokens"),
+        help="Tokens that are read, as 50000 or 200k.",
+    )  # fmt: skip
 
-    steps: Annotated[int, typer.Option(min=1, help="Optimizer steps.")] = AdaptConfig.steps
-    batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = AdaptConfig.batch
-    window: Annotated[int, typer.Option(min=2, help="Tokens per window.")] = AdaptConfig.window
-    tokens: Tokens = str(AdaptConfig.train_tokens)
-    calibration_tokens: Annotated[
-        int, typer.Option("--calibration-tokens", min=1, help="Tokens that the best step is of.")
-    ] = AdaptConfig.calibration_tokens
-    learning_rate: Rate = AdaptConfig.learning_rate
-    evaluate_every: Annotated[
-        int, typer.Option("--evaluate-every", min=1, help="Steps between looks.")
-    ] = AdaptConfig.evaluate_every
 
-    def config(self, seed: int) -> AdaptConfig:
-        """The recipe, with the seed of the run."""
-        return AdaptConfig(
-            steps=self.steps, batch=self.batch, window=self.window,
-            train_tokens=parse_count("--tokens", self.tokens),
-            calibration_tokens=self.calibration_tokens, learning_rate=self.learning_rate,
-            evaluate_every=self.evaluate_every, seed=seed,
-        )  # fmt: skip
+BUDGET = Field(parse=partial(parse_count, "--budget"), help="Trainable parameters, as 100k.")
+ADAPTED = Fields(
+    "steps batch window calibration_tokens learning_rate evaluate_every seed",
+    tokens=tokens_of("train_tokens"),
+)
+"""How the matrices C are trained."""

@@ -1,6 +1,8 @@
-"""Options that verbs share as a group: a frozen dataclass whose fields are written once.
+"""Options of a verb: its parameters, those that are a group of options field by field.
 
-A verb that takes one parameter of such a class gets an option for each of its fields.
+A group is a frozen dataclass: the library's own configuration, of which `Fields` names the fields
+that are options, or one of the command line. Name, type, default and bounds are those of the field;
+`commands.options.descriptions` finds what `--help` says of it.
 """
 
 from __future__ import annotations
@@ -8,8 +10,87 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import typing
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any
+
+import typer
+from typer.models import ParameterInfo
+
+from transplant.validation import Bounds
+
+FLAGS = {
+    "learning_rate": ("--learning-rate", "--lr"),
+    "opening": ("--open",),
+    "source": ("--from",),
+}
+"""Flags of parameters that are not called as they are, unless the option says otherwise."""
+OF_SESSION = ("seed",)
+"""Fields that take the value of an option that all verbs have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """A field of a configuration that is an option under another name, or as text."""
+
+    of: str = ""
+    """The field's name; none where the option has the same."""
+    default: Any = ...
+    """The default, where this verb has another one than the field."""
+    low: float | None = None
+    """The least value, where it is above the field's own bound."""
+    flags: tuple[str, ...] = ()
+    """Its flags, where the parameter's name does not give them."""
+    metavar: str | None = None
+    """What stands for the value in the help; None for its type."""
+    help: str | None = None
+    """What the help says, where the library does not say it."""
+    argument: bool = False
+    """Whether it is typed without a flag."""
+    parse: Callable[[Any], Any] | None = None
+    """From what is typed to the field's value; None where Typer does it."""
+    several: bool = False
+    """Whether it may be given again and again: `parse` takes a list, then."""
+    show: Callable[[Any], str] = str
+    """The default as it is typed, where there is a `parse`."""
+
+
+@dataclass(frozen=True, init=False)
+class Fields:
+    """Which fields of a configuration are options of a verb; the others keep their defaults.
+
+    Args:
+        names: those that are options as they are, as `"steps batch"`; `seed` is that of the run.
+        others: those that are one under another name or as text, by the option's name; of a field
+            that is a configuration itself, which of its fields are.
+    """
+
+    fields: Mapping[str, Field]
+    inner: Mapping[str, Fields]
+
+    def __init__(self, names: str = "", /, **others: Field | Fields) -> None:
+        chosen = {name: Field() for name in names.split()} | others
+        plain = {name: field for name, field in chosen.items() if isinstance(field, Field)}
+        fields = {name: dataclasses.replace(f, of=f.of or name) for name, f in plain.items()}
+        inner = {name: field for name, field in chosen.items() if isinstance(field, Fields)}
+        object.__setattr__(self, "fields", fields)
+        object.__setattr__(self, "inner", inner)
+
+
+def described_by(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Marks a verb whose options the library describes.
+
+    Args:
+        names: classes and functions of the library that have parameters or fields of the same
+            names, as `workflows.uq.measure_uncertainty`; the first that describes one counts.
+    """
+
+    def mark(verb: Callable[..., None]) -> Callable[..., None]:
+        verb.described_by = names  # pyright: ignore[reportFunctionMemberAccess]
+        return verb
+
+    return mark
 
 
 def parameters_of(verb: Callable[..., None]) -> list[inspect.Parameter]:
@@ -19,29 +100,132 @@ def parameters_of(verb: Callable[..., None]) -> list[inspect.Parameter]:
     for name, parameter in inspect.signature(verb).parameters.items():
         if name == "session":
             continue
-        if dataclasses.is_dataclass(hints[name]):
-            found.extend(_fields(hints[name]))
+        groups = [*_groups_in(hints[name])]
+        if groups:
+            found.extend(option for group in groups for option in _options_of(*group))
         else:
-            kind = inspect.Parameter.KEYWORD_ONLY
-            found.append(parameter.replace(annotation=hints[name], kind=kind))
+            found.append(_option(name, hints[name], parameter.default))
     return found
 
 
-def grouped(verb: Callable[..., None], values: dict[str, Any]) -> dict[str, Any]:
-    """What the verb takes, of the values of all its options."""
-    hints = typing.get_type_hints(verb)
+def groups_of(verb: Callable[..., None]) -> list[tuple[Any, Mapping[str, Field]]]:
+    """The groups among a verb's parameters: each class, and its fields by the option's name."""
+    hints = typing.get_type_hints(verb, include_extras=True)
+    return [group for name in hints if name != "session" for group in _groups_in(hints[name])]
+
+
+def grouped(
+    verb: Callable[..., None], values: Mapping[str, Any], common: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the verb takes, of the values of all its options.
+
+    Args:
+        verb: whose they are.
+        values: by parameter.
+        common: those of the options that all verbs have.
+
+    Raises:
+        InputError: a configuration refuses a value.
+    """
+    hints = typing.get_type_hints(verb, include_extras=True)
     taken = dict(values)
     for name in inspect.signature(verb).parameters:
-        if name != "session" and dataclasses.is_dataclass(hints[name]):
-            fields = [field.name for field in dataclasses.fields(hints[name])]
-            taken[name] = typing.cast(Any, hints[name])(**{own: taken.pop(own) for own in fields})
+        config, marks = _unmarked(hints[name])
+        if name != "session" and dataclasses.is_dataclass(config):
+            taken[name] = _made(config, _chosen(config, marks), taken, common)
     return taken
 
 
-def _fields(group: Any) -> Iterator[inspect.Parameter]:
-    hints = typing.get_type_hints(group, include_extras=True)
-    for field in dataclasses.fields(group):
-        yield inspect.Parameter(
-            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default,
-            annotation=hints[field.name],
-        )  # fmt: skip
+def _made(config: Any, chosen: Fields, taken: dict[str, Any], common: Mapping[str, Any]) -> Any:
+    """A configuration of the values of its options, which are no longer among `taken`."""
+    own: dict[str, Any] = {}
+    for name, field in chosen.fields.items():
+        value = common[name] if name in OF_SESSION else taken.pop(name)
+        if value is None and _default(config, field.of) is not None:
+            continue  # nothing was given where the field is not None by itself
+        if value is not None and field.parse is not None:
+            value = field.parse(value)
+        own[field.of] = tuple(value) if isinstance(value, list) else value
+    for name, inner in chosen.inner.items():
+        own[name] = _made(_unmarked(_hints(config)[name])[0], inner, taken, common)
+    return config(**own)
+
+
+def _groups_in(hint: Any) -> Iterator[tuple[Any, Mapping[str, Field]]]:
+    config, marks = _unmarked(hint)
+    if dataclasses.is_dataclass(config):
+        chosen = _chosen(config, marks)
+        yield config, chosen.fields
+        for name, inner in chosen.inner.items():
+            yield from _groups_in(Annotated[_unmarked(_hints(config)[name])[0], inner])
+
+
+def _chosen(config: Any, marks: tuple[Any, ...]) -> Fields:
+    every = " ".join(field.name for field in dataclasses.fields(config))
+    return next((mark for mark in marks if isinstance(mark, Fields)), Fields(every))
+
+
+def _options_of(config: Any, chosen: Mapping[str, Field]) -> Iterator[inspect.Parameter]:
+    for name, field in chosen.items():
+        if name in OF_SESSION:
+            continue
+        hint, default = _hints(config)[field.of], _default(config, field.of)
+        if field.default is not ...:
+            default = field.default
+        if field.several:
+            hint, default = list[str] | None, None
+        elif field.parse is not None and default is None:
+            hint = str | None
+        elif field.parse is not None:
+            hint, default = str, field.show(default)
+        elif repeated := _repeated(hint):
+            hint, default = list[repeated] | None, None
+        if field.low is not None:
+            hint = Annotated[hint, Bounds(field.low)]
+        yield _option(name, hint, default, field)
+
+
+def _default(config: Any, name: str) -> Any:
+    """A field's default; that of a field that must be given is Typer's word for none."""
+    (field,) = (field for field in dataclasses.fields(config) if field.name == name)
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    required = field.default is dataclasses.MISSING
+    return inspect.Parameter.empty if required else field.default
+
+
+def _option(name: str, hint: Any, default: Any, field: Field | None = None) -> inspect.Parameter:
+    """A parameter that Typer can read: an option where nothing says that it is an argument."""
+    field = field or Field()
+    plain, marks = _unmarked(hint)
+    if not any(isinstance(mark, ParameterInfo) for mark in marks):
+        flags = field.flags or FLAGS.get(name, (f"--{name.replace('_', '-')}",))
+        bounds = next((mark for mark in reversed(marks) if isinstance(mark, Bounds)), Bounds())
+        said: dict[str, Any] = {
+            "min": bounds.low, "max": bounds.high, "metavar": field.metavar, "help": field.help,
+        }  # fmt: skip
+        info = typer.Argument(**said) if field.argument else typer.Option(*flags, **said)
+        hint = Annotated[plain, info]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+
+
+@cache
+def _hints(config: Any) -> dict[str, Any]:
+    return typing.get_type_hints(config, include_extras=True)
+
+
+def _unmarked(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    """A type, and what it is annotated with."""
+    if typing.get_origin(hint) is not Annotated:
+        return hint, ()
+    plain, *marks = typing.get_args(hint)
+    return plain, tuple(marks)
+
+
+def _repeated(hint: Any) -> Any:
+    """Of a tuple of any length what it holds: such an option may be given again and again."""
+    plain = _unmarked(hint)[0]
+    for kind in (plain, *typing.get_args(plain)):  # of a union also its members
+        if typing.get_origin(kind) is tuple and typing.get_args(kind)[1:] == (...,):
+            return typing.get_args(kind)[0]
+    return None

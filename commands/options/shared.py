@@ -5,10 +5,12 @@ Those of one topic stand in the files beside this one.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
+from commands.options.groups import Field
 from transplant.errors import InputError
 from transplant.training.config import NAMED_TAPS
 
@@ -22,16 +24,13 @@ EvalTokens = Annotated[
     int, typer.Option("--eval-tokens", min=64, help="Held-out tokens to evaluate on.")
 ]
 
-Beside = Annotated[
-    bool,
-    typer.Option(
-        "--ceiling",
-        help="Run donor and target side by side, too (proxy tuning): what the move could reach.",
-    ),
-]
-
 EVAL_TOKENS = 40_000
+ARGUMENT = Field(argument=True)
+DOMAIN_DATA = Field(flags=("--domain-data", "--data"))
 
+Text = Annotated[
+    str, typer.Option("--data", help="Text: prose, python, a file, a folder, a data set.")
+]
 BackboneOption = Annotated[
     str, typer.Option("--backbone", help="The backbone: a registry name, folder or hub id.")
 ]
@@ -40,8 +39,6 @@ Named = Annotated[str, typer.Argument(help="A backbone, or what is hosted on one
 Verify = Annotated[bool, typer.Option("--verify", help="Recompute every sha256.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")]
 Window = Annotated[int, typer.Option("--window", min=2, help="Tokens per window.")]
-Batch = Annotated[int, typer.Option("--batch", min=1, help="Windows per step.")]
-Rate = Annotated[float, typer.Option("--learning-rate", "--lr", help="Peak rate.")]
 
 DomainText = Annotated[
     str | None,
@@ -70,6 +67,18 @@ AlsoEval = Annotated[
         "Repeatable.",
     ),
 ]
+
+
+def named_paths(flag: str, *more: str, of: str = "") -> Field:
+    """An option that is given as NAME=PATH, again and again.
+
+    Args:
+        flag: its flag.
+        more: further flags of it.
+        of: the field; none where it has the option's name.
+    """
+    parse = partial(parse_named, flag)
+    return Field(of=of, flags=(flag, *more), metavar="NAME=PATH", parse=parse, several=True)
 
 
 def parse_sources(given: list[str] | None) -> dict[str, str]:
@@ -110,3 +119,22 @@ def parse_layers(text: str) -> tuple[int, ...] | None:
     except ValueError as error:
         raise InputError("--layers", expected="all, or a list as 0,2-4", found=text) from error
     return tuple(layers)
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """Turns names between commas into a tuple of them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def parse_budgets(text: str) -> tuple[int, ...]:
+    """Turns `--curve` into numbers of tokens, ascending: 0,4k,32k is 0, 4,000 and 32,000."""
+    try:
+        budgets = {
+            int(float(part[:-1]) * 1000) if part.lower().endswith("k") else int(part)
+            for part in text.replace(" ", "").split(",")
+        }
+    except ValueError as error:
+        raise InputError("--curve", expected="a list as 0,4k,32k", found=text) from error
+    if min(budgets) < 0 or max(budgets) == 0:
+        raise InputError("--curve", expected="budgets from 0 up, one of them above", found=text)
+    return tuple(sorted(budgets))

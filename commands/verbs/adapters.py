@@ -10,26 +10,26 @@ from typing import Annotated
 
 import typer
 
+from commands.options.groups import described_by
 from commands.options.shared import Replace
 from commands.session import Session
 
 
+@described_by("workflows.adapters.import_lora")
 def adapters(
     session: Session,
-    source: Annotated[
-        Path, typer.Option("--import", help="The folder that PEFT's save_pretrained wrote.")
-    ],
-    to: Annotated[str, typer.Option("--to", help="The backbone that it was trained on.")],
-    name: Annotated[
-        str | None,
-        typer.Option(help="Hosted as NAME@<backbone>; merged: the new backbone. Default: FOLDER."),
-    ] = None,
-    merge: Annotated[
-        bool, typer.Option("--merge", help="Store a new backbone with the adapter in its weights.")
-    ] = False,
+    *,
+    source: Annotated[Path, typer.Option("--import")],
+    to: str,
+    name: str | None = None,
+    merge: bool = False,
     replace: Replace = False,
 ) -> None:
-    """Import a LoRA that PEFT has saved: attached to a backbone, or merged into a new one."""
+    """Import a LoRA that PEFT has saved: attached to a backbone, or merged into a new one.
+
+    Args:
+        name: hosted as NAME@<backbone>; merged: the new backbone. Default: FOLDER.
+    """
     from transplant.tables.adapters import lora_table
     from transplant.workflows.adapters import import_lora
 

@@ -15,21 +15,19 @@ from commands.session import Session
 
 def add(
     session: Session,
-    source: Annotated[
-        str,
-        typer.Argument(
-            help="A save_pretrained folder, a hub id, or a .gguf file, which is unpacked once to "
-            "--dtype (default: bfloat16)."
-        ),
-    ],
     *,
+    source: Annotated[str, typer.Argument()],
     name: Annotated[str, typer.Option(help="Its name in the registry.")],
-    copy: Annotated[
-        bool, typer.Option("--copy", help="Copy the files; else they stay where they are.")
-    ] = False,
+    copy: bool = False,
     replace: Replace = False,
 ) -> None:
-    """Add a backbone under a short name: by reference, as a copy, or unpacked from a .gguf."""
+    """Add a backbone under a short name: by reference, as a copy, or unpacked from a .gguf.
+
+    Args:
+        source: a save_pretrained folder, a hub id, or a .gguf file, which is unpacked once to
+            --dtype (default: bfloat16).
+        copy: copy the files; else they stay where they are.
+    """
     from transplant.tables.backbones import added_table
 
     report = session.add(source, name, copy=copy, replace=replace)

@@ -10,42 +10,42 @@ from typing import Annotated
 
 import typer
 
-from commands.options.basis import AdaptOptions
+from commands.options.basis import ADAPTED
+from commands.options.groups import described_by
 from commands.options.shared import EVAL_TOKENS, DomainText, EvalTokens, NameOption, Replace
 from commands.session import Session
+from transplant.basis.config import AdaptConfig
 from transplant.errors import InputError
 
 
+@described_by("workflows.basis.spec.AdaptJob")
 def basis_adapt(
     session: Session,
-    basis: Annotated[str, typer.Argument(help="The basis, as NAME@<backbone>.")],
-    recipe: AdaptOptions,
-    domain: Annotated[str | None, typer.Option(help="What the adapter is about.")] = None,
+    *,
+    basis: Annotated[str, typer.Argument()],
+    config: Annotated[AdaptConfig, ADAPTED],
+    domain: str | None = None,
     data: DomainText = None,
     name: NameOption = None,
-    forget: Annotated[
-        str, typer.Option(help="Other text, on which forgetting is measured; none for none.")
-    ] = "prose",
-    peft: Annotated[
-        Path | None, typer.Option(help="Write the adapter to this folder, for PEFT.")
-    ] = None,
-    merge: Annotated[
-        str | None, typer.Option(help="Store a backbone of this name, the adapter in its weights.")
-    ] = None,
-    compress: Annotated[
-        float | None,
-        typer.Option(help="No adapter: cut the backbone to this share of its maps' parameters."),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="The folder of the cut backbone, for --compress.")
-    ] = None,
+    forget: str = "prose",
+    peft: Path | None = None,
+    merge: str | None = None,
+    compress: float | None = None,
+    out: Path | None = None,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     replace: Replace = False,
 ) -> None:
-    """Train C alone inside a basis: host it, hand it to PEFT, merge it; or cut the backbone."""
+    """Train C alone inside a basis: host it, hand it to PEFT, merge it; or cut the backbone.
+
+    Args:
+        forget: other text, on which forgetting is measured; none for none.
+        compress: no adapter: cut the backbone to this share of its maps' parameters.
+        out: the folder of the cut backbone, for `compress`.
+    """
     from transplant.tables.basis import adapt_table, compress_table
-    from transplant.workflows.basis.adapt import AdaptJob, run_adapt
-    from transplant.workflows.basis.compress import CompressJob, run_compress
+    from transplant.workflows.basis.adapt import run_adapt
+    from transplant.workflows.basis.compress import run_compress
+    from transplant.workflows.basis.spec import AdaptJob, CompressJob
 
     if compress is not None:
         if out is None or domain is not None:
@@ -58,8 +58,7 @@ def basis_adapt(
         raise InputError("--domain", expected="what the adapter is about; --out is of --compress")
     job = AdaptJob(
         basis=basis, domain=domain, data=data, name=name, peft=peft, merge=merge,
-        forget=None if forget == "none" else forget, eval_tokens=eval_tokens,
-        config=recipe.config(session.seed),
+        forget=None if forget == "none" else forget, eval_tokens=eval_tokens, config=config,
     )  # fmt: skip
     report = run_adapt(session, job, replace=replace)
     session.out.result(report, adapt_table(report))

@@ -10,9 +10,10 @@ from typing import Annotated
 
 import typer
 
-from commands.options.move import ModuleOption, MoveOptions, TargetOption
-from commands.options.objective import ObjectiveOptions
-from commands.options.shared import AlsoEval, Explain, Replace, parse_sources
+from commands.options.groups import described_by
+from commands.options.move import MoveRecipe, PairingData
+from commands.options.objective import Objective
+from commands.options.shared import AlsoEval, Explain, NameOption, Replace, parse_sources
 from commands.session import Session
 
 Files = typer.Option(
@@ -23,13 +24,19 @@ Files = typer.Option(
 DomainFile = typer.Option(help="The target's rows on the domain's text, for the gain.")
 
 
+@described_by("workflows.transfer.job.TransferJob")
 def calibrate(
     session: Session,
     *,
-    module: ModuleOption,
-    to: TargetOption,
-    objective: ObjectiveOptions,
-    moving: MoveOptions,
+    module: str,
+    to: str,
+    objective: Objective,
+    data: PairingData = "prose",
+    domain_data: str | None = None,
+    config: MoveRecipe,
+    text_free: bool = False,
+    general: str | None = None,
+    name: NameOption = None,
     activations: Annotated[tuple[Path, Path] | None, Files] = None,
     domain_activations: Annotated[Path | None, DomainFile] = None,
     also_eval: AlsoEval = None,
@@ -42,9 +49,13 @@ def calibrate(
     from transplant.tables.tried import explained
     from transplant.workflows.move.calibration import run_calibration
 
+    move = session.move(
+        module, to, pair_on=data, domain_data=domain_data, config=config, name=name,
+        text_free=text_free, general=general,
+    )  # fmt: skip
     report = run_calibration(
-        moving.move(session, module, to), objective.choice(), paired=activations,
-        domain=domain_activations, also_eval=parse_sources(also_eval), replace=replace,
+        move, objective, paired=activations, domain=domain_activations,
+        also_eval=parse_sources(also_eval), replace=replace,
     )  # fmt: skip
     shown = calibrated_table(report)
     if explain:

@@ -11,49 +11,41 @@ from typing import Annotated
 
 import typer
 
-from commands.fence import NotPassedError
+from commands.options.groups import described_by
 from commands.options.shared import Window
 from commands.session import Session
 from transplant.dtypes import AUTO
 from transplant.errors import InputError
 from transplant.files.writable import check_writable
+from transplant.validation import Bounds
 
 STORED = ("fp32", "fp16", "bf16")
 
 
+@described_by("workflows.capture.CaptureJob")
 def capture(
     session: Session,
-    backbone: Annotated[
-        str | None, typer.Option(help="The backbone: a registry name, folder or hub id.")
-    ] = None,
-    data: Annotated[
-        str | None, typer.Option(help="Text: prose, python, a file, a folder, a data set.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="The file to write.")] = None,
-    taps: Annotated[
-        str, typer.Option(help="all, last, or a list as 0,3,block.2.attn,block.2.mlp.in.")
-    ] = "last",
-    dtype: Annotated[
-        str,
-        typer.Option(help="Arithmetic of the backbone; fp32, fp16, bf16 are short for --stored."),
-    ] = AUTO,
+    *,
+    backbone: str | None = None,
+    data: str | None = None,
+    out: Path | None = None,
+    taps: str = "last",
+    dtype: str = AUTO,
     stored: Annotated[str, typer.Option(help="Stored as fp32, fp16 or bf16.")] = STORED[0],
     window: Window = 512,
-    max_tokens: Annotated[
-        int | None, typer.Option("--max-tokens", min=1, help="Stop after this many tokens.")
-    ] = None,
-    pool: Annotated[
-        str, typer.Option(help="none: a row for each token; mean or last: one for each window.")
-    ] = "none",
+    max_tokens: Annotated[int | None, Bounds(1)] = None,
+    pool: str = "none",
     resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted file.")] = False,
-    inspect: Annotated[
-        Path | None, typer.Option(help="Say what a file holds, and do nothing else.")
-    ] = None,
-    verify: Annotated[
-        Path | None, typer.Option(help="Compute a sample of a file again and compare.")
-    ] = None,
+    inspect: Path | None = None,
+    verify: Path | None = None,
 ) -> None:
-    """Capture the hidden states of a frozen backbone into an HDF5 file."""
+    """Capture the hidden states of a frozen backbone into an HDF5 file.
+
+    Args:
+        dtype: arithmetic of the backbone; fp32, fp16, bf16 are short for --stored.
+        inspect: say what a file holds, and do nothing else.
+        verify: compute a sample of a file again and compare.
+    """
     from transplant.tables.capture import capture_table
     from transplant.workflows.capture import CaptureJob, inspect_file, run_capture, verify_file
 
@@ -75,6 +67,5 @@ def capture(
             max_tokens=max_tokens, pool=pool,
         )  # fmt: skip
         report = run_capture(session, job, resume=resume)
-    session.out.result(report, capture_table(report))
-    if report.get("identical") is False:
-        raise NotPassedError
+    passed = report.get("identical") is not False
+    session.out.result(report, capture_table(report), passed=passed)

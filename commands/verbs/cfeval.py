@@ -8,26 +8,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from commands.options.groups import described_by
 from commands.session import Session
+from transplant.validation import Bounds
 
 
+@described_by("workflows.cfeval.evaluate_pairs")
 def cfeval(
     session: Session,
-    model: Annotated[str, typer.Option(help="The hosted model to judge.")],
-    pairs: Annotated[
-        Path, typer.Option(help="Lines of JSON with good and bad, of abi cfgen, BLiMP or your own.")
-    ],
-    baseline: Annotated[
-        str | None, typer.Option(help="A hosted model to compare with, by McNemar's test.")
-    ] = None,
-    per_paradigm: Annotated[
-        int | None, typer.Option(min=1, help="Pairs of each paradigm, drawn; default: all.")
-    ] = None,
-    space: Annotated[
-        bool, typer.Option("--space", help="A space before every text, as lm-eval's blimp has it.")
-    ] = False,
+    *,
+    model: str,
+    pairs: Path,
+    baseline: str | None = None,
+    per_paradigm: Annotated[int | None, Bounds(1)] = None,
+    space: bool = False,
 ) -> None:
     """Score minimal pairs by the log-probability of their sentences."""
     from transplant.tables.pairs import accuracy_table

@@ -10,17 +10,20 @@ from typing import Annotated
 
 import typer
 
+from commands.options.groups import described_by
 from commands.session import Session
 from transplant.counterfactuals.grammars import GRAMMARS
 from transplant.files.writable import check_writable
 from transplant.workflows.cfgen import PAIRS
 
 
+@described_by("workflows.cfgen.generate_pairs")
 def cfgen(
     session: Session,
+    *,
     task: Annotated[str, typer.Option(help=f"One of: {', '.join(GRAMMARS)}.")],
-    out: Annotated[Path, typer.Option(help="The file to be, as pairs.jsonl.")],
-    n: Annotated[int, typer.Option("--n", help="How many pairs.")] = PAIRS,
+    out: Path,
+    n: int = PAIRS,
 ) -> None:
     """Generate minimal pairs from a grammar, with gold labels."""
     from transplant.tables.pairs import drawn_sheet

@@ -15,14 +15,16 @@ from commands.session import Session
 
 def compare(
     session: Session,
+    *,
     cores: Annotated[list[str], typer.Argument(help="Cores, one for each seed.")],
-    baseline: Annotated[
-        list[str] | None,
-        typer.Option(help="The plain transformer of each, in order; default: <core>-plain."),
-    ] = None,
+    baseline: list[str] | None = None,
     eval_tokens: EvalTokens = 200_000,
 ) -> None:
-    """Compare cores with the plain transformers of the same recipe, on held-out documents."""
+    """Compare cores with the plain transformers of the same recipe, on held-out documents.
+
+    Args:
+        baseline: the plain transformer of each, in order; default: <core>-plain.
+    """
     from transplant.tables.comparison import comparison_table
     from transplant.workflows.train.compare_cores import compare_cores
 

@@ -16,6 +16,7 @@ import typer
 from commands.options.shared import DomainText
 from commands.session import Session
 from transplant.files.writable import check_writable
+from transplant.validation import Bounds
 
 SCRIPT = """\
 1. train a `{domain}` module in ref-gpt2                                about 55 s
@@ -33,23 +34,23 @@ names other text)."""
 
 def demo(
     session: Session,
+    *,
     out: Annotated[Path, typer.Option(help="Folder for the page and the JSON.")] = Path("abi-demo"),
-    real: Annotated[
-        bool, typer.Option("--real", help="On the real models smollm2 and gemma, once added.")
-    ] = False,
+    real: bool = False,
     domain: Annotated[str, typer.Option(help="The module's name.")] = "python",
     data: DomainText = None,
-    steps: Annotated[
-        int | None, typer.Option(min=1, help="Training steps at most; default: 250, or 30.")
-    ] = None,
-    tokens: Annotated[
-        int | None, typer.Option(min=64, help="Training tokens; default: 200,000, or 15,000.")
-    ] = None,
-    eval_tokens: Annotated[
-        int | None, typer.Option(min=64, help="Held-out tokens; default: 40,000, or 2,000.")
-    ] = None,
+    steps: Annotated[int | None, Bounds(1)] = None,
+    tokens: Annotated[int | None, Bounds(64)] = None,
+    eval_tokens: Annotated[int | None, Bounds(64)] = None,
 ) -> None:
-    """Train a module, move it to other backbones, prove it, write a page."""
+    """Train a module, move it to other backbones, prove it, write a page.
+
+    Args:
+        real: on the real models smollm2 and gemma, once added.
+        steps: training steps at most; default: 250, or 30.
+        tokens: training tokens; default: 200,000, or 15,000.
+        eval_tokens: held-out tokens; default: 40,000, or 2,000.
+    """
     from registry.store import Registry
     from transplant.pictures.demo import write_demo
     from transplant.pictures.page import require_plotting

@@ -9,38 +9,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from commands.options.groups import Fields, described_by
 from commands.options.shared import Named, NativeBeside
 from commands.session import Session
 from transplant.workflows.harness.config import EvalConfig
 
-ASKED = EvalConfig()
 
-
+@described_by("workflows.harness.job.run_eval")
 def eval_(
     session: Session,
+    *,
     name: Named,
-    tasks: Annotated[
-        list[str] | None,
-        typer.Option(help="Tasks, groups or tags of lm-eval: a,b,c. Repeatable."),
-    ] = None,
-    task_path: Annotated[
-        Path | None, typer.Option(help="A YAML file of a task of your own, or a folder of them.")
-    ] = None,
+    tasks: list[str] | None = None,
+    task_path: Path | None = None,
     native: NativeBeside = None,
-    limit: Annotated[
-        int | None, typer.Option(help="The first so many questions of each task; default: all.")
-    ] = ASKED.limit,
-    shots: Annotated[
-        int | None, typer.Option(help="Examples before each question; default: the task's.")
-    ] = ASKED.shots,
-    batch: Annotated[int, typer.Option(help="Texts that are read at once.")] = ASKED.batch,
+    config: Annotated[EvalConfig, Fields("limit shots batch")],
 ) -> None:
-    """Run benchmark tasks of lm-eval on a model, beside its raw backbone and a native."""
+    """Run benchmark tasks of lm-eval on a model, beside its raw backbone and a native.
+
+    Args:
+        tasks: tasks, groups or tags of lm-eval: a,b,c. Repeatable.
+    """
     from transplant.tables.tasks import task_table
 
     names = [one.strip() for text in tasks or () for one in text.split(",") if one.strip()]
-    config = EvalConfig(limit=limit, shots=shots, batch=batch)
     report = session.eval(name, names, task_path=task_path, native=native, config=config)
     session.out.result(report, task_table(report))

@@ -9,23 +9,26 @@ from typing import Annotated
 
 import typer
 
+from commands.options.groups import described_by
 from commands.options.shared import Replace, parse_layers
 from commands.session import Session
 
 
+@described_by("workflows.inject.banks.extract_bank")
 def extract(
     session: Session,
-    backbone: Annotated[str, typer.Option(help="The donor: a registry name, folder or hub id.")],
+    *,
+    backbone: str,
     name: Annotated[str, typer.Option(help="The bank's name in the registry.")],
-    components: Annotated[
-        str, typer.Option(help="Of embeddings, heads, ffn, lm_head; separated by commas.")
-    ] = "embeddings,heads,ffn,lm_head",
-    layers: Annotated[
-        str, typer.Option(help="Blocks whose heads and ffn are taken: all, or as 0,2-4.")
-    ] = "all",
+    components: str = "embeddings,heads,ffn,lm_head",
+    layers: str = "all",
     replace: Replace = False,
 ) -> None:
-    """Take pieces out of a backbone into a bank."""
+    """Take pieces out of a backbone into a bank.
+
+    Args:
+        layers: blocks whose heads and ffn are taken: all, or as 0,2-4.
+    """
     from transplant.tables.banks import extracted_table
     from transplant.workflows.inject.banks import extract_bank
 

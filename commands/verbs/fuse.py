@@ -5,36 +5,24 @@ Example: abi fuse python@ref-gpt2 chess@ref-gpt2 --domain-data python --domain-d
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated
 
 import typer
 
-from commands.options.shared import Batch, EvalTokens, Rate, Replace, Window
+from commands.options.groups import Field, Fields, described_by
+from commands.options.shared import EvalTokens, Replace
 from commands.session import Session
 from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig
+from transplant.validation import Bounds
 
-DEFAULT = FuseConfig()
 
-
+@described_by("workflows.fuse.report.run_fusion", "workflows.fuse.fusion.Fusing")
 def fuse(
     session: Session,
-    members: Annotated[
-        list[str],
-        typer.Argument(help="Two or more, hosted on one backbone: domain modules, or injections."),
-    ],
-    data: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--domain-data",
-            "--data",
-            help="Text to weigh them on, once for each domain; default: the modules' own.",
-        ),
-    ] = None,
-    layer: Annotated[
-        int | None,
-        typer.Option(min=0, help="The block; default: where they work. Domain modules: the last."),
-    ] = None,
+    *,
+    members: Annotated[list[str], typer.Argument()],
+    data: Annotated[list[str] | None, typer.Option("--domain-data", "--data")] = None,
+    layer: Annotated[int | None, Bounds(0)] = None,
     combiner: Annotated[
         str | None,
         typer.Option(
@@ -42,28 +30,23 @@ def fuse(
         ),
     ] = None,
     name: Annotated[str, typer.Option(help="Hosted as NAME@<backbone>.")] = "fused",
-    steps: Annotated[int, typer.Option(min=1, help="Steps.")] = DEFAULT.steps,
-    batch: Batch = DEFAULT.batch,
-    window: Window = DEFAULT.window,
-    tokens: Annotated[
-        int, typer.Option(min=64, help="Training tokens used, of all texts together.")
-    ] = DEFAULT.train_tokens,
-    learning_rate: Rate = DEFAULT.learning_rate,
+    config: Annotated[
+        FuseConfig,
+        Fields("steps batch window learning_rate seed", tokens=Field(of="train_tokens", low=64)),
+    ],
     eval_tokens: EvalTokens = 20_000,
-    controls: Annotated[
-        bool, typer.Option("--controls/--no-controls", help="Train what it is compared with.")
-    ] = True,
+    controls: Annotated[bool, typer.Option("--controls/--no-controls")] = True,
     replace: Replace = False,
 ) -> None:
-    """Fuse several transplanted modules on one layer; only the fusion is trained."""
+    """Fuse several transplanted modules on one layer; only the fusion is trained.
+
+    Args:
+        data: text to weigh them on, once for each domain; default: the modules' own.
+    """
     from transplant.tables.fusion import fusion_table
     from transplant.workflows.fuse.fusion import Fusing
     from transplant.workflows.fuse.report import run_fusion
 
-    config = dataclasses.replace(
-        DEFAULT, steps=steps, batch=batch, window=window, train_tokens=tokens,
-        learning_rate=learning_rate, seed=session.seed,
-    )  # fmt: skip
     texts = tuple(data or ())
     fusion = Fusing(session, tuple(members), texts, layer, config, combiner, eval_tokens)
     report = run_fusion(fusion, name, eval_tokens, controls=controls, replace=replace)

@@ -8,32 +8,32 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-import typer
-
+from commands.options.groups import Field, Fields, described_by
 from commands.options.shared import EVAL_TOKENS, EvalTokens, HostedOption, Replace
 from commands.session import Session
 from transplant.calibration.config import GateConfig
+from transplant.validation import Bounds
 
-GATE = GateConfig()
 
-
+@described_by("workflows.gate.gate_report")
 def gate(
     session: Session,
+    *,
     module: HostedOption,
-    general: Annotated[str, typer.Option(help="Text that belongs to no module.")] = "prose",
-    tokens: Annotated[int, typer.Option(min=64, help="Tokens of either text to fit on.")] = (
-        GATE.tokens
-    ),
-    most_worse: Annotated[
-        float, typer.Option(min=0, help="How much worse general text may be, in %.")
-    ] = 100 * GATE.most_worse,
+    general: str = "prose",
+    config: Annotated[GateConfig, Fields(tokens=Field(low=64))],
+    most_worse: Annotated[float, Bounds(0)] = 100 * GateConfig.most_worse,
     eval_tokens: EvalTokens = EVAL_TOKENS,
     replace: Replace = False,
 ) -> None:
-    """Fit a gate to a module behind an interface; it is hosted with the module from then on."""
+    """Fit a gate to a module behind an interface; it is hosted with the module from then on.
+
+    Args:
+        most_worse: how much worse general text may be, in %.
+    """
     from transplant.tables.gate import gate_table
     from transplant.workflows.gate import gate_report
 
-    config = dataclasses.replace(GATE, tokens=tokens, most_worse=most_worse / 100)
+    config = dataclasses.replace(config, most_worse=most_worse / 100)
     report = gate_report(session, module, general, config, eval_tokens, replace=replace)
     session.out.result(report, gate_table(report))

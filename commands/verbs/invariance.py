@@ -5,31 +5,35 @@ Example: abi invariance --module python@ref-gpt2 --update-data prose2 --stabilit
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from commands.fence import NotPassedError
-from commands.options.shared import HostedOption
-from commands.options.update import UpdateOptions
+from commands.options.groups import described_by
+from commands.options.shared import EVAL_TOKENS, EvalTokens, HostedOption
+from commands.options.update import Repair, Update
 from commands.session import Session
+from transplant.validation import Count
 
 
+@described_by("workflows.update.invariance.invariance_report")
 def invariance(
     session: Session,
+    *,
     module: HostedOption,
-    update: UpdateOptions,
-    update_data: Annotated[
-        str, typer.Option(help="What the backbone learns: prose2, a file, a folder, a data set.")
-    ] = "prose2",
-    seeds: Annotated[int, typer.Option(min=1, help="Updates, each with a seed of its own.")] = 1,
+    update: Update,
+    repair: Repair,
+    eval_tokens: EvalTokens = EVAL_TOKENS,
+    update_data: str = "prose2",
+    seeds: Count = 1,
 ) -> None:
-    """Update a copy of a backbone, apply the old module; exit 3 unless 50 % is left."""
+    """Update a copy of a backbone, apply the old module; exit 3 unless 50 % is left.
+
+    Args:
+        update_data: what the backbone learns: prose2, a file, a folder, a data set.
+    """
     from transplant.evaluation.invariance import FAIL, NO_CEILING
     from transplant.tables.invariance import invariance_table
     from transplant.workflows.update.invariance import invariance_report
+    from transplant.workflows.update.study import Study
 
-    report = invariance_report(update.study(session), module, update_data, seeds)
-    session.out.result(report, invariance_table(report))
-    if report["verdict"] in (FAIL, NO_CEILING):
-        raise NotPassedError
+    study = Study(session, update, repair, eval_tokens)
+    report = invariance_report(study, module, update_data, seeds)
+    passed = report["verdict"] not in (FAIL, NO_CEILING)
+    session.out.result(report, invariance_table(report), passed=passed)

@@ -16,13 +16,16 @@ from registry.manifest import KINDS
 
 def list_(
     session: Session,
-    which: Annotated[
-        str | None, typer.Argument(metavar="[KIND]", help="As --kind; in the plural, too.")
-    ] = None,
+    *,
+    which: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None,
     kind: Annotated[str | None, typer.Option(help=f"Only this kind: {', '.join(KINDS)}.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Only what belongs to this one.")] = None,
 ) -> None:
-    """List what the registry holds: a module in one row with its interface and its gate."""
+    """List what the registry holds: a module in one row with its interface and its gate.
+
+    Args:
+        which: as --kind; in the plural, too.
+    """
     from transplant.tables.artifacts import list_table
 
     wanted = kind_named(which or kind)

@@ -9,29 +9,28 @@ from typing import Annotated
 
 import typer
 
-from commands.options.shared import EvalTokens, HeldOutText
+from commands.options.groups import Field, Fields
+from commands.options.shared import HeldOutText
 from commands.session import Session
 from transplant.evaluation.perplexity_config import PerplexityConfig
-
-READ = PerplexityConfig()
 
 
 def perplexity(
     session: Session,
-    names: Annotated[
-        list[str],
-        typer.Argument(metavar="NAME...", help="Backbones, or what is hosted: NAME@BACKBONE."),
-    ],
+    *,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
     data: HeldOutText = None,
-    whole: Annotated[
-        bool, typer.Option("--whole", help="Read every document, not the held-out split alone.")
-    ] = READ.whole,
-    window: Annotated[int, typer.Option(min=2, help="Tokens that are read at once.")] = READ.window,
-    eval_tokens: EvalTokens = READ.eval_tokens,
+    config: Annotated[
+        PerplexityConfig,
+        Fields("whole", window=Field(low=2), eval_tokens=Field(low=64)),
+    ],
 ) -> None:
-    """Measure the perplexity of models on a text: a token, a byte and a document."""
+    """Measure the perplexity of models on a text: a token, a byte and a document.
+
+    Args:
+        names: backbones, or what is hosted: NAME@BACKBONE.
+    """
     from transplant.tables.perplexity import perplexity_sheet
 
-    config = PerplexityConfig(window=window, eval_tokens=eval_tokens, whole=whole)
     report = session.perplexity(names, data, config=config)
     session.out.result(report, perplexity_sheet(report))

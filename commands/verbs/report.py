@@ -11,29 +11,26 @@ from typing import Annotated
 
 import typer
 
+from commands.options.groups import described_by
 from commands.session import Session
+from transplant.validation import Bounds
 
 
+@described_by("workflows.report.job.ReportJob")
 def report(
     session: Session,
-    runs: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="RUN...",
-            help="Artifacts by name; JSON that verbs wrote with --out or --json, or its folder.",
-        ),
-    ],
-    out: Annotated[Path, typer.Option(help="The file: .html, .md or .pdf.")],
-    prompt: Annotated[
-        list[str] | None,
-        typer.Option(help="Text to go on from, before and after the first move. Repeatable."),
-    ] = None,
-    samples: Annotated[
-        int,
-        typer.Option(min=0, help="Prompts from held-out text where none is given; 0: no text."),
-    ] = 2,
+    *,
+    runs: Annotated[list[str], typer.Argument(metavar="RUN...")],
+    out: Path,
+    prompt: list[str] | None = None,
+    samples: Annotated[int, Bounds(0)] = 2,
 ) -> None:
-    """Write what runs have measured as one page: HTML, Markdown or PDF."""
+    """Write what runs have measured as one page: HTML, Markdown or PDF.
+
+    Args:
+        runs: artifacts by name; JSON that verbs wrote with --out or --json, or its folder.
+        prompt: text to go on from, before and after the first move. Repeatable.
+    """
     from commands.render.typed import wording
     from transplant.tables.table import Sheet
     from transplant.workflows.report.job import ReportJob, run_report

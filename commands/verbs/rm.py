@@ -16,14 +16,16 @@ from registry.listing import kind_named
 
 def rm(
     session: Session,
+    *,
     name: Named,
-    kind: Annotated[
-        str | None,
-        typer.Option(help="Only this kind; default: the module, its interface and gate."),
-    ] = None,
+    kind: str | None = None,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
 ) -> None:
-    """Remove an artifact from the registry, also one whose manifest is broken."""
+    """Remove an artifact from the registry, also one whose manifest is broken.
+
+    Args:
+        kind: only this kind; default: the module, its interface and gate.
+    """
     from transplant.errors import InputError, NotFoundError
 
     kind = kind_named(kind)

@@ -10,40 +10,38 @@ from typing import Annotated
 
 import typer
 
+from commands.options.groups import described_by
+from commands.options.out import check_out, with_files
 from commands.session import Session
 from transplant.errors import InputError
 from transplant.evaluation.uq_config import BUDGET, UNCERTAINTIES
-from transplant.files.writable import check_writable
+from transplant.validation import Bounds
 
 
+@described_by("workflows.route_sim.simulate_route")
 def route_sim(
     session: Session,
-    metrics: Annotated[Path, typer.Option(help="metrics.json of abi uq --baseline.")],
-    tau: Annotated[
-        float | None, typer.Option(min=0, help="Route what is more uncertain, in nats.")
-    ] = None,
-    sweep: Annotated[
-        bool, typer.Option("--sweep", help="Choose tau on half of the documents; default.")
-    ] = False,
-    budget: Annotated[
-        float, typer.Option(min=0, help="Nats per token that worse documents may lose.")
-    ] = BUDGET,
+    *,
+    metrics: Path,
+    tau: Annotated[float | None, Bounds(0)] = None,
+    sweep: bool = False,
+    budget: Annotated[float, Bounds(0)] = BUDGET,
     by: Annotated[str, typer.Option(help=f"One of: {', '.join(UNCERTAINTIES)}.")] = UNCERTAINTIES[
         0
     ],
     out: Annotated[Path | None, typer.Option(help="Folder for route.json and route.png.")] = None,
 ) -> None:
-    """Simulate routing by uncertainty: risk against coverage, and the tau within a budget."""
-    from transplant.pictures.figures import require_matplotlib
+    """Simulate routing by uncertainty: risk against coverage, and the tau within a budget.
+
+    Args:
+        sweep: choose tau on half of the documents; default.
+    """
     from transplant.pictures.route import write_route
     from transplant.tables.route import route_sheet
 
     if sweep and tau is not None:
         raise InputError("--tau and --sweep", expected="one of them", found="both")
-    if out is not None:
-        require_matplotlib()
-        check_writable(out, folder=True)
+    check_out(out, page=False)
     report = session.route_sim(metrics, tau=tau, by=by, budget=budget)
-    if out is not None:
-        report["files"] = write_route(out, report)
+    report = with_files(report, out, write_route)
     session.out.result(report, route_sheet(report))

@@ -6,9 +6,6 @@ Example: abi show python-shipped-from-ref-gpt2@ref-llama
 from __future__ import annotations
 
 import dataclasses
-from typing import Annotated
-
-import typer
 
 from commands.options.shared import Named, Verify
 from commands.session import Session
@@ -19,16 +16,18 @@ COUNTS = "token_counts"  # one for each entry of a vocabulary
 
 def show(
     session: Session,
+    *,
     name: Named,
-    kind: Annotated[
-        str | None, typer.Option(help="Only this kind; default: the module, else what there is.")
-    ] = None,
+    kind: str | None = None,
     verify: Verify = False,
-    full: Annotated[
-        bool, typer.Option("--full", help="With --json: the counts of the training tokens, too.")
-    ] = False,
+    full: bool = False,
 ) -> None:
-    """Show everything known about one artifact, with the evidence that was stored with it."""
+    """Show everything known about one artifact, with the evidence that was stored with it.
+
+    Args:
+        kind: only this kind; default: the module, else what there is.
+        full: with --json: the counts of the training tokens, too.
+    """
     from transplant.tables.artifacts import artifact_sheet
 
     entry = session.find(name, kind_named(kind))

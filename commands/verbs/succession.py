@@ -5,34 +5,35 @@ Example: abi succession --module python@ref-gpt2 --module chess@ref-gpt2 --round
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from commands.fence import NotPassedError
-from commands.options.update import UpdateOptions
+from commands.options.groups import described_by
+from commands.options.shared import EVAL_TOKENS, EvalTokens
+from commands.options.update import Repair, Update
 from commands.session import Session
+from transplant.validation import Count
 
 
+@described_by("workflows.update.succession.succession_report")
 def succession(
     session: Session,
-    module: Annotated[
-        list[str], typer.Option(help="A module; once for each, all on one backbone.")
-    ],
-    update: UpdateOptions,
-    update_data: Annotated[
-        list[str] | None,
-        typer.Option(help="Text of the updates, in turn; several may be given. Default: prose2."),
-    ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Updates, one after the other.")] = 3,
-    general: Annotated[str, typer.Option(help="Text that belongs to no module.")] = "prose",
+    *,
+    module: list[str],
+    update: Update,
+    repair: Repair,
+    eval_tokens: EvalTokens = EVAL_TOKENS,
+    update_data: list[str] | None = None,
+    rounds: Count = 3,
+    general: str = "prose",
 ) -> None:
-    """Update a backbone several times and check every module after each; exit 3 under 50 %."""
+    """Update a backbone several times and check every module after each; exit 3 under 50 %.
+
+    Args:
+        module: a module; once for each, all on one backbone.
+        update_data: text of the updates, in turn; several may be given. Default: prose2.
+    """
     from transplant.tables.invariance import succession_sheet
+    from transplant.workflows.update.study import Study
     from transplant.workflows.update.succession import succession_report
 
-    texts = update_data or ["prose2"]
-    report = succession_report(update.study(session), module, texts, rounds, general)
-    session.out.result(report, succession_sheet(report))
-    if not report["passed"]:
-        raise NotPassedError
+    study = Study(session, update, repair, eval_tokens)
+    report = succession_report(study, module, update_data or ["prose2"], rounds, general)
+    session.out.result(report, succession_sheet(report), passed=report["passed"])

@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from commands.options.groups import described_by
 from commands.options.shared import NameOption, Replace
 from commands.session import Session
+from transplant.validation import Bounds
 
 
+@described_by("workflows.token_map.align_tokens")
 def tokenize_align(
     session: Session,
-    source: Annotated[str, typer.Option("--from", help="The backbone to spell in.")],
-    to: Annotated[str, typer.Option("--to", help="The backbone whose tokens are spelled.")],
-    data: Annotated[
-        str, typer.Option(help="Text to count on: prose, python, a file, a folder, a data set.")
-    ] = "prose",
-    characters: Annotated[
-        int, typer.Option(min=1000, help="Characters of that text, at most.")
-    ] = 1_000_000,
+    *,
+    source: str,
+    to: str,
+    data: str = "prose",
+    characters: Annotated[int, Bounds(1000)] = 1_000_000,
     name: NameOption = None,
     replace: Replace = False,
 ) -> None:

@@ -10,6 +10,8 @@ from typing import Annotated
 
 import typer
 
+from commands.options.groups import Field, Fields, described_by
+from commands.options.move import TAPS
 from commands.options.shared import (
     EVAL_TOKENS,
     AlsoEval,
@@ -20,57 +22,49 @@ from commands.options.shared import (
     Resume,
     parse_sources,
 )
-from commands.options.train import TRAIN, TrainOptions
 from commands.session import Session
-from transplant.backbones.layercake.names import FORM_NAMES
 from transplant.errors import InputError
+from transplant.training.config import TrainConfig
 
 
+@described_by("workflows.train.module.TrainJob")
 def train(
     session: Session,
     *,
     backbone: BackboneOption,
-    domain: Annotated[str, typer.Option(help="What the module is about; its default name.")],
+    domain: str,
     data: DomainText = None,
-    form: Annotated[
-        str | None, typer.Option(help="In a core: lite or full, a module inside it.")
-    ] = None,
-    activations: Annotated[
-        Path | None,
-        typer.Option("--from-activations", help="Rows of `abi capture` in place of the text."),
-    ] = None,
-    name: Annotated[
-        str | None,
-        typer.Option(help="Name in the registry; default: domain, with --form <core>-<domain>."),
-    ] = None,
-    recipe: TrainOptions,
+    form: str | None = None,
+    activations: Annotated[Path | None, typer.Option("--from-activations")] = None,
+    name: str | None = None,
+    config: Annotated[
+        TrainConfig,
+        Fields(
+            "d_abi steps batch window learning_rate matmul_type seed",
+            taps=TAPS,
+            tokens=Field(of="train_tokens"),
+        ),
+    ],
     eval_tokens: EvalTokens = EVAL_TOKENS,
     also_eval: AlsoEval = None,
     resume: Resume = False,
     replace: Replace = False,
 ) -> None:
-    """Train a domain module on a frozen backbone: with an interface, or inside a core."""
+    """Train a domain module on a frozen backbone: with an interface, or inside a core.
+
+    Args:
+        name: name in the registry; default: domain, with --form <core>-<domain>.
+    """
     from transplant.tables.sources import with_sources
     from transplant.tables.trained import trained_table
     from transplant.workflows.train.module import TrainJob, run_train_job
 
-    if form not in (None, *FORM_NAMES):
-        raise InputError("--form", expected=f"one of {', '.join(FORM_NAMES)}", found=form)
-    if form is not None and (replace or recipe.d_abi != TRAIN.d_abi or recipe.taps != "last"):
-        raise InputError(
-            "a module inside a core reads what the core reads, and makes a new core",
-            expected="--form without --d-abi, --taps and --replace",
-        )
     if activations is not None and data is not None:
         raise InputError("the text is in the file", expected="--domain-data or --from-activations")
-    others = parse_sources(also_eval)
-    if activations is not None and others:
-        raise InputError("a file holds no text to compare", expected="no --also-eval")
     default = domain if form is None else f"{Path(backbone).name}-{domain}"
-    text = domain if data is None else data
     job = TrainJob(
-        backbone, domain, text, name or default, recipe.config(session.seed),
-        eval_tokens, form, activations, others,
+        backbone, domain, data or domain, name or default, config, eval_tokens, form, activations,
+        parse_sources(also_eval),
     )  # fmt: skip
     report = run_train_job(session, job, resume=resume, replace=replace)
     session.out.result(report, with_sources(trained_table(report), report))

@@ -10,24 +10,20 @@ from typing import Annotated
 
 import typer
 
+from commands.options.groups import described_by
 from commands.options.shared import EvalTokens
 from commands.session import Session
 from transplant.files.writable import check_writable
-from transplant.training.config import PretrainConfig
-
-PRETRAIN = PretrainConfig()
 
 
+@described_by("workflows.train.reference.train_new_reference")
 def train_reference(
     session: Session,
+    *,
     name: Annotated[str, typer.Argument(help="ref-gpt2, ref-gpt2-b, ref-llama or ref-t5.")],
     out: Annotated[Path, typer.Option(help="Folder to write to.")],
-    tokens: Annotated[
-        int | None, typer.Option(help="Tokens to read; default: as the shipped one did.")
-    ] = None,
-    max_chars: Annotated[
-        int | None, typer.Option(help="Characters of `prose` to use; default: all.")
-    ] = None,
+    tokens: int | None = None,
+    max_chars: int | None = None,
     eval_tokens: EvalTokens = 100_000,
 ) -> None:
     """Train a reference backbone from scratch on `prose` (about an hour on one core)."""

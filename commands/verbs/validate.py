@@ -10,40 +10,35 @@ from typing import Annotated
 
 import typer
 
-from commands.fence import NotPassedError
+from commands.options.groups import described_by
 from commands.options.shared import parse_named
 from commands.session import Session
 from transplant.files.writable import check_writable
 
 
+@described_by("workflows.validate.job.plan_validation")
 def validate(
     session: Session,
-    model: Annotated[str, typer.Option(help="The hosted model to judge.")],
-    baseline: Annotated[str, typer.Option(help="What it is held against; the same tokenizer.")],
-    suite: Annotated[str, typer.Option(help="quick or full.")] = "quick",
+    *,
+    model: str,
+    baseline: str,
+    suite: str = "quick",
     data: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--eval-data",
-            "--data",
-            metavar="NAME=PATH",
-            help="A text it is for; default: its domain. Repeatable.",
-        ),
+        list[str] | None, typer.Option("--eval-data", "--data", metavar="NAME=PATH")
     ] = None,
-    general: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="A text it must not forget; default: prose."),
-    ] = None,
-    pairs: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=PATH", help="Minimal pairs of your own. Repeatable."),
-    ] = None,
-    gates: Annotated[
-        Path | None, typer.Option(help="YAML of what is tolerated: METRIC: {max: NUMBER}.")
-    ] = None,
+    general: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH")] = None,
+    pairs: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH")] = None,
+    gates: Path | None = None,
     junit: Annotated[Path | None, typer.Option(help="The gates as JUnit XML, for CI.")] = None,
 ) -> None:
-    """Validate a model against a baseline; exit 3 where a gate does not pass."""
+    """Validate a model against a baseline; exit 3 where a gate does not pass.
+
+    Args:
+        data: a text it is for; default: its domain. Repeatable.
+        general: a text it must not forget; default: prose.
+        pairs: minimal pairs of your own. Repeatable.
+        gates: YAML of what is tolerated: METRIC: {max: NUMBER}.
+    """
     from transplant.pictures.validation import write_junit
     from transplant.tables.validation import validation_sheet
     from transplant.workflows.validate.job import plan_validation, run_validation
@@ -58,7 +53,6 @@ def validate(
     report = run_validation(session, plan, gates)
     if junit is not None:
         write_junit(junit, report, suite="abi validate")
-    session.out.result(report, validation_sheet(report))
+    session.out.result(report, validation_sheet(report), passed=report["pass"])
     if not report["pass"]:
         session.out.note(f"gates that did not pass: {', '.join(report['failed'])}")
-        raise NotPassedError

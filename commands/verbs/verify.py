@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from commands.fence import NotPassedError
 from commands.session import Session
 from transplant.errors import InputError
 
@@ -23,33 +22,27 @@ SHIPPED = "headline.json"
 
 def verify(
     session: Session,
+    *,
     what: Annotated[
         str, typer.Argument(help=f"What to verify: {' or '.join(VERIFIED)}.")
     ] = "results",
-    record: Annotated[
-        Path | None,
-        typer.Option(help="JSON of `abi transfer`, one or a list; default: what ships with abi."),
-    ] = None,
-    allow_other_text: Annotated[
-        bool,
-        typer.Option(
-            "--allow-other-text", help="Pass on another Python's text, within wide tolerances."
-        ),
-    ] = False,
-    source: Annotated[
-        str | None, typer.Option("--from", help="paste: the core that the module came from.")
-    ] = None,
-    to: Annotated[
-        str | None, typer.Option("--to", help="paste: the core that it was pasted into.")
-    ] = None,
-    domain: Annotated[
-        list[str] | None, typer.Option(help="paste: a module's name; repeatable. Default: all.")
-    ] = None,
+    record: Path | None = None,
+    allow_other_text: bool = False,
+    source: str | None = None,
+    to: str | None = None,
+    domain: list[str] | None = None,
     tokens: Annotated[int, typer.Option(min=1, help="paste: tokens to generate.")] = 50,
 ) -> None:
     """Recompute recorded results, or check a paste, each beside a control that must fail.
 
     Exit 3 where something does not agree.
+
+    Args:
+        record: JSON of `abi transfer`, one or a list; default: what ships with abi.
+        allow_other_text: pass on another Python's text, within wide tolerances.
+        source: paste: the core that the module came from.
+        to: paste: the core that it was pasted into.
+        domain: paste: a module's name; repeatable. Default: all.
     """
     if what == "paste":
         from transplant.tables.paste import paste_table
@@ -69,6 +62,4 @@ def verify(
         shown = results_sheet(report)
     else:
         raise InputError(f"cannot verify {what!r}", expected=f"one of {[*VERIFIED]}")
-    session.out.result(report, shown)
-    if not report["pass"]:
-        raise NotPassedError
+    session.out.result(report, shown, passed=report["pass"])

@@ -28,13 +28,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from commands.options.train import TRAIN
-from commands.options.update import REPAIR, UPDATE
+from transplant.pictures.shares import kept_text, share_text
+
 from commands.output import Output
 from commands.session import open_session
 from tests.benchmarks import shares
+from transplant.calibration.config import RepairConfig
 from transplant.errors import NotFoundError
-from transplant.tables.shares import kept_text, share_text
+from transplant.training.config import TrainConfig, UpdateConfig
 from transplant.workflows.train.module import TrainJob, run_train_job
 from transplant.workflows.update.invariance import invariance_report
 from transplant.workflows.update.study import Study
@@ -99,7 +100,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--stabilities", default="0,0.3,1", help="strengths of the stability term")
     parser.add_argument("--steps", type=int, default=300, help="of an update")
-    parser.add_argument("--learning-rate", type=float, default=UPDATE.learning_rate)
+    parser.add_argument("--learning-rate", type=float, default=UpdateConfig.learning_rate)
     parser.add_argument("--train-steps", type=int, default=250, help="of modules and natives")
     parser.add_argument("--train-tokens", type=int, default=200_000)
     parser.add_argument("--calibration-tokens", type=int, default=6_000)
@@ -118,9 +119,9 @@ def study(
     """A study as the verb would make it."""
     session = open_session(verb, Output(quiet=True), options.registry, seed=seed)
     config = dataclasses.replace(
-        UPDATE, steps=steps, stability=stability, learning_rate=options.learning_rate
+        UpdateConfig(), steps=steps, stability=stability, learning_rate=options.learning_rate
     )
-    return Study(session, config, REPAIR, options.eval_tokens)
+    return Study(session, config, RepairConfig(), options.eval_tokens)
 
 
 def trained(options: argparse.Namespace, domain: str, backbone: str, data: str) -> str:
@@ -130,7 +131,7 @@ def trained(options: argparse.Namespace, domain: str, backbone: str, data: str) 
         made.registry.find("module", domain, backbone)
     except NotFoundError:
         config = dataclasses.replace(
-            TRAIN, steps=options.train_steps, train_tokens=options.train_tokens,
+            TrainConfig(), steps=options.train_steps, train_tokens=options.train_tokens,
             calibration_tokens=options.calibration_tokens,
         )  # fmt: skip
         run_train_job(made, TrainJob(backbone, domain, data, domain, config, options.eval_tokens))

@@ -12,10 +12,6 @@ from commands.courses import Course
 from registry.store import Registry
 from tests.commands.conftest import Abi
 from transplant.backbones.fingerprint import hash_tensors
-from transplant.training.config import TrainConfig
-
-TRAIN = TrainConfig()
-
 
 SHORT = ("--vocab", "320", "--window", "32", "--batch", "2", "--eval-tokens", "64", "--json")
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from commands.options.curve import parse_budgets
+from commands.options.shared import parse_budgets
 from transplant.errors import InputError
 from transplant.tables.curve import crossing_text
 from transplant.workflows.move.ablation import SIDE_BY_SIDE

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 
 import pytest
@@ -11,7 +10,6 @@ import torch
 from tests.commands.conftest import Abi
 from tests.commands.core_runs import (
     MODULE,
-    TRAIN,
     copy_of,
     files_in,
     hosted_in,
@@ -25,6 +23,7 @@ from transplant.backbones.fingerprint import hash_tensors
 from transplant.backbones.load import load_backbone
 from transplant.modules.core import CoreHosted
 from transplant.paste.core import open_core
+from transplant.training.config import TrainConfig
 from transplant.workflows.cores import add_module
 from transplant.workflows.cores.folders import promised_tensors
 
@@ -80,8 +79,7 @@ def test_ctrl_c_in_the_training_of_a_module_leaves_a_checkpoint_too(stored, tmp_
     abi, made = stored
     fresh = Abi(tmp_path / "registry", abi.corpus)
     shutil.copytree(abi.root / "2M", fresh.root / "2M")
-    often = dataclasses.replace(TRAIN, evaluate_every=4)
-    monkeypatch.setattr("commands.options.train.TRAIN", often)
+    monkeypatch.setitem(TrainConfig.__init__.__kwdefaults__, "evaluate_every", 4)
     whole = train_inside(fresh, "2M", "full", "--name", "whole")
     assert whole.code == 0, whole.err
     with monkeypatch.context() as patched:

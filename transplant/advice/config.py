@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from transplant.evaluation.uq_config import BUDGET
-from transplant.validation import at_least
+from transplant.validation import Count, check_bounds
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdviceConfig:
     """How much is read."""
 
-    excerpts: int = 60
+    excerpts: Count = 60
     """Excerpts of the training split that alignments are fitted on."""
-    held_out: int = 20
+    held_out: Count = 20
     """Excerpts of the calibration split that they are judged on."""
-    taps: int = 6
+    taps: Count = 6
     """Layers of each backbone, at most, evenly spread."""
-    impact_tokens: int = 3000
+    impact_tokens: Count = 3000
     """Held-out tokens that each part of the target is silenced on."""
-    characters: int = 200_000
+    characters: Count = 200_000
     """Of each text, to count tokens in."""
-    text_chars: int = 1_500_000
+    text_chars: Count = 1_500_000
     """Of each text, to take all of these from; more where they need it."""
 
     def __post_init__(self) -> None:
@@ -31,7 +31,7 @@ class AdviceConfig:
         Raises:
             InputError: it names the field.
         """
-        at_least(self, 1, *(field.name for field in fields(self)))
+        check_bounds(self)
 
 
 @dataclass(frozen=True, kw_only=True)

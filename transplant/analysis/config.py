@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from transplant.validation import at_least
+from transplant.validation import Count, at_least, check_bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +13,7 @@ class AnalysisConfig:
 
     rows: int = 20_000
     """Rows that spectra of states are of, evenly spread over the file."""
-    windows: int = 64
+    windows: Count = 64
     """Windows that the roles of heads are measured on."""
     window_tokens: int = 256
     """Tokens of each, at most: attention is kept for all pairs of them."""
@@ -27,5 +27,5 @@ class AnalysisConfig:
             InputError: it names the field.
         """
         at_least(self, 16, "rows", "paired_rows")
-        at_least(self, 1, "windows")
+        check_bounds(self)
         at_least(self, 2, "window_tokens")

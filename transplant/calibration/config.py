@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES
 from transplant.errors import InputError
-from transplant.validation import above, at_least, at_most
+from transplant.validation import Bounds, Count, above, at_least, at_most, check_bounds
 
 METHODS = ("ridge", "procrustes")
 
@@ -17,24 +18,24 @@ class MoveConfig:
 
     text_chars: int = 8_000_000
     """Characters of pairing text that excerpts are cut from, at most."""
-    excerpts: int = 500
+    excerpts: Count = 500
     """Excerpts to pair on: of its training split, those that look most like the domain."""
-    excerpt_chars: int = 600
-    """Characters per excerpt."""
+    excerpt_chars: Annotated[int, Bounds(40)] = 600
+    """Characters of an excerpt: maps are fitted as far into a text as excerpts reach."""
     keep: float = 1.0
-    """Of what the donor writes, where it writes the pairing text, the share that is kept: documents
-    on which it gained most by what it learned, by its own log p1 - log p0."""
-    stride: int = 3
-    """Of the paired positions every `stride`-th is kept: neighbours say much the same."""
-    held_out_excerpts: int = 60
+    """With pairing text that the donor writes, synthetic text: the share of it that is kept, that
+    on which it gained most, by its own log p1 - log p0; more is written, as much is paired."""
+    stride: Count = 3
+    """Of the paired positions every so many-th is kept: neighbours say much the same."""
+    held_out_excerpts: Count = 60
     """Excerpts of the calibration split on which the alignment is judged."""
     taps: tuple[int, ...] = ()
     """Layers of the target that are read, -1 for the last; none means all of them."""
     tap_norms: bool | None = None
     """Whether each tap is layer-normed; None: where there are several."""
-    columns: int = 4096
+    columns: Count = 4096
     """Columns of the taps that a fit reads, at most. Where all taps have more, the calibration
-    split of the pairing text chooses among them, and each is read through a basis."""
+    split of the pairing text chooses among these layers, and each is read through a basis."""
     intercept: bool = True
     """Whether a linear map of the taps adds a constant. Without one, a map of the last tap alone
     is a LoRA on the head that can be merged."""
@@ -81,8 +82,7 @@ class MoveConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError("unknown method", expected=f"one of {METHODS}", found=self.method)
-        at_least(self, 1, "excerpts", "held_out_excerpts", "stride", "columns")
-        at_least(self, 40, "excerpt_chars")
+        check_bounds(self)
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")
         at_least(self, 0, "rest_tokens")
@@ -105,7 +105,8 @@ class RepairConfig:
     """How an interface is solved for again after an update of its backbone."""
 
     tokens: int = 2_000
-    """Tokens of shared text that both backbones read; twice as many brought nothing measurable."""
+    """Tokens of shared text that both backbones read for a repair; twice as many brought nothing
+    measurable."""
     pool: int = 64_000
     """Tokens of the text that these are chosen from, by likeness to the domain's token counts."""
     window: int = 128

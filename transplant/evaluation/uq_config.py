@@ -18,13 +18,14 @@ class UqConfig:
     """How uncertainty is measured."""
 
     method: str = "auto"
-    """One of METHODS; auto: dropout where the model has any, else perturb."""
+    """Members: auto, dropout, perturb or ensemble. auto is ensemble where one is given, dropout
+    where the model has any, else perturb."""
     members: int = 8
-    """Dropout masks, or perturbed versions."""
+    """Dropout masks or perturbations."""
     scale: float = 0.05
     """Size of a perturbation, as a share of the weights."""
     ensemble: tuple[str, ...] = ()
-    """Further hosted models: with the model itself they are the members."""
+    """Another hosted model that is a member, beside the model itself; repeatable."""
     bins: int = 15
     """Of the reliability diagram."""
     window: int = 512
@@ -40,7 +41,7 @@ class UqConfig:
         """
         if self.method not in METHODS:
             raise InputError("`method`", expected=f"one of {', '.join(METHODS)}", found=self.method)
-        if (self.method == "ensemble") != bool(self.ensemble):
+        if self.method not in (("auto", "ensemble") if self.ensemble else METHODS[:3]):
             raise InputError(
                 "`ensemble`", expected="models, with `method='ensemble'`",
                 found=", ".join(self.ensemble) or "none",

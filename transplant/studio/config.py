@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from transplant.errors import InputError
-from transplant.validation import at_least
+from transplant.validation import Bounds, Count, check_bounds
 
 LOOPBACK = "127.0.0.1"
 PORT = 8471
@@ -17,13 +17,13 @@ class StudioConfig:
 
     host: str = LOOPBACK
     """The name or address that it listens on; beyond loopback a token is asked for."""
-    port: int = PORT
+    port: Annotated[int, Bounds(0, 65535)] = PORT
     """The port; 0 takes any that is free."""
-    tokens: int = 128
+    tokens: Count = 128
     """Tokens of one generated text, at most."""
-    prompt_chars: int = 4000
+    prompt_chars: Count = 4000
     """Characters of a prompt, at most."""
-    seconds: int = 300
+    seconds: Count = 300
     """Seconds that one computation may take."""
 
     def __post_init__(self) -> None:
@@ -32,6 +32,4 @@ class StudioConfig:
         Raises:
             InputError: it names the field.
         """
-        at_least(self, 1, "tokens", "prompt_chars", "seconds")
-        if not 0 <= self.port <= 65535:
-            raise InputError("`port`", expected="0 to 65535", found=self.port)
+        check_bounds(self)

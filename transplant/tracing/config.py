@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from transplant.errors import InputError
-from transplant.validation import above, at_least, at_most
+from transplant.validation import Bounds, Count, Length, above, at_least, at_most, check_bounds
 
 INTERVENTIONS = ("mean", "zero", "noise", "resample")
 METRICS = ("nll", "kl", "logit-diff")
@@ -17,21 +18,21 @@ class TraceConfig:
     """What is put in the place of a target's value, and what is measured then."""
 
     intervention: str = "mean"
-    """`zero`; `mean`, of the text that is traced; `noise`, normal, added to the value; `resample`,
-    the value that another document has at the same position."""
+    """In the value's place: zero; mean, of the text that is traced; noise, normal, added to the
+    value; resample, the value that another document has at the same position."""
     metric: str = "nll"
     """Nats per token: `nll`, of the next token; `kl`, from the intact model's predictions to the
     changed one's. `logit-diff`: logit of the next token less that of the intact model's likeliest
     other token, per token."""
-    documents: int = 20
+    documents: Count = 20
     """Held-out documents, one window of each."""
-    window: int = 128
+    window: Length = 128
     """Tokens of a document, from its beginning, at most."""
     noise: float = 1.0
     """Standard deviation of the noise, in standard deviations of each dimension of the value."""
     level: float = 0.95
     """Nominal coverage of the intervals over documents."""
-    batch_tokens: int = 4096
+    batch_tokens: Count = 4096
     """Tokens, padding included, that the model reads at once."""
     seed: int = 0
     """Of the partners of `resample`, of the noise and of the bootstrap."""
@@ -47,8 +48,7 @@ class TraceConfig:
                 raise InputError(
                     f"`{name}`", expected=f"one of {', '.join(known)}", found=getattr(self, name)
                 )
-        at_least(self, 2, "window")
-        at_least(self, 1, "documents", "batch_tokens")
+        check_bounds(self)
         at_least(self, 0, "seed")
         at_most(self, MAX_WINDOW, "documents", "window")
         above(self, 0, "noise")
@@ -65,11 +65,11 @@ class TraceConfig:
 class PrefilterConfig:
     """How far a ranking by gradients stands in for exact effects."""
 
-    keep: int = 48
-    """Targets of the largest estimates, by magnitude, that are measured exactly."""
-    sample: int = 32
+    keep: Count = 48
+    """Targets that are measured exactly, those of the largest estimates by gradients."""
+    sample: Annotated[int, Bounds(8)] = 32
     """Targets drawn at random that are measured as well, to tell how well the estimates agree."""
-    batch_tokens: int = 512
+    batch_tokens: Count = 512
     """Tokens that gradients are taken of at once: their activations are kept in memory."""
 
     def __post_init__(self) -> None:
@@ -78,5 +78,4 @@ class PrefilterConfig:
         Raises:
             InputError: it names the field.
         """
-        at_least(self, 1, "keep", "batch_tokens")
-        at_least(self, 8, "sample")
+        check_bounds(self)

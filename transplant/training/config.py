@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transplant.errors import InputError
-from transplant.validation import above, at_least, at_most
+from transplant.validation import Count, above, at_least, at_most, check_bounds
 
 WIDEST = 1 << 20  # of a shared space; backbones are narrower than 1 << 15
 
@@ -16,7 +16,7 @@ class PretrainConfig:
 
     tokens: int = 10_000_000
     """Tokens read, over as many passes as that takes."""
-    batch: int = 8
+    batch: Count = 8
     """Windows per step."""
     learning_rate: float = 2e-3
     """Peak rate of AdamW."""
@@ -28,7 +28,8 @@ class PretrainConfig:
     """Seed of the weights and of the order of the windows."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "tokens", "batch")
+        check_bounds(self)
+        at_least(self, 1, "tokens")
         above(self, 0, "learning_rate")
 
 
@@ -105,7 +106,7 @@ class UpdateConfig:
     kind: str = "finetune"
     """`finetune`, `lora` (merged into the weights), `half`, `int8`, or `merge` (of two)."""
     steps: int = 1000
-    """Optimizer steps."""
+    """Optimizer steps of an update."""
     batch: int = 4
     """Windows per step."""
     window: int = 256

@@ -37,11 +37,12 @@ class Advising(Stepwise):
         source: the backbone to move from.
         to: the backbone to move to.
         texts: one for each task; pairs come from the first.
-        domain: the only domain whose modules count; None for all.
+        domain: the only domain whose modules count; None for all of the donor's.
         config: how much is read.
-        trace: a file of a trace of the target: its impacts are taken, and nothing is silenced.
-        catalog: a file of a catalog of the donor.
-        route: a file of a simulated route from a module that is on the target already.
+        trace: `trace.json` of the target, of `trace()`: its impacts are taken, and nothing is
+            silenced.
+        catalog: a catalog of the donor, of `analyze()`.
+        route: `route.json` of `route_sim()`, from a module that is on the target already.
     """
 
     work: Work

@@ -33,14 +33,21 @@ class CaptureJob:
     """What to capture, of what, and where to."""
 
     backbone: str
+    """A name of the library, a folder or a hub id."""
     data: str
+    """Text: prose, python, a file, a folder, a data set."""
     out: Path
+    """The file to write."""
     taps: str
+    """`all`, last, or a list as 0,3,block.2.attn,block.2.mlp.in."""
     dtype: str
     """As the file stores states: `fp32`, `fp16` or `bf16`."""
     window: int
+    """Tokens per window."""
     max_tokens: int | None
+    """Tokens after which it stops; None for all of the text."""
     pool: str
+    """`none`: a row for each token; mean or last: one for each window."""
 
 
 @dataclass(frozen=True)

@@ -48,9 +48,10 @@ def evaluate_pairs(
 
     Args:
         work: library, device, seed and reporter.
-        model: the hosted model.
+        model: the hosted model to judge.
         pairs: the file, or a folder of such files; see `read_pairs`.
-        baseline: another hosted model, which is compared on the same pairs.
+        baseline: another hosted model, which is compared on the same pairs, by McNemar's
+            test.
         per_paradigm: how many pairs of each paradigm, drawn by the seed, couples whole; None for
             all of them.
         space: whether a space is put before every text, as the BLiMP task of the

@@ -32,7 +32,16 @@ def gate_report(
     *,
     replace: bool,
 ) -> dict[str, Any]:
-    """Fits the gate, judges it on held-out documents, stores it and returns the report."""
+    """Fits the gate, judges it on held-out documents, stores it and returns the report.
+
+    Args:
+        work: library, device, seed and reporter.
+        name: the module, as `python@ref-gpt2`.
+        general: text that belongs to no module.
+        config: how it is fitted.
+        eval_tokens: held-out tokens of either text.
+        replace: whether a gate of that name may go.
+    """
     from transplant.calibration.gate_fit import fit_gate
 
     named = work.named(name)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from transplant.validation import Bounds
 from transplant.workflows.cores.folders import (
     claim_core,
     core_folder,
@@ -35,15 +36,16 @@ class PasteJob:
     to: str
     """The core that they are for."""
     modules: tuple[str, ...] | None = None
-    """Their names; None for all of them."""
+    """A module's name, of several each; None for all of them."""
     out: Path | None = None
     """The folder to write; None for a new core in the library."""
     name: str | None = None
     """Its name in the library; None for `<to>-<modules>`."""
     replace: bool = False
     """Whether a module of that name in the target, and a folder at `out`, may go."""
-    init_missing: int | None = None
-    """The seed of cores of a named size that are missing and made, untrained; None: none is."""
+    init_missing: Annotated[int | None, Bounds(0)] = None
+    """The seed of cores of a named size that are missing and made, untrained; None: none is
+    made."""
 
 
 def plan_job(work: Work, job: PasteJob) -> PastePlan:

@@ -39,9 +39,10 @@ def simulate_route(
     """What a router would do that sends tokens of an uncertainty above `tau` to the baseline.
 
     Args:
-        metrics: the file that `uq` wrote, with a baseline.
-        tau: the threshold; None: the largest one whose regress on every second document is within
-            `budget`. The other documents judge it.
+        metrics: `metrics.json` of `uq()`, with a baseline.
+        tau: the threshold, in nats: what is more uncertain goes to the baseline; None: the largest
+            one whose regress on every second document is within `budget`, which the other
+            documents judge.
         by: one of `UNCERTAINTIES`; a router that generates goes by `entropy`.
         budget: nats per token that documents may lose that get worse than under the baseline.
         seed: of the bootstraps.

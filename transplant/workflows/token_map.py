@@ -36,8 +36,8 @@ def align_tokens(
         work: library, device, seed and reporter.
         source: the backbone to spell in.
         to: the backbone whose tokens are spelled.
-        data: the text to count on.
-        characters: of that text, at most.
+        data: the text to count on: prose, python, a file, a folder, a data set.
+        characters: characters of that text, at most.
         name: of the map; by default made from the source's.
         replace: whether a map of that name may go.
     """

@@ -50,7 +50,7 @@ def measure_uncertainty(
         model: the hosted model.
         data: the text, of which the held-out split is read; by default the module's domain.
         baseline: another hosted model of the same tokenizer: what each token costs it, for
-            `route_sim`.
+            `route_sim()`.
         config: how.
 
     Raises:
@@ -93,7 +93,7 @@ def members_of(work: Work, model: HostedModel, config: UqConfig) -> Members:
         perturbed_members,
     )
 
-    if config.method == "ensemble":
+    if config.ensemble:
         return ensemble_members([model, *map(work.load, config.ensemble)])
     if config.method == "dropout" or (config.method == "auto" and dropout_layers(model)):
         return dropout_members(model, config.members, seed=work.seed)

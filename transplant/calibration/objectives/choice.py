@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Annotated
 
 from transplant.calibration.objectives.config import TRAINED, LearnConfig
 from transplant.calibration.objectives.spec import ORACLE, PAIRED, Spec, spec_of
 from transplant.errors import InputError
+from transplant.validation import Bounds, check_bounds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,19 +19,20 @@ class ObjectiveChoice:
     objective: str = "closed-form"
     """Its name in the table of objectives."""
     anchor: str | None = None
-    """The oracle: the name of a model hosted on the target."""
-    tokens: int | None = None
-    """Tokens of domain text that it may read."""
-    steps: int | None = None
+    """The oracle: a module at work on the target, as `python@ref-llama`."""
+    tokens: Annotated[int | None, Bounds(1)] = None
+    """Tokens of domain text that the objective may read."""
+    steps: Annotated[int | None, Bounds(1)] = None
     """Gradient steps at most."""
     train: str | None = None
-    """What it moves."""
+    """What the objective moves: p-out or interface."""
     schedule: str | None = None
-    """Course of the learning rate."""
+    """Course of the learning rate: cosine or phases."""
     learning_rate: float | None = None
     """Peak rate."""
-    chunks: float | None = None
-    """Weight of the loss on chunks of text between shared boundaries."""
+    chunks: Annotated[float | None, Bounds(0)] = None
+    """Weight of the loss on chunks of text between characters at which tokens of both sides end,
+    where an objective learns from pairs; None for 0."""
 
     @property
     def spec(self) -> Spec:
@@ -42,6 +45,7 @@ class ObjectiveChoice:
         Raises:
             InputError: it names the parameter.
         """
+        check_bounds(self)
         spec, says = self.spec, f"the objective {self.objective}"
         if ORACLE in spec.needs and self.anchor is None:
             raise InputError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transplant.errors import InputError
-from transplant.validation import at_least
+from transplant.validation import Count, check_bounds
 
 METHODS = ("omp", "bridge", "decompose", "mean")
 BEST = "best"  # whichever of METHODS costs least on calibration text
@@ -17,15 +17,15 @@ class EmbedConfig:
     """How rows are made for tokens that the target does not have."""
 
     method: str = BEST
-    """One of CHOICES."""
-    atoms: int = 64
+    """`omp`, bridge, decompose, mean; or best, whichever costs least on calibration text."""
+    atoms: Count = 64
     """Shared tokens that a row may be combined from, for `omp`."""
     ridge: float = 1e-2
     """Strength of the ridge, for `bridge`, relative to the mean variance of a dimension."""
-    calibration_tokens: int = 20_000
+    calibration_tokens: Count = 20_000
     """Tokens of calibration text that `best` compares the methods on."""
 
     def __post_init__(self) -> None:
         if self.method not in CHOICES:
             raise InputError("`method`", expected=f"one of {', '.join(CHOICES)}", found=self.method)
-        at_least(self, 1, "atoms", "calibration_tokens")
+        check_bounds(self)

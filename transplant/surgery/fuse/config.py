@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transplant.errors import InputError
-from transplant.validation import above, at_least
+from transplant.validation import Count, Length, above, check_bounds
 
 COMBINER_NAMES = ("gate", "attention")
 RANDOM, DRAWN = "random_slot", "random_member"
@@ -16,15 +16,15 @@ RANDOM, DRAWN = "random_slot", "random_member"
 class FuseConfig:
     """How the weights of several modules are learnt; nothing else moves."""
 
-    steps: int = 100
+    steps: Count = 100
     """Optimizer steps on the next-token loss."""
-    batch: int = 4
+    batch: Count = 4
     """Windows per step."""
-    window: int = 256
+    window: Length = 256
     """Tokens per window."""
-    train_tokens: int = 200_000
+    train_tokens: Count = 200_000
     """Tokens of the training split that are used, shared evenly between the texts."""
-    calibration_tokens: int = 8_000
+    calibration_tokens: Count = 8_000
     """The same of the calibration split, which chooses the step and the combiner."""
     learning_rate: float = 3e-2
     """Peak rate of AdamW. It moves a parameter by about steps * rate / 2 in all, and the openings
@@ -33,14 +33,13 @@ class FuseConfig:
     """Share of the steps spent warming up."""
     clip: float = 1.0
     """Largest gradient norm."""
-    evaluate_every: int = 25
+    evaluate_every: Count = 25
     """Steps between looks at the calibration split; the best look is kept, the start included."""
     seed: int = 0
     """Of the order of the windows and of what a combiner draws."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "steps", "batch", "train_tokens", "calibration_tokens", "evaluate_every")
-        at_least(self, 2, "window")
+        check_bounds(self)
         above(self, 0, "learning_rate")
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.analysis.config import AnalysisConfig
 from transplant.workflows.analyze.heads import head_rows
 from transplant.workflows.analyze.layers import similarity_report
+from transplant.workflows.analyze.spec import AnalyzeJob
 from transplant.workflows.inject.banks import find_bank, read_bank
 from transplant.workflows.work import Work
 
@@ -20,20 +18,6 @@ if TYPE_CHECKING:
 
 CATALOG = 1
 """The version of a catalog's form."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnalyzeJob:
-    """What is analysed."""
-
-    bank: str
-    """The pieces: `NAME`, or `NAME@backbone`."""
-    activations: Path
-    """Of the same backbone: a file that `capture` made, of single positions."""
-    against: Path | None = None
-    """Activations of another backbone on the same text, whose layers are compared."""
-    config: AnalysisConfig = field(default_factory=AnalysisConfig)
-    """How much is read."""
 
 
 def run_analyze(work: Work, job: AnalyzeJob) -> dict[str, Any]:

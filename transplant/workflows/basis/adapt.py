@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.basis.config import AdaptConfig
 from transplant.workflows.basis.allocate import basis_of
 from transplant.workflows.basis.scores import change, score_text
+from transplant.workflows.basis.spec import AdaptJob
 from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
@@ -23,30 +21,6 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 PROBE = 32  # tokens that are read with C = 0 and without the adapter
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdaptJob:
-    """What is trained inside which basis, and where it goes."""
-
-    basis: str
-    """The basis, as `code@ref-gpt2`; it has ranks."""
-    domain: str
-    """What the adapter is about; the text of that name where none is given."""
-    data: str | None = None
-    """The domain's text."""
-    name: str | None = None
-    """Hosted as `<name>@<backbone>`; by default the domain."""
-    forget: str | None = "prose"
-    """Other text, on which forgetting is measured; None for none."""
-    eval_tokens: int = 40_000
-    """Held-out tokens of each."""
-    peft: Path | None = None
-    """A folder to be, for PEFT."""
-    merge: str | None = None
-    """The name of a new backbone with the adapter in its weights."""
-    config: AdaptConfig = field(default_factory=AdaptConfig)
-    """The recipe."""
 
 
 def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, Any]:

@@ -6,7 +6,6 @@ import dataclasses
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.basis.allocate import (
@@ -22,6 +21,7 @@ from transplant.basis.config import AllocateConfig, lora_rank
 from transplant.errors import InputError
 from transplant.ranks import current
 from transplant.workflows.basis.far import check_inside_layers
+from transplant.workflows.basis.spec import AllocateJob
 from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
@@ -35,21 +35,6 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 FISHER = "fisher"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AllocateJob:
-    """Which basis is given ranks, and by what."""
-
-    name: str
-    """The basis, as `code@ref-gpt2`."""
-    config: AllocateConfig
-    """The budget and the recipe."""
-    data: str | None = None
-    """What `fisher` reads; by default the text that the basis was fitted to."""
-    layer_at_a_time: bool = False
-    """Whether `fisher` goes up and down layer by layer, with weights, activations and gradients on
-    the disk but for those of one; such a run goes on, after an interruption, where it was."""
 
 
 def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:

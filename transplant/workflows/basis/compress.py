@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError
 from transplant.workflows.basis.allocate import FISHER, basis_of, energy_scores
 from transplant.workflows.basis.scores import change, score_text
+from transplant.workflows.basis.spec import CompressJob
 from transplant.workflows.basis.stored import check_basis, read_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
@@ -21,30 +19,7 @@ if TYPE_CHECKING:
     from transplant.workflows.basis.stored import StoredBasis
     from transplant.workflows.work import Work
 
-STEP = 8
 FACTS = "abi.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompressJob:
-    """Which backbone is cut, how far, and where it goes."""
-
-    basis: str
-    """The basis, as `code@ref-gpt2`."""
-    ratio: float
-    """The share of the parameters of its maps that is kept, 0 to 1."""
-    out: Path
-    """The folder to be; it must not be there."""
-    data: str | None = None
-    """What it is evaluated on; by default the text of the fit, held out."""
-    eval_tokens: int = 40_000
-    """Held-out tokens."""
-    step: int = STEP
-    """Ranks are multiples of this."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.ratio < 1:
-            raise InputError("`compress`", expected="a share between 0 and 1", found=self.ratio)
 
 
 def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from transplant.basis.config import FitConfig
 from transplant.basis.record import BasisRecord
 from transplant.errors import InputError
 from transplant.memory import check_memory
 from transplant.ranks import current
 from transplant.workflows.basis.far import check_inside_layers, far_backbone
+from transplant.workflows.basis.spec import FitJob
 from transplant.workflows.basis.stored import claim, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
@@ -25,23 +24,6 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 SHARES = (0.9, 0.99)  # of the energy, in reports
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitJob:
-    """What is fitted, to what, under which name."""
-
-    backbone: str
-    """Its name."""
-    data: str
-    """The calibration text; its training split is read."""
-    name: str
-    """Of the basis, without the backbone's."""
-    config: FitConfig = field(default_factory=FitConfig)
-    """The recipe."""
-    layer_at_a_time: bool = False
-    """Whether weights and boundary activations stay on the disk, but for those of one layer; such
-    a run goes on, after an interruption, at the first layer that is not done."""
 
 
 def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]:

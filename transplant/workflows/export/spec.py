@@ -17,11 +17,12 @@ class ExportJob:
     """What is exported, as what, and where to."""
 
     name: str
-    """The hosted module, as `python@ref-gpt2`."""
+    """What is hosted: a module, a linear map or a LoRA, as `python@ref-gpt2`."""
     out: Path
     """The folder to be; it must not be there."""
     form: str = TRANSFORMERS
-    """One of FORMS."""
+    """`transformers`: a folder that `AutoModelForCausalLM` loads; lora: one that PEFT loads, of a
+    LoRA or of a linear map of the last layer; safetensors: plain tensors and their equation."""
     with_backbone: bool = False
     """Whether the backbone's weights are copied, so that the folder stands alone."""
     code: bool = False
@@ -29,9 +30,9 @@ class ExportJob:
     with_token_counts: bool = False
     """Whether the counts of the training text's tokens are told: they tell of that text."""
     push: str | None = None
-    """The repository of the hub that the folder is sent to, too."""
+    """The repository of the hub that the folder is sent to, too; a new one is private."""
     public: bool = False
-    """Whether that is visible to all where it is made; else to its owner alone."""
+    """Whether a repository that is made by `push` is visible to all."""
 
     def __post_init__(self) -> None:
         """Refuses what makes no sense together.

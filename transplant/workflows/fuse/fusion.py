@@ -41,9 +41,9 @@ class Fusing:
 
     Args:
         work: library, device, seed and reporter.
-        members: their names, as `python@ref-gpt2`.
+        members: two or more, hosted on one backbone: domain modules, or injections.
         data: the texts; none for what the modules were trained on.
-        layer: where they should work; None for wherever they do.
+        layer: the block that they work at; None for where they do, of domain modules the last.
         config: how the combiner is trained.
         combiner: its name; None for the better one.
         eval_tokens: held-out tokens of each text that are read afterwards.

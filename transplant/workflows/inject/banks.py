@@ -67,7 +67,7 @@ def extract_bank(
 
     Args:
         work: library, device, seed and reporter.
-        backbone: the donor's name.
+        backbone: the donor: a name of the library, a folder or a hub id.
         name: of the bank.
         components: of `embeddings`, `heads`, `ffn`, `lm_head`.
         layers: the blocks whose heads and ffn are taken; None for all.

@@ -19,13 +19,13 @@ class MergeJob:
     name: str
     """Of the merged backbone, in the library."""
     remote: tuple[str, ...] = ()
-    """Hub ids of the recipe that may be fetched; no other is."""
+    """A hub id of the recipe that may be fetched, of several each; no other is."""
     domains: Mapping[str, str] = field(default_factory=dict)
-    """Texts that it is for, by name; none stands for the domains of the parents' modules."""
+    """Texts that it is for, by name; none stands for the domains of what its parents host."""
     general: Mapping[str, str] = field(default_factory=lambda: {"prose": "prose"})
     """Texts that it must not get worse on, by name."""
     suite: str = "quick"
-    """How much is measured; one of `SUITES` of a validation."""
+    """How much is measured: quick or full."""
 
     def __post_init__(self) -> None:
         """Check the names.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
@@ -16,9 +17,33 @@ from transplant.workflows.move.trials import Trials
 if TYPE_CHECKING:
     from transplant.calibration.objectives.config import LearnConfig
     from transplant.calibration.objectives.run import Material
+    from transplant.workflows.move.curve_job import CurveJob
+    from transplant.workflows.move.whole import WholeMove
 
 LOOKS = {"evaluate_every": 10, "patience": 15}  # of the native: it must not miss its best
 MOVED = {"moved": "donor", "random": "random"}  # whose module
+
+
+def run_curve(
+    move: WholeMove, curve: CurveJob, native: str | None, eval_tokens: int
+) -> dict[str, Any]:
+    """Measures a move over budgets of domain text, and writes plot and JSON.
+
+    Args:
+        move: what is measured; it is not carried out yet.
+        curve: the budgets, and the folder.
+        native: the name of the ceiling; None for the domain's.
+        eval_tokens: held-out tokens to judge on.
+
+    Returns:
+        The report of `curve_report`, and its files.
+    """
+    from transplant.pictures.curve import write_curve
+
+    assert curve.budgets is not None
+    trials = Trials(move.start(), native, eval_tokens)
+    report = curve_report(trials, curve.budgets, curve.seeds, curve.steps)
+    return {**report, "files": write_curve(curve.out or Path(), report)}
 
 
 def curve_report(

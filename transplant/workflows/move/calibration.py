@@ -55,6 +55,7 @@ def run_calibration(
         InputError: files that the objective would not read, or text to compare beside files.
         ExistsError: the name is taken.
     """
+    choice.check()
     check_files(choice, paired, domain)
     if paired and also_eval:
         raise InputError("files hold no text to compare", expected="`also_eval` with `data`")

@@ -57,6 +57,23 @@ class WholeMove(Move):
         self.measured = ModuleEvidence(report)
         return self.measured
 
+    def transfer(
+        self, *, native: str | None = None, eval_tokens: int = 40_000,
+        also_eval: Mapping[str, str] | None = None, ceiling: bool = False, replace: bool = False,
+    ) -> dict[str, Any]:  # fmt: skip
+        """The whole of it: the name taken, the evidence, the module stored; see `evidence`.
+
+        Returns:
+            The report.
+        """
+        self.claim("module", "interface", replace=replace)
+        move = self.start()
+        found = move.evidence(
+            native=native, eval_tokens=eval_tokens, also_eval=also_eval, ceiling=ceiling
+        )
+        move.store(replace=replace)
+        return found.report
+
     def store(self, results: Mapping[str, Any] | None = None, *, replace: bool = False) -> Manifest:
         """Writes the moved module, bit for bit, and its new interface.
 

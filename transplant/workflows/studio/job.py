@@ -26,7 +26,7 @@ class StudioJob:
     """What is shown, and where."""
 
     runs: Sequence[Path] = ()
-    """Folders, or files, that hold reports as JSON."""
+    """Folders that reports were written to, or such reports."""
     config: StudioConfig = field(default_factory=StudioConfig)
     """Where it listens, and its bounds."""
     say: Callable[[str], str] = str

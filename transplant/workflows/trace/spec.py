@@ -15,11 +15,13 @@ class TraceJob:
     model: str
     """A backbone, or what is hosted on one."""
     targets: str = "auto"
-    """As `parse_targets` reads them."""
+    """`auto`, for every head and feed-forward part, or a list: head:3.2, head:3.*, ffn:4, attn:4,
+    layer:5.resid."""
     data: str | None = None
     """Text; by default the domain of the hosted module, else `prose`. Not with `pairs`."""
     pairs: str | None = None
-    """A file of clean and corrupted texts to patch between; `intervention` has no use then."""
+    """A file of clean and corrupted texts, lines of JSON, to patch between, both ways;
+    `intervention` has no use then."""
     config: TraceConfig = dataclasses.field(default_factory=TraceConfig)
     """How it is measured."""
     prefilter: PrefilterConfig | None = None

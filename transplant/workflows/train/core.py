@@ -33,9 +33,11 @@ class CoreJob:
     name: str
     data: str
     max_chars: int | None
+    """Characters of the text that are used; None for all of it."""
     tokenizer: str | None
-    """The backbone whose tokenizer it takes; None trains one."""
+    """A backbone whose tokenizer it takes; None: one is trained."""
     vocab: int
+    """Entries of a tokenizer that is trained."""
     window: int
     config: PretrainConfig
     eval_tokens: int

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.backbones.layercake.names import FORM_NAMES
+from transplant.errors import InputError
 from transplant.training.config import TrainConfig
 from transplant.workflows.also_eval import judge_sources, read_sources
 from transplant.workflows.artifacts import store_hosted
@@ -26,22 +28,47 @@ if TYPE_CHECKING:
     from transplant.training.share import Share
 
 
+INSIDE = "a module inside a core reads what the core reads, and makes a new core"
+OF_CORES = "`form` without `d_abi`, `taps` and `replace`"
+
+
 @dataclass(frozen=True)
 class TrainJob:
     """What to train, on what."""
 
     backbone: str
+    """The backbone: a name of the library, a folder or a hub id."""
     domain: str
+    """What the module is about; its default name."""
     data: str
+    """The domain's text."""
     name: str
+    """The module's name in the library, or that of the core that it makes."""
     config: TrainConfig
+    """The recipe."""
     eval_tokens: int
+    """Held-out tokens to evaluate on."""
     form: str | None = None
-    """Of a module inside a core, which `name` then names; None: a module behind an interface."""
+    """Of a module inside a core, lite or full; None for a module behind an interface."""
     activations: Path | None = None
-    """A file of `abi capture` to read rows from, in place of `data`."""
+    """Rows of `capture()` in place of the text."""
     also_eval: Mapping[str, str] = field(default_factory=dict)
     """Other sources of the domain, by name: nothing of them is trained on."""
+
+    def __post_init__(self) -> None:
+        """Refuses what makes no sense together.
+
+        Raises:
+            InputError: an unknown form, a shape of a module inside a core, which has the core's,
+                or text to compare beside a file of rows.
+        """
+        if self.form not in (None, *FORM_NAMES):
+            raise InputError("`form`", expected=f"one of {', '.join(FORM_NAMES)}", found=self.form)
+        shape = (self.config.d_abi, self.config.taps)
+        if self.form is not None and shape != (TrainConfig.d_abi, TrainConfig.taps):
+            raise InputError(INSIDE, expected=OF_CORES)
+        if self.activations is not None and self.also_eval:
+            raise InputError("a file holds no text to compare", expected="no `also_eval`")
 
 
 def run_train_job(
@@ -57,6 +84,8 @@ def run_train_job(
     from transplant.training.loop import train_module
 
     config = job.config
+    if job.form is not None and replace:
+        raise InputError(INSIDE, expected=OF_CORES)
     if job.form is not None:
         claim_core(work, job.name, weights_bytes(work, job.backbone))
     else:

@@ -47,8 +47,8 @@ def train_new_reference(
         work: library, device, seed and reporter.
         library: where it is stored.
         name: one of `REFERENCES`.
-        tokens: how many are read; None for as many as the shipped one has read.
-        max_chars: of the corpus `prose`; None for all of it.
+        tokens: tokens that are read; None for as many as the shipped one has read.
+        max_chars: characters of the corpus `prose` that are used; None for all of it.
         eval_tokens: held-out tokens of each corpus.
 
     Raises:

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 
 def invariance_report(study: Study, module: str, corpus: str, seeds: int) -> dict[str, Any]:
-    """Everything that the JSON of `abi invariance` holds."""
+    """Updates a backbone and measures what its module is worth on it: zero-shot and repaired.
+
+    Args:
+        study: the updates and the repairs.
+        module: the module, as `python@ref-gpt2`.
+        corpus: what the backbone learns.
+        seeds: updates, each with a seed of its own.
+    """
     from transplant.evaluation.invariance import ZERO_SHOT, over_seeds, verdict
     from transplant.workflows.update.check import REPAIRED
 

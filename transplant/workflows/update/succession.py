@@ -31,7 +31,15 @@ CHARS_PER_HELD_TOKEN = 50  # ... and for each token that is evaluated on: a tent
 def succession_report(
     study: Study, modules: list[str], corpora: list[str], rounds: int, general: str
 ) -> dict[str, Any]:
-    """Everything that the JSON of `abi succession` holds."""
+    """Updates a backbone again and again, and measures all of its modules after each.
+
+    Args:
+        study: the updates and the repairs.
+        modules: of one backbone, as `python@ref-gpt2`.
+        corpora: what the backbone learns, in turn.
+        rounds: updates, one after the other.
+        general: text that belongs to no module.
+    """
     from transplant.text.limits import stream_chars
     from transplant.training.update import Updated
 

@@ -37,11 +37,11 @@ def plan_validation(
     Args:
         work: where the model's domain is looked up.
         model: the hosted model to judge.
-        baseline: what it is held against.
+        baseline: what it is held against; the same tokenizer.
         domains: texts that the model is for, by name.
         general: texts that it must not get worse on, by name.
         pairs: files of minimal pairs of the user's own, by name.
-        suite: one of `SUITES`.
+        suite: `quick` or `full`.
     """
     if not domains:
         name, source = work.named(model), work.domain_source(model)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transplant.basis.config import AdaptConfig
 from transplant.errors import InputError, NotFoundError
 from transplant.evaluation.intervals import paired_bootstrap
+from transplant.workflows.basis.spec import CompareJob
 from transplant.workflows.corpus import read_as_needed, windows_of
 
 if TYPE_CHECKING:
@@ -21,38 +19,6 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 OWN, FULL = "basis", "full"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CompareJob:
-    """What is compared, on what, at which budget."""
-
-    backbone: str
-    """Its name."""
-    domain: str
-    """What it is adapted to; the text of that name where none is given."""
-    out: Path
-    """The folder of the cells and the report; what is there already is not run again."""
-    data: str | None = None
-    """The domain's text."""
-    forget: str = "prose"
-    """Other text, on which forgetting is measured."""
-    layers: str = "all"
-    """The linear maps that are adapted; see `FitConfig`."""
-    rank: int = 8
-    """Of the LoRA whose trainable parameters are the budget."""
-    methods: tuple[str, ...] = ()
-    """By name; none means all of them."""
-    seeds: int = 3
-    """Runs at the chosen rate; the first one searches."""
-    eval_tokens: int = 20_000
-    """Held-out tokens of each text."""
-    config: AdaptConfig = field(default_factory=AdaptConfig)
-    """The recipe of every method; its rate and seed are not used."""
-
-    def __post_init__(self) -> None:
-        if self.rank < 1 or self.seeds < 1:
-            raise InputError("`rank` and `seeds`", expected="1 or more")
 
 
 def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:

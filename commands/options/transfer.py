@@ -1,0 +1,36 @@
+"""What is moved, and what learns it: `transfer`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from commands.options.groups import Field, Fields
+from commands.options.shared import parse_budgets, parse_names
+from transplant.calibration.students.recipe import LoraRecipe
+from transplant.calibration.students.spec import AUTO, MODULE, STUDENTS
+from transplant.workflows.move.curve_job import CurveJob
+from transplant.workflows.transfer.job import TransferJob
+
+STUDENT = Field(
+    help="What learns from it: "
+    + "; ".join(f"{name} ({spec.says}; {spec.cost})" for name, spec in STUDENTS.items())
+    + f"; {AUTO}: the best of those that are not slow here. Default: {AUTO}; of --module: {MODULE}."
+)
+RANK = Field(help=f"Of the student lora: its rank. Default: {LoraRecipe.rank}.")
+ALPHA = Field(help=f"The same: B A counts alpha / rank. Default: {LoraRecipe.alpha:g}.")
+STEPS = Field(help=f"The same: gradient steps at most. Default: {LoraRecipe.steps}.")
+Transferred = Annotated[
+    TransferJob,
+    Fields(
+        "module to donor tuned domain other_base no_intercept domain_data text_free general name",
+        teachers=Field(parse=parse_names, metavar="NAMES"), student=STUDENT, lora_rank=RANK,
+        lora_alpha=ALPHA, lora_targets=Field(parse=parse_names, metavar="NAMES"), lora_steps=STEPS,
+        data=Field(flags=("--pair-data", "--data")),
+    ),
+]  # fmt: skip
+BUDGETS = Field(
+    of="budgets", parse=parse_budgets,
+    help="Budgets of domain text, as 0,4k,32k: recovered at each by the moved module, a random "
+    "one and one trained from scratch. Nothing is stored.",
+)  # fmt: skip
+Curve = Annotated[CurveJob, Fields("seeds steps out", curve=BUDGETS)]

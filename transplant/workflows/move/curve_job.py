@@ -1,0 +1,56 @@
+"""A budget curve as it is asked for, checked before anything is loaded; no torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from transplant.errors import InputError
+from transplant.files.writable import check_writable
+from transplant.validation import Bounds, Count, check_bounds
+
+
+@dataclass(frozen=True, kw_only=True)
+class CurveJob:
+    """Over which budgets a move is measured, and where that is written; None for no curve."""
+
+    budgets: tuple[int, ...] | None = None
+    """Budgets of domain text, in tokens: recovered at each by the moved module, a random one and
+    one trained from scratch. Nothing is stored."""
+    seeds: Count = 1
+    """Of `curve`: seeds of all that is drawn."""
+    steps: Annotated[int | None, Bounds(1)] = None
+    """Of `curve`: gradient steps at most; None for the objective's own."""
+    out: Path | None = None
+    """Of `curve`: the folder for plot and JSON; None for the working directory."""
+
+    def __post_init__(self) -> None:
+        """Refuses what no curve has.
+
+        Raises:
+            InputError: it names the parameters.
+        """
+        check_bounds(self)
+        if self.budgets is None and (self.seeds, self.steps, self.out) != (1, None, None):
+            raise InputError("`seeds`, `steps` and `out` belong to a curve", expected="`curve` too")
+        if self.budgets is not None and (not self.budgets or max(self.budgets) == 0):
+            raise InputError("`curve`", expected="budgets, one of them above 0", found=self.budgets)
+
+    def check(self, others: object = None) -> None:
+        """Refuses, before the work, what its files could not be written after.
+
+        Args:
+            others: sources to evaluate on as well, which a curve does not.
+
+        Raises:
+            InputError: there are such sources.
+            StorageError: the folder may not be written to.
+            TransplantError: what draws the picture is not installed.
+        """
+        from transplant.pictures.figures import require_matplotlib
+
+        if others:
+            raise InputError("a curve is of one source", expected="`curve` or `also_eval`")
+        require_matplotlib()
+        check_writable(self.out or Path(), folder=True)

@@ -1,0 +1,98 @@
+"""A transfer carried out: the move, the evidence beside its controls, and what is stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from transplant.calibration.students.spec import AUTO
+from transplant.errors import InputError
+from transplant.workflows.move.curve_job import CurveJob
+from transplant.workflows.move.whole import WholeMove
+from transplant.workflows.tuned.taught import WholeTaughtMove
+from transplant.workflows.tuned.whole import WholeTunedMove
+
+if TYPE_CHECKING:
+    from transplant.calibration.config import MoveConfig
+    from transplant.workflows.transfer.job import TransferJob
+    from transplant.workflows.work import Work
+
+
+def run_transfer(
+    work: Work, job: TransferJob, config: MoveConfig, *, curve: CurveJob | None = None,
+    native: str | None = None, eval_tokens: int = 40_000,
+    also_eval: Mapping[str, str] | None = None, ceiling: bool = False, replace: bool = False,
+) -> dict[str, Any]:  # fmt: skip
+    """Moves what a job names, judges it beside its controls, and stores it.
+
+    Args:
+        work: library, device, seed and reporter.
+        job: what is moved where.
+        config: how it is fitted.
+        curve: budgets of domain text to measure in its place; nothing is stored then.
+        native: the native module, the ceiling; None for train: the domain's, trained like the donor
+            where it is missing, which takes three quarters of the time; none: no ceiling, and no
+            shares of it.
+        eval_tokens: held-out tokens to evaluate on.
+        also_eval: other sources of the domain, by name, to evaluate on, too.
+        ceiling: whether donor and target are run side by side, too (proxy tuning): what the move
+            could reach.
+        replace: whether what has its name may go.
+
+    Returns:
+        The report: perplexities and shares of the ceiling's gain, of the move and its controls; of
+        a curve, those shares by budget, and its files.
+
+    Raises:
+        InputError: a curve of several sources, or of what is no module.
+        ExistsError: the name is taken.
+    """
+    budgets = None if curve is None else curve.budgets
+    if curve is not None and budgets is not None:
+        curve.check(also_eval)
+        if job.moved is None:
+            raise InputError("`curve` is of a module's move", expected="`module`")
+    move = plan_transfer(work, job, config)
+    if curve is not None and budgets is not None:
+        from transplant.workflows.move.budget_curve import run_curve
+
+        assert isinstance(move, WholeMove)
+        return run_curve(move, curve, native, eval_tokens)
+    return move.transfer(
+        native=native, eval_tokens=eval_tokens, also_eval=also_eval, ceiling=ceiling,
+        replace=replace,
+    )  # fmt: skip
+
+
+def plan_transfer(work: Work, job: TransferJob, config: MoveConfig) -> WholeMove | WholeTunedMove:
+    """The move that a job describes; nothing is loaded yet.
+
+    Args:
+        work: library, device, seed and reporter.
+        job: what is moved where.
+        config: how it is fitted.
+    """
+    if job.moved is not None:
+        return WholeMove(
+            work, job.moved, job.to, job.data, job.domain_data, config, job.name,
+            text_free=job.text_free, general=job.general,
+        )  # fmt: skip
+    config = dataclasses.replace(config, intercept=not job.no_intercept)
+    assert job.domain is not None
+    learned: dict[str, Any] = {
+        "domain": job.domain, "student": job.student or AUTO, "lora": job.recipe,
+        "text_free": job.text_free,
+    }  # fmt: skip
+    if job.teachers is not None:
+        names = ",".join(job.teachers)
+        return WholeTaughtMove(
+            work, names, job.to, job.data, job.domain_data, config, job.name, base=names,
+            teachers=job.teachers, **learned,
+        )  # fmt: skip
+    assert job.donor is not None
+    assert job.tuned is not None
+    return WholeTunedMove(
+        work, job.tuned, job.to, job.data, job.domain_data, config, job.name, base=job.donor,
+        other_base=job.other_base, general=job.general, **learned,
+    )  # fmt: skip
