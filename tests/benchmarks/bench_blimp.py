@@ -48,10 +48,15 @@ def measure(work: Workspace, name: str, pairs: str, per_paradigm: int | None) ->
         "identical": found["data"]["identical"],
         "sha256": found["data"]["sha256"],
         "per_paradigm": per_paradigm,
-        "dtype": found["made"]["dtype"],
+        "dtype": dtype_of(found["made"]["dtype"], name),
         "versions": found["made"]["versions"],
         "seconds": round(time.monotonic() - began, 1),
     }
+
+
+def dtype_of(made: str | dict[str, str], name: str) -> str:
+    """The type in which a model computed, of what was noted of all that were loaded so far."""
+    return made if isinstance(made, str) else made[name.rpartition("@")[2]]
 
 
 def show(rows: list[dict[str, Any]]) -> None:

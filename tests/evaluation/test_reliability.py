@@ -56,6 +56,14 @@ def test_a_shift_is_found_and_calibration_is_told_from_it():
     assert shifted.low > calibrated.high
 
 
+@pytest.mark.parametrize("shift", [0.0, 0.02, 0.15])
+def test_the_interval_holds_the_error_of_the_sample(shift):
+    sure, right, documents = drawn(shift=shift)
+    found = reliability(sure, right, documents).ece
+    assert 0 <= found.low <= found.mean <= found.high
+    assert found.high - found.low < 0.05  # control: it does not hold whatever there is
+
+
 def test_certainty_stands_in_the_last_bin():
     found = reliability([1.0, 1.0, 0.95], [True, False, True], [0, 0, 1], bins=10)
     assert found.counts.tolist() == [0] * 9 + [3]

@@ -97,11 +97,21 @@ def reliability(
         len(counts), np.full(len(counts), 1 / len(counts)), size=_RESAMPLES
     )
     gaps = np.abs(drawn @ (true - confident)).sum(1) / (drawn @ counts.sum(1))
-    low, high = np.quantile(gaps, (0.025, 0.975))
     total = counts.sum(0)
     filled = np.maximum(total, 1)
     error = float(np.abs((true - confident).sum(0)).sum() / len(sure))
     return Reliability(
         total.astype(np.int64), confident.sum(0) / filled, true.sum(0) / filled,
-        Interval(float(low), error, float(high)),
+        _around(error, gaps),
     )  # fmt: skip
+
+
+def _around(error: float, resampled: Floats) -> Interval:
+    """The 95 % of resamples, moved so that their mean is the error of the sample.
+
+    |accuracy - confidence| of a bin can only grow by the noise of a resample where it is near 0: of
+    a calibrated model all resamples may lie above the sample (on the bias of a bootstrap: Efron and
+    Tibshirani 1993, chapter 10).
+    """
+    low, high = np.quantile(resampled, (0.025, 0.975)) - (resampled.mean() - error)
+    return Interval(max(0.0, float(low)), error, float(high))

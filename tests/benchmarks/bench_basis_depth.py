@@ -1,0 +1,169 @@
+"""Memory and seconds of BASIS with one layer in memory, by depth, and what they say of 70 B.
+
+    python tests/benchmarks/bench_basis_depth.py [--depths 4 8 16] [--whole 4] [--out FILE]
+
+Models of one shape and several depths, of random weights, are written to a scratch folder; `abi
+basis fit` and `abi basis allocate` (Fisher) read each with `--layer-at-a-time`, in processes of
+their own, whose peak memory is what the system says. `--whole` does the same with all layers in
+memory. The plan for 70 B is arithmetic: the bytes of its shape, and seconds by the rates of here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
+
+from registry import REFERENCE
+from transplant.files.results import write_json
+
+WIDTH, INNER, HEADS = 768, 2048, 12
+TOKENS, WINDOW, RANK = 8_192, 256, 128
+FISHER_TOKENS = 2_048
+PLAN = {
+    "layers": 80, "width": 8192, "inner": 28_672, "key_value": 1024, "tokens": 200_000,
+    "fisher_tokens": 20_000, "rank": 256,
+}  # fmt: skip
+"""The shape of Llama 3 70B, and what would be read."""
+
+
+def main() -> int:
+    """Measures what was asked for and writes the result file."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--depths", type=int, nargs="*", default=[4, 8, 16])
+    parser.add_argument("--whole", type=int, nargs="*", default=[4])
+    parser.add_argument("--data", default="python")
+    parser.add_argument("--out", type=Path)
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="basis-depth-") as scratch:
+        rows = [
+            measure(Path(scratch), depth, whole=whole, data=asked.data)
+            for whole, depths in ((False, asked.depths), (True, asked.whole))
+            for depth in depths
+        ]
+    found = {"shape": {"width": WIDTH, "inner": INNER}, "rows": rows, "rates": rates(rows)}
+    found["plan"] = plan(found["rates"])
+    if asked.out:
+        write_json(asked.out, found)
+    print(json.dumps(found, indent=1))
+    return 0
+
+
+def measure(scratch: Path, depth: int, *, whole: bool, data: str) -> dict[str, Any]:
+    """Fit and allocation of one model: seconds, peak MiB, bytes on the disk."""
+    model = scratch / f"layers-{depth}"
+    if not model.exists():
+        write_model(model, depth)
+    registry, name = scratch / "registry", f"whole-{whole}".lower()
+    way = [] if whole else ["--layer-at-a-time"]
+    fit = run(
+        registry, "basis", "fit", "--backbone", str(model), "--data", data, "--name", name,
+        "--tokens", str(TOKENS), "--window", str(WINDOW), "--max-rank", str(RANK), *way,
+    )  # fmt: skip
+    allocate = run(
+        registry, "basis", "allocate", f"{name}@{model}", "--budget-like", "lora:r=4",
+        "--tokens", str(FISHER_TOKENS), *way,
+    )  # fmt: skip
+    row = {"layers": depth, "whole": whole, "fit": fit, "allocate": allocate}
+    print(json.dumps(row), file=sys.stderr, flush=True)
+    return row
+
+
+def write_model(folder: Path, depth: int) -> None:
+    """A Llama of random weights in bfloat16, with the vocabulary of a shipped backbone."""
+    tokenizer = AutoTokenizer.from_pretrained(REFERENCE / "ref-llama")
+    config = LlamaConfig(
+        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=INNER,
+        num_hidden_layers=depth, num_attention_heads=HEADS, num_key_value_heads=HEADS,
+        max_position_embeddings=1024,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def run(registry: Path, *words: str) -> dict[str, float]:
+    """A verb in a process of its own: its seconds and its peak memory."""
+    began = time.monotonic()
+    running = subprocess.Popen(
+        [sys.executable, "-c", "from commands.entry import main; main()", *words, "--json"],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "ABI_REGISTRY": str(registry)},
+    )  # fmt: skip
+    assert running.stdout is not None
+    text = running.stdout.read()
+    _, status, used = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        sys.exit(f"exit {running.returncode}: {text}")
+    return {
+        "seconds": round(time.monotonic() - began, 1),
+        "own_seconds": round(json.loads(text)["seconds"], 1),
+        "peak_mib": used.ru_maxrss // 1024,
+    }
+
+
+def rates(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """What one more layer takes here, and from it products and eigenvectors a second."""
+    few, *_, many = [row for row in rows if not row["whole"]]
+    more = many["layers"] - few["layers"]
+    per_layer = {
+        part: (many[part]["own_seconds"] - few[part]["own_seconds"]) / more
+        for part in ("fit", "allocate")
+    }
+    matrix = torch.randn(INNER, INNER, dtype=torch.float64)
+    matrix = matrix @ matrix.T
+    began = time.monotonic()
+    torch.linalg.eigh(matrix)
+    eigh = time.monotonic() - began
+    outs = [WIDTH] * 5 + [INNER] * 2
+    solving = eigh * sum((out / INNER) ** 3 for out in outs)
+    work = TOKENS * (2 * _weights(WIDTH, INNER, WIDTH) + 2 * sum(out**2 for out in outs))
+    return {
+        "layer_fit_seconds": per_layer["fit"], "layer_fisher_seconds": per_layer["allocate"],
+        "eigh_seconds_of_2048": eigh,
+        "gflops": work / max(per_layer["fit"] - solving, 1e-3) / 1e9,
+        "fisher_gflops": FISHER_TOKENS * 8 * _weights(WIDTH, INNER, WIDTH)
+        / max(per_layer["allocate"], 1e-3) / 1e9,
+    }  # fmt: skip
+
+
+def plan(measured: dict[str, float]) -> dict[str, float]:
+    """Bytes and seconds of a model of PLAN's shape, one layer at a time, at the measured rates."""
+    width, inner, tokens = PLAN["width"], PLAN["inner"], PLAN["tokens"]
+    outs = [width, width, inner, inner, width, PLAN["key_value"], PLAN["key_value"]]
+    weights = _weights(width, inner, PLAN["key_value"])
+    solving = measured["eigh_seconds_of_2048"] * sum((out / INNER) ** 3 for out in outs)
+    products = tokens * (2 * weights + 2 * sum(out**2 for out in outs)) / measured["gflops"] / 1e9
+    fisher = PLAN["fisher_tokens"] * 8 * weights / measured["fisher_gflops"] / 1e9
+    gib = 2**30
+    return {
+        "weights_of_a_layer_gib": 2 * weights / gib,
+        "moments_of_a_layer_gib": 8 * sum(out**2 for out in outs) / gib,
+        "one_boundary_gib": 2 * tokens * width / gib,
+        "fisher_boundaries_gib": (2 * (PLAN["layers"] + 1) + 8)
+        * PLAN["fisher_tokens"]
+        * width
+        / gib,
+        "kept_directions_gib": 4 * PLAN["layers"] * PLAN["rank"] * sum(outs) / gib,
+        "fit_hours": PLAN["layers"] * (products + solving) / 3600,
+        "of_which_eigenvectors": PLAN["layers"] * solving / 3600,
+        "fisher_hours": PLAN["layers"] * fisher / 3600,
+    }
+
+
+def _weights(width: int, inner: int, key_value: int) -> int:
+    """Of the linear maps of a layer of a Llama."""
+    return 2 * width * width + 2 * width * key_value + 3 * width * inner
+
+
+if __name__ == "__main__":
+    sys.exit(main())
