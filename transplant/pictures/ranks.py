@@ -13,6 +13,8 @@ from transplant.tables.basis import short
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+BRIGHT = 0.6  # of the highest rank: above it the colour is too light for white words
+
 
 def write_allocation(folder: Path, report: dict[str, Any]) -> list[str]:
     """Writes `ranks.json`, `ranks.png` and `ranks.html` into a folder and returns their paths.
@@ -47,7 +49,8 @@ def draw_ranks(report: dict[str, Any]) -> Figure:
     figure = new_figure(1.6 + 0.75 * len(types), 1.6 + 0.3 * len(layers))
     axes = figure.add_subplot()
     values = [[float("nan") if rank is None else rank for rank in row] for row in rows]
-    image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=0)
+    highest = max((rank for row in rows for rank in row if rank is not None), default=0)
+    image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=0, vmax=max(highest, 1))
     axes.set_xticks(range(len(types)), [short(kind) for kind in types], rotation=45, ha="right")
     axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
     axes.set_ylabel("layer")
@@ -55,6 +58,7 @@ def draw_ranks(report: dict[str, Any]) -> Figure:
     for y, row in enumerate(rows):
         for x, rank in enumerate(row):
             if rank is not None:
-                axes.text(x, y, str(rank), ha="center", va="center", fontsize=7, color="white")
+                ink = "#222" if rank > BRIGHT * highest else "white"
+                axes.text(x, y, str(rank), ha="center", va="center", fontsize=8, color=ink)
     figure.colorbar(image, ax=axes, label="rank")
     return figure
