@@ -10,20 +10,10 @@ import typer
 
 from commands.errors import version_of_abi
 from commands.fence import EXIT_ERROR, Fenced, check_streams, signals
-from commands.options.follow import LOG_TO, PLOT
 from commands.output import Output
 from commands.session import as_command
 from commands.verb_help import VerbCommand
-from commands.verb_table import (
-    GROUPS,
-    NO_MODEL,
-    NO_TEXT,
-    PARALLEL,
-    PLOTTED,
-    TRAINING,
-    VERBS,
-    find_verb,
-)
+from commands.verb_table import GROUPS, VERBS
 from transplant.allocator import keep_freed_memory
 from transplant.errors import TransplantError
 
@@ -70,18 +60,7 @@ for _panel, _names in VERBS.items():
         _group, _, _own = _name.rpartition(" ")
         _home(_group, _panel).command(
             _own, cls=VerbCommand, rich_help_panel=None if _group else _panel
-        )(
-            as_command(
-                find_verb(_name),
-                reads_text=_name not in NO_TEXT,
-                loads_model=_name not in NO_MODEL,
-                parallel=_name in PARALLEL,
-                follow={
-                    **(PLOT if _name in PLOTTED else {}),
-                    **(LOG_TO if _name in TRAINING else {}),
-                },
-            )
-        )
+        )(as_command(_name))
 
 
 def main() -> None:

@@ -74,11 +74,25 @@ def _trace(told: Facts) -> str:
 
 
 def _show(told: Facts) -> str:
+    if told.get("yaml"):
+        return "abi run RECIPE.yaml --registry OTHER_DIR"
     if told.get("kind") == "backbone":
         return "abi train --backbone {name} --domain DOMAIN"
     if told.get("kind") == "module":
         return "abi transfer --module {hosted} --to OTHER_BACKBONE"
     return "abi list --backbone {on}"
+
+
+def _run(told: Facts) -> str:
+    steps = told.get("steps") or [{}]
+    if any(step.get("state") == "would run" for step in steps):
+        return "abi run {recipe}"
+    made = [it for step in steps for it in step.get("made", ()) if it["kind"] != "interface"]
+    if not made:
+        return "abi list"
+    last = made[-1]
+    name = f"{last['name']}@{last['backbone']}" if last["backbone"] else last["name"]
+    return f"abi show {_literal(shlex.quote(name))}"
 
 
 NEXT: dict[str, str | Callable[[Facts], str]] = {
@@ -128,6 +142,7 @@ NEXT: dict[str, str | Callable[[Facts], str]] = {
     "perplexity": "abi generate NAME --prompt TEXT",
     "generate": "abi perplexity NAME",
     "eval": "abi perplexity NAME",
+    "run": _run,
     "report": "abi studio",
     "studio": "abi report NAME --out report.html",
 }

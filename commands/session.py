@@ -14,12 +14,19 @@ import typer
 from commands.errors import flags_of
 from commands.fence import EXIT_NOT_PASSED, check_working_directory, run_fenced
 from commands.next_step import next_step
-from commands.options.follow import followed
+from commands.options.follow import LOG_TO, PLOT, followed
 from commands.options.groups import grouped, parameters_of
 from commands.options.models import MODEL_OPTIONS, parse_models
 from commands.options.values import models_asked, plain_values, words_in
 from commands.output import Output
-from commands.verb_table import typed_name
+from commands.verb_table import (
+    NO_MODEL,
+    NO_TEXT,
+    PARALLEL,
+    PLOTTED,
+    TRAINING,
+    find_verb,
+)
 from transplant.errors import InputError
 from transplant.ranks import Ranks
 from transplant.workflows.revisions import check_revisions
@@ -28,7 +35,7 @@ from transplant.workspace import Workspace
 if TYPE_CHECKING:
     from registry.entry import Broken, Entry
     from registry.store import Registry
-    from transplant.library import HostedName
+    from transplant.library import HostedName, Library
 
 
 MAX_SEED = 2**62  # generators take 63 bits, and runs draw from the seeds that follow
@@ -115,7 +122,7 @@ class Session(Workspace):
 
 def open_session(
     verb: str, out: Output, root: Path | None = None, options: dict[str, Any] | None = None,
-    **settings: Any,
+    library: Library | None = None, **settings: Any,
 ) -> Session:  # fmt: skip
     """A session on a registry: the one at `root`, else that of the environment.
 
@@ -124,36 +131,72 @@ def open_session(
         out: where its words go.
         root: the registry's folder.
         options: what it was asked with.
+        library: in the place of a registry at `root`.
         settings: of `Work`: seed, device, dtype and the like.
     """
     from registry.store import Registry
 
     return Session(
-        library=Registry.open(root), reporter=out, verb=verb, options=options or {}, out=out,
-        **settings,
+        library=library or Registry.open(root), reporter=out, verb=verb, options=options or {},
+        out=out, **settings,
     )  # fmt: skip
 
 
-def as_command(
-    verb: Callable[..., None],
-    *,
-    reads_text: bool = False,
-    loads_model: bool = False,
-    parallel: bool = False,
-    follow: Mapping[str, tuple[Any, Any]] | None = None,
-) -> Callable[..., None]:
+def run_verb(
+    verb: Callable[..., None], values: Mapping[str, Any], common: Mapping[str, Any], out: Output,
+    **settings: Any,
+) -> None:  # fmt: skip
+    """Runs a verb once, in a session of its own.
+
+    Args:
+        verb: its function.
+        values: of its own options, by parameter.
+        common: of those that it shares with others, as they are typed.
+        out: where its result goes.
+        settings: of `open_session`; those of `common` go before them.
+    """
+    given = dict(common)
+    asked = {**plain_values(dict(values)), **models_asked(given)}
+    asked |= {name: given[name] for name in TEXT_OPTIONS if given.get(name)}
+    given.update(parse_models(given))
+    plot, log_to = given.pop("plot", None), given.pop("log_to", None)
+    session = open_session(verb.__name__.strip("_"), out, options=asked, **{**settings, **given})
+    if values.get("record") is None:  # it names backbones, too, and is read later
+        check_revisions(session.revision, words_in(values))
+    try:
+        with followed(session, out, plot, log_to, asked):
+            verb(session, **grouped(verb, values, {"seed": session.seed}))
+    finally:
+        session.registry.release()
+
+
+def shared_options(name: str) -> dict[str, tuple[Any, Any]]:
+    """The options that a verb shares with others, by parameter: annotation and default.
+
+    Those of text and of models where it reads any; a verb that has an option of the same name keeps
+    its own.
+    """
+    options = SHARED_OPTIONS | ({} if name in NO_MODEL else MODEL_OPTIONS)
+    options |= {} if name in NO_TEXT else TEXT_OPTIONS
+    options |= PLOT if name in PLOTTED else {}
+    options |= LOG_TO if name in TRAINING else {}
+    own = {parameter.name for parameter in parameters_of(find_verb(name))}
+    return {option: given for option, given in options.items() if option not in own}
+
+
+def as_command(name: str) -> Callable[..., None]:
     """Gives a verb the shared options and turns what it raises into exit codes.
 
     The verb takes a `Session` first; Typer sees the other parameters, those that are a group field
-    by field, the shared ones, and those of text and of models where it reads any. A verb that has
-    an option of the same name keeps its own. A `parallel` one may run in several processes.
+    by field, and those of `shared_options`.
+
+    Args:
+        name: as it is typed.
     """
+    verb, options, parallel = find_verb(name), shared_options(name), name in PARALLEL
     own = parameters_of(verb)
-    options = SHARED_OPTIONS | (MODEL_OPTIONS if loads_model else {})
-    options |= TEXT_OPTIONS if reads_text else {}
-    options |= follow or {}
-    options = {name: given for name, given in options.items() if name not in {p.name for p in own}}
-    flags = flags_of(verb) | {name: f"--{name.replace('_', '-')}" for name in follow or {}}
+    follow = {option for option in options if option in PLOT or option in LOG_TO}
+    flags = flags_of(verb) | {option: f"--{option.replace('_', '-')}" for option in follow}
     shared = [
         inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
@@ -180,20 +223,10 @@ def as_command(
                 return act()
 
         def act() -> int:
-            asked = {**plain_values(values), **models_asked(common)}
-            if "revision" in common:
-                common.update(parse_models(common))
-            plot, log_to = common.pop("plot", None), common.pop("log_to", None)
-            session = open_session(verb.__name__.strip("_"), out, root, asked, **common)
-            if values.get("record") is None:  # it names backbones, too, and is read later
-                check_revisions(session.revision, words_in(values))
             try:
-                with followed(session, out, plot, log_to, asked):
-                    verb(session, **grouped(verb, values, {"seed": session.seed}))
+                run_verb(verb, values, common, out, root=root)
             finally:
-                session.registry.release()
                 if out.report is not None:
-                    name = typed_name(verb.__name__)
                     out.next(next_step(name, values, out.report))
             return 0 if out.passed else EXIT_NOT_PASSED
 

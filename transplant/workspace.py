@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.basis.workspace import BasisWorkspace
 from transplant.workflows.evidence_workspace import EvidenceWorkspace
+from transplant.workflows.recipe.workspace import RecipeWorkspace
 
 if TYPE_CHECKING:
     from transplant.calibration.config import MoveConfig
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workspace(BasisWorkspace, EvidenceWorkspace):
+class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
     """A library of artifacts, a device, a seed, and somebody to report to; see `Work`."""
 
     def train(

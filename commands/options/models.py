@@ -69,12 +69,12 @@ def parse_models(given: dict[str, Any]) -> dict[str, Any]:
     """What `Work` takes, of the options as they were typed."""
     from transplant.backbones.spread import parse_device_map
 
-    device_map = given["device_map"]
-    return {
-        "revision": parse_revisions(given["revision"]),
-        "device_map": None if device_map is None else parse_device_map(device_map),
-        "max_memory": parse_memory(given["max_memory"]),
+    parse = {
+        "revision": parse_revisions,
+        "device_map": lambda text: None if text is None else parse_device_map(text),
+        "max_memory": parse_memory,
     }
+    return {name: parsed(given[name]) for name, parsed in parse.items() if name in given}
 
 
 def parse_memory(given: list[str] | None) -> dict[str | int, str] | None:

@@ -1,6 +1,7 @@
 """Show everything known about one artifact.
 
 Example: abi show python-shipped-from-ref-gpt2@ref-llama
+Example: abi show python@ref-gpt2 --recipe
 """
 
 from __future__ import annotations
@@ -21,15 +22,25 @@ def show(
     kind: str | None = None,
     verify: Verify = False,
     full: bool = False,
+    recipe: bool = False,
 ) -> None:
     """Show everything known about one artifact, with the evidence that was stored with it.
 
     Args:
         kind: only this kind; default: the module, else what there is.
         full: with --json: the counts of the training tokens, too.
+        recipe: print the recipe that made it, for abi run.
     """
     from transplant.tables.artifacts import artifact_sheet
+    from transplant.tables.words import code
 
+    if recipe:
+        from commands.steps import StepVerbs
+        from transplant.workflows.recipe.origin import origin_of
+
+        origin = origin_of(session, name, kind_named(kind), StepVerbs())
+        session.out.result(origin, code(origin["yaml"].rstrip()))
+        return
     entry = session.find(name, kind_named(kind))
     if verify:
         session.registry.verify(entry)

@@ -95,6 +95,10 @@ class Library(Protocol):
         """The tensors of an entry of this library, verified."""
         ...
 
+    def verify(self, entry: Any) -> None:
+        """Compares every tensor of an entry of this library with its hash, without torch."""
+        ...
+
     def check_free(
         self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None
     ) -> None:

@@ -16,11 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transplant.errors import InputError, foreign
-from transplant.files.plain import expand, read_plain
+from transplant.errors import InputError
 from transplant.workflows.validate.plan import WITHOUT_INTERVAL
+from transplant.workflows.yaml_file import entries, read_nodes, shown
 
-LARGEST = 1 << 20  # bytes
 BOUNDS = ("max", "min")
 BY = ("value", "interval")
 FORM = "{max: NUMBER}, {min: NUMBER} or both"
@@ -107,24 +106,12 @@ def read_gates(path: Path | str, metrics: Sequence[str]) -> tuple[Gate, ...]:
         InputError: no such file, no YAML, an unknown metric or key, a bound that is no number; with
             the line.
     """
-    import yaml
-
-    try:
-        data = read_plain(expand(path), LARGEST, follow=True)
-    except OSError as error:
-        raise InputError(f"cannot read the gates {path}", found=error.strerror) from error
-    with foreign(f"the gates {path} are no YAML", InputError):
-        try:
-            root = yaml.compose(data.decode("utf-8"), Loader=yaml.SafeLoader)
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            where = f"{path}:{mark.line + 1}" if mark is not None else str(path)
-            raise InputError(f"{where} is no YAML", found=error.problem) from error
+    root = read_nodes(path, "the gates")
     if root is None:
         raise InputError(f"the gates {path}", expected=f"METRIC: {FORM}", found="nothing")
     gates = [
         _gate(metric, line, node, path, metrics)
-        for metric, line, node in _entries(root, path, "a metric")
+        for metric, line, node in entries(root, path, "a metric")
     ]
     return tuple(gates)
 
@@ -139,7 +126,7 @@ def _gate(metric: str, line: int, node: Any, path: Path | str, metrics: Sequence
         )
     bounds: dict[str, float] = {}
     by = BY[0]
-    for key, at, value in _entries(node, path, FORM):
+    for key, at, value in entries(node, path, FORM):
         if key == "by":
             by = str(getattr(value, "value", ""))
             if by not in BY:
@@ -158,31 +145,6 @@ def _gate(metric: str, line: int, node: Any, path: Path | str, metrics: Sequence
     return Gate(metric, line, bounds.get("max"), bounds.get("min"), by)
 
 
-def _entries(node: Any, path: Path | str, expected: str) -> list[tuple[str, int, Any]]:
-    """The keys of a mapping with their lines and values.
-
-    Raises:
-        InputError: no mapping, a key that is no word, or one that appears twice.
-    """
-    import yaml
-
-    at = node.start_mark.line + 1
-    if not isinstance(node, yaml.MappingNode):
-        raise InputError(f"{path}:{at}", expected=f"a mapping: {expected}", found=_shown(node))
-    found: dict[str, tuple[str, int, Any]] = {}
-    for key, value in node.value:
-        line = key.start_mark.line + 1
-        if not isinstance(key, yaml.ScalarNode):
-            raise InputError(f"{path}:{line}", expected="a word", found=_shown(key))
-        if key.value in found:
-            raise InputError(
-                f"{path}:{line}: {key.value!r} appears twice",
-                found=f"line {found[key.value][1]}, too",
-            )
-        found[key.value] = (key.value, line, value)
-    return [*found.values()]
-
-
 def _number(node: Any, where: str) -> float:
     import yaml
 
@@ -194,10 +156,5 @@ def _number(node: Any, where: str) -> float:
     except ValueError:  # such as 0x1f, or 1:30, which YAML takes for numbers
         value = math.nan
     if not math.isfinite(value):
-        raise InputError(where, expected="a number", found=_shown(node))
+        raise InputError(where, expected="a number", found=shown(node))
     return value
-
-
-def _shown(node: Any) -> str:
-    value = getattr(node, "value", node)
-    return repr(value)[:60] if isinstance(value, str) else f"a {node.id}"
