@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -13,55 +12,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.text import Text
 
+from transplant.progress import Course
+
 EVERY_S = 10.0
-SHOWN_S = 0.1  # between two updates of a bar
-
-
-class Course:
-    """How far one loop is; it satisfies `transplant`'s `Progress` protocol.
-
-    Args:
-        title: what is being done.
-        clock: seconds, from any beginning.
-    """
-
-    def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
-        self.title, self._clock = title, clock
-        self.step, self.total, self.note = 0, 0, ""
-        self._began, self._first = clock(), 0
-        self.show: Callable[[], None] | None = None
-        self._shown = float("-inf")
-
-    def __call__(self, step: int, total: int, note: str, /) -> None:
-        """Step `step` of `total` is done."""
-        now = self._clock()
-        if not self.total:  # a run that resumes does not begin at 0
-            self._began, self._first = (now, step) if step > 1 else (self._began, 0)
-        self.step, self.total, self.note = step, total, note
-        if self.show is not None and now - self._shown >= SHOWN_S:
-            self._shown = now
-            self.show()
-
-    @property
-    def rate(self) -> float | None:
-        """Steps in a second; None while none was made."""
-        seconds, made = self._clock() - self._began, self.step - self._first
-        return made / seconds if made > 0 and seconds > 0 else None
-
-    def facts(self) -> str:
-        """How far it is, how fast, and how long it will take; how long it has taken, if no more."""
-        if not self.total:
-            return f"{_span(self._clock() - self._began)} so far"
-        facts = f"{self.step:,}/{self.total:,}"
-        if self.rate is not None:
-            left = max(0, self.total - self.step) / self.rate
-            facts += f", {_rate(self.rate)}, {_span(left)} left"
-        return facts
-
-    def line(self) -> str:
-        """All of it on one line."""
-        note = f" ({self.note})" if self.note else ""
-        return f"{self.title}: {self.facts()}{note}"
 
 
 class Courses:
@@ -147,14 +100,3 @@ class _Of(ProgressColumn):
         if self._what == "title":
             return Text(course.title)
         return Text(course.facts()).append(f" {course.note}", style="dim")
-
-
-def _rate(rate: float) -> str:
-    return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s"
-
-
-def _span(seconds: float) -> str:
-    """Minutes and seconds, or hours before them."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,8 +1,10 @@
-"""A loop in parts counts once: it is at its end when all of its parts are, and not before."""
+"""What is said of a loop; one in parts is at its end when all of them are, and not before."""
 
 from __future__ import annotations
 
-from transplant.progress import part_of
+import pytest
+
+from transplant.progress import Course, part_of, span_text
 
 
 def test_parts_count_on_to_the_end_of_the_whole():
@@ -25,3 +27,42 @@ def test_a_part_without_steps_and_one_that_nobody_follows():
     part_of(lambda *told: seen.append(told), 3, 2, 9)(0, 0, "")
     part_of(None, 3, 2, 9)(1, 1, "")
     assert seen == [(3, 9, "")]
+
+
+class Clock:
+    """A clock that is set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_line_says_what_how_far_how_fast_and_how_long():
+    clock = Clock()
+    course = Course("training x", clock)
+    clock.now += 30
+    assert course.line() == "training x: 0:30 so far"
+    course(1, 1000, "")
+    clock.now += 10
+    course(80, 1000, "loss 2.1")
+    assert course.line() == "training x: 80/1,000, 2/s, 7:40 left (loss 2.1)"
+    course(1000, 1000, "")
+    assert course.line() == "training x: 1,000/1,000, 25/s, 0:00 left"
+
+
+def test_a_run_that_resumes_does_not_count_what_another_did():
+    clock = Clock()
+    course = Course("x", clock)
+    course(900, 1000, "")
+    assert course.line() == "x: 900/1,000"
+    clock.now += 5
+    course(950, 1000, "")
+    assert course.line() == "x: 950/1,000, 10/s, 0:05 left"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (7325, "2:02:05")]
+)
+def test_spans_of_time(seconds, said):
+    assert span_text(seconds) == said

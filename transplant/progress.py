@@ -1,10 +1,13 @@
-"""Protocols of reports on long work: the course of one loop, and the notes of a whole job."""
+"""Reports on long work: their protocols, and how far, how fast and how long a loop is."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
+
+SHOWN_S = 0.1  # between two times that the course of a loop is shown
 
 
 class Progress(Protocol):
@@ -46,6 +49,53 @@ class SilentReporter:
         yield unseen
 
 
+class Course:
+    """How far one loop is, how fast, and how long it will take: a `Progress`.
+
+    Args:
+        title: what is being done.
+        clock: seconds, from any beginning.
+    """
+
+    def __init__(self, title: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self.title, self._clock = title, clock
+        self.step, self.total, self.note = 0, 0, ""
+        self._began, self._first = clock(), 0
+        self.show: Callable[[], None] | None = None
+        self._shown = float("-inf")
+
+    def __call__(self, step: int, total: int, note: str, /) -> None:
+        """Step `step` of `total` is done."""
+        now = self._clock()
+        if not self.total:  # a run that resumes does not begin at 0
+            self._began, self._first = (now, step) if step > 1 else (self._began, 0)
+        self.step, self.total, self.note = step, total, note
+        if self.show is not None and now - self._shown >= SHOWN_S:
+            self._shown = now
+            self.show()
+
+    @property
+    def rate(self) -> float | None:
+        """Steps in a second; None while none was made."""
+        seconds, made = self._clock() - self._began, self.step - self._first
+        return made / seconds if made > 0 and seconds > 0 else None
+
+    def facts(self) -> str:
+        """How far it is, how fast, and how long it will take; how long it has taken, if no more."""
+        if not self.total:
+            return f"{span_text(self._clock() - self._began)} so far"
+        facts = f"{self.step:,}/{self.total:,}"
+        if self.rate is not None:
+            left = max(0, self.total - self.step) / self.rate
+            facts += f", {_rate(self.rate)}, {span_text(left)} left"
+        return facts
+
+    def line(self) -> str:
+        """All of it on one line."""
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.title}: {self.facts()}{note}"
+
+
 def unseen(step: int, total: int, note: str, /) -> None:
     """Progress that nobody follows."""
 
@@ -65,3 +115,14 @@ def part_of(progress: Progress | None, before: int, size: int, total: int) -> Pr
             progress(before + size * step // max(of, 1), total, note)
 
     return told
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}/s" if rate >= 100 else f"{rate:.3g}/s"
+
+
+def span_text(seconds: float) -> str:
+    """Seconds as minutes and seconds, or hours before them."""
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -10,49 +10,10 @@ import pytest
 from rich.console import Console
 
 from commands import courses
-from commands.courses import EVERY_S, Course, Courses
+from commands.courses import EVERY_S, Courses
 from commands.output import Output
 from transplant.text.windows import batches
 from transplant.training import row_sources
-
-
-class Clock:
-    """A clock that is set."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def test_a_line_says_what_how_far_how_fast_and_how_long():
-    clock = Clock()
-    course = Course("training x", clock)
-    clock.now += 30
-    assert course.line() == "training x: 0:30 so far"
-    course(1, 1000, "")
-    clock.now += 10
-    course(80, 1000, "loss 2.1")
-    assert course.line() == "training x: 80/1,000, 2/s, 7:40 left (loss 2.1)"
-    course(1000, 1000, "")
-    assert course.line() == "training x: 1,000/1,000, 25/s, 0:00 left"
-
-
-def test_a_run_that_resumes_does_not_count_what_another_did():
-    clock = Clock()
-    course = Course("x", clock)
-    course(900, 1000, "")
-    assert course.line() == "x: 900/1,000"
-    clock.now += 5
-    course(950, 1000, "")
-    assert course.line() == "x: 950/1,000, 10/s, 0:05 left"
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(0, "0:00"), (59.6, "1:00"), (3599, "59:59"), (7325, "2:02:05")]
-)
-def test_spans_of_time(seconds, said):
-    assert courses._span(seconds) == said
 
 
 def test_where_stderr_is_no_terminal_lines_come_even_if_nothing_is_reported():
