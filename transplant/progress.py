@@ -62,6 +62,7 @@ class Course:
         self.step, self.total, self.note = 0, 0, ""
         self._began, self._first = clock(), 0
         self.show: Callable[[], None] | None = None
+        """Called when it is shown anew, at most every `SHOWN_S` seconds."""
         self._shown = float("-inf")
 
     def __call__(self, step: int, total: int, note: str, /) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 from safetensors.torch import load_file
 
 import transplant
-from commands.courses import Course
 from registry.store import Registry
 from tests.commands.conftest import Abi
 from transplant.backbones.fingerprint import hash_tensors
+from transplant.progress import Course
 
 SHORT = ("--vocab", "320", "--window", "32", "--batch", "2", "--eval-tokens", "64", "--json")
 

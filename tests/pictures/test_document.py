@@ -22,13 +22,14 @@ from transplant.pictures.document.blocks import (
     Sample,
     Samples,
     Section,
-    Table,
+    TableBlock,
 )
 from transplant.pictures.document.html import as_html
 from transplant.pictures.document.lineage import Edge, Lineage, Node, draw_lineage
 from transplant.pictures.document.markdown import as_markdown
 from transplant.pictures.document.pdf import as_pdf
 from transplant.pictures.heat_map import Grid
+from transplant.tables.table import Table
 
 pytest.importorskip("jinja2")
 LONG = "a-very-long-name-of-a-module-that-was-moved" * 3
@@ -53,9 +54,11 @@ CELL = {"target": "head:0.1", "effect": 0.2, "measured": True, "interval": [0.1,
 @pytest.fixture(scope="module")
 def document() -> Document:
     grid = Grid("head", tuple(map(str, range(40))), ((CELL, *(None,) * 39),) * 2)
+    table = Table("", "system", "perplexity", "recovered", "95 %")
+    table.add(LONG, "1.00", "2", "3 .. 4")
     blocks = [
         Paragraph("text <b>&amp;"), Facts([("seed", "0"), (LONG, LONG)]), BARS,
-        Table(("system", "perplexity", "recovered", "95 %"), [(LONG, "1.00", "2", "3 .. 4")]),
+        TableBlock(table),
         HeatMap(grid), LineageBlock(LINEAGE), Code("abi transfer --module " + LONG),
         Samples([Sample("def f(", [("raw", "x" * 300), ("moved", "```y")])]),
     ]  # fmt: skip

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from commands.render.table import drawn
+from transplant.tables.markdown import inline
 from transplant.tables.table import Column, Sheet, Table, left, prose
 from transplant.tables.words import bad, call, code, faint, quote, strong
 
@@ -151,3 +152,11 @@ def test_a_command_is_not_broken_and_a_long_word_of_a_text_is():
         with console.capture() as found:
             console.print(drawn(words), crop=False, overflow="ignore")
         assert len(found.get().splitlines()) == lines
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("shuffled_pairs", "shuffled_pairs"), ("__init__", r"\_\_init\_\_"), ("_a b_", r"\_a b\_")],
+)
+def test_markdown_keeps_a_line_within_a_word_and_takes_it_for_no_emphasis(text, said):
+    assert inline(text) == said

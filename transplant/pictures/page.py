@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transplant.errors import TransplantError
+from transplant.tables.words import as_html
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -32,11 +33,13 @@ def fill(template: str, **values: Any) -> str:
         values: what it names.
     """
     import jinja2
+    from markupsafe import Markup
 
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
+    environment.filters["words"] = lambda words: Markup(as_html(words))
     return environment.get_template(f"{template}.html.jinja").render(**values)
 
 

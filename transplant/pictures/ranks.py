@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png, as_svg, new_figure
 from transplant.pictures.page import fill
-from transplant.tables.basis import short
+from transplant.tables.basis import allocation_table, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,11 +22,8 @@ def write_allocation(folder: Path, report: dict[str, Any]) -> list[str]:
     Raises:
         StorageError: the disk refused.
     """
-    types, layers, rows = _grid(report)
-    page = fill(
-        "ranks", report=report, types=types, rows=zip(layers, rows, strict=True),
-        plot=as_svg(draw_ranks(report)),
-    )  # fmt: skip
+    plot = as_svg(draw_ranks(report))
+    page = fill("ranks", report=report, ranks=allocation_table(report), plot=plot)
     files = {
         "ranks.json": json_bytes(report),
         "ranks.png": as_png(draw_ranks(report)),

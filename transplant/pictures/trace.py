@@ -15,7 +15,7 @@ from transplant.pictures.heat_map import (
     title_of,
 )
 from transplant.pictures.page import fill
-from transplant.tables.trace import interval_text, notes_of, part_text
+from transplant.tables.trace import notes_of, targets_table
 
 
 def write_trace(folder: Path, report: dict[str, Any]) -> list[str]:
@@ -42,6 +42,5 @@ def page_of(report: dict[str, Any]) -> str:
         grids=grids_of(report),
         colour=colour_of,
         said=said_of,
-        interval=interval_text,
-        share=part_text,
+        targets=targets_table(report),
     )

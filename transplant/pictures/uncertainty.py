@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png, new_figure
 from transplant.pictures.page import as_source, fill
-from transplant.tables.uncertainty import AUROC, NAMES
+from transplant.tables.uncertainty import bins_table, uncertainty_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +29,10 @@ def write_uncertainty(folder: Path, report: dict[str, Any], metrics: dict[str, A
         StorageError: the disk refused.
     """
     picture = as_png(draw_reliability(report))
-    page = fill("uncertainty", report=report, names=NAMES, auroc=AUROC, picture=as_source(picture))
+    page = fill(
+        "uncertainty", report=report, means=uncertainty_table(report), bins=bins_table(report),
+        picture=as_source(picture),
+    )  # fmt: skip
     files = {
         "metrics.json": json.dumps(metrics, allow_nan=False).encode(),
         "report.json": json_bytes(report),

@@ -39,7 +39,6 @@ def size_text(size: float) -> str:
 
 def artifact_sheet(report: dict[str, Any]) -> Sheet:
     """All that is known of an artifact, and below it the evidence that was stored with it."""
-
     shown = Table(f"{report['kind']} {report['hosted']}", "", prose(""))
     tensors = f"{len(report['tensors'])} tensors"
     for key, value in (*_flat(report), ("tensors", tensors)):

@@ -11,7 +11,6 @@ SHOWN = 24  # heads with a role
 
 def catalog_sheet(report: dict[str, Any]) -> Sheet:
     """Roles of heads, ranks of maps and states, similar layers."""
-
     shown: list[Table | str] = [_roles(report), _pieces(report), _taps(report)]
     if "similarity" in report:
         shown.append(_layers(report["similarity"]))

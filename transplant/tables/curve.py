@@ -21,7 +21,6 @@ def curve_table(report: dict[str, Any]) -> Table:
 
 def curve_sheet(report: dict[str, Any]) -> Sheet:
     """The table, and where the plot is."""
-
     return Sheet(curve_table(report), f"\nthe plot: {report['files'][1]}")
 
 

@@ -62,7 +62,6 @@ def invariance_table(report: dict[str, Any]) -> Table:
 
 def succession_sheet(report: dict[str, Any]) -> Sheet:
     """The efficacies round by round, and the matrix after the last one."""
-
     rounds = Table(
         f"{len(report['rounds'])} updates of {report['backbone']}",
         "round", "module", "raw", "zero-shot", "repaired", "native", "efficacy", "repaired",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+_EDGE = re.compile(r"(?<![^\W_])_|_(?![^\W_])")  # within a word it is no emphasis
+
 
 def escaped(text: str) -> str:
     """Text on one line, as part of one: no HTML, no emphasis, no heading."""
     plain = re.sub(r"\s+", " ", text)
-    for char in "\\`*_<>[]#":
+    for char in "\\`*<>[]#":
         plain = plain.replace(char, "\\" + char)
-    return plain
+    return _EDGE.sub(r"\\_", plain)
 
 
 def inline(text: str) -> str:

@@ -10,7 +10,6 @@ from transplant.tables.words import strong
 
 def merge_sheet(report: dict[str, Any]) -> Sheet:
     """Perplexity and NIB by text, then what every module of the parents is worth."""
-
     shown = Table(
         f"{report['name']}: {report['method']} of "
         f"{', '.join(parent['name'] for parent in report['parents'])}",

@@ -11,7 +11,6 @@ from transplant.tables.words import Marked, bad, strong
 
 def results_sheet(report: dict[str, Any]) -> Sheet:
     """Number by number, a table for each move."""
-
     verdict = report["verdict"] if report["pass"] else f"{report['verdict']}: does not pass"
     last = ("\n", strong(verdict), f"  {report['seconds']:.0f} s, from {report['record']}")
     made = [f"made by: {report['command']}"] if report["command"] else []

@@ -11,7 +11,6 @@ RISKS = {"selective": "of the tokens that it keeps", "routed": "of all tokens, r
 
 def route_sheet(report: dict[str, Any]) -> Sheet:
     """The threshold, what it does, and areas against random routing."""
-
     tau = "none: all is routed" if report["tau"] is None else f"{report['tau']:.4f} nats"
     how = "chosen on the other half" if report["chosen"] else "given"
     judged = report["judged"]

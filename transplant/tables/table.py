@@ -99,13 +99,17 @@ class Table:
                 line.append(space + text if column.right else text + space)
             yield "  ".join(line).rstrip()
 
-    def to_markdown(self) -> str:
-        """A table of Markdown, its title in bold above it."""
+    def markdown_lines(self) -> Iterator[str]:
+        """Its columns and rows as lines of Markdown."""
         columns = [as_markdown(column.header) for column in self.columns]
         rows = [[*map(as_markdown, row)] for row in self.rows]
+        yield from table_lines(columns, rows, [column.right for column in self.columns])
+
+    def to_markdown(self) -> str:
+        """A table of Markdown, its title in bold above it, its notes below."""
         title = as_markdown(self.title).strip()
         lines = [f"**{title}**", ""] if title else []
-        lines += table_lines(columns, rows, [column.right for column in self.columns])
+        lines += self.markdown_lines()
         for note in self.notes:
             lines += ["", as_markdown(note)]
         return "\n".join(lines) + "\n"

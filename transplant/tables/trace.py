@@ -11,20 +11,28 @@ SHOWN = 20  # targets of a ranking; the file has all of them
 
 
 def trace_sheet(report: dict[str, Any]) -> Sheet:
-    """The ranking, what its numbers mean, and where the rest is."""
-
-    ranking = _patching(report) if report["mode"] == "patching" else _ablation(report)
+    """The first of the ranking, what its numbers mean, and where the rest is."""
     lines: list[Words] = [*notes_of(report), *report.get("files", ())]
     left = len(report["targets"]) - SHOWN
     if left > 0 and "files" not in report:
         lines.append((f"{left} more with ", call("json=True"), " or ", call("out='FOLDER'")))
-    return Sheet(ranking, *lines)
+    return Sheet(targets_table(report, SHOWN), *lines)
 
 
-def _ablation(report: dict[str, Any]) -> Table:
+def targets_table(report: dict[str, Any], most: int | None = None) -> Table:
+    """The ranking of the targets.
+
+    Args:
+        report: of a trace.
+        most: how many of them are shown; None: all.
+    """
+    return (_patching if report["mode"] == "patching" else _ablation)(report, most)
+
+
+def _ablation(report: dict[str, Any], most: int | None) -> Table:
     title = f"{report['model']}  {report['metric']} without the target ({report['intervention']})"
     shown = Table(title, "target", "", "effect", "95 %")
-    for number, row in enumerate(report["targets"][:SHOWN], 1):
+    for number, row in enumerate(report["targets"][:most], 1):
         mark = "" if row["measured"] else "~ "
         shown.add(
             row["target"], str(number), f"{mark}{row['effect']:+.4f}",
@@ -33,10 +41,10 @@ def _ablation(report: dict[str, Any]) -> Table:
     return shown
 
 
-def _patching(report: dict[str, Any]) -> Table:
+def _patching(report: dict[str, Any], most: int | None) -> Table:
     title = f"{report['model']}  {report['metric']}, clean and corrupted values swapped"
     shown = Table(title, "target", "", "noising", "share", "denoising", "share")
-    for number, row in enumerate(report["targets"][:SHOWN], 1):
+    for number, row in enumerate(report["targets"][:most], 1):
         shown.add(
             row["target"], str(number), f"{row['noising']:+.3f}", part_text(row["noising_share"]),
             f"{row['denoising']:+.3f}", part_text(row["denoising_share"]),

@@ -11,7 +11,6 @@ from transplant.tables.table import Sheet, Table
 
 def explained(shown: Table, tried: Sequence[dict[str, Any]]) -> Sheet:
     """A result, and under it every way that was tried, with its loss on the calibration split."""
-
     weight = "weight of log p_donor - log p_target"
     ways = Table("tried on the calibration split", "change", weight, "gain", "nats per token", "")
     best = min((way["loss"] for way in tried), default=None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from transplant.tables.table import Sheet, Table
@@ -10,14 +11,18 @@ from transplant.tables.words import bad, strong
 
 def validation_sheet(report: dict[str, Any]) -> Sheet:
     """All that was measured, and the gates."""
+    return Sheet(metrics_table(report), *([gates_table(report)] if report["gates"] else []))
 
+
+def metrics_table(report: Mapping[str, Any]) -> Table:
+    """All that was measured, with intervals."""
     shown = Table(f"{report['model']} against {report['baseline']}", "", "value", "95 %")
     for name, number in report["metrics"].items():
         shown.add(name, value_text(number), bounds_text(number))
-    return Sheet(shown, *([gates_table(report)] if report["gates"] else []))
+    return shown
 
 
-def gates_table(report: dict[str, Any]) -> Table:
+def gates_table(report: Mapping[str, Any]) -> Table:
     """Each gate, what was measured, and whether it passes."""
     shown = Table("\ngates", "", "value", "asked", "")
     for gate in report["gates"]:

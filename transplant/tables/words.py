@@ -13,7 +13,7 @@ Emphasis = Literal["strong", "faint", "bad", "code", "quote", "call"]
 _IN_HTML: dict[Emphasis, str] = {
     "strong": "<strong>{}</strong>",
     "faint": '<span style="opacity: 0.7">{}</span>',
-    "bad": '<strong style="color: #b3261e">{}</strong>',
+    "bad": '<strong style="color: #d0453b">{}</strong>',
     "code": "<code>{}</code>",
     "quote": "{}",
     "call": "<code>{}</code>",

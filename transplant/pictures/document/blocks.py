@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from transplant.pictures.document.lineage import Lineage
 from transplant.pictures.heat_map import Grid
+from transplant.tables.table import Table
 
 
 class Block:
@@ -38,11 +39,11 @@ class Facts(Block):
 
 
 @dataclass(frozen=True)
-class Table(Block):
-    """Rows of text under columns; the first column is left-aligned, the others right."""
+class TableBlock(Block):
+    """Rows under columns."""
 
-    columns: Sequence[str]
-    rows: Sequence[Sequence[str]]
+    table: Table
+    """Its own title and notes are not shown."""
     title: str = ""
 
 

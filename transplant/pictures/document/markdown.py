@@ -15,7 +15,7 @@ from transplant.pictures.document.blocks import (
     Paragraph,
     Samples,
     Section,
-    Table,
+    TableBlock,
 )
 from transplant.tables.markdown import fenced, inline, table_lines
 
@@ -51,8 +51,8 @@ def _block(block: Block) -> Iterator[str]:
             yield from fenced(block.text)
         case Facts():
             yield from _table(("", ""), block.rows)
-        case Table():
-            yield from _table(block.columns, block.rows)
+        case TableBlock():
+            yield from block.table.markdown_lines()
         case Bars():
             rows = [
                 (bar.label, block.number(bar), block.bounds(bar), bar.note) for bar in block.bars

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.tables.table import Table
 from transplant.workflows.export.source import UNKNOWN, without_folders
 
 if TYPE_CHECKING:
@@ -111,17 +112,13 @@ def _evidence(results: Mapping[str, Any]) -> str:
         return "Nothing was recorded of what it is worth: measure it before you rely on it."
     systems = dict.fromkeys(system for table in tables.values() for system in table)
     ordered = sorted(systems, key=lambda system: [*ROWS, system].index(system))
-    lines = [
-        "| system | " + " | ".join(COLUMNS[name] for name in tables) + " |",
-        "|---|" + "---|" * len(tables),
-    ]
+    shown = Table("", "system", *(COLUMNS[name] for name in tables))
     for system in ordered:
-        shown = (_number(table.get(system)) for table in tables.values())
-        what = ROWS.get(system, "control")
-        lines.append(f"| {system} ({what}) | " + " | ".join(shown) + " |")
+        numbers = (_number(table.get(system)) for table in tables.values())
+        shown.add(f"{system} ({ROWS.get(system, 'control')})", *numbers)
     controls = [system for system in ordered if system not in ROWS]
     note = "" if controls else "\n\nNo control was run: the numbers do not say what brought them."
-    return "On held-out documents.\n\n" + "\n".join(lines) + note
+    return "On held-out documents.\n\n" + shown.to_markdown().rstrip() + note
 
 
 def _number(value: Any) -> str:

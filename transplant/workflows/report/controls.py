@@ -6,8 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transplant.evaluation.evidence import RAW
-from transplant.pictures.document.blocks import Bar, Bars, Block, Facts, Paragraph, Section, Table
+from transplant.pictures.document.blocks import (
+    Bar,
+    Bars,
+    Block,
+    Facts,
+    Paragraph,
+    Section,
+    TableBlock,
+)
 from transplant.tables.systems import NOTES, OTHER_DOMAIN, ROLES, role_of
+from transplant.tables.table import Table
 from transplant.workflows.report.runs import Run
 from transplant.workflows.report.wording import at, bounds, is_number, number, plain, within
 
@@ -32,16 +41,14 @@ def nib_section(runs: Sequence[Run]) -> Section:
         if found.get("pass") is None:
             missing.append(f"NIB of {title}: {found.get('why', 'not run')}")
             continue
-        rows = [
-            (
+        table = Table("", "criterion", "measured", "threshold", "verdict")
+        for key, said in CRITERIA.items():
+            table.add(
                 said, within(found.get(key), at(found, "interval", key)),
                 number(at(found, "thresholds", key), "g"),
                 str(at(found, "verdicts", key) or ""),
-            )
-            for key, said in CRITERIA.items()
-        ]  # fmt: skip
-        columns = ("criterion", "measured", "threshold", "verdict")
-        blocks.append(Table(columns, rows, f"{title}: {found.get('verdict')}"))
+            )  # fmt: skip
+        blocks.append(TableBlock(table, f"{title}: {found.get('verdict')}"))
     if not blocks and not missing:
         missing.append("a NIB: `nib(anchor='NAME@BACKBONE', candidate='NAME@BACKBONE')`")
     return Section("Non-inferiority (NIB)", blocks, missing)
@@ -63,8 +70,10 @@ def controls_section(runs: Sequence[Run]) -> Section:
         if rows := _shares(data):
             blocks.append(Facts(rows))
         if isinstance(data.get("ppl"), Mapping):
-            rows = [(plain(name), number(ppl, ".2f")) for name, ppl in data["ppl"].items()]
-            blocks.append(Table(("system", "perplexity"), rows))
+            table = Table("", "system", "perplexity")
+            for name, ppl in data["ppl"].items():
+                table.add(plain(name), number(ppl, ".2f"))
+            blocks.append(TableBlock(table))
     if not blocks and not missing:
         missing.append("controls: `transfer(module='NAME@BACKBONE', to='BACKBONE')`")
     return Section("Recovered, beside controls", blocks, missing)

@@ -13,13 +13,13 @@ from transplant.pictures.document.blocks import (
     HeatMap,
     Paragraph,
     Section,
-    Table,
+    TableBlock,
 )
 from transplant.pictures.heat_map import grids_of, title_of
 from transplant.tables.route import RISKS
 from transplant.tables.trace import notes_of
 from transplant.tables.uncertainty import AUROC, NAMES
-from transplant.tables.validation import bounds_text, value_text
+from transplant.tables.validation import gates_table, metrics_table
 from transplant.workflows.report.runs import Run
 from transplant.workflows.report.wording import bounds, is_number, number, within
 
@@ -131,14 +131,9 @@ def validation_section(runs: Sequence[Run], model: str) -> Section:
     for run in _of(runs, "validation"):
         data = run.data
         title = f"{run.title} against {data['baseline']}"
-        gates = [
-            (gate["metric"], value_text(gate), gate["asked"], "pass" if gate["pass"] else "FAIL")
-            for gate in data["gates"]
-        ]
-        if gates:
-            blocks.append(Table(("gate", "measured", "asked", "verdict"), gates, title))
-        metrics = [(name, value_text(n), bounds_text(n)) for name, n in data["metrics"].items()]
-        blocks.append(Table(("metric", "value", "95 %"), metrics, "" if gates else title))
+        if data["gates"]:
+            blocks.append(TableBlock(gates_table(data), f"{title}: gates"))
+        blocks.append(TableBlock(metrics_table(data), title))
     hint = f"gates: `validate(model={model!r}, baseline='BACKBONE', gates='GATES.yaml')`"
     return _section("Validation", blocks, hint)
 
