@@ -110,6 +110,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         name: str | None = None,
         other_base: bool = False,
         lora: LoraRecipe | None = None,
+        basis: str | None = None,
         text_free: bool = False,
         general: str | None = None,
     ) -> WholeTunedMove:
@@ -128,6 +129,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
             name: of the student; by default `<tuned>-from-<donor>`.
             other_base: whether a LoRA that was trained on another base is meant.
             lora: the recipe of the student `lora`.
+            basis: of the student `basis`: one of the target, as `code@ref-llama`.
             text_free: as for `move`; first tokens are drawn from the counts that a module of the
                 library carries.
             general: as for `move`.
@@ -143,7 +145,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         return WholeTunedMove(
             self, tuned, to, pair_on, domain_data, config, name,
             base=donor, domain=domain, student=student, other_base=other_base,
-            lora=lora or LoraRecipe(), text_free=text_free, general=general,
+            lora=lora or LoraRecipe(), basis=basis, text_free=text_free, general=general,
         )  # fmt: skip
 
     def move_taught(

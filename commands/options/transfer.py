@@ -22,7 +22,8 @@ STEPS = Field(help=f"The same: gradient steps at most. Default: {LoraRecipe.step
 Transferred = Annotated[
     TransferJob,
     Fields(
-        "module to donor tuned domain other_base no_intercept domain_data text_free general name",
+        "module to donor tuned domain basis other_base no_intercept domain_data text_free general "
+        "name",
         teachers=Field(parse=parse_names, metavar="NAMES"), student=STUDENT, lora_rank=RANK,
         lora_alpha=ALPHA, lora_targets=Field(parse=parse_names, metavar="NAMES"), lora_steps=STEPS,
         data=Field(flags=("--pair-data", "--data")),

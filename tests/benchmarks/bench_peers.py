@@ -37,7 +37,7 @@ from transplant.calibration.gain import scaled
 from transplant.calibration.objectives.donor_kd import DonorTeacher
 from transplant.calibration.output_map import donor_mix
 from transplant.calibration.students.controls import SHUFFLED, student_controls
-from transplant.calibration.students.lora_run import LoraRun, text_loss
+from transplant.calibration.students.lora_run import LoraRun, PairsLearner, text_loss
 from transplant.calibration.students.taught_windows import TaughtWindows
 from transplant.evaluation.likelihood import score_documents
 from transplant.surgery.lora.hosted import LoraModel
@@ -106,7 +106,8 @@ def taught(scene: Scene, text: str, **mix: Any) -> Made:
     teacher = DonorTeacher(target, move.output_map.to(target.device), weights)
     windows = TaughtWindows(target, pairing.fitted, pairing.change, teacher, RECIPE.batch)
     base = text_loss(target, None, scene.held)
-    run = LoraRun(windows, scene.held, RECIPE, RECIPE.rates[0], base, scene.seed)
+    learner = PairsLearner(target, RECIPE, scene.seed)
+    run = LoraRun(learner, windows, scene.held, RECIPE, RECIPE.rates[0], base, scene.seed)
     state = scene.folder / f"taught-{scene.domain}-{text}-{bool(mix)}-{scene.seed}.pt"
     spent = teach(run, state, scene.deadline)
     if spent is None:

@@ -12,6 +12,7 @@ import transplant
 from registry.store import Registry
 from tests.calibration.tiny_training import windows_of
 from tests.commands.conftest import Abi
+from tests.commands.test_bad_input import assert_refused
 from tests.tiny_lora import train_lora
 from tests.tiny_registry import put_backbones
 from transplant.calibration.students import module_new
@@ -108,6 +109,50 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
     kinds = {kind for r in abi.rows() if r["name"] == "new" for kind in (r["kind"], *r["with"])}
     kept = ran.json["stored"]["kind"]
     assert kinds == ({"module", "interface"} if kept == "module" else {kept})
+
+
+def test_a_student_inside_a_basis_moves_c_alone_and_is_a_basis(tuned_abi):
+    abi, words = tuned_abi
+    fit = ("basis", "fit", "--backbone", "tiny-llama", "--data", abi.corpus, "--name", "dirs",
+           "--tokens", "3k", "--window", "64", "--max-rank", "16", "--json")  # fmt: skip
+    assert abi(*fit).code == 0
+    inside = ("--student", "basis", "--basis", "dirs@tiny-llama", "--lora-steps", "4")
+    early = abi(*words, "--name", "in", *inside)
+    assert early.code == 1
+    assert "has no ranks yet" in json.dumps(early.json)
+    assert abi("basis", "allocate", "dirs@tiny-llama", "--budget-like", "lora:r=2", "--score",
+               "energy", "--json").code == 0  # fmt: skip
+    ran = abi(*words, "--name", "in", *inside)
+    assert ran.code == 0, ran.err
+    assert (ran.json["student"], ran.json["stored"]["kind"]) == ("basis", "basis")
+    assert {"shuffled_lora", "untrained_lora"} <= ran.json["ppl"].keys()
+    assert ran.json["ppl"]["candidate"] < ran.json["ppl"]["raw"]
+    library = Registry.open(abi.root)
+    basis = library.read(library.find("basis", "dirs", "tiny-llama"))
+    own = library.read(library.find("basis", "in", "tiny-llama"))
+    for name in (name for name in own if name.endswith(".U")):
+        assert torch.equal(own[name], basis[name][:, : own[name].shape[1]])
+    assert any(tensor.abs().max() > 0 for name, tensor in own.items() if name.endswith(".C"))
+    hosted = transplant.load("in@tiny-llama", library=library)
+    raw = transplant.load("tiny-llama", library=library)
+    with torch.no_grad():
+        assert not torch.equal(hosted(input_ids=IDS).logits, raw(input_ids=IDS).logits)
+    shown = abi("show", "in@tiny-llama", "--verify", "--json").json
+    assert shown["results"]["ppl"] == ran.json["ppl"]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--student", "basis"), "--basis"),
+        (("--student", "linear", "--basis", "dirs@tiny-llama"), "belongs to"),
+        (("--student", "basis", "--basis", "x@tiny-gpt2"), "x@tiny-gpt2"),
+        (("--student", "basis", "--basis", "dirs@tiny-llama", "--lora-rank", "3"), "belongs to"),
+    ],
+)
+def test_a_basis_that_cannot_be_is_refused_before_the_work(tuned_abi, more, said):
+    abi, words = tuned_abi
+    assert_refused(abi(*words, "--name", "no", *more), said)
 
 
 def test_a_lora_student_is_an_adapter_of_the_shape_that_was_asked_for(tuned_abi):

@@ -42,8 +42,7 @@ VECTORS, ENERGIES = "U", "energies"
 def basis_from_tensors(tensors: Mapping[str, Tensor], rows: Mapping[str, int]) -> Basis:
     """What `Basis.stored` gave out; U is orthonormal to single precision."""
     spectra = {
-        name: Spectrum(tensors[f"{name}.{VECTORS}"].double(), tensors[f"{name}.{ENERGIES}"])
-        for name in rows
+        name: Spectrum(tensors[f"{name}.{VECTORS}"], tensors[f"{name}.{ENERGIES}"]) for name in rows
     }
     return Basis(spectra, rows)
 

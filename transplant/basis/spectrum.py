@@ -16,10 +16,10 @@ TOLERANCE = 1e-8  # of U'U against the identity
 
 @dataclass(frozen=True)
 class Spectrum:
-    """K = U diag(energies) U', the most energy first; float64."""
+    """K = U diag(energies) U', the most energy first."""
 
-    vectors: Tensor  # U [width, k]
-    energies: Tensor  # [width], d^2: all of them, those that were dropped included
+    vectors: Tensor  # U [width, k]; float64, in single precision where it was read from a file
+    energies: Tensor  # [width], float64, d^2: all of them, those that were dropped included
 
     @property
     def kept(self) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from transplant.basis.adapter import Subspace
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import Pairing
 from transplant.calibration.output_map import OutputMap
@@ -26,4 +27,6 @@ class Lesson:
     d_abi: int = TrainConfig.d_abi
     """The width of the space of a new module."""
     lora: LoraRecipe = LoraRecipe()
-    """Of the student `lora`."""
+    """Of the students `lora` and `basis`, which has ranks of its own."""
+    inside: Mapping[str, Subspace] | None = None
+    """The directions that the student `basis` stays in, by the map of the target."""

@@ -8,14 +8,20 @@ no next token is used; those of the calibration split choose the rate, the step 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.move import Pairing
 from transplant.calibration.objectives.donor_kd import DonorTeacher
 from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
-from transplant.calibration.students.lora_run import LoraRun, still, text_loss
+from transplant.calibration.students.lora_run import (
+    Learner,
+    LoraRun,
+    PairsLearner,
+    still,
+    text_loss,
+)
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.taught_windows import TaughtWindows
 from transplant.calibration.tuning import Choice
@@ -62,8 +68,9 @@ def teach_lora(
     pairing: Pairing,
     recipe: LoraRecipe,
     progress: Progress,
+    begin: Callable[[], Learner] | None = None,
 ) -> TaughtLora:
-    """The same from any pairing.
+    """The same from any pairing, and of any LoRA.
 
     Args:
         lesson: the way between the heads, and what chooses.
@@ -71,12 +78,17 @@ def teach_lora(
         pairing: the paired rows.
         recipe: the shape and the course.
         progress: is told of the steps.
+        begin: gives a LoRA at its start, for each rate; None: new pairs of the recipe's shape.
+
+    Raises:
+        InputError: no text to read, or no such maps.
     """
     target, calibration, seed = pairing.target, judging_windows(lesson), linear.config.seed
     teacher = DonorTeacher(target, lesson.output_map.to(target.device), linear.donor_mix)
     taught = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
     raw = text_loss(target, None, calibration)
-    runs = [LoraRun(taught, calibration, recipe, rate, raw, seed) for rate in recipe.rates]
+    start = begin or (lambda: PairsLearner(target, recipe, seed))
+    runs = [LoraRun(start(), taught, calibration, recipe, rate, raw, seed) for rate in recipe.rates]
     trial = min(recipe.trial_steps, recipe.steps) if len(runs) > 1 else 0
     before, total = 0, trial * (len(runs) - 1) + recipe.steps + 1  # the last: the gain
     for run in runs:

@@ -1,13 +1,15 @@
-"""Controls of the student `lora` that are LoRAs themselves: nothing of them is the donor's."""
+"""Controls of a student inside the target that are LoRAs, too: nothing of them is the donor's."""
 
 from __future__ import annotations
 
 import dataclasses
 
+from transplant.calibration.students.basis import learner_inside
 from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora import judging_windows, lora_gain, teach_lora
 from transplant.calibration.students.lora_run import still, text_loss
+from transplant.calibration.students.spec import BASIS
 from transplant.calibration.tuning import Choice
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, part_of, unseen
@@ -42,7 +44,8 @@ def lora_controls(
     recipe = dataclasses.replace(lesson.lora, rates=(float(facts["learning_rate"]),))
     steps = recipe.steps + 1  # the last: the gain of the untrained one
     learning = part_of(progress, 0, recipe.steps, steps)
-    shuffled = teach_lora(lesson, linear, mixed, recipe, learning)
+    begin = learner_inside(lesson) if learned.student == BASIS else None
+    shuffled = teach_lora(lesson, linear, mixed, recipe, learning, begin)
     untrained, windows = untrained_like(update, linear.config.seed), judging_windows(lesson)
     known = {0.0: text_loss(pairing.target, None, windows)}
     gain, _ = lora_gain(pairing.target, untrained, windows, gains, known)

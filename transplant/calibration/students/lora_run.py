@@ -1,8 +1,10 @@
-"""One LoRA that learns from a donor at one rate, and the text that judges it."""
+"""A LoRA that learns from a donor at one rate, and the text that judges it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from torch import Tensor, nn
 
@@ -21,23 +23,66 @@ from transplant.training.precision import matmul_type
 from transplant.training.schedule import warmup_cosine
 
 
-class LoraRun:
-    """A LoRA and its course: the best of all looks is kept, the start included.
+class Learner(Protocol):
+    """A LoRA that is to learn, at its start: what of it moves is its own."""
+
+    @property
+    def moving(self) -> Sequence[nn.Parameter]:
+        """What is trained."""
+        ...
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Has it at work in the target inside the block, with gradients."""
+        ...
+
+    def update(self) -> LoraUpdate:
+        """What it is now; it learns no more."""
+        ...
+
+
+class PairsLearner:
+    """Both matrices of every pair learn.
 
     Args:
-        taught: what it learns from.
-        calibration: windows that choose the step.
-        recipe: the shape and the course.
-        rate: the peak rate.
-        raw: the loss of the target alone on these windows, nats per token.
-        seed: of the pairs and of the order.
+        target: the frozen backbone.
+        recipe: the shape.
+        seed: of the pairs.
 
     Raises:
         InputError: the target has no such maps.
     """
 
+    def __init__(self, target: Backbone, recipe: LoraRecipe, seed: int) -> None:
+        start = new_lora(target, recipe.rank, recipe.alpha, recipe.targets, seed=seed)
+        self._model = LoraModel("lora", target, start)
+        both = (tensor for pair in start.pairs.values() for tensor in (pair.a, pair.b))
+        self.moving = [tensor for tensor in both if isinstance(tensor, nn.Parameter)]
+
+    def inside(self) -> AbstractContextManager[None]:
+        """Has the pairs at work."""
+        return self._model.inside()
+
+    def update(self) -> LoraUpdate:
+        """A copy of the pairs."""
+        return still(self._model.update)
+
+
+class LoraRun:
+    """A LoRA and its course: the best of all looks is kept, the start included.
+
+    Args:
+        learner: at its start.
+        taught: what it learns from.
+        calibration: windows that choose the step.
+        recipe: the shape and the course.
+        rate: the peak rate.
+        raw: the loss of the target alone on these windows, nats per token.
+        seed: of the order.
+    """
+
     def __init__(
         self,
+        learner: Learner,
         taught: TaughtWindows,
         calibration: Sequence[Window],
         recipe: LoraRecipe,
@@ -45,17 +90,14 @@ class LoraRun:
         raw: float,
         seed: int,
     ) -> None:
-        target = taught.target
+        self.learner, self.target = learner, taught.target
         self.taught, self.calibration, self.recipe, self.rate = taught, calibration, recipe, rate
-        update = new_lora(target, recipe.rank, recipe.alpha, recipe.targets, seed=seed)
-        self.model = LoraModel("lora", target, update)
-        both = (tensor for pair in update.pairs.values() for tensor in (pair.a, pair.b))
-        self.moving = [tensor for tensor in both if isinstance(tensor, nn.Parameter)]
+        self.moving = [*learner.moving]
         self.optimizer = make_adamw(self.moving, rate, 0.0, (0.9, 0.98))
         self.order = WindowOrder(len(taught), 1, seed)
-        self.precision = matmul_type(recipe.head_type, target.device)
+        self.precision = matmul_type(recipe.head_type, self.target.device)
         self.course = Course(best_loss=raw, history=[[0, raw]])
-        self.best = still(update)
+        self.best = learner.update()
 
     def advance(self, until: int, progress: Callable[[int, str], None]) -> None:
         """Learns to step `until`, or until looks at the calibration split stop being better.
@@ -82,16 +124,17 @@ class LoraRun:
 
     def _loss(self, number: int) -> Tensor:
         some = self.taught.unit(number, self.precision)
-        with self.model.inside():
-            states = self.taught.target.run(some.windows)
+        with self.learner.inside():
+            states = self.target.run(some.windows)
         return kl_of(some.batch, states.h_last[some.rows])
 
     def _look(self) -> None:
-        course, loss = self.course, text_loss(self.taught.target, self.model, self.calibration)
+        course, update = self.course, self.learner.update()
+        loss = text_loss(self.target, LoraModel("lora", self.target, update), self.calibration)
         course.history.append([course.step, loss])
         if loss < course.best_loss:
             course.best_loss, course.best_step, course.looks_without_gain = loss, course.step, 0
-            self.best = still(self.model.update)
+            self.best = update
         else:
             course.looks_without_gain += 1
 

@@ -22,8 +22,9 @@ class StudentSpec:
     """The artifact that it is stored as."""
 
 
-MODULE, LORA, AUTO = "module", "lora", "auto"
+MODULE, LORA, BASIS, AUTO = "module", "lora", "basis", "auto"
 DONORS_MODULE = "a donor that is a module"
+RANKED_BASIS = "a basis of the target that has ranks"
 STUDENTS: dict[str, StudentSpec] = {
     "linear": StudentSpec(
         says="an affine map of the target's taps, in closed form",
@@ -37,6 +38,10 @@ STUDENTS: dict[str, StudentSpec] = {
         says="a LoRA on every linear map of the target but its head, by donor-kd",
         needs=(PAIRED,), kind="adapter",
         cost="up to 300 gradient steps through all of the target, and 40 for each other rate",
+    ),
+    BASIS: StudentSpec(
+        says="C alone of an adapter inside the directions of a basis of the target, by donor-kd",
+        needs=(RANKED_BASIS, PAIRED), kind="basis", cost="the steps of a LoRA",
     ),
     MODULE: StudentSpec(
         says="the donor's own domain module, bit for bit, behind a new interface",
@@ -64,7 +69,7 @@ def learned_by(name: str) -> tuple[str, ...]:
         InputError: there is none of that name, or it needs a module.
     """
     if name == AUTO:
-        return tuple(student for student in STUDENTS if student != MODULE)
+        return tuple(student for student in STUDENTS if student not in (MODULE, BASIS))
     if student_of(name).needs[0] == DONORS_MODULE:
         raise InputError(
             f"`student={name!r}` needs {DONORS_MODULE}", found="a tuned copy of a base",

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.mapped_corrections import WHOLE
+from transplant.calibration.students.basis import fit_inside
 from transplant.calibration.students.learned import Learned, TriedStudent
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora import fit_lora
 from transplant.calibration.students.module_new import fit_module_new
-from transplant.calibration.students.spec import AUTO, LORA, learned_by
+from transplant.calibration.students.spec import AUTO, BASIS, LORA, learned_by
 from transplant.calibration.tuning import Choice
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, Reporter, SilentReporter
@@ -24,7 +25,9 @@ def _linear(_: Lesson, linear: Choice[LinearCorrection], _progress: Progress | N
     return Learned("linear", fitted.correction, fitted.gain, fitted.loss)
 
 
-FITS: dict[str, Fit] = {"linear": _linear, "module-new": fit_module_new, "lora": fit_lora}
+FITS: dict[str, Fit] = {
+    "linear": _linear, "module-new": fit_module_new, LORA: fit_lora, BASIS: fit_inside,
+}  # fmt: skip
 
 
 def slow_on(target: Backbone) -> tuple[str, ...]:

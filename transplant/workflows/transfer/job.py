@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.spec import AUTO, LORA, MODULE
+from transplant.calibration.students.spec import AUTO, BASIS, LORA, MODULE
 from transplant.errors import InputError
 
 OF_LORA = ("lora_rank", "lora_alpha", "lora_targets", "lora_steps")
@@ -38,6 +38,8 @@ class TransferJob:
     """With `donor` or `teachers`: what was learned is about, as python."""
     student: str | None = None
     """What learns from it, of `STUDENTS`; None for `auto`, of a module for the module itself."""
+    basis: str | None = None
+    """Of the student basis: the basis of the target that it stays in, as code@ref-llama."""
     other_base: bool = False
     """Take a LoRA though it records that it was trained on another base."""
     no_intercept: bool = False
@@ -105,7 +107,13 @@ class TransferJob:
     def _check_module(self) -> None:
         """Refuses, beside a module that is moved as it is, what a student would need."""
         own = {name: getattr(self, name) or None for name in ("other_base", "no_intercept")}
-        idle = {"tuned": self.tuned, "domain": self.domain, **own, **self._of_lora}
+        idle = {
+            "tuned": self.tuned,
+            "domain": self.domain,
+            "basis": self.basis,
+            **own,
+            **self._of_lora,
+        }
         self._refuse("`donor`", idle, "`module`")
         if self.student not in (None, MODULE):
             raise InputError(
@@ -122,8 +130,13 @@ class TransferJob:
             self._refuse("`donor`", idle, "`teachers`")
         if self.domain is None:
             raise InputError(source, expected="`domain` beside it, as python")
+        if self.student != BASIS:
+            self._refuse(f"`student={BASIS!r}`", {"basis": self.basis}, self.student or AUTO)
+        elif self.basis is None:
+            raise InputError("`student='basis'`", expected="`basis` beside it, one of the target")
         if self.student not in (None, AUTO, LORA):
-            self._refuse(f"`student={LORA!r}`", self._of_lora, self.student)
+            own = {"lora_steps": None} if self.student == BASIS else {}
+            self._refuse(f"`student={LORA!r}`", self._of_lora | own, self.student)
         if self.teachers is not None and self.general is not None:
             raise InputError("`general` belongs to one donor", found="`teachers`")
 

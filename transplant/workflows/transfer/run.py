@@ -82,7 +82,7 @@ def plan_transfer(work: Work, job: TransferJob, config: MoveConfig) -> WholeMove
     assert job.domain is not None
     learned: dict[str, Any] = {
         "domain": job.domain, "student": job.student or AUTO, "lora": job.recipe,
-        "text_free": job.text_free,
+        "basis": job.basis, "text_free": job.text_free,
     }  # fmt: skip
     if job.teachers is not None:
         names = ",".join(job.teachers)

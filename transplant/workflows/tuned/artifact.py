@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from transplant.workflows.artifacts import store_hosted
 if TYPE_CHECKING:
     from transplant.calibration.students.learned import Learned
     from transplant.library import Manifest
+    from transplant.surgery.lora.update import LoraUpdate
+    from transplant.workflows.tuned.directions import Directions
     from transplant.workflows.tuned.move import TunedMove
 
 HOSTED = ("module", "injection", "adapter", "linear", "fusion", "basis")
@@ -57,6 +60,8 @@ def store_student(
             domain=move.domain, taps=correction.taps, made=made, results=results,
             parents=move.parents(), replace=replace,
         ).manifest  # fmt: skip
+    elif isinstance(correction, LoraUpdate) and move.directions is not None:
+        stored = _store_inside(move, move.directions, correction, made, results, replace=replace)
     elif isinstance(correction, LoraUpdate):
         stored = move.work.library.store(
             "adapter", move.moved_name, correction.as_tensors(), backbone=move.target,
@@ -73,9 +78,26 @@ def store_student(
     return stored
 
 
+def _store_inside(
+    move: TunedMove, directions: Directions, update: LoraUpdate, made: Mapping[str, Any],
+    results: Mapping[str, Any], *, replace: bool,
+) -> Manifest:  # fmt: skip
+    """Writes an adapter inside a basis: its directions and C."""
+    from transplant.calibration.students.basis import adapter_from
+    from transplant.workflows.basis.stored import KIND
+
+    adapted = {**made["learned"], "basis": move.basis}
+    record = dataclasses.replace(directions.record, adapted=adapted)
+    return move.work.library.store(
+        KIND, move.moved_name, adapter_from(update, directions.subspaces).as_tensors(),
+        backbone=move.target, domain=move.domain, made={**made, KIND: record.as_dict()},
+        results=results, parents=move.parents(), replace=replace,
+    ).manifest  # fmt: skip
+
+
 def _remove_other(move: TunedMove, kind: str) -> None:
     """Removes what was replaced by a student of another kind: a name leads to one thing."""
-    library, others = move.work.library, ("module", "interface", "linear", "adapter")
+    library, others = move.work.library, ("module", "interface", "linear", "adapter", "basis")
     own = ("module", "interface") if kind == "module" else (kind,)
     for other in others:
         if other in kinds_with_interface(move.student) and other not in own:

@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.spec import LORA, learned_by
+from transplant.calibration.students.spec import BASIS, LORA, learned_by
 from transplant.errors import InputError
 from transplant.training.config import TrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from transplant.modules.linear import LinearCorrection
     from transplant.modules.tuned import TunedDonor
     from transplant.text.splits import Splits
+    from transplant.workflows.tuned.directions import Directions
     from transplant.workflows.tuned.donor import Tuned
 
 COUNTED = 400_000  # tokens of the domain's training split that weigh the map between the heads
@@ -40,6 +41,7 @@ class TunedMove(MoveInputs):
         student: of `students.spec.STUDENTS`, or `auto`.
         other_base: whether a LoRA that was trained on another base is meant.
         lora: the recipe of the student `lora`.
+        basis: of the student `basis`: the name of one of the target, as `code@ref-llama`.
     """
 
     base: str = field(kw_only=True)
@@ -47,11 +49,17 @@ class TunedMove(MoveInputs):
     student: str = field(default="linear", kw_only=True)
     other_base: bool = field(default=False, kw_only=True)
     lora: LoraRecipe = field(default_factory=LoraRecipe, kw_only=True)
+    basis: str | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         """Refuses a student that there is not, before anything is loaded."""
         super().__post_init__()
         learned_by(self.student)
+        if (self.student == BASIS) != (self.basis is not None):
+            raise InputError(
+                f"`student={self.student!r}`", expected="`student='basis'` and `basis` together",
+                found="no basis" if self.basis is None else self.basis,
+            )  # fmt: skip
 
     @cached_property
     def _loaded(self) -> tuple[TunedDonor, Tuned]:
@@ -132,6 +140,7 @@ class TunedMove(MoveInputs):
         self.donor  # noqa: B018  loaded here
         if self.text_free:
             self.token_counts  # noqa: B018  of what carries them
+        self.directions  # noqa: B018  those of `basis`
         if LORA in learned_by(self.student):
             from transplant.surgery.lora.start import adapted_maps
 
@@ -143,8 +152,21 @@ class TunedMove(MoveInputs):
         from transplant.calibration.students.lesson import Lesson
 
         return Lesson(
-            self.pairing, self.output_map, self.calibration_text, self.config, self.d_abi, self.lora
-        )
+            self.pairing, self.output_map, self.calibration_text, self.config, self.d_abi,
+            self.lora, self.directions.subspaces if self.directions else None,
+        )  # fmt: skip
+
+    @cached_property
+    def directions(self) -> Directions | None:
+        """Where the student `basis` may change the target.
+
+        Raises:
+            NotFoundError: no such basis.
+            InputError: it is of another backbone, or has no ranks.
+        """
+        from transplant.workflows.tuned.directions import read_directions
+
+        return None if self.basis is None else read_directions(self.work, self.basis, self.target)
 
     @cached_property
     def linear(self) -> Choice[LinearCorrection]:
@@ -185,7 +207,8 @@ class TunedMove(MoveInputs):
 
     def parents(self) -> dict[str, str]:
         """What it was made from."""
-        return {"tuned": self.tuned.sha256, "donor_backbone": self.donor.backbone.weights_sha256}
+        found = {"tuned": self.tuned.sha256, "donor_backbone": self.donor.backbone.weights_sha256}
+        return found | ({"basis": self.directions.sha256} if self.directions else {})
 
 
 def _short(name: str) -> str:
