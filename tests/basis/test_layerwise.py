@@ -26,7 +26,7 @@ def assert_same(one, two):
         scale = spectrum.energies[0]
         assert (spectrum.energies - other.energies).abs().max() < 1e-4 * scale
         k = min(3, spectrum.kept)
-        turned = spectrum.vectors[:, :k].T @ other.vectors[:, :k]
+        turned = spectrum.vectors[:, :k].double().T @ other.vectors[:, :k].double()
         assert torch.allclose(turned.diagonal().abs(), torch.ones(k).double(), atol=1e-2)
 
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from transplant.modules.correction import Correction
     from transplant.workflows.work import Work
 
+HOSTED = ("module", "injection", "adapter", "linear", "fusion", "basis")
+"""The kinds of what a name on a backbone may lead to."""
+
 
 def store_hosted(
     work: Work,

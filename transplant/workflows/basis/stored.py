@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.basis.record import BasisRecord
 from transplant.errors import InputError
+from transplant.workflows.artifacts import HOSTED
 from transplant.workflows.basis.far import far_backbone
-from transplant.workflows.tuned.artifact import HOSTED
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:

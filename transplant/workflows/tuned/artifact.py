@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.students.spec import kinds_of
-from transplant.workflows.artifacts import store_hosted
+from transplant.workflows.artifacts import HOSTED, store_hosted
 
 if TYPE_CHECKING:
     from transplant.calibration.students.learned import Learned
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from transplant.surgery.lora.update import LoraUpdate
     from transplant.workflows.tuned.directions import Directions
     from transplant.workflows.tuned.move import TunedMove
-
-HOSTED = ("module", "injection", "adapter", "linear", "fusion", "basis")
-"""The kinds of what a name on a backbone may lead to."""
 
 
 def claim_student(move: TunedMove, *, replace: bool) -> None:
