@@ -34,9 +34,10 @@ def text_of(words: Words, style: str = "") -> Text:
     """Words with their emphasis as styles, calls of the library as they are typed."""
     made = Text(style=style)
     _append(made, words, "")
-    if isinstance(words, Marked):
-        made.no_wrap = True if words.emphasis == "code" else None
-        made.overflow = {"code": "ignore", "quote": "fold"}.get(words.emphasis)
+    if isinstance(words, Marked) and words.emphasis == "code":
+        made.no_wrap, made.overflow = True, "ignore"
+    elif isinstance(words, Marked) and words.emphasis == "quote":
+        made.overflow = "fold"
     return made
 
 

@@ -8,7 +8,6 @@ import pytest
 
 from commands.options.shared import parse_budgets
 from transplant.errors import InputError
-from transplant.tables.curve import crossing_text
 from transplant.workflows.move.ablation import SIDE_BY_SIDE
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")
@@ -162,13 +161,6 @@ def test_every_draw_of_a_curve_reads_the_same_pairs_once(ready, monkeypatch, tmp
     )  # fmt: skip
     assert ran.code == 0, ran.out + ran.err
     assert len(asked) == 1
-
-
-def test_a_crossing_is_told_to_two_figures():
-    told = crossing_text({"crossing_tokens": 175_163.7, "budgets": [0, 256_000]})
-    assert told == "the native catches up at about 180,000 tokens"
-    told = crossing_text({"crossing_tokens": None, "budgets": [0, 256_000]})
-    assert told == "up to 256,000 tokens the native does not catch up"
 
 
 def test_what_belongs_to_a_curve_is_refused_without_one(ready):

@@ -15,10 +15,8 @@ from transplant.evaluation.likelihood import Likelihood
 from transplant.pictures.curve import draw_curve
 from transplant.pictures.demo import rows_of, write_demo
 from transplant.pictures.figures import as_png
-from transplant.tables.ablation import ablation_table, ceiling_table, shapes_table
+from transplant.tables.ablation import ablation_table, ceiling_table
 from transplant.tables.curve import curve_table
-from transplant.tables.invariance import succession_sheet
-from transplant.tables.recomputed import number_texts
 from transplant.tables.transfer import transfer_table
 from transplant.workflows.move import ceiling
 from transplant.workflows.move.ablation import means_over_seeds, reason_of
@@ -83,22 +81,6 @@ def test_the_ceiling_side_by_side_has_none(monkeypatch):
     text = shown(ceiling_table({**named, "donor": "a", "target": "b"}))
     assert text.count("no ceiling") == 5
     assert "the donor predicts at" in text
-
-
-def test_a_shape_says_which_of_its_rows_have_none():
-    good = {
-        "shape": "d64", "seed": 0, "ppl": {"native": 2.0}, "interval": [0.1, 0.3], "r2": 0.5,
-        "recovered": {"candidate": 0.2, "random_module": 0.0, "linear_surrogate": 0.1},
-        "module_attributable": 0.1,
-    }  # fmt: skip
-    none = {
-        **good, "seed": 1, "interval": None, "recovered": dict.fromkeys(good["recovered"]),
-        "module_attributable": None, "no_ceiling": WHY,
-    }  # fmt: skip
-    text = shown(shapes_table({"donor": "a", "target": "b", "rows": [good, none]}))
-    assert f"d64, seed 1: {WHY}" in text
-    assert "0.200" in text
-    assert text.count("no ceiling") == 5
 
 
 def test_a_curve_has_none_and_its_plot_no_line(flat, tmp_path):
@@ -166,36 +148,6 @@ def test_a_transfer_has_none_and_verify_reproduces_that(flat, tmp_path):
     assert (changed.code, changed.json["verdict"]) == (3, "mismatch")
 
 
-def test_a_share_without_a_ceiling_is_printed_as_none():
-    def texts(recorded, recomputed):
-        return number_texts({"recorded": recorded, "recomputed": recomputed})
-
-    assert texts(None, None) == texts(0.5, None) == ("no ceiling", "no ceiling")
-    assert texts(None, 0.5) == ("no ceiling", "0.5000")
-    assert texts(0.25, 0.5) == ("0.2500", "0.5000")
-
-
-def test_rounds_of_updates_say_which_of_them_have_none():
-    row = {
-        "corpus": "prose", "matrix": {"zero_shot": {"ppl": {"none": {"x": 2.0}},
-        "general_worsens": {}, "others_worsen": {}}},
-        "matrix_gated": {"zero_shot": {"general_worsens": {}}}, "gate": {"zero_shot": {}},
-        "ppl": {"m@b": dict.fromkeys(
-            ("raw_updated", "zero_shot", "repaired", "native_updated"), 2.0
-        )},
-    }  # fmt: skip
-    good = {**row, "round": 1, "efficacy": {"m@b": {"zero_shot": 0.75, "repaired": 0.5}}}
-    none = {
-        **row, "round": 2, "efficacy": {"m@b": {"zero_shot": None, "repaired": None}},
-        "no_ceiling": {"m@b": WHY},
-    }  # fmt: skip
-    decay = {"m@b": {"zero_shot": None}}
-    text = shown(succession_sheet({"rounds": [good, none], "backbone": "b", "decay": decay}))
-    assert f"round 2, m@b: {WHY}" in text
-    assert "75.0%" in text
-    assert text.count("no ceiling") == 4
-
-
 def test_benchmarks_print_none_as_well_and_reach_no_goal_by_it(capsys):
     from tests.benchmarks import bench_invariance, bench_transfer, shares
 
@@ -224,12 +176,3 @@ def test_benchmarks_print_none_as_well_and_reach_no_goal_by_it(capsys):
         "efficacy", "gain kept by the gate",
     ]  # fmt: skip
     assert capsys.readouterr().out.count("no ceiling") == 6 + 2
-
-
-def test_a_gate_keeps_nothing_of_a_gain_that_is_none():
-    from transplant.evaluation.gated import kept_share
-    from transplant.tables.shares import kept_text
-
-    assert kept_text(kept_share(10.0, 8.0, 8.0)) == "100.0%"
-    assert kept_share(10.0, 8.0, 10.0) == 0.0
-    assert kept_text(kept_share(10.0, 11.0, 11.0)) == "nothing was gained"

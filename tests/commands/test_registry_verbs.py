@@ -6,8 +6,6 @@ from datetime import UTC, datetime
 
 import pytest
 
-from transplant.tables.artifacts import evidence_table
-
 
 def test_list_knows_the_shipped_backbones(trained_abi):
     rows = trained_abi.rows("--kind", "backbone")
@@ -80,12 +78,3 @@ def test_show_offers_the_full_name_of_a_module(trained_abi):
     assert (ran.code, ran.json["hint"]) == (1, "the full name, as tales@tiny-gpt2")
     other = trained_abi("show", "tale", "--json")
     assert "full name" not in other.json["hint"]  # control
-
-
-def test_what_cannot_be_evidence_is_left_out():
-    assert evidence_table("x", {}) is None
-    assert evidence_table("x", {"ppl": 7, "recovered": ["a"]}) is None
-    odd = {"ppl": {"raw": 2.0, "native": "x"}, "intervals": 3, "nib": [1], "recovered": {"raw": {}}}
-    shown = evidence_table("x", odd)
-    assert shown is not None
-    assert len(shown.rows) == 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from transplant.errors import TransplantError
-from transplant.tables.words import as_html
+from transplant.tables.words import Words, as_html
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -35,11 +35,14 @@ def fill(template: str, **values: Any) -> str:
     import jinja2
     from markupsafe import Markup
 
+    def words(shown: Words) -> Markup:
+        return Markup(as_html(shown))
+
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True,
         lstrip_blocks=True, undefined=jinja2.StrictUndefined,
     )  # fmt: skip
-    environment.filters["words"] = lambda words: Markup(as_html(words))
+    environment.filters["words"] = words
     return environment.get_template(f"{template}.html.jinja").render(**values)
 
 

@@ -1,0 +1,111 @@
+"""Tables of reports: what was measured stands in them, and what was not is no number."""
+
+from __future__ import annotations
+
+import json
+
+from registry.store import REFERENCE
+from transplant.evaluation.gated import kept_share
+from transplant.tables.ablation import shapes_table
+from transplant.tables.artifacts import evidence_table
+from transplant.tables.calibration import calibrated_table
+from transplant.tables.curve import crossing_text
+from transplant.tables.invariance import succession_sheet
+from transplant.tables.recomputed import number_texts
+from transplant.tables.shares import kept_text
+from transplant.tables.transfer import transfer_table
+
+WHY = "no ceiling: the native gains nothing"
+
+
+def shown(table) -> str:
+    """A table as text, on one line."""
+    return " ".join(str(table).split())
+
+
+def test_every_shipped_move_has_the_same_numbers_in_text_markdown_and_html():
+    moves = json.loads((REFERENCE / "headline.json").read_text())["moves"]
+    assert moves
+    for move in moves:
+        table = transfer_table(move)
+        forms = (str(table), table.to_markdown(), table._repr_html_())
+        for system, ppl in move["ppl"].items():
+            for form in forms:
+                assert system in form
+                assert f"{ppl:.2f}" in form
+        changed = {**move, "module_sha256": {"donor": "a", "target": "b"}}  # control
+        assert "CHANGED" in str(transfer_table(changed))
+        assert "CHANGED" not in forms[0]
+
+
+def test_what_comes_after_a_calibration_is_a_call_that_python_can_read():
+    report = {"name": "m@b", "target": "b", "objective": "kd", "needs": ["x"], "seconds": {"a": 1}}
+    assert "`nib(anchor='NATIVE@b', candidate='m@b')`" in str(calibrated_table(report))
+
+
+def test_what_cannot_be_evidence_is_left_out():
+    assert evidence_table("x", {}) is None
+    assert evidence_table("x", {"ppl": 7, "recovered": ["a"]}) is None
+    odd = {"ppl": {"raw": 2.0, "native": "x"}, "intervals": 3, "nib": [1], "recovered": {"raw": {}}}
+    shown = evidence_table("x", odd)
+    assert shown is not None
+    assert len(shown.rows) == 1
+
+
+def test_a_crossing_is_told_to_two_figures():
+    told = crossing_text({"crossing_tokens": 175_163.7, "budgets": [0, 256_000]})
+    assert told == "the native catches up at about 180,000 tokens"
+    told = crossing_text({"crossing_tokens": None, "budgets": [0, 256_000]})
+    assert told == "up to 256,000 tokens the native does not catch up"
+
+
+def test_a_shape_says_which_of_its_rows_have_none():
+    good = {
+        "shape": "d64", "seed": 0, "ppl": {"native": 2.0}, "interval": [0.1, 0.3], "r2": 0.5,
+        "recovered": {"candidate": 0.2, "random_module": 0.0, "linear_surrogate": 0.1},
+        "module_attributable": 0.1,
+    }  # fmt: skip
+    none = {
+        **good, "seed": 1, "interval": None, "recovered": dict.fromkeys(good["recovered"]),
+        "module_attributable": None, "no_ceiling": WHY,
+    }  # fmt: skip
+    text = shown(shapes_table({"donor": "a", "target": "b", "rows": [good, none]}))
+    assert f"d64, seed 1: {WHY}" in text
+    assert "0.200" in text
+    assert text.count("no ceiling") == 5
+
+
+def test_a_share_without_a_ceiling_is_printed_as_none():
+    def texts(recorded, recomputed):
+        return number_texts({"recorded": recorded, "recomputed": recomputed})
+
+    assert texts(None, None) == texts(0.5, None) == ("no ceiling", "no ceiling")
+    assert texts(None, 0.5) == ("no ceiling", "0.5000")
+    assert texts(0.25, 0.5) == ("0.2500", "0.5000")
+
+
+def test_rounds_of_updates_say_which_of_them_have_none():
+    row = {
+        "corpus": "prose", "matrix": {"zero_shot": {"ppl": {"none": {"x": 2.0}},
+        "general_worsens": {}, "others_worsen": {}}},
+        "matrix_gated": {"zero_shot": {"general_worsens": {}}}, "gate": {"zero_shot": {}},
+        "ppl": {"m@b": dict.fromkeys(
+            ("raw_updated", "zero_shot", "repaired", "native_updated"), 2.0
+        )},
+    }  # fmt: skip
+    good = {**row, "round": 1, "efficacy": {"m@b": {"zero_shot": 0.75, "repaired": 0.5}}}
+    none = {
+        **row, "round": 2, "efficacy": {"m@b": {"zero_shot": None, "repaired": None}},
+        "no_ceiling": {"m@b": WHY},
+    }  # fmt: skip
+    decay = {"m@b": {"zero_shot": None}}
+    text = shown(succession_sheet({"rounds": [good, none], "backbone": "b", "decay": decay}))
+    assert f"round 2, m@b: {WHY}" in text
+    assert "75.0%" in text
+    assert text.count("no ceiling") == 4
+
+
+def test_a_gate_keeps_nothing_of_a_gain_that_is_none():
+    assert kept_text(kept_share(10.0, 8.0, 8.0)) == "100.0%"
+    assert kept_share(10.0, 8.0, 10.0) == 0.0
+    assert kept_text(kept_share(10.0, 11.0, 11.0)) == "nothing was gained"
