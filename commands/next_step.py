@@ -59,17 +59,22 @@ def _adapt(told: Facts) -> str:
     return "abi validate --model {name} --baseline {backbone}"
 
 
+def _written(told: Facts, name: str) -> str | None:
+    """A file that was written, as a word of a command; None where none of that name was."""
+    files = (file for file in told.get("files", ()) if Path(file).name == name)
+    return next((_literal(shlex.quote(file)) for file in files), None)
+
+
 def _uq(told: Facts) -> str:
-    files = [name for name in told.get("files", ()) if Path(name).name == "metrics.json"]
-    if told.get("baseline") and files:
-        return f"abi route-sim --metrics {_literal(shlex.quote(files[0]))}"
+    metrics = _written(told, "metrics.json")
+    if told.get("baseline") and metrics:
+        return f"abi route-sim --metrics {metrics}"
     return "abi uq --model {model} --baseline BACKBONE"
 
 
 def _trace(told: Facts) -> str:
-    files = [name for name in told.get("files", ()) if Path(name).name == "trace.json"]
-    if files:
-        return f"abi advise --from DONOR --to {{model}} --trace {_literal(shlex.quote(files[0]))}"
+    if trace := _written(told, "trace.json"):
+        return f"abi advise --from DONOR --to {{model}} --trace {trace}"
     return "abi trace --model {model} --out trace"
 
 

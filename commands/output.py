@@ -67,10 +67,14 @@ class Output:
             self._answered = True
             sys.stdout.write(to_json(data, 2) + "\n")
         else:
-            # What may not wrap, as a command or a path, makes its line longer: it is not cut.
-            self.stdout.print(drawn(human), crop=False, overflow="ignore")
+            self.show(human)
         if picture is not None:
             self.note(f"drawn in {picture}")
+        self.flush()
+
+    def show(self, human: Table | Sheet | Words) -> None:
+        """Prints tables and words; what may not wrap makes its line longer, and is not cut."""
+        self.stdout.print(drawn(human), crop=False, overflow="ignore")
         self.flush()
 
     @property

@@ -13,7 +13,6 @@ from commands.errors import flags_of, in_flags, long_names, version_of_abi
 from commands.options.groups import parameters_of
 from commands.options.models import MODEL_OPTIONS
 from commands.output import Output
-from commands.render.table import drawn
 from commands.session import SHARED_OPTIONS, TEXT_OPTIONS, run_verb, shared_options
 from commands.verb_table import ALONE, VERBS, find_verb
 from transplant.errors import TransplantError
@@ -99,8 +98,7 @@ class StepOutput(Output):
         self.report = data if picture is None else {**data, "plot": picture}
         self.passed = passed
         if self._shown is not None and not self._shown.as_json:
-            self._shown.stdout.print(drawn(human), crop=False, overflow="ignore")
-            self._shown.flush()
+            self._shown.show(human)
 
     @property
     def is_live(self) -> bool:
