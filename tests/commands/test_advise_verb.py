@@ -18,6 +18,7 @@ from commands.render.typed import command_of
 from tests.advice.cases import CASES, measured
 from transplant.advice.config import Thresholds
 from transplant.advice.decide import advise
+from transplant.files.result_kinds import kind_of
 from transplant.tables.advice import advice_sheet
 
 FEW = ("--excerpts", "10", "--impact-tokens", "400")
@@ -111,6 +112,7 @@ def test_what_is_aligned_is_moved_and_then_done(trained_abi, tmp_path, monkeypat
             "question": "no regress?", "yes": True, "number": 0.002, "threshold": 0.01,
             "rests_on": "",
         }  # fmt: skip
+        assert kind_of(told) == "advice"
         assert told["files"] == ["advice/advice.json", "advice/advice.html"]
         page = Path("advice/advice.html").read_text()
         assert "0.002, threshold 0.01" in page

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from transplant.files.result_kinds import kind_of
+
 
 @pytest.fixture(scope="module")
 def catalog(trained_abi, tmp_path_factory):
@@ -30,6 +32,7 @@ def test_a_catalog_has_every_piece_head_and_layer(catalog):
     folder, found = catalog
     written = json.loads((folder / "catalog.json").read_text())
     assert {key: found[key] for key in written} == written
+    assert kind_of(written) == "catalog"
     assert {(row["layer"], row["head"]) for row in found["heads"]} == {
         (layer, head) for layer in (0, 1) for head in range(4)
     }
@@ -58,6 +61,19 @@ def test_the_tables_name_roles_ranks_and_layers(trained_abi, catalog):
     assert ran.code == 0, ran.err
     assert "0 of 8 heads" in ran.out  # random ones
     assert "effective rank of maps" in ran.out
+
+
+def test_a_report_shows_the_catalog(trained_abi, catalog, tmp_path):
+    folder, found = catalog
+    out = tmp_path / "report.md"
+    ran = trained_abi("report", str(folder / "catalog.json"), "--out", str(out), "--json")
+    assert ran.code == 0, ran.err
+    section = out.read_text().split("## Parts of backbones")[1].split("## Commands")[0]
+    assert "0 of 8 heads have a role" in section
+    best = max(
+        (p for p in found["similarity"]["pairs"] if p["theirs"] == 2), key=lambda p: p["cka"]
+    )
+    assert f"| 2 | {best['ours']} | {best['cka']:.2f} |" in section
 
 
 def test_what_does_not_belong_together_is_refused(trained_abi, catalog, tmp_path):

@@ -7,6 +7,7 @@ import torch
 
 import transplant
 from tests.commands.test_bad_input import assert_refused
+from transplant.files.result_kinds import kind_of
 
 FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
 
@@ -65,6 +66,7 @@ def test_a_basis_alone_is_no_model(fitted):
 
 def test_allocation_fills_the_budget_and_is_drawn(allocated):
     _, report, out = allocated
+    assert kind_of(report) == "ranks"
     assert report["parameters"] <= 600
     assert report["parameters"] == sum(rank**2 for rank in report["ranks"].values()) > 500
     kept = report["share_kept"]

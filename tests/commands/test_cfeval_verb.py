@@ -7,6 +7,8 @@ import json
 import pytest
 import torch
 
+from transplant.files.result_kinds import kind_of
+
 ROWS = 120
 
 
@@ -48,6 +50,7 @@ def test_accuracy_is_that_of_an_independent_loop(trained_abi, pairs):
     ran = trained_abi(*words, str(path), "--json")
     assert ran.code == 0, ran.err
     found = ran.json
+    assert kind_of(found) == "pairs"
     model, raw = (loop(name, trained_abi.root, rows) for name in ("tales@tiny-gpt2", "tiny-gpt2"))
     assert found["accuracy"] == sum(model) / len(rows)
     assert found["baseline_accuracy"] == sum(raw) / len(rows)

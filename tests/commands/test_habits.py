@@ -17,6 +17,7 @@ from commands.verb_help import examples_of
 from commands.verb_table import VERBS, find_verb
 from tests.commands.test_no_ceiling import shown
 from tests.test_documents import commands_in, parse
+from transplant.files.result_kinds import kind_of
 from transplant.tables.transfer import notes_of, transfer_table
 
 ABI = Path(sys.executable).with_name("abi")
@@ -123,6 +124,7 @@ def test_a_transfer_without_a_native_has_no_shares_and_is_verified(trained_abi, 
     record.write_text(ran.out)
     again = trained_abi("verify", "--record", str(record), "--json")
     assert (again.code, again.json["verdict"]) == (0, "reproduced"), again.err
+    assert (kind_of(ran.json), kind_of(again.json)) == ("move", "verification")
 
 
 @pytest.mark.parametrize("words", [("--ceiling",), ("--curve", "0,600")])

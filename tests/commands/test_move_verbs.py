@@ -12,6 +12,7 @@ import transplant
 from registry.store import Registry
 from transplant.calibration.changes.spec import CHANGES
 from transplant.errors import CorruptError
+from transplant.files.result_kinds import kind_of
 from transplant.tables.ceiling import losses_line
 
 MOVE = ("--module", "tales@tiny-gpt2", "--excerpts", "60")
@@ -78,6 +79,7 @@ def test_nib_of_a_model_against_itself_passes(trained_abi, moved):
     )  # fmt: skip
     assert ran.code == 0
     assert ran.json["verdict"] == "pass"
+    assert (kind_of(ran.json), kind_of(moved)) == ("nib", "move")
     assert (ran.json["top5"], ran.json["js"]) == (1.0, pytest.approx(0.0, abs=1e-6))
     assert len(ran.json["seeds"]) == 5
 
@@ -242,6 +244,7 @@ def test_procrustes_rotates_into_the_interface(trained_abi):
         "--method", "procrustes", "--name", "rotated",
     )  # fmt: skip
     assert ran.json["cosine_after"] > ran.json["cosine_before"]
+    assert kind_of(ran.json) == "alignment"
 
 
 def test_a_taken_name_is_refused_before_the_work(trained_abi, moved):

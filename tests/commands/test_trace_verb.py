@@ -7,6 +7,8 @@ import re
 
 import pytest
 
+from transplant.files.result_kinds import kind_of
+
 FEW = ("--documents", "4", "--window", "24")
 
 
@@ -37,7 +39,9 @@ def test_a_ranking_of_a_hosted_module_has_every_target_and_its_interval(traced):
 
 def test_the_folder_has_the_numbers_a_picture_and_a_page_that_asks_for_nothing(traced):
     found, out = traced
-    assert json.loads((out / "trace.json").read_text())["targets"] == found["targets"]
+    written = json.loads((out / "trace.json").read_text())
+    assert written["targets"] == found["targets"]
+    assert kind_of(written) == kind_of(found) == "trace"
     assert (out / "trace.png").read_bytes().startswith(b"\x89PNG")
     page = (out / "trace.html").read_text()
     assert not re.search(r"https?://|<script|<link|url\(", page)

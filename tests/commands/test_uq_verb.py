@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from transplant.files.result_kinds import kind_of
+
 WORDS = ("--eval-tokens", "1500", "--window", "64", "--members", "3")
 
 
@@ -33,6 +35,7 @@ def test_files_are_written_and_the_report_sums_them_up(measured):
     assert "data:image/png;base64," in page
     assert "http" not in page
     metrics = json.loads((out / "metrics.json").read_text())
+    assert (kind_of(report), kind_of(metrics)) == ("uncertainty", "metrics")
     tokens = metrics["tokens"]
     assert {len(column) for column in tokens.values()} == {report["tokens"]}
     assert sum(row["tokens"] for row in metrics["documents"]) == report["tokens"]
@@ -62,6 +65,7 @@ def test_a_threshold_is_chosen_and_judged(measured, trained_abi, tmp_path):
     ran = trained_abi(*words, "--sweep", "--budget", "0.02", "--out", str(tmp_path), "--json")
     assert ran.code == 0, ran.err
     found = ran.json
+    assert kind_of(found) == "route"
     assert (tmp_path / "route.png").read_bytes().startswith(b"\x89PNG")
     gain = found["areas"]["selective"]
     assert gain["low"] < gain["nats"] < gain["high"]

@@ -7,6 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from transplant.files.result_kinds import kind_of
 from transplant.workflows.validate import plan as plans
 
 SMALL = plans.Suite(eval_tokens=1_200, pairs=12, nib_seeds=(7777,))
@@ -46,6 +47,7 @@ def test_everything_is_measured_and_gates_decide(trained_abi, general, tmp_path)
     ran = trained_abi(*words(general), "--gates", str(gates), "--junit", str(junit), "--json")
     assert ran.code == 3, ran.err
     found = ran.json
+    assert kind_of(found) == "validation"
     plan = plans.ValidationPlan(
         model="x", baseline="y", domains={"tales": ""}, general={"sums": ""}
     )

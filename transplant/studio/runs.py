@@ -8,33 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transplant.errors import CorruptError, NotFoundError, TransplantError, foreign
 from transplant.files.plain import read_plain
+from transplant.files.result_kinds import kind_of_file
 from transplant.files.strict_json import parse
 
 MOST, DEEP = 500, 4
 """Files that are shown, and folders that are gone into."""
 LARGEST = 1 << 24
 """Bytes of a report."""
-KINDS: tuple[tuple[str, frozenset[str]], ...] = (
-    ("trace", frozenset({"mode", "metric", "targets", "blocks"})),
-    ("curve", frozenset({"curves", "budgets", "donor"})),
-    ("uncertainty", frozenset({"calibration", "error_auroc"})),
-    ("metrics", frozenset({"format", "documents", "tokens"})),
-    ("route", frozenset({"curve", "areas", "regress"})),
-    ("advice", frozenset({"strategy", "answers", "numbers"})),
-    ("catalog", frozenset({"catalog", "bank", "pieces"})),
-    ("ranks", frozenset({"maps", "share_kept"})),
-    ("ablation", frozenset({"ablation", "rows"})),
-    ("moves", frozenset({"moves"})),
-    ("move", frozenset({"donor", "target", "ppl", "recovered"})),
-)
-"""What a report is, by the fields that it has; the first that fits."""
 
 
 @dataclass(frozen=True)
@@ -95,18 +82,9 @@ class Runs:
     def kind(self, run: Run) -> str:
         """What a file holds, in a word; `unreadable` where it cannot be read."""
         try:
-            return kind_of_report(self.read(run))
+            return kind_of_file(self.read(run))
         except TransplantError:
             return "unreadable"
-
-
-def kind_of_report(report: Any) -> str:
-    """What a report is, by its fields."""
-    if isinstance(report, list) and report and isinstance(report[0], Mapping):
-        return "moves" if kind_of_report(report[0]) == "move" else "other"
-    if not isinstance(report, Mapping):
-        return "other"
-    return next((kind for kind, fields in KINDS if fields <= report.keys()), "other")
 
 
 def _files(place: Path) -> Iterator[Run]:

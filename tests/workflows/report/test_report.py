@@ -11,7 +11,7 @@ import pytest
 import transplant
 from registry.store import Registry
 from transplant.errors import InputError, NotFoundError, TransplantError
-from transplant.workflows.report.kinds import kind_of, results_in
+from transplant.files.result_kinds import kind_of, results_in
 from transplant.workflows.report.record import GLOSSARY
 
 pytest.importorskip("jinja2")

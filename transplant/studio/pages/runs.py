@@ -8,12 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from transplant.errors import CorruptError, NotFoundError, foreign
+from transplant.files.result_kinds import MOVES, kind_of_file
 from transplant.pictures.flow import draw_flow
 from transplant.studio.drawn import DRAWN, draw
 from transplant.studio.evidence import evidence_of
-from transplant.studio.runs import kind_of_report
 from transplant.studio.setting import studio_of
 from transplant.studio.view import page
+
+SEVERAL = (MOVES, "verification")
+"""Kinds of files that hold moves in a list."""
 
 
 def listing(request: Request) -> Response:
@@ -30,17 +33,17 @@ def one(request: Request) -> Response:
     runs = studio_of(request).runs
     run = runs.get(request.query_params.get("id", ""))
     report = runs.read(run)
-    kind = kind_of_report(report)
+    kind = kind_of_file(report)
     moves = report if isinstance(report, list) else [report]
-    if kind == "moves" and isinstance(report, dict):
-        moves = report["moves"] if isinstance(report["moves"], list) else []
+    if kind in SEVERAL and isinstance(report, dict):
+        moves = report[MOVES] if isinstance(report[MOVES], list) else []
     return page(
         request, "run", run=run, report=report, kind=kind, when=_when(run.modified),
         drawn=DRAWN[kind][1] if kind in DRAWN else None, flow=_flow(report, kind),
         moves=[
             (move, evidence_of(move))
             for move in moves
-            if kind in ("move", "moves") and isinstance(move, dict)
+            if kind in ("move", *SEVERAL) and isinstance(move, dict)
         ],
     )  # fmt: skip
 
@@ -50,7 +53,7 @@ def picture(request: Request) -> Response:
     runs = studio_of(request).runs
     run = runs.get(request.query_params.get("id", ""))
     report = runs.read(run)
-    kind = kind_of_report(report)
+    kind = kind_of_file(report)
     if not isinstance(report, dict):
         raise NotFoundError("nothing is drawn of such a report")
     narrow = request.query_params.get("narrow") == "1"

@@ -16,7 +16,9 @@ from transplant.pictures.document.blocks import (
     TableBlock,
 )
 from transplant.pictures.heat_map import grids_of, title_of
+from transplant.tables.catalog import catalog_sheet
 from transplant.tables.route import RISKS
+from transplant.tables.table import Table
 from transplant.tables.trace import notes_of
 from transplant.tables.uncertainty import AUROC, NAMES
 from transplant.tables.validation import gates_table, metrics_table
@@ -25,7 +27,7 @@ from transplant.workflows.report.wording import bounds, is_number, number, withi
 
 TOP = 10  # targets of a trace that have a bar
 SHOWN = ("move", "training", "nib", "trace", "pairs", "uncertainty", "route", "validation",
-         "alignment")  # fmt: skip
+         "alignment", "catalog")  # fmt: skip
 
 
 def trace_section(runs: Sequence[Run], model: str) -> Section:
@@ -136,6 +138,17 @@ def validation_section(runs: Sequence[Run], model: str) -> Section:
         blocks.append(TableBlock(metrics_table(data), title))
     hint = f"gates: `validate(model={model!r}, baseline='BACKBONE', gates='GATES.yaml')`"
     return _section("Validation", blocks, hint)
+
+
+def catalog_section(runs: Sequence[Run]) -> Section:
+    """Each catalog of a backbone's parts: roles of heads, ranks of maps and states, like layers."""
+    parts = [part for run in _of(runs, "catalog") for part in catalog_sheet(dict(run.data)).parts]
+    blocks: list[Block] = [
+        TableBlock(part, part.title.strip()) if part.rows else Paragraph(part.title.strip())
+        for part in parts
+        if isinstance(part, Table)
+    ]
+    return Section("Parts of backbones", blocks)
 
 
 def other_section(runs: Sequence[Run]) -> Section:

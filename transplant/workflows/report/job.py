@@ -124,6 +124,7 @@ def _sections(work: Work, runs: Sequence[Run], job: ReportJob) -> list[Section]:
         evidence.uncertainty_section(runs, model),
         samples_section(work, runs, job.prompts, job.samples),
         evidence.validation_section(runs, model),
+        evidence.catalog_section(runs),
         evidence.other_section(runs),
         record_section(runs, job.words),
     ]

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import InputError, NotFoundError, foreign
 from transplant.files import strict_json
 from transplant.files.plain import expand, read_plain
-from transplant.workflows.report.kinds import OTHER, results_in
+from transplant.files.result_kinds import METRICS, results_in
 
 if TYPE_CHECKING:
     from transplant.library import Entry, Manifest
     from transplant.workflows.work import Work
 
 LARGEST = 1 << 26  # bytes of a file of results
-METRICS = "abi-uq"  # the numbers of every token: a file beside a report, and no report
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +26,7 @@ class Run:
     given: str
     """The name or the file that it was found by."""
     kind: str
-    """One of `kinds.KINDS`, or the kind of an artifact that holds no such result."""
+    """One of `result_kinds.KINDS`, or the kind of an artifact that holds no such result."""
     data: Mapping[str, Any]
     """What was measured."""
     made: Mapping[str, Any] = field(default_factory=dict)
@@ -129,14 +128,14 @@ def _donor_of(work: Work, manifest: Manifest) -> str | None:
 def _in_file(path: Path) -> Iterator[Run]:
     with foreign(f"cannot read {path}", InputError, expected="JSON that a run wrote"):
         data = strict_json.parse(read_plain(path, LARGEST, follow=True).decode())
-    if isinstance(data, dict) and data.get("format") == METRICS:
-        return
     written = path.stat().st_mtime
     for kind, found, command in results_in(data):
+        if kind == METRICS:
+            continue
         made = found.get("made")
         if not isinstance(made, dict):
             made = {"seed": found["seed"]} if "seed" in found else {}
         yield Run(
-            given=str(path), kind=kind or OTHER, data=found, made=made, command=command,
+            given=str(path), kind=kind, data=found, made=made, command=command,
             written=written,
         )  # fmt: skip
