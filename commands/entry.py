@@ -18,7 +18,12 @@ def main() -> None:
     except KeyboardInterrupt:
         if "--json" in sys.argv:
             fields = ("expected", "found", "hint")
-            named = {"error": "InputError", "what": "interrupted", **dict.fromkeys(fields)}
+            named = {
+                "schema_version": 1,
+                "error": "InputError",
+                "what": "interrupted",
+                **dict.fromkeys(fields),
+            }
             print(json.dumps(named, indent=2))
         print("error interrupted", file=sys.stderr)
         sys.exit(1)

@@ -148,6 +148,7 @@ NEXT: dict[str, str | Callable[[Facts], str]] = {
     "generate": "abi perplexity NAME",
     "eval": "abi perplexity NAME",
     "run": _run,
+    "schema": "abi list --json",
     "report": "abi studio",
     "studio": "abi report NAME --out report.html",
 }

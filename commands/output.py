@@ -18,6 +18,7 @@ from commands.errors import typed_as
 from commands.render.table import drawn
 from transplant.errors import InputError, StorageError, TransplantError
 from transplant.files.json_text import to_json
+from transplant.files.results import versioned
 from transplant.tables.table import Sheet, Table
 from transplant.tables.words import Words
 
@@ -65,7 +66,7 @@ class Output:
             data = {**data, "plot": picture}
         if self.as_json:
             self._answered = True
-            sys.stdout.write(to_json(data, 2) + "\n")
+            sys.stdout.write(to_json(versioned(data), 2) + "\n")
         else:
             self.show(human)
         if picture is not None:
@@ -127,7 +128,7 @@ class Output:
         if self.as_json and not self._answered and not self.silent:
             self._answered = True
             with contextlib.suppress(OSError):
-                sys.stdout.write(to_json(error.as_dict(), 2) + "\n")
+                sys.stdout.write(to_json(versioned(error.as_dict()), 2) + "\n")
         line = Console(stderr=True, highlight=False, soft_wrap=True)
         with contextlib.suppress(OSError):
             line.print(f"[bold red]error[/bold red] {escape(' '.join(str(error).split()))}")

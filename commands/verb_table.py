@@ -19,7 +19,7 @@ VERBS = {
         "nib", "verify", "ablate", "compare", "invariance", "succession", "cfgen", "cfeval",
         "uq", "route-sim", "validate", "perplexity", "generate", "eval", "report", "demo",
     ),
-    "Registry": ("add", "cores", "list", "inspect", "show", "rm", "studio"),
+    "Registry": ("add", "cores", "list", "inspect", "show", "rm", "studio", "schema"),
     "Recipes": ("run",),
 }  # fmt: skip
 """The verbs by the panel of `--help` that shows them; each has the file of its name in `verbs/`.
@@ -53,7 +53,7 @@ TRAINING = frozenset({
 })  # fmt: skip
 """The verbs that train by steps, whose losses `--log-to` sends to a tracker."""
 ALONE = frozenset({
-    "cores", "list", "inspect", "show", "rm", "studio", *VERBS["Recipes"],
+    "cores", "list", "inspect", "show", "rm", "studio", "schema", *VERBS["Recipes"],
 })  # fmt: skip
 """The verbs that are no step of a recipe: they only look, ask, serve or hold steps themselves."""
 BUILTINS = ("list", "inspect", "eval")  # Python's own words: their files and functions end in `_`

@@ -36,4 +36,4 @@ def succession(
 
     study = Study(session, update, repair, eval_tokens)
     report = succession_report(study, module, update_data or ["prose2"], rounds, general)
-    session.out.result(report, succession_sheet(report), passed=report["passed"])
+    session.out.result(report, succession_sheet(report), passed=report["pass"])

@@ -11,7 +11,10 @@ import pytest
 from typer.testing import CliRunner
 
 from commands.app import app
+from commands.fence import EXIT_NOT_PASSED
+from commands.verb_table import VERBS
 from tests.tiny_registry import put_backbones, put_corpus
+from transplant.workflows.schemas.table import ERROR, check_report
 
 TINY = ("--steps", "20", "--window", "64", "--batch", "2", "--tokens", "6000", "--d-abi", "16")
 
@@ -30,6 +33,14 @@ class Ran:
         return json.loads(self.out)
 
 
+def _report_of(words: tuple[str, ...], code: int) -> str:
+    """The name of the schema that the object of a run must have."""
+    verbs = [name for names in VERBS.values() for name in names]
+    typed = " ".join(words)
+    named = [verb for verb in verbs if f"{typed} ".startswith(f"{verb} ")]
+    return max(named, key=len) if named and code in (0, EXIT_NOT_PASSED) else ERROR
+
+
 @dataclass(frozen=True)
 class Abi:
     """Runs verbs against one registry."""
@@ -41,6 +52,8 @@ class Abi:
         result = CliRunner().invoke(app, [*words], env={"ABI_REGISTRY": str(self.root)})
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
+        if "--json" in words and result.stdout:
+            check_report(_report_of(words, result.exit_code), result.stdout)
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     def rows(self, *words: str) -> list[dict[str, Any]]:

@@ -121,4 +121,4 @@ def test_succession_keeps_two_modules_apart_and_counts_what_they_do(abi, other_t
             assert gate["general_worsens"] <= max(gate["general_worsens_ungated"], 0) + 1.0
     assert {fact["from"] for fact in found["gates"].values()} == {"fitted"}
     assert all(len(set(hashes.values())) == 1 for hashes in found["module_sha256"].values())
-    assert found["passed"] == (ran.code == 0)
+    assert found["pass"] == (ran.code == 0)

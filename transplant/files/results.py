@@ -11,10 +11,18 @@ from transplant.files.json_text import to_json
 from transplant.files.whole_file import whole_file
 from transplant.files.writable import check_writable
 
+SCHEMA_VERSION = 1
+"""Of results: it grows where a key changes its meaning or is gone, not where one is new."""
+
+
+def versioned(data: Any) -> Any:
+    """A result with its `schema_version`; what is no object has none."""
+    return {"schema_version": SCHEMA_VERSION, **data} if isinstance(data, Mapping) else data
+
 
 def json_bytes(data: Any, indent: int = 1) -> bytes:
-    """A result as the bytes of a JSON file."""
-    return (to_json(data, indent) + "\n").encode()
+    """A result as the bytes of a JSON file, with its `schema_version`."""
+    return (to_json(versioned(data), indent) + "\n").encode()
 
 
 def write_json(path: Path, data: Any) -> None:

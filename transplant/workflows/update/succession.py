@@ -80,9 +80,7 @@ def succession_report(
         "module_sha256": {one.name: _module_hashes(one) for one in studied},
         "backbone_sha256": [original_hash(original), *(row["backbone_sha256"] for row in each)],
         # A round without a ceiling shows nothing of a module: it is no pass.
-        "passed": all(
-            value is not None and value >= LEAST_EFFICACY for value in found["zero_shot"]
-        ),
+        "pass": all(value is not None and value >= LEAST_EFFICACY for value in found["zero_shot"]),
         "update": dataclasses.asdict(study.config),
         "corpora": [text.corpus for text in texts],
         "general": general,

@@ -1,0 +1,63 @@
+"""What all reports have in common, and those whose content is open."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Part(BaseModel):
+    """A part of a report: it has these keys, and no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, protected_namespaces=())
+
+
+class Report(Part):
+    """The object that a verb prints with `--json`."""
+
+    schema_version: Literal[1]
+    """Of results; see `transplant.files.results`."""
+    plot: str | None = None
+    """The picture that `--plot` has drawn."""
+
+
+class OpenReport(Report):
+    """A report of which these keys are promised; there are others, which may change."""
+
+    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
+
+
+class Made(Part):
+    """How and when a result was made; verbs add facts of their own."""
+
+    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
+
+    verb: str
+    options: dict[str, Any]
+    seed: int
+    date: str
+    """In UTC, ISO 8601."""
+    versions: dict[str, str | None]
+    dtype: str | dict[str, str] | None = None
+    """The arithmetic of the backbones."""
+
+
+class ErrorReport(Part):
+    """What is printed in place of a report where a verb has failed; exit code 1, or 2 for usage."""
+
+    schema_version: Literal[1]
+    error: str
+    """The class, as `NotFoundError`."""
+    what: str
+    expected: str | None
+    found: str | None
+    hint: str | None
+    """The next thing to try."""
+
+
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Interval = tuple[float, float]
+"""Of 95 %, low and high."""
+Object = dict[str, Any]
+"""A part whose keys are not promised."""
