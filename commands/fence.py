@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -19,14 +18,11 @@ from typer.core import TyperGroup
 from commands.errors import FaultError, in_flags
 from commands.former_names import former_names_in
 from commands.output import Output
-from transplant.errors import InputError, StorageError, TransplantError, first_line
+from transplant.errors import InputError, StorageError, named_error
 
 EXIT_ERROR, EXIT_USAGE, EXIT_NOT_PASSED = 1, 2, 3
 STREAMS = ("stdin", "stdout", "stderr")
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-_NO_MEMORY = (
-    "can't allocate memory", "out of memory", "not enough memory", "size calculation overflowed"
-)  # fmt: skip
 
 
 class TerminatedError(KeyboardInterrupt):
@@ -102,7 +98,7 @@ def run_fenced(
         if debug:
             with contextlib.suppress(OSError):
                 traceback.print_exception(error)
-        out.error(in_flags(_named(error), flags or {}))
+        out.error(in_flags(named_error(error) or FaultError(error), flags or {}))
         return EXIT_ERROR
 
 
@@ -181,24 +177,6 @@ def check_working_directory() -> None:
         os.getcwd()
     except OSError as error:
         raise StorageError("the working directory is gone", hint="cd to one that exists") from error
-
-
-def _named(error: BaseException) -> TransplantError:
-    """The named error of whatever was raised; a fault of abi where there is none."""
-    if isinstance(error, TransplantError):
-        return error
-    text = str(error)
-    if isinstance(error, MemoryError) or any(word in text.lower() for word in _NO_MEMORY):
-        return StorageError(
-            "the memory does not suffice", found=first_line(error),
-            hint="less text, fewer layers or a smaller model",
-        )  # fmt: skip
-    if isinstance(error, OSError) and error.errno is not None:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        where = f" {error.filename}" if error.filename else ""
-        what = f"the disk is full:{where or ' stdout'}" if full else f"cannot use{where}"
-        return StorageError(what, found=error.strerror)
-    return FaultError(error)
 
 
 def _verb_of(words: list[str], commands: Mapping[str, Any]) -> str | None:

@@ -7,16 +7,17 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import typer
 
 from commands.errors import flags_of
 from commands.fence import EXIT_NOT_PASSED, check_working_directory, run_fenced
 from commands.next_step import next_step
-from commands.options.follow import LOG_TO, PLOT, followed
+from commands.options.common import LOG_TO, MODEL_OPTIONS, PLOT, SHARED_OPTIONS, TEXT_OPTIONS
+from commands.options.follow import followed
 from commands.options.groups import grouped, parameters_of
-from commands.options.models import MODEL_OPTIONS, parse_models
+from commands.options.models import parse_models
 from commands.options.values import models_asked, plain_values, words_in
 from commands.output import Output
 from commands.verb_table import (
@@ -36,54 +37,6 @@ if TYPE_CHECKING:
     from registry.entry import Broken, Entry
     from registry.store import Registry
     from transplant.library import HostedName, Library
-
-
-MAX_SEED = 2**62  # generators take 63 bits, and runs draw from the seeds that follow
-SHARED_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "as_json": (Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")], False),
-    "quiet": (Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")], False),
-    "debug": (Annotated[bool, typer.Option("--debug", help="Show tracebacks.")], False),
-    "seed": (
-        Annotated[
-            int, typer.Option("--seed", min=0, max=MAX_SEED, help="Seed of every random draw.")
-        ],
-        0,
-    ),
-    "device": (
-        Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps.")],
-        "cpu",
-    ),
-    "registry": (
-        Annotated[
-            Path | None,
-            typer.Option(
-                "--registry",
-                help="Registry folder; default: $ABI_REGISTRY, else the user data folder.",
-            ),
-        ],
-        None,
-    ),
-}
-# Of the verbs that read a corpus.
-TEXT_OPTIONS: dict[str, tuple[Any, Any]] = {
-    "skip_bad": (
-        Annotated[
-            bool,
-            typer.Option(
-                "--skip-bad",
-                help="Leave out files and rows of the text that cannot be read, by name.",
-            ),
-        ],
-        False,
-    ),
-    "text_column": (
-        Annotated[
-            str | None,
-            typer.Option("--text-column", help="The column of rows that is their text."),
-        ],
-        None,
-    ),
-}
 
 
 @dataclass(frozen=True, kw_only=True)

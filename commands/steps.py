@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from commands.errors import flags_of, in_flags, long_names, version_of_abi
+from commands.options.common import MODEL_OPTIONS, SHARED_OPTIONS, TEXT_OPTIONS
 from commands.options.groups import parameters_of
-from commands.options.models import MODEL_OPTIONS
 from commands.output import Output
-from commands.session import SHARED_OPTIONS, TEXT_OPTIONS, run_verb, shared_options
+from commands.session import run_verb, shared_options
 from commands.verb_table import ALONE, VERBS, find_verb
 from transplant.errors import TransplantError
 from transplant.library import Library

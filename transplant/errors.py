@@ -19,6 +19,7 @@ The command line catches the base class once and prints its one line.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -158,3 +159,26 @@ def first_line(error: BaseException, limit: int = 200) -> str:
     lines = str(error).strip().splitlines() or ["no message"]
     said = " ".join(line.strip() for line in lines[: 2 if lines[0].endswith(":") else 1])
     return f"{type(error).__name__}: {said[:limit]}"
+
+
+_NO_MEMORY = (
+    "can't allocate memory", "out of memory", "not enough memory", "size calculation overflowed"
+)  # fmt: skip
+
+
+def named_error(error: BaseException) -> TransplantError | None:
+    """The named error of whatever was raised: full disk and memory, too; None for a fault."""
+    if isinstance(error, TransplantError):
+        return error
+    text = str(error)
+    if isinstance(error, MemoryError) or any(word in text.lower() for word in _NO_MEMORY):
+        return StorageError(
+            "the memory does not suffice", found=first_line(error),
+            hint="less text, fewer layers or a smaller model",
+        )  # fmt: skip
+    if isinstance(error, OSError) and error.errno is not None:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        where = f" {error.filename}" if error.filename else ""
+        what = f"the disk is full:{where or ' stdout'}" if full else f"cannot use{where}"
+        return StorageError(what, found=error.strerror)
+    return None

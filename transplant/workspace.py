@@ -58,7 +58,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         from transplant.workflows.train.module import TrainJob, run_train_job
 
         config = config or TrainConfig(seed=self.seed)
-        job = TrainJob(backbone, domain, data or domain, name or domain, config, eval_tokens)
+        job = TrainJob(backbone, domain, data, name, config, eval_tokens)
         return run_train_job(self, job, resume=resume, replace=replace)
 
     def move(

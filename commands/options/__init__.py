@@ -1,1 +1,33 @@
-"""Options that several verbs share, by topic."""
+"""What verbs declare their options with; those of one topic stand in the files here."""
+
+from commands.options.groups import Field, Fields, described_by
+from commands.options.out import check_out, with_files
+from commands.options.shared import (
+    ARGUMENT,
+    DOMAIN_DATA,
+    EVAL_TOKENS,
+    AlsoEval,
+    DomainText,
+    EvalTokens,
+    Explain,
+    HeldOutText,
+    HostedOption,
+    Named,
+    NameOption,
+    NativeBeside,
+    Paths,
+    Replace,
+    Resume,
+    Text,
+    Verify,
+    Window,
+    named_paths,
+    parse_names,
+)
+
+__all__ = [
+    "ARGUMENT", "AlsoEval", "DOMAIN_DATA", "DomainText", "EVAL_TOKENS",
+    "EvalTokens", "Explain", "Field", "Fields", "HeldOutText", "HostedOption", "NameOption",
+    "Named", "NativeBeside", "Paths", "Replace", "Resume", "Text", "Verify", "Window",
+    "check_out", "described_by", "named_paths", "parse_names", "with_files",
+]  # fmt: skip

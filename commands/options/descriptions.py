@@ -6,19 +6,11 @@ is imported. What the docstring of the verb itself says of an option counts befo
 
 from __future__ import annotations
 
-import ast
 import inspect
-import re
-from collections.abc import Callable, Mapping
-from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 from commands.options.groups import groups_of
-
-_ENTRY = re.compile(r"\n {4}(\w+):((?: .*)?(?:\n {8,}.*)*)")
-_NONE = re.compile(r"\bNone(?: for|:) ")  # as a value it cannot be typed
+from transplant.descriptions import args_of, descriptions_in
 
 
 def descriptions_of(verb: Callable[..., None]) -> dict[str, str]:
@@ -26,53 +18,10 @@ def descriptions_of(verb: Callable[..., None]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in reversed(getattr(verb, "described_by", ())):
         module, _, own = f"transplant.{name}".rpartition(".")
-        found |= _described(module, own)
+        found |= descriptions_in(module, own)
     for config, chosen in groups_of(verb):
         said: dict[str, str] = {}
         for base in reversed(inspect.getmro(config)[:-1]):
-            said |= _described(base.__module__, base.__name__)
+            said |= descriptions_in(base.__module__, base.__name__)
         found |= {own: said[field.of] for own, field in chosen.items() if field.of in said}
-    return found | _args(inspect.getdoc(verb) or "")
-
-
-@cache
-def _described(module: str, name: str) -> Mapping[str, str]:
-    """The descriptions inside one class or function of a module.
-
-    Args:
-        module: its full name.
-        name: of the class or function.
-    """
-    spec = find_spec(module)
-    assert spec is not None
-    assert spec.origin is not None
-    tree = ast.parse(Path(spec.origin).read_text("utf-8"))
-    for node in tree.body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            return _args(ast.get_docstring(node) or "") | _lines_under_fields(node)
-    raise LookupError(f"{module} has no {name}")
-
-
-def _args(docstring: str) -> dict[str, str]:
-    _, _, section = docstring.partition("\nArgs:")
-    section = re.split(r"\n(?=\S)", section)[0]
-    return {name: _sentence(text) for name, text in _ENTRY.findall(section)}
-
-
-def _lines_under_fields(node: Any) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for field, below in zip(node.body, node.body[1:], strict=False):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            said = below.value if isinstance(below, ast.Expr) else None
-            if isinstance(said, ast.Constant) and isinstance(said.value, str):
-                found[field.target.id] = _sentence(said.value)
-    return found
-
-
-def _sentence(text: str) -> str:
-    """A description as it stands in a help: one line that begins and ends as a sentence does.
-
-    A value in backquotes at its beginning is typed as it is.
-    """
-    words = _NONE.sub("default: ", " ".join(text.split()))
-    return words[:1].upper() + words[1:].rstrip(".") + "." if words else ""
+    return found | args_of(inspect.getdoc(verb) or "")

@@ -1,41 +1,15 @@
-"""Options of what a verb draws, and of where its losses go as they come."""
+"""What a verb draws, and where its losses go as they come."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from commands.output import Output
     from transplant.workspace import Workspace
-
-PLOT: dict[str, tuple[Any, Any]] = {
-    "plot": (
-        Annotated[
-            Path | None,
-            typer.Option("--plot", help="A picture of the result: FILE.png, .svg or .html."),
-        ],
-        None,
-    )
-}
-LOG_TO: dict[str, tuple[Any, Any]] = {
-    "log_to": (
-        Annotated[
-            list[str] | None,
-            typer.Option(
-                "--log-to",
-                metavar="TRACKER",
-                help="Losses as they come: tensorboard:DIR, wandb[:PROJECT], mlflow[:DIR]. "
-                "Repeatable.",
-            ),
-        ],
-        None,
-    )
-}
 
 
 @contextmanager
@@ -59,10 +33,10 @@ def followed(
         InputError, StorageError, TransplantError: they cannot be; before the work.
     """
     if plot is not None:
-        from transplant.pictures.reports import check_picture
+        from transplant.pictures.reports import check_picture, draw_run
 
         check_picture(plot)
-        out.draw = lambda report: _draw(work, out, plot, report)
+        out.draw = lambda report: draw_run(plot, work.verb, report, work.kept_losses(), out)
     if not log_to:
         yield
         return
@@ -72,15 +46,3 @@ def followed(
     with open_trackers(trackers, f"abi {work.verb}", asked) as sinks:
         work.log_losses(sinks)
         yield
-
-
-def _draw(work: Workspace, out: Output, path: Path, report: Mapping[str, Any]) -> str | None:
-    """Draws a report and returns the path; None where a fit took no step that could be drawn."""
-    from transplant.pictures.losses import draw_losses
-    from transplant.pictures.reports import PICTURES, write_picture
-
-    losses = work.kept_losses()
-    if PICTURES[work.verb] is draw_losses and work.verb != "show" and not losses:
-        out.warn(f"nothing was trained by steps: {path} is not written")
-        return None
-    return write_picture(path, work.verb, {**report, **({"losses": losses} if losses else {})})

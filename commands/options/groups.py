@@ -40,8 +40,8 @@ class Field:
     """The default, where this verb has another one than the field."""
     low: float | None = None
     """The least value, where it is above the field's own bound."""
-    flags: tuple[str, ...] = ()
-    """Its flags, where the parameter's name does not give them."""
+    flags: str = ""
+    """Its flags, as `"--eval-data --data"`, where the parameter's name does not give them."""
     metavar: str | None = None
     """What stands for the value in the help; None for its type."""
     help: str | None = None
@@ -93,7 +93,8 @@ def described_by(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
     return mark
 
 
-def parameters_of(verb: Callable[..., None]) -> list[inspect.Parameter]:
+@cache
+def parameters_of(verb: Callable[..., None]) -> tuple[inspect.Parameter, ...]:
     """What Typer should see of a verb: its parameters but the session, groups field by field."""
     hints = typing.get_type_hints(verb, include_extras=True)
     found: list[inspect.Parameter] = []
@@ -105,7 +106,7 @@ def parameters_of(verb: Callable[..., None]) -> list[inspect.Parameter]:
             found.extend(option for group in groups for option in _options_of(*group))
         else:
             found.append(_option(name, hints[name], parameter.default))
-    return found
+    return tuple(found)
 
 
 def groups_of(verb: Callable[..., None]) -> list[tuple[Any, Mapping[str, Field]]]:
@@ -131,8 +132,11 @@ def grouped(
     taken = dict(values)
     for name in inspect.signature(verb).parameters:
         config, marks = _unmarked(hints[name])
+        field = next((mark for mark in marks if isinstance(mark, Field)), Field())
         if name != "session" and dataclasses.is_dataclass(config):
             taken[name] = _made(config, _chosen(config, marks), taken, common)
+        elif field.parse is not None and taken[name] is not None:
+            taken[name] = field.parse(taken[name])
     return taken
 
 
@@ -167,22 +171,9 @@ def _chosen(config: Any, marks: tuple[Any, ...]) -> Fields:
 
 def _options_of(config: Any, chosen: Mapping[str, Field]) -> Iterator[inspect.Parameter]:
     for name, field in chosen.items():
-        if name in OF_SESSION:
-            continue
-        hint, default = _hints(config)[field.of], _default(config, field.of)
-        if field.default is not ...:
-            default = field.default
-        if field.several:
-            hint, default = list[str] | None, None
-        elif field.parse is not None and default is None:
-            hint = str | None
-        elif field.parse is not None:
-            hint, default = str, field.show(default)
-        elif repeated := _repeated(hint):
-            hint, default = list[repeated] | None, None
-        if field.low is not None:
-            hint = Annotated[hint, Bounds(field.low)]
-        yield _option(name, hint, default, field)
+        if name not in OF_SESSION:
+            default = _default(config, field.of) if field.default is ... else field.default
+            yield _option(name, _hints(config)[field.of], default, field)
 
 
 def _default(config: Any, name: str) -> Any:
@@ -196,17 +187,26 @@ def _default(config: Any, name: str) -> Any:
 
 def _option(name: str, hint: Any, default: Any, field: Field | None = None) -> inspect.Parameter:
     """A parameter that Typer can read: an option where nothing says that it is an argument."""
-    field = field or Field()
     plain, marks = _unmarked(hint)
-    if not any(isinstance(mark, ParameterInfo) for mark in marks):
-        flags = field.flags or FLAGS.get(name, (f"--{name.replace('_', '-')}",))
-        bounds = next((mark for mark in reversed(marks) if isinstance(mark, Bounds)), Bounds())
-        said: dict[str, Any] = {
-            "min": bounds.low, "max": bounds.high, "metavar": field.metavar, "help": field.help,
-        }  # fmt: skip
-        info = typer.Argument(**said) if field.argument else typer.Option(*flags, **said)
-        hint = Annotated[plain, info]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint)
+    field = field or next((mark for mark in marks if isinstance(mark, Field)), Field())
+    kind = inspect.Parameter.KEYWORD_ONLY
+    if any(isinstance(mark, ParameterInfo) for mark in marks):
+        return inspect.Parameter(name, kind, default=default, annotation=hint)
+    if field.several:
+        plain, default = list[str] | None, None
+    elif field.parse is not None:  # what is typed is text, which has no bounds
+        marks = ()
+        plain, default = (str | None, None) if default is None else (str, field.show(default))
+    elif repeated := _repeated(plain):
+        plain, default = list[repeated] | None, None
+    bounds = next((mark for mark in reversed(marks) if isinstance(mark, Bounds)), Bounds())
+    said: dict[str, Any] = {
+        "min": bounds.low if field.low is None else field.low, "max": bounds.high,
+        "metavar": field.metavar, "help": field.help,
+    }  # fmt: skip
+    flags = field.flags.split() or FLAGS.get(name, (f"--{name.replace('_', '-')}",))
+    info = typer.Argument(**said) if field.argument else typer.Option(*flags, **said)
+    return inspect.Parameter(name, kind, default=default, annotation=Annotated[plain, info])
 
 
 @cache

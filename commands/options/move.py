@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
 from commands.options.groups import Field, Fields
-from commands.options.shared import parse_taps
 from transplant.calibration.changes.spec import AUTO, CHANGES, changes_of
 from transplant.calibration.config import MoveConfig
-from transplant.training.config import NAMED_TAPS
+from transplant.training.config import NAMED_TAPS, parse_taps
 
 
 def _taps_as_typed(taps: tuple[int, ...]) -> str:
@@ -39,13 +36,6 @@ MoveRecipe = Annotated[
 PairRecipe = Annotated[MoveConfig, Fields(PAIRED)]
 """How much is paired, of a move from all layers of the target."""
 
-PairingData = Annotated[
-    str,
-    typer.Option(
-        "--pair-data",
-        "--data",
-        help="Text to pair on: prose, python, a file, a folder, a data set; donor for what the "
-        "donor itself writes.",
-    ),
-]
-Native = Annotated[str | None, typer.Option(metavar="none|train|NAME")]
+PAIRING = Field(flags="--pair-data --data")
+PairingData = Annotated[str, PAIRING]
+Native = Annotated[str | None, Field(metavar="none|train|NAME")]

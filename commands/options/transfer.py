@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.options.groups import Field, Fields
-from commands.options.shared import parse_budgets, parse_names
+from commands.options.move import PAIRING
+from commands.options.shared import parse_names
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.spec import AUTO, MODULE, STUDENTS
+from transplant.evaluation.curve import parse_budgets
 from transplant.workflows.move.curve_job import CurveJob
 from transplant.workflows.transfer.job import TransferJob
 
@@ -26,7 +28,7 @@ Transferred = Annotated[
         "name",
         teachers=Field(parse=parse_names, metavar="NAMES"), student=STUDENT, lora_rank=RANK,
         lora_alpha=ALPHA, lora_targets=Field(parse=parse_names, metavar="NAMES"), lora_steps=STEPS,
-        data=Field(flags=("--pair-data", "--data")),
+        data=PAIRING,
     ),
 ]  # fmt: skip
 BUDGETS = Field(

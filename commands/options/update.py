@@ -12,7 +12,7 @@ Update = Annotated[
     UpdateConfig,
     Fields(
         "kind steps batch window learning_rate stability seed",
-        train_interface=Field(flags=("--train-interface/--freeze-interface",)),
+        train_interface=Field(flags="--train-interface/--freeze-interface"),
     ),
 ]
 Repair = Annotated[RepairConfig, Fields(repair_tokens=Field(of="tokens", low=64))]

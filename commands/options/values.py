@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from commands.options.models import MODEL_OPTIONS
+from commands.options.common import MODEL_OPTIONS
 from transplant.files.json_text import shown
 
 

@@ -8,18 +8,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import Field, Fields, described_by
+from commands.options import (
+    EVAL_TOKENS,
+    EvalTokens,
+    Field,
+    Fields,
+    described_by,
+    named_paths,
+    parse_names,
+)
 from commands.options.move import PairingData, PairRecipe
-from commands.options.shared import EVAL_TOKENS, EvalTokens, parse_names, parse_sources
 from commands.session import Session
 from transplant.files.results import write_json
 from transplant.files.writable import check_writable
 from transplant.workflows.move.ablation_job import AblationJob
 
 NAMES = Field(parse=parse_names)
-OTHERS = Field(parse=parse_sources, several=True, metavar="NAME=PATH")
 
 
 @described_by("workflows.transfer.job.TransferJob")
@@ -35,14 +39,14 @@ def ablate(
             what=Field(argument=True),
             only=NAMES,
             modules=NAMES,
-            also_eval=OTHERS,
+            also_eval=named_paths("--also-eval"),
         ),
     ],
     data: PairingData = "prose",
     domain_data: str | None = None,
     config: PairRecipe,
     eval_tokens: EvalTokens = EVAL_TOKENS,
-    out: Annotated[Path | None, typer.Option(help="A file for the JSON.")] = None,
+    out: Annotated[Path | None, Field(help="A file for the JSON.")] = None,
 ) -> None:
     """Hold objectives, controls, shapes, or a move and its ceiling against one another."""
     from transplant.tables.ablation import ablation_table, ceiling_table, shapes_table

@@ -8,10 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
-from commands.options.shared import Replace
+from commands.options import Field, Replace, described_by
 from commands.session import Session
 
 
@@ -19,7 +16,7 @@ from commands.session import Session
 def adapters(
     session: Session,
     *,
-    source: Annotated[Path, typer.Option("--import")],
+    source: Annotated[Path, Field(flags="--import")],
     to: str,
     name: str | None = None,
     merge: bool = False,

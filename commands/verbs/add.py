@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.shared import Replace
+from commands.options import ARGUMENT, Field, Replace
 from commands.session import Session
 
 
 def add(
     session: Session,
     *,
-    source: Annotated[str, typer.Argument()],
-    name: Annotated[str, typer.Option(help="Its name in the registry.")],
+    source: Annotated[str, ARGUMENT],
+    name: Annotated[str, Field(help="Its name in the registry.")],
     copy: bool = False,
     replace: Replace = False,
 ) -> None:

@@ -8,8 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from commands.options.groups import Field, Fields, described_by
-from commands.options.out import check_out
+from commands.options import Field, Fields, check_out, described_by
 from commands.session import Session
 from transplant.advice.config import AdviceConfig
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from commands.options.groups import Fields
+from commands.options import Fields
 from commands.session import Session
 from transplant.files.results import write_json
 from transplant.files.writable import check_writable

@@ -8,11 +8,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from commands.options import (
+    ARGUMENT,
+    EVAL_TOKENS,
+    DomainText,
+    EvalTokens,
+    NameOption,
+    Replace,
+    described_by,
+)
 from commands.options.basis import ADAPTED
-from commands.options.groups import described_by
-from commands.options.shared import EVAL_TOKENS, DomainText, EvalTokens, NameOption, Replace
 from commands.session import Session
 from transplant.basis.config import AdaptConfig
 from transplant.errors import InputError
@@ -22,7 +27,7 @@ from transplant.errors import InputError
 def basis_adapt(
     session: Session,
     *,
-    basis: Annotated[str, typer.Argument()],
+    basis: Annotated[str, ARGUMENT],
     config: Annotated[AdaptConfig, ADAPTED],
     domain: str | None = None,
     data: DomainText = None,

@@ -8,9 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from commands.options import Field, Fields, check_out, with_files
 from commands.options.basis import BUDGET, tokens_of
-from commands.options.groups import Field, Fields
-from commands.options.out import check_out, with_files
 from commands.session import Session
 from transplant.workflows.basis.spec import AllocateJob
 

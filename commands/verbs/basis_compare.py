@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from commands.options import DOMAIN_DATA, Field, Fields, check_out, parse_names, with_files
 from commands.options.basis import ADAPTED
-from commands.options.groups import Field, Fields
-from commands.options.out import check_out, with_files
-from commands.options.shared import DOMAIN_DATA, parse_names
 from commands.session import Session
 from transplant.workflows.basis.spec import CompareJob
 

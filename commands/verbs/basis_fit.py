@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Annotated
 
+from commands.options import Fields, Replace
 from commands.options.basis import tokens_of
-from commands.options.groups import Fields
-from commands.options.shared import Replace
 from commands.session import Session
 from transplant.workflows.basis.spec import FitJob
 

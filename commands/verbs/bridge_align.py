@@ -8,9 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from commands.options.groups import Fields, described_by
+from commands.options import Fields, NameOption, Replace, described_by
 from commands.options.move import TAPS, PairingData
-from commands.options.shared import NameOption, Replace
 from commands.session import Session
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError

@@ -8,32 +8,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import Field, Fields
-from commands.options.part import AlignOption, LayerOption, PartOption
-from commands.options.shared import EvalTokens, Replace
+from commands.options import EvalTokens, Field, Fields, Replace, described_by
 from commands.session import Session
 from transplant.surgery.inject.config import BridgeTrainConfig, InjectConfig
+from transplant.validation import Bounds
 
 
+@described_by("workflows.inject.injection.Injection")
 def bridge_train(
     session: Session,
     *,
-    source: PartOption,
-    to: Annotated[str, typer.Option(help="The target backbone.")],
-    layer: LayerOption,
+    source: str,
+    to: str,
+    layer: Annotated[int, Bounds(0)],
     activations: Path,
     bridges: Annotated[
         InjectConfig,
         Fields("mixture gate excerpts seed", start=Field(default="fit")),
     ],
-    align: AlignOption = None,
+    align: str | None = None,
     data: str | None = None,
     recipe: Annotated[BridgeTrainConfig, Fields("steps batch learning_rate lm_steps seed")],
-    lm_tokens: Annotated[int, typer.Option(min=64, help="Tokens of text to train on.")] = 200_000,
+    lm_tokens: Annotated[int, Field(low=64, help="Tokens of text to train on.")] = 200_000,
     eval_tokens: EvalTokens = 20_000,
-    name: Annotated[str, typer.Option(help="Its name in the registry.")] = "bridge",
+    name: Annotated[str, Field(help="Its name in the registry.")] = "bridge",
     replace: Replace = False,
 ) -> None:
     """Train bridges so that a donor's part adds what the target's own part adds.

@@ -8,20 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
+from commands.options import AlsoEval, Explain, Field, NameOption, Replace, described_by
 from commands.options.move import MoveRecipe, PairingData
 from commands.options.objective import Objective
-from commands.options.shared import AlsoEval, Explain, NameOption, Replace, parse_sources
 from commands.session import Session
 
-Files = typer.Option(
-    "--from-activations",
-    metavar="DONOR TARGET",
-    help="Pair rows of two `abi capture` files of the same text, in place of --pair-data.",
-)
-DomainFile = typer.Option(help="The target's rows on the domain's text, for the gain.")
+FILES = Field(flags="--from-activations", metavar="DONOR TARGET")
 
 
 @described_by("workflows.transfer.job.TransferJob")
@@ -37,13 +29,18 @@ def calibrate(
     text_free: bool = False,
     general: str | None = None,
     name: NameOption = None,
-    activations: Annotated[tuple[Path, Path] | None, Files] = None,
-    domain_activations: Annotated[Path | None, DomainFile] = None,
+    activations: Annotated[tuple[Path, Path] | None, FILES] = None,
+    domain_activations: Path | None = None,
     also_eval: AlsoEval = None,
     explain: Explain = False,
     replace: Replace = False,
 ) -> None:
-    """Fit a new interface for a module, so that it works in another backbone."""
+    """Fit a new interface for a module, so that it works in another backbone.
+
+    Args:
+        activations: pair rows of two `capture()` files of the same text, in place of --pair-data.
+        domain_activations: the target's rows on the domain's text, for the gain.
+    """
     from transplant.tables.calibration import calibrated_table
     from transplant.tables.sources import with_sources
     from transplant.tables.tried import explained
@@ -55,7 +52,7 @@ def calibrate(
     )  # fmt: skip
     report = run_calibration(
         move, objective, paired=activations, domain=domain_activations,
-        also_eval=parse_sources(also_eval), replace=replace,
+        also_eval=also_eval, replace=replace,
     )  # fmt: skip
     shown = calibrated_table(report)
     if explain:

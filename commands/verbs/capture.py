@@ -9,10 +9,7 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
-from commands.options.shared import Window
+from commands.options import Field, Window, described_by
 from commands.session import Session
 from transplant.dtypes import AUTO
 from transplant.errors import InputError
@@ -31,11 +28,11 @@ def capture(
     out: Path | None = None,
     taps: str = "last",
     dtype: str = AUTO,
-    stored: Annotated[str, typer.Option(help="Stored as fp32, fp16 or bf16.")] = STORED[0],
+    stored: Annotated[str, Field(help="Stored as fp32, fp16 or bf16.")] = STORED[0],
     window: Window = 512,
     max_tokens: Annotated[int | None, Bounds(1)] = None,
     pool: str = "none",
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted file.")] = False,
+    resume: Annotated[bool, Field(flags="--resume", help="Continue an interrupted file.")] = False,
     inspect: Path | None = None,
     verify: Path | None = None,
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from commands.options.groups import described_by
+from commands.options import described_by
 from commands.session import Session
 from transplant.validation import Bounds
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
+from commands.options import Field, described_by
 from commands.session import Session
 from transplant.counterfactuals.grammars import GRAMMARS
 from transplant.files.writable import check_writable
@@ -21,7 +19,7 @@ from transplant.workflows.cfgen import PAIRS
 def cfgen(
     session: Session,
     *,
-    task: Annotated[str, typer.Option(help=f"One of: {', '.join(GRAMMARS)}.")],
+    task: Annotated[str, Field(help=f"One of: {', '.join(GRAMMARS)}.")],
     out: Path,
     n: int = PAIRS,
 ) -> None:

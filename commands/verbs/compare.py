@@ -7,16 +7,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.shared import EvalTokens
+from commands.options import EvalTokens, Field
 from commands.session import Session
 
 
 def compare(
     session: Session,
     *,
-    cores: Annotated[list[str], typer.Argument(help="Cores, one for each seed.")],
+    cores: Annotated[list[str], Field(argument=True, help="Cores, one for each seed.")],
     baseline: list[str] | None = None,
     eval_tokens: EvalTokens = 200_000,
 ) -> None:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import Field, Fields, described_by
-from commands.options.shared import EvalTokens, NameOption
+from commands.options import EvalTokens, Field, Fields, NameOption, described_by
 from commands.session import Session
 from transplant.surgery.embeddings.config import EmbedConfig
 
@@ -25,7 +22,7 @@ def embed_init(
         EmbedConfig,
         Fields("method atoms", calibration_tokens=Field(low=64)),
     ],
-    data: Annotated[str, typer.Option("--eval-data", "--data")] = "prose",
+    data: Annotated[str, Field(flags="--eval-data --data")] = "prose",
     name: NameOption = None,
     eval_tokens: EvalTokens = 20_000,
 ) -> None:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from commands.options.groups import Fields, described_by
-from commands.options.shared import Named, NativeBeside
+from commands.options import Fields, Named, NativeBeside, described_by
 from commands.session import Session
 from transplant.workflows.harness.config import EvalConfig
 

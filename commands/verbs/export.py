@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options.groups import Field, Fields
-from commands.options.shared import ARGUMENT
+from commands.options import ARGUMENT, Field, Fields
 from commands.session import Session
 from transplant.workflows.export.spec import ExportJob
 
 EXPORTED = Fields(
     "with_backbone code with_token_counts public", name=ARGUMENT,
-    out=Field(argument=True, metavar="DIR"), form=Field(flags=("--as",)),
+    out=Field(argument=True, metavar="DIR"), form=Field(flags="--as"),
     push=Field(metavar="OWNER/NAME"),
 )  # fmt: skip
 

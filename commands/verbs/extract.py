@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
-from commands.options.shared import Replace, parse_layers
+from commands.options import Field, Replace, described_by
 from commands.session import Session
 
 
@@ -19,7 +16,7 @@ def extract(
     session: Session,
     *,
     backbone: str,
-    name: Annotated[str, typer.Option(help="The bank's name in the registry.")],
+    name: Annotated[str, Field(help="The bank's name in the registry.")],
     components: str = "embeddings,heads,ffn,lm_head",
     layers: str = "all",
     replace: Replace = False,
@@ -30,7 +27,7 @@ def extract(
         layers: blocks whose heads and ffn are taken: all, or as 0,2-4.
     """
     from transplant.tables.banks import extracted_table
-    from transplant.workflows.inject.banks import extract_bank
+    from transplant.workflows.inject.banks import extract_bank, parse_layers
 
     wanted = [part.strip() for part in components.split(",") if part.strip()]
     report = extract_bank(session, backbone, name, wanted, parse_layers(layers), replace=replace)

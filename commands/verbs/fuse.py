@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import Field, Fields, described_by
-from commands.options.shared import EvalTokens, Replace
+from commands.options import ARGUMENT, EvalTokens, Field, Fields, Replace, described_by
 from commands.session import Session
-from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig
+from transplant.surgery.fuse.config import FuseConfig
 from transplant.validation import Bounds
 
 
@@ -20,29 +17,20 @@ from transplant.validation import Bounds
 def fuse(
     session: Session,
     *,
-    members: Annotated[list[str], typer.Argument()],
-    data: Annotated[list[str] | None, typer.Option("--domain-data", "--data")] = None,
+    members: Annotated[list[str], ARGUMENT],
+    data: Annotated[list[str] | None, Field(flags="--domain-data --data")] = None,
     layer: Annotated[int | None, Bounds(0)] = None,
-    combiner: Annotated[
-        str | None,
-        typer.Option(
-            help=f"{' or '.join(COMBINER_NAMES)}; default: both, the better on calibration text."
-        ),
-    ] = None,
-    name: Annotated[str, typer.Option(help="Hosted as NAME@<backbone>.")] = "fused",
+    combiner: str | None = None,
+    name: Annotated[str, Field(help="Hosted as NAME@<backbone>.")] = "fused",
     config: Annotated[
         FuseConfig,
         Fields("steps batch window learning_rate seed", tokens=Field(of="train_tokens", low=64)),
     ],
     eval_tokens: EvalTokens = 20_000,
-    controls: Annotated[bool, typer.Option("--controls/--no-controls")] = True,
+    controls: Annotated[bool, Field(flags="--controls/--no-controls")] = True,
     replace: Replace = False,
 ) -> None:
-    """Fuse several transplanted modules on one layer; only the fusion is trained.
-
-    Args:
-        data: text to weigh them on, once for each domain; default: the modules' own.
-    """
+    """Fuse several transplanted modules on one layer; only the fusion is trained."""
     from transplant.tables.fusion import fusion_table
     from transplant.workflows.fuse.fusion import Fusing
     from transplant.workflows.fuse.report import run_fusion

@@ -8,8 +8,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Annotated
 
-from commands.options.groups import Field, Fields, described_by
-from commands.options.shared import EVAL_TOKENS, EvalTokens, HostedOption, Replace
+from commands.options import (
+    EVAL_TOKENS,
+    EvalTokens,
+    Field,
+    Fields,
+    HostedOption,
+    Replace,
+    described_by,
+)
 from commands.session import Session
 from transplant.calibration.config import GateConfig
 from transplant.validation import Bounds

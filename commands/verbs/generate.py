@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 
-from commands.options.shared import Named, NativeBeside
+from commands.options import Named, NativeBeside
 from commands.session import Session
 from transplant.workflows.generate import GenerateConfig
 

@@ -7,30 +7,24 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import Fields
+from commands.options import Field, Fields, Replace, described_by
 from commands.options.move import PairingData
-from commands.options.part import AlignOption, LayerOption, PartOption
-from commands.options.shared import Replace
 from commands.session import Session
-from transplant.surgery.inject.config import GATE_KINDS, InjectConfig
+from transplant.surgery.inject.config import InjectConfig
 from transplant.validation import Bounds
 
 
+@described_by("workflows.inject.injection.Injection")
 def inject(
     session: Session,
     *,
-    source: PartOption,
-    to: Annotated[str, typer.Option(help="The target backbone.")],
-    layer: LayerOption,
-    name: Annotated[str, typer.Option(help="Hosted as NAME@<target>.")] = "probe",
+    source: str,
+    to: str,
+    layer: Annotated[int, Bounds(0)],
+    name: Annotated[str, Field(help="Hosted as NAME@<target>.")] = "probe",
     bridge: str | None = None,
-    align: AlignOption = None,
-    gate: Annotated[
-        str | None,
-        typer.Option(help=f"One of: {', '.join(GATE_KINDS)}; default: scalar, or the bridge's."),
-    ] = None,
+    align: str | None = None,
+    gate: str | None = None,
     opening: float | None = None,
     mixture: Annotated[int | None, Bounds(1)] = None,
     data: PairingData = "prose",
@@ -40,7 +34,7 @@ def inject(
     """Put a piece of a donor to work inside a block of a target.
 
     Args:
-        bridge: a bridge of `abi bridge-train` to start from.
+        gate: scalar, vector or input; default: scalar, or the bridge's.
         opening: the gate: 0 is shut, 1 the donor alone; default: shut, or the bridge's.
         mixture: specialist bridges; default: 1, or the bridge's.
     """

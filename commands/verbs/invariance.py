@@ -5,8 +5,7 @@ Example: abi invariance --module python@ref-gpt2 --update-data prose2 --stabilit
 
 from __future__ import annotations
 
-from commands.options.groups import described_by
-from commands.options.shared import EVAL_TOKENS, EvalTokens, HostedOption
+from commands.options import EVAL_TOKENS, EvalTokens, HostedOption, described_by
 from commands.options.update import Repair, Update
 from commands.session import Session
 from transplant.validation import Count

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from commands.options import Field
 from commands.session import Session
 from registry.listing import artifact_rows, kind_named
 from registry.manifest import KINDS
@@ -17,9 +16,9 @@ from registry.manifest import KINDS
 def list_(
     session: Session,
     *,
-    which: Annotated[str | None, typer.Argument(metavar="[KIND]")] = None,
-    kind: Annotated[str | None, typer.Option(help=f"Only this kind: {', '.join(KINDS)}.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Only what belongs to this one.")] = None,
+    which: Annotated[str | None, Field(argument=True, metavar="[KIND]")] = None,
+    kind: Annotated[str | None, Field(help=f"Only this kind: {', '.join(KINDS)}.")] = None,
+    backbone: Annotated[str | None, Field(help="Only what belongs to this one.")] = None,
 ) -> None:
     """List what the registry holds: a module in one row with its interface and its gate.
 

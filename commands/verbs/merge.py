@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import Field, Fields
-from commands.options.shared import named_paths
+from commands.options import Field, Fields, named_paths
 from commands.session import Session
 from transplant.errors import InputError
 from transplant.workflows.merge.spec import MergeJob
@@ -25,7 +22,7 @@ def merge(
     session: Session,
     *,
     job: Annotated[MergeJob, MERGED],
-    whole: Annotated[bool, typer.Option("--global")] = False,
+    whole: Annotated[bool, Field(flags="--global")] = False,
 ) -> None:
     """Merge whole models by a recipe of mergekit into a backbone of the registry.
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options.groups import Fields, described_by
-from commands.options.shared import AlsoEval, HeldOutText, parse_sources
+from commands.options import AlsoEval, Fields, HeldOutText, described_by
 from commands.session import Session
 from transplant.evaluation.config import NIBConfig, PowerConfig
 
@@ -36,6 +35,6 @@ def nib(
 
     report = nib_report(
         session, anchor, candidate, data=data, config=config, extended=extended,
-        power=asked if power else None, also_eval=parse_sources(also_eval),
+        power=asked if power else None, also_eval=also_eval,
     )  # fmt: skip
     session.out.result(report, nib_sheet(report), passed=report["pass"])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options.groups import Field, Fields
+from commands.options import Field, Fields
 from commands.session import Session
 from transplant.workflows.paste import PasteJob
 
@@ -23,7 +23,7 @@ def paste(session: Session, *, job: Annotated[PasteJob, PASTED], dry_run: bool =
         dry_run: check everything, paste nothing.
     """
     from transplant.tables.paste import pasted_table, plan_table
-    from transplant.workflows.paste import paste_plan, plan_job
+    from transplant.workflows.paste import note_of, paste_plan, plan_job
 
     plan = plan_job(session, job)
     title = f"{', '.join(module.name for module in plan.modules)}: {job.source} -> {job.to}"
@@ -32,12 +32,4 @@ def paste(session: Session, *, job: Annotated[PasteJob, PASTED], dry_run: bool =
         return
     found = paste_plan(session, job, plan)
     session.out.result(found, pasted_table(title, found))
-    note = (
-        "The weights are identical; where the two cores were trained apart, what the module does "
-        "there is not."
-    )
-    for module in plan.modules:
-        if module.form == "lite":  # a move pairs single positions: `full` reads whole windows
-            move = f"abi transfer --module {module.name}@{job.source} --to {job.to}"
-            note += f" {move} fits it to its new core, and measures both."
-    session.out.note(note)
+    session.out.note(note_of(plan, job))

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import Field, Fields
-from commands.options.shared import HeldOutText
+from commands.options import Field, Fields, HeldOutText
 from commands.session import Session
 from transplant.evaluation.perplexity_config import PerplexityConfig
 
@@ -18,7 +15,7 @@ from transplant.evaluation.perplexity_config import PerplexityConfig
 def perplexity(
     session: Session,
     *,
-    names: Annotated[list[str], typer.Argument(metavar="NAME...")],
+    names: Annotated[list[str], Field(argument=True, metavar="NAME...")],
     data: HeldOutText = None,
     config: Annotated[
         PerplexityConfig,

@@ -9,9 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
+from commands.options import Field, described_by
 from commands.session import Session
 from transplant.validation import Bounds
 
@@ -20,7 +18,7 @@ from transplant.validation import Bounds
 def report(
     session: Session,
     *,
-    runs: Annotated[list[str], typer.Argument(metavar="RUN...")],
+    runs: Annotated[list[str], Field(argument=True, metavar="RUN...")],
     out: Path,
     prompt: list[str] | None = None,
     samples: Annotated[int, Bounds(0)] = 2,
@@ -32,13 +30,11 @@ def report(
         prompt: text to go on from, before and after the first move. Repeatable.
     """
     from commands.render.typed import wording
-    from transplant.tables.table import Sheet
+    from transplant.tables.document import written_sheet
     from transplant.workflows.report.job import ReportJob, run_report
 
     job = ReportJob(
         runs=runs, out=out, prompts=prompt or (), samples=samples, words=wording(report)
     )
     found = run_report(session, job)
-    missing = (f"missing: {line}" for line in found["missing"])
-    where = f"\n{found['file']}  ({found['bytes']:,} bytes)"
-    session.out.result(found, Sheet(found["headline"], *missing, where))
+    session.out.result(found, written_sheet(found))

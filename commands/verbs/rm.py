@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
-from commands.options.shared import Named
+from commands.options import Field, Named
 from commands.session import Session
 from registry.listing import kind_named
 
@@ -19,7 +17,7 @@ def rm(
     *,
     name: Named,
     kind: str | None = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
+    yes: Annotated[bool, Field(flags="--yes -y", help="Ask nothing.")] = False,
 ) -> None:
     """Remove an artifact from the registry, also one whose manifest is broken.
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
-from commands.options.out import check_out, with_files
+from commands.options import Field, check_out, described_by, with_files
 from commands.session import Session
 from transplant.errors import InputError
 from transplant.evaluation.uq_config import BUDGET, UNCERTAINTIES
@@ -26,10 +23,8 @@ def route_sim(
     tau: Annotated[float | None, Bounds(0)] = None,
     sweep: bool = False,
     budget: Annotated[float, Bounds(0)] = BUDGET,
-    by: Annotated[str, typer.Option(help=f"One of: {', '.join(UNCERTAINTIES)}.")] = UNCERTAINTIES[
-        0
-    ],
-    out: Annotated[Path | None, typer.Option(help="Folder for route.json and route.png.")] = None,
+    by: str = UNCERTAINTIES[0],
+    out: Annotated[Path | None, Field(help="Folder for route.json and route.png.")] = None,
 ) -> None:
     """Simulate routing by uncertainty: risk against coverage, and the tau within a budget.
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from commands.options import Field
 from commands.session import Session
 
 
 def run(
     session: Session,
     *,
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE")],
+    recipe: Annotated[Path, Field(argument=True, metavar="RECIPE")],
     dry_run: bool = False,
 ) -> None:
     """Run a recipe, and go on with it where it was stopped; exit 3 where a step does not pass.

@@ -6,13 +6,9 @@ Example: abi show python@ref-gpt2 --recipe
 
 from __future__ import annotations
 
-import dataclasses
-
-from commands.options.shared import Named, Verify
+from commands.options import Named, Verify
 from commands.session import Session
 from registry.listing import kind_named
-
-COUNTS = "token_counts"  # one for each entry of a vocabulary
 
 
 def show(
@@ -33,6 +29,7 @@ def show(
     """
     from transplant.tables.artifacts import artifact_sheet
     from transplant.tables.words import code
+    from transplant.workflows.artifacts import describe_artifact
 
     if recipe:
         from commands.steps import StepVerbs
@@ -44,13 +41,5 @@ def show(
     entry = session.find(name, kind_named(kind))
     if verify:
         session.registry.verify(entry)
-    manifest = entry.manifest
-    report = dataclasses.asdict(manifest)
-    report["manifest_version"] = report.pop("schema_version")
-    report |= {
-        "hosted": manifest.hosted, "sha256": manifest.sha256, "path": str(entry.path),
-        "verified": verify,
-    }  # fmt: skip
-    if not full:
-        report["made"].pop(COUNTS, None)
+    report = describe_artifact(entry, verified=verify, full=full)
     session.out.result(report, artifact_sheet(report))

@@ -6,11 +6,9 @@ Example: abi studio trace/ curve/ --port 8471
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import typer
-
-from commands.options.groups import Fields, described_by
+from commands.options import ARGUMENT, Fields, described_by
 from commands.session import Session
 from transplant.studio.config import StudioConfig
 
@@ -19,20 +17,13 @@ from transplant.studio.config import StudioConfig
 def studio(
     session: Session,
     *,
-    runs: Annotated[list[Path] | None, typer.Argument()] = None,
+    runs: Annotated[list[Path] | None, ARGUMENT] = None,
     config: Annotated[StudioConfig, Fields("port host")],
 ) -> None:
     """Show the registry and runs in a browser, on this machine alone."""
     from commands.errors import typed_as
-    from transplant.tables.words import code
+    from transplant.tables.document import served_words
     from transplant.workflows.studio.job import StudioJob, run_studio
 
     job = StudioJob(runs=tuple(runs or ()), config=config, say=lambda text: typed_as(text, {}))
-
-    def ready(report: dict[str, Any]) -> None:
-        lines = [report["url"], f"registry {report['registry']}", "Ctrl-C stops it"]
-        if report["token"]:
-            lines.insert(1, "not on loopback: whoever has this address can read all of it")
-        session.out.result(report, code("\n".join(lines)))
-
-    run_studio(session, job, ready)
+    run_studio(session, job, lambda report: session.out.result(report, served_words(report)))

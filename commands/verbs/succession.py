@@ -5,8 +5,7 @@ Example: abi succession --module python@ref-gpt2 --module chess@ref-gpt2 --round
 
 from __future__ import annotations
 
-from commands.options.groups import described_by
-from commands.options.shared import EVAL_TOKENS, EvalTokens
+from commands.options import EVAL_TOKENS, EvalTokens, described_by
 from commands.options.update import Repair, Update
 from commands.session import Session
 from transplant.validation import Count

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options.groups import described_by
-from commands.options.shared import NameOption, Replace
+from commands.options import NameOption, Replace, described_by
 from commands.session import Session
 from transplant.validation import Bounds
 

@@ -9,9 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from commands.options.groups import Fields, described_by
-from commands.options.out import check_out, with_files
-from commands.options.shared import HeldOutText
+from commands.options import Fields, HeldOutText, check_out, described_by, with_files
 from commands.session import Session
 from transplant.errors import InputError
 from transplant.tracing.config import PrefilterConfig, TraceConfig

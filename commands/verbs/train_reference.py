@@ -8,10 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
-from commands.options.shared import EvalTokens
+from commands.options import EvalTokens, Field, described_by
 from commands.session import Session
 from transplant.files.writable import check_writable
 
@@ -20,8 +17,8 @@ from transplant.files.writable import check_writable
 def train_reference(
     session: Session,
     *,
-    name: Annotated[str, typer.Argument(help="ref-gpt2, ref-gpt2-b, ref-llama or ref-t5.")],
-    out: Annotated[Path, typer.Option(help="Folder to write to.")],
+    name: Annotated[str, Field(argument=True, help="ref-gpt2, ref-gpt2-b, ref-llama or ref-t5.")],
+    out: Annotated[Path, Field(help="Folder to write to.")],
     tokens: int | None = None,
     max_chars: int | None = None,
     eval_tokens: EvalTokens = 100_000,

@@ -7,16 +7,8 @@ Example: abi transfer --teachers python@ref-gpt2,python@ref-t5 --domain python -
 
 from __future__ import annotations
 
-from commands.options.groups import described_by
+from commands.options import EVAL_TOKENS, AlsoEval, EvalTokens, Explain, Replace, described_by
 from commands.options.move import MoveRecipe, Native
-from commands.options.shared import (
-    EVAL_TOKENS,
-    AlsoEval,
-    EvalTokens,
-    Explain,
-    Replace,
-    parse_sources,
-)
 from commands.options.transfer import Curve, Transferred
 from commands.session import Session
 
@@ -45,7 +37,7 @@ def transfer(
 
     report = run_transfer(
         session, job, config, curve=over, native=native, eval_tokens=eval_tokens,
-        also_eval=parse_sources(also_eval), ceiling=ceiling, replace=replace,
+        also_eval=also_eval, ceiling=ceiling, replace=replace,
     )  # fmt: skip
     if "curves" in report:
         session.out.result(report, curve_sheet(report))

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.options.groups import described_by
-from commands.options.out import check_out
-from commands.options.shared import HeldOutText
+from commands.options import HeldOutText, check_out, described_by
 from commands.session import Session
 from transplant.evaluation.uq_config import UqConfig
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from commands.options.groups import described_by
-from commands.options.shared import parse_named
+from commands.options import Field, Paths, described_by, named_paths
 from commands.session import Session
 from transplant.files.writable import check_writable
 
@@ -23,13 +20,11 @@ def validate(
     model: str,
     baseline: str,
     suite: str = "quick",
-    data: Annotated[
-        list[str] | None, typer.Option("--eval-data", "--data", metavar="NAME=PATH")
-    ] = None,
-    general: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH")] = None,
-    pairs: Annotated[list[str] | None, typer.Option(metavar="NAME=PATH")] = None,
+    data: Annotated[Paths | None, named_paths("--eval-data", "--data")] = None,
+    general: Annotated[Paths | None, named_paths("--general")] = None,
+    pairs: Annotated[Paths | None, named_paths("--pairs")] = None,
     gates: Path | None = None,
-    junit: Annotated[Path | None, typer.Option(help="The gates as JUnit XML, for CI.")] = None,
+    junit: Annotated[Path | None, Field(help="The gates as JUnit XML, for CI.")] = None,
 ) -> None:
     """Validate a model against a baseline; exit 3 where a gate does not pass.
 
@@ -46,9 +41,7 @@ def validate(
     if junit is not None:
         check_writable(junit)
     plan = plan_validation(
-        session, model, baseline, domains=parse_named("--eval-data", data),
-        general=parse_named("--general", general) or None,
-        pairs=parse_named("--pairs", pairs), suite=suite,
+        session, model, baseline, domains=data, general=general, pairs=pairs, suite=suite
     )  # fmt: skip
     report = run_validation(session, plan, gates)
     if junit is not None:

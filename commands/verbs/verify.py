@@ -9,8 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
+from commands.options import ARGUMENT, Field
 from commands.session import Session
 from transplant.errors import InputError
 
@@ -23,21 +22,20 @@ SHIPPED = "headline.json"
 def verify(
     session: Session,
     *,
-    what: Annotated[
-        str, typer.Argument(help=f"What to verify: {' or '.join(VERIFIED)}.")
-    ] = "results",
+    what: Annotated[str, ARGUMENT] = "results",
     record: Path | None = None,
     allow_other_text: bool = False,
     source: str | None = None,
     to: str | None = None,
     domain: list[str] | None = None,
-    tokens: Annotated[int, typer.Option(min=1, help="paste: tokens to generate.")] = 50,
+    tokens: Annotated[int, Field(low=1, help="paste: tokens to generate.")] = 50,
 ) -> None:
     """Recompute recorded results, or check a paste, each beside a control that must fail.
 
     Exit 3 where something does not agree.
 
     Args:
+        what: what to verify: results or paste.
         record: JSON of `abi transfer`, one or a list; default: what ships with abi.
         allow_other_text: pass on another Python's text, within wide tolerances.
         source: paste: the core that the module came from.

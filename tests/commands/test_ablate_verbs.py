@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from commands.options.shared import parse_budgets
 from transplant.errors import InputError
+from transplant.evaluation.curve import parse_budgets
 from transplant.workflows.move.ablation import SIDE_BY_SIDE
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")
@@ -174,5 +174,5 @@ def test_budgets_are_read_as_written():
     assert parse_budgets("32k, 0,4k,500") == (0, 500, 4_000, 32_000)
     assert parse_budgets("1.5k") == (1_500,)
     for wrong in ("", "many", "0", "-4k,2"):
-        with pytest.raises(InputError, match="--curve"):
+        with pytest.raises(InputError, match="curve"):
             parse_budgets(wrong)

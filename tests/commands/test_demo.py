@@ -11,6 +11,7 @@ from registry.store import Registry
 from transplant import Workspace
 from transplant.errors import InputError
 from transplant.workflows import demo
+from transplant.workflows.move import whole  # noqa: F401  it keeps what it imports
 from transplant.workflows.train import module
 
 

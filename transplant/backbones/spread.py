@@ -213,3 +213,30 @@ def require_weights(model: nn.Module, name: str, what: str) -> None:
             f"{what} needs all weights of {name} in memory", found="some of them on the disk",
             hint="without `device_map`",
         )  # fmt: skip
+
+
+def parse_memory(given: list[str] | None) -> dict[str | int, str] | None:
+    """Turns texts as `cpu=8GiB` into what each device may hold."""
+    found: dict[str | int, str] = {}
+    for text in given or ():
+        device, named, amount = text.partition("=")
+        if not (named and device and amount):
+            raise InputError("`max_memory`", expected="DEVICE=AMOUNT, as cpu=8GiB", found=text)
+        place = int(device) if device.isdecimal() else device
+        if place in found:
+            raise InputError("`max_memory`", expected="each device once", found=text)
+        found[place] = amount
+    return found or None
+
+
+def parse_revisions(given: list[str] | None) -> dict[str, str]:
+    """Turns texts as `ID=REVISION` into revisions by hub id; under the empty one for any other."""
+    revisions: dict[str, str] = {}
+    for text in given or ():
+        name, named, revision = text.rpartition("=")
+        if not revision or (named and not name) or name in revisions:
+            raise InputError(
+                "`revision`", expected="REVISION, or ID=REVISION once for each", found=text
+            )
+        revisions[name] = revision
+    return revisions

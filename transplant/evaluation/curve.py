@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from transplant.errors import InputError
+
 OBJECTIVE = "lm+donor-kd"
 CURVES = {
     "moved": f"the moved module, interface calibrated by {OBJECTIVE}",
@@ -12,6 +14,24 @@ CURVES = {
     "native": "interface and module trained from scratch on the same text, for as many steps",
 }
 """The curves over budgets of domain text, and what each is."""
+
+
+def parse_budgets(text: str) -> tuple[int, ...]:
+    """Turns text into budgets in tokens, ascending: 0,4k,32k is 0, 4,000 and 32,000.
+
+    Raises:
+        InputError: no list of budgets, or none above 0.
+    """
+    try:
+        budgets = {
+            int(float(part[:-1]) * 1000) if part.lower().endswith("k") else int(part)
+            for part in text.replace(" ", "").split(",")
+        }
+    except ValueError as error:
+        raise InputError("`curve`", expected="a list as 0,4k,32k", found=text) from error
+    if min(budgets) < 0 or max(budgets) == 0:
+        raise InputError("`curve`", expected="budgets from 0 up, one of them above", found=text)
+    return tuple(sorted(budgets))
 
 
 def crossing(

@@ -25,6 +25,8 @@ from transplant.pictures.page import fill, require_plotting
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from transplant.progress import Reporter
+
 FORMATS = (".png", ".svg", ".html")
 PICTURES: dict[str, Callable[[dict[str, Any]], Figure]] = {
     "transfer": draw_transfer,
@@ -71,6 +73,27 @@ def write_picture(path: Path, verb: str, report: Mapping[str, Any]) -> str:
     figure = PICTURES[verb](dict(report))
     write_file(path, _bytes_of(figure, path.suffix.lower(), verb))
     return str(path)
+
+
+def draw_run(
+    path: Path, verb: str, report: Mapping[str, Any], losses: Mapping[str, Any], told: Reporter
+) -> str | None:
+    """Draws what a run has reported; None where a fit took no step that could be drawn.
+
+    Args:
+        path: the picture to be; see `check_picture`.
+        verb: what was run.
+        report: of it.
+        losses: of its steps, which the picture of a training is of.
+        told: is warned where nothing is drawn.
+
+    Returns:
+        The path.
+    """
+    if PICTURES[verb] is draw_losses and verb != "show" and not losses:
+        told.warn(f"nothing was trained by steps: {path} is not written")
+        return None
+    return write_picture(path, verb, {**report, **({"losses": losses} if losses else {})})
 
 
 def _bytes_of(figure: Figure, form: str, verb: str) -> bytes:

@@ -46,6 +46,23 @@ NAMED_TAPS: dict[str, tuple[int, ...]] = {"all": (), "last": (-1,)}
 """Taps that mean the same on any backbone, as the configurations write them."""
 
 
+def parse_taps(text: str) -> tuple[int, ...]:
+    """Turns text into layers, as configurations write them.
+
+    Args:
+        text: `all`, `last`, or a list as `0,2,3`.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    if text in NAMED_TAPS:
+        return NAMED_TAPS[text]
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise InputError("`taps`", expected="all, last, or a list as 0,2,3", found=text) from error
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """How a domain module and its interface are trained on a frozen backbone."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import dataclasses
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,12 +12,34 @@ if TYPE_CHECKING:
 
     from transplant.backbones.view import Backbone
     from transplant.calibration.bridge import Bridge
-    from transplant.library import Manifest
+    from transplant.library import Entry, Manifest
     from transplant.modules.correction import Correction
     from transplant.workflows.work import Work
 
 HOSTED = ("module", "injection", "adapter", "linear", "fusion", "basis")
 """The kinds of what a name on a backbone may lead to."""
+COUNTS = "token_counts"
+
+
+def describe_artifact(
+    entry: Entry, *, verified: bool = False, full: bool = False
+) -> dict[str, Any]:
+    """Everything that is known about a stored artifact.
+
+    Args:
+        entry: the artifact.
+        verified: whether every sha256 was computed again.
+        full: whether the counts of the training tokens are told, one for each of a vocabulary.
+    """
+    manifest = entry.manifest
+    report = dataclasses.asdict(cast(Any, manifest))
+    report["manifest_version"] = report.pop("schema_version")
+    if not full:
+        report["made"].pop(COUNTS, None)
+    return {
+        **report, "hosted": manifest.hosted, "sha256": manifest.sha256, "path": str(entry.path),
+        "verified": verified,
+    }  # fmt: skip
 
 
 def store_hosted(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,21 @@ REAL = DemoPlan(
 """On two models that people use, as `tests/benchmarks/fetch_real.py` makes them; it is short."""
 
 
+SCRIPT = """\
+1. train a `{plan.domain}` module in ref-gpt2                                about 55 s
+2. train the native ceilings in ref-gpt2-b and ref-llama              about 95 s
+3. move the module to both, fit the controls, evaluate                about 120 s
+Nothing is trained on the targets but the ceilings; the moves take no gradient step."""
+REAL_SCRIPT = """\
+1. train a small `{plan.domain}` module in smollm2, in {plan.train.steps} short steps
+2. train its ceiling in gemma
+3. move the module from smollm2 to gemma, fit the controls, evaluate
+About 10 minutes on one core. It shows that all of it works, not how well:
+steps and text are few, and both models know `python` already (`data`
+names other text)."""
+"""What a demo on either does, to be told before it; `plan` is put in."""
+
+
 def run_demo(work: Work, plan: DemoPlan) -> dict[str, Any]:
     """Trains the module and its ceilings, moves it, and judges every move beside its controls.
 
@@ -86,11 +102,12 @@ def run_demo(work: Work, plan: DemoPlan) -> dict[str, Any]:
         plan: what is made.
 
     Returns:
-        The reports `trained`, by backbone, and `moves`.
+        The reports `trained`, by backbone, and `moves`, the plan, and seconds.
     """
     from transplant.workflows.move.whole import WholeMove
     from transplant.workflows.train.module import TrainJob, run_train_job
 
+    began = time.monotonic()
     config = dataclasses.replace(plan.train, seed=work.seed)
     trained, moves = {}, []
     for backbone in plan.backbones:
@@ -108,7 +125,10 @@ def run_demo(work: Work, plan: DemoPlan) -> dict[str, Any]:
         ppl = report["ppl"]
         gained = math.log(ppl["raw"] / ppl["native"])
         moves.append({**report, "native_gains": gained})
-    return {"trained": trained, "moves": moves, "plan": dataclasses.asdict(plan)}
+    return {
+        "trained": trained, "moves": moves, "plan": dataclasses.asdict(plan),
+        "seconds": time.monotonic() - began,
+    }  # fmt: skip
 
 
 def require_added(library: Library, names: Iterable[str]) -> None:

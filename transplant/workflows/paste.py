@@ -138,3 +138,16 @@ def _records(work: Work, job: PasteJob, plan: PastePlan) -> dict[str, Any]:
     records = module_records(work.library, job.source)
     moved = {m.name: records[m.name] for m in plan.modules if m.name in records}
     return {**module_records(work.library, job.to), **moved}
+
+
+def note_of(plan: PastePlan, job: PasteJob) -> str:
+    """What a paste does not do, and the moves that do it."""
+    note = (
+        "The weights are identical; where the two cores were trained apart, what the module does "
+        "there is not."
+    )
+    for module in plan.modules:
+        if module.form == "lite":  # a move pairs single positions: `full` reads whole windows
+            move = f"`transfer(module={f'{module.name}@{job.source}'!r}, to={job.to!r})`"
+            note += f" {move} fits it to its new core, and measures both."
+    return note

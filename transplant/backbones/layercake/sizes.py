@@ -5,7 +5,10 @@ The command line reads this file, so neither it nor the package's `__init__` imp
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,3 +59,21 @@ def count_parameters(
     block = attention + feed_forward + 2 * 2 * d
     to_abi_and_back = 2 * d * size.d_abi + 2 * size.d_abi if abi else 0
     return embeddings + size.n_layers * block + to_abi_and_back + 2 * d
+
+
+def describe_sizes(vocab_size: int, held: Callable[[str], bool]) -> list[dict[str, Any]]:
+    """The sizes of cores, with their parameters, and whether there is a core of that name.
+
+    Args:
+        vocab_size: entries of the tokenizer.
+        held: whether a library holds a backbone of a name.
+    """
+    return [
+        {
+            **dataclasses.asdict(size),
+            "vocab": vocab_size,
+            "parameters": count_parameters(size, vocab_size),
+            "in_registry": held(size.name),
+        }
+        for size in SIZES.values()
+    ]

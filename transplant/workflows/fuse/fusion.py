@@ -42,10 +42,10 @@ class Fusing:
     Args:
         work: library, device, seed and reporter.
         members: two or more, hosted on one backbone: domain modules, or injections.
-        data: the texts; none for what the modules were trained on.
+        data: texts to weigh them on, one for each domain; none: what the modules were trained on.
         layer: the block that they work at; None for where they do, of domain modules the last.
         config: how the combiner is trained.
-        combiner: its name; None for the better one.
+        combiner: gate or attention; None for both, the better on calibration text.
         eval_tokens: held-out tokens of each text that are read afterwards.
     """
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from transplant.errors import CorruptError, InputError, NotFoundError, foreign
 
@@ -106,6 +107,48 @@ def donor_part(work: Work, source: str) -> DonorPart:
         raise InputError("`source`", expected="a bank and a piece, as in NAME:ffn.3", found=source)
     entry = find_bank(work, bank)
     return DonorPart(entry.manifest, part, read_bank(work, entry).part(part))
+
+
+def parse_layers(text: str) -> tuple[int, ...] | None:
+    """Turns text into numbers of blocks; None for `all`.
+
+    Args:
+        text: `all`, or a list as `0,2-4`.
+
+    Raises:
+        InputError: it is neither.
+    """
+    if text == "all":
+        return None
+    layers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, dash, last = part.partition("-")
+            layers.extend(range(int(first), int(last if dash else first) + 1))
+    except ValueError as error:
+        raise InputError("`layers`", expected="all, or a list as 0,2-4", found=text) from error
+    return tuple(layers)
+
+
+def describe_bank(entry: Entry, *, verified: bool = False) -> dict[str, Any]:
+    """What a bank holds: shapes, parameters and hashes of its pieces, and where it comes from.
+
+    Args:
+        entry: the bank.
+        verified: whether every sha256 was computed again.
+    """
+    manifest = entry.manifest
+    pieces = describe_pieces(manifest)
+    return {
+        "name": manifest.name,
+        "backbone": dataclasses.asdict(cast(Any, manifest.backbone)),
+        "sha256": manifest.sha256,
+        "parameters": sum(piece["parameters"] for piece in pieces),
+        "pieces": pieces,
+        "made": {key: value for key, value in manifest.made.items() if key != "pieces"},
+        "path": str(entry.path),
+        "verified": verified,
+    }
 
 
 def describe_pieces(manifest: Manifest) -> list[dict[str, Any]]:

@@ -35,13 +35,13 @@ class Injection:
 
     Args:
         work: library, device, seed and reporter.
-        source: the part, as `llama:ffn.3`.
-        to: the target's name.
+        source: a bank and a piece of it: llama:ffn.3, llama:heads.1.
+        to: the target backbone.
         layer: the block of the target.
         data: the text to fit and judge bridges on.
         config: bridges and gate.
-        bridge: the name of a stored bridge to start from; None for `config.start`.
-        align: the name of a map of `abi bridge-align --between` to take as the way in.
+        bridge: a bridge of `bridge_train()` to start from; None: a new one.
+        align: a map of `bridge_align(between=...)` to take as the way in.
         opening: what the gate of a stored bridge is set to; None for what it was left at.
     """
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.backbones.layercake.sizes import CoreSize, count_parameters
-from transplant.training.config import PretrainConfig
+from transplant.backbones.layercake.sizes import count_parameters
 from transplant.workflows.cores.folders import claim_core, store_core
 from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.train.core_job import CoreJob
 from transplant.workflows.train.reference import TOKENIZER_CHARS, first_chars
 from transplant.workflows.work import Work
 
@@ -22,35 +20,6 @@ if TYPE_CHECKING:
     from transplant.text.splits import Splits
 
 CHECKPOINT_COPIES = 4  # weights, two moments, and the result beside them
-
-
-@dataclass(frozen=True, kw_only=True)
-class CoreJob:
-    """What to train, on what."""
-
-    size: CoreSize
-    plain: bool  # the matched transformer in place of the core
-    name: str
-    data: str
-    max_chars: int | None
-    """Characters of the text that are used; None for all of it."""
-    tokenizer: str | None
-    """A backbone whose tokenizer it takes; None: one is trained."""
-    vocab: int
-    """Entries of a tokenizer that is trained."""
-    window: int
-    config: PretrainConfig
-    eval_tokens: int
-
-    @property
-    def recipe(self) -> dict[str, Any]:
-        """What a core and its baseline must have in common to be compared."""
-        shared = ("data", "max_chars", "window")
-        return {
-            "size": self.size.name,
-            **{key: getattr(self, key) for key in shared},
-            **dataclasses.asdict(self.config),
-        }
 
 
 def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
@@ -68,7 +37,7 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
     from transplant.training.checkpoint import CheckpointFile
     from transplant.training.pretrain import pretrain
 
-    claim_core(work, job.name, CHECKPOINT_COPIES * 4 * count_parameters(job.size, job.vocab))
+    claim_core(work, job.called, CHECKPOINT_COPIES * 4 * count_parameters(job.shape, job.vocab))
     began = time.monotonic()
     reach = stream_chars(train=job.config.tokens, evaluation=job.eval_tokens)
     splits = read_splits(work, job.data, job.max_chars, reach)
@@ -78,24 +47,24 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
     rows = pack_tokens(splits.train, tokenizer, job.window)
     run = {
         "recipe": job.recipe,
-        "plain": job.plain,
+        "plain": job.baseline,
         "split": splits.fingerprint,
         "tokenizer": hash_tokenizer(tokenizer),
     }
-    checkpoint = CheckpointFile(work.library.checkpoint_path(job.name), run)
+    checkpoint = CheckpointFile(work.library.checkpoint_path(job.called), run)
     resume = work.continues(checkpoint.path, resume)
     if not resume:
         checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
     started = time.monotonic()
     with (
         work.resumable(checkpoint.path),
-        work.reporter.progress(f"training {job.name}") as progress,
+        work.reporter.progress(f"training {job.called}") as progress,
     ):
         loss = pretrain(
             model, rows, job.config, checkpoint=checkpoint, resume=resume, progress=progress
         )
     trained = time.monotonic()
-    backbone = view_of(job.name, model, tokenizer)
+    backbone = view_of(job.called, model, tokenizer)
     windows = windows_of(backbone, splits.eval, job.window, job.eval_tokens)
     held_out = score_documents(backbone, windows, {"raw": None})["raw"].perplexity
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -108,11 +77,11 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        entry = store_core(work, job.name, Path(folder), results, **run)
+        entry = store_core(work, job.called, Path(folder), results, **run)
     checkpoint.remove()
     return {
-        "name": job.name,
-        "kind": "plain" if job.plain else "core",
+        "name": job.called,
+        "kind": "plain" if job.baseline else "core",
         **results,
         "tokens": job.config.tokens,
         "split": splits.fingerprint,
@@ -138,7 +107,7 @@ def _untrained(job: CoreJob, tokenizer: PreTrainedTokenizerBase) -> PreTrainedMo
 
     special = special_ids(tokenizer)
     seed, entries = job.config.seed, len(tokenizer)
-    if job.plain:
-        return build_baseline(job.size, entries, seed, context=job.window, **special)
+    if job.baseline:
+        return build_baseline(job.shape, entries, seed, context=job.window, **special)
     options = {**special, "max_position_embeddings": job.window}
-    return build_core(LayerCakeConfig.from_size(job.size, entries, **options), seed)
+    return build_core(LayerCakeConfig.from_size(job.shape, entries, **options), seed)

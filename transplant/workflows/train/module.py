@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.backbones.layercake.names import FORM_NAMES
 from transplant.errors import InputError
 from transplant.training.config import TrainConfig
 from transplant.workflows.also_eval import judge_sources, read_sources
 from transplant.workflows.artifacts import store_hosted
 from transplant.workflows.cores.add_module import check_core, refuse_inside, store_in_core
 from transplant.workflows.cores.folders import claim_core, weights_bytes
+from transplant.workflows.train.job import INSIDE, OF_CORES, TrainJob
 from transplant.workflows.train.text import TrainText, text_of_corpus, text_of_file
 from transplant.workflows.work import Work
 
@@ -26,49 +24,6 @@ if TYPE_CHECKING:
     from transplant.modules.correction import Correction
     from transplant.training.checkpoint import CheckpointFile
     from transplant.training.share import Share
-
-
-INSIDE = "a module inside a core reads what the core reads, and makes a new core"
-OF_CORES = "`form` without `d_abi`, `taps` and `replace`"
-
-
-@dataclass(frozen=True)
-class TrainJob:
-    """What to train, on what."""
-
-    backbone: str
-    """The backbone: a name of the library, a folder or a hub id."""
-    domain: str
-    """What the module is about; its default name."""
-    data: str
-    """The domain's text."""
-    name: str
-    """The module's name in the library, or that of the core that it makes."""
-    config: TrainConfig
-    """The recipe."""
-    eval_tokens: int
-    """Held-out tokens to evaluate on."""
-    form: str | None = None
-    """Of a module inside a core, lite or full; None for a module behind an interface."""
-    activations: Path | None = None
-    """Rows of `capture()` in place of the text."""
-    also_eval: Mapping[str, str] = field(default_factory=dict)
-    """Other sources of the domain, by name: nothing of them is trained on."""
-
-    def __post_init__(self) -> None:
-        """Refuses what makes no sense together.
-
-        Raises:
-            InputError: an unknown form, a shape of a module inside a core, which has the core's,
-                or text to compare beside a file of rows.
-        """
-        if self.form not in (None, *FORM_NAMES):
-            raise InputError("`form`", expected=f"one of {', '.join(FORM_NAMES)}", found=self.form)
-        shape = (self.config.d_abi, self.config.taps)
-        if self.form is not None and shape != (TrainConfig.d_abi, TrainConfig.taps):
-            raise InputError(INSIDE, expected=OF_CORES)
-        if self.activations is not None and self.also_eval:
-            raise InputError("a file holds no text to compare", expected="no `also_eval`")
 
 
 def run_train_job(
@@ -87,10 +42,10 @@ def run_train_job(
     if job.form is not None and replace:
         raise InputError(INSIDE, expected=OF_CORES)
     if job.form is not None:
-        claim_core(work, job.name, weights_bytes(work, job.backbone))
+        claim_core(work, job.called, weights_bytes(work, job.backbone))
     else:
         kinds = ("module", "interface")
-        work.library.claim(kinds, job.name, job.backbone, config.d_abi, replace=replace)
+        work.library.claim(kinds, job.called, job.backbone, config.d_abi, replace=replace)
     began = time.monotonic()
     backbone = work.backbone(job.backbone)
     start = _start_in_core(work, backbone, job)
@@ -102,7 +57,7 @@ def run_train_job(
         resume = work.continues(checkpoint.path, resume)
         if not resume:
             checkpoint.remove()  # of an earlier run: it must not be offered after Ctrl-C
-        title = f"training {job.name}@{Path(job.backbone).name}"  # kept, and passed on
+        title = f"training {job.called}@{Path(job.backbone).name}"  # kept, and passed on
         with work.resumable(checkpoint.path), backbone.frozen():
             train, held = _read(work, backbone, text, config, start)
             with work.reporter.progress(title) as progress:
@@ -162,17 +117,17 @@ def _store(
     """Writes the module, with its interface or inside a new core, and returns its hosted name."""
     if job.form is None:
         store_hosted(
-            work, job.name, job.domain, backbone, correction,
+            work, job.called, job.domain, backbone, correction,
             made=made, results=results, replace=replace,
         )  # fmt: skip
-        return f"{job.name}@{job.backbone}"
+        return f"{job.called}@{job.backbone}"
     module = correction.module
     record = {
         "domain": job.domain, "d_abi": module.d_abi, "made": made, "results": results,
         "core": backbone.weights_sha256, "core_config": backbone.config_sha256,
     }  # fmt: skip
-    store_in_core(work, backbone, job.name, job.domain, job.form, module, record)
-    return f"{job.domain}@{job.name}"
+    store_in_core(work, backbone, job.called, job.domain, job.form, module, record)
+    return f"{job.domain}@{job.called}"
 
 
 def _open_text(
@@ -184,7 +139,7 @@ def _open_text(
 ) -> AbstractContextManager[TrainText]:
     """The text of the job: its corpus, or the file that was captured."""
     if job.activations is None:
-        return nullcontext(text_of_corpus(work, backbone, job.data, config, job.eval_tokens))
+        return nullcontext(text_of_corpus(work, backbone, job.source, config, job.eval_tokens))
     taps = _taps(backbone, config, start)
     return text_of_file(work, backbone, job.activations, taps, config, job.eval_tokens)
 
@@ -214,7 +169,7 @@ def _read(
 def _start_in_core(work: Work, backbone: Backbone, job: TrainJob) -> CoreCorrection | None:
     """The untrained module of a form inside a core whose other modules are off."""
     if job.form is None:
-        refuse_inside(backbone, job.name)
+        refuse_inside(backbone, job.called)
         return None
     from transplant.modules.core import untrained_in_core
 
@@ -242,5 +197,5 @@ def _checkpoint(
 
 def _checkpoint_path(work: Work, job: TrainJob) -> Path:
     if job.form is not None:  # it becomes a core of that name
-        return work.library.checkpoint_path(job.name)
-    return work.library.checkpoint_path(job.name, job.backbone, job.config.d_abi)
+        return work.library.checkpoint_path(job.called)
+    return work.library.checkpoint_path(job.called, job.backbone, job.config.d_abi)

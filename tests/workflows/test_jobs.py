@@ -1,0 +1,124 @@
+"""Jobs are refused where they are made, before anything is loaded, and name what is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transplant.calibration.students.recipe import LoraRecipe
+from transplant.errors import InputError
+from transplant.training.config import TrainConfig
+from transplant.workflows.move.ablation_job import ABLATED, AblationJob
+from transplant.workflows.move.curve_job import CurveJob
+from transplant.workflows.train.core_job import CoreJob
+from transplant.workflows.train.job import TrainJob
+from transplant.workflows.transfer.job import TransferJob
+
+LEARNED = {"to": "b", "donor": "a", "tuned": "./lora", "domain": "python"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ({}, "found neither"),
+        ({"module": "x@a", "donor": "a"}, "both `module` and `donor`"),
+        ({"module": "x@a", "tuned": "y"}, "`tuned` belongs to `donor`"),
+        ({"module": "x@a", "lora_rank": 4}, "`lora_rank` belongs to `donor`"),
+        ({"module": "x@a", "no_intercept": True}, "`no_intercept` belongs to `donor`"),
+        ({"module": "x@a", "student": "linear"}, "`student='linear'` learns from a tuned copy"),
+        ({"donor": "a"}, "`tuned` beside it"),
+        ({"donor": "a", "tuned": "y"}, "`domain` beside it"),
+        ({"teachers": ("x@a", "y@a")}, "`domain` beside it"),
+        ({"teachers": ("x@a",), "domain": "d", "other_base": True}, "`other_base` belongs to"),
+        ({"teachers": ("x@a",), "domain": "d", "general": "z@a"}, "`general` belongs to one donor"),
+        ({**LEARNED, "student": "linear", "lora_rank": 4}, "belongs to `student='lora'`"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused_by_the_name_of_a_parameter(asked, says):
+    with pytest.raises(InputError, match=says):
+        TransferJob(**{"to": "b", **asked})
+
+
+def test_a_transfer_knows_what_is_moved_as_it_is_and_what_a_student_learns():
+    assert TransferJob(module="x@a", to="b").moved == "x@a"
+    assert TransferJob(module="x@a", to="b", student="module").moved == "x@a"
+    assert TransferJob(**LEARNED).moved is None
+    whole = {"to": "b", "donor": "a", "tuned": "x@a", "student": "module"}
+    assert TransferJob(**whole).moved == "x@a"
+    asked = TransferJob(**LEARNED, lora_rank=4, lora_targets=("q_proj",)).recipe
+    assert asked == LoraRecipe(rank=4, targets=("q_proj",))
+    assert TransferJob(**LEARNED).recipe == LoraRecipe()
+
+
+def test_a_curve_is_refused_without_budgets_or_beside_other_sources(tmp_path):
+    for idle in ({"seeds": 2}, {"steps": 3}, {"out": tmp_path}):
+        with pytest.raises(InputError, match="belong to a curve"):
+            CurveJob(**idle)
+        CurveJob(budgets=(0, 600), **idle)
+    for none in ((), (0,)):
+        with pytest.raises(InputError, match="above 0"):
+            CurveJob(budgets=none)
+    pytest.importorskip("matplotlib")
+    CurveJob(budgets=(600,), out=tmp_path).check()
+    with pytest.raises(InputError, match="of one source"):
+        CurveJob(budgets=(600,), out=tmp_path).check({"other": "path"})
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(InputError, match="expected a folder"):
+        CurveJob(budgets=(600,), out=file).check()
+
+
+@pytest.mark.parametrize("what", ABLATED)
+def test_an_ablation_takes_what_it_reads_and_nothing_else(what):
+    given = {
+        "only": ("kd",), "modules": ("donor",), "steps": 1, "tokens": 64, "seeds": 1,
+        "native": "none", "also_eval": {"x": "y"},
+    }  # fmt: skip
+    for name, value in given.items():
+        if name in ABLATED[what]:
+            assert getattr(AblationJob(what=what, **{name: value}), name) == value
+        else:
+            with pytest.raises(InputError, match=f"has no use for `{name}`"):
+                AblationJob(what=what, **{name: value})
+
+
+def test_an_unknown_ablation_and_a_count_below_its_bound_are_refused():
+    with pytest.raises(InputError, match="cannot ablate 'magic'"):
+        AblationJob(what="magic")
+    with pytest.raises(InputError, match="tokens: expected at least 64"):
+        AblationJob(what="controls", tokens=63)
+
+
+def test_the_training_of_a_module_fills_in_what_was_not_said():
+    assert (TrainJob("b", "law").source, TrainJob("b", "law").called) == ("law", "law")
+    assert TrainJob("dir/2M", "law", form="full").called == "2M-law"
+    assert TrainJob("b", "law", "text.txt", "mine").source == "text.txt"
+    assert TrainJob("b", "law", "text.txt", "mine", form="lite").called == "mine"
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({"form": "huge"}, "`form`: expected one of lite, full"),
+        ({"form": "full", "config": TrainConfig(d_abi=64)}, "reads what the core reads"),
+        ({"form": "full", "config": TrainConfig(taps=())}, "reads what the core reads"),
+        ({"activations": Path("a.h5"), "data": "x"}, "the text is in the file"),
+        ({"activations": Path("a.h5"), "also_eval": {"x": "y"}}, "no text to compare"),
+    ],
+)
+def test_a_training_that_makes_no_sense_is_refused(more, says):
+    with pytest.raises(InputError, match=says):
+        TrainJob("b", "law", **more)
+    TrainJob("b", "law", config=TrainConfig(d_abi=64))  # behind an interface it may
+
+
+def test_a_core_is_called_as_its_size_and_an_unknown_size_is_refused():
+    assert CoreJob(size="2M").called == "2M"
+    assert CoreJob(size="2M", baseline=True).called == "2M-plain"
+    assert CoreJob(size="2M", baseline=True, name="mine").called == "mine"
+    assert CoreJob(size="5M").shape.d_model == 256
+    with pytest.raises(InputError, match="`size`: expected one of 2M"):
+        CoreJob(size="3M")
+    with pytest.raises(InputError, match="vocab: expected at least 300"):
+        CoreJob(size="2M", vocab=299)

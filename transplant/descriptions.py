@@ -1,0 +1,62 @@
+"""Descriptions of parameters and fields, read from source: nothing is imported for them.
+
+A function has them in the section `Args` of its docstring, a class in the line under each field or
+in that section.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+_ENTRY = re.compile(r"\n {4}(\w+):((?: .*)?(?:\n {8,}.*)*)")
+_NONE = re.compile(r"\bNone(?: for|:) ")  # as a value it cannot be typed
+
+
+@cache
+def descriptions_in(module: str, name: str) -> Mapping[str, str]:
+    """The descriptions inside one class or function of a module.
+
+    Args:
+        module: its full name.
+        name: of the class or function.
+    """
+    spec = find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text("utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            return args_of(ast.get_docstring(node) or "") | _lines_under_fields(node)
+    raise LookupError(f"{module} has no {name}")
+
+
+def args_of(docstring: str) -> dict[str, str]:
+    """The entries of the section `Args`, by parameter."""
+    _, _, section = docstring.partition("\nArgs:")
+    section = re.split(r"\n(?=\S)", section)[0]
+    return {name: _sentence(text) for name, text in _ENTRY.findall(section)}
+
+
+def _lines_under_fields(node: Any) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for field, below in zip(node.body, node.body[1:], strict=False):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            said = below.value if isinstance(below, ast.Expr) else None
+            if isinstance(said, ast.Constant) and isinstance(said.value, str):
+                found[field.target.id] = _sentence(said.value)
+    return found
+
+
+def _sentence(text: str) -> str:
+    """A description as it stands in a help: one line that begins and ends as a sentence does.
+
+    A value in backquotes at its beginning is typed as it is.
+    """
+    words = _NONE.sub("default: ", " ".join(text.split()))
+    return words[:1].upper() + words[1:].rstrip(".") + "." if words else ""
