@@ -12,7 +12,7 @@ from commands.session import Session
 from transplant.evaluation.config import NIBConfig, PowerConfig
 
 
-@described_by("workflows.nib.nib_report")
+@described_by("workflows.nib.nib_report", "evaluation.config.PowerConfig")
 def nib(
     session: Session,
     *,
@@ -22,7 +22,7 @@ def nib(
     extended: bool = False,
     config: Annotated[NIBConfig, Fields("chunks chunk_length skip")],
     power: bool = False,
-    asked: Annotated[PowerConfig, Fields("margin")],
+    margin: float = PowerConfig.margin,
     also_eval: AlsoEval = None,
 ) -> None:
     """Run the Non-Inferiority Benchmark; exit 3 where it does not pass.
@@ -35,6 +35,6 @@ def nib(
 
     report = nib_report(
         session, anchor, candidate, data=data, config=config, extended=extended,
-        power=asked if power else None, also_eval=also_eval,
+        power=PowerConfig(margin=margin) if power else None, also_eval=also_eval,
     )  # fmt: skip
     session.out.result(report, nib_sheet(report), passed=report["pass"])
