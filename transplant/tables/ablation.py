@@ -68,7 +68,7 @@ def ceiling_table(report: dict[str, Any]) -> Table:
         ways = ("", "", "")
         if "heard" in row:
             ways = (row["elsewhere"], f"{row['donor_word']:g}", f"{row['gain']:g}")
-        added = row.get("heard", row["name"])
+        added: str = row.get("heard", row["name"])
         shown.add(
             _ADDED.get(added, added), *ways, share_text(row["recovered"]),
             bounds_text(row["interval"]), f"{row['ppl']:.2f}",

@@ -86,8 +86,8 @@ def strict(hint: Any, bounds: Mapping[str, float]) -> Any:
     from pydantic import BeforeValidator, Field, Strict
 
     if hint in (int, float):
-        finite = {"allow_inf_nan": False} if hint is float else {}
-        return Annotated[hint, Strict(), Field(**bounds, **finite)]  # pyright: ignore[reportArgumentType]
+        limits: dict[str, Any] = {**bounds, **({"allow_inf_nan": False} if hint is float else {})}
+        return Annotated[hint, Strict(), Field(**limits)]
     if hint is bool:
         return Annotated[hint, Strict()]
     if hint is str:
@@ -96,7 +96,8 @@ def strict(hint: Any, bounds: Mapping[str, float]) -> Any:
     if origin in (Union, types.UnionType):
         return Union[tuple(strict(one, bounds) for one in inside)]  # noqa: UP007 - built of parts
     if origin in (list, tuple):
-        return origin[tuple(one if one is ... else strict(one, bounds) for one in inside)]
+        generic: Any = origin
+        return generic[tuple(one if one is ... else strict(one, bounds) for one in inside)]
     return hint
 
 
