@@ -141,6 +141,22 @@ def test_dropout_works_in_members_alone(scene, tiny_tokenizer):
     assert torch.equal(state, torch.get_rng_state())
 
 
+@pytest.mark.parametrize(
+    ("family", "rates"),
+    [("opt", {"dropout": 0.3}), ("llama", {"attention_dropout": 0.3}), ("gpt2", {})],
+)
+def test_dropout_that_is_no_layer_of_its_own_is_found(family, rates, scene, tiny_tokenizer):
+    windows, *_ = scene
+    model = HostedModel("it", tiny_backbone(family, tiny_tokenizer, **rates))
+    for name, module in model.named_modules():
+        if name.endswith("attn_dropout"):
+            module.p = 0.3
+    own = hosted_rows(model, windows[0]).dense()
+    assert spread(dropout_members(model, 3), windows[0]) > 0.001
+    assert torch.equal(own, hosted_rows(model, windows[0]).dense())
+    assert not any(module.training for module in model.modules())
+
+
 def test_an_ensemble_has_two_models_or_more(scene):
     windows, backbone, hosted = scene
     members = ensemble_members([HostedModel("raw", backbone), hosted])

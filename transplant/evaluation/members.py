@@ -18,6 +18,7 @@ from transplant.modules.gate import Gated
 from transplant.modules.hosted import HostedModel
 from transplant.text.windows import Window
 
+DROPOUT = (nn.Dropout, nn.AlphaDropout)
 ReadMembers = Callable[[Window], list[LogitRows]]
 
 
@@ -34,12 +35,18 @@ class Members:
 
 
 def dropout_layers(model: HostedModel) -> list[nn.Module]:
-    """The dropout layers of a model that would drop something in training."""
-    return [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.Dropout | nn.AlphaDropout) and module.p > 0
-    ]
+    """The layers of a model that would drop something in training, with `p` above 0.
+
+    They are layers of dropout, what holds one (an attention passes its `p` on to a fused kernel),
+    and what has a rate of its own, as the blocks of OPT and the attention of Llama have.
+    """
+    return [module for module in model.modules() if _drops(module)]
+
+
+def _drops(module: nn.Module) -> bool:
+    rates = [value for name, value in vars(module).items() if "dropout" in name]
+    own = [one.p for one in (module, *module.children()) if isinstance(one, DROPOUT)]
+    return any(isinstance(rate, float) and rate > 0 for rate in (*rates, *own))
 
 
 def dropout_members(model: HostedModel, count: int, *, seed: int = 0) -> Members:
@@ -154,11 +161,11 @@ def _rms(tensor: Tensor) -> float:
 
 @contextmanager
 def _at_work(layers: Sequence[nn.Module]) -> Iterator[None]:
-    """Has some layers in training mode inside the block."""
+    """Has some layers, and nothing inside them, in training mode inside the block."""
     for layer in layers:
-        layer.train()
+        layer.training = True
     try:
         yield
     finally:
         for layer in layers:
-            layer.eval()
+            layer.training = False
