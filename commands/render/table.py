@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.table import Column
@@ -33,7 +37,8 @@ def drawn(shown: Table | Sheet | Words) -> RenderableType:
 def text_of(words: Words, style: str = "") -> Text:
     """Words with their emphasis as styles, calls of the library as they are typed."""
     made = Text(style=style)
-    _append(made, words, "")
+    for own, pieces in groupby(_pieces(words, ""), key=itemgetter(1)):
+        made.append("".join(text for text, _ in pieces), own or None)
     if isinstance(words, Marked) and words.emphasis == "code":
         made.no_wrap, made.overflow = True, "ignore"
     elif isinstance(words, Marked) and words.emphasis == "quote":
@@ -41,18 +46,19 @@ def text_of(words: Words, style: str = "") -> Text:
     return made
 
 
-def _append(made: Text, words: Words, style: str) -> None:
+def _pieces(words: Words, style: str) -> Iterator[tuple[str, str]]:
+    """Pieces of text, each with its style."""
     if isinstance(words, Marked):
-        if words.emphasis == "call":
-            made.append(typed_as(plain(words), {}), style)
-            return
         style = f"{style} {STYLES.get(words.emphasis, '')}".strip()
+        if words.emphasis == "call":
+            yield typed_as(plain(words), {}), style
+            return
         words = words.parts
     for part in parts_of(words):
         if isinstance(part, str):
-            made.append(part, style or None)
+            yield part, style
         else:
-            _append(made, part, style)
+            yield from _pieces(part, style)
 
 
 class _WholeTable:

@@ -136,6 +136,7 @@ def test_a_call_is_typed_as_a_command_on_a_terminal_alone():
     [
         ((strong("a"), " b"), "\x1b[1ma\x1b[0m b\n"),
         (faint("a ", strong("b")), "\x1b[2ma \x1b[0m\x1b[1;2mb\x1b[0m\n"),
+        (faint("a (", call("x=1"), ")"), "\x1b[2ma (--x 1)\x1b[0m\n"),
         ("a", "a\n"),
     ],
 )
