@@ -187,8 +187,8 @@ class _Run:
             outdated = {f: h for f, h in old.written_files.items() if f not in mine}
             remove_written(outdated, watched.places)
         made = {one.place for done in self.this_run for one in done.written}
-        own = [one for old in self.record.steps for one in old.written if one.place not in made]
-        library = RecordedLibrary(self.work.library, own)
+        own = [one for one in self.record.made if one.place not in made]
+        library = RecordedLibrary(self.work.library, own, self.record.note_made)
         read_files = files_read(options, self.base)
         self.record.begin(key)
         self.work.reporter.note(f"{step.name} ({step.verb}) ...")

@@ -112,7 +112,7 @@ def check_names(library: Library, recipe: Recipe, record: Record, verbs: Verbs) 
         if entry is None or step.options.get("replace"):
             continue
         found = Artifact.of(entry.manifest)
-        if all(found != one for old in record.steps for one in old.written):
+        if found not in record.made:
             raise ExistsError(
                 f"{recipe.where(step)}: {name} is already in the registry",
                 expected="a free name, or what this recipe has made",

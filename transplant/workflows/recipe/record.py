@@ -58,6 +58,13 @@ class Record:
     steps: list[Finished] = field(default_factory=list)
     running: str | None = None
     """The key of the step that has begun and not ended."""
+    begun: list[Artifact] = field(default_factory=list)
+    """What steps have made that did not end."""
+
+    @property
+    def made(self) -> list[Artifact]:
+        """All that this recipe has made, and so may replace."""
+        return [*(one for step in self.steps for one in step.written), *self.begun]
 
     def finished(self, key: str) -> Finished | None:
         """The step of a key; None where none was finished."""
@@ -66,6 +73,11 @@ class Record:
     def begin(self, key: str) -> None:
         """Notes that a step begins."""
         self.running = key
+        self._write()
+
+    def note_made(self, artifact: Artifact) -> None:
+        """Notes what the running step has made, in case that it does not come to its end."""
+        self.begun = [old for old in self.begun if old.place != artifact.place] + [artifact]
         self._write()
 
     def end(self, step: Finished) -> None:
@@ -78,6 +90,7 @@ class Record:
             and not (step.written_files.keys() & old.written_files.keys())
         ]  # fmt: skip
         self.steps.append(step)
+        self.begun = [old for old in self.begun if old.place not in made]
         self.running = None
         self._write()
 
@@ -85,7 +98,7 @@ class Record:
         steps = [{**asdict(step), "report": step.report} for step in self.steps]
         write_json(self.path, {
             "schema_version": SCHEMA_VERSION, "recipe": self.recipe, "running": self.running,
-            "steps": steps,
+            "begun": [asdict(one) for one in self.begun], "steps": steps,
         })  # fmt: skip
 
 
@@ -136,7 +149,8 @@ def read_record(root: Path, recipe: Path) -> Record:
         raise _damaged(path, "another version")
     steps: Sequence[Any] = data.get("steps") or []
     found = [decode(Finished, step, f"{path}: steps[{n}]") for n, step in enumerate(steps)]
-    return Record(path=path, recipe=name, steps=found, running=data.get("running"))
+    begun = decode(tuple[Artifact, ...], data.get("begun") or [], f"{path}: begun")
+    return Record(path=path, recipe=name, steps=found, running=data.get("running"), begun=[*begun])
 
 
 def record_path(root: Path, recipe: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -80,10 +80,13 @@ class RecordedLibrary:
     Args:
         library: what it stands for.
         own: artifacts of this recipe that a step may replace, as long as they are as it made them.
+        told: is told of each artifact that was made.
     """
 
-    def __init__(self, library: Library, own: Sequence[Artifact] = ()) -> None:
-        self._library = library
+    def __init__(
+        self, library: Library, own: Sequence[Artifact], told: Callable[[Artifact], None]
+    ) -> None:
+        self._library, self._told = library, told
         self._own = {artifact.place: artifact for artifact in own}
         self._read: dict[tuple[Any, ...], Artifact] = {}
         self._written: dict[tuple[Any, ...], Artifact] = {}
@@ -188,6 +191,7 @@ class RecordedLibrary:
         artifact = Artifact.of(entry.manifest)
         self._written[artifact.place] = artifact
         self._own[artifact.place] = artifact
+        self._told(artifact)
         return entry
 
     def _is_own(
