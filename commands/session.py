@@ -59,18 +59,19 @@ class Session(Workspace):
         """
         from registry.entry import Broken
 
-        found = self.held(name, kind)
+        found = self.held(self.named(name), kind)
         if isinstance(found, Broken):
             raise found.error
         return found
 
     def held(self, name: str | HostedName, kind: str | None = None) -> Entry | Broken:
-        """What `find` gives, or the broken folder that has its place.
+        """What `find` gives, or the broken folder that has its place; a bare name is a backbone's.
 
         Raises:
             InputError: a module inside a core, which is no artifact of its own.
         """
-        return cast("Entry | Broken", self._first(self.named(name), kind, self.registry.held))
+        whole = self.registry.split_name(name) if isinstance(name, str) else name
+        return cast("Entry | Broken", self._first(whole, kind, self.registry.held))
 
 
 def open_session(

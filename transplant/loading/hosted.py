@@ -18,6 +18,7 @@ from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import CorruptError, TransplantError, foreign
 from transplant.files.plain import expand
 from transplant.library import HostedName, Library
+from transplant.loading.bare_names import full_name
 from transplant.loading.gate import load_gate
 from transplant.loading.kinds import check_taps, host_other, load_saved
 from transplant.loading.pipelines import known_to_pipelines
@@ -78,9 +79,9 @@ def load(
 
     Args:
         name: `<module>@<backbone>` with an optional `/d<d_abi>`, or a backbone alone: a registry
-            name, a folder or a hub id; or the same in parts. With `route`, two of them with a
-            bar between: `python@ref-gpt2|ref-gpt2`. Also the folder of a hosted model, as
-            `save_pretrained` and an export write it.
+            name, a folder or a hub id; a module alone where one backbone hosts it; or the same in
+            parts. With `route`, two of them with a bar between: `python@ref-gpt2|ref-gpt2`. Also
+            the folder of a hosted model, as `save_pretrained` and an export write it.
         route: the entropy in nats up to which the first model's next token is taken; above it the
             second model's is.
         library: where names are looked up; by default the installed registry.
@@ -114,7 +115,7 @@ def load(
     }  # fmt: skip
     if not isinstance(name, HostedName):
         refuse_route(str(name))
-        name = library.split_name(str(name))
+        name = full_name(library.split_name(str(name)), library)
     if name.module is None and is_stand_alone(expand(name.backbone)):
         return known_to_pipelines(load_saved(expand(name.backbone), **loading))
     backbone = load_backbone(

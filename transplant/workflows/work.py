@@ -100,8 +100,16 @@ class Work:
             object.__setattr__(self, "reporter", RecordingReporter(self.reporter, self.losses))
 
     def named(self, name: str | HostedName) -> HostedName:
-        """A name in parts; one that is in parts already stays as it is."""
-        return self.library.split_name(name) if isinstance(name, str) else name
+        """A name in parts; a bare one of what is hosted on one backbone alone is completed.
+
+        Raises:
+            InputError: no name, or a bare one of what is hosted on several backbones.
+        """
+        from transplant.loading.bare_names import full_name
+
+        if not isinstance(name, str):
+            return name
+        return full_name(self.library.split_name(name), self.library)
 
     def load(self, name: str | HostedName) -> HostedModel:
         """A backbone, or a module hosted on one, by name; see `transplant.load`."""
@@ -109,8 +117,9 @@ class Work:
         from transplant.loading.hosted import load
         from transplant.text.chats import template_of
 
-        self.reporter.note(f"loading {name}")
-        title, name = f"loading {name}", self.named(name)
+        name = self.named(name)
+        title = f"loading {name}"
+        self.reporter.note(title)
         with self.reporter.progress(title) as progress, following_downloads(progress):
             hosted = load(
                 name, library=self.library, device=self.device, dtype=self.dtype,
@@ -154,10 +163,14 @@ class Work:
         self.noted.update(notes)
 
     def backbone(self, name: str | HostedName) -> Backbone:
-        """A backbone by name; a module in the name is refused."""
-        hosted = self.load(name)
-        if not hosted.is_raw:
-            raise InputError(f"{name} is a hosted module", expected="a backbone's name")
+        """A backbone by name; a module in the name is refused, before it is loaded where it can."""
+        named = self.named(name)
+        hosted = self.load(named) if named.module is None else None
+        if hosted is None or not hosted.is_raw:
+            raise InputError(
+                f"{name} is a hosted module", expected="a backbone's name", found=str(named),
+                hint=None if named.module is None else f"{named.backbone}, which it is hosted on",
+            )  # fmt: skip
         return hosted.backbone
 
     def called(self, backbone: BackboneRecord) -> str:
