@@ -92,6 +92,8 @@ def test_a_finished_recipe_is_kept_whole(place):
     assert "donor (train) is kept: module tales@tiny-gpt2" in again.err
     dry = run_it(abi, root, "--dry-run")
     assert {*states(dry).values()} == {"kept"}
+    other = run_it(abi, root, "--dry-run", "--seed", "9")  # the recipe names its own
+    assert {*states(other).values()} == {"kept"}
 
 
 def test_a_changed_step_runs_again_with_all_that_follow(place):

@@ -144,12 +144,11 @@ class _Run:
         return checked_options(given, table, step.verb, lambda key: lines.get(key, where(step)))
 
     def _key(self, step: Step, options: Mapping[str, Any]) -> str:
+        """The hash of all that a step is asked with; a setting of the recipe hides the work's."""
+        names = ("seed", "device", "dtype", "revision", "text_column")
+        settings = {name: getattr(self.work, name) for name in names} | self._settings
         return key_of({
-            "verb": step.verb, "options": options, "settings": self._settings,
-            "work": {
-                "seed": self.work.seed, "device": self.work.device, "dtype": self.work.dtype,
-                "revision": self.work.revision, "text_column": self.work.text_column,
-            },
+            "verb": step.verb, "options": options, "settings": settings,
             "version": self.verbs.version(),
         })  # fmt: skip
 

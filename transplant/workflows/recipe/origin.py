@@ -109,7 +109,7 @@ class _Chain:
         """
         made = manifest.made
         known = {name.replace(" ", "_").replace("-", "_"): name for name in self.verbs.names()}
-        verb = known.get(str(made.get("verb")).strip("_"))
+        verb = known.get(str(made.get("verb")).strip("_").replace("-", "_"))
         recorded = made.get("options")
         if verb is None or not isinstance(recorded, Mapping) or not recorded:
             raise InputError(
@@ -188,6 +188,9 @@ def _spelled(recorded: Mapping[str, Any], table: Mapping[str, Option]) -> dict[s
         if default is not REQUIRED and json.dumps(default, default=str) == json.dumps(value):
             continue
         options[option.spelled[0]] = value[0] if option.is_list and len(value) == 1 else value
+    for name in OUT:  # where a verb must be told, it is another place than before
+        if name in table and table[name].default is REQUIRED:
+            options[table[name].spelled[0]] = f"./{name}"
     return options
 
 
