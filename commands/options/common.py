@@ -6,7 +6,7 @@ Each is its type with what Typer needs, and its default.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -17,7 +17,7 @@ Option = tuple[Any, Any]
 
 
 def _option(kind: Any, default: Any, said: str, *flags: str, **more: Any) -> Option:
-    return Annotated[kind, typer.Option(*flags, help=said, **more)], default
+    return cast(Any, Annotated)[kind, typer.Option(*flags, help=said, **more)], default
 
 
 SHARED_OPTIONS: dict[str, Option] = {

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from typer.models import ParameterInfo
@@ -32,14 +32,14 @@ OF_SESSION = ("seed",)
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """A field of a configuration that is an option under another name, or as text."""
+    """What an option has that the field or the parameter does not say by itself."""
 
     of: str = ""
     """The field's name; none where the option has the same."""
     default: Any = ...
     """The default, where this verb has another one than the field."""
     low: float | None = None
-    """The least value, where it is above the field's own bound."""
+    """The least value, where this verb has another one than the field."""
     flags: str = ""
     """Its flags, as `"--eval-data --data"`, where the parameter's name does not give them."""
     metavar: str | None = None
@@ -156,12 +156,13 @@ def _made(config: Any, chosen: Fields, taken: dict[str, Any], common: Mapping[st
 
 
 def _groups_in(hint: Any) -> Iterator[tuple[Any, Mapping[str, Field]]]:
+    """The group that a parameter is, and those inside it; none of a plain one."""
     config, marks = _unmarked(hint)
     if dataclasses.is_dataclass(config):
         chosen = _chosen(config, marks)
         yield config, chosen.fields
         for name, inner in chosen.inner.items():
-            yield from _groups_in(Annotated[_unmarked(_hints(config)[name])[0], inner])
+            yield from _groups_in(_marked(_unmarked(_hints(config)[name])[0], inner))
 
 
 def _chosen(config: Any, marks: tuple[Any, ...]) -> Fields:
@@ -186,7 +187,14 @@ def _default(config: Any, name: str) -> Any:
 
 
 def _option(name: str, hint: Any, default: Any, field: Field | None = None) -> inspect.Parameter:
-    """A parameter that Typer can read: an option where nothing says that it is an argument."""
+    """A parameter that Typer can read: an option where nothing says that it is an argument.
+
+    Args:
+        name: of the parameter.
+        hint: its type, which may be marked with a `Field`, with `Bounds`, or with Typer's own.
+        default: its default.
+        field: what is said of it elsewhere than in its type.
+    """
     plain, marks = _unmarked(hint)
     field = field or next((mark for mark in marks if isinstance(mark, Field)), Field())
     kind = inspect.Parameter.KEYWORD_ONLY
@@ -198,7 +206,7 @@ def _option(name: str, hint: Any, default: Any, field: Field | None = None) -> i
         marks = ()
         plain, default = (str | None, None) if default is None else (str, field.show(default))
     elif repeated := _repeated(plain):
-        plain, default = list[repeated] | None, None
+        plain, default = cast(Any, list)[repeated] | None, None
     bounds = next((mark for mark in reversed(marks) if isinstance(mark, Bounds)), Bounds())
     said: dict[str, Any] = {
         "min": bounds.low if field.low is None else field.low, "max": bounds.high,
@@ -206,12 +214,16 @@ def _option(name: str, hint: Any, default: Any, field: Field | None = None) -> i
     }  # fmt: skip
     flags = field.flags.split() or FLAGS.get(name, (f"--{name.replace('_', '-')}",))
     info = typer.Argument(**said) if field.argument else typer.Option(*flags, **said)
-    return inspect.Parameter(name, kind, default=default, annotation=Annotated[plain, info])
+    return inspect.Parameter(name, kind, default=default, annotation=_marked(plain, info))
 
 
 @cache
 def _hints(config: Any) -> dict[str, Any]:
     return typing.get_type_hints(config, include_extras=True)
+
+
+def _marked(plain: Any, mark: object) -> Any:
+    return cast(Any, Annotated)[plain, mark]
 
 
 def _unmarked(hint: Any) -> tuple[Any, tuple[Any, ...]]:

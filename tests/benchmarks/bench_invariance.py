@@ -28,13 +28,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from transplant.pictures.shares import kept_text, share_text
-
 from commands.output import Output
 from commands.session import open_session
 from tests.benchmarks import shares
 from transplant.calibration.config import RepairConfig
 from transplant.errors import NotFoundError
+from transplant.tables.shares import kept_text, share_text
 from transplant.training.config import TrainConfig, UpdateConfig
 from transplant.workflows.train.module import TrainJob, run_train_job
 from transplant.workflows.update.invariance import invariance_report
