@@ -19,7 +19,7 @@ STAMP := $(VENV)/.setup-complete
 UNFINISHED := $(VENV)/.setup-unfinished
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-bits check lint format types imports docs bench real clean
+.PHONY: help setup demo test test-bits check lint format types imports docs readme bench real clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ imports: $(STAMP)
 
 docs: $(STAMP) ## the site, in build/site; strict, without the network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+readme: $(STAMP) ## README's commands from top to bottom, in build/readme (hours)
+	$(BIN)/python tests/benchmarks/readme.py
 
 bench: $(STAMP) ## every benchmark in tests/benchmarks
 	@for script in $(sort $(filter-out %/bench_real.py,$(wildcard tests/benchmarks/bench_*.py))); do \

@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from commands.app import app
+from tests.benchmarks import readme
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
@@ -93,3 +94,14 @@ def test_every_room_of_the_library_stands_in_the_table():
     named = set(re.findall(r"`(\w+)/`", table.partition("from the top:")[2].partition("\n\n`")[0]))
     rooms = {path.parent.name for path in (ROOT / "transplant").glob("*/__init__.py")}
     assert named == rooms
+
+
+def test_what_the_run_of_the_readme_leaves_out_or_expects_to_fail_stands_in_it():
+    commands = [*readme.commands_of((ROOT / "README.md").read_text("utf-8"))]
+    for start in (*readme.LEFT_OUT, *readme.EXPECTED):
+        assert any(command.startswith(start) for command in commands), start
+    run = [command for command in commands if readme.reason_against(command) is None]
+    assert len(run) > len(commands) / 2
+    assert [command for command in run if readme.expected_code(command)] == [
+        command for command in commands if "--extended" in command
+    ]
