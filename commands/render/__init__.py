@@ -1,1 +1,1 @@
-"""Reports rendered: tables, plots and pages."""
+"""How a terminal shows tables, and how steps and runs are typed."""

@@ -62,7 +62,7 @@ def _pieces(words: Words, style: str) -> Iterator[tuple[str, str]]:
 
 
 class _WholeTable:
-    """A table of the library, its title and caption as wide as the terminal."""
+    """A table of the library, its title and notes as wide as the terminal."""
 
     def __init__(self, table: Table) -> None:
         self._table = table
