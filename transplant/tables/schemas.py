@@ -17,7 +17,7 @@ def schema_text(report: Mapping[str, Any]) -> Marked:
 
 def schemas_table(report: Mapping[str, Any]) -> Table:
     """A row for each verb: whether its report has the keys of its schema alone."""
-    shown = Table("reports of --json, schema_version 1", "verb", left("keys"))
+    shown = Table("reports as JSON, schema_version 1", "verb", left("keys"))
     for verb in report["typed"]:
         shown.add(verb, "those of its schema, no others")
     for verb in report["open"]:
