@@ -32,7 +32,7 @@ def bridge_align(
 
     Args:
         between: instead: two of FILE.h5:TAP, BACKBONE:TAP or BACKBONE:embeddings.
-        method: ridge, procrustes; --between: rotation, cca.
+        method: `ridge`, procrustes; --between: rotation, cca.
     """
     if between is not None:
         from transplant.tables.bridge import between_table

@@ -34,7 +34,7 @@ def inject(
     """Put a piece of a donor to work inside a block of a target.
 
     Args:
-        gate: scalar, vector or input; default: scalar, or the bridge's.
+        gate: `scalar`, vector or input; default: scalar, or the bridge's.
         opening: the gate: 0 is shut, 1 the donor alone; default: shut, or the bridge's.
         mixture: specialist bridges; default: 1, or the bridge's.
     """

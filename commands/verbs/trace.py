@@ -32,8 +32,8 @@ def trace(
     """Measure what heads, feed-forward parts and layers are worth to a model.
 
     Args:
-        metric: nll, kl, logit-diff; default: nll, of pairs logit-diff.
-        prefilter: atp: measure only what gradients rank high, and a sample.
+        metric: `nll`, kl, logit-diff; default: nll, of pairs logit-diff.
+        prefilter: `atp`: measure only what gradients rank high, and a sample.
         out: folder for the JSON and the heat map, PNG and HTML.
     """
     from transplant.pictures.trace import write_trace

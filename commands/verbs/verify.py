@@ -38,9 +38,9 @@ def verify(
         what: what to verify: results or paste.
         record: JSON of `abi transfer`, one or a list; default: what ships with abi.
         allow_other_text: pass on another Python's text, within wide tolerances.
-        source: paste: the core that the module came from.
-        to: paste: the core that it was pasted into.
-        domain: paste: a module's name; repeatable. Default: all.
+        source: `paste`: the core that the module came from.
+        to: `paste`: the core that it was pasted into.
+        domain: `paste`: a module's name; repeatable. Default: all.
     """
     if what == "paste":
         from transplant.tables.paste import paste_table

@@ -43,7 +43,7 @@ def simulate_route(
         tau: the threshold, in nats: what is more uncertain goes to the baseline; None: the largest
             one whose regress on every second document is within `budget`, which the other
             documents judge.
-        by: entropy, predictive_entropy or mutual_information; a router that generates goes by
+        by: `entropy`, predictive_entropy or mutual_information; a router that generates goes by
             entropy.
         budget: nats per token that documents may lose that get worse than under the baseline.
         seed: of the bootstraps.

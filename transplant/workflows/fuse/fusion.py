@@ -45,7 +45,7 @@ class Fusing:
         data: texts to weigh them on, one for each domain; none: what the modules were trained on.
         layer: the block that they work at; None for where they do, of domain modules the last.
         config: how the combiner is trained.
-        combiner: gate or attention; None for both, the better on calibration text.
+        combiner: `gate` or attention; None for both, the better on calibration text.
         eval_tokens: held-out tokens of each text that are read afterwards.
     """
 
