@@ -74,8 +74,18 @@ def _uq(told: Facts) -> str:
 
 def _trace(told: Facts) -> str:
     if trace := _written(told, "trace.json"):
-        return f"abi advise --from DONOR --to {{model}} --trace {trace}"
+        if (told.get("mode"), told.get("metric")) != ("ablation", "nll"):  # not what advice reads
+            return f"abi report {trace} --out report.html"
+        return f"abi advise --from DONOR --to {{backbone}} --trace {trace}"
     return "abi trace --model {model} --out trace"
+
+
+def _cfeval(told: Facts) -> str:
+    data = told.get("data")
+    if not isinstance(data, Mapping):
+        return "abi validate --model {model} --baseline BACKBONE --pairs NAME=FILE"
+    named = _literal(shlex.quote(f"own={data['source']}"))
+    return f"abi validate --model {{model}} --baseline BACKBONE --pairs {named}"
 
 
 def _show(told: Facts) -> str:
@@ -133,7 +143,7 @@ NEXT: dict[str, str | Callable[[Facts], str]] = {
     "invariance": "abi succession --module {module} --rounds 3",
     "succession": "abi gate --module MODULE",
     "cfgen": "abi cfeval --model MODEL --pairs {out}",
-    "cfeval": "abi validate --model {model} --baseline BACKBONE --pairs NAME={pairs}",
+    "cfeval": _cfeval,
     "uq": _uq,
     "route-sim": "transplant.load('MODEL|BASELINE', route=TAU)",
     "validate": lambda told: "abi export {model} DIR" if told.get("pass") else "abi show {model}",

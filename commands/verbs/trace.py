@@ -43,6 +43,8 @@ def trace(
 
     if prefilter not in (None, "atp"):
         raise InputError("--prefilter", expected="atp", found=prefilter)
+    if prefilter is None and ranked != PrefilterConfig():
+        raise InputError("--keep and --sample", expected="--prefilter atp beside them")
     check_out(out)
     job = TraceJob(
         model=model, targets=targets, data=data, pairs=pairs,

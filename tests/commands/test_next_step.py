@@ -20,7 +20,12 @@ VARIANTS = {
     "paste": [{"source": "a", "to": "b", "out": "c"}, {"source": "a", "to": "b", "dry_run": True}],
     "nib": [{"pass": True, "candidate": "x@b"}, {"pass": False}],
     "uq": [{"files": ["uq/metrics.json"], "baseline": "b"}, {"files": []}],
-    "trace": [{"files": ["t/trace.json"], "model": "b"}, {}],
+    "trace": [
+        {"files": ["t/trace.json"], "backbone": "b", "mode": "ablation", "metric": "nll"},
+        {"files": ["t/trace.json"], "backbone": "b", "mode": "patching", "metric": "logit-diff"},
+        {},
+    ],
+    "cfeval": [{"model": "x@b", "pairs": 7, "data": {"source": "my pairs.jsonl"}}, {}],
     "show": [{"kind": kind, **HOSTED} for kind in ("backbone", "module", "bank")],
     "validate": [{"pass": True, "model": "x@b"}, {"pass": False, "model": "x@b"}],
     "inspect": [{"name": "bank", "pieces": [{"piece": "ffn.3"}]}],
@@ -52,6 +57,11 @@ def test_what_is_not_known_stands_in_capitals_and_what_is_known_is_quoted():
     assert next_step("cfgen", {"out": "a b"}, {}) == "abi cfeval --model MODEL --pairs 'a b'"
     loaded = next_step("export", {}, {"form": "lora", "out": "x{1}"})
     assert loaded == "AutoPeftModelForCausalLM.from_pretrained('x{1}')"
+    judged = {"model": "x@b", "pairs": 7, "data": {"source": "my p.jsonl"}}
+    assert next_step("cfeval", {"pairs": "my p.jsonl"}, judged).endswith("--pairs 'own=my p.jsonl'")
+    traced, by_nll, by_kl = VARIANTS["trace"][0], {"model": "x@b"}, {"metric": "kl"}
+    assert "--to b --trace t/trace.json" in next_step("trace", {}, traced | by_nll)
+    assert next_step("trace", {}, traced | by_kl) == "abi report t/trace.json --out report.html"
     assert next_step("advise", {}, {"next": "abi show {x}"}) == "abi show {x}"
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from registry.store import REFERENCE
 from tests.studio.conftest import MOVED, OWN, SECRET, show
+from transplant.studio.drawn import draw
 
 
 def generate(shown, **changes):
@@ -174,6 +175,25 @@ def test_a_curve_is_a_picture_for_wide_and_for_narrow_screens(shown):
     assert sizes[0] > sizes[1]
     other = run_of(shown, "transfer.json").replace("/run?", "/picture?")
     assert shown.client.get(other).status_code == 404
+
+
+def test_pictures_of_several_panels_are_narrow_on_a_narrow_screen():
+    row = {"tau": 1.0, "coverage": 0.5, "selective": 1.0, "routed": 2.0}
+    gain = {"nats": 0.1, "low": 0.0, "high": 0.2}
+    reports = {
+        "route": {"model": "a@b", "baseline": "b", "by": "entropy", "coverage": 0.5,
+                  "areas": {"selective": gain, "routed": gain},
+                  "curve": [{**row, "coverage": 0.0}, row, {**row, "coverage": 1.0}]},
+        "ranks": {"score": "fisher", "parameters": 9,
+                  "maps": [{"type": f"map.{n}", "layer": 0, "rank": n} for n in range(7)]},
+    }  # fmt: skip
+    for kind, report in reports.items():
+        wide, narrow = (draw(kind, report, narrow=narrow) for narrow in (False, True))
+        sizes = [
+            [int.from_bytes(it[at : at + 4], "big") for at in (16, 20)] for it in (wide, narrow)
+        ]
+        assert sizes[0][0] > sizes[1][0], kind
+        assert sizes[1][1] > sizes[1][0], kind  # higher than wide: its letters can be read
 
 
 def test_recovered_is_a_bar_with_its_interval(shown):

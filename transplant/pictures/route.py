@@ -25,10 +25,15 @@ def write_route(folder: Path, report: dict[str, Any]) -> list[str]:
     return write_files(folder, files)
 
 
-def draw_route(report: dict[str, Any]) -> Figure:
-    """Both risks against coverage, with those of random routing."""
-    figure = new_figure(9, 4)
-    panels = figure.subplots(1, 2)
+def draw_route(report: dict[str, Any], *, stacked: bool = False) -> Figure:
+    """Both risks against coverage, with those of random routing.
+
+    Args:
+        report: of `simulate_route`.
+        stacked: one panel below the other, for a narrow screen.
+    """
+    figure = new_figure(4.2, 7.4) if stacked else new_figure(9, 4)
+    panels = figure.subplots(2, 1) if stacked else figure.subplots(1, 2)
     covered = [point["coverage"] for point in report["curve"]]
     for axes, (name, said), colour in zip(panels, RISKS.items(), (SELECTIVE, ROUTED), strict=True):
         risk = [point[name] for point in report["curve"]]

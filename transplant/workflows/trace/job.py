@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 DEFAULT_DATA = "prose"
 SHORTEST = 16  # tokens of a document that is traced
+ON_TEXT = ("intervention", "documents", "window", "noise")
+"""Fields of `TraceConfig` that the values of pairs leave nothing to."""
 
 
 def run_trace(work: Work, job: TraceJob) -> dict[str, Any]:
@@ -40,12 +42,8 @@ def run_trace(work: Work, job: TraceJob) -> dict[str, Any]:
     from transplant.tracing.places import Places
     from transplant.tracing.targets import parse_targets
 
-    if job.pairs is not None and (job.data is not None or job.prefilter is not None):
-        given = "data" if job.data is not None else "prefilter"
-        raise InputError(
-            f"`pairs` and `{given}` exclude each other", expected="one of them",
-            hint=f"leave `{given}` out",
-        )  # fmt: skip
+    if job.pairs is not None:
+        _check_pairs_alone(job)
     began = time.monotonic()
     hosted = work.load(job.model)
     places = Places(hosted.backbone)
@@ -58,6 +56,22 @@ def run_trace(work: Work, job: TraceJob) -> dict[str, Any]:
     seconds = round(time.monotonic() - began, 2)
     made = work.made(config=dataclasses.asdict(job.config))
     return {**head, **body, "seconds": seconds, "made": made}
+
+
+def _check_pairs_alone(job: TraceJob) -> None:
+    """Refuses beside `pairs` what says how held-out text is traced.
+
+    Raises:
+        InputError: naming what has no use there.
+    """
+    plain = TraceConfig()
+    given = [name for name in ("data", "prefilter") if getattr(job, name) is not None]
+    given += [name for name in ON_TEXT if getattr(job.config, name) != getattr(plain, name)]
+    if given:
+        raise InputError(
+            f"`pairs` and `{given[0]}` exclude each other", expected="one of them",
+            hint=f"leave `{given[0]}` out",
+        )  # fmt: skip
 
 
 def _traced(

@@ -20,8 +20,8 @@ class TraceJob:
     data: str | None = None
     """Text; by default the domain of the hosted module, else `prose`. Not with `pairs`."""
     pairs: str | None = None
-    """A file of clean and corrupted texts, lines of JSON, to patch between, both ways;
-    `intervention` has no use then."""
+    """A file of clean and corrupted texts, lines of JSON, to patch between, both ways; not with
+    `intervention`: each has the other's values."""
     config: TraceConfig = dataclasses.field(default_factory=TraceConfig)
     """How it is measured."""
     prefilter: PrefilterConfig | None = None
