@@ -105,3 +105,14 @@ def test_what_the_run_of_the_readme_leaves_out_or_expects_to_fail_stands_in_it()
     assert [command for command in run if readme.expected_code(command)] == [
         command for command in commands if "--extended" in command
     ]
+
+
+def test_each_feature_that_is_claimed_has_the_test_that_proves_it():
+    text = (ROOT / "examples/results/features.md").read_text("utf-8")
+    proofs = dict(re.findall(r"^\| (\d+) \| `([^`]+)`", text, re.MULTILINE))
+    claimed = re.findall(r"^\| [^|]*?(?:\(([\d, ]+)\))? \| \*\*yes\*\*", text, re.MULTILINE)
+    assert claimed
+    assert {number for one in claimed for number in one.split(", ")} == {*proofs}
+    for proof in proofs.values():
+        file, _, test = proof.partition("::")
+        assert re.search(rf"^def {test}\(", (ROOT / file).read_text("utf-8"), re.MULTILINE), proof
