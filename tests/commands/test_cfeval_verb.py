@@ -76,7 +76,7 @@ def test_a_table_is_shown_and_a_share_of_each_paradigm_drawn(trained_abi, pairs)
     assert trained_abi(*words, "--seed", "1", "--json").json["pairs"] == 21
 
 
-def test_every_kind_of_model_is_scored(trained_abi, pairs):
+def test_a_decoder_and_an_encoder_decoder_are_scored(trained_abi, pairs):
     path, _ = pairs
     for name in ("tiny-llama", "tiny-t5"):
         ran = trained_abi("cfeval", "--model", name, "--pairs", str(path), "--json")
