@@ -53,7 +53,7 @@ def dropout_members(model: HostedModel, count: int, *, seed: int = 0) -> Members
     """Monte Carlo dropout (Gal & Ghahramani 2016): the model with its dropout at work.
 
     Args:
-        model: one with dropout layers.
+        model: one with dropout; see `dropout_layers`.
         count: how many masks.
         seed: of the masks; every window has its own.
 
@@ -63,7 +63,7 @@ def dropout_members(model: HostedModel, count: int, *, seed: int = 0) -> Members
     layers = dropout_layers(model)
     if not layers:
         raise InputError(
-            f"{model.name} has no dropout", expected="dropout layers with p > 0",
+            f"{model.name} has no dropout", expected="dropout with p > 0",
             hint="`method='perturb'`",
         )  # fmt: skip
     generator = torch.Generator().manual_seed(seed)
@@ -77,7 +77,7 @@ def dropout_members(model: HostedModel, count: int, *, seed: int = 0) -> Members
                 found.append(hosted_rows(model, window))
         return found
 
-    return Members("dropout", f"masks of {len(layers)} dropout layers", count, read)
+    return Members("dropout", f"masks of {len(layers)} modules that drop", count, read)
 
 
 def perturbed_members(
