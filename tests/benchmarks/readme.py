@@ -95,7 +95,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--abi", type=Path, default=Path(sys.executable).with_name("abi"))
     parser.add_argument("--folder", type=Path, default=Path("build/readme"))
     parser.add_argument("--from", dest="first", default="", help="Begin at a command with this.")
-    parser.add_argument("--until", help="Stop before a command with this.")
+    parser.add_argument("--until", help="Stop before the next one with this.")
     parser.add_argument("--list", action="store_true", help="Print the commands, run none.")
     asked = parser.parse_args(words)
     folder = asked.folder.absolute()
@@ -109,10 +109,10 @@ def main(words: Sequence[str] | None = None) -> int:
     begun = False
     for command in commands_of((ROOT / "README.md").read_text("utf-8")):
         begun = begun or asked.first in command
-        if asked.until is not None and asked.until in command:
-            break
         if not begun:
             continue
+        if asked.until is not None and asked.until in command:
+            break
         why = reason_against(command)
         print(f"LEFT OUT ({why}): {command}" if why else f"$ {command}", flush=True)
         if not asked.list and not why and not run(command, folder, environment):
