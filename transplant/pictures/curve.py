@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,10 @@ from transplant.tables.curve import crossing_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+WIDE, NARROW = (7, 4.2), (4.2, 5.4)
+"""Inches of the picture, and for a narrow screen."""
+LETTERS = 44
+"""Of a line of words in the narrow one."""
 COLOURS = {"moved": "#1f6f5c", "random": "#c8553d", "native": "#8a8f98"}
 
 
@@ -26,9 +31,14 @@ def write_curve(folder: Path, report: dict[str, Any]) -> list[str]:
     return write_files(folder, files)
 
 
-def draw_curve(report: dict[str, Any]) -> Figure:
-    """Recovered against tokens, a band for the interval over seeds; no curve without a ceiling."""
-    figure = new_figure(7, 4.2)
+def draw_curve(report: dict[str, Any], *, narrow: bool = False) -> Figure:
+    """Recovered against tokens, a band for the interval over seeds; no curve without a ceiling.
+
+    Args:
+        report: of the curve.
+        narrow: whether it is for a narrow screen: its legend stands below.
+    """
+    figure = new_figure(*(NARROW if narrow else WIDE))
     axes = figure.add_subplot()
     curves = {} if "no_ceiling" in report else report["curves"]
     for name, points in curves.items():
@@ -44,8 +54,13 @@ def draw_curve(report: dict[str, Any]) -> Figure:
     axes.axhline(0, color="#444", linewidth=0.8)
     axes.set_xlabel("tokens of the target's domain text")
     axes.set_ylabel("recovered: 0 the raw backbone, 1 the native")
-    axes.set_title(f"{report['donor']} → {report['target']}: {crossing_text(report)}", fontsize=9)
-    if curves:
+    title = f"{report['donor']} → {report['target']}: {crossing_text(report)}"
+    axes.set_title(textwrap.fill(title, LETTERS) if narrow else title, fontsize=9)
+    lines, words = axes.get_legend_handles_labels()
+    if narrow:
+        shorter = [textwrap.fill(word, LETTERS) for word in words]
+        figure.legend(lines, shorter, loc="outside lower left", frameon=False, fontsize=9)
+    elif curves:
         axes.legend(frameon=False, fontsize=8)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

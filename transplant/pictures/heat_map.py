@@ -17,6 +17,7 @@ HURTS, HELPS, NOTHING = "#b2392b", "#2a6db0", "#f4f3f0"
 HEADS = {"head": "", "cross": "cross ", "query": "query ", "key": "key ", "value": "value "}
 LINEAR = 1 / 30  # of the largest effect: smaller ones are coloured in proportion
 CELL, ROW = 0.42, 0.26  # inches
+NARROW = 4.2  # inches across, for a narrow screen
 LEAST, MOST = 9, 14  # points of a label: a wide picture is shrunk to fit a page
 
 
@@ -91,8 +92,13 @@ def said_of(cell: dict[str, Any]) -> str:
     return f"{cell['target']} {cell['effect']:+.4f}{known}"
 
 
-def draw_trace(report: dict[str, Any]) -> Figure:
-    """A panel for each grid, blocks from the bottom up; ticks where there is room for a label."""
+def draw_trace(report: dict[str, Any], *, narrow: bool = False) -> Figure:
+    """A panel for each grid, blocks from the bottom up; ticks where there is room for a label.
+
+    Args:
+        report: of a trace.
+        narrow: whether it is for a narrow screen: the panels stand one below the other.
+    """
     import numpy as np
     from matplotlib.colors import LinearSegmentedColormap, SymLogNorm
 
@@ -101,9 +107,12 @@ def draw_trace(report: dict[str, Any]) -> Figure:
     widths = [max(3, len(grid.columns)) for grid in grids]
     width = sum(widths) * CELL + 1.9 * len(grids) + 0.4
     height = max(2.6, report["blocks"] * ROW + 1.6)
-    figure = new_figure(max(5.6, width), height)
-    points = min(MOST, max(LEAST, 0.75 * width))
-    axes = figure.subplots(1, len(grids), width_ratios=widths, squeeze=False)[0]
+    if narrow:
+        figure, points = new_figure(NARROW, height * len(grids)), LEAST
+        axes = figure.subplots(len(grids), 1, squeeze=False)[:, 0]
+    else:
+        figure, points = new_figure(max(5.6, width), height), min(MOST, max(LEAST, 0.75 * width))
+        axes = figure.subplots(1, len(grids), width_ratios=widths, squeeze=False)[0]
     for axis, grid in zip(axes, grids, strict=True):
         values = np.array(
             [[np.nan if c is None else c["effect"] for c in row] for row in grid.rows]

@@ -13,22 +13,22 @@ Figure = Any
 """A figure of matplotlib, which `pictures` alone imports."""
 NARROW = 4.2
 """Inches of a picture for a narrow screen: its letters are shrunk less."""
-SHRINKS = ("curve", "uncertainty", "route", "ranks")
+SHRINKS = ("uncertainty", "route", "ranks")
 """Kinds whose pictures can be that narrow."""
 LETTERS = 40
 """Of a line of words in it."""
 
 
-def _curve(report: Mapping[str, Any], _narrow: bool) -> Figure:
+def _curve(report: Mapping[str, Any], narrow: bool) -> Figure:
     from transplant.pictures.curve import draw_curve
 
-    return draw_curve(dict(report))
+    return draw_curve(dict(report), narrow=narrow)
 
 
-def _trace(report: Mapping[str, Any], _narrow: bool) -> Figure:
+def _trace(report: Mapping[str, Any], narrow: bool) -> Figure:
     from transplant.pictures.heat_map import draw_trace
 
-    return draw_trace(dict(report))
+    return draw_trace(dict(report), narrow=narrow)
 
 
 def _uncertainty(report: Mapping[str, Any], _narrow: bool) -> Figure:
