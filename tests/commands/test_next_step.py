@@ -7,9 +7,10 @@ import shlex
 
 import pytest
 
-from commands.next_step import NEXT, next_step
+from commands.next_step import next_step
 from commands.verb_table import VERBS
 from tests.test_documents import parse
+from transplant.workflows.next_steps import NEXT
 
 EVERY = [name for names in VERBS.values() for name in names]
 HOSTED = {"name": "law@tiny/d64", "hosted": "law@tiny/d64", "backbone": "tiny"}
@@ -37,7 +38,8 @@ VARIANTS = {
 
 
 def test_the_table_has_every_verb_and_no_other():
-    assert {*NEXT} == {*EVERY}
+    named = {name.replace("-", "_").replace(" ", "_") for name in EVERY}
+    assert {*NEXT} == named - {"advise"}  # its report names its steps
 
 
 @pytest.mark.parametrize("name", EVERY)

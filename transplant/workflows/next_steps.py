@@ -1,0 +1,255 @@
+"""The call that comes next after each verb: one, from one table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+Facts = Mapping[str, Any]
+"""What a verb was asked with, and over that what it has reported."""
+_IN_BRACES = re.compile(r"\{([^}]+)\}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """A verb with what it is given; as text a call in backquotes.
+
+    Args:
+        verb: its name in the library, such as `bridge_train`.
+        names: what it takes without a parameter's name.
+        options: the other values, by parameter.
+    """
+
+    verb: str
+    names: tuple[str, ...]
+    options: Mapping[str, str | bool]
+
+    def __str__(self) -> str:
+        given = [*map(repr, self.names), *(f"{k}={value!r}" for k, value in self.options.items())]
+        return f"`{self.verb}({', '.join(given)})`"
+
+
+def _call(verb: str, *names: str, **options: str | bool) -> Call:
+    return Call(verb, names, options)
+
+
+@dataclass(frozen=True)
+class Code:
+    """Python that is no call of a verb."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"`{self.text}`"
+
+
+def _train(told: Facts) -> Call:
+    if told.get("form"):
+        return _call("paste", source="{core}", to="OTHER_CORE", domain="{domain}")
+    return _call("transfer", module="{name}", to="OTHER_BACKBONE")
+
+
+def _transfer(told: Facts) -> Call:
+    if "curves" in told or str(told.get("native")) == "none":
+        return _call("transfer", module="{donor}", to="{target}", native="train", replace=True)
+    return _call("export", "{name}", "DIR")
+
+
+def _nib(told: Facts) -> Call:
+    if told.get("pass"):
+        return _call("export", "{candidate}", "DIR")
+    return _call("nib", anchor="{anchor}", candidate="{candidate}", power=True)
+
+
+def _bridge(told: Facts) -> Call:
+    if "donor" in told:
+        return _call("calibrate", module="{donor}", to="{target}")
+    return _call(
+        "bridge_train", source="BANK:ffn.0", to="{onto}", layer="0", activations="FILE.h5",
+        align="{own}",
+    )  # fmt: skip
+
+
+def _paste(told: Facts) -> Call:
+    if told.get("dry_run"):
+        return _call("paste", source="{source}", to="{to}")
+    return _call("verify", "paste", source="{source}", to="{out}")
+
+
+def _export(told: Facts) -> Call | Code:
+    forms = {"transformers": "AutoModelForCausalLM", "lora": "AutoPeftModelForCausalLM"}
+    loader = forms.get(str(told.get("form")))
+    return Code(f"{loader}.from_pretrained({str(told['out'])!r})") if loader else _call("list")
+
+
+def _adapt(told: Facts) -> Call:
+    if told.get("out"):
+        return _call("add", "{out}", name="NAME")
+    return _call("validate", model="{name}", baseline="{backbone}")
+
+
+def _uq(told: Facts) -> Call:
+    if told.get("baseline") and _written(told, "metrics.json"):
+        return _call("route_sim", metrics="{metrics.json}")
+    return _call("uq", model="{model}", baseline="BACKBONE")
+
+
+def _trace(told: Facts) -> Call:
+    if not _written(told, "trace.json"):
+        return _call("trace", model="{model}", out="trace")
+    if (told.get("mode"), told.get("metric")) != ("ablation", "nll"):  # not what advice reads
+        return _call("report", "{trace.json}", out="report.html")
+    return _call("advise", source="DONOR", to="{backbone}", trace="{trace.json}")
+
+
+def _cfeval(told: Facts) -> Call:
+    judged = isinstance(told.get("data"), Mapping)
+    pairs = "own={judged}" if judged else "NAME=FILE"
+    return _call("validate", model="{model}", baseline="BACKBONE", pairs=pairs)
+
+
+def _validate(told: Facts) -> Call:
+    if told.get("pass"):
+        return _call("export", "{model}", "DIR")
+    return _call("show", "{model}")
+
+
+def _show(told: Facts) -> Call:
+    if told.get("yaml"):
+        return _call("run", "RECIPE.yaml", registry="OTHER_DIR")
+    if told.get("kind") == "backbone":
+        return _call("train", backbone="{name}", domain="DOMAIN")
+    if told.get("kind") == "module":
+        return _call("transfer", module="{hosted}", to="OTHER_BACKBONE")
+    return _call("list", backbone="{on}")
+
+
+def _run(told: Facts) -> Call:
+    steps = told.get("steps") or [{}]
+    if any(step.get("state") == "would run" for step in steps):
+        return _call("run", "{recipe}")
+    return _call("show", "{made}") if _made(told) else _call("list")
+
+
+NEXT: dict[str, Call | Code | Callable[[Facts], Call | Code]] = {
+    "train": _train,
+    "transfer": _transfer,
+    "calibrate": _call("nib", anchor="NATIVE@{target}", candidate="{name}"),
+    "paste": _paste,
+    "extract": _call("inject", source="{name}:{piece}", to="BACKBONE", layer="0"),
+    "inject": _call("nib", anchor="{to}", candidate="{name}"),
+    "merge": _call("train", backbone="{name}", domain="DOMAIN"),
+    "adapters": _call("validate", model="{name}", baseline="{backbone}"),
+    "fuse": _call("validate", model="{name}", baseline="{on}"),
+    "gate": _call("validate", model="{name}", baseline="{on}"),
+    "train_core": _call("train", backbone="{name}", domain="DOMAIN", form="lite"),
+    "train_reference": _call("train", backbone="{path}", domain="DOMAIN"),
+    "export": _export,
+    "basis_fit": _call("basis_allocate", "{name}", budget_like="lora:r=8"),
+    "basis_allocate": _call("basis_adapt", "{name}", domain="DOMAIN"),
+    "basis_adapt": _adapt,
+    "basis_compare": _call("basis_fit", backbone="{backbone}", data="{domain}", name="BASIS"),
+    "capture": _call("train", backbone="{backbone}", domain="DOMAIN", activations="{file}"),
+    "tokenize_align": _call("advise", source="{source}", to="{to}"),
+    "bridge_align": _bridge,
+    "bridge_train": _call("inject", source="{source}", to="{to}", layer="{layer}", bridge="{own}"),
+    "embed_init": _call("train", backbone="{name}", domain="DOMAIN"),
+    "trace": _trace,
+    "analyze": _call("advise", source="{backbone}", to="BACKBONE", catalog="FILE"),
+    "nib": _nib,
+    "verify": _call("list", "modules"),
+    "ablate": _call("transfer", module="{donor}", to="{target}"),
+    "compare": _call("train", backbone="CORE", domain="DOMAIN", form="lite"),
+    "invariance": _call("succession", module="{module}", rounds="3"),
+    "succession": _call("gate", module="MODULE"),
+    "cfgen": _call("cfeval", model="MODEL", pairs="{out}"),
+    "cfeval": _cfeval,
+    "uq": _uq,
+    "route_sim": Code("transplant.load('MODEL|BASELINE', route=TAU)"),
+    "validate": _validate,
+    "demo": _call("list", "modules", registry="{registry}"),
+    "add": _call("train", backbone="{name}", domain="DOMAIN"),
+    "cores": _call("train_core", size="2M"),
+    "list": _call("show", "NAME"),
+    "inspect": _call("inject", source="{name}:{piece}", to="BACKBONE", layer="0"),
+    "show": _show,
+    "rm": _call("list"),
+    "perplexity": _call("generate", "NAME", prompt="TEXT"),
+    "generate": _call("perplexity", "NAME"),
+    "eval": _call("perplexity", "NAME"),
+    "run": _run,
+    "schema": _call("list", json=True),
+    "report": _call("studio"),
+    "studio": _call("report", "NAME", out="report.html"),
+}
+"""What comes next, by verb; words in braces are facts of the run, those in capitals the user's.
+
+Not of `advise`, which names its own steps.
+"""
+
+
+def next_call(verb: str, asked: Facts, report: object) -> Call | Code:
+    """The call that comes next; what it needs and is not known stands in capitals.
+
+    Args:
+        verb: its name in the library, such as `basis_fit`.
+        asked: what it was given, by parameter.
+        report: what it has reported.
+
+    Raises:
+        KeyError: no such verb.
+    """
+    told: dict[str, Any] = {k: v for k, v in asked.items() if v is not None}
+    told |= dict(report) if isinstance(report, Mapping) else {}
+    step = NEXT[verb]
+    step = step(told) if callable(step) else step
+    if isinstance(step, Code):
+        return step
+    words = _words(told)
+    names = tuple(_filled(name, words) for name in step.names)
+    options = {
+        name: _filled(value, words) if isinstance(value, str) else value
+        for name, value in step.options.items()
+    }
+    return Call(step.verb, names, options)
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    """Text with facts in place of their names in braces; one that is not known in capitals."""
+    return _IN_BRACES.sub(lambda found: words.get(found[1], found[1].upper()), text)
+
+
+def _words(told: Facts) -> dict[str, str]:
+    """The facts that are words; parts of full names, files and the like beside them."""
+    words = {k: str(v) for k, v in told.items() if isinstance(v, str | int | Path)}
+    own, _, backbone = words.get("hosted", words.get("name", "")).partition("@")
+    words |= {"own": own, "on": backbone.rpartition("/d")[0] or backbone or own, "onto": backbone}
+    words["core"] = words["on"]
+    pieces, data = told.get("pieces"), told.get("data")
+    if isinstance(pieces, list) and pieces:
+        first = pieces[0]
+        words["piece"] = str(first["piece"] if isinstance(first, Mapping) else first)
+    if isinstance(data, Mapping):
+        words["judged"] = str(data.get("source", ""))
+    words |= {name: _written(told, name) for name in ("metrics.json", "trace.json")}
+    words["made"] = _made(told)
+    return {fact: word for fact, word in words.items() if word}
+
+
+def _written(told: Facts, name: str) -> str:
+    """A file that was written; nothing where none of that name was."""
+    return next((str(file) for file in told.get("files", ()) if Path(file).name == name), "")
+
+
+def _made(told: Facts) -> str:
+    """The last artifact that a recipe made; nothing where it made none."""
+    steps = told.get("steps")
+    each = steps if isinstance(steps, list) else []
+    made = [it for step in each for it in step.get("made", ()) if it["kind"] != "interface"]
+    if not made:
+        return ""
+    last = made[-1]
+    return f"{last['name']}@{last['backbone']}" if last["backbone"] else str(last["name"])
