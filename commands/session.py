@@ -16,9 +16,7 @@ from commands.fence import EXIT_NOT_PASSED, check_working_directory, run_fenced
 from commands.next_step import next_step
 from commands.options.common import LOG_TO, MODEL_OPTIONS, PLOT, SHARED_OPTIONS, TEXT_OPTIONS
 from commands.options.follow import followed
-from commands.options.groups import grouped, parameters_of
-from commands.options.models import parse_models
-from commands.options.values import models_asked, plain_values, words_in
+from commands.options.groups import parameters_of
 from commands.output import Output
 from commands.verb_table import (
     NO_MODEL,
@@ -29,7 +27,9 @@ from commands.verb_table import (
     find_verb,
 )
 from transplant.errors import InputError
+from transplant.options import grouped
 from transplant.ranks import Ranks
+from transplant.values import plain_values, words_in
 from transplant.workflows.revisions import check_revisions
 from transplant.workspace import Workspace
 
@@ -109,8 +109,12 @@ def run_verb(
         out: where its result goes.
         settings: of `open_session`; those of `common` go before them.
     """
+    from transplant.backbones.spread import parse_models
+
     given = dict(common)
-    asked = {**plain_values(dict(values)), **models_asked(given)}
+    unasked = {name: (default, []) for name, (_, default) in MODEL_OPTIONS.items()}
+    models = {name: given[name] for name in unasked if given.get(name, []) not in unasked[name]}
+    asked = plain_values({**values, **models})
     asked |= {name: given[name] for name in TEXT_OPTIONS if given.get(name)}
     given.update(parse_models(given))
     plot, log_to = given.pop("plot", None), given.pop("log_to", None)

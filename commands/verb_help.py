@@ -38,7 +38,7 @@ class VerbCommand(TyperCommand):
         if verb is None or all(_help_of(option) for option in self.params):
             return
         from commands.errors import flags_of, typed_as
-        from commands.options.descriptions import descriptions_of
+        from transplant.descriptions import descriptions_of
 
         flags, texts = flags_of(verb), descriptions_of(verb)
         for option in self.params:

@@ -7,15 +7,39 @@ in that section.
 from __future__ import annotations
 
 import ast
+import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from transplant.options import groups_of
+
 _ENTRY = re.compile(r"\n {4}(\w+):((?: .*)?(?:\n {8,}.*)*)")
 _NONE = re.compile(r"\bNone(?: for|:) ")  # as a value it cannot be typed
+
+
+def descriptions_of(function: Callable[..., None]) -> dict[str, str]:
+    """The description of each option of a function, by parameter, where there is one.
+
+    What its own docstring says counts before what `described_by` names, and the fields of its
+    groups.
+
+    Raises:
+        LookupError: `described_by` names what is not there.
+    """
+    found: dict[str, str] = {}
+    for name in reversed(getattr(function, "described_by", ())):
+        module, _, own = f"transplant.{name}".rpartition(".")
+        found |= descriptions_in(module, own)
+    for config, chosen in groups_of(function):
+        said: dict[str, str] = {}
+        for base in reversed(inspect.getmro(config)[:-1]):
+            said |= descriptions_in(base.__module__, base.__name__)
+        found |= {own: said[field.of] for own, field in chosen.items() if field.of in said}
+    return found | args_of(inspect.getdoc(function) or "")
 
 
 @cache

@@ -1,6 +1,5 @@
 """What verbs declare their options with; those of one topic stand in the files here."""
 
-from commands.options.groups import Field, Fields, described_by
 from commands.options.out import check_out, with_files
 from commands.options.shared import (
     ARGUMENT,
@@ -21,9 +20,9 @@ from commands.options.shared import (
     Text,
     Verify,
     Window,
-    named_paths,
-    parse_names,
 )
+from transplant.options import Field, Fields, described_by
+from transplant.values import named_paths, parse_names
 
 __all__ = [
     "ARGUMENT", "AlsoEval", "DOMAIN_DATA", "DomainText", "EVAL_TOKENS",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options.groups import Field, Fields
 from transplant.calibration.changes.spec import AUTO, CHANGES, changes_of
 from transplant.calibration.config import MoveConfig
+from transplant.options import Field, Fields
 from transplant.training.config import NAMED_TAPS, parse_taps
 
 
@@ -36,6 +36,6 @@ MoveRecipe = Annotated[
 PairRecipe = Annotated[MoveConfig, Fields(PAIRED)]
 """How much is paired, of a move from all layers of the target."""
 
-PAIRING = Field(flags="--pair-data --data")
+PAIRING = Field(spelled="--pair-data --data")
 PairingData = Annotated[str, PAIRING]
 Native = Annotated[str | None, Field(metavar="none|train|NAME")]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options.groups import Field, Fields
 from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.calibration.objectives.spec import SPECS
+from transplant.options import Field, Fields
 
 Objective = Annotated[
     ObjectiveChoice,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options.groups import Field, Fields
 from commands.options.move import PAIRING
-from commands.options.shared import parse_names
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.spec import AUTO, MODULE, STUDENTS
 from transplant.evaluation.curve import parse_budgets
+from transplant.options import Field, Fields
+from transplant.values import parse_names
 from transplant.workflows.move.curve_job import CurveJob
 from transplant.workflows.transfer.job import TransferJob
 

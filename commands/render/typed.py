@@ -11,8 +11,8 @@ from typer.models import ArgumentInfo
 
 from commands.errors import command, flags_of, typed_as
 from commands.options.groups import parameters_of
-from commands.options.values import plain_values
 from commands.verb_table import VERBS, find_verb, typed_name
+from transplant.values import plain_values
 from transplant.workflows.report.wording import Wording
 
 if TYPE_CHECKING:

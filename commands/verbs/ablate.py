@@ -39,7 +39,7 @@ def ablate(
             what=Field(argument=True),
             only=NAMES,
             modules=NAMES,
-            also_eval=named_paths("--also-eval"),
+            also_eval=named_paths("also_eval"),
         ),
     ],
     data: PairingData = "prose",

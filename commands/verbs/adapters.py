@@ -16,7 +16,7 @@ from commands.session import Session
 def adapters(
     session: Session,
     *,
-    source: Annotated[Path, Field(flags="--import")],
+    source: Annotated[Path, Field(spelled="--import")],
     to: str,
     name: str | None = None,
     merge: bool = False,

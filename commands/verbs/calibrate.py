@@ -13,7 +13,7 @@ from commands.options.move import MoveRecipe, PairingData
 from commands.options.objective import Objective
 from commands.session import Session
 
-FILES = Field(flags="--from-activations", metavar="DONOR TARGET")
+FILES = Field(spelled="--from-activations", metavar="DONOR TARGET")
 
 
 @described_by("workflows.transfer.job.TransferJob")

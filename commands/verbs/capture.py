@@ -32,7 +32,9 @@ def capture(
     window: Window = 512,
     max_tokens: Annotated[int | None, Bounds(1)] = None,
     pool: str = "none",
-    resume: Annotated[bool, Field(flags="--resume", help="Continue an interrupted file.")] = False,
+    resume: Annotated[
+        bool, Field(spelled="--resume", help="Continue an interrupted file.")
+    ] = False,
     inspect: Path | None = None,
     verify: Path | None = None,
 ) -> None:

@@ -22,7 +22,7 @@ def embed_init(
         EmbedConfig,
         Fields("method atoms", calibration_tokens=Field(low=64)),
     ],
-    data: Annotated[str, Field(flags="--eval-data --data")] = "prose",
+    data: Annotated[str, Field(spelled="--eval-data --data")] = "prose",
     name: NameOption = None,
     eval_tokens: EvalTokens = 20_000,
 ) -> None:

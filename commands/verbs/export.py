@@ -14,7 +14,7 @@ from transplant.workflows.export.spec import ExportJob
 
 EXPORTED = Fields(
     "with_backbone code with_token_counts public", name=ARGUMENT,
-    out=Field(argument=True, metavar="DIR"), form=Field(flags="--as"),
+    out=Field(argument=True, metavar="DIR"), form=Field(spelled="--as"),
     push=Field(metavar="OWNER/NAME"),
 )  # fmt: skip
 

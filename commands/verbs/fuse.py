@@ -18,7 +18,7 @@ def fuse(
     session: Session,
     *,
     members: Annotated[list[str], ARGUMENT],
-    data: Annotated[list[str] | None, Field(flags="--domain-data --data")] = None,
+    data: Annotated[list[str] | None, Field(spelled="--domain-data --data")] = None,
     layer: Annotated[int | None, Bounds(0)] = None,
     combiner: str | None = None,
     name: Annotated[str, Field(help="Hosted as NAME@<backbone>.")] = "fused",
@@ -27,7 +27,7 @@ def fuse(
         Fields("steps batch window learning_rate seed", tokens=Field(of="train_tokens", low=64)),
     ],
     eval_tokens: EvalTokens = 20_000,
-    controls: Annotated[bool, Field(flags="--controls/--no-controls")] = True,
+    controls: Annotated[bool, Field(spelled="--controls/--no-controls")] = True,
     replace: Replace = False,
 ) -> None:
     """Fuse several transplanted modules on one layer; only the fusion is trained."""

@@ -14,7 +14,7 @@ from transplant.workflows.merge.spec import MergeJob
 
 MERGED = Fields(
     "name suite", recipe=Field(argument=True, metavar="RECIPE"), remote=Field(metavar="ID"),
-    data=named_paths("--data", of="domains"), general=named_paths("--general"),
+    data=named_paths("data", of="domains"), general=named_paths("general"),
 )  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def merge(
     session: Session,
     *,
     job: Annotated[MergeJob, MERGED],
-    whole: Annotated[bool, Field(flags="--global")] = False,
+    whole: Annotated[bool, Field(spelled="--global")] = False,
 ) -> None:
     """Merge whole models by a recipe of mergekit into a backbone of the registry.
 

@@ -17,7 +17,7 @@ def rm(
     *,
     name: Named,
     kind: str | None = None,
-    yes: Annotated[bool, Field(flags="--yes -y", help="Ask nothing.")] = False,
+    yes: Annotated[bool, Field(spelled="--yes -y", help="Ask nothing.")] = False,
 ) -> None:
     """Remove an artifact from the registry, also one whose manifest is broken.
 

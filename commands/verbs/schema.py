@@ -7,15 +7,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import typer
-
+from commands.options import Field
 from commands.session import Session
 
 
 def schema(
-    session: Session,
-    *,
-    verb: Annotated[str | None, typer.Argument(metavar="[VERB]")] = None,
+    session: Session, *, verb: Annotated[str | None, Field(argument=True, metavar="[VERB]")] = None
 ) -> None:
     """Print the JSON Schema of a verb's --json, or which verbs promise how much.
 

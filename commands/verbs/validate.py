@@ -20,9 +20,9 @@ def validate(
     model: str,
     baseline: str,
     suite: str = "quick",
-    data: Annotated[Paths | None, named_paths("--eval-data", "--data")] = None,
-    general: Annotated[Paths | None, named_paths("--general")] = None,
-    pairs: Annotated[Paths | None, named_paths("--pairs")] = None,
+    data: Annotated[Paths | None, named_paths("data", spelled="--eval-data --data")] = None,
+    general: Annotated[Paths | None, named_paths("general")] = None,
+    pairs: Annotated[Paths | None, named_paths("pairs")] = None,
     gates: Path | None = None,
     junit: Annotated[Path | None, Field(help="The gates as JUnit XML, for CI.")] = None,
 ) -> None:

@@ -13,11 +13,12 @@ import pytest
 import typer
 
 from commands.app import app
-from commands.options.descriptions import descriptions_of
-from commands.options.groups import Field, Fields, described_by, grouped, parameters_of
+from commands.options.groups import parameters_of
 from commands.verb_help import VerbCommand
 from commands.verb_table import VERBS
+from transplant.descriptions import descriptions_of
 from transplant.errors import InputError
+from transplant.options import Field, Fields, described_by, grouped
 from transplant.validation import Bounds, Count, check_bounds
 
 
@@ -158,7 +159,7 @@ def test_an_option_that_nothing_describes_is_noticed():
 
 def test_descriptions_are_read_without_what_they_describe():
     program = (
-        "import sys; from commands.options.descriptions import descriptions_of; "
+        "import sys; from transplant.descriptions import descriptions_of; "
         "from commands.verb_table import find_verb; "
         "assert descriptions_of(find_verb('uq'))['model'] == 'The hosted model.'; "
         "assert 'transplant.workflows.uq' not in sys.modules"

@@ -240,3 +240,17 @@ def parse_revisions(given: list[str] | None) -> dict[str, str]:
             )
         revisions[name] = revision
     return revisions
+
+
+def parse_models(given: Mapping[str, Any]) -> dict[str, Any]:
+    """What `Work` takes of `revision`, `device_map` and `max_memory`, of what was given as text.
+
+    Raises:
+        InputError: one cannot be read.
+    """
+    parse: dict[str, Callable[[Any], Any]] = {
+        "revision": parse_revisions,
+        "device_map": lambda text: None if text is None else parse_device_map(text),
+        "max_memory": parse_memory,
+    }
+    return {name: parsed(given[name]) for name, parsed in parse.items() if name in given}
