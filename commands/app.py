@@ -9,13 +9,14 @@ from typing import Annotated
 import typer
 
 from commands.errors import version_of_abi
-from commands.fence import EXIT_ERROR, Fenced, check_streams, signals
+from commands.fence import EXIT_ERROR, Fenced, check_streams
 from commands.output import Output
 from commands.session import as_command
 from commands.verb_help import VerbCommand
 from commands.verb_table import GROUPS, VERBS
 from transplant.allocator import keep_freed_memory
 from transplant.errors import TransplantError
+from transplant.interruption import signals
 
 
 def _show_version(asked: bool) -> None:

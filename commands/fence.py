@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sys
-import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from types import FrameType
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from typer import Abort
@@ -19,14 +16,10 @@ from commands.errors import FaultError, in_flags
 from commands.former_names import former_names_in
 from commands.output import Output
 from transplant.errors import InputError, StorageError, named_error
+from transplant.interruption import TerminatedError
 
 EXIT_ERROR, EXIT_USAGE, EXIT_NOT_PASSED = 1, 2, 3
 STREAMS = ("stdin", "stdout", "stderr")
-SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-
-
-class TerminatedError(KeyboardInterrupt):
-    """SIGTERM came: what Ctrl-C would clean up is cleaned up."""
 
 
 class Fenced(TyperGroup):
@@ -100,39 +93,6 @@ def run_fenced(
                 traceback.print_exception(error)
         out.error(in_flags(named_error(error) or FaultError(error), flags or {}))
         return EXIT_ERROR
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[None]:
-    """Inside the block SIGTERM cleans up as Ctrl-C does, and clean-up is not cut short.
-
-    So does SIGHUP. The first signal raises. Those after it are noted while the work is being
-    cleaned up; the third ends the process at once. What whoever started us wants ignored, as
-    `nohup` does, stays ignored.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    seen = 0
-
-    def handle(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        nonlocal seen
-        seen += 1
-        if seen == 1:
-            raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
-        if seen > 2:
-            os._exit(EXIT_ERROR)
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            os.write(2, b"cleaning up; once more ends at once\n")
-
-    known = [getattr(signal, name) for name in SIGNALS if hasattr(signal, name)]
-    caught = [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, handle) for number in caught}
-    try:
-        yield
-    finally:
-        for number, old in before.items():
-            signal.signal(number, old)
 
 
 def check_streams() -> None:
