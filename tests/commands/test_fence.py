@@ -113,7 +113,7 @@ def test_a_result_that_was_printed_stays_the_only_object(capsys) -> None:
         raise StorageError("too late")
 
     assert run_fenced(work, out, debug=False) == EXIT_ERROR
-    assert json.loads(capsys.readouterr().out) == {"a": 1}
+    assert json.loads(capsys.readouterr().out) == {"schema_version": 1, "a": 1}
 
 
 def test_debug_shows_the_traceback_beside_the_object(trained_abi) -> None:
