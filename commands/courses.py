@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,9 +10,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.text import Text
 
-from transplant.progress import Course
-
-EVERY_S = 10.0
+from transplant.progress import EVERY_S, Course, Lines
 
 
 class Courses:
@@ -26,23 +22,18 @@ class Courses:
     """
 
     def __init__(self, console: Console, every: float = EVERY_S) -> None:
-        self._console, self._every = console, every
-        self._running: list[Course] = []
+        self._console = console
+        self._lines = Lines(lambda line: console.print(escape(line), soft_wrap=True), every)
         self._bars: Progress | None = None
         self._tasks: dict[TaskID, Course] = {}
-        self._stop = threading.Event()
 
     @contextmanager
     def follow(self, title: str) -> Iterator[Course]:
         """Shows the course of one loop until the block ends."""
         course = Course(title)
-        self._running.append(course)
-        shown = self._bar if self._console.is_terminal else self._lines
-        try:
-            with shown(course):
-                yield course
-        finally:
-            self._running.remove(course)
+        shown = self._bar if self._console.is_terminal else self._lines.follow
+        with shown(course):
+            yield course
 
     @contextmanager
     def _bar(self, course: Course) -> Iterator[None]:
@@ -63,27 +54,6 @@ class Courses:
             if outermost:
                 bars.stop()
                 self._bars = None
-
-    @contextmanager
-    def _lines(self, _course: Course) -> Iterator[None]:
-        if len(self._running) > 1:  # the lines are of whatever is innermost
-            yield
-            return
-        self._stop = stop = threading.Event()
-        teller = threading.Thread(target=self._tell, args=(stop,), daemon=True)
-        teller.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            teller.join()
-
-    def _tell(self, stop: threading.Event) -> None:
-        while not stop.wait(self._every):
-            running = [*self._running]
-            if running:
-                with contextlib.suppress(OSError, ValueError):  # nobody reads it
-                    self._console.print(escape(running[-1].line()), soft_wrap=True)
 
 
 class _Of(ProgressColumn):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from transplant.progress import Course, part_of, span_text
+from transplant.progress import Course, Lines, part_of, span_text
 
 
 def test_parts_count_on_to_the_end_of_the_whole():
@@ -66,3 +68,29 @@ def test_a_run_that_resumes_does_not_count_what_another_did():
 )
 def test_spans_of_time(seconds, said):
     assert span_text(seconds) == said
+
+
+def test_lines_tell_of_the_innermost_loop_and_end_with_it():
+    told: list[str] = []
+    lines = Lines(told.append, every=0.02)
+    with lines.follow(Course("outer")):
+        time.sleep(0.1)
+        with lines.follow(Course("inner")):
+            time.sleep(0.1)
+    count = len(told)
+    time.sleep(0.1)
+    assert told[0].startswith("outer: ")
+    assert any(line.startswith("inner: ") for line in told)
+    assert len(told) == count
+
+
+def test_lines_that_nobody_reads_do_not_end_the_work():
+    tried: list[str] = []
+
+    def refuse(line: str) -> None:
+        tried.append(line)
+        raise BrokenPipeError
+
+    with Lines(refuse, every=0.02).follow(Course("loop")):
+        time.sleep(0.1)
+    assert len(tried) > 1

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 SHOWN_S = 0.1  # between two times that the course of a loop is shown
+EVERY_S = 10.0  # between two lines on it
 
 
 class Progress(Protocol):
@@ -95,6 +98,45 @@ class Course:
         """All of it on one line."""
         note = f" ({self.note})" if self.note else ""
         return f"{self.title}: {self.facts()}{note}"
+
+
+class Lines:
+    """A line every few seconds on the innermost of the loops that a run is in.
+
+    Args:
+        write: where a line goes; what it raises because nobody reads along is passed over.
+        every: seconds between two lines.
+    """
+
+    def __init__(self, write: Callable[[str], object], every: float = EVERY_S) -> None:
+        self._write, self._every = write, every
+        self._running: list[Course] = []
+
+    @contextmanager
+    def follow(self, course: Course) -> Iterator[None]:
+        """Tells of one loop until the block ends."""
+        self._running.append(course)
+        try:
+            if len(self._running) > 1:  # the lines are of whatever is innermost
+                yield
+                return
+            stop = threading.Event()
+            teller = threading.Thread(target=self._tell, args=(stop,), daemon=True)
+            teller.start()
+            try:
+                yield
+            finally:
+                stop.set()
+                teller.join()
+        finally:
+            self._running.remove(course)
+
+    def _tell(self, stop: threading.Event) -> None:
+        while not stop.wait(self._every):
+            running = [*self._running]
+            if running:
+                with contextlib.suppress(OSError, ValueError):
+                    self._write(running[-1].line())
 
 
 def unseen(step: int, total: int, note: str, /) -> None:

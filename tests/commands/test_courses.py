@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from commands import courses
-from commands.courses import EVERY_S, Courses
+from commands.courses import Courses
 from commands.output import Output
+from transplant.progress import EVERY_S
 from transplant.text.windows import batches
 from transplant.training import row_sources
 
