@@ -1,6 +1,5 @@
 """What verbs declare their options with; those of one topic stand in the files here."""
 
-from commands.options.out import check_out, with_files
 from commands.options.shared import (
     ARGUMENT,
     DOMAIN_DATA,
@@ -28,5 +27,5 @@ __all__ = [
     "ARGUMENT", "AlsoEval", "DOMAIN_DATA", "DomainText", "EVAL_TOKENS",
     "EvalTokens", "Explain", "Field", "Fields", "HeldOutText", "HostedOption", "NameOption",
     "Named", "NativeBeside", "Paths", "Replace", "Resume", "Text", "Verify", "Window",
-    "check_out", "described_by", "named_paths", "parse_names", "with_files",
+    "described_by", "named_paths", "parse_names",
 ]  # fmt: skip

@@ -8,9 +8,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from commands.options import Field, Fields, check_out, described_by
+from commands.options import Field, Fields, described_by
 from commands.session import Session
 from transplant.advice.config import AdviceConfig
+from transplant.workflows.out_folder import check_out
 
 
 @described_by("workflows.advise.Advising")

@@ -5,32 +5,23 @@ Example: abi basis allocate code@ref-gpt2 --budget-like lora:r=8 --out ranks
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
-from commands.options import Field, Fields, check_out, with_files
+from commands.options import Field, Fields
 from commands.options.basis import BUDGET, tokens_of
 from commands.session import Session
 from transplant.workflows.basis.spec import AllocateJob
 
 ALLOCATED = Fields(
-    "data layer_at_a_time", basis=Field(of="name", argument=True),
+    "data layer_at_a_time out", basis=Field(of="name", argument=True),
     config=Fields("budget_like score r_min r_max step", budget=BUDGET, tokens=tokens_of()),
 )  # fmt: skip
 
 
-def basis_allocate(
-    session: Session, *, job: Annotated[AllocateJob, ALLOCATED], out: Path | None = None
-) -> None:
-    """Allocate ranks under one budget: exact, by dynamic programming.
-
-    Args:
-        out: a folder for ranks.json, ranks.png and ranks.html.
-    """
-    from transplant.pictures.ranks import write_allocation
+def basis_allocate(session: Session, *, job: Annotated[AllocateJob, ALLOCATED]) -> None:
+    """Allocate ranks under one budget: exact, by dynamic programming."""
     from transplant.tables.basis import allocation_table
     from transplant.workflows.basis.allocate import run_allocate
 
-    check_out(out)
-    report = with_files(run_allocate(session, job), out, write_allocation)
+    report = run_allocate(session, job)
     session.out.result(report, allocation_table(report))

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options import DOMAIN_DATA, Field, Fields, check_out, parse_names, with_files
+from commands.options import DOMAIN_DATA, Field, Fields, parse_names
 from commands.options.basis import ADAPTED
 from commands.session import Session
 from transplant.workflows.basis.spec import CompareJob
+from transplant.workflows.out_folder import check_out, with_files
 
 COMPARED = Fields(
     "backbone domain out forget layers rank seeds", data=DOMAIN_DATA, config=ADAPTED,

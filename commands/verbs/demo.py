@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Annotated
 
 from commands.errors import flags_of, typed_as
-from commands.options import DomainText, Field, check_out
+from commands.options import DomainText, Field
 from commands.session import Session
 from transplant.validation import Bounds
+from transplant.workflows.out_folder import check_out
 
 
 def demo(

@@ -8,11 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-from commands.options import Field, check_out, described_by, with_files
+from commands.options import Field, described_by
 from commands.session import Session
 from transplant.errors import InputError
 from transplant.evaluation.uq_config import BUDGET, UNCERTAINTIES
 from transplant.validation import Bounds
+from transplant.workflows.out_folder import check_out, with_files
 
 
 @described_by("workflows.route_sim.simulate_route")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from commands.options import Fields, HeldOutText, check_out, described_by, with_files
+from commands.options import Fields, HeldOutText, described_by
 from commands.session import Session
 from transplant.errors import InputError
 from transplant.tracing.config import PrefilterConfig, TraceConfig
@@ -34,9 +34,7 @@ def trace(
     Args:
         metric: `nll`, kl, logit-diff; default: nll, of pairs logit-diff.
         prefilter: `atp`: measure only what gradients rank high, and a sample.
-        out: folder for the JSON and the heat map, PNG and HTML.
     """
-    from transplant.pictures.trace import write_trace
     from transplant.tables.trace import trace_sheet
     from transplant.workflows.trace.job import run_trace
     from transplant.workflows.trace.spec import TraceJob
@@ -45,11 +43,10 @@ def trace(
         raise InputError("--prefilter", expected="atp", found=prefilter)
     if prefilter is None and ranked != PrefilterConfig():
         raise InputError("--keep and --sample", expected="--prefilter atp beside them")
-    check_out(out)
     job = TraceJob(
         model=model, targets=targets, data=data, pairs=pairs,
         config=replace(config, metric=metric or ("nll" if pairs is None else "logit-diff")),
-        prefilter=ranked if prefilter else None,
+        prefilter=ranked if prefilter else None, out=out,
     )  # fmt: skip
-    report = with_files(run_trace(session, job), out, write_trace)
+    report = run_trace(session, job)
     session.out.result(report, trace_sheet(report))

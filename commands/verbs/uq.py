@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from commands.options import HeldOutText, check_out, described_by
+from commands.options import HeldOutText, described_by
 from commands.session import Session
 from transplant.evaluation.uq_config import UqConfig
+from transplant.workflows.out_folder import check_out
 
 
 @described_by("workflows.uq.measure_uncertainty")

@@ -30,6 +30,7 @@ class EvidenceWorkspace(Work):
         pairs: str | None = None,
         config: TraceConfig | None = None,
         prefilter: PrefilterConfig | None = None,
+        out: str | Path | None = None,
     ) -> dict[str, Any]:
         """Measures what parts of a hosted model are worth; see `workflows.trace.job`.
 
@@ -41,6 +42,7 @@ class EvidenceWorkspace(Work):
             config: how it is measured; its seed counts, not the workspace's. By default the mean
                 is put in, and nll measured, of pairs the difference of two logits.
             prefilter: gradients choose what is measured exactly; None for all targets.
+            out: a folder for the JSON and the heat map.
 
         Returns:
             The report: targets by their effect, with intervals over documents or pairs.
@@ -53,6 +55,7 @@ class EvidenceWorkspace(Work):
         job = TraceJob(
             model=model, targets=targets, data=data, pairs=pairs, prefilter=prefilter,
             config=config or TraceConfig(seed=self.seed, metric=metric),
+            out=None if out is None else Path(out),
         )  # fmt: skip
         return run_trace(self, job)
 
@@ -63,6 +66,7 @@ class EvidenceWorkspace(Work):
         *,
         against: str | Path | None = None,
         config: AnalysisConfig | None = None,
+        out: str | Path | None = None,
     ) -> dict[str, Any]:
         """Says what a donor's pieces and hidden states are like; see `workflows.analyze.job`.
 
@@ -71,6 +75,7 @@ class EvidenceWorkspace(Work):
             activations: a file of its backbone that `capture` made.
             against: one of another backbone on the same text, whose layers are compared.
             config: how much is read.
+            out: a file for the catalog, as JSON.
 
         Returns:
             The catalog: spectra of maps and states, roles of heads, similarity of layers.
@@ -81,7 +86,7 @@ class EvidenceWorkspace(Work):
         job = AnalyzeJob(
             bank=bank, activations=Path(activations),
             against=None if against is None else Path(against),
-            config=config or AnalysisConfig(),
+            config=config or AnalysisConfig(), out=None if out is None else Path(out),
         )  # fmt: skip
         return run_analyze(self, job)
 

@@ -6,6 +6,8 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
+from transplant.files.results import write_json
+from transplant.files.writable import check_writable
 from transplant.workflows.analyze.heads import head_rows
 from transplant.workflows.analyze.layers import similarity_report
 from transplant.workflows.analyze.spec import AnalyzeJob
@@ -29,13 +31,15 @@ def run_analyze(work: Work, job: AnalyzeJob) -> dict[str, Any]:
 
     Returns:
         The catalog: spectra of maps and states, the role of each head, and how alike the layers of
-        two backbones are.
+        two backbones are; where it is asked for, the file that it was written to.
 
     Raises:
         NotFoundError: no such bank or file.
         InputError: activations of another backbone than the bank's, or of pooled windows.
         CorpusError: too little text to hold some out, or none that both files have read.
     """
+    if job.out is not None:
+        check_writable(job.out)
     began = time.monotonic()
     entry = find_bank(work, job.bank)
     record = entry.manifest.backbone
@@ -59,7 +63,7 @@ def run_analyze(work: Work, job: AnalyzeJob) -> dict[str, Any]:
             if other is not None:
                 other.close()
         header = acts.header
-    return {
+    catalog = {
         "catalog": CATALOG,
         "bank": entry.manifest.name,
         "backbone": record.id,
@@ -71,6 +75,10 @@ def run_analyze(work: Work, job: AnalyzeJob) -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 2),
         "made": work.made(config=dataclasses.asdict(job.config)),
     }
+    if job.out is None:
+        return catalog
+    write_json(job.out, catalog)
+    return {**catalog, "file": str(job.out)}
 
 
 def piece_rows(bank: Bank) -> dict[str, dict[str, Any]]:

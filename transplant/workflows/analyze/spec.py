@@ -20,3 +20,5 @@ class AnalyzeJob:
     """Activations of another backbone on the same text, whose layers are compared."""
     config: AnalysisConfig = field(default_factory=AnalysisConfig)
     """How much is read."""
+    out: Path | None = None
+    """A file for the catalog as JSON, for `advise(catalog=...)`."""

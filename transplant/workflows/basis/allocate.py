@@ -24,6 +24,7 @@ from transplant.workflows.basis.far import check_inside_layers
 from transplant.workflows.basis.spec import AllocateJob
 from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
+from transplant.workflows.out_folder import check_out, with_files
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,7 +43,7 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
 
     Returns:
         The report: the rank of each map, parameters, the share of the score that is kept by this,
-        the greedy and the uniform allocation, seconds.
+        the greedy and the uniform allocation, seconds; the files in `out`, where it is asked for.
 
     Raises:
         NotFoundError: no such basis.
@@ -50,7 +51,9 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
         BackboneError: no layers to go through one at a time.
     """
     from transplant.basis.maps import select_maps
+    from transplant.pictures.ranks import write_allocation
 
+    check_out(job.out)
     hosted, _, _ = check_basis(work, job.name)
     claim(work, str(hosted.module), hosted.backbone, replace=True)
     began, config = time.monotonic(), job.config
@@ -77,7 +80,7 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
         work, stored.name, stored.backbone, record, tensors, replace=True, results=results,
         corpus=made.get("corpus"), split=made.get("split"),
     )  # fmt: skip
-    return {
+    report = {
         "name": job.name, "backbone": stored.backbone.name, "score": config.score,
         "budget": budget, "parameters": parameters, "ranks": ranks,
         "maps": [
@@ -88,6 +91,7 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
         "share_kept": shares(choices, scores, budget, ranks),
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
+    return with_files(report, job.out, write_allocation)
 
 
 def basis_of(stored: StoredBasis) -> Basis:

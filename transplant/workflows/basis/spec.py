@@ -43,6 +43,8 @@ class AllocateJob:
     layer_at_a_time: bool = False
     """One layer in memory for fisher, weights, activations and gradients of the others on the disk;
     such a run goes on, after an interruption, where it was."""
+    out: Path | None = None
+    """A folder for ranks.json, ranks.png and ranks.html."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,7 @@ class BasisWorkspace(Work):
         *,
         data: str | None = None,
         layer_at_a_time: bool = False,
+        out: str | Path | None = None,
     ) -> dict[str, Any]:
         """Gives the maps of a stored basis their ranks; see `workflows.basis.allocate`.
 
@@ -65,6 +66,7 @@ class BasisWorkspace(Work):
             config: the budget and what a direction is worth.
             data: what the Fisher score reads; by default the text of the fit.
             layer_at_a_time: whether all but one layer stays on the disk.
+            out: a folder for the ranks as JSON, plot and page.
 
         Returns:
             The report: the rank of each map, parameters, shares of the score that are kept.
@@ -74,7 +76,10 @@ class BasisWorkspace(Work):
         """
         from transplant.workflows.basis.allocate import AllocateJob, run_allocate
 
-        job = AllocateJob(name=name, config=config, data=data, layer_at_a_time=layer_at_a_time)
+        job = AllocateJob(
+            name=name, config=config, data=data, layer_at_a_time=layer_at_a_time,
+            out=None if out is None else Path(out),
+        )  # fmt: skip
         return run_allocate(self, job)
 
     def adapt_basis(

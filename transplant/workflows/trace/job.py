@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import CorpusError, InputError
 from transplant.tracing.config import TraceConfig
 from transplant.workflows.corpus import read_as_needed
+from transplant.workflows.out_folder import check_out, with_files
 from transplant.workflows.trace.report import ablation_rows, head_of_report, patching_rows
 from transplant.workflows.trace.spec import TraceJob
 from transplant.workflows.work import Work
@@ -33,15 +34,18 @@ def run_trace(work: Work, job: TraceJob) -> dict[str, Any]:
         job: what is traced.
 
     Returns:
-        The report: targets by their effect, with intervals over documents or pairs.
+        The report: targets by their effect, with intervals over documents or pairs; the files in
+        `out`, where it is asked for.
 
     Raises:
         InputError: targets that are not there, or options that do not go together.
         CorpusError: too little text, or a file that is none of pairs.
     """
+    from transplant.pictures.trace import write_trace
     from transplant.tracing.places import Places
     from transplant.tracing.targets import parse_targets
 
+    check_out(job.out)
     if job.pairs is not None:
         _check_pairs_alone(job)
     began = time.monotonic()
@@ -55,7 +59,7 @@ def run_trace(work: Work, job: TraceJob) -> dict[str, Any]:
         body = _traced(work, job, hosted, targets)
     seconds = round(time.monotonic() - began, 2)
     made = work.made(config=dataclasses.asdict(job.config))
-    return {**head, **body, "seconds": seconds, "made": made}
+    return with_files({**head, **body, "seconds": seconds, "made": made}, job.out, write_trace)
 
 
 def _check_pairs_alone(job: TraceJob) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 
 from transplant.tracing.config import PrefilterConfig, TraceConfig
 
@@ -26,3 +27,5 @@ class TraceJob:
     """How it is measured."""
     prefilter: PrefilterConfig | None = None
     """Whether gradients choose what is measured exactly; None for all targets."""
+    out: Path | None = None
+    """A folder for the JSON and the heat map, PNG and HTML."""

@@ -1,4 +1,4 @@
-"""The folder that a verb writes its files to, beside what it prints."""
+"""The folder that a job writes its files to, beside the report that it returns."""
 
 from __future__ import annotations
 
