@@ -67,7 +67,8 @@ def test_shapes_train_move_and_weigh_each_and_use_again_what_is_trained(ready, m
 
     table = {"d16": {"d_abi": 16}, "one-tap-normed": {"taps": (-1,), "tap_norms": True}}
     monkeypatch.setattr(shapes, "SHAPES", table)
-    words = ("ablate", "shapes", *MOVE, "--data", ready.corpus, "--eval-tokens", "2000")
+    words = ("ablate", "shapes", *MOVE, "--data", ready.corpus, "--eval-tokens", "2000",
+             "--only", ",".join(table))  # fmt: skip
     ran = ready(*words)
     assert ran.code == 0, ran.out + ran.err
     wide, normed = ran.json["rows"]

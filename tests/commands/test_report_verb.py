@@ -24,7 +24,7 @@ def moved(trained_abi, tmp_path_factory):
     abi = Abi(root, trained_abi.corpus)
     ran = abi(
         "transfer", "--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--data", abi.corpus,
-        "--excerpts", "40", "--eval-tokens", "2000", "--json",
+        "--excerpts", "40", "--eval-tokens", "2000", "--replace", "--json",
     )  # fmt: skip
     assert ran.code == 0, ran.err
     return abi, ran.json
