@@ -18,9 +18,9 @@ from commands.verb_table import ALONE, VERBS, find_verb
 from transplant.errors import TransplantError
 from transplant.library import Library
 from transplant.progress import Progress, Reporter
+from transplant.recipes.verbs import REQUIRED, Done, Option
 from transplant.tables.table import Sheet, Table
 from transplant.tables.words import Words
-from transplant.workflows.recipe.verbs import REQUIRED, Done, Option
 from transplant.workflows.work import Work
 
 OF_THE_RUN = ("as_json", "quiet", "debug", "registry")

@@ -95,7 +95,7 @@ def described_by(*names: str) -> Callable[[Callable[..., None]], Callable[..., N
 
     Args:
         names: classes and functions of the library that have parameters or fields of the same
-            names, as `workflows.uq.measure_uncertainty`; the first that describes one counts.
+            names, as `evidence.uq.measure_uncertainty`; the first that describes one counts.
     """
 
     def mark(verb: Callable[..., None]) -> Callable[..., None]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.evidence.workspace import EvidenceWorkspace
+from transplant.recipes.workspace import RecipeWorkspace
 from transplant.workflows.basis.workspace import BasisWorkspace
-from transplant.workflows.evidence_workspace import EvidenceWorkspace
-from transplant.workflows.recipe.workspace import RecipeWorkspace
 
 if TYPE_CHECKING:
     from transplant.calibration.config import MoveConfig
@@ -225,7 +225,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         general: Mapping[str, str] | None = None,
         suite: str = "quick",
     ) -> dict[str, Any]:
-        """Merges whole models by a recipe of mergekit; see `workflows.merge.job.run_merge`.
+        """Merges whole models by a recipe of mergekit; see `merging.job.run_merge`.
 
         Args:
             recipe: the file; it names backbones of the library, folders, and hub ids.
@@ -235,8 +235,8 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
             general: texts that it must not get worse on, by name; by default `prose`.
             suite: how much is measured, `quick` or `full`.
         """
-        from transplant.workflows.merge.job import run_merge
-        from transplant.workflows.merge.spec import MergeJob
+        from transplant.merging.job import run_merge
+        from transplant.merging.spec import MergeJob
 
         job = MergeJob(
             recipe=Path(recipe), name=name, remote=tuple(remote), domains=domains or {},

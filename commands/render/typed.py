@@ -12,8 +12,8 @@ from typer.models import ArgumentInfo
 from commands.errors import command, flags_of, typed_as
 from commands.options.groups import parameters_of
 from commands.verb_table import VERBS, find_verb, typed_name
+from transplant.evidence.report.wording import Wording
 from transplant.values import plain_values
-from transplant.workflows.report.wording import Wording
 
 if TYPE_CHECKING:
     from transplant.advice.decide import Advice

@@ -13,7 +13,7 @@ from commands.session import Session
 from transplant.validation import Bounds
 
 
-@described_by("workflows.cfeval.evaluate_pairs")
+@described_by("evidence.cfeval.evaluate_pairs")
 def cfeval(
     session: Session,
     *,
@@ -24,8 +24,8 @@ def cfeval(
     space: bool = False,
 ) -> None:
     """Score minimal pairs by the log-probability of their sentences."""
+    from transplant.evidence.cfeval import evaluate_pairs
     from transplant.tables.pairs import accuracy_table
-    from transplant.workflows.cfeval import evaluate_pairs
 
     report = evaluate_pairs(
         session, model, pairs, baseline=baseline, per_paradigm=per_paradigm, space=space

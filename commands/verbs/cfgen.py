@@ -11,11 +11,11 @@ from typing import Annotated
 from commands.options import Field, described_by
 from commands.session import Session
 from transplant.counterfactuals.grammars import GRAMMARS
+from transplant.evidence.cfgen import PAIRS
 from transplant.files.writable import check_writable
-from transplant.workflows.cfgen import PAIRS
 
 
-@described_by("workflows.cfgen.generate_pairs")
+@described_by("evidence.cfgen.generate_pairs")
 def cfgen(
     session: Session,
     *,
@@ -24,8 +24,8 @@ def cfgen(
     n: int = PAIRS,
 ) -> None:
     """Generate minimal pairs from a grammar, with gold labels."""
+    from transplant.evidence.cfgen import generate_pairs
     from transplant.tables.pairs import drawn_sheet
-    from transplant.workflows.cfgen import generate_pairs
 
     check_writable(out)
     report = generate_pairs(session, task, out, n)

@@ -11,10 +11,10 @@ from typing import Annotated
 
 from commands.options import Fields, Named, NativeBeside, described_by
 from commands.session import Session
-from transplant.workflows.harness.config import EvalConfig
+from transplant.evidence.harness.config import EvalConfig
 
 
-@described_by("workflows.harness.job.run_eval")
+@described_by("evidence.harness.job.run_eval")
 def eval_(
     session: Session,
     *,

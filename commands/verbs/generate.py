@@ -10,7 +10,7 @@ import sys
 
 from commands.options import Named, NativeBeside
 from commands.session import Session
-from transplant.workflows.generate import GenerateConfig
+from transplant.evidence.generate import GenerateConfig
 
 
 def generate(

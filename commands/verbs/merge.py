@@ -10,7 +10,7 @@ from typing import Annotated
 from commands.options import Field, Fields, named_paths
 from commands.session import Session
 from transplant.errors import InputError
-from transplant.workflows.merge.spec import MergeJob
+from transplant.merging.spec import MergeJob
 
 MERGED = Fields(
     "name suite", recipe=Field(argument=True, metavar="RECIPE"), remote=Field(metavar="ID"),
@@ -29,8 +29,8 @@ def merge(
     Args:
         whole: all weights of whole models; the one form there is.
     """
+    from transplant.merging.job import run_merge
     from transplant.tables.merge import merge_sheet
-    from transplant.workflows.merge.job import run_merge
 
     if not whole:
         raise InputError(

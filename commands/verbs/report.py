@@ -14,7 +14,7 @@ from commands.session import Session
 from transplant.validation import Bounds
 
 
-@described_by("workflows.report.job.ReportJob")
+@described_by("evidence.report.job.ReportJob")
 def report(
     session: Session,
     *,
@@ -30,8 +30,8 @@ def report(
         prompt: text to go on from, before and after the first move. Repeatable.
     """
     from commands.render.typed import wording
+    from transplant.evidence.report.job import ReportJob, run_report
     from transplant.tables.document import written_sheet
-    from transplant.workflows.report.job import ReportJob, run_report
 
     job = ReportJob(
         runs=runs, out=out, prompts=prompt or (), samples=samples, words=wording(report)

@@ -16,7 +16,7 @@ from transplant.validation import Bounds
 from transplant.workflows.out_folder import check_out, with_files
 
 
-@described_by("workflows.route_sim.simulate_route")
+@described_by("evidence.route_sim.simulate_route")
 def route_sim(
     session: Session,
     *,

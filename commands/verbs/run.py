@@ -30,8 +30,8 @@ def run(
     """
     from commands.steps import StepVerbs
     from registry.store import Registry
+    from transplant.recipes.job import run_recipe
     from transplant.tables.recipe import recipe_table
-    from transplant.workflows.recipe.job import run_recipe
 
     typed = session.registry.root != Registry.open().root  # --registry
     report = run_recipe(session, recipe, StepVerbs(session.out), dry_run=dry_run, own_library=typed)

@@ -20,8 +20,8 @@ def schema(
         verb: the verb, as "basis fit", or error; default: a table of all.
     """
     from commands.verb_table import VERBS
+    from transplant.schemas.table import schema_of, schemas_of
     from transplant.tables.schemas import schema_text, schemas_table
-    from transplant.workflows.schemas.table import schema_of, schemas_of
 
     verbs = [name for names in VERBS.values() for name in names]
     if verb is None:

@@ -33,7 +33,7 @@ def show(
 
     if recipe:
         from commands.steps import StepVerbs
-        from transplant.workflows.recipe.origin import origin_of
+        from transplant.recipes.origin import origin_of
 
         origin = origin_of(session, name, kind_named(kind), StepVerbs())
         session.out.result(origin, code(origin["yaml"].rstrip()))

@@ -13,7 +13,7 @@ from commands.session import Session
 from transplant.studio.config import StudioConfig
 
 
-@described_by("workflows.studio.job.StudioJob")
+@described_by("evidence.studio.job.StudioJob")
 def studio(
     session: Session,
     *,
@@ -22,8 +22,8 @@ def studio(
 ) -> None:
     """Show the registry and runs in a browser, on this machine alone."""
     from commands.errors import typed_as
+    from transplant.evidence.studio.job import StudioJob, run_studio
     from transplant.tables.document import served_words
-    from transplant.workflows.studio.job import StudioJob, run_studio
 
     job = StudioJob(runs=tuple(runs or ()), config=config, say=lambda text: typed_as(text, {}))
     run_studio(session, job, lambda report: session.out.result(report, served_words(report)))

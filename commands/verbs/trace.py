@@ -15,7 +15,7 @@ from transplant.errors import InputError
 from transplant.tracing.config import PrefilterConfig, TraceConfig
 
 
-@described_by("workflows.trace.spec.TraceJob")
+@described_by("evidence.trace.spec.TraceJob")
 def trace(
     session: Session,
     *,
@@ -35,9 +35,9 @@ def trace(
         metric: `nll`, kl, logit-diff; default: nll, of pairs logit-diff.
         prefilter: `atp`: measure only what gradients rank high, and a sample.
     """
+    from transplant.evidence.trace.job import run_trace
+    from transplant.evidence.trace.spec import TraceJob
     from transplant.tables.trace import trace_sheet
-    from transplant.workflows.trace.job import run_trace
-    from transplant.workflows.trace.spec import TraceJob
 
     if prefilter not in (None, "atp"):
         raise InputError("--prefilter", expected="atp", found=prefilter)

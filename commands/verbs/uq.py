@@ -13,7 +13,7 @@ from transplant.evaluation.uq_config import UqConfig
 from transplant.workflows.out_folder import check_out
 
 
-@described_by("workflows.uq.measure_uncertainty")
+@described_by("evidence.uq.measure_uncertainty")
 def uq(
     session: Session,
     *,

@@ -13,7 +13,7 @@ from commands.session import Session
 from transplant.files.writable import check_writable
 
 
-@described_by("workflows.validate.job.plan_validation")
+@described_by("evidence.validate.job.plan_validation")
 def validate(
     session: Session,
     *,
@@ -34,9 +34,9 @@ def validate(
         pairs: minimal pairs of your own. Repeatable.
         gates: YAML of what is tolerated: METRIC: {max: NUMBER}.
     """
+    from transplant.evidence.validate.job import plan_validation, run_validation
     from transplant.pictures.validation import write_junit
     from transplant.tables.validation import validation_sheet
-    from transplant.workflows.validate.job import plan_validation, run_validation
 
     if junit is not None:
         check_writable(junit)

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 
 import transplant
+from transplant.evidence.trace.job import first_windows
 from transplant.modules.hosted import HostedModel
 from transplant.text.windows import Window
 from transplant.tracing.config import PrefilterConfig, TraceConfig
@@ -28,7 +29,6 @@ from transplant.tracing.places import Places
 from transplant.tracing.prefilter import rank_correlation
 from transplant.tracing.targets import Target, all_targets
 from transplant.workflows.corpus import read_splits
-from transplant.workflows.trace.job import first_windows
 
 CHUNK = 4  # targets between two looks at the clock: their two intact passes count as well
 FILTER = PrefilterConfig()

@@ -14,7 +14,7 @@ from commands.app import app
 from commands.fence import EXIT_NOT_PASSED
 from commands.verb_table import VERBS
 from tests.tiny_registry import put_backbones, put_corpus
-from transplant.workflows.schemas.table import ERROR, check_report
+from transplant.schemas.table import ERROR, check_report
 
 TINY = ("--steps", "20", "--window", "64", "--batch", "2", "--tokens", "6000", "--d-abi", "16")
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.commands.conftest import Abi
-from transplant.workflows.merge import job as merging
-from transplant.workflows.validate import plan as plans
+from transplant.evidence.validate import plan as plans
+from transplant.merging import job as merging
 
 SMALL = plans.Suite(eval_tokens=1_200, pairs=4, nib_seeds=(7777,))
 

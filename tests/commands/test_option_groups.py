@@ -52,7 +52,7 @@ def widths_of(text: str) -> tuple[int, ...]:
 WIDTHS = Field(of="widths", parse=widths_of, show=lambda given: "+".join(map(str, given)))
 
 
-@described_by("workflows.uq.measure_uncertainty")
+@described_by("evidence.uq.measure_uncertainty")
 def verb(
     session: Any,
     *,
@@ -154,7 +154,7 @@ def test_the_help_of_a_verb_leaves_no_option_without_words(name):
 def test_an_option_that_nothing_describes_is_noticed():
     assert "nowhere" not in descriptions_of(verb)
     with pytest.raises(LookupError, match="has no nothing"):
-        descriptions_of(described_by("workflows.uq.nothing")(lambda: None))
+        descriptions_of(described_by("evidence.uq.nothing")(lambda: None))
 
 
 def test_descriptions_are_read_without_what_they_describe():
@@ -162,6 +162,6 @@ def test_descriptions_are_read_without_what_they_describe():
         "import sys; from transplant.descriptions import descriptions_of; "
         "from commands.verb_table import find_verb; "
         "assert descriptions_of(find_verb('uq'))['model'] == 'The hosted model.'; "
-        "assert 'transplant.workflows.uq' not in sys.modules"
+        "assert 'transplant.evidence.uq' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", program], check=True)

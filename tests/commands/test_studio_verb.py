@@ -63,7 +63,7 @@ def test_what_cannot_be_shown_is_one_line(abi):
 
 
 def test_without_the_extra_it_is_named(abi, monkeypatch):
-    from transplant.workflows.studio import job
+    from transplant.evidence.studio import job
 
     monkeypatch.setattr(job, "NEEDED", ("starlette", "no_such_module"))
     ran = abi("studio")

@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+from transplant.evidence.validate import plan as plans
 from transplant.files.result_kinds import kind_of
-from transplant.workflows.validate import plan as plans
 
 SMALL = plans.Suite(eval_tokens=1_200, pairs=12, nib_seeds=(7777,))
 

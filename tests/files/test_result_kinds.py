@@ -32,8 +32,8 @@ def test_what_earlier_versions_wrote_is_known(name):
 
 
 def test_every_kind_that_is_drawn_or_has_a_section_is_a_kind_of_result():
+    from transplant.evidence.report.evidence import SHOWN
     from transplant.studio.drawn import DRAWN
-    from transplant.workflows.report.evidence import SHOWN
 
     assert {*DRAWN, *SHOWN} <= {*KINDS}
 

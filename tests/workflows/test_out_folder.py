@@ -10,13 +10,13 @@ import pytest
 
 from transplant.basis.config import AllocateConfig
 from transplant.errors import InputError
-from transplant.workflows.analyze.job import run_analyze
-from transplant.workflows.analyze.spec import AnalyzeJob
+from transplant.evidence.analyze.job import run_analyze
+from transplant.evidence.analyze.spec import AnalyzeJob
+from transplant.evidence.trace.job import run_trace
+from transplant.evidence.trace.spec import TraceJob
 from transplant.workflows.basis.allocate import run_allocate
 from transplant.workflows.basis.spec import AllocateJob
 from transplant.workflows.out_folder import with_files
-from transplant.workflows.trace.job import run_trace
-from transplant.workflows.trace.spec import TraceJob
 
 
 class Untouched:

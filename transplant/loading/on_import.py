@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-HARNESS_NAME, HARNESS_MODEL = "abi", "transplant.workflows.harness.model:AbiLM"
+HARNESS_NAME, HARNESS_MODEL = "abi", "transplant.evidence.harness.model:AbiLM"
 """The name of hosted models in lm-eval, and the class that it loads by it."""
 
 

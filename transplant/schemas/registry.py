@@ -1,0 +1,164 @@
+"""Reports of the verbs that look at a registry, or change it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from transplant.schemas.base import Made, Object, Part, Report, Sha256
+
+
+class BackboneFacts(Part):
+    """The backbone that an artifact belongs to."""
+
+    id: str
+    revision: str | None
+    family: str
+    d_model: int
+    weights_sha256: str
+    tokenizer_sha256: str
+    config_sha256: str | None
+
+
+class Row(Part):
+    """An artifact in a list, with the interface and the gate of its name."""
+
+    name: str
+    hosted: str
+    kind: str
+    with_it: list[str] = Field(alias="with")
+    backbone: str
+    d_abi: int | None
+    domain: str | None
+    recovered: float | None
+    date: str | None
+    bytes: int
+    path: str
+    shipped: bool
+    also_on: list[str]
+
+
+class ListReport(Report):
+    """`list`."""
+
+    registry: str
+    artifacts: list[Row]
+
+
+class ShowReport(Report):
+    """`show`: what the manifest says, of any version that can be read."""
+
+    manifest_version: int
+    name: str
+    kind: str
+    domain: str | None
+    backbone: BackboneFacts
+    d_abi: int | None
+    taps: list[int]
+    tensors: dict[str, Object]
+    made: Object
+    results: Object
+    parents: dict[str, str]
+    license: str | None
+    hosted: str
+    sha256: Sha256
+    path: str
+    verified: bool
+
+
+class Needed(Part):
+    """What a recipe needs and no step of it makes."""
+
+    name: str
+    sha256: str
+
+
+class OriginReport(Report):
+    """`show --recipe`."""
+
+    name: str
+    kind: str
+    sha256: Sha256
+    content: Object
+    needed: list[Needed]
+    yaml: str
+
+
+class RemoveReport(Report):
+    """`rm`."""
+
+    removed: list[str]
+    bytes: int
+
+
+class InspectReport(Report):
+    """`inspect`."""
+
+    name: str
+    backbone: BackboneFacts
+    sha256: Sha256
+    parameters: int
+    pieces: list[Object]
+    made: Object
+    path: str
+    verified: bool
+
+
+class AddReport(Report):
+    """`add`."""
+
+    name: str
+    family: str
+    parameters: int
+    d_model: int
+    layers: int
+    vocabulary: int
+    context: int
+    weights_sha256: Sha256
+    tokenizer_sha256: Sha256
+    config_sha256: str | None
+    added: Object
+    folder: str
+    bytes: int
+    known: list[str]
+    notes: list[str]
+    path: str
+    seconds: float
+
+
+class CoresReport(Report):
+    """`cores`."""
+
+    cores: list[Object]
+
+
+class ExportReport(Report):
+    """`export`; `class`, `code` and `with_backbone` of the form `transformers` alone."""
+
+    name: str
+    form: str
+    out: str
+    backbone: str
+    logits: float
+    class_: str | None = Field(None, alias="class")
+    code: bool | None = None
+    with_backbone: bool | None = None
+    merged: bool | None = None
+    pushed: str | None = None
+    files: list[str]
+    bytes: int
+    licenses: dict[str, str | None]
+    seconds: float
+
+
+class GeneratedPairs(Report):
+    """`cfgen`."""
+
+    task: str
+    pairs: int
+    possible: int
+    fields: dict[str, int]
+    labels: dict[str, int]
+    example: Object
+    out: str | None
+    sha256: Sha256
+    made: Made
