@@ -14,7 +14,7 @@ import typer
 from commands.errors import flags_of
 from commands.fence import EXIT_NOT_PASSED, check_working_directory, run_fenced
 from commands.next_step import next_step
-from commands.options.common import LOG_TO, MODEL_OPTIONS, PLOT, SHARED_OPTIONS, TEXT_OPTIONS
+from commands.options.by_table import LOG_TO, MODEL_OPTIONS, PLOT, SHARED_OPTIONS, TEXT_OPTIONS
 from commands.options.follow import followed
 from commands.options.groups import parameters_of
 from commands.output import Output

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from commands.errors import flags_of, in_flags, long_names, version_of_abi
-from commands.options.common import MODEL_OPTIONS, SHARED_OPTIONS, TEXT_OPTIONS
+from commands.options.by_table import MODEL_OPTIONS, SHARED_OPTIONS, TEXT_OPTIONS
 from commands.options.groups import parameters_of
 from commands.output import Output
 from commands.session import run_verb, shared_options

@@ -45,4 +45,4 @@ def test_a_module_is_read_and_not_run():
         "found = descriptions_in('transplant.backbones.spread', 'parse_device_map'); "
         "assert 'torch' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    assert subprocess.run([sys.executable, "-c", program], check=True).returncode == 0

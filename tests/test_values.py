@@ -50,4 +50,4 @@ def test_options_are_read_without_a_command_line_and_without_torch() -> None:
         "import sys; import transplant.descriptions, transplant.options, transplant.values; "
         "loaded = {'typer', 'rich', 'torch'} & set(sys.modules); assert not loaded, loaded"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    assert subprocess.run([sys.executable, "-c", program], check=True).returncode == 0

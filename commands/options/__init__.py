@@ -1,4 +1,4 @@
-"""What verbs declare their options with; those of one topic stand in the files here."""
+"""The words that verbs declare their options with; those of one topic stand in the files here."""
 
 from commands.options.shared import (
     ARGUMENT,

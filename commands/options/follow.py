@@ -1,4 +1,4 @@
-"""What a verb draws, and where its losses go as they come."""
+"""The picture of a verb's result, and where its losses go as they come."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is moved, and what learns it: `transfer`."""
+"""The options of what is moved and of what learns it: `transfer`."""
 
 from __future__ import annotations
 

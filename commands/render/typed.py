@@ -1,4 +1,4 @@
-"""What the library reports, in the words of the command line: steps and runs as commands."""
+"""Steps and runs that the library reports, as commands of the command line."""
 
 from __future__ import annotations
 

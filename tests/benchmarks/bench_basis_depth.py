@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from registry import REFERENCE
+from tests.benchmarks.own_process import run_alone
 from transplant.files.results import write_json
 
 WIDTH, INNER, HEADS = 768, 2048, 12
@@ -93,21 +92,11 @@ def write_model(folder: Path, depth: int) -> None:
 
 def run(registry: Path, *words: str) -> dict[str, float]:
     """A verb in a process of its own: its seconds and its peak memory."""
-    began = time.monotonic()
-    running = subprocess.Popen(
-        [sys.executable, "-c", "from commands.entry import main; main()", *words, "--json"],
-        stdout=subprocess.PIPE, text=True, env={**os.environ, "ABI_REGISTRY": str(registry)},
-    )  # fmt: skip
-    assert running.stdout is not None
-    text = running.stdout.read()
-    _, status, used = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        sys.exit(f"exit {running.returncode}: {text}")
+    ran = run_alone(registry, *words)
     return {
-        "seconds": round(time.monotonic() - began, 1),
-        "own_seconds": round(json.loads(text)["seconds"], 1),
-        "peak_mib": used.ru_maxrss // 1024,
+        "seconds": ran.seconds,
+        "own_seconds": round(json.loads(ran.text)["seconds"], 1),
+        "peak_mib": ran.peak_mib,
     }
 
 

@@ -15,10 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import product
@@ -28,6 +25,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tests.benchmarks.own_process import run_alone
 from transplant.tables.shares import share_text
 
 ROOT = Path(__file__).parents[2]
@@ -171,23 +169,12 @@ class Bench:
     def _abi(self, *words: str) -> dict[str, Any]:
         """A verb in a process of its own: its report, its seconds, its peak memory."""
         print("abi", *words, file=sys.stderr, flush=True)
-        environment = {**os.environ, "ABI_REGISTRY": str(self.real / "registry")}
-        began = time.monotonic()
-        running = subprocess.Popen(
-            [sys.executable, "-c", "from commands.entry import main; main()", *words, "--json"],
-            stdout=subprocess.PIPE, env=environment, text=True,
-        )  # fmt: skip
-        assert running.stdout is not None
-        text = running.stdout.read()
-        _, status, used = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(status)
-        if running.returncode:
-            sys.exit(f"exit {running.returncode}: {text}")
-        text = text.replace(f"{self.real}/", "real/")  # wherever it lies on this machine
+        ran = run_alone(self.real / "registry", *words)
+        text = ran.text.replace(f"{self.real}/", "real/")  # wherever it lies on this machine
         return {
             "command": " ".join(["abi", *words]).replace(f"{self.real}/", "real/"),
-            "seconds": round(time.monotonic() - began, 1),
-            "peak_mib": used.ru_maxrss // 1024,
+            "seconds": ran.seconds,
+            "peak_mib": ran.peak_mib,
             "report": json.loads(text),
         }
 

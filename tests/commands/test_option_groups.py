@@ -164,4 +164,4 @@ def test_descriptions_are_read_without_what_they_describe():
         "assert descriptions_of(find_verb('uq'))['model'] == 'The hosted model.'; "
         "assert 'transplant.evidence.uq' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", program], check=True)
+    assert subprocess.run([sys.executable, "-c", program], check=True).returncode == 0

@@ -1,4 +1,4 @@
-"""What passes between layers, on the disk: files of the capture format, and the run they are of."""
+"""States and gradients between layers, on the disk: files of the capture format, and their run."""
 
 from __future__ import annotations
 

@@ -72,13 +72,12 @@ def fisher_by_layer(
             told = part_of(progress, turn * size, size, steps * size)
             sums = DirectionSums(ours[number], spectra, backbone.device)
             with watching(backbone, ours[number], sums.see):
-                _carry_down(layers, number, windows, between, told)
+                _carry_down(layers, number, windows, between, told, number > first)
             with whole_file(file) as partial:
                 save_file({**sums.scores(size), "done": torch.ones(1)}, partial)
         place.gradient(number + 1).unlink(missing_ok=True)
         place.boundary(number).unlink(missing_ok=True)
-        found |= {m.name: load_file(file)[m.name] for m in ours[number]}
-    place.gradient(first).unlink(missing_ok=True)
+        found |= load_file(file)
     return {m.name: found[m.name] for m in maps}
 
 
@@ -119,15 +118,15 @@ def _loss_gradients(layers: OneByOne, windows: Sequence[Window], between: Bounda
 
 def _carry_down(
     layers: OneByOne, number: int, windows: Sequence[Window], between: Boundaries,
-    progress: Progress,
+    progress: Progress, further: bool,
 ) -> None:  # fmt: skip
-    """Runs one layer again with gradients, from those above it to those below."""
+    """Runs one layer again with gradients: from those above it, to those below if it goes on."""
     place, done = between.place, 0
     with ExitStack() as stack:
         above = stack.enter_context(between.reading(place.gradient(number + 1)))
-        below = write = None
-        if number:
-            below = stack.enter_context(between.reading(place.boundary(number)))
+        below = stack.enter_context(between.reading(place.boundary(number))) if number else None
+        write = None
+        if further:
             write = stack.enter_context(between.writing(place.gradient(number), GRADIENTS))
         stack.enter_context(with_gradients(layers.backbone))
         feed = stack.enter_context(layers.alone(number))

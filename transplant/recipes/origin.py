@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import InputError, TransplantError
 from transplant.recipes.kept_files import OUT
 from transplant.recipes.verbs import REQUIRED, Option, Verbs
+from transplant.workflows.artifacts import HOSTED
 
 if TYPE_CHECKING:
     from transplant.library import Entry, Manifest
@@ -22,7 +23,7 @@ OF_A_RUN = ("resume", "replace", "explain", *OUT)
 BESIDE = ("module_here",)
 """Roles of parents that are made by the same step."""
 SHIPPED = "shipped"
-HOSTED = ("module", "injection", "adapter", "linear", "fusion", "basis", "bank", "bridge", "tokens")
+ON_A_BACKBONE = (*HOSTED, "bank", "bridge", "tokens")
 
 
 def origin_of(work: Work, name: str | HostedName, kind: str | None, verbs: Verbs) -> dict[str, Any]:
@@ -148,7 +149,7 @@ class _Chain:
         """Puts down what an option names, where the library has it."""
         with suppress(TransplantError):
             parts = self.work.library.split_name(name)
-            for kind in HOSTED if parts.module else ("backbone",):
+            for kind in ON_A_BACKBONE if parts.module else ("backbone",):
                 own = parts.module or parts.backbone
                 entry = self._entry(
                     kind, own, parts.backbone if parts.module else None, parts.d_abi

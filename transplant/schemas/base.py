@@ -1,4 +1,4 @@
-"""What all reports have in common, and those whose content is open."""
+"""The keys that all reports have in common, and reports whose content is open."""
 
 from __future__ import annotations
 

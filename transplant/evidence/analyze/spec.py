@@ -1,4 +1,4 @@
-"""What is asked of an analysis; no torch here."""
+"""The job of an analysis; no torch here."""
 
 from __future__ import annotations
 

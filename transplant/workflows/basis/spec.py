@@ -1,4 +1,4 @@
-"""What is asked of BASIS: a fit, an allocation, an adapter, a cut, a comparison; no torch here."""
+"""The jobs of BASIS: a fit, an allocation, an adapter, a cut, a comparison; no torch here."""
 
 from __future__ import annotations
 

@@ -71,13 +71,29 @@ def read_basis(work: Work, name: str, *, layer_at_a_time: bool = False) -> Store
         InputError: it is an adapter already.
         CorruptError: it belongs to another backbone of that name.
     """
+    checked = check_basis(work, name)
+    load = far_backbone if layer_at_a_time else Work.backbone
+    return basis_on(work, checked, load(work, checked[0].backbone))
+
+
+def basis_on(
+    work: Work, checked: tuple[HostedName, BasisRecord, Entry], backbone: Backbone
+) -> StoredBasis:
+    """A fitted basis of a backbone that is loaded.
+
+    Args:
+        work: the setting.
+        checked: of `check_basis`.
+        backbone: that it must belong to.
+
+    Raises:
+        CorruptError: it belongs to another backbone of that name.
+    """
     from transplant.loading.same import check_same
 
-    hosted, record, entry = check_basis(work, name)
-    load = far_backbone if layer_at_a_time else Work.backbone
-    backbone = load(work, hosted.backbone)
+    hosted, record, entry = checked
     stored = work.library.load(entry)
-    check_same(stored, backbone, f"the basis {name} was fitted to", "`basis_fit()` it again")
+    check_same(stored, backbone, f"the basis {hosted} was fitted to", "`basis_fit()` it again")
     return StoredBasis(str(hosted.module), backbone, record, stored.tensors, entry)
 
 

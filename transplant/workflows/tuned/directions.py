@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from transplant.errors import InputError
-from transplant.workflows.basis.stored import check_basis
+from transplant.workflows.basis.stored import basis_on, check_basis
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
@@ -42,15 +42,14 @@ def read_directions(work: Work, name: str, target: Backbone) -> Directions:
     from transplant.basis.adapter import adapter_of
     from transplant.basis.fit import basis_from_tensors
     from transplant.basis.maps import select_maps
-    from transplant.loading.same import check_same
 
-    hosted, record, entry = check_basis(work, name)
+    checked = check_basis(work, name)
+    hosted, record, _ = checked
     if hosted.backbone != target.name:
         raise InputError("`basis`", expected=f"one of {target.name}", found=name)
     ranks = record.allocated(name)
-    stored = work.library.load(entry)
-    check_same(stored, target, f"the basis {name} was fitted to", "`basis_fit()` it again")
+    stored = basis_on(work, checked, target)
     spectra = basis_from_tensors(stored.tensors, record.rows).spectra
     maps = select_maps(target, str(record.fit["layers"]))
     subspaces = adapter_of(maps, spectra, ranks).subspaces
-    return Directions(subspaces, record, entry.manifest.sha256)
+    return Directions(subspaces, record, stored.entry.manifest.sha256)

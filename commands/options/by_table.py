@@ -1,4 +1,4 @@
-"""Options that verbs share without declaring them: of all of them, of text, of models, of training.
+"""Options that the table of verbs gives to them: to all, to those of text, of models, of training.
 
 Each is its type with what Typer needs, and its default.
 """
