@@ -204,12 +204,13 @@ def unchanged(entry: Entry, reads: ManifestReads) -> Iterator[None]:
     """Check after the block that its files were the entry's throughout.
 
     Raises:
-        NotFoundError: it was replaced or removed, which a CorruptError of the block may come from.
+        NotFoundError: it was replaced or removed, whatever the block met: a file that is gone, or
+            one that is not as the manifest promises.
     """
     before = _identity(entry.path)
     try:
         yield
-    except CorruptError:
+    except (CorruptError, StorageError, OSError):
         _check_current(entry, reads, before)
         raise
     _check_current(entry, reads, before)
