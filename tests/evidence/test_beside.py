@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 
 import pytest
 import torch
@@ -240,3 +241,37 @@ def test_lm_eval_knows_the_name_once_this_library_is_imported(shelf, task, monke
     )  # fmt: skip
     ours = shelf.work.eval(shelf.moved, [], task_path=task)["tasks"]["own_pairs"]["metrics"]
     assert found["results"]["own_pairs"]["acc,none"] == ours["acc,none"]["moved"]["value"]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_command_of_lm_eval_takes_a_hosted_model_as_it_takes_others(
+    shelf, task, tmp_path, monkeypatch, capsys
+):
+    """Its command asks for a GPU by itself; here there may be none."""
+    pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    monkeypatch.setenv("ABI_REGISTRY", str(shelf.work.library.root))
+
+    def command(*args):
+        words = (
+            "run",
+            "--model",
+            "abi",
+            "--tasks",
+            "own_pairs",
+            "--include_path",
+            str(task.parent),
+        )
+        monkeypatch.setattr("sys.argv", ["lm-eval", *words, "--output_path", str(tmp_path), *args])
+        runpy.run_module("transplant.evidence.harness", run_name="__main__")
+
+    for spelling in ("pretrained", "name"):
+        command("--model_args", f"{spelling}={shelf.moved}")
+        (written,) = tmp_path.rglob("results_*.json")
+        found = json.loads(written.read_text())["results"]["own_pairs"]
+        written.unlink()
+        ours = shelf.work.eval(shelf.moved, [], task_path=task)["tasks"]["own_pairs"]["metrics"]
+        assert found["acc,none"] == ours["acc,none"]["moved"]["value"]
+    capsys.readouterr()
+    for args in (["dtype=float32"], [f"name={shelf.raw},pretrained={shelf.moved}"]):
+        with pytest.raises(SystemExit, match="expected pretrained=NAME"):
+            command("--model_args", *args)

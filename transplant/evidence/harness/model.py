@@ -1,4 +1,4 @@
-"""A hosted model as lm-eval asks its models: `--model abi --model_args name=python@ref-gpt2`.
+"""A hosted model as lm-eval asks its models: `--model abi --model_args pretrained=python@ref-gpt2`.
 
 lm-eval finds models by names in its own table. `import transplant` puts `abi` there as soon as
 lm-eval is imported; `python -m transplant.evidence.harness` is its command with that done.
@@ -9,8 +9,11 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import torch
 from lm_eval.models.huggingface import HFLM
 
+from transplant.dtypes import AUTO
+from transplant.errors import InputError
 from transplant.loading.hosted import load
 
 
@@ -18,29 +21,41 @@ class AbiLM(HFLM):
     """`HFLM` around what `transplant.load` gives; the tokenizer is a copy, as HFLM changes it.
 
     Args:
-        name: a hosted model, as `python@ref-gpt2`, a backbone or a folder; or one that is loaded.
-        device: where to put it; `auto` where none is given.
+        pretrained: a hosted model, as `python@ref-gpt2`, a backbone or a folder; or one that is
+            loaded.
+        name: the same under another name.
+        device: where to put it; `auto` where none is given, and where it is a GPU and this machine
+            has none: lm-eval's command asks for the first one by itself.
         dtype: the arithmetic of the backbone; see `load_backbone`.
         revision: a hub revision of the backbone.
         route: of two names with a bar between: the threshold in nats.
         options: of `HFLM`: `batch_size`, `max_length`, `add_bos_token` and the like.
+
+    Raises:
+        InputError: no model, or two.
     """
 
     def __init__(
         self,
-        name: Any,
+        pretrained: Any = None,
         *,
+        name: Any = None,
         device: str | None = None,
-        dtype: Any = "auto",
+        dtype: Any = AUTO,
         revision: str | None = None,
         route: float | None = None,
         **options: Any,
     ) -> None:
-        model: Any = name
-        if isinstance(name, str):
-            placed: dict[str, Any] = {"device": device or "auto", "dtype": dtype}
+        if (pretrained is None) == (name is None):
+            raise InputError(
+                "`--model_args` of `--model abi`", expected="pretrained=NAME, as python@ref-gpt2",
+                found="no model" if name is None else f"two: {pretrained} and {name}",
+            )  # fmt: skip
+        model: Any = name if pretrained is None else pretrained
+        if isinstance(model, str):
+            placed: dict[str, Any] = {"device": _at_hand(device), "dtype": dtype}
             placed |= {} if route is None else {"route": float(route)}
-            model = load(name, revision=revision, **placed)
+            model = load(model, revision=revision, **placed)
         self._hosted = model
         seq2seq = model.config.is_encoder_decoder
         begin: Any = super().__init__
@@ -52,3 +67,9 @@ class AbiLM(HFLM):
     def get_model_info(self) -> dict[str, Any]:
         """What results say of the model."""
         return {"name": self._hosted.name}
+
+
+def _at_hand(device: str | None) -> str:
+    """A device as `HFLM` takes it: where there is no GPU, one that was asked for is no matter."""
+    no_gpu = device is not None and device.startswith("cuda") and not torch.cuda.is_available()
+    return AUTO if device is None or no_gpu else device
