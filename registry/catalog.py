@@ -23,6 +23,9 @@ from .entry import MANIFEST, Broken, Entry, is_place, name_at
 from .manifest import KINDS
 from .names import backbone_key, check_name
 
+CLOSEST = 3
+"""How many names are offered in place of one that is not there."""
+
 
 def scan(
     bases: Sequence[Base], backbone: str | None = None, same: Fingerprints | None = None
@@ -227,6 +230,17 @@ def _hosted_as(entries: Sequence[Entry], name: str) -> list[str]:
     })  # fmt: skip
 
 
+def _hosted_like(entries: Sequence[Entry], name: str) -> list[str]:
+    """Modules to offer for a bare name that no backbone is like: `python-shipped` for `python`."""
+    of_kind = {kind: {entry.manifest.name for entry in entries if entry.kind == kind}
+               for kind in ("backbone", "module")}  # fmt: skip
+    if difflib.get_close_matches(name, of_kind["backbone"], n=1):
+        return []
+    begun = sorted(one for one in of_kind["module"] if one.startswith(name))
+    like = begun or difflib.get_close_matches(name, of_kind["module"], n=1)
+    return [full for one in like[:1] for full in _hosted_as(entries, one)][:CLOSEST]
+
+
 def _not_found(
     bases: Sequence[Base], kind: str, name: str, backbone: str | None, d_abi: int | None
 ) -> NotFoundError:
@@ -238,7 +252,8 @@ def _not_found(
             found=f"{', '.join(hosted)}", hint=f"the full name, as {hosted[0]}",
         )  # fmt: skip
     names = [entry.hosted for entry in entries if entry.manifest.kind == kind]
-    closest = difflib.get_close_matches(wanted, names, n=3, cutoff=0.0)
+    likest = difflib.get_close_matches(wanted, names, n=CLOSEST, cutoff=0.0)
+    closest = ([*_hosted_like(entries, wanted)] if kind == "backbone" else []) or likest
     return NotFoundError(
         f"no {kind} {wanted}",
         expected="one that exists",

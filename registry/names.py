@@ -1,9 +1,11 @@
 """Names of hosted models, and the folder names that they become.
 
-A hosted model is named `<module>@<backbone>`; a bare name is the raw backbone; `/d<d_abi>` is added
-where a name is ambiguous (`/d0`: what belongs to no shared space). A backbone is a registry name, a
-hub id (`org/model`) or a folder; a folder whose own name looks like `d128` is written with a slash
-at its end (`./runs/d128/`).
+A hosted model is named `<module>@<backbone>`; `/d<d_abi>` is added where a name is ambiguous
+(`/d0`: what belongs to no shared space). A bare name is read as a backbone's here; where there is
+none of that name and one backbone hosts a module of it, whoever loads it completes it
+(`transplant.loading.bare_names`). A backbone is a registry name, a hub id (`owner/model`) or a
+folder; a folder whose own name looks like `d128` is written with a slash at its end
+(`./runs/d128/`).
 """
 
 from __future__ import annotations

@@ -73,8 +73,9 @@ def test_show_leaves_token_counts_to_full(trained_abi):
     assert short == full
 
 
-def test_show_offers_the_full_name_of_a_module(trained_abi):
-    ran = trained_abi("show", "tales", "--json")
-    assert (ran.code, ran.json["hint"]) == (1, "the full name, as tales@tiny-gpt2")
-    other = trained_abi("show", "tale", "--json")
-    assert "full name" not in other.json["hint"]  # control
+def test_show_offers_what_is_like_a_name_that_is_not_there(trained_abi):
+    module, backbone = (trained_abi("show", name, "--json") for name in ("tale", "tiny-gtp2"))
+    assert (module.code, backbone.code) == (1, 1)
+    assert "tales@tiny-gpt2" in module.json["found"]
+    assert "closest are tiny-gpt2" in backbone.json["found"]
+    assert "tales" not in backbone.json["found"]

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 
 from transplant.backbones.folder import check_folder, check_sizes
+from transplant.backbones.hub_ids import can_be_hub_id, is_out_of_reach
 from transplant.backbones.packed import check_head, check_known, quantisation, reading_packed
 from transplant.backbones.spread import Spread
 from transplant.backbones.whole import check_fits, load_whole, quiet
 from transplant.errors import BackboneError, foreign
 from transplant.files.plain import expand
 
-LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id"
+LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id as owner/model"
 LIST = "`list(kind='backbone')`"
 
 
@@ -66,10 +67,15 @@ def load_stored(
             source = str(folder)
         elif source.startswith((".", "/", "~")):
             raise BackboneError(f"no such backbone folder: {source}")
+        elif not can_be_hub_id(source):
+            raise BackboneError(f"no backbone {source!r}", expected=LOADABLE, hint=LIST)
+        options: dict[str, Any] = {"revision": revision}
+        if not folder.is_dir() and is_out_of_reach():
+            options["local_files_only"] = True  # what is in the cache, without a wait
         if not checked:
-            raw, _ = PreTrainedConfig.get_config_dict(source, revision=revision)
+            raw, _ = PreTrainedConfig.get_config_dict(source, **options)
             check_sizes(raw, source, held)
-        options = {"revision": revision, "trust_remote_code": files.trust_remote_code}
+        options["trust_remote_code"] = files.trust_remote_code
         config = AutoConfig.from_pretrained(source, **options)
         auto = _auto_class(config)
         if held is not None and type(config) in auto._model_mapping:
@@ -88,6 +94,8 @@ def _whole(
 ) -> tuple[Any, list[str]]:  # fmt: skip
     packed = quantisation(config)
     more: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, **options}
+    if "local_files_only" in options:  # the Auto classes look for an adapter by themselves
+        more["adapter_kwargs"] = {"local_files_only": True}
     with reading_packed(source, packed), warnings.catch_warnings(), ExitStack() as stack:
         # A map may name a parameter that stands beside modules.
         warnings.filterwarnings("ignore", message=".*device_map keys do not match")

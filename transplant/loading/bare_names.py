@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from transplant.errors import InputError, TransplantError
+from transplant.backbones.hub_ids import can_be_hub_id
+from transplant.errors import InputError, NotFoundError, TransplantError
 from transplant.files.plain import expand
 from transplant.library import HostedName
 
@@ -41,6 +42,27 @@ def full_name(name: HostedName, library: Library) -> HostedName:
             found=str(name), hint=f"the full name, as {full[0]}",
         )  # fmt: skip
     return HostedName(name.backbone, hosts[0], name.d_abi) if hosts else name
+
+
+def refuse_unknown(backbone: str, library: Library) -> None:
+    """Refuses a bare word that is no backbone of a library, no folder and no id of a hub.
+
+    Args:
+        backbone: a name that the library has no backbone of.
+        library: whose names are offered instead.
+
+    Raises:
+        NotFoundError: naming what is close to it.
+    """
+    if "\\" in backbone or expand(backbone).exists() or can_be_hub_id(backbone):
+        return
+    try:
+        library.find("backbone", backbone)
+    except NotFoundError as missing:
+        raise NotFoundError(
+            missing.what, found=missing.found, hint=missing.hint,
+            expected="a name of the registry, a folder, or a hub id as owner/model",
+        ) from None  # fmt: skip
 
 
 def _is_backbone(name: str, library: Library) -> bool:

@@ -18,7 +18,7 @@ from transplant.dtypes import AUTO, dtype_name
 from transplant.errors import CorruptError, TransplantError, foreign
 from transplant.files.plain import expand
 from transplant.library import HostedName, Library
-from transplant.loading.bare_names import full_name
+from transplant.loading.bare_names import full_name, refuse_unknown
 from transplant.loading.gate import load_gate
 from transplant.loading.kinds import check_taps, host_other, load_saved
 from transplant.loading.pipelines import known_to_pipelines
@@ -97,7 +97,7 @@ def load(
         `model.generate(...)`, `model.save_pretrained(...)`. The backbone is frozen.
 
     Raises:
-        NotFoundError: no such artifact.
+        NotFoundError: no such artifact; or a bare word that is no backbone and no id of a hub.
         InputError: a route of other than two names, or between two vocabularies.
         CorruptError: damaged tensors, or an interface of a backbone with other weights, another
             tokenizer or another configuration. `.backbone.notes` says what could not be compared.
@@ -118,9 +118,10 @@ def load(
         name = full_name(library.split_name(str(name)), library)
     if name.module is None and is_stand_alone(expand(name.backbone)):
         return known_to_pipelines(load_saved(expand(name.backbone), **loading))
-    backbone = load_backbone(
-        name.backbone, path=library.backbone_path(name.backbone), revision=revision, **loading
-    )
+    path = library.backbone_path(name.backbone)
+    if path is None:
+        refuse_unknown(name.backbone, library)
+    backbone = load_backbone(name.backbone, path=path, revision=revision, **loading)
     promised = library.backbone_record(name.backbone)
     if promised is not None:
         check_promised(promised, backbone, library.find("backbone", name.backbone).manifest.made)

@@ -88,8 +88,13 @@ def _folder_of(source: str | Path) -> Path:
         return Path(source)
     from huggingface_hub import snapshot_download
 
-    with foreign(f"{source} is no folder, and no repository that is to be had", BackboneError):
-        return Path(snapshot_download(str(source)))
+    from transplant.backbones.hub_ids import can_be_hub_id, is_out_of_reach
+
+    what = f"{source} is no folder, and no repository that is to be had"
+    if not can_be_hub_id(str(source)):
+        raise BackboneError(what, expected="a folder, or a hub id as owner/model", found=source)
+    with foreign(what, BackboneError):
+        return Path(snapshot_download(str(source), local_files_only=is_out_of_reach()))
 
 
 def _place(folder: Path, reference: Mapping[str, Any]) -> Path | None:

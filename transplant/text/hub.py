@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
+from transplant.backbones.hub_ids import is_out_of_reach
 from transplant.errors import CorpusError, foreign
+from transplant.files.plain import expand
 from transplant.text.row_form import Row, RowForm
 
 
@@ -35,6 +38,11 @@ def from_datasets(source: str, form: RowForm, hint: str) -> Iterator[Row]:
         ) from error
     what = f"corpus {source!r} is no file, no folder, and `datasets` cannot load it"
     with foreign(what, CorpusError, hint=f"give {hint}"):
+        if not _is_here(name) and is_out_of_reach():  # `datasets` would try for half a minute
+            raise CorpusError(
+                f"no file or folder {name!r}, no data set in the cache, and no way to the hub",
+                hint=f"give {hint}",
+            )
         named = (name, config) if config else (name,)
         rows = iter(datasets.load_dataset(*named, split=split or "train", streaming=True))
     # Reading a row is fenced apart from loading: it fails in the middle of a known data set.
@@ -42,3 +50,13 @@ def from_datasets(source: str, form: RowForm, hint: str) -> Iterator[Row]:
     with foreign(f"data set {source!r} cannot be read", CorpusError):
         for number, row in enumerate(rows):
             yield form.row_of(row, f"{source}[{number}]")
+
+
+def _is_here(name: str) -> bool:
+    """Whether a data set is a folder, or in the cache of `datasets`."""
+    from datasets.config import HF_DATASETS_CACHE
+    from datasets.naming import camelcase_to_snakecase
+
+    *owner, own = name.split("/")
+    kept = Path(HF_DATASETS_CACHE, "___".join([*owner, camelcase_to_snakecase(own)]))
+    return expand(name).exists() or kept.is_dir()

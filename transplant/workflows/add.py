@@ -88,11 +88,14 @@ def _add_folder(
 
 
 def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
+    from transplant.backbones.hub_ids import can_be_hub_id
+
     hub_id = str(job.source)
-    if hub_id.startswith((".", "/", "~")) or hub_id.count("/") > 1 or "\\" in hub_id:
+    a_path = hub_id.startswith((".", "/", "~")) or hub_id.count("/") > 1 or "\\" in hub_id
+    if a_path or not can_be_hub_id(hub_id):
         raise BackboneError(
             f"no such folder or file: {hub_id}",
-            expected="a save_pretrained folder, a .gguf file, or a hub id",
+            expected="a save_pretrained folder, a .gguf file, or a hub id as owner/model",
         )
     if not job.replace:
         work.library.check_free(("backbone",), job.name, None, None)
@@ -113,8 +116,15 @@ def get_from_hub(work: Work, hub_id: str, revision: str | None) -> Path:
     ):  # fmt: skip
         from huggingface_hub import snapshot_download
 
+        from transplant.backbones.hub_ids import is_out_of_reach
+
         work.reporter.note(f"getting {hub_id}")
-        return Path(snapshot_download(hub_id, revision=revision, allow_patterns=[*HUB_FILES]))
+        return Path(
+            snapshot_download(
+                hub_id, revision=revision, allow_patterns=[*HUB_FILES],
+                local_files_only=is_out_of_reach(),
+            )
+        )  # fmt: skip
 
 
 def _add_gguf(work: Work, job: AddJob, file: Path) -> tuple[Entry, Backbone]:

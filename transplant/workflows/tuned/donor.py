@@ -80,12 +80,15 @@ def _adapter_folder(work: Work, tuned: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    from transplant.backbones.hub_ids import is_out_of_reach
+
     try:
         with foreign(f"cannot get {tuned} from the hub", InputError, hint="a folder, or a hub id"):
             place = Path(
                 snapshot_download(
                     tuned, revision=work.revision_of(tuned),
                     allow_patterns=[CONFIG, WEIGHTS, TOKENIZER],
+                    local_files_only=is_out_of_reach(),
                 )
             )  # fmt: skip
     except InputError as error:
