@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import ArtifactError, StorageError
 from transplant.files import safetensors
+from transplant.files.tensors_on_disk import TensorsOnDisk
 from transplant.library import Fingerprints, HostedName, difference
 
 from . import catalog
@@ -16,6 +17,8 @@ from .manifest import KINDS, BackboneRecord
 from .names import parse_hosted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from torch import Tensor
 
 
@@ -27,7 +30,7 @@ class Fetched:
     backbone: BackboneRecord
     module: str | None
     sha256: str
-    tensors: dict[str, Tensor]
+    tensors: Mapping[str, Tensor]
     made: dict[str, Any]
     parents: dict[str, str]
 
@@ -118,19 +121,31 @@ class Reader(Backbones):
         """
         return self.load(self.find(kind, name, backbone, d_abi))
 
-    def load(self, entry: Entry) -> Fetched:
+    def load(self, entry: Entry, *, on_disk: bool = False) -> Fetched:
         """An artifact that was found, with its verified tensors.
+
+        Args:
+            entry: the artifact.
+            on_disk: whether its tensors stay there, each read and verified when it is asked for.
 
         Raises:
             NotFoundError, CorruptError: as `read`.
         """
         manifest = entry.manifest
+        if on_disk:
+            entry.check_home()
+            follow = entry.shipped or entry.home != entry.path
+            tensors = TensorsOnDisk(
+                entry.weight_files or [entry.weights], manifest.tensors, follow=follow
+            )
+        else:
+            tensors = self.read(entry)
         return Fetched(
             manifest.taps,
             manifest.backbone,
             manifest.parents.get("module_here"),
             manifest.sha256,
-            self.read(entry),
+            tensors,
             manifest.made,
             manifest.parents,
         )

@@ -135,7 +135,8 @@ class Bench:
 
     def _train(self, cell: Cell, backbone: str) -> dict[str, Any]:
         key = f"{self._name(cell)}@{backbone}/d{cell.d_abi}"
-        if key not in self.results["train"]:
+        here = Path(backbone, f"d{cell.d_abi}", "module", self._name(cell))
+        if key not in self.results["train"] or not self._knows(here):
             self.results["train"][key] = self._abi(
                 "train", "--backbone", backbone, "--domain", cell.domain,
                 "--data", self._text(cell), "--name", self._name(cell),
@@ -153,8 +154,8 @@ class Bench:
     def _text(self, cell: Cell) -> str:
         return str(self.real / DOMAINS[cell.domain])
 
-    def _knows(self, name: str) -> bool:
-        return (self.real / "registry" / name / "manifest.json").is_file()
+    def _knows(self, place: str | Path) -> bool:
+        return (self.real / "registry" / place / "manifest.json").is_file()
 
     def _keep(self, cell: Cell, found: dict[str, Any]) -> None:
         self.results["moves"].append({"cell": asdict(cell), **found})

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import registry.reading
 from registry import Registry
 from registry.reads import ManifestReads
-from tests.registry.stored import WEIGHTS, Make
-from transplant.errors import NotFoundError
+from tests.registry.stored import OTHER, WEIGHTS, Make
+from transplant.errors import CorruptError, NotFoundError
 
 STEPS = 4  # the hashes of the tensors, the files beside the manifest, the tensors, the manifest
 
@@ -68,3 +69,19 @@ def test_there_are_no_other_steps(store: Registry, make: Make, at_step) -> None:
     taken = at_step(-1, lambda: None)
     assert store.read(entry).keys() == WEIGHTS.keys()
     assert len(taken) == STEPS
+
+
+def test_tensors_that_stay_on_the_disk_are_those_that_were_written(
+    store: Registry, make: Make
+) -> None:
+    entry = store.write(make(), WEIGHTS)
+    found = store.load(entry, on_disk=True)
+    assert found.tensors.keys() == WEIGHTS.keys()
+    assert all(torch.equal(found.tensors[name], WEIGHTS[name]) for name in WEIGHTS)
+    assert (found.sha256, found.made) == (store.load(entry).sha256, store.load(entry).made)
+    store.write(make(), OTHER, replace=True)
+    with pytest.raises(CorruptError, match="weights.safetensors"):
+        found.tensors["w1"]
+    store.remove(entry)
+    with pytest.raises(CorruptError, match="is missing"):
+        store.load(entry, on_disk=True)

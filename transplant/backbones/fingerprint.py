@@ -14,25 +14,10 @@ from torch import Tensor, nn
 
 from transplant.backbones.identity import tensors_sha256, tokenizer_sha256
 from transplant.backbones.spread import every_tensor
+from transplant.files.header import WORDS
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-SAFETENSORS_NAMES = {
-    torch.float64: "F64",
-    torch.float32: "F32",
-    torch.float16: "F16",
-    torch.bfloat16: "BF16",
-    torch.int64: "I64",
-    torch.int32: "I32",
-    torch.int16: "I16",
-    torch.int8: "I8",
-    torch.uint8: "U8",
-    torch.bool: "BOOL",
-    torch.float8_e4m3fn: "F8_E4M3",
-    torch.float8_e5m2: "F8_E5M2",
-}
-
 
 MOST_THREADS = 8
 
@@ -84,7 +69,8 @@ def _hash_named(tensors: Iterable[tuple[str, Tensor]]) -> str:
 
 def _word(dtype: torch.dtype) -> str:
     """The word of safetensors for a type; its own name for one that only packed weights have."""
-    return SAFETENSORS_NAMES.get(dtype) or str(dtype).removeprefix("torch.").upper()
+    name = str(dtype).removeprefix("torch.")
+    return WORDS.get(name) or name.upper()
 
 
 def _hash_bytes(tensor: Tensor) -> str:

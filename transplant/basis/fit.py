@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -27,24 +27,55 @@ class Basis:
     spectra: Mapping[str, Spectrum]
     rows: Mapping[str, int]
 
-    def stored(self) -> dict[str, Tensor]:
+    def stored(self) -> Mapping[str, Tensor]:
         """U [out, k] in float32 and energies [out] in float64, by map; `basis_from_tensors`."""
-        found: dict[str, Tensor] = {}
-        for name, spectrum in self.spectra.items():
-            found[f"{name}.{VECTORS}"] = spectrum.vectors.float().contiguous()
-            found[f"{name}.{ENERGIES}"] = spectrum.energies
-        return found
+        return _Parts(self.spectra)
 
 
 VECTORS, ENERGIES = "U", "energies"
 
 
 def basis_from_tensors(tensors: Mapping[str, Tensor], rows: Mapping[str, int]) -> Basis:
-    """What `Basis.stored` gave out; U is orthonormal to single precision."""
-    spectra = {
-        name: Spectrum(tensors[f"{name}.{VECTORS}"], tensors[f"{name}.{ENERGIES}"]) for name in rows
-    }
-    return Basis(spectra, rows)
+    """What `Basis.stored` gave out; U is orthonormal to single precision.
+
+    Spectra of tensors that stay on the disk stay there, too.
+    """
+    return Basis(_Spectra(tensors, rows), rows)
+
+
+@dataclass(frozen=True)
+class _Spectra(Mapping[str, Spectrum]):
+    """Spectra of the maps in `rows`, each made of its tensors when it is asked for."""
+
+    tensors: Mapping[str, Tensor]
+    rows: Mapping[str, int]
+
+    def __getitem__(self, name: str) -> Spectrum:
+        return Spectrum(self.tensors[f"{name}.{VECTORS}"], self.tensors[f"{name}.{ENERGIES}"])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True)
+class _Parts(Mapping[str, Tensor]):
+    """The tensors of spectra, each made when it is asked for."""
+
+    spectra: Mapping[str, Spectrum]
+
+    def __getitem__(self, key: str) -> Tensor:
+        name, _, part = key.rpartition(".")
+        spectrum = self.spectra[name]
+        return spectrum.energies if part == ENERGIES else spectrum.vectors.float().contiguous()
+
+    def __iter__(self) -> Iterator[str]:
+        return (f"{name}.{part}" for name in self.spectra for part in (VECTORS, ENERGIES))
+
+    def __len__(self) -> int:
+        return 2 * len(self.spectra)
 
 
 def check_tokens(backbone: Backbone, windows: Sequence[Window], tokens: int, wanted: int) -> None:

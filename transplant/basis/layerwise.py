@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from transplant.backbones.view import Backbone
@@ -21,6 +22,7 @@ from transplant.basis.maps import LinearMap
 from transplant.basis.moment import SecondMoment
 from transplant.basis.one_layer import OneByOne
 from transplant.basis.watch import watching
+from transplant.files.tensors_on_disk import TensorsOnDisk
 from transplant.files.whole_file import whole_file
 from transplant.progress import Progress, part_of, unseen
 from transplant.text.windows import Window
@@ -39,6 +41,8 @@ def fit_by_layer(
 ) -> Basis:
     """The same basis as `fit_basis`, with the moments of one layer in memory at a time.
 
+    Its directions stay in the files of `place`, as long as these are there.
+
     Args:
         backbone: decoder-only; its layers may be on the disk.
         maps: of its linear maps, each inside a layer.
@@ -55,7 +59,8 @@ def fit_by_layer(
     layers = OneByOne(backbone, windows[0])
     place.open()
     between = Boundaries(backbone, windows, place, TOKENS)
-    rows, tensors = {}, {}
+    rows: dict[str, int] = {}
+    files: list[Path] = []
     last = max(number for number in (m.layer for m in maps) if number is not None)
     for number in range(last + 1):
         ours = [m for m in maps if m.layer == number]
@@ -66,11 +71,11 @@ def fit_by_layer(
             with whole_file(place.spectra(number)) as partial:
                 save_file({**found.stored(), **count, "done": torch.ones(1)}, partial)
             place.boundary(number).unlink(missing_ok=True)
-        stored = load_file(place.spectra(number))
-        tensors |= stored
+        files.append(place.spectra(number))
+        stored = TensorsOnDisk(files[-1:])
         rows |= {m.name: int(stored[f"{m.name}.rows"]) for m in ours}
     place.boundary(last + 1).unlink(missing_ok=True)
-    return basis_from_tensors(tensors, rows)
+    return basis_from_tensors(TensorsOnDisk(files), rows)
 
 
 def _fit_layer(

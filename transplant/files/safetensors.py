@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from transplant.errors import CorruptError, InputError, NumericalError, StorageError, foreign
-from transplant.files.header import TensorSpan, broken, header_of
+from transplant.files.header import (
+    BITS,
+    RARE_WORDS,
+    WORDS,
+    TensorSpan,
+    broken,
+    header_bytes,
+    header_of,
+)
 from transplant.files.plain import open_plain
 
 if TYPE_CHECKING:
@@ -107,21 +115,49 @@ def load(path: Path) -> dict[str, Tensor]:
 
 
 def save(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write contiguous CPU copies, so that tied or strided tensors are stored whole.
+    """Write tensors one after the other, tied or strided ones whole; one is in memory at a time.
+
+    The library's own writers hold a copy of all of them, and its temporary file is private to this
+    user and hides the errno. Wide types come first, as there, so that each tensor begins aligned.
+
+    Args:
+        path: the file.
+        tensors: may be read from the disk as they are asked for, as `TensorsOnDisk` are.
 
     Raises:
-        InputError: a dtype that the format does not have.
+        InputError: a dtype or a layout that the format does not have.
         OSError: the disk refused (ENOSPC where it is full).
     """
-    from safetensors.torch import save as to_bytes
+    words = {name: (_word_of(name, t), tuple(t.shape)) for name, t in tensors.items()}
+    order = sorted(words, key=lambda name: (-BITS[words[name][0]], name))
+    with path.open("wb") as file:
+        file.write(header_bytes([(name, *words[name]) for name in order], {}))
+        for name in order:
+            file.write(_bytes_of(tensors[name]))
 
-    copies = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
-    try:
-        data = to_bytes(copies)
-    except (ValueError, KeyError) as error:
-        raise InputError(f"cannot store these tensors: {error}") from error
-    # Not save_file: its own temporary file is private to this user, and hides the errno.
-    path.write_bytes(data)
+
+def _word_of(name: str, tensor: Tensor) -> str:
+    """The format's word for the type of a tensor.
+
+    Raises:
+        InputError: it has none, or the tensor holds no plain values.
+    """
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    word = WORDS.get(dtype) or RARE_WORDS.get(dtype)
+    if word is None or tensor.is_sparse or tensor.is_meta:
+        raise InputError(
+            f"cannot store the tensor {name}", expected="a dense tensor of a type of safetensors",
+            found=f"{tensor.dtype}, {tensor.layout}, {tensor.device}",
+        )  # fmt: skip
+    return word
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor, row by row; not copied where they lie so on the CPU."""
+    import torch
+
+    plain = tensor.detach().cpu().resolve_conj().resolve_neg().contiguous()
+    return plain.reshape(-1).view(torch.uint8).numpy().data
 
 
 def check_finite(tensors: Mapping[str, Tensor]) -> None:

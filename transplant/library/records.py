@@ -47,7 +47,7 @@ class StoredArtifact(Protocol):
         ...
 
     @property
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> Mapping[str, Tensor]:
         """Its tensors, verified."""
         ...
 

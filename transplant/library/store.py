@@ -56,8 +56,8 @@ class Library(Protocol):
         """One artifact, verified."""
         ...
 
-    def load(self, entry: Any) -> StoredArtifact:
-        """An entry of this library, verified."""
+    def load(self, entry: Any, *, on_disk: bool = False) -> StoredArtifact:
+        """An entry of this library, verified: whole, or each tensor as it is asked for."""
         ...
 
     def find(

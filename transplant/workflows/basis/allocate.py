@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 from transplant.basis.allocate import (
     Choices,
@@ -162,18 +163,16 @@ def score_directions(
 
 def _scores(
     work: Work, stored: StoredBasis, maps: Sequence[LinearMap], basis: Basis, job: AllocateJob
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """The scores by map, and the tensors to store with them."""
+) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+    """The scores by map, and the tensors to store with them: those of before stay on the disk."""
     data, window = job.data or stored.corpus, int(stored.record.fit["window"])
     score, tokens, backbone = job.config.score, job.config.tokens, stored.backbone
     if job.layer_at_a_time and score == FISHER:
         scores = _fisher_by_layer(work, stored, maps, basis, data, window, tokens)
     else:
         scores = score_directions(work, backbone, maps, basis, score, data, window, tokens)
-    tensors = dict(stored.tensors)
-    if score == FISHER:
-        tensors |= {f"{name}.{FISHER}": found for name, found in scores.items()}
-    return scores, tensors
+    fisher = {f"{n}.{FISHER}": s for n, s in scores.items()} if score == FISHER else {}
+    return scores, ChainMap(fisher, cast("MutableMapping[str, Tensor]", stored.tensors))
 
 
 def _fisher_by_layer(

@@ -17,6 +17,8 @@ from transplant.workflows.basis.stored import claim, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from transplant.backbones.view import Backbone
     from transplant.basis.fit import Basis
     from transplant.basis.maps import LinearMap
@@ -55,7 +57,8 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     windows = windows_of(backbone, splits.train, config.window, config.tokens)
     widest = max(m.out for m in maps)
     check_tokens(backbone, windows, config.tokens, min(config.max_rank, widest))
-    basis = _fitted(work, job, backbone, maps, windows, splits.fingerprint)
+    scratch = work.library.checkpoint_path(job.name, job.backbone).with_suffix(".layers")
+    basis = _fitted(work, job, backbone, maps, windows, splits.fingerprint, scratch)
     _note_dead(work, basis)
     record = BasisRecord(
         rows={name: int(rows) for name, rows in basis.rows.items()},
@@ -67,19 +70,21 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         work, job.name, backbone, record, basis.stored(), replace=replace,
         results={"types": types, "seconds": seconds}, corpus=job.data, split=splits.fingerprint,
     )  # fmt: skip
-    return {
+    report = {
         "name": f"{job.name}@{job.backbone}", "backbone": job.backbone, "corpus": job.data,
         "split": splits.fingerprint, "maps": len(maps), "rows": max(basis.rows.values()),
         "directions": sum(s.kept for s in basis.spectra.values()), "types": types,
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
+    shutil.rmtree(scratch, ignore_errors=True)
+    return report
 
 
 def _fitted(
     work: Work, job: FitJob, backbone: Backbone, maps: list[LinearMap], windows: list[Window],
-    split: str,
+    split: str, scratch: Path,
 ) -> Basis:  # fmt: skip
-    """The basis; boundaries of layers stand beside checkpoints until it is done."""
+    """The basis; what a layer at a time leaves is in `scratch`, and needed until it is stored."""
     from transplant.basis.boundaries import Place
     from transplant.basis.fit import fit_basis
     from transplant.basis.layerwise import fit_by_layer
@@ -90,12 +95,8 @@ def _fitted(
             return fit_basis(backbone, maps, windows, config, current(), progress)
     check_inside_layers(maps)
     run = {"weights": backbone.weights_sha256, "split": split, **dataclasses.asdict(config)}
-    folder = work.library.checkpoint_path(job.name, job.backbone).with_suffix(".layers")
-    place = Place(folder, run)
     with work.reporter.progress(title) as progress:
-        basis = fit_by_layer(backbone, maps, windows, config, place, progress)
-    shutil.rmtree(folder)
-    return basis
+        return fit_by_layer(backbone, maps, windows, config, Place(scratch, run), progress)
 
 
 def _note_dead(work: Work, basis: Basis) -> None:

@@ -92,7 +92,7 @@ def basis_on(
     from transplant.loading.same import check_same
 
     hosted, record, entry = checked
-    stored = work.library.load(entry)
+    stored = work.library.load(entry, on_disk=True)
     check_same(stored, backbone, f"the basis {hosted} was fitted to", "`basis_fit()` it again")
     return StoredBasis(str(hosted.module), backbone, record, stored.tensors, entry)
 
