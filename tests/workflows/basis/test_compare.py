@@ -16,10 +16,17 @@ from transplant.basis.config import AdaptConfig
 from transplant.basis.maps import select_maps
 from transplant.basis.train import mean_loss, train_inside
 from transplant.errors import InputError, NotFoundError
-from transplant.workflows.basis.compare.cell import Cells
-from transplant.workflows.basis.compare.job import CompareJob, check_methods, summary, verdict
+from transplant.workflows.basis.compare.cell import Cells, Texts
+from transplant.workflows.basis.compare.job import (
+    CompareJob,
+    _cells_of,
+    check_methods,
+    summary,
+    verdict,
+)
 from transplant.workflows.basis.compare.method import Scene
-from transplant.workflows.basis.compare.table import METHODS
+from transplant.workflows.basis.compare.table import METHODS, Row
+from transplant.workflows.work import Work
 
 pytest.importorskip("peft")
 NEEDS_ATTRS = ("corda-kpm", "corda-ipm")  # PEFT's CorDA imports a package that PEFT does not need
@@ -54,6 +61,21 @@ def test_every_method_learns_within_the_budget(backbone, tiny_tokenizer, method)
         assert prepared.moving.count <= scene.budget
         assert prepared.moving.count > 0.6 * scene.budget
     assert all(torch.isfinite(p).all() for p in prepared.moving.parameters())
+
+
+def test_what_lacks_a_package_is_tried_again(tmp_path, backbone):
+    job = CompareJob(backbone="x", domain="tales", out=tmp_path, seeds=1, config=CONFIG)
+    texts = Texts([], [], {})
+
+    def lacking(_scene):
+        raise ModuleNotFoundError("No module named 'attr'", name="attr")
+
+    cells = Cells(tmp_path / "cells", {"run": 1})
+    row = Row(lacking)
+    searched, found = _cells_of(Work(), job, backbone, "corda-kpm", row, texts, cells)
+    assert [one["missing"] for one in searched] == ["attr"] * 3
+    assert not found
+    assert not [*tmp_path.rglob("*.json")]
 
 
 def cell(domain: float, other: float, calibration: float, rate: float = 1e-3) -> dict[str, object]:

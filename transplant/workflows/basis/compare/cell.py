@@ -82,7 +82,7 @@ def run_cell(
     """Trains a method in a copy of the backbone and scores it.
 
     A method that cannot be prepared on this backbone, or whose training leaves the finite numbers,
-    is a cell that says so.
+    is a cell that says so; one that lacks a package says which one is `missing`.
 
     Args:
         work: the setting.
@@ -104,6 +104,8 @@ def run_cell(
     began = time.monotonic()
     try:
         prepared: Prepared = row.prepare(scene)
+    except ImportError as error:  # of what is installed here, which may change
+        return {**facts, "unavailable": first_line(error), "missing": error.name}
     except Exception as error:  # of PEFT: whatever its own code raises
         return {**facts, "unavailable": first_line(error)}
     ready = time.monotonic()
