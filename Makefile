@@ -9,6 +9,7 @@ PYTHON ?= python3
 PIP_FLAGS ?=
 PYTEST_ARGS ?= -n 2
 REAL_ARGS ?=
+README_ARGS ?=
 # `make real` adds the real models; `make demo DEMO_ARGS=` takes the shipped backbones all the same.
 DEMO_ARGS ?= $(if $(and $(wildcard real/registry/smollm2/manifest.json),$(wildcard \
   real/registry/gemma/manifest.json)),--real --registry real/registry)
@@ -77,8 +78,9 @@ imports: $(STAMP)
 docs: $(STAMP) ## the site, in build/site; strict, without the network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-readme: $(STAMP) ## README's commands from top to bottom, in build/readme (hours)
-	$(BIN)/python tests/benchmarks/readme.py
+# On another Python, in an empty environment: make readme README_ARGS="--abi DIR/bin/abi --brief"
+readme: $(STAMP) ## README's commands from top to bottom, in build/readme (hours; README_ARGS=--brief: less)
+	$(BIN)/python tests/benchmarks/readme.py $(README_ARGS)
 
 bench: $(STAMP) ## every benchmark in tests/benchmarks
 	@for script in $(sort $(filter-out %/bench_real.py,$(wildcard tests/benchmarks/bench_*.py))); do \

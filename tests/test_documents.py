@@ -98,13 +98,32 @@ def test_every_room_of_the_library_stands_in_the_table():
 
 def test_what_the_run_of_the_readme_leaves_out_or_expects_to_fail_stands_in_it():
     commands = [*readme.commands_of((ROOT / "README.md").read_text("utf-8"))]
-    for start in (*readme.LEFT_OUT, *readme.EXPECTED):
+    for start in (*readme.LEFT_OUT, *readme.EXPECTED, *readme.SERVERS, *readme.BRIEF):
         assert any(command.startswith(start) for command in commands), start
     run = [command for command in commands if readme.reason_against(command) is None]
     assert len(run) > len(commands) / 2
     assert [command for command in run if readme.expected_code(command)] == [
         command for command in commands if "--extended" in command
     ]
+
+
+def test_a_brief_run_changes_budgets_alone_and_what_it_types_is_valid():
+    runs = [*readme.commands_of((ROOT / "README.md").read_text("utf-8"))]
+    cut = {one: readme.cut(one) for one in runs if one.startswith("abi ")}
+    assert any(short != whole for whole, short in cut.items())
+    for whole, short in cut.items():
+        parse(*commands_in(f"text\n\n    {short}\n"))
+        head, *piped = re.split(r"(?= [|>] )", whole)
+        assert short.startswith(head)
+        assert short.endswith("".join(piped))
+    assert readme.cut("abi train --steps 7 > F") == (
+        "abi train --steps 7 --tokens 20000 --eval-tokens 2000 > F"
+    )
+
+
+def test_blocks_of_python_and_shell_lines_are_commands_and_formulae_are_not():
+    text = "    abi list   # all\n    t = (a)\n\n```python\nprint(1)\n```\n    make x\n"
+    assert [*readme.commands_of(text)] == ["abi list", "python - <<'END'\nprint(1)\nEND", "make x"]
 
 
 def test_each_feature_that_is_claimed_has_the_test_that_proves_it():

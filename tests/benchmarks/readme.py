@@ -1,10 +1,16 @@
 """README's commands, from top to bottom, as one script that stops at the first failure.
 
-It works in an empty folder with a registry of its own, beside small inputs that it makes. What it
-leaves out is printed with the reason. Everything takes hours on two cores; `--from` and `--until`
-run a part, and `--list` prints the script alone.
+It works in an empty folder with a registry and a cache of its own, beside small inputs that
+`readme_inputs.py` makes. `--abi` names the command of the environment that is tried: an empty one
+with the wheel and the extra `all`, which this script, having no needs, does not run in. What is
+left out is printed with the reason.
 
-    python tests/benchmarks/readme.py --abi .venv/bin/abi --folder build/readme
+    python tests/benchmarks/readme.py --abi /tmp/clean/bin/abi --folder build/readme --out FILE.json
+
+`--brief` cuts the budgets of what takes long, by options that are printed with the command: what
+another version of Python breaks does not rest on steps or tokens. `--from` and `--until` run a
+part, `--list` prints the script alone, and `--out` keeps versions, exit codes and seconds, a run of
+each version of Python. Processor seconds are told apart, as a shared machine stretches the others.
 """
 
 from __future__ import annotations
@@ -13,80 +19,171 @@ import argparse
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Sequence
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 EXPECTED = {"abi nib --anchor python@ref-llama": 3}
 """Exit codes other than 0 that README announces, by the start of the command."""
 LEFT_OUT = {
-    "abi add ./my-model.gguf": "needs a .gguf file",
-    "abi transfer --donor ./my-model --tuned ./my-lora": "needs a LoRA of PEFT",
-    "abi basis compare": "a day: a search for each of PEFT's adapters",
-    "abi fuse": "needs a module trained on games of chess",
-    "abi merge": "needs a recipe over two models of one architecture",
+    "pip install": "done before: it is the environment that is tried",
+    "make demo": "`abi demo` in the checkout's own .venv",
+    "make test": "the tests, in the checkout's own .venv",
+    ". .venv/bin/activate": "the environment that is tried stands first in PATH",
+    "python tests/benchmarks/bench_transfer.py": "two hours: the table above it",
+    "make real": "fetches two models; hours",
     "abi demo --real": "needs `make real`",
-    "torchrun": "needs `make real`",
-    "abi export law@./my-other-model": "sends to the hub",
-    "abi validate": "needs a file of gates",
-    "abi studio": "a server: it runs until Ctrl-C",
-    "abi run": "needs a recipe of the user's",
-    "abi show python-from-ref-gpt2@ref-llama --recipe": "needs `abi run`",
-    "abi eval": "fetches hellaswag and arc_easy",
+    "abi eval python-from-ref-gpt2@ref-llama --tasks": "fetches hellaswag and arc_easy",
 }
 """Commands that are not run, by their start, and why."""
+SERVERS = {"abi studio": 8471}
+"""Commands that run until Ctrl-C, with their port: one page is fetched, then they are stopped."""
+BRIEF = {
+    "abi train": "--steps 20 --tokens 20000 --eval-tokens 2000",
+    "abi transfer": "--excerpts 80 --eval-tokens 2000",
+    "abi calibrate": "--steps 10 --excerpts 80",
+    "abi capture": "--max-tokens 20000",
+    "abi invariance": "--steps 10 --eval-tokens 2000",
+    "abi gate": "--tokens 5000 --eval-tokens 2000",
+    "abi trace": "--documents 4",
+    "abi basis fit": "--tokens 5000",
+    "abi basis allocate": "--tokens 5000",
+    "abi basis adapt": "--steps 10 --eval-tokens 2000",
+    "abi basis compare": "--steps 4 --eval-tokens 1000 --calibration-tokens 1000 --tokens 20000",
+    "abi analyze": "--windows 4",
+    "abi inject": "--excerpts 40",
+    "abi fuse": "--steps 10 --eval-tokens 2000",
+    "abi embed-init": "--eval-tokens 2000 --calibration-tokens 2000",
+    "abi uq": "--eval-tokens 2000",
+    "abi perplexity": "--eval-tokens 2000",
+    "abi advise": "--impact-tokens 500",
+}
+"""Options that `--brief` adds, by the start of the command."""
+PACKAGES = (
+    "abi-transplant", "torch", "transformers", "numpy", "scipy", "peft", "accelerate", "typer",
+    "h5py",
+)  # fmt: skip
+"""Whose versions are kept with a run."""
+COMMAND = re.compile(r"    ((?:abi|torchrun|python|pip|make|\.) .*?)(?:\s+#\s.*)?$")
 
 
 def commands_of(text: str) -> Iterator[str]:
-    """The indented lines of a document that are commands of `abi`, without their comments."""
-    for line in text.splitlines():
-        found = re.match(r"    ((?:abi|torchrun) .*?)(?:\s+#\s.*)?$", line)
-        if found:
+    """The indented commands of a document without their comments, and its blocks of Python."""
+    for block, line in re.findall(r"^```python\n(.*?)^```|^(    [^\n]*)$", text, re.S | re.M):
+        if block:
+            yield f"python - <<'END'\n{block}END"
+        elif found := COMMAND.match(line):
             yield found[1]
+
+
+def row_for(command: str, table: dict[str, Any]) -> Any:
+    """What a table has for a command, by its start; None for nothing."""
+    return next((row for start, row in table.items() if command.startswith(start)), None)
 
 
 def reason_against(command: str) -> str | None:
     """Why a command is not run; None where it is."""
-    return next((why for start, why in LEFT_OUT.items() if command.startswith(start)), None)
+    return row_for(command, LEFT_OUT)
 
 
 def expected_code(command: str) -> int:
     """The exit code that README announces."""
-    return next((code for start, code in EXPECTED.items() if command.startswith(start)), 0)
+    return row_for(command, EXPECTED) or 0
 
 
-def put_inputs(folder: Path) -> None:
-    """Small models and texts in the place of those that README calls the reader's own."""
-    import transplant
-
-    for name, backbone in (("my-model", "ref-gpt2"), ("my-other-model", "ref-llama")):
-        hosted = transplant.load(backbone)
-        hosted.backbone.model.save_pretrained(folder / name)
-        hosted.tokenizer.save_pretrained(folder / name)
-    sources = sorted(Path(os.__file__).parent.glob("*.py"))
-    texts = [source.read_text("utf-8", "replace") for source in sources[:120]]
-    rows = "".join(json.dumps({"text": text}) + "\n" for text in texts)
-    (folder / "law.jsonl").write_text(rows, "utf-8")
-    prose = sorted((Path(sys.prefix) / "lib").rglob("*.dist-info/METADATA"))[:60]
-    told = "\n\n".join(file.read_text("utf-8", "replace") for file in prose)
-    (folder / "any-text.txt").write_text(told, "utf-8")
+def cut(command: str) -> str:
+    """A command with smaller budgets, before what it is piped to; options that it has stay."""
+    more = re.findall(r"--\S+ \S+", row_for(command.removeprefix(TORCHRUN), BRIEF) or "")
+    kept = [one for one in more if one.split()[0] not in command.split()]
+    head, sign, rest = re.fullmatch(r"(.*?)( [|>] |$)(.*)", command, re.S).groups()  # type: ignore[union-attr]
+    return " ".join([head, *kept]) + sign + rest
 
 
-def run(command: str, folder: Path, environment: dict[str, str]) -> bool:
-    """Runs one command and prints what came of it; false where that is not what README says."""
-    started = time.monotonic()
-    ran = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", command], cwd=folder, env=environment,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    wanted = expected_code(command)
-    print(f"    exit {ran.returncode}, {time.monotonic() - started:.0f} s", flush=True)
-    if ran.returncode != wanted:
-        print(f"FAILED, {wanted} was expected\n{ran.stdout[-2000:]}\n{ran.stderr[-2000:]}")
-    return ran.returncode == wanted
+TORCHRUN = "torchrun --nproc-per-node 2 --no-python "
+
+
+def serve(command: str, port: int, folder: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """What a server prints, and its exit code, as it is asked for a page and stopped by Ctrl-C."""
+    with open(folder / "server.log", "w+", encoding="utf-8") as log:
+        server = subprocess.Popen(
+            command.split(), cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        page, until = "", time.monotonic() + 120
+        while not page and server.poll() is None and time.monotonic() < until:
+            time.sleep(0.5)
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=30) as answer:
+                    page = answer.read().decode("utf-8")
+            except OSError:
+                continue
+        server.send_signal(signal.SIGINT)
+        code = server.wait(timeout=60)
+        log.seek(0)
+        return code if "<html" in page else 1, log.read()
+
+
+def run(command: str, folder: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """Runs one command and prints what came of it, its words where that is not what README says."""
+    started, before = time.monotonic(), os.times()
+    if port := row_for(command, SERVERS):
+        code, said = serve(command, port, folder, environment)
+    else:
+        ran = subprocess.run(
+            ["bash", "-e", "-o", "pipefail", "-c", command], cwd=folder, env=environment,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        )  # fmt: skip
+        code, said = ran.returncode, ran.stdout
+    after = os.times()
+    spent = after.children_user + after.children_system
+    spent -= before.children_user + before.children_system
+    seconds, wanted = time.monotonic() - started, expected_code(command)
+    print(f"    exit {code}, {seconds:.0f} s, {spent:.0f} of the processor", flush=True)
+    if code != wanted:
+        print(f"FAILED, {wanted} was expected\n{said[-4000:]}", flush=True)
+    return {
+        "command": command, "exit": code, "expected": wanted, "seconds": round(seconds, 1),
+        "cpu_seconds": round(spent, 1),
+    }  # fmt: skip
+
+
+def versions_of(python: Path) -> dict[str, str]:
+    """Versions of Python and of what a run rests on, in the environment that is tried."""
+    asked = (
+        "import importlib.metadata as m, json, platform, sys;"
+        "python = {'python': platform.python_version()};"
+        "print(json.dumps({**python, **{one: m.version(one) for one in sys.argv[1:]}}))"
+    )
+    command = [python, "-c", asked, *PACKAGES]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(ran.stdout)
+
+
+def keep(path: Path, versions: dict[str, str], brief: bool, rows: list[dict[str, Any]]) -> None:
+    """Puts a run among those in a file: one for each version of Python, whole and brief."""
+    stored = json.loads(path.read_text("utf-8"))["runs"] if path.exists() else []
+    found = {(one["versions"]["python"], one["brief"]): one for one in stored}
+    found[versions["python"], brief] = {
+        "date": date.today().isoformat(), "versions": versions, "brief": brief,
+        "seconds": round(sum(row.get("seconds", 0) for row in rows)),
+        "cpu_seconds": round(sum(row.get("cpu_seconds", 0) for row in rows)), "commands": rows,
+    }  # fmt: skip
+    runs = [found[key] for key in sorted(found)]
+    path.write_text(json.dumps({"runs": runs}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+
+
+def script(text: str, asked: argparse.Namespace) -> list[str]:
+    """The commands from one on and up to another, as asked for."""
+    commands = [*commands_of(text)]
+    begin = next(n for n, one in enumerate(commands) if asked.first in one)
+    ends = [n for n, one in enumerate(commands) if asked.until and asked.until in one]
+    return commands[begin : next((n for n in ends if n >= begin), None)]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -94,30 +191,36 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--abi", type=Path, default=Path(sys.executable).with_name("abi"))
     parser.add_argument("--folder", type=Path, default=Path("build/readme"))
+    parser.add_argument("--out", type=Path, help="A file of runs, to which this one is added.")
+    parser.add_argument("--brief", action="store_true", help="With smaller budgets.")
     parser.add_argument("--from", dest="first", default="", help="Begin at a command with this.")
     parser.add_argument("--until", help="Stop before the next one with this.")
+    parser.add_argument("--go-on", action="store_true", help="Go on after a failure; 1 at the end.")
     parser.add_argument("--list", action="store_true", help="Print the commands, run none.")
     asked = parser.parse_args(words)
-    folder = asked.folder.absolute()
+    folder, bin_folder = asked.folder.absolute(), asked.abi.absolute().parent
     environment = {
-        **os.environ, "ABI_REGISTRY": str(folder / "registry"),
-        "PATH": f"{asked.abi.absolute().parent}{os.pathsep}{os.environ['PATH']}",
+        **os.environ, "ABI_REGISTRY": str(folder / "registry"), "ABI_CACHE": str(folder / "cache"),
+        "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}",
     }  # fmt: skip
-    if not asked.list and not (folder / "my-model").exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        put_inputs(folder)
-    begun = False
-    for command in commands_of((ROOT / "README.md").read_text("utf-8")):
-        begun = begun or asked.first in command
-        if not begun:
-            continue
-        if asked.until is not None and asked.until in command:
-            break
+    environment.pop("PYTHONPATH", None)
+    if not asked.list and not (folder / "my-model.gguf").exists():
+        inputs = Path(__file__).with_name("readme_inputs.py")
+        subprocess.run([bin_folder / "python", inputs, folder], env=environment, check=True)
+    rows: list[dict[str, Any]] = []
+    for command in script((ROOT / "README.md").read_text("utf-8"), asked):
         why = reason_against(command)
-        print(f"LEFT OUT ({why}): {command}" if why else f"$ {command}", flush=True)
-        if not asked.list and not why and not run(command, folder, environment):
-            return 1
-    return 0
+        typed = cut(command) if asked.brief and not why else command
+        print(f"LEFT OUT ({why}): {typed}" if why else f"$ {typed}", flush=True)
+        if why:
+            rows.append({"command": command, "left_out": why})
+        elif not asked.list:
+            rows.append(run(typed, folder, environment))
+            if rows[-1]["exit"] != rows[-1]["expected"] and not asked.go_on:
+                break
+    if asked.out and not asked.list:
+        keep(asked.out, versions_of(bin_folder / "python"), asked.brief, rows)
+    return int(any(row.get("exit") != row.get("expected") for row in rows))
 
 
 if __name__ == "__main__":
