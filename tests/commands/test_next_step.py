@@ -54,6 +54,13 @@ def test_the_next_step_is_a_valid_command(name):
             assert name == "route-sim", step
 
 
+def test_what_reads_a_model_names_it_in_the_next_step():
+    rows = {"models": [{"model": "law@a"}, {"model": "a"}]}
+    assert next_step("perplexity", {}, rows) == "abi generate law@a --prompt TEXT"
+    for verb in ("generate", "eval"):
+        assert next_step(verb, {}, {"model": "law@a"}) == "abi perplexity law@a"
+
+
 def test_what_is_not_known_stands_in_capitals_and_what_is_known_is_quoted():
     assert next_step("cfgen", {}, {}) == "abi cfeval --model MODEL --pairs OUT"
     assert next_step("cfgen", {"out": "a b"}, {}) == "abi cfeval --model MODEL --pairs 'a b'"

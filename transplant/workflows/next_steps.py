@@ -127,6 +127,11 @@ def _show(told: Facts) -> Call:
     return _call("list", backbone="{on}")
 
 
+def _perplexity(told: Facts) -> Call:
+    first = [*told.get("models", ()), {"model": "NAME"}][0]
+    return _call("generate", first["model"], prompt="TEXT")
+
+
 def _run(told: Facts) -> Call:
     steps = told.get("steps") or [{}]
     if any(step.get("state") == "would run" for step in steps):
@@ -177,9 +182,9 @@ NEXT: dict[str, Call | Code | Callable[[Facts], Call | Code]] = {
     "inspect": _call("inject", source="{name}:{piece}", to="BACKBONE", layer="0"),
     "show": _show,
     "rm": _call("list"),
-    "perplexity": _call("generate", "NAME", prompt="TEXT"),
-    "generate": _call("perplexity", "NAME"),
-    "eval": _call("perplexity", "NAME"),
+    "perplexity": _perplexity,
+    "generate": _call("perplexity", "{model}"),
+    "eval": _call("perplexity", "{model}"),
     "run": _run,
     "schema": _call("list", json=True),
     "report": _call("studio"),
