@@ -257,6 +257,21 @@ def test_a_taken_name_is_refused_before_the_work(trained_abi, moved):
     assert moved["name"].split("@")[0] in again.json["what"]
 
 
+def test_pairing_text_that_cannot_be_split_is_refused_before_a_native_is_trained(abi, tmp_path):
+    assert abi.train("tiny-gpt2").code == 0
+    alone = tmp_path / "alone.txt"
+    alone.write_text("The jorupas gralru norhus a jo under the corcor 819. " * 40)
+    for donor in (MOVE, ("--donor", "tiny-gpt2", "--tuned", MOVE[1], "--domain", "tales")):
+        refused = abi(
+            "transfer", *donor, "--domain-data", abi.corpus, "--to", "tiny-llama", "--pair-data",
+            str(alone), "--json",
+        )  # fmt: skip
+        assert (refused.code, refused.json["error"]) == (1, "CorpusError")
+        assert "too few documents" in refused.json["what"]
+        kinds = {row["kind"] for row in abi.rows() if row["backbone"] == "tiny-llama"}
+        assert kinds == {"backbone"}
+
+
 def test_changed_backbone_weights_are_refused(abi):
     assert abi.train("tiny-gpt2").code == 0
     library = Registry.open(abi.root)

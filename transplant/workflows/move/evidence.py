@@ -38,6 +38,7 @@ def transfer_report(
     from transplant.workflows.move.controls import build_controls
 
     move.donor  # noqa: B018  what cannot be moved fails before the long work
+    move.check_text()
     others = read_others(move, also_eval, eval_tokens)
     if beside:
         check_native(native, "the ceiling of both models side by side")

@@ -126,6 +126,15 @@ class MoveInputs(Stepwise):
         reach = stream_chars(train=EXCERPT_TOKENS * config.excerpts)
         return read_splits(self.work, self.data, config.text_chars, reach)
 
+    def check_text(self) -> None:
+        """Refuses pairing text that cannot be split; what the donor writes is made later.
+
+        Raises:
+            CorpusError: a side of it would be empty.
+        """
+        if self.data != DONOR:
+            self.pairing_text  # noqa: B018  read here
+
     @cached_property
     def writing(self) -> Writing:
         """What the donor writes: enough that the excerpts can be cut from its training split."""

@@ -136,8 +136,10 @@ class TunedMove(MoveInputs):
 
         Raises:
             InputError: what is no donor, or maps that the target has not.
+            CorpusError: pairing text that cannot be split.
         """
         self.donor  # noqa: B018  loaded here
+        self.check_text()
         if self.text_free:
             self.token_counts  # noqa: B018  of what carries them
         self.directions  # noqa: B018  those of `basis`
