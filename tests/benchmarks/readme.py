@@ -47,6 +47,7 @@ SERVERS = {"abi studio": 8471}
 """Commands that run until Ctrl-C, with their port: one page is fetched, then they are stopped."""
 BRIEF = {
     "abi train": "--steps 20 --tokens 20000 --eval-tokens 2000",
+    "abi transfer --module python@ref-gpt2 --to ref-gpt2-b": "--steps 10 --excerpts 80",
     "abi transfer": "--excerpts 80 --eval-tokens 2000",
     "abi calibrate": "--steps 10 --excerpts 80",
     "abi capture": "--max-tokens 20000",
@@ -76,6 +77,7 @@ COMMAND = re.compile(r"    ((?:abi|torchrun|python|pip|make|\.) .*?)(?:\s+#\s.*)
 
 def commands_of(text: str) -> Iterator[str]:
     """The indented commands of a document without their comments, and its blocks of Python."""
+    text = re.sub(r"\\\n\s*", "", text)
     for block, line in re.findall(r"^```python\n(.*?)^```|^(    [^\n]*)$", text, re.S | re.M):
         if block:
             yield f"python - <<'END'\n{block}END"
