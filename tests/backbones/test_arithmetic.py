@@ -23,7 +23,7 @@ def multiplying(monkeypatch):
 
     def set_to(*names: str) -> None:
         capabilities = dict.fromkeys(names, True)
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
 
     set_to("avx512_bf16")
     return set_to
@@ -78,6 +78,11 @@ def test_two_types_at_once_are_refused():
 def test_auto_is_the_stored_type_where_it_is_multiplied(multiplying, stored, instructions, chosen):
     multiplying(*instructions)
     assert choose_dtype("auto", stored, CPU) == chosen
+
+
+def test_auto_is_float32_where_torch_does_not_tell_what_is_multiplied(monkeypatch):
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert choose_dtype("auto", torch.bfloat16, CPU) == torch.float32
 
 
 def test_bfloat16_asked_of_a_processor_without_it_is_a_named_error(saved, multiplying):

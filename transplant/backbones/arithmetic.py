@@ -48,7 +48,8 @@ def multiplies(device: torch.device, dtype: torch.dtype) -> bool:
         return dtype == torch.float16 or _macos() >= 14
     if device.type != "cpu":
         return False
-    capabilities = torch.cpu.get_capabilities()
+    # A torch before 2.13 does not tell: nothing is multiplied natively, float32 is chosen.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name, False) for name in INSTRUCTIONS[dtype])
 
 

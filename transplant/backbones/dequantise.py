@@ -55,6 +55,7 @@ def check_gguf(file: Path, dtype: str) -> GgufHeader:
             f"the package gguf, which reads {file.name}, is not installed",
             hint="pip install 'abi-transplant[gguf]'",
         ) from error
+    _check_transformers(file)
     header.check_whole({int(kind): sizes for kind, sizes in GGML_QUANT_SIZES.items()})
     parts = header.fields.get("split.count", 1)
     if isinstance(parts, int) and parts > 1:
@@ -68,6 +69,17 @@ def check_gguf(file: Path, dtype: str) -> GgufHeader:
         f"{file.name} in {dtype}", "a smaller model, or a machine with more memory",
     )  # fmt: skip
     return header
+
+
+def _check_transformers(file: Path) -> None:
+    import transformers
+    from packaging.version import Version
+
+    if Version(transformers.__version__) < Version("5.17"):  # without GgufConfig
+        raise InputError(
+            f"transformers, which unpacks {file.name}", expected="5.17 or newer",
+            found=transformers.__version__, hint="pip install 'abi-transplant[gguf]'",
+        )  # fmt: skip
 
 
 def dequantise(file: Path, out: Path, dtype: str) -> None:

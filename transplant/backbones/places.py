@@ -42,6 +42,8 @@ def is_here(place: Any) -> bool:
         return False
     if device.type == "cpu":
         return True
+    if not _accelerators():
+        return False
     own = torch.accelerator.current_accelerator()
     here = own is not None and own.type == device.type
     return here and (device.index or 0) < _accelerators()

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, GgufConfig
+from transformers import AutoModelForCausalLM
 
 import transplant
 from tests.tiny_gguf import write_gguf
@@ -18,12 +18,14 @@ from transplant.backbones import dequantise
 from transplant.errors import BackboneError, InputError, StorageError
 from transplant.files import room
 
+transformers = pytest.importorskip("transformers", minversion="5.17")
+
 
 def test_a_gguf_file_is_unpacked_to_what_transformers_makes_of_it(work, packed):
     report = work.add(packed, "short")
     direct = AutoModelForCausalLM.from_pretrained(
         packed.parent, gguf_file=packed.name, dtype=torch.float32,
-        quantization_config=GgufConfig(dequantize=True),
+        quantization_config=transformers.GgufConfig(dequantize=True),
     )  # fmt: skip
     assert torch.equal(logits(load(work, "short")), logits(direct))
     added = work.library.find("backbone", "short").manifest.made["added"]
@@ -85,6 +87,12 @@ def test_a_gguf_file_of_an_unknown_architecture_or_in_parts_is_refused(
 def test_without_the_package_a_gguf_file_says_what_to_install(work, packed, monkeypatch):
     monkeypatch.setitem(sys.modules, "gguf", None)
     with pytest.raises(InputError, match=r"pip install 'abi-transplant\[gguf\]'"):
+        work.add(packed, "short")
+
+
+def test_an_older_transformers_is_named_with_what_to_install(work, packed, monkeypatch):
+    monkeypatch.setattr(transformers, "__version__", "5.16.1")
+    with pytest.raises(InputError, match=r"5\.17 or newer.*abi-transplant\[gguf\]"):
         work.add(packed, "short")
 
 

@@ -127,7 +127,7 @@ class T5View(View):
             maps,
             own.key_value_proj_dim,
             more={"relative": first.relative_attention_bias.weight},
-            scale=own.scaling,
+            scale=getattr(own, "scaling", 1.0),  # not named before transformers 5.15
             relative_buckets=first.relative_attention_num_buckets,
             relative_distance=first.relative_attention_max_distance,
             before_encoder=True,
