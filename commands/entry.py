@@ -19,7 +19,7 @@ def main() -> None:
         if "--json" in sys.argv:
             fields = ("expected", "found", "hint")
             named = {
-                "schema_version": 1,
+                "schema_version": 2,
                 "error": "InputError",
                 "what": "interrupted",
                 **dict.fromkeys(fields),

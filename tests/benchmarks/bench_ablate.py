@@ -126,7 +126,7 @@ class Bench:
             points = {name: found[number] for name, found in report["curves"].items()}
             print(f"  {budget:8,}", shares.texts({n: p["recovered"] for n, p in points.items()}))
             if budget == CURVE_TOKENS:
-                pairs = zip(points["moved"]["seeds"], points["native"]["seeds"], strict=True)
+                pairs = zip(points["moved"]["by_seed"], points["native"]["by_seed"], strict=True)
                 self.goal(
                     f"{name}: moved beats native",
                     all(None not in (m, n) and m > n for m, n in pairs),

@@ -19,6 +19,7 @@ from typing import Any
 
 from registry.store import Registry
 from transplant import Workspace
+from transplant.files.former_keys import with_present_keys
 from transplant.files.results import write_json
 
 REFERENCE = tuple(
@@ -40,7 +41,7 @@ def measure(work: Workspace, name: str, pairs: str, per_paradigm: int | None) ->
     """One model's row: accuracy by field with intervals, without its 67 paradigms' intervals."""
     began = time.monotonic()
     found = work.cfeval(name, pairs, per_paradigm=per_paradigm)
-    keep = ("pairs", "accuracy", "accuracy_interval", "ties", "fields", "start")
+    keep = ("pairs", "accuracy", "interval", "ties", "fields", "start")
     return {
         "model": short(name),
         **{key: found[key] for key in keep},
@@ -66,7 +67,7 @@ def show(rows: list[dict[str, Any]]) -> None:
     print("|---" * (len(fields) + 4) + "|")
     for row in rows:
         shares = [f"{100 * row['fields'][field]['accuracy']:.1f}" for field in fields]
-        low, high = (100 * bound for bound in row["accuracy_interval"])
+        low, high = (100 * bound for bound in row["interval"]["accuracy"])
         cells = [*shares, f"{100 * row['accuracy']:.1f}", f"{low:.1f} to {high:.1f}"]
         print(f"| {row['model']} | {row['pairs']:,} |", " | ".join(cells), "|")
 
@@ -83,7 +84,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=OUT)
     parser.add_argument("--show", action="store_true", help="print what is there, run nothing")
     given = parser.parse_args()
-    rows = json.loads(given.out.read_text())["models"] if given.out.exists() else []
+    rows = (
+        with_present_keys(json.loads(given.out.read_text()))["models"] if given.out.exists() else []
+    )
     if not given.show:
         work = Workspace(library=Registry.open(given.registry))
         for name in given.models.split(","):

@@ -213,7 +213,10 @@ def show(row: dict[str, Any]) -> None:
     print(f"{'':36}{'perplexity':>12}{'nats/char':>11}   omp better by, nats per token")
     for name, found in row["systems"].items():
         by = row["omp_better_by_nats_per_token"].get(name)
-        gain = f"   {by['nats']:+.4f} ({by['low']:+.4f} to {by['high']:+.4f})" if by else ""
+        gain = ""
+        if by:
+            low, high = by["interval"]
+            gain = f"   {by['nats']:+.4f} ({low:+.4f} to {high:+.4f})"
         print(f"{name:36}{found['ppl']:12.2f}{found['nats_per_character']:11.4f}{gain}")
     tried = row["calibration_nats_per_character"]
     print(f"best: {row['best']}, on calibration text", *(f"{n} {v:.4f}" for n, v in tried.items()))
@@ -229,10 +232,10 @@ def missed(row: dict[str, Any]) -> list[str]:
     found = [
         f"{where}: {name} is not better than mean initialisation"
         for name, own in (("best", chosen), ("omp", by))
-        if own["mean"]["low"] <= 0
+        if own["mean"]["interval"][0] <= 0
     ]
     rival = by.get("tokensurgeon omp")
-    if rival is not None and rival["high"] < 0:
+    if rival is not None and rival["interval"][1] < 0:
         found.append(f"{where}: tokensurgeon's omp is better by {-rival['nats']:.4f} nats")
     return found
 

@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.benchmarks.own_process import run_alone
+from transplant.files.former_keys import with_present_keys
 from transplant.tables.shares import share_text
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +99,7 @@ class Bench:
         self.real, self.out, self.steps, self.eval_tokens = real, out, steps, eval_tokens
         self.results: dict[str, Any] = {"add": {}, "train": {}, "moves": []}
         if out.is_file():
-            self.results = json.loads(out.read_text(encoding="utf-8"))
+            self.results = with_present_keys(json.loads(out.read_text(encoding="utf-8")))
 
     def add_backbones(self) -> None:
         """Puts both models into the registry beside them."""
@@ -227,7 +228,8 @@ def gain_of(report: dict[str, Any]) -> float:
 
 
 def _interval(found: dict[str, float]) -> str:
-    return f"{found['nats']:+.3f} ({found['low']:+.3f} .. {found['high']:+.3f})"
+    low, high = found["interval"]
+    return f"{found['nats']:+.3f} ({low:+.3f} .. {high:+.3f})"
 
 
 def _second(report: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from commands.app import app
 from commands.fence import EXIT_NOT_PASSED
 from commands.verb_table import VERBS
 from tests.tiny_registry import put_backbones, put_corpus
+from transplant.errors import InputError
 from transplant.schemas.table import ERROR, check_report
 
 TINY = ("--steps", "20", "--window", "64", "--batch", "2", "--tokens", "6000", "--d-abi", "16")
@@ -41,6 +42,14 @@ def _report_of(words: tuple[str, ...], code: int) -> str:
     return max(named, key=len) if named and code in (0, EXIT_NOT_PASSED) else ERROR
 
 
+def check_whole(name: str, text: str) -> None:
+    """Fails where what was printed is no report of a verb, or where a stray key would be one."""
+    check_report(name, text)
+    stray = json.dumps(json.loads(text) | {"stray": 1})
+    with pytest.raises(InputError, match="stray"):
+        check_report(name, stray)
+
+
 @dataclass(frozen=True)
 class Abi:
     """Runs verbs against one registry."""
@@ -53,7 +62,7 @@ class Abi:
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         if "--json" in words and result.stdout:
-            check_report(_report_of(words, result.exit_code), result.stdout)
+            check_whole(_report_of(words, result.exit_code), result.stdout)
         return Ran(result.exit_code, result.stdout, result.stderr)
 
     def rows(self, *words: str) -> list[dict[str, Any]]:

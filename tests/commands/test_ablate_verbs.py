@@ -43,7 +43,7 @@ def test_an_ablation_holds_every_module_under_every_objective(what, ready, tmp_p
     for row in report["rows"]:
         assert {"ppl", "recovered", "interval", "nib", "seconds", "needs"} <= row.keys()
         assert row["interval"][0] <= row["recovered"] <= row["interval"][1]
-    assert {row["seeds"] for row in report["means"]} == {2}
+    assert [row["seeds"] for row in report["means"]] == [[0, 1]] * len(report["means"])
     # A random module is another one under another seed; the donor's closed form is not.
     closed = {row["name"]: row["ppl"] for row in report["rows"] if "closed-form/" in row["name"]}
     assert closed["closed-form/donor/0"] == pytest.approx(closed["closed-form/donor/1"])
@@ -97,10 +97,10 @@ def test_the_ceiling_is_the_donor_beside_the_target(ready):
     rows = {row["name"]: row for row in ran.json["rows"]}
     assert 0 < ran.json["paired_share"] <= 1
     assert (rows["raw"]["recovered"], rows["native"]["recovered"]) == (0, 1)
-    added = {(row["heard"], row["elsewhere"]) for row in rows.values() if "heard" in row}
+    added = {(row["added"], row["elsewhere"]) for row in rows.values() if "added" in row}
     assert len(added) == 6
     assert rows["its module, raw"]["donor_word"] == 0
-    assert not rows["its own word, moved"]["module"]
+    assert not rows["raw log ratio, moved"]["module"]
     for row in rows.values():
         assert row["interval"][0] <= row["recovered"] <= row["interval"][1]
     shown = ready(*(word for word in words if word != "--json"))
@@ -137,7 +137,7 @@ def test_a_curve_has_three_systems_a_plot_and_a_crossing(ready, tmp_path):
     for points in report["curves"].values():
         assert [point["tokens"] for point in points] == report["budgets"]
         for point in points:
-            assert len(point["seeds"]) == 2
+            assert len(point["by_seed"]) == 2
             assert point["interval"][0] <= point["recovered"] <= point["interval"][1]
     assert "crossing_tokens" in report
     assert (tmp_path / "plot" / "curve.png").read_bytes().startswith(b"\x89PNG")

@@ -40,7 +40,8 @@ def check(sources: dict, systems: set[str]) -> None:
         assert found["ppl"].keys() == found["bits_per_byte"].keys() == systems
         assert found["gain"].keys() == systems - {"raw"}
         for gain in found["gain"].values():
-            assert gain["low"] <= gain["nats"] <= gain["high"]
+            low, high = gain["interval"]
+            assert low <= gain["nats"] <= high
         bits = math.log2(found["ppl"]["raw"]) * found["tokens"] / found["bytes"]
         assert found["bits_per_byte"]["raw"] == pytest.approx(bits)
         none = "no_ceiling" in found

@@ -15,12 +15,12 @@ def test_perplexity_prints_a_line_for_each_model_and_one_object(trained_abi):
     report = trained_abi(*words, "--json").json
     own, raw, _ = report["models"]
     assert report["data"] == trained_abi.corpus  # the module's own text
-    assert own["perplexity"]["mean"] < raw["perplexity"]["mean"]
+    assert own["ppl"]["mean"] < raw["ppl"]["mean"]
     assert raw["more_bits_per_byte"]["mean"] > 0
     assert sum(one["tokens"] for one in own["per_document"]) == own["tokens"]
     shown = trained_abi(*words).out
     assert "bits a byte" in shown
-    assert f"{own['perplexity']['mean']:,.2f}" in shown
+    assert f"{own['ppl']['mean']:,.2f}" in shown
     whole = trained_abi(*words, "--whole", "--data", trained_abi.corpus, "--json").json
     assert whole["models"][0]["documents"] > own["documents"]
     refused = trained_abi("perplexity", "tiny-gpt2", "tiny-gpt2", "--json")

@@ -60,7 +60,8 @@ def test_accuracy_is_that_of_an_independent_loop(trained_abi, pairs):
     for name, row in found["fields"].items():
         own = [r for r, given in zip(model, rows, strict=True) if given["field"] == name]
         assert (row["pairs"], row["accuracy"]) == (len(own), sum(own) / len(own))
-        assert row["accuracy_interval"][0] <= row["accuracy"] <= row["accuracy_interval"][1]
+        low, high = row["interval"]["accuracy"]
+        assert low <= row["accuracy"] <= high
     assert found["data"]["identical"] == 2
     assert "2 pairs of identical texts" in ran.err
     assert found["start"] == "<|endoftext|>"

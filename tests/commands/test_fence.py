@@ -17,8 +17,9 @@ from commands.fence import EXIT_ERROR, run_fenced
 from commands.output import Output
 from transplant.errors import InputError, StorageError
 from transplant.files.json_text import to_json
-from transplant.files.results import write_json
+from transplant.files.results import SCHEMA_VERSION, write_json
 from transplant.files.writable import check_writable
+from transplant.schemas.table import ERROR, check_report
 
 ABI = [sys.executable, "-c", "from commands.entry import main; main()"]
 
@@ -113,7 +114,7 @@ def test_a_result_that_was_printed_stays_the_only_object(capsys) -> None:
         raise StorageError("too late")
 
     assert run_fenced(work, out, debug=False) == EXIT_ERROR
-    assert json.loads(capsys.readouterr().out) == {"schema_version": 1, "a": 1}
+    assert json.loads(capsys.readouterr().out) == {"schema_version": SCHEMA_VERSION, "a": 1}
 
 
 def test_debug_shows_the_traceback_beside_the_object(trained_abi) -> None:
@@ -191,6 +192,7 @@ def test_a_signal_ends_in_one_object(number, trained_abi) -> None:
     out, err = running.communicate(timeout=120)
     assert (running.returncode, "Traceback" in err) == (1, False), err
     assert json.loads(out)["what"] in ("interrupted", "terminated")
+    check_report(ERROR, out)
 
 
 def test_an_error_that_stderr_does_not_take_is_one_object() -> None:
@@ -214,6 +216,7 @@ main()
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.returncode, json.loads(ran.stdout)["what"]) == (1, "interrupted")
+    check_report(ERROR, ran.stdout)
     assert len(ran.stderr.splitlines()) == 1
 
 

@@ -92,7 +92,8 @@ def test_the_merged_model_is_measured_beside_each_parent(scene, merged):
     assert set(merged["texts"]) == {"tales", "general"}
     for text in merged["texts"].values():
         number = text["perplexity"]
-        assert number["low"] < number["value"] < number["high"]
+        low, high = number["interval"]
+        assert low < number["value"] < high
         assert set(text["parents"]) == {"tiny-gpt2", str(twin)}
         assert text["parents"]["tiny-gpt2"]["nib"] is None  # no chunk of 512 tokens
     alone = abi(

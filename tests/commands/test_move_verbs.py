@@ -55,7 +55,8 @@ def test_transfer_json_holds_every_number_the_design_names(moved):
     for name, nats in moved["difference"].items():
         ratio = moved["ppl"][name] / moved["ppl"]["candidate"]
         assert nats["nats"] == pytest.approx(math.log(ratio), abs=1e-9)
-        assert nats["low"] <= nats["nats"] <= nats["high"]
+        low, high = nats["interval"]
+        assert low <= nats["nats"] <= high
     assert moved["seconds"]["pair"] > 0
     assert (moved["donor"], moved["target"], moved["seed"]) == ("tales@tiny-gpt2", "tiny-llama", 0)
 

@@ -59,7 +59,7 @@ def test_objectives_and_controls_have_none(flat):
 
 def test_means_of_rows_with_a_ceiling_stay_numbers():
     row = {"objective": "kd", "from": "new", "module": "donor", "needs": [], "ppl": 2.0,
-           "seconds": 1.0, "nib": {"pass": None}}  # fmt: skip
+           "seconds": 1.0, "seed": 0, "nib": {"pass": None}}  # fmt: skip
     with_one = [{**row, "recovered": 0.5, "interval": [0.4, 0.6]}] * 2
     assert means_over_seeds(with_one)[0]["recovered"] == 0.5
     assert reason_of(with_one) == {}
@@ -94,7 +94,7 @@ def test_a_curve_has_none_and_its_plot_no_line(flat, tmp_path):
     for points in report["curves"].values():
         for point in points:
             assert point["recovered"] is point["interval"] is None
-            assert point["seeds"] == [None]
+            assert point["by_seed"] == [None]
     assert report["crossing_tokens"] is None
     assert report["no_ceiling"].startswith(WHY)
     assert json.loads((tmp_path / "curve.json").read_text())["no_ceiling"] == report["no_ceiling"]

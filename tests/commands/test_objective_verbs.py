@@ -46,7 +46,7 @@ def test_every_objective_moves_a_module_and_leaves_its_bytes(name, trained_abi, 
     made = shown["made"]["objective"]
     assert made["name"] == name
     if name.endswith("donor-kd"):
-        assert made["voice"].keys() == {"donor_word", "gain"}
+        assert made["donor_mix"].keys() == {"donor_word", "gain"}
 
 
 @pytest.mark.usefixtures("oracle")

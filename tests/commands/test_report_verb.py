@@ -44,7 +44,7 @@ def test_the_page_of_an_artifact_has_what_the_move_measured(moved, page):
     _, report = moved
     text, found = page
     share, bounds = (
-        part["candidate"] for part in (report["recovered"], report["intervals"]["recovered"])
+        part["candidate"] for part in (report["recovered"], report["interval"]["recovered"])
     )
     assert f"{share:.3f} (95 %: {bounds[0]:.3f} .. {bounds[1]:.3f})" in found["headline"]
     assert found["headline"] in text

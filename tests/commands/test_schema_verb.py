@@ -6,13 +6,15 @@ import json
 
 import pytest
 
+from transplant.files.results import SCHEMA_VERSION
+
 
 def test_a_schema_is_printed_as_it_stands_in_a_file(trained_abi):
     ran = trained_abi("schema", "nib")
     schema = json.loads(ran.out)
     assert schema["properties"]["pass"]["type"] == "boolean"
     assert trained_abi("schema", "nib", "--json").json["schema"] == schema
-    assert "nib" in trained_abi("schema", "--json").json["typed"]
+    assert "nib" in trained_abi("schema", "--json").json["schemas"]
     assert "basis fit" in trained_abi("schema").out
 
 
@@ -31,5 +33,5 @@ def test_a_schema_is_printed_as_it_stands_in_a_file(trained_abi):
 def test_stdout_is_one_object_with_its_version(trained_abi, words, code):
     ran = trained_abi(*words, "--json")
     assert ran.code == code
-    assert ran.json["schema_version"] == 1
+    assert ran.json["schema_version"] == SCHEMA_VERSION
     assert ("error" in ran.json) == (code > 0)

@@ -131,3 +131,13 @@ def test_what_cannot_be_traced_is_refused_before_the_text_is_read(words, said, t
     assert ran.code in (1, 2)
     assert said in ran.err
     assert "reading" not in ran.err
+
+
+@pytest.mark.parametrize("name", ["tiny-gpt2", "tiny-llama", "tiny-t5"])
+def test_a_window_of_the_whole_context_is_traced_and_a_longer_one_is_that(trained_abi, name):
+    words = (name, "--data", trained_abi.corpus, "--documents", "2", "--targets", "ffn:0")
+    whole, longer, half = (
+        run(trained_abi, *words, "--window", window).json for window in ("128", "200", "64")
+    )
+    assert whole["tokens"] == longer["tokens"] == 2 * half["tokens"]
+    assert whole["targets"] == longer["targets"] != half["targets"]

@@ -68,7 +68,8 @@ def test_a_threshold_is_chosen_and_judged(measured, trained_abi, tmp_path):
     assert kind_of(found) == "route"
     assert (tmp_path / "route.png").read_bytes().startswith(b"\x89PNG")
     gain = found["areas"]["selective"]
-    assert gain["low"] < gain["nats"] < gain["high"]
+    low, high = gain["interval"]
+    assert low < gain["nats"] < high
     assert found["curve"][-1]["routed"] == pytest.approx(report["nats"]["mean"])
     assert found["curve"][0]["routed"] == pytest.approx(report["baseline_nats"])
     assert found["made"]["options"]["budget"] == 0.02

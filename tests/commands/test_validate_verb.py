@@ -58,8 +58,9 @@ def test_everything_is_measured_and_gates_decide(trained_abi, general, tmp_path)
     metrics = found["metrics"]
     assert metrics["gain.sums"]["value"] == pytest.approx(-metrics["forgetting.sums"]["value"])
     for number in metrics.values():
-        if number["low"] is not None:
-            assert number["low"] <= number["value"] <= number["high"]
+        if number["interval"] is not None:
+            low, high = number["interval"]
+            assert low <= number["value"] <= high
     assert metrics["drift.js.tales"]["value"] > 0
     suite = ElementTree.parse(junit).getroot()
     assert (suite.get("tests"), suite.get("failures")) == ("4", "2")

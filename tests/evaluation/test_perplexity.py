@@ -25,17 +25,18 @@ def scores(nats, tokens, sizes, documents=None):
 def test_means_are_weighted_by_what_they_are_of():
     found = scores([20.0, 10.0], [10, 2], [40, 10]).summary()
     assert found["nats_per_token"]["mean"] == pytest.approx(30 / 12)
-    assert found["perplexity"]["mean"] == pytest.approx(math.exp(30 / 12))
+    assert found["ppl"]["mean"] == pytest.approx(math.exp(30 / 12))
     assert found["bits_per_byte"]["mean"] == pytest.approx(30 / 50 / math.log(2))
     assert found["nats_per_document"]["mean"] == pytest.approx(15)
     assert (found["tokens"], found["bytes"], found["documents"]) == (12, 50, 2)
-    for name in ("perplexity", "nats_per_token", "bits_per_byte", "nats_per_document"):
-        assert found[name]["low"] < found[name]["mean"] < found[name]["high"]
+    for name in ("ppl", "nats_per_token", "bits_per_byte", "nats_per_document"):
+        low, high = found[name]["interval"]
+        assert low < found[name]["mean"] < high
 
 
 def test_documents_that_cost_the_same_have_no_width():
     found = scores([20.0] * 5, [10] * 5, [40] * 5).summary()
-    assert found["perplexity"]["low"] == pytest.approx(found["perplexity"]["high"])
+    assert found["ppl"]["interval"][0] == pytest.approx(found["ppl"]["interval"][1])
 
 
 def test_a_difference_is_paired_over_the_documents_of_both():
@@ -44,9 +45,9 @@ def test_a_difference_is_paired_over_the_documents_of_both():
     dear, cheap = (scores(cost + more, [10] * 30, [40] * 30) for more in (4 * math.log(2), 0))
     found = dear.difference(cheap)
     assert found["mean"] == pytest.approx(0.1)
-    assert found["high"] - found["low"] < 1e-9  # each document costs as much more
+    assert found["interval"][1] - found["interval"][0] < 1e-9  # each document costs as much more
     alone = dear.summary()["bits_per_byte"]
-    assert alone["high"] - alone["low"] > 0.1  # control: unpaired they are far apart
+    assert alone["interval"][1] - alone["interval"][0] > 0.1  # control: unpaired they are far apart
     part = scores(cost[:3], [10] * 3, [40] * 3)
     assert dear.difference(part)["mean"] == pytest.approx(0.1)
     with pytest.raises(ShapeError, match="both"):
@@ -74,7 +75,7 @@ def test_bytes_are_those_of_the_text_that_was_predicted(family, tiny_tokenizer):
     )
     rows = found.rows(documents)
     assert [row["source"] for row in rows] == ["a", "b"]
-    assert rows[0]["perplexity"] == pytest.approx(math.exp(found.nats[0] / found.tokens[0]))
+    assert rows[0]["ppl"] == pytest.approx(math.exp(found.nats[0] / found.tokens[0]))
     assert torch.tensor(found.tokens).sum() == sum(row["tokens"] for row in rows)
 
 

@@ -145,7 +145,7 @@ def test_perplexities_of_many_are_those_of_each_alone(shelf, text):
     for row in together["models"]:
         alone = shelf.work.perplexity([row["model"]], text, config=WINDOW)["models"][0]
         assert alone["nats_per_token"]["mean"] == pytest.approx(row["nats_per_token"]["mean"])
-    assert len({round(row["perplexity"]["mean"], 3) for row in together["models"]}) == 4
+    assert len({round(row["ppl"]["mean"], 3) for row in together["models"]}) == 4
     first, second = together["models"][:2]
     more = second["bits_per_byte"]["mean"] - first["bits_per_byte"]["mean"]
     assert second["more_bits_per_byte"]["mean"] == pytest.approx(more)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.pictures.browser import loaded_by, needs_chromium, widths
+from transplant.files.former_keys import with_present_keys
 from transplant.pictures.demo import bars_of, write_demo
 
 pytest.importorskip("matplotlib")
@@ -21,7 +22,7 @@ PLAN = {"domain": "python", "donor": "ref-gpt2", "data": "python", "pair_on": "p
 @pytest.fixture(scope="module")
 def moves():
     """Two shipped moves, as a demo reports them."""
-    found = json.loads(RESULTS.read_text())
+    found = with_present_keys(json.loads(RESULTS.read_text()))
     return [
         {**move, "native_gains": math.log(move["ppl"]["raw"] / move["ppl"]["native"])}
         for move in (found[0], found[8])
@@ -45,7 +46,7 @@ def test_its_numbers_are_text_and_no_picture_that_shrinks(page, moves):
     assert "<svg" not in page
     assert "<img" not in page
     for move in moves:
-        low, high = move["intervals"]["recovered"]["candidate"]
+        low, high = move["interval"]["recovered"]["candidate"]
         assert f"{low:.3f} .. {high:.3f}" in page
         assert f"{move['ppl']['native']:.2f}" in page
 

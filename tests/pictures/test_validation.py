@@ -12,7 +12,7 @@ from transplant.pictures.validation import write_junit
 @pytest.mark.parametrize("name", ["prose", 'a<b>&"c"', "a\x01b", "e\x1b[31m", "n\ud800n", "\ufffe"])
 def test_names_of_texts_leave_the_xml_whole(name, tmp_path):
     gate = {
-        "metric": f"ece.{name}", "asked": "at most 1", "value": 2.0, "low": None, "high": None,
+        "metric": f"ece.{name}", "asked": "at most 1", "value": 2.0, "interval": None,
         "pass": False, "why": f"of {name}",
     }  # fmt: skip
     report = {

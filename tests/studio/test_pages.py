@@ -179,7 +179,7 @@ def test_a_curve_is_a_picture_for_wide_and_for_narrow_screens(shown):
 
 def test_pictures_of_several_panels_are_narrow_on_a_narrow_screen():
     row = {"tau": 1.0, "coverage": 0.5, "selective": 1.0, "routed": 2.0}
-    gain = {"nats": 0.1, "low": 0.0, "high": 0.2}
+    gain = {"nats": 0.1, "interval": [0.0, 0.2]}
     reports = {
         "route": {"model": "a@b", "baseline": "b", "by": "entropy", "coverage": 0.5,
                   "areas": {"selective": gain, "routed": gain},

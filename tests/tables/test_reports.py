@@ -6,7 +6,8 @@ import json
 
 from registry.store import REFERENCE
 from transplant.evaluation.gated import kept_share
-from transplant.tables.ablation import shapes_table
+from transplant.files.former_keys import with_present_keys
+from transplant.tables.ablation import ablation_table, shapes_table
 from transplant.tables.artifacts import evidence_table
 from transplant.tables.calibration import calibrated_table
 from transplant.tables.curve import crossing_text
@@ -24,7 +25,7 @@ def shown(table) -> str:
 
 
 def test_every_shipped_move_has_the_same_numbers_in_text_markdown_and_html():
-    moves = json.loads((REFERENCE / "headline.json").read_text())["moves"]
+    moves = with_present_keys(json.loads((REFERENCE / "headline.json").read_text()))["moves"]
     assert moves
     for move in moves:
         table = transfer_table(move)
@@ -36,6 +37,16 @@ def test_every_shipped_move_has_the_same_numbers_in_text_markdown_and_html():
         changed = {**move, "module_sha256": {"donor": "a", "target": "b"}}  # control
         assert "CHANGED" in str(transfer_table(changed))
         assert "CHANGED" not in forms[0]
+
+
+def test_an_ablation_says_of_how_many_seeds_a_nib_passed():
+    mean = {
+        "objective": "kd", "from": "new", "module": "donor", "seeds": [3, 4], "recovered": 0.5,
+        "interval": [0.4, 0.6], "ppl": 2.0, "seconds": 1.0,
+        "nib": {"top5": 0.7, "top1": 0.6, "js": 0.1, "entropy": 0.1, "passed": 1},
+    }  # fmt: skip
+    report = {"donor": "m@a", "target": "b", "ablation": "objectives", "means": [mean]}
+    assert "1/2" in shown(ablation_table(report))
 
 
 def test_what_comes_after_a_calibration_is_a_call_that_python_can_read():

@@ -36,7 +36,7 @@ class Evidence:
     """Why nothing is recovered of what the native gains: it gains nothing. No share is given."""
 
     def as_dict(self) -> dict[str, object]:
-        """For JSON: the values, and the intervals beside them under `intervals`."""
+        """For JSON: the values, and their intervals beside them under `interval`."""
         return {
             "ppl": self.ppl,
             "recovered": {name: _mean(value) for name, value in self.recovered.items()},
@@ -45,7 +45,7 @@ class Evidence:
             "best_donor_free": self.best_donor_free,
             "best_module_free": self.best_module_free,
             "difference": {name: in_nats(value) for name, value in self.difference.items()},
-            "intervals": {
+            "interval": {
                 "recovered": {name: _bounds(value) for name, value in self.recovered.items()},
                 "donor_attributable": _bounds(self.donor_attributable),
                 "module_attributable": _bounds(self.module_attributable),
@@ -195,6 +195,6 @@ def difference(worse: Likelihood, better: Likelihood, *, seed: int = 0) -> Inter
     )
 
 
-def in_nats(value: Interval) -> dict[str, float]:
+def in_nats(value: Interval) -> dict[str, object]:
     """A difference for JSON."""
-    return {"nats": value.mean, "low": value.low, "high": value.high}
+    return {"nats": value.mean, "interval": value.as_list()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +70,8 @@ class TextScores:
             seed: of the bootstraps.
 
         Returns:
-            `tokens`, `bytes` and `documents`, and each with `mean`, `low` and `high`: `perplexity`
-            a token, `nats_per_token`, `bits_per_byte`, and `nats_per_document`.
+            `tokens`, `bytes` and `documents`, and each with `mean` and `interval`: `ppl` a
+            token, `nats_per_token`, `bits_per_byte`, and `nats_per_document`.
         """
         per_token = ratio_interval(self.nats, self.tokens, resamples=RESAMPLES, seed=seed)
         per_byte = ratio_interval(self.nats, self.bytes, resamples=RESAMPLES, seed=seed)
@@ -81,9 +81,9 @@ class TextScores:
             "tokens": int(self.tokens.sum()),
             "bytes": int(self.bytes.sum()),
             "documents": len(self.documents),
-            "perplexity": {name: math.exp(value) for name, value in _bounds(per_token).items()},
+            "ppl": _bounds(per_token, math.exp),
             "nats_per_token": _bounds(per_token),
-            "bits_per_byte": {n: value / math.log(2) for n, value in _bounds(per_byte).items()},
+            "bits_per_byte": _bounds(per_byte, _bits),
             "nats_per_document": _bounds(per_document),
         }
 
@@ -92,14 +92,14 @@ class TextScores:
         return [
             {
                 "source": documents[number].source, "tokens": int(tokens), "bytes": int(size),
-                "nats": float(nats), "perplexity": math.exp(nats / tokens),
+                "nats": float(nats), "ppl": math.exp(nats / tokens),
             }
             for number, nats, tokens, size in zip(
                 self.documents, self.nats, self.tokens, self.bytes, strict=True
             )
         ]  # fmt: skip
 
-    def difference(self, other: TextScores, *, seed: int = 0) -> dict[str, float]:
+    def difference(self, other: TextScores, *, seed: int = 0) -> dict[str, object]:
         """Bits a byte that this costs more than another, paired over the documents of both.
 
         Tokens of two vocabularies are not the same unit, bytes are; where the two begin to predict
@@ -115,8 +115,14 @@ class TextScores:
         weights = self.bytes[mine]
         rescaled = other.nats[theirs] * weights / other.bytes[theirs]
         found = paired_bootstrap(self.nats[mine], rescaled, weights, resamples=RESAMPLES, seed=seed)
-        return {name: value / math.log(2) for name, value in _bounds(found).items()}
+        return _bounds(found, _bits)
 
 
-def _bounds(interval: Interval) -> dict[str, float]:
-    return {"mean": interval.mean, "low": interval.low, "high": interval.high}
+def _bits(nats: float) -> float:
+    return nats / math.log(2)
+
+
+def _bounds(interval: Interval, unit: Callable[[float], float] = float) -> dict[str, object]:
+    return {
+        "mean": unit(interval.mean), "interval": [unit(bound) for bound in interval.as_list()],
+    }  # fmt: skip

@@ -41,7 +41,7 @@ class Reliability:
         """For JSON."""
         return {
             "ece": self.ece.mean,
-            "ece_interval": self.ece.as_list(),
+            "interval": {"ece": self.ece.as_list()},
             "worst": self.worst,
             "bins": [
                 {"from": edge, "count": int(count), "confidence": sure, "accuracy": share}

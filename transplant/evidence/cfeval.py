@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,19 +116,14 @@ def pairs_report(
 
     def row(where: Flags) -> dict[str, Any]:
         right, groups = judged.right[where], couples[where].tolist()
-        facts = {
-            "pairs": int(where.sum()),
-            **_named("accuracy", accuracy(right, groups, seed=seed)),
-        }
-        if baseline is None:
-            return facts
-        theirs = baseline.right[where]
-        return {
-            **facts,
-            "baseline_accuracy": float(theirs.mean()),
-            **_named("difference", gain(right, theirs, groups, seed=seed)),
-            "mcnemar": dataclasses.asdict(mcnemar(right, theirs)),
-        }
+        found = {"accuracy": accuracy(right, groups, seed=seed)}
+        facts: dict[str, Any] = {"pairs": int(where.sum())}
+        if baseline is not None:
+            theirs = baseline.right[where]
+            found["difference"] = gain(right, theirs, groups, seed=seed)
+            facts["baseline_accuracy"] = float(theirs.mean())
+            facts["mcnemar"] = dataclasses.asdict(mcnemar(right, theirs))
+        return facts | _with_intervals(found)
 
     def by(names: Sequence[str]) -> dict[str, Any]:
         of = np.asarray(names)
@@ -142,8 +137,9 @@ def pairs_report(
     }
 
 
-def _named(name: str, interval: Interval) -> dict[str, Any]:
-    return {name: interval.mean, f"{name}_interval": interval.as_list()}
+def _with_intervals(found: Mapping[str, Interval]) -> dict[str, Any]:
+    bounds = {name: interval.as_list() for name, interval in found.items()}
+    return {**{name: interval.mean for name, interval in found.items()}, "interval": bounds}
 
 
 def _source(pairs: str | Path, found: PairFile, per_paradigm: int | None) -> dict[str, Any]:

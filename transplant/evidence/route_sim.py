@@ -144,8 +144,8 @@ def _at(tokens: Tokens, tau: float, seed: int) -> dict[str, Any]:
     }
 
 
-def _interval(value: Interval) -> dict[str, float]:
-    return {"nats": value.mean, "low": value.low, "high": value.high}
+def _interval(value: Interval) -> dict[str, Any]:
+    return {"nats": value.mean, "interval": value.as_list()}
 
 
 def _thinned(curve: Curve) -> list[dict[str, float | None]]:

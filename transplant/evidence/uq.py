@@ -186,10 +186,10 @@ def summary_of(found: TokenUncertainty, documents: Tensor, bins: int) -> dict[st
     }
 
 
-def _mean(values: Tensor, documents: NDArray[np.int64]) -> dict[str, float]:
+def _mean(values: Tensor, documents: NDArray[np.int64]) -> dict[str, Any]:
     """A mean over tokens and its 95 % interval over documents."""
     found = over_groups(values.double().cpu().numpy(), documents, resamples=2000)
-    return {"mean": found.mean, "low": found.low, "high": found.high}
+    return {"mean": found.mean, "interval": found.as_list()}
 
 
 def metrics_of(

@@ -10,7 +10,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "training": ("backbone", "module_sha256", "ppl", "trained_parameters"),
     "nib": ("anchor", "candidate", "top5", "js", "pass"),
     "trace": ("metric", "mode", "targets", "blocks"),
-    "pairs": ("model", "pairs", "accuracy", "accuracy_interval", "fields"),
+    "pairs": ("model", "pairs", "accuracy", "fields", "paradigms"),
     "uncertainty": ("model", "calibration", "error_auroc", "entropy"),
     "metrics": ("format", "documents", "tokens"),
     "route": ("baseline", "tau", "areas", "coverage"),
@@ -23,7 +23,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "advice": ("strategy", "answers", "numbers"),
     "verification": ("record", "verdict", "moves", "pass"),
 }
-"""By kind, the fields that tell it from the others, as every version has written them.
+"""By kind, the fields that tell it from the others, by their present keys; see `former_keys`.
 
 The first of them holds text: a vocabulary may have all of these words as keys of numbers. Of what
 fits several kinds, the first is meant.

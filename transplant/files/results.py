@@ -11,7 +11,7 @@ from transplant.files.json_text import to_json
 from transplant.files.whole_file import whole_file
 from transplant.files.writable import check_writable
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Of results: it grows where a key changes its meaning or is gone, not where one is new."""
 
 

@@ -80,7 +80,7 @@ def compare(
             text |= {key: checked.facts[key] for key in ("source", "split", "tokens", "documents")}
             numbers = {kind.removesuffix(f".{name}"): n for kind, n in checked.numbers.items()}
             text["parents"][parent.called] = {
-                **{kind: vars(number) for kind, number in numbers.items()},
+                **{kind: number.as_dict() for kind, number in numbers.items()},
                 "parent_perplexity": checked.facts["baseline_perplexity"],
                 "nib": nib_verdict(numbers),
             }
@@ -198,5 +198,5 @@ def _gain(scores: Mapping[str, Likelihood]) -> Interval:
     return paired_bootstrap(*sides, resamples=2_000)
 
 
-def _plain(value: Interval) -> dict[str, float]:
-    return {"value": value.mean, "low": value.low, "high": value.high}
+def _plain(value: Interval) -> dict[str, object]:
+    return {"value": value.mean, "interval": value.as_list()}

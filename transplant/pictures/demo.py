@@ -56,7 +56,7 @@ def bars_of(move: dict[str, Any]) -> Bars | None:
         return None
     bars = [
         Bar(
-            system.replace("_", " "), share, *move["intervals"]["recovered"][system],
+            system.replace("_", " "), share, *move["interval"]["recovered"][system],
             note=NOTES.get(system, OTHER_DOMAIN), role=role_of(system),
         )
         for system, share in move["recovered"].items()

@@ -27,7 +27,7 @@ LINES = ("o", "s", "^", "D", "v")  # marks of modules, in turn
 
 def draw_transfer(report: dict[str, Any]) -> Figure:
     """What a move recovers, its controls below, with 95 % intervals over documents."""
-    shares, bounds = report["recovered"], report["intervals"]["recovered"]
+    shares, bounds = report["recovered"], report["interval"]["recovered"]
     first = [name for name in ("native", "candidate") if name in shares]
     names = [*first, *(name for name in shares if name not in first)]
     bars = [
@@ -55,7 +55,7 @@ def _cell_label(cell: dict[str, Any]) -> str:
     if "shape" in cell:
         return f"{cell['shape']}, seed {cell['seed']}"
     if "objective" not in cell:
-        return str(cell["name"]).replace("its own word", "raw log ratio").replace("_", " ")
+        return str(cell["name"]).replace("_", " ")
     start = "" if cell["from"] in (None, "", "nothing") else f" from {cell['from']}"
     return f"{cell['module']}: {cell['objective']}{start}"
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
+from transplant.files.former_keys import with_present_keys
 from transplant.files.results import write_file
 from transplant.files.writable import check_writable
 from transplant.pictures.coverage import draw_coverage
@@ -64,13 +65,13 @@ def write_picture(path: Path, verb: str, report: Mapping[str, Any]) -> str:
     Args:
         path: the file; its ending says in which form.
         verb: one of `PICTURES`.
-        report: as the verb gives it with `--json`, as `transfer` or `nib`.
+        report: as the verb gives it with `--json`, or an earlier version gave it.
 
     Raises:
         InputError, StorageError, TransplantError: as of `check_picture`.
     """
     check_picture(path)
-    figure = PICTURES[verb](dict(report))
+    figure = PICTURES[verb](with_present_keys(dict(report)))
     write_file(path, _bytes_of(figure, path.suffix.lower(), verb))
     return str(path)
 

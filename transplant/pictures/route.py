@@ -42,11 +42,9 @@ def draw_route(report: dict[str, Any], *, stacked: bool = False) -> Figure:
         axes.plot([0, 1], ends, color=RANDOM, linestyle="--", label="at random")
         axes.set(xlabel="share of tokens that the model keeps", ylabel="nats per token")
         gain = report["areas"][name]
-        axes.set_title(
-            f"{said}\nrandom less routed: {gain['nats']:.4f} ({gain['low']:.4f} to"
-            f" {gain['high']:.4f})",
-            fontsize=9,
-        )  # fmt: skip
+        low, high = gain["interval"]
+        won = f"{gain['nats']:.4f} ({low:.4f} to {high:.4f})"
+        axes.set_title(f"{said}\nrandom less routed: {won}", fontsize=9)
         axes.axvline(report["coverage"], color="#444", linewidth=0.8, label="at tau")
         axes.legend(frameon=False, fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)

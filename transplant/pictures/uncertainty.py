@@ -60,7 +60,7 @@ def draw_reliability(report: dict[str, Any]) -> Figure:
     )  # fmt: skip
     axes.plot([0, 1], [0, 1], color="#444", linewidth=0.9, linestyle="--", label="calibrated")
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that came true")
-    low, high = report["calibration"]["ece_interval"]
+    low, high = report["calibration"]["interval"]["ece"]
     axes.set_title(
         f"{report['model']} on {Path(report['data']).name}\n"
         f"calibration error {report['calibration']['ece']:.4f} ({low:.4f} to {high:.4f})",

@@ -17,6 +17,7 @@ from typing import Any
 from transplant.errors import CorruptError, StorageError
 from transplant.files import strict_json
 from transplant.files.decode import decode
+from transplant.files.former_keys import with_present_keys
 from transplant.files.lock import locked
 from transplant.files.plain import read_plain, real
 from transplant.files.results import write_json
@@ -145,9 +146,13 @@ def read_record(root: Path, recipe: Path) -> Record:
         return Record(path=path, recipe=name)
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
-    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
+    known = range(1, SCHEMA_VERSION + 1)
+    if not isinstance(data, dict) or data.get("schema_version") not in known:
         raise _damaged(path, "another version")
     steps: Sequence[Any] = data.get("steps") or []
+    for step in steps:
+        if isinstance(step, dict) and "report" in step:
+            step["report"] = with_present_keys(step["report"])
     found = [decode(Finished, step, f"{path}: steps[{n}]") for n, step in enumerate(steps)]
     begun = decode(tuple[Artifact, ...], data.get("begun") or [], f"{path}: begun")
     return Record(path=path, recipe=name, steps=found, running=data.get("running"), begun=[*begun])

@@ -1,102 +1,78 @@
-"""Reports of the verbs that train, move and measure."""
+"""Reports of the verbs that measure hosted models."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from transplant.schemas.base import (
-    Interval,
-    Made,
-    Object,
-    OpenReport,
-    Part,
-    Report,
-    Sha256,
-)
+from transplant.evaluation.paired_accuracy import McNemar
+from transplant.evaluation.power import Power
+from transplant.evidence.report.runs import LeftOut
+from transplant.schemas.base import Finite, Interval, Made, Part, Report
+from transplant.schemas.shares import NIB, Mean, NIBSources
 
 
-class TrainReport(Report):
-    """`train`; perplexities and nats on held-out text."""
+class NIBPower(Part):
+    """What the chunks of a NIB can tell, from more of them."""
 
-    name: str
-    backbone: str
-    d_abi: int
-    module_sha256: Sha256
-    trained_parameters: int
-    ppl: dict[str, float]
-    sources: Object | None = None
-    difference: Object
-    steps: int
-    best_step: int
-    hidden_states: str
-    matmul_type: str
-    seed: int
-    split: str
-    made: Made
-    seconds: float
+    margin: float
+    power: float
+    measured: int
+    chunks: int
+    level: float
+    documents: int
+    criteria: dict[Literal["top5", "top1", "js", "entropy"], Power]
+    per_chunk: dict[str, list[float]]
 
 
-class Criteria(Part):
-    """A number for each criterion of the benchmark; js and entropy in nats."""
-
-    top5: float
-    top1: float
-    js: float
-    entropy: float
-
-
-class Verdicts(Part):
-    """A verdict for each criterion."""
-
-    top5: str
-    top1: str
-    js: str
-    entropy: str
-
-
-class Intervals(Part):
-    """An interval of 95 % for each criterion."""
-
-    top5: Interval
-    top1: Interval
-    js: Interval
-    entropy: Interval
-
-
-class NIBReport(Report):
+class NIBReport(Report, NIB):
     """`nib`."""
 
     anchor: str
     candidate: str
-    top5: float
-    top1: float
-    js: float
-    entropy: float
-    passed: bool = Field(alias="pass")
-    verdict: str
-    verdicts: Verdicts
-    interval: Intervals
-    thresholds: Criteria
-    seeds: list[int]
-    chunks: int
-    positions: int
     data: str
     split: str
     made: Made
-    sources: Object | None = None
-    power: Object | None = None
+    sources: NIBSources | None = None
+    power: NIBPower | None = None
 
 
-class TransferReport(OpenReport):
-    """`transfer`: of a module, of a tuned copy, of several teachers, or a curve."""
+class Measure(Part):
+    """A number with its interval; null where it was not measured, and why."""
 
-    made: Made
+    value: float | None
+    interval: Interval | None
+    why: str | None = None
 
 
-class JudgedReport(OpenReport):
-    """A verb that judges, and whose exit code is 3 where it does not pass."""
+class GateResult(Measure):
+    """A gate, and what was measured."""
 
+    metric: str
+    line: int
+    asked: str
     passed: bool = Field(alias="pass")
+
+
+class CheckedText(Part):
+    """A text that two models were compared on."""
+
+    source: str
+    split: str
+    tokens: int
+    documents: int
+    baseline_perplexity: Finite
+    baseline_ece: float
+
+
+class CheckedPairs(Part):
+    """Minimal pairs that two models were compared on."""
+
+    pairs: int
+    baseline_accuracy: float
+    mcnemar: McNemar
+    ties: int
 
 
 class ValidateReport(Report):
@@ -107,12 +83,40 @@ class ValidateReport(Report):
     suite: str
     passed: bool = Field(alias="pass")
     failed: list[str]
-    gates: list[Object]
-    metrics: dict[str, Object]
-    texts: Object
-    pairs: Object
+    gates: list[GateResult]
+    metrics: dict[str, Measure]
+    """By the names that gates use."""
+    texts: dict[str, CheckedText]
+    pairs: dict[str, CheckedPairs]
     seconds: float
     made: Made
+    files: list[str] | None = None
+
+
+class DocumentCost(Part):
+    """One document."""
+
+    source: str
+    tokens: int
+    bytes: int
+    nats: float
+    ppl: Finite
+
+
+class Cost(Part):
+    """What predicting a text costs one model."""
+
+    model: str
+    tokens: int
+    bytes: int
+    documents: int
+    ppl: Mean
+    nats_per_token: Mean
+    bits_per_byte: Mean
+    nats_per_document: Mean
+    against: str | None = None
+    more_bits_per_byte: Mean | None = None
+    per_document: list[DocumentCost]
 
 
 class PerplexityReport(Report):
@@ -122,8 +126,38 @@ class PerplexityReport(Report):
     split: str
     whole: bool
     window: int
-    models: list[Object]
+    models: list[Cost]
     made: Made
+
+
+class GenerateSettings(Part):
+    """How text was drawn; what is left out is the model's own."""
+
+    max_new_tokens: int
+    do_sample: bool
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    chat: bool
+    seed: int
+
+
+class Written(Part):
+    """What one model wrote."""
+
+    model: str
+    text: str
+    tokens: int
+    seconds: float
+
+
+class WrittenBeside(Part):
+    """What models wrote on one prompt, side by side."""
+
+    prompt: str
+    raw: Written
+    native: Written | None = None
+    moved: Written | None = None
 
 
 class GenerateReport(Report):
@@ -131,6 +165,82 @@ class GenerateReport(Report):
 
     model: str
     systems: dict[str, str]
-    settings: Object
-    texts: list[Object]
+    settings: GenerateSettings
+    texts: list[WrittenBeside]
     made: Made
+
+
+class Score(Part):
+    """A metric of lm-eval."""
+
+    value: float
+    stderr: float | None
+
+
+class TaskMetric(Part):
+    """A metric of a task, by role."""
+
+    higher_is_better: bool | None
+    raw: Score
+    native: Score | None = None
+    moved: Score | None = None
+
+
+class Task(Part):
+    """A task of lm-eval."""
+
+    questions: int | None
+    shots: int | None
+    version: str | float | None
+    metrics: dict[str, TaskMetric]
+
+
+class EvalSettings(Part):
+    """How lm-eval was run."""
+
+    limit: int | None
+    shots: int | None
+    batch: int
+    seed: int
+    lm_eval: str
+
+
+class EvalReport(Report):
+    """`eval`."""
+
+    model: str
+    systems: dict[str, str]
+    tasks: dict[str, Task]
+    settings: EvalSettings
+    made: Made
+
+
+class RunRead(Part):
+    """A run that is reported on."""
+
+    given: str
+    kind: str
+    of: str
+
+
+class ReportReport(Report):
+    """`report`."""
+
+    file: str
+    bytes: int
+    headline: str
+    runs: list[RunRead]
+    sections: list[str]
+    missing: list[str]
+    left_out: list[LeftOut]
+    """Files of folders that could not be read."""
+
+
+class StudioReport(Report):
+    """`studio`, once it listens."""
+
+    url: str
+    registry: str
+    runs: list[str]
+    token: bool
+    """Whether the address has one."""

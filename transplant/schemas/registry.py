@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from transplant.schemas.base import Made, Object, Part, Report, Sha256
+from transplant.files.safetensors import TensorRecord
+from transplant.schemas.base import Object, Part, Report, Sha256
 
 
 class BackboneFacts(Part):
@@ -54,9 +57,11 @@ class ShowReport(Report):
     backbone: BackboneFacts
     d_abi: int | None
     taps: list[int]
-    tensors: dict[str, Object]
+    tensors: dict[str, TensorRecord]
     made: Object
+    """How it was made; see `Made`, of the verb and version that made it."""
     results: Object
+    """What that verb measured, under the keys of the present version."""
     parents: dict[str, str]
     license: str | None
     hosted: str
@@ -90,6 +95,18 @@ class RemoveReport(Report):
     bytes: int
 
 
+class Piece(Part):
+    """A piece of a bank."""
+
+    piece: str
+    parameters: int
+    tensors: dict[str, list[int]]
+    """Their shapes."""
+    sha256: Sha256
+    recipe: Object
+    """How it computes."""
+
+
 class InspectReport(Report):
     """`inspect`."""
 
@@ -97,10 +114,24 @@ class InspectReport(Report):
     backbone: BackboneFacts
     sha256: Sha256
     parameters: int
-    pieces: list[Object]
+    pieces: list[Piece]
     made: Object
     path: str
     verified: bool
+
+
+class Added(Part):
+    """Where a backbone came from."""
+
+    from_: str = Field(alias="from")
+    path: str
+    by: Literal["copy", "reference", "gguf"]
+    hub: str | None = None
+    revision: str | None = None
+    sha256: Sha256 | None = None
+    """Of a GGUF file, as what follows."""
+    architecture: str | None = None
+    dtype: str | None = None
 
 
 class AddReport(Report):
@@ -116,19 +147,13 @@ class AddReport(Report):
     weights_sha256: Sha256
     tokenizer_sha256: Sha256
     config_sha256: str | None
-    added: Object
+    added: Added
     folder: str
     bytes: int
     known: list[str]
     notes: list[str]
     path: str
     seconds: float
-
-
-class CoresReport(Report):
-    """`cores`."""
-
-    cores: list[Object]
 
 
 class ExportReport(Report):
@@ -150,15 +175,4 @@ class ExportReport(Report):
     seconds: float
 
 
-class GeneratedPairs(Report):
-    """`cfgen`."""
-
-    task: str
-    pairs: int
-    possible: int
-    fields: dict[str, int]
-    labels: dict[str, int]
-    example: Object
-    out: str | None
-    sha256: Sha256
-    made: Made
+Show = ShowReport | OriginReport

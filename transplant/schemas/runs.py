@@ -50,12 +50,14 @@ class SchemaReport(Report):
     """`schema VERB`."""
 
     verb: str
-    open: bool
     schema_: Object = Field(alias="schema")
 
 
 class SchemasReport(Report):
     """`schema`."""
 
-    typed: list[str]
-    open: list[str]
+    schemas: list[str]
+    """Of these verbs, and of `error`."""
+
+
+Schema = SchemaReport | SchemasReport

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from transplant.files.former_keys import with_present_keys
+
 if TYPE_CHECKING:
     from transplant.library import Manifest
 
@@ -46,7 +48,7 @@ def headline_of(manifest: Manifest) -> str:
 
 def evidence_of(results: Manifest | Mapping[str, Any]) -> list[System]:
     """The systems that a move was compared with; empty where there are none."""
-    found = results if isinstance(results, Mapping) else results.results
+    found = with_present_keys(results if isinstance(results, Mapping) else results.results)
     ppl, recovered = (found.get(name) for name in ("ppl", "recovered"))
     names = [*dict.fromkeys((*_keys(ppl), *_keys(recovered)))]
     return [
@@ -85,8 +87,8 @@ def _keys(value: Any) -> list[str]:
 
 
 def _interval(found: Mapping[str, Any], name: str) -> tuple[float, float] | None:
-    intervals: Any = found.get("intervals")
-    bounds = intervals.get("recovered") if isinstance(intervals, Mapping) else None
+    held: Any = found.get("interval")
+    bounds = held.get("recovered") if isinstance(held, Mapping) else None
     pair = bounds.get(name) if isinstance(bounds, Mapping) else None
     if not isinstance(pair, list) or len(pair) != 2:
         return None

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from transplant.errors import CorruptError, NotFoundError, TransplantError, foreign
+from transplant.files.former_keys import with_present_keys
 from transplant.files.plain import read_plain
 from transplant.files.result_kinds import kind_of_file
 from transplant.files.strict_json import parse
@@ -73,7 +74,7 @@ class Runs:
         key = (run.id, run.modified, run.bytes)
         if key not in self._read:
             with foreign(f"cannot read {run.name}", CorruptError, expected="a report as JSON"):
-                data = parse(read_plain(run.path, LARGEST).decode())
+                data = with_present_keys(parse(read_plain(run.path, LARGEST).decode()))
             while len(self._read) > 16:
                 del self._read[next(iter(self._read))]
             self._read[key] = data

@@ -45,17 +45,14 @@ def ablation_table(report: dict[str, Any]) -> Table:
         nib = row.get("nib")
         words = ("", "", "not run")
         if nib:
-            words = (f"{nib['top5']:.3f}", f"{nib['js']:.4f}", f"{nib['passed']}/{row['seeds']}")
+            passed = f"{nib['passed']}/{len(row['seeds'])}"
+            words = (f"{nib['top5']:.3f}", f"{nib['js']:.4f}", passed)
         shown.add(
             row["objective"], row["from"], row["module"], share_text(row["recovered"]),
             bounds_text(row["interval"]), f"{row['ppl']:.2f}", *words, f"{row['seconds']:.1f}",
         )  # fmt: skip
     shown.note(report.get("no_ceiling"))
     return shown
-
-
-# The names that are stored, in the words of the table.
-_ADDED = {"its own word": "raw log ratio"}
 
 
 def ceiling_table(report: dict[str, Any]) -> Table:
@@ -66,11 +63,10 @@ def ceiling_table(report: dict[str, Any]) -> Table:
     )  # fmt: skip
     for row in report["rows"]:
         ways = ("", "", "")
-        if "heard" in row:
+        if "added" in row:
             ways = (row["elsewhere"], f"{row['donor_word']:g}", f"{row['gain']:g}")
-        added: str = row.get("heard", row["name"])
         shown.add(
-            _ADDED.get(added, added), *ways, share_text(row["recovered"]),
+            row.get("added", row["name"]), *ways, share_text(row["recovered"]),
             bounds_text(row["interval"]), f"{row['ppl']:.2f}",
         )  # fmt: skip
     share = report["paired_share"]

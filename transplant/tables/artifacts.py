@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from transplant.files.former_keys import with_present_keys
 from transplant.tables.shares import bounds_text, share_text
 from transplant.tables.systems import NOTES, OTHER_DOMAIN
 from transplant.tables.table import Sheet, Table, left, prose
@@ -65,14 +66,15 @@ def evidence_table(name: str, results: Mapping[str, Any]) -> Table | None:
         name: of the artifact.
         results: of its manifest, of any version of this tool.
     """
+    results = with_present_keys(results)
     ppl, recovered = _numbers(results.get("ppl")), _numbers(results.get("recovered"))
     if not (ppl or recovered):
         return None
     shown = Table(
         f"evidence of {name}, when it was made", "", "perplexity", "recovered", "95 %", prose("")
     )
-    intervals = _part(results.get("intervals"))
-    of_systems = _part(intervals.get("recovered"))
+    bounds = _part(results.get("interval"))
+    of_systems = _part(bounds.get("recovered"))
     moved = "candidate" in {*ppl, *recovered}
     for system in dict.fromkeys((*ppl, *recovered)):
         share = share_text(recovered[system]) if system in recovered else ""
@@ -86,7 +88,7 @@ def evidence_table(name: str, results: Mapping[str, Any]) -> Table | None:
         key = f"{what}_attributable"
         if key in results:
             share = share_text(_numbers({"it": results[key]}).get("it"))
-            shown.add(f"{what}-attributable", "", share, _bounds(intervals.get(key)), "")
+            shown.add(f"{what}-attributable", "", share, _bounds(bounds.get(key)), "")
     nib = _part(results.get("nib"))
     if "pass" in nib:
         verdict = str(nib.get("verdict") or nib.get("why") or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from transplant.tables.shares import bounds_text
 from transplant.tables.table import Sheet, Table
 from transplant.tables.words import strong
 
@@ -39,6 +40,5 @@ def hosted_table(rows: list[dict[str, Any]]) -> Table:
     return shown
 
 
-def _bounds(number: dict[str, float], digits: int = 3) -> str:
-    value, low, high = (f"{number[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return f"{value} ({low} .. {high})"
+def _bounds(number: dict[str, Any], digits: int = 3) -> str:
+    return f"{number['value']:.{digits}f} ({bounds_text(number['interval'], f'.{digits}f')})"

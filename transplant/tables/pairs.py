@@ -35,7 +35,7 @@ def accuracy_table(report: dict[str, Any]) -> Table:
 
 
 def _bounds(row: dict[str, Any], name: str) -> str:
-    low, high = row[f"{name}_interval"]
+    low, high = row["interval"][name]
     return f"{100 * low:.1f} .. {100 * high:.1f}"
 
 

@@ -19,7 +19,7 @@ def perplexity_sheet(report: Mapping[str, Any]) -> Sheet:
     for row in rows:
         shown.add(
             row["model"], f"{row['tokens']:,}",
-            f"{row['perplexity']['mean']:,.2f}", _between(row["perplexity"], "{:,.2f}"),
+            f"{row['ppl']['mean']:,.2f}", _between(row["ppl"], "{:,.2f}"),
             f"{row['bits_per_byte']['mean']:.4f}", _between(row["bits_per_byte"], "{:.4f}"),
             f"{row['nats_per_document']['mean']:,.1f}",
         )  # fmt: skip
@@ -32,5 +32,5 @@ def perplexity_sheet(report: Mapping[str, Any]) -> Sheet:
     return Sheet(shown, "", beside)
 
 
-def _between(bounds: Mapping[str, float], form: str) -> str:
-    return f"{form.format(bounds['low'])} to {form.format(bounds['high'])}"
+def _between(found: Mapping[str, Any], form: str) -> str:
+    return " to ".join(map(form.format, found["interval"]))

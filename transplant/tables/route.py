@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from transplant.tables.shares import bounds_text
 from transplant.tables.table import Sheet, Table
 
 RISKS = {"selective": "of the tokens that it keeps", "routed": "of all tokens, routed"}
@@ -31,5 +32,5 @@ def route_sheet(report: dict[str, Any]) -> Sheet:
     return Sheet(shown, gains, *(["\n" + "\n".join(files)] if files else []))
 
 
-def _bounds(value: dict[str, float]) -> str:
-    return f"{value['nats']:.4f} ({value['low']:.4f} .. {value['high']:.4f})"
+def _bounds(value: dict[str, Any]) -> str:
+    return f"{value['nats']:.4f} ({bounds_text(value['interval'], '.4f')})"

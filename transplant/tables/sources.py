@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transplant.tables.shares import share_in
+from transplant.tables.shares import bounds_text, share_in
 from transplant.tables.table import Sheet, Table
 
 
@@ -39,6 +39,6 @@ def with_sources(shown: Sheet | Table, report: dict[str, Any]) -> Sheet | Table:
     return Sheet(shown, sources_table(report["sources"])) if "sources" in report else shown
 
 
-def gain_text(gain: dict[str, float]) -> tuple[str, str]:
+def gain_text(gain: dict[str, Any]) -> tuple[str, str]:
     """A gain and its interval."""
-    return f"{gain['nats']:+.4f}", f"{gain['low']:+.4f} .. {gain['high']:+.4f}"
+    return f"{gain['nats']:+.4f}", bounds_text(gain["interval"], "+.4f")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from transplant.tables.shares import bounds_text
 from transplant.tables.table import Sheet, Table
 from transplant.tables.words import Words, call
 
@@ -78,11 +79,11 @@ def notes_of(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def part_text(share: dict[str, float] | None) -> str:
+def part_text(share: dict[str, Any] | None) -> str:
     """A part of a whole with its bounds."""
     if share is None:
         return "no whole"
-    return f"{share['share']:.2f} ({share['low']:.2f} .. {share['high']:.2f})"
+    return f"{share['share']:.2f} ({bounds_text(share['interval'], '.2f')})"
 
 
 def interval_text(interval: list[float] | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from transplant.tables.shares import bounds_text
 from transplant.tables.table import Table
 
 
@@ -12,8 +13,9 @@ def trained_table(report: dict[str, Any]) -> Table:
     shown = Table(f"{report['name']}  (held out)", "", "perplexity")
     for system, value in report["ppl"].items():
         shown.add(system, f"{value:.2f}")
-    gained = "gained {nats:.3f} nats per token ({low:.3f} .. {high:.3f})"
+    gained = report["difference"]["raw"]
     shown.note(
-        f"{gained.format(**report['difference']['raw'])}; hidden states: {report['hidden_states']}"
+        f"gained {gained['nats']:.3f} nats per token ({bounds_text(gained['interval'])}); "
+        f"hidden states: {report['hidden_states']}"
     )
     return shown

@@ -46,13 +46,13 @@ def systems_table(moved: str, report: dict[str, Any], notes: Mapping[str, str]) 
         notes: what each system is, by name; what has none is another domain's module.
     """
     shown = Table(f"{moved} -> {report['name']}", "", "perplexity", "recovered", "95 %", prose(""))
-    intervals = report["intervals"]["recovered"]
+    bounds = report["interval"]["recovered"]
     for system, ppl in report["ppl"].items():
         shown.add(
             strong(system) if system == "candidate" else system,
             f"{ppl:.2f}",
             share_in(report["recovered"], system),
-            bounds_text(intervals.get(system)),
+            bounds_text(bounds.get(system)),
             faint(notes.get(system, OTHER_DOMAIN)),
         )
     shown.end_section()
@@ -65,7 +65,7 @@ def add_share(shown: Table, report: dict[str, Any], share: str, best: str) -> No
         f"{share}-attributable",
         "",
         share_text(report[f"{share}_attributable"]),
-        bounds_text(report["intervals"][f"{share}_attributable"]),
+        bounds_text(report["interval"][f"{share}_attributable"]),
         faint(f"candidate minus {best}"),
     )
 

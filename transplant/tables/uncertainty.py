@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from transplant.tables.shares import bounds_text
 from transplant.tables.table import Sheet, Table
 
 NAMES = {
@@ -29,9 +30,9 @@ def uncertainty_table(report: dict[str, Any]) -> Table:
     shown = Table(title, f"{report['members']} members: {report['varied']}", "mean", "95 %")
     for name, said in NAMES.items():
         row = report[name]
-        shown.add(said, f"{row['mean']:.4f}", f"{row['low']:.4f} .. {row['high']:.4f}")
+        shown.add(said, f"{row['mean']:.4f}", bounds_text(row["interval"], ".4f"))
     for name, said in (("calibration", ""), ("calibration_of_mean", " of the members' mean")):
-        low, high = report[name]["ece_interval"]
+        low, high = report[name]["interval"]["ece"]
         shown.add(
             f"calibration error{said}", f"{report[name]['ece']:.4f}", f"{low:.4f} .. {high:.4f}"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from transplant.tables import shares
 from transplant.tables.table import Sheet, Table
 from transplant.tables.words import bad, strong
 
@@ -38,4 +39,4 @@ def value_text(number: dict[str, Any]) -> str:
 
 def bounds_text(number: dict[str, Any]) -> str:
     """Its interval, where there is one."""
-    return "" if number["low"] is None else f"{number['low']:.4f} .. {number['high']:.4f}"
+    return shares.bounds_text(number["interval"], ".4f")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.advice.measured import Routed
 from transplant.errors import CorruptError, InputError, NotFoundError, foreign
+from transplant.files.former_keys import with_present_keys
 from transplant.files.plain import expand
 from transplant.files.strict_json import parse_object
 
@@ -111,7 +112,7 @@ def read_route(path: Path | str, target: str, moved: Sequence[str]) -> Routed:
         tau = report["tau"]
         return Routed(
             model=plain, tau=None if tau is None else float(tau),
-            coverage=float(report["coverage"]), regress=float(report["regress"]["high"]),
+            coverage=float(report["coverage"]), regress=float(report["regress"]["interval"][1]),
             budget=float(report["budget"]),
         )  # fmt: skip
 
@@ -134,7 +135,7 @@ def _read(path: Path | str, expected: str) -> dict[str, Any]:
     if not place.is_file():
         raise NotFoundError(f"no file {path}", expected=expected)
     with foreign(f"cannot read {path}", CorruptError, expected=expected):
-        return parse_object(place.read_bytes())
+        return with_present_keys(parse_object(place.read_bytes()))
 
 
 def _check_same(path: Path | str, sha256: str, name: str, backbone: Backbone) -> None:

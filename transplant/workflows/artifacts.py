@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, cast
 
+from transplant.files.former_keys import with_present_keys
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -33,6 +35,7 @@ def describe_artifact(
     """
     manifest = entry.manifest
     report = dataclasses.asdict(cast(Any, manifest))
+    report["results"] = with_present_keys(report["results"])
     report["manifest_version"] = report.pop("schema_version")
     if not full:
         report["made"].pop(COUNTS, None)

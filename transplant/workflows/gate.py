@@ -72,11 +72,11 @@ def gate_report(
         "memory": fitted.chosen.memory,
         "tried": [dataclasses.asdict(one) for one in fitted.tried],
         "config": dataclasses.asdict(config),
-        "splits": {corpus: splits[0].fingerprint, general: splits[1].fingerprint},
+        "split": {corpus: splits[0].fingerprint, general: splits[1].fingerprint},
         "seconds": seconds,
     }
     report |= _worth(report["ppl"])
-    made = work.made(**{key: report[key] for key in ("general", "config", "splits", "tried")})
+    made = work.made(**{key: report[key] for key in ("general", "config", "split", "tried")})
     _store(work, named, hosted, fitted, made, report, replace=replace)
     return report | {"made": made}
 

@@ -27,7 +27,7 @@ TRACE = {
         for n in range(4)
     ],
 }  # fmt: skip
-ROW = {"pairs": 40, "accuracy": 0.625, "accuracy_interval": [0.5, 0.75]}
+ROW = {"pairs": 40, "accuracy": 0.625, "interval": {"accuracy": [0.5, 0.75]}}
 PAIRS = {"model": "m@t", **ROW, "fields": {"scope": ROW}, "paradigms": {}, "ties": 0}
 
 
@@ -154,6 +154,31 @@ def test_half_a_result_is_refused_by_name_and_nothing_is_written(
         work.report([str(file)], out, samples=0)
     assert str(file) in str(raised.value)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("no json", "cannot read"),
+        (json.dumps({**TRACE, "targets": 3}), "cannot report on"),
+    ],
+)
+def test_a_file_of_a_folder_that_cannot_be_read_is_left_out_by_name(work, tmp_path, content, said):
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    half, out = runs / "a.json", tmp_path / "report.md"
+    half.write_text(content)
+    with pytest.raises(InputError, match=f"{said}.*{half}"):  # nothing else is there
+        work.report([str(runs)], out, samples=0)
+    (runs / "move.json").write_text(json.dumps(MOVE))
+    (runs / "other.json").write_text("{}")  # no result, and no fault
+    found = work.report([str(runs)], out, samples=0)
+    assert [run["kind"] for run in found["runs"]] == ["move"]
+    assert [one["file"] for one in found["left_out"]] == [str(half)]
+    assert said in found["left_out"][0]["why"]
+    assert MOVE["name"] in found["headline"]
+    with pytest.raises(InputError, match=f"{said}.*{half}"):  # it was named itself
+        work.report([str(runs / "move.json"), str(half)], out, samples=0)
 
 
 def test_what_cannot_be_asked_for_is_refused(work, tmp_path):

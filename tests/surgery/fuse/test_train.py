@@ -157,7 +157,8 @@ def test_scores_of_hosted_models_agree_wherever_their_change_happens(learnt):
         assert found["raw"].per_token != found["single"].per_token
     assert scores[MIX]["raw"].tokens.sum() == sum(scores[t]["raw"].tokens.sum() for t in judged)
     shown = perplexities(scores)["raw"][MIX]
-    assert shown["low"] < shown["ppl"] < shown["high"]
+    low, high = shown["interval"]
+    assert low < shown["ppl"] < high
     against_itself = verdict(scores, ["single"], "fused")
     assert not against_itself["goals"]["mix_better_than_each"]  # as good as it is no better
     assert all(against_itself["goals"]["own_text_within_2_percent"].values())

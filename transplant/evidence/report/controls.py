@@ -103,7 +103,7 @@ def _shares(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     for share, control in (("donor", "best_donor_free"), ("module", "best_module_free")):
         key = f"{share}_attributable"
         if data.get(control) is not None:
-            said = within(data.get(key), at(data, "intervals", key))
+            said = within(data.get(key), at(data, "interval", key))
             less = f"candidate minus {plain(data[control])}"
             rows.append((f"{share}-attributable", f"{said}: {less}"))
     documents, tokens = at(data, "eval", "documents"), at(data, "eval", "tokens")
@@ -114,4 +114,4 @@ def _shares(data: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def bounds_of(data: Mapping[str, Any], system: str) -> object:
     """The interval of what a system recovers, as it is on record."""
-    return at(data, "intervals", "recovered", system)
+    return at(data, "interval", "recovered", system)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transplant.evidence.report.runs import Run
-from transplant.evidence.report.wording import bounds, is_number, number, within
+from transplant.evidence.report.wording import at, bounds, is_number, number, within
 from transplant.pictures.document.blocks import (
     Bar,
     Bars,
@@ -58,7 +58,7 @@ def pairs_section(runs: Sequence[Run], model: str) -> Section:
         fields = {"all pairs": data, **data["fields"]}
         bars = [
             Bar(
-                name, row["accuracy"], *(bounds(row.get("accuracy_interval")) or (None, None)),
+                name, row["accuracy"], *(bounds(at(row, "interval", "accuracy")) or (None, None)),
                 note=_against(data.get("baseline"), row), role="moved" if row is data else "other",
             )
             for name, row in fields.items()
@@ -76,7 +76,7 @@ def _against(baseline: object, row: Mapping[str, Any]) -> str:
     if baseline is None or "difference" not in row:
         return f"{row['pairs']:,} pairs"
     p = row.get("mcnemar", {}).get("p")
-    said = within(row["difference"], row.get("difference_interval"), "+.3f")
+    said = within(row["difference"], at(row, "interval", "difference"), "+.3f")
     return f"{said} over {baseline}" + (f", McNemar p {p:.2g}" if is_number(p) else "")
 
 
@@ -94,11 +94,11 @@ def uncertainty_section(runs: Sequence[Run], model: str) -> Section:
 def _uncertainty(run: Run) -> list[Block]:
     data = run.data
     rows = [
-        (said, within(data[name]["mean"], [data[name]["low"], data[name]["high"]], ".4f"))
+        (said, within(data[name]["mean"], data[name]["interval"], ".4f"))
         for name, said in NAMES.items()
     ]
     found = data["calibration"]
-    rows.append(("calibration error", within(found["ece"], found["ece_interval"], ".4f")))
+    rows.append(("calibration error", within(found["ece"], at(found, "interval", "ece"), ".4f")))
     rows += [
         (f"errors told by {name.replace('_', ' ')} (AUROC)", number(data["error_auroc"][name]))
         for name in AUROC
@@ -122,7 +122,7 @@ def _route(data: Mapping[str, Any]) -> list[tuple[str, str]]:
     ]
     for name, said in RISKS.items():
         gain = data["areas"][name]
-        area = within(gain["nats"], [gain["low"], gain["high"]], ".4f")
+        area = within(gain["nats"], gain["interval"], ".4f")
         rows.append((f"area gained over random, {said}", f"{area} nats"))
     return rows
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from transplant.errors import InputError, foreign
 from transplant.evidence.report import controls, evidence, moves
 from transplant.evidence.report.lineage import lineage_of
 from transplant.evidence.report.record import glossary_section, record_section
-from transplant.evidence.report.runs import Run, read_runs
+from transplant.evidence.report.runs import LeftOut, Run, read_runs
 from transplant.evidence.report.samples import samples_section
 from transplant.evidence.report.wording import Wording
 from transplant.files.results import write_file
@@ -30,6 +31,7 @@ FORMATS: dict[str, Callable[[Document], bytes]] = {
     ".pdf": lambda document: as_pdf(as_html(document)),
 }
 """By the ending of the file, how a document becomes bytes."""
+WHOLE = "results as they were written"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +65,8 @@ def run_report(work: Work, job: ReportJob) -> dict[str, Any]:
     """Writes a report, whole or not at all.
 
     Returns:
-        The file, its bytes, the headline, the runs by kind, and what is named as missing.
+        The file, its bytes, the headline, the runs by kind, what is named as missing, and the files
+        of folders that were left out, with the reason.
 
     Raises:
         InputError: a file that holds no result, or half of one.
@@ -76,9 +79,12 @@ def run_report(work: Work, job: ReportJob) -> dict[str, Any]:
         require_weasyprint()
     if job.out.suffix != ".md":
         require_plotting()
-    runs = read_runs(work, job.runs)
+    read, left_out = read_runs(work, job.runs)
+    runs, half = _whole(read, job.words)
+    for one in (left_out := left_out + half):
+        work.reporter.warn(f"left out: {one.why}")
     what = "cannot report on " + ", ".join(dict.fromkeys(run.given for run in runs))
-    with foreign(what, InputError, expected="results as they were written"):
+    with foreign(what, InputError, expected=WHOLE):
         document = document_of(work, runs, job)
         content = FORMATS[job.out.suffix](document)
     write_file(job.out, content)
@@ -89,7 +95,30 @@ def run_report(work: Work, job: ReportJob) -> dict[str, Any]:
         "runs": [{"given": run.given, "kind": run.kind, "of": run.title} for run in runs],
         "sections": [section.title for section in document.sections],
         "missing": [line for section in document.sections for line in section.missing],
+        "left_out": [dataclasses.asdict(one) for one in left_out],
     }
+
+
+def _whole(runs: Sequence[Run], words: Wording) -> tuple[list[Run], list[LeftOut]]:
+    """The runs, and files of folders that hold half of a result.
+
+    Raises:
+        InputError: there is nothing else.
+    """
+    whole: list[Run] = []
+    faults: list[tuple[str, InputError]] = []
+    for run in runs:
+        try:
+            if run.folder is not None:
+                with foreign(f"cannot report on {run.given}", InputError, expected=WHOLE):
+                    before, after = _told([run], words)
+                    as_markdown(Document("", moves.headline_of([run]), "", [*before, *after]))
+            whole.append(run)
+        except InputError as error:
+            faults.append((run.given, error))
+    if faults and not whole:
+        raise faults[0][1]
+    return whole, [LeftOut(file, error.line()) for file, error in faults]
 
 
 def document_of(work: Work, runs: Sequence[Run], job: ReportJob) -> Document:
@@ -109,25 +138,34 @@ def document_of(work: Work, runs: Sequence[Run], job: ReportJob) -> Document:
 
 
 def _sections(work: Work, runs: Sequence[Run], job: ReportJob) -> list[Section]:
-    model = _subject(runs)
     lineage = lineage_of(work, runs)
     drawn: list[Block] = [LineageBlock(lineage)] if lineage.nodes else []
     unknown = () if drawn else ("none of the artifacts is in this registry",)
-    return [
+    before, after = _told(runs, job.words)
+    moved, *inside = before
+    written = samples_section(work, runs, job.prompts, job.samples)
+    return [moved, Section("Lineage", drawn, unknown), *inside, written, *after]
+
+
+def _told(runs: Sequence[Run], words: Wording) -> tuple[list[Section], list[Section]]:
+    """What the runs tell by themselves, before and after the text that their models write."""
+    model = _subject(runs)
+    before = [
         moves.moved_section(runs),
-        Section("Lineage", drawn, unknown),
         moves.alignment_section(runs),
         controls.nib_section(runs),
         controls.controls_section(runs),
         evidence.trace_section(runs, model),
         evidence.pairs_section(runs, model),
         evidence.uncertainty_section(runs, model),
-        samples_section(work, runs, job.prompts, job.samples),
+    ]
+    after = [
         evidence.validation_section(runs, model),
         evidence.catalog_section(runs),
         evidence.other_section(runs),
-        record_section(runs, job.words),
+        record_section(runs, words),
     ]
+    return before, after
 
 
 def _in_words(section: Section, words: Wording) -> Section:

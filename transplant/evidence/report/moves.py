@@ -52,7 +52,7 @@ def _of_training(run: Run) -> str:
     gain = at(run.data, "difference", "raw")
     start = f"{run.title} takes the perplexity of held-out text from {number(raw, '.2f')} to "
     if isinstance(gain, Mapping):
-        nats = within(gain.get("nats"), [gain.get("low"), gain.get("high")])
+        nats = within(gain.get("nats"), gain.get("interval"))
         return f"{start}{number(native, '.2f')}: {nats} nats per token less."
     if is_number(raw) and is_number(native):
         gained = math.log(raw / native)
@@ -107,14 +107,13 @@ def _training_facts(run: Run) -> list[tuple[str, str]]:
     raw, native = (at(data, "ppl", system) for system in ("raw", "native"))
     gain = at(data, "difference", "raw")
     known = isinstance(gain, Mapping)
-    interval = [gain.get("low"), gain.get("high")] if known else None
     rows = [
         ("trained in", str(data["backbone"])),
         ("domain's text", _first(run.made.get("corpus"), data.get("domain"))),
         ("perplexity", f"{number(raw, '.2f')} raw, {number(native, '.2f')} with the module"),
     ]
     if known:
-        rows.append(("nats per token gained", within(gain.get("nats"), interval)))
+        rows.append(("nats per token gained", within(gain.get("nats"), gain.get("interval"))))
     if is_number(data.get("trained_parameters")):
         rows.append(("trained parameters", f"{data['trained_parameters']:,}"))
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError, NotFoundError, foreign
 from transplant.files import strict_json
+from transplant.files.former_keys import with_present_keys
 from transplant.files.plain import expand, read_plain
 from transplant.files.result_kinds import METRICS, results_in
 
@@ -37,6 +39,8 @@ class Run:
     """When its file was last written, in seconds since 1970."""
     manifest: Manifest | None = None
     """Of an artifact."""
+    folder: str | None = None
+    """The folder that was given, where its file was found in one."""
 
     @property
     def title(self) -> str:
@@ -47,29 +51,40 @@ class Run:
         return self.given
 
 
-def read_runs(work: Work, given: Sequence[str]) -> list[Run]:
+@dataclass(frozen=True)
+class LeftOut:
+    """A file of a folder that cannot be reported on."""
+
+    file: str
+    why: str
+
+
+def read_runs(work: Work, given: Sequence[str]) -> tuple[list[Run], list[LeftOut]]:
     """All results behind names and files, in the order in which they were given.
+
+    A file that cannot be read is left out where it was found in a folder.
 
     Args:
         work: whose library names are looked up in.
         given: names of artifacts, files of JSON, or folders of such files.
 
     Raises:
-        InputError: nothing was given; a file that holds no result.
+        InputError: nothing was given; a file that holds no result; a folder of no other files.
         NotFoundError: neither a file nor an artifact.
     """
     if not given:
         raise InputError("`runs`", expected="a name or a file, or more", found="none")
-    return [run for one in given for run in _runs_of(work, one)]
+    left_out: list[LeftOut] = []
+    return [run for one in given for run in _runs_of(work, one, left_out)], left_out
 
 
-def _runs_of(work: Work, given: str) -> list[Run]:
+def _runs_of(work: Work, given: str, left_out: list[LeftOut]) -> list[Run]:
     path = expand(given)
     looks_like_file = path.suffix == ".json" or "/" in given
     if not looks_like_file and (entry := _entry(work, given, path)) is not None:
         return [_of_entry(work, given, entry)]
     if path.is_dir():
-        found = [run for file in sorted(path.glob("*.json")) for run in _in_file(file)]
+        found = _in_folder(path, given, left_out)
     elif path.is_file():
         found = [*_in_file(path)]
     elif looks_like_file:
@@ -97,7 +112,7 @@ def _entry(work: Work, given: str, path: Path) -> Entry | None:
 def _of_entry(work: Work, given: str, entry: Entry) -> Run:
     """What the manifest of an artifact says as a run."""
     manifest = entry.manifest
-    results = dict(manifest.results)
+    results = with_present_keys(dict(manifest.results))
     moved = "recovered" in results
     kind = "move" if moved else "training" if "ppl" in results else manifest.kind
     if manifest.kind == "bridge":
@@ -125,9 +140,28 @@ def _donor_of(work: Work, manifest: Manifest) -> str | None:
     return None
 
 
+def _in_folder(path: Path, given: str, left_out: list[LeftOut]) -> list[Run]:
+    """The results in a folder's files.
+
+    Raises:
+        InputError: none of them can be read.
+    """
+    found: list[Run] = []
+    faults: list[InputError] = []
+    for file in sorted(path.glob("*.json")):
+        try:
+            found += [dataclasses.replace(run, folder=given) for run in _in_file(file)]
+        except InputError as error:
+            faults.append(error)
+            left_out.append(LeftOut(str(file), error.line()))
+    if faults and not found:
+        raise faults[0]
+    return found
+
+
 def _in_file(path: Path) -> Iterator[Run]:
     with foreign(f"cannot read {path}", InputError, expected="JSON that a run wrote"):
-        data = strict_json.parse(read_plain(path, LARGEST, follow=True).decode())
+        data = with_present_keys(strict_json.parse(read_plain(path, LARGEST, follow=True).decode()))
     written = path.stat().st_mtime
     for kind, found, command in results_in(data):
         if kind == METRICS:

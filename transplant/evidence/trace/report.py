@@ -110,7 +110,7 @@ def _ranked(rows: list[dict[str, Any]], key: str) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row[key])
 
 
-def _interval(interval: Interval | None) -> dict[str, float] | None:
+def _interval(interval: Interval | None) -> dict[str, Any] | None:
     if interval is None:
         return None
-    return {"share": interval.mean, "low": interval.low, "high": interval.high}
+    return {"share": interval.mean, "interval": interval.as_list()}

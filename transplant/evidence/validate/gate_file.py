@@ -34,6 +34,14 @@ class Number:
     high: float | None = None
     why: str | None = None
 
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        known = self.low is not None and self.high is not None
+        return {
+            "value": self.value, "interval": [self.low, self.high] if known else None,
+            **({} if self.why is None else {"why": self.why}),
+        }  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Gate:
@@ -82,10 +90,7 @@ class Judgement:
             "metric": self.gate.metric,
             "line": self.gate.line,
             "asked": self.gate.asked,
-            "value": self.number.value,
-            "low": self.number.low,
-            "high": self.number.high,
-            **({} if self.number.why is None else {"why": self.number.why}),
+            **self.number.as_dict(),
             "pass": self.passed,
         }
 

@@ -93,7 +93,7 @@ def run_validation(
         "pass": all(one.passed for one in judged),
         "failed": [one.gate.metric for one in judged if not one.passed],
         "gates": [one.as_dict() for one in judged],
-        "metrics": {name: _plain(number) for name, number in numbers.items()},
+        "metrics": {name: number.as_dict() for name, number in numbers.items()},
         "texts": texts,
         "pairs": tasks,
         "seconds": time.monotonic() - began,
@@ -119,8 +119,8 @@ def _check_pairs(
     found = pairs_report(pairs, *(judge_pairs(work, one, pairs) for one in (model, baseline)))
     facts = {key: found[key] for key in ("pairs", "baseline_accuracy", "mcnemar", "ties")}
     return facts, {
-        "accuracy": Number(found["accuracy"], *found["accuracy_interval"]),
-        "accuracy_gain": Number(found["difference"], *found["difference_interval"]),
+        "accuracy": Number(found["accuracy"], *found["interval"]["accuracy"]),
+        "accuracy_gain": Number(found["difference"], *found["interval"]["difference"]),
     }
 
 
@@ -131,8 +131,3 @@ def _check_vocabulary(model: HostedModel, baseline: HostedModel) -> None:
             "model and baseline predict other tokens",
             expected=f"the tokenizer of {own.name}", found=f"that of {other.name}",
         )  # fmt: skip
-
-
-def _plain(number: Number) -> dict[str, Any]:
-    facts = {"value": number.value, "low": number.low, "high": number.high}
-    return facts if number.why is None else {**facts, "why": number.why}

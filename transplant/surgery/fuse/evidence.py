@@ -52,7 +52,7 @@ class Gain:
     """A fusion against the best single module on one text."""
 
     best_single: str
-    nats: dict[str, float]
+    nats: Mapping[str, object]
     """By how many nats per token the fusion is better, with its 95 % interval over documents."""
     change: float
     """Of the perplexity, as a share: below 0 where the fusion is better."""
@@ -79,27 +79,24 @@ def verdict(scores: Scores, singles: Sequence[str], fused: str) -> dict[str, obj
     """
     gains = {text: gain_over_best(scores[text], singles, fused) for text in scores}
     mixed = scores[MIX]
-    above = {n: in_nats(difference(mixed[n], mixed[fused])) for n in singles}
+    above = {n: difference(mixed[n], mixed[fused]) for n in singles}
     met = {text: gain.change <= WITHIN for text, gain in gains.items() if text != MIX}
     return {
         "gain": {text: vars(gain) for text, gain in gains.items()},
-        "mix_over_each": above,
+        "mix_over_each": {name: in_nats(found) for name, found in above.items()},
         "goals": {
-            "mix_better_than_each": all(found["low"] > 0.0 for found in above.values()),
+            "mix_better_than_each": all(found.low > 0.0 for found in above.values()),
             "own_text_within_2_percent": met,
         },
     }
 
 
-def perplexities(scores: Scores) -> dict[str, dict[str, dict[str, float]]]:
+def perplexities(scores: Scores) -> dict[str, dict[str, dict[str, object]]]:
     """system -> text -> perplexity with its 95 % interval over documents."""
     systems = next(iter(scores.values())).keys()
     return {name: {text: _perplexity(scores[text][name]) for text in scores} for name in systems}
 
 
-def _perplexity(found: Likelihood) -> dict[str, float]:
-    interval = ratio_interval(found.nats.numpy(), found.tokens.numpy(), resamples=2_000)
-    return {
-        "ppl": math.exp(interval.mean), "low": math.exp(interval.low),
-        "high": math.exp(interval.high),
-    }  # fmt: skip
+def _perplexity(found: Likelihood) -> dict[str, object]:
+    nats = ratio_interval(found.nats.numpy(), found.tokens.numpy(), resamples=2_000)
+    return {"ppl": math.exp(nats.mean), "interval": [math.exp(nats.low), math.exp(nats.high)]}

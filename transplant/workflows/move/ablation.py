@@ -168,8 +168,8 @@ def means_over_seeds(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         several = t_interval(values).as_list() if len(values) > 1 else None
         judged = [row["nib"] for row in group if row["nib"]["pass"] is not None]
         found: dict[str, Any] = {
-            "objective": objective, "from": start, "module": module, "seeds": len(group),
-            "needs": group[0]["needs"],
+            "objective": objective, "from": start, "module": module,
+            "seeds": [row["seed"] for row in group], "needs": group[0]["needs"],
             "recovered": sum(values) / len(values) if values else None,
             # Over seeds where there are several; else over the documents of the one.
             "interval": several or group[0]["interval"],

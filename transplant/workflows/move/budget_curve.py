@@ -89,7 +89,7 @@ def curve_report(
         "objective": OBJECTIVE,
         "pairing_corpus": move.data,
         "budgets": list(budgets),
-        "seeds": seeds,
+        "seeds": [*range(first, first + seeds)],
         "curves": curves,
         "crossing_tokens": None if reason else crossing(budgets, mean["moved"], mean["native"]),
         **reason,
@@ -108,7 +108,7 @@ def _point(budget: int, values: list[float | None]) -> dict[str, Any]:
         "tokens": budget,
         "recovered": sum(shares) / len(shares) if shares else None,
         "interval": t_interval(shares).as_list() if len(shares) > 1 else None,
-        "seeds": values,
+        "by_seed": values,
     }
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 RAW_WEIGHTS = (0.0, 0.25, 0.5, 1.0)
 LENGTH = 256  # tokens of the target: as much text has to fit into the donor's context
-CHANGE, RAW_RATIO, BOTH = "its module", "its own word", "both"
+CHANGE, RAW_RATIO, BOTH = "its module", "raw log ratio", "both"
 PARTS: dict[str, Callable[[Beside], bool]] = {
     CHANGE: lambda way: way.module and not way.raw_weight,
     RAW_RATIO: lambda way: not way.module,
@@ -109,7 +109,7 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
         row: dict[str, Any] = {"name": name, "ppl": scored.perplexity, **ceiling.row(name)}
         if name in beside:
             way = beside[name]
-            row |= {"heard": name.partition(",")[0], **way.to_dict()}
+            row |= {"added": name.partition(",")[0], **way.to_dict()}
             row |= {"module": way.module, "elsewhere": way.elsewhere}
         rows.append(row)
     return {

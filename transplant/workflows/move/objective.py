@@ -53,7 +53,7 @@ def with_objective(move: M, choice: ObjectiveChoice) -> M:
     calibrated = with_gain(move, learnt.correction, gains, move.calibration_text)
     facts = facts_of(choice, config, learnt)
     if PAIRED in choice.spec.needs:
-        facts["voice"] = material.donor_mix.to_dict()
+        facts["donor_mix"] = material.donor_mix.to_dict()
     return move.taking(calibrated=calibrated, objective=facts)
 
 

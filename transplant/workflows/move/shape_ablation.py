@@ -80,7 +80,7 @@ class ShapeRuns:
             "donor_ppl": work.module_manifest(donor).results["ppl"],
             "ppl": {key: report["ppl"][key] for key in ("raw", "native", "candidate")},
             "recovered": recovered,
-            "interval": report["intervals"]["recovered"]["candidate"],
+            "interval": report["interval"]["recovered"]["candidate"],
             "donor_attributable": report["donor_attributable"],
             "module_attributable": report["module_attributable"],
             "nib": report["nib"],

@@ -150,7 +150,7 @@ class Trials:
         course = learnt.course
         facts |= {"steps": course.step, "best_step": course.best_step}
         if PAIRED in spec.needs:
-            facts["voice"] = material.donor_mix.to_dict()
+            facts["donor_mix"] = material.donor_mix.to_dict()
         self.keep(name, correction, objective=objective, needs=list(spec.needs), **facts,
                   seconds=time.monotonic() - began)  # fmt: skip
 

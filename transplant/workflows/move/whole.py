@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Of a report, in the manifest.
 STORED = (
     "ppl", "recovered", "no_ceiling", "donor_attributable", "module_attributable",
-    "best_donor_free", "best_module_free", "intervals", "eval", "nib", "bridge", "token_coverage",
+    "best_donor_free", "best_module_free", "interval", "eval", "nib", "bridge", "token_coverage",
     "ceiling",
 )  # fmt: skip
 

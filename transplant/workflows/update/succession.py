@@ -84,7 +84,7 @@ def succession_report(
         "update": dataclasses.asdict(study.config),
         "corpora": [text.corpus for text in texts],
         "general": general,
-        "splits": {one.name: one.split for one in studied},
+        "split": {one.name: one.split for one in studied},
         "made": study.work.made(),
     }
 

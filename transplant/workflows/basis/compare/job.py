@@ -76,7 +76,8 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
     return {
         "backbone": job.backbone, "domain": job.domain, "corpus": data, "other": job.forget,
         "budget": job.rank * sum(m.out + m.into for m in maps), "like": f"lora:r={job.rank}",
-        "maps": len(maps), "run": run, "seeds": job.seeds,
+        "maps": len(maps), "run": run,
+        "seeds": [job.config.seed + number for number in range(job.seeds)],
         **summary(raw, searched, found, {n: row.ablation for n, row in chosen.items()}),
     }  # fmt: skip
 
@@ -183,7 +184,7 @@ def _rows(
         other = [_loss(one, "other") - _loss(raw, "other") for one in ours]
         yield {
             "method": name, "rate": ours[0]["rate"], "trainable": ours[0]["trainable"],
-            "seeds": len(ours), "calibration": ours[0]["calibration"],
+            "seeds": [one["seed"] for one in ours], "calibration": ours[0]["calibration"],
             "domain": float(np.mean(losses)), "domain_by_seed": losses,
             "forgetting": float(np.mean(other)), "forgetting_by_seed": other,
             "rates": {f"{one['rate']:g}": one.get("calibration") for one in searched[name]},
