@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from commands.verb_table import PLOTTED, typed_name
 from transplant.errors import InputError
+from transplant.pictures.figures import as_png
 from transplant.pictures.reports import PICTURES, check_picture, write_picture
 
 pytest.importorskip("matplotlib")
@@ -41,6 +43,30 @@ def reports():
         },
         "train": {"losses": {"training a@b": run}},
     }  # fmt: skip
+
+
+def renamed(report, name: str):
+    """The same numbers of backbones that are called otherwise."""
+    if isinstance(report, dict):
+        return {renamed(key, name): renamed(value, name) for key, value in report.items()}
+    if isinstance(report, list):
+        return [renamed(one, name) for one in report]
+    if not isinstance(report, str):
+        return report
+    return re.sub(r"(^|@)(ref-[a-z0-9-]+|a|b)$", rf"\1{name}", report)
+
+
+@pytest.mark.parametrize("name", ["ref-gpt2", "/home/me/checkpoints/" + "llama-3.2-1b-tuned-" * 6])
+@pytest.mark.parametrize("verb", [*reports()])
+def test_no_word_is_cut_at_the_edge(verb, name):
+    figure = PICTURES[verb](renamed(reports()[verb], name))
+    as_png(figure)
+    ends, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert min(ends.x0, ends.y0) > -0.03
+    assert ends.x1 < width + 0.03
+    assert ends.y1 < height + 0.03
+    figure.text(0.9, 0.5, "a word that is cut")  # control
+    assert figure.get_tightbbox().x1 > width + 0.03
 
 
 @pytest.mark.parametrize("verb", [*reports()])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transplant.pictures.figures import new_figure
+from transplant.pictures.figures import TITLE, WIDTH, WORDS, lines_of, new_figure
 from transplant.tables.shares import NO_CEILING
 from transplant.tables.systems import ROLES
 
@@ -21,8 +20,8 @@ COLOURS: dict[str, str] = dict(
     zip(ROLES, (MOVED, CEILING, NO_MODULE, NO_DONOR, OTHER), strict=True)
 )
 """The colour of a bar by the role of its system."""
-WIDTH, ROW = 8.0, 0.34  # inches
-LETTERS = 88  # of a line of the title
+ROW = 0.34  # inches
+LABEL = 0.4  # of the width: the longest line of a label
 
 
 @dataclass(frozen=True)
@@ -49,20 +48,22 @@ def draw_bars(
         form: how a value is written beside its bar, as in a format string.
         mark: a value at which a dashed line stands, as a threshold.
     """
-    lines = textwrap.wrap(title, LETTERS)
-    figure = new_figure(WIDTH, 1.1 + 0.2 * len(lines) + ROW * len(bars))
+    above = lines_of(title, WIDTH)
+    labels = [lines_of(bar.label, LABEL * WIDTH) for bar in bars]
+    rows = sum(1 + 0.5 * label.count("\n") for label in labels)
+    figure = new_figure(WIDTH, 1.1 + 0.2 * (1 + above.count("\n")) + ROW * rows)
     axes = figure.add_subplot()
     for place, bar in enumerate(bars):
         _draw_bar(axes, place, bar, form)
     axes.axvline(0, color="#444", linewidth=0.8)
     if mark is not None:
         axes.axvline(mark, color="#444", linewidth=0.8, linestyle="--")
-    axes.set_yticks(range(len(bars)), [bar.label for bar in bars])
+    axes.set_yticks(range(len(bars)), labels)
     axes.set_ylim(len(bars) - 0.4, -0.6)
-    axes.margins(x=0.14)
+    axes.margins(x=0.18)
     axes.tick_params(axis="y", length=0)
-    axes.set_xlabel(axis)
-    axes.set_title("\n".join(lines), fontsize=9)
+    axes.set_xlabel(lines_of(axis, 0.7 * WIDTH))
+    figure.suptitle(above, fontsize=TITLE)
     axes.spines[["top", "right", "left"]].set_visible(False)
     return figure
 
@@ -70,8 +71,8 @@ def draw_bars(
 def _draw_bar(axes: Any, place: int, bar: Bar, form: str) -> None:
     if bar.value is None:
         axes.annotate(
-            NO_CEILING, (0, place), (5, 0), textcoords="offset points", va="center", fontsize=8,
-            color="#666",
+            NO_CEILING, (0, place), (5, 0), textcoords="offset points", va="center",
+            fontsize=WORDS, color="#666",
         )  # fmt: skip
         return
     low, high = bar.interval or (bar.value, bar.value)
@@ -83,5 +84,5 @@ def _draw_bar(axes: Any, place: int, bar: Bar, form: str) -> None:
         format(bar.value, form).replace("-0.000", "+0.000"),
         (max(0, high) if right else min(0, low), place),
         (5 if right else -5, 0), textcoords="offset points", va="center",
-        ha="left" if right else "right", fontsize=8,
+        ha="left" if right else "right", fontsize=WORDS,
     )  # fmt: skip

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.evaluation.curve import CURVES
 from transplant.files.results import json_bytes, write_files
-from transplant.pictures.figures import as_png, new_figure
+from transplant.pictures.figures import TITLE, WIDTH, WORDS, as_png, lines_of, new_figure
 from transplant.tables.curve import crossing_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-WIDE, NARROW = (7, 4.2), (4.2, 5.4)
+WIDE, NARROW = (WIDTH, 4.2), (4.2, 5.4)
 """Inches of the picture, and for a narrow screen."""
-LETTERS = 44
-"""Of a line of words in the narrow one."""
 COLOURS = {"moved": "#1f6f5c", "random": "#c8553d", "native": "#8a8f98"}
 
 
@@ -38,7 +35,8 @@ def draw_curve(report: dict[str, Any], *, narrow: bool = False) -> Figure:
         report: of the curve.
         narrow: whether it is for a narrow screen: its legend stands below.
     """
-    figure = new_figure(*(NARROW if narrow else WIDE))
+    size = NARROW if narrow else WIDE
+    figure = new_figure(*size)
     axes = figure.add_subplot()
     curves = {} if "no_ceiling" in report else report["curves"]
     for name, points in curves.items():
@@ -55,12 +53,12 @@ def draw_curve(report: dict[str, Any], *, narrow: bool = False) -> Figure:
     axes.set_xlabel("tokens of the target's domain text")
     axes.set_ylabel("recovered: 0 the raw backbone, 1 the native")
     title = f"{report['donor']} → {report['target']}: {crossing_text(report)}"
-    axes.set_title(textwrap.fill(title, LETTERS) if narrow else title, fontsize=9)
+    figure.suptitle(lines_of(title, size[0]), fontsize=TITLE)
     lines, words = axes.get_legend_handles_labels()
     if narrow:
-        shorter = [textwrap.fill(word, LETTERS) for word in words]
-        figure.legend(lines, shorter, loc="outside lower left", frameon=False, fontsize=9)
+        shorter = [lines_of(word, 0.85 * size[0], WORDS) for word in words]
+        figure.legend(lines, shorter, loc="outside lower left", frameon=False, fontsize=WORDS)
     elif curves:
-        axes.legend(frameon=False, fontsize=8)
+        axes.legend(frameon=False, fontsize=WORDS)
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -13,7 +13,7 @@ from transplant.pictures.bars import (
     Bar,
     draw_bars,
 )
-from transplant.pictures.figures import new_figure
+from transplant.pictures.figures import TITLE, WIDTH, WORDS, lines_of, new_figure
 from transplant.tables.systems import role_of
 
 if TYPE_CHECKING:
@@ -61,8 +61,9 @@ def _cell_label(cell: dict[str, Any]) -> str:
 
 
 def _cell_colour(cell: dict[str, Any]) -> str:
-    if "module" in cell or "shape" in cell:
-        return MOVED if cell.get("module", "donor") == "donor" else NO_MODULE
+    module = cell.get("module")  # of a ceiling: whether there is one
+    if isinstance(module, str) or "shape" in cell:
+        return MOVED if module in ("donor", None) else NO_MODULE
     return {"native": CEILING, "moved": MOVED, "random": NO_MODULE}.get(cell["name"], OTHER)
 
 
@@ -86,23 +87,31 @@ def draw_invariance(report: dict[str, Any]) -> Figure:
 
 def draw_rounds(report: dict[str, Any]) -> Figure:
     """Efficacy round by round, a pair of lines for each module."""
-    figure = new_figure(7, 4.2)
-    axes = figure.add_subplot()
     rounds = report["rounds"]
+    labels = [
+        (module, applied, lines_of(f"{module}, {applied.replace('_', ' ')}", 0.9 * WIDTH, WORDS))
+        for module in rounds[0]["efficacy"]
+        for applied in UPDATED
+    ]
+    head = lines_of(f"{len(rounds)} updates of {report['backbone']}", WIDTH)
+    each = 0.8 * WIDTH / len(rounds)
+    under = [f"{row['round']}\n{lines_of(row['corpus'], each, WORDS)}" for row in rounds]
+    words = [head, max(under, key=lambda said: said.count("\n")), *(label for *_, label in labels)]
+    figure = new_figure(WIDTH, 3.2 + 0.2 * sum(1 + said.count("\n") for said in words))
+    axes = figure.add_subplot()
     places = [row["round"] for row in rounds]
-    for number, module in enumerate(rounds[0]["efficacy"]):
-        for applied, colour in UPDATED.items():
-            values = [row["efficacy"][module][applied] for row in rounds]
-            axes.plot(
-                places, [float("nan") if value is None else value for value in values],
-                marker=LINES[number % len(LINES)], color=colour,
-                label=f"{module}, {applied.replace('_', ' ')}",
-            )  # fmt: skip
+    for number, (module, applied, label) in enumerate(labels):
+        values = [row["efficacy"][module][applied] for row in rounds]
+        axes.plot(
+            places, [float("nan") if value is None else value for value in values],
+            marker=LINES[number // len(UPDATED) % len(LINES)], color=UPDATED[applied], label=label,
+        )  # fmt: skip
     axes.axhline(0.5, color="#444", linewidth=0.8, linestyle="--")
-    axes.set_xticks(places, [f"{row['round']} {row['corpus']}" for row in rounds])
+    axes.set_xticks(places, under, fontsize=WORDS)
+    axes.margins(x=0.08)
     axes.set_xlabel("update")
     axes.set_ylabel("efficacy: 1 a native of that round")
-    axes.set_title(f"{len(rounds)} updates of {report['backbone']}", fontsize=9)
-    axes.legend(frameon=False, fontsize=8)
+    figure.suptitle(head, fontsize=TITLE)
+    figure.legend(frameon=False, fontsize=WORDS, loc="outside lower left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 144
+WIDTH = 6.0
+"""Of a picture, in inches: on a page as narrow as a phone its words can still be read."""
+TITLE, WORDS, SMALL = 10, 9, 8
+"""Points of a title, of words in a picture, and of the numbers where there are many."""
+LETTER = 0.6  # of the points: how wide a letter is, with some to spare
 
 
 def require_matplotlib() -> None:
@@ -36,6 +42,17 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def lines_of(text: str, inches: float, points: float = TITLE) -> str:
+    """A text in lines that fit, of which long names and paths are broken, too.
+
+    Args:
+        text: words, names, paths.
+        inches: the longest line.
+        points: the size of the letters.
+    """
+    return "\n".join(textwrap.wrap(text, max(8, int(72 * inches / (LETTER * points)))))
 
 
 def as_png(figure: Figure) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
 from transplant.pictures.bars import CEILING, MOVED
-from transplant.pictures.figures import new_figure
+from transplant.pictures.figures import TITLE, WIDTH, WORDS, lines_of, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,9 +35,11 @@ def draw_losses(report: Mapping[str, Any]) -> Figure:
         report: what holds `losses`, as `transplant.losses.LossRecord` gives them.
     """
     runs = losses_of(report)
-    figure = new_figure(7, 0.6 + 2.9 * len(runs))
+    heads = [lines_of(title, 0.85 * WIDTH) for title in runs]
+    lines = sum(1 + head.count("\n") for head in heads)
+    figure = new_figure(WIDTH, 0.4 + 2.7 * len(runs) + 0.2 * lines)
     panels = figure.subplots(len(runs), 1, squeeze=False)[:, 0]
-    for axes, (title, run) in zip(panels, runs.items(), strict=True):
+    for axes, head, run in zip(panels, heads, runs.values(), strict=True):
         marker = "." if len(run["steps"]) == 1 else None
         axes.plot(
             run["steps"], run["loss"], color=CEILING, linewidth=1, marker=marker, label="batch"
@@ -49,7 +51,7 @@ def draw_losses(report: Mapping[str, Any]) -> Figure:
             )
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlabel="step", ylabel="loss, nats per token" if run["nats"] else "loss")
-        axes.set_title(title, fontsize=9)
-        axes.legend(frameon=False, fontsize=8)
+        axes.set_title(head, fontsize=TITLE)
+        axes.legend(frameon=False, fontsize=WORDS)
         axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from transplant.pictures.bars import MOVED, NO_DONOR
-from transplant.pictures.figures import new_figure
+from transplant.pictures.figures import SMALL, TITLE, WIDTH, WORDS, lines_of, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,7 +20,8 @@ NAMES = {
 
 def draw_nib(report: dict[str, Any]) -> Figure:
     """A panel for each criterion: its mean and 95 % interval over chunks; the shade passes."""
-    figure = new_figure(8, 4.2)
+    head = lines_of(f"{report['candidate']} against {report['anchor']}: {report['verdict']}", WIDTH)
+    figure = new_figure(WIDTH, 4.2 + 0.2 * head.count("\n"))
     panels = figure.subplots(4, 1)
     for axes, (name, said) in zip(panels, NAMES.items(), strict=True):
         threshold, (low, high) = report["thresholds"][name], report["interval"][name]
@@ -34,11 +35,9 @@ def draw_nib(report: dict[str, Any]) -> Figure:
         axes.set(xlim=(0, most), ylim=(-1, 1), yticks=[])
         axes.set_title(
             f"{said}: {report[name]:.4f} (threshold {threshold:g}), {report['verdicts'][name]}",
-            fontsize=9, loc="left",
+            fontsize=WORDS, loc="left",
         )  # fmt: skip
-        axes.tick_params(labelsize=8)
+        axes.tick_params(labelsize=SMALL)
         axes.spines[["top", "right", "left"]].set_visible(False)
-    figure.suptitle(
-        f"{report['candidate']} against {report['anchor']}: {report['verdict']}", fontsize=10
-    )
+    figure.suptitle(head, fontsize=TITLE)
     return figure
