@@ -48,7 +48,7 @@ PLOTTED = frozenset({
 })  # fmt: skip
 """The verbs whose result `--plot` draws; `transplant.pictures.reports` says what."""
 TRAINING = frozenset({
-    "train", "train-core", "train-reference", "transfer", "calibrate", "inject", "bridge-train",
+    "train", "train-core", "train-reference", "transfer", "calibrate", "bridge-train",
     "fuse", "basis adapt", "invariance", "succession",
 })  # fmt: skip
 """The verbs that train by steps, whose losses `--log-to` sends to a tracker."""

@@ -35,6 +35,16 @@ def test_losses_are_recorded_and_passed_on_and_other_notes_are_not():
     assert sink == [(1, {"a/loss": 3.0}), (2, {"a/loss": 2.0, "a/held": 3.0})]
 
 
+def test_a_second_run_of_a_title_is_told_apart_from_the_first():
+    sink = Sink()
+    reporter = RecordingReporter(SilentReporter(), {}, (sink,))
+    for losses in ([3.0, 2.0], [1.0]):
+        run(reporter, "updating", losses)
+    assert [(step, name) for step, values in sink for name in values if "loss" in name] == [
+        (1, "updating/loss"), (2, "updating/loss"), (1, "updating 2/loss"),
+    ]  # fmt: skip
+
+
 def test_what_a_manifest_has_is_not_kept_with_the_next_artifact():
     records = {}
     reporter = RecordingReporter(SilentReporter(), records)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -92,6 +93,7 @@ class RecordingReporter:
         self, reporter: Reporter, records: dict[str, LossRecord], sinks: tuple[LossSink, ...] = ()
     ) -> None:
         self.reporter, self.records, self.sinks = reporter, records, sinks
+        self._runs: Counter[str] = Counter()
         self.kept = False
         """Whether what was recorded stands in a manifest: the next run begins anew."""
 
@@ -106,14 +108,17 @@ class RecordingReporter:
     @contextmanager
     def progress(self, title: str, /) -> Iterator[Progress]:
         """Follows a loop; losses of a run of the same title are replaced."""
-        record = LossRecord()
+        record, called = LossRecord(), title
         with self.reporter.progress(title) as told:
 
             def heard(step: int, total: int, note: str, /) -> None:
+                nonlocal called
                 if isinstance(note, LossNote):
+                    if not record.steps:
+                        called = self._told_as(title)
                     self._begin(title, record)
                     record.add(step, note)
-                    self._log(title, step, note)
+                    self._log(called, step, note)
                 told(step, total, note)
 
             yield heard
@@ -123,6 +128,11 @@ class RecordingReporter:
             self.records.clear()
             self.kept = False
         self.records[title] = record
+
+    def _told_as(self, title: str) -> str:
+        """The name of a run for sinks, whose lines it would continue: the second has a number."""
+        self._runs[title] += 1
+        return title if self._runs[title] == 1 else f"{title} {self._runs[title]}"
 
     def _log(self, title: str, step: int, note: LossNote) -> None:
         values = {f"{title}/loss": note.loss}

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError, TransplantError, foreign
+from transplant.files.plain import expand
 
 if TYPE_CHECKING:
     from accelerate.tracking import GeneralTracker
@@ -19,10 +21,11 @@ PROJECT = "abi"
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where losses go, as `tensorboard:DIR`, `wandb:PROJECT` or `mlflow:DIR`."""
+    """Where losses go, as `tensorboard:DIR`, `wandb:PROJECT`, `mlflow:DIR` or `mlflow:ADDRESS`."""
 
     kind: str
     place: str | None = None
+    """A folder, the name of a project, or the address of MLflow's server or database."""
 
     @classmethod
     def of(cls, text: str) -> Tracking:
@@ -35,7 +38,9 @@ class Tracking:
         kind, _, place = text.partition(":")
         if kind not in TRACKERS or (kind == "tensorboard" and not place):
             raise InputError(
-                "`log_to`", expected="tensorboard:DIR, wandb[:PROJECT] or mlflow[:DIR]", found=text
+                "`log_to`",
+                expected="tensorboard:DIR, wandb[:PROJECT] or mlflow[:DIR or ADDRESS]",
+                found=text,
             )
         for package in ("accelerate", kind):
             if find_spec(package) is None:
@@ -70,7 +75,7 @@ class Tracking:
             elif self.kind == "wandb":
                 tracker = WandBTracker(self.place or PROJECT, name=run)
             else:
-                tracker = MLflowTracker(PROJECT, logging_dir=self.place, run_name=run)
+                tracker = MLflowTracker(PROJECT, run_name=run)
             if hasattr(tracker, "start"):
                 tracker.start()
             if self.kind != "tensorboard":  # it would write a second run, of hyperparameters alone
@@ -93,6 +98,38 @@ class TrackerSink:
         self._tracker.log(dict(values), step=step)
 
 
+class WandbSink(TrackerSink):
+    """The same for Weights & Biases, which drops a step that is less than one before it.
+
+    A verb may train more than once: each training counts its own steps, beside its losses.
+    """
+
+    def __init__(self, tracker: GeneralTracker) -> None:
+        super().__init__(tracker)
+        self._run: Any = tracker.tracker  # pyright: ignore[reportAttributeAccessIssue]
+        self._counted: set[str] = set()
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Takes in the values of a step."""
+        titles = {name.rpartition("/")[0] for name in values}
+        for title in titles - self._counted:
+            self._run.define_metric(f"{title}/*", step_metric=f"{title}/step")
+        self._counted |= titles
+        self._tracker.log({**values, **{f"{title}/step": step for title in titles}})
+
+
+class MlflowSink(TrackerSink):
+    """The same for MLflow, whose names may have no `@`."""
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Takes in the values of a step."""
+        plain = {re.sub(r"[^\w\-. :/]", " ", name): value for name, value in values.items()}
+        self._tracker.log(plain, step=step)
+
+
+SINKS = {"tensorboard": TrackerSink, "wandb": WandbSink, "mlflow": MlflowSink}
+
+
 @contextmanager
 def open_trackers(
     asked: Sequence[Tracking], run: str, settings: Mapping[str, Any]
@@ -107,11 +144,30 @@ def open_trackers(
     Raises:
         TransplantError: a tracker's own error.
     """
-    started: list[GeneralTracker] = []
-    try:
+    sinks: list[TrackerSink] = []
+    with ExitStack() as stack:
         for one in asked:
-            started.append(one.start(run, settings))
-        yield tuple(TrackerSink(tracker) for tracker in started)
+            if one.kind == "mlflow" and one.place is not None:
+                stack.enter_context(_mlflow_at(one.place))
+            tracker = one.start(run, settings)
+            stack.callback(tracker.finish)
+            sinks.append(SINKS[one.kind](tracker))
+        yield tuple(sinks)
+
+
+@contextmanager
+def _mlflow_at(place: str) -> Iterator[None]:
+    """Has MLflow keep runs at an address, or in a database in a folder, as long as the block."""
+    import mlflow  # pyright: ignore[reportMissingImports]
+
+    before = mlflow.get_tracking_uri()
+    with foreign(f"mlflow cannot keep runs in {place}", TransplantError):
+        if "://" not in place:
+            folder = expand(place).absolute()
+            folder.mkdir(parents=True, exist_ok=True)
+            place = f"sqlite:///{(folder / 'mlflow.db').as_posix()}"
+        mlflow.set_tracking_uri(place)
+    try:
+        yield
     finally:
-        for tracker in started:
-            tracker.finish()
+        mlflow.set_tracking_uri(before)

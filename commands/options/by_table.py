@@ -73,7 +73,8 @@ PLOT: dict[str, Option] = {
 LOG_TO: dict[str, Option] = {
     "log_to": _option(
         list[str] | None, None,
-        "Losses as they come: tensorboard:DIR, wandb[:PROJECT], mlflow[:DIR]. Repeatable.",
+        "Losses as they come: tensorboard:DIR, wandb[:PROJECT], mlflow[:DIR or ADDRESS]. "
+        "Repeatable.",
         "--log-to", metavar="TRACKER",
     ),
 }  # fmt: skip

@@ -20,7 +20,7 @@ from transplant.workflows.out_folder import check_out
 def demo(
     session: Session,
     *,
-    out: Annotated[Path, Field(help="Folder for the page and the JSON.")] = Path("abi-demo"),
+    out: Annotated[Path, Field(help="Folder for the page, the JSON and a registry of its own.")] = Path("abi-demo"),
     real: bool = False,
     domain: Annotated[str, Field(help="The module's name.")] = "python",
     data: DomainText = None,
@@ -31,7 +31,7 @@ def demo(
     """Train a module, move it to other backbones, prove it, write a page.
 
     Args:
-        real: on the real models smollm2 and gemma, once added.
+        real: on the real models smollm2 and gemma, once added to the registry.
         steps: training steps at most; default: 250, or 30.
         tokens: training tokens; default: 200,000, or 15,000.
         eval_tokens: held-out tokens; default: 40,000, or 2,000.

@@ -66,6 +66,8 @@ def test_what_is_not_known_stands_in_capitals_and_what_is_known_is_quoted():
     assert next_step("cfgen", {"out": "a b"}, {}) == "abi cfeval --model MODEL --pairs 'a b'"
     loaded = next_step("export", {}, {"form": "lora", "out": "x{1}"})
     assert loaded == "AutoPeftModelForCausalLM.from_pretrained('x{1}')"
+    kept = {"module_sha256": {"x@b": {}, "y@b": {}}}
+    assert next_step("succession", {}, kept) == "abi gate --module x@b"
     judged = {"model": "x@b", "pairs": 7, "data": {"source": "my p.jsonl"}}
     assert next_step("cfeval", {"pairs": "my p.jsonl"}, judged).endswith("--pairs 'own=my p.jsonl'")
     traced, by_nll, by_kl = VARIANTS["trace"][0], {"model": "x@b"}, {"metric": "kl"}

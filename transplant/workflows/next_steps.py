@@ -105,6 +105,11 @@ def _trace(told: Facts) -> Call:
     return _call("advise", source="DONOR", to="{backbone}", trace="{trace.json}")
 
 
+def _succession(told: Facts) -> Call:
+    first = next(iter(told.get("module_sha256") or ()), "MODULE")
+    return _call("gate", module=first)
+
+
 def _cfeval(told: Facts) -> Call:
     judged = isinstance(told.get("data"), Mapping)
     pairs = "own={judged}" if judged else "NAME=FILE"
@@ -169,7 +174,7 @@ NEXT: dict[str, Call | Code | Callable[[Facts], Call | Code]] = {
     "ablate": _call("transfer", module="{donor}", to="{target}"),
     "compare": _call("train", backbone="CORE", domain="DOMAIN", form="lite"),
     "invariance": _call("succession", module="{module}", rounds="3"),
-    "succession": _call("gate", module="MODULE"),
+    "succession": _succession,
     "cfgen": _call("cfeval", model="MODEL", pairs="{out}"),
     "cfeval": _cfeval,
     "uq": _uq,
