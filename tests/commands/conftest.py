@@ -45,7 +45,12 @@ def _report_of(words: tuple[str, ...], code: int) -> str:
 def check_whole(name: str, text: str) -> None:
     """Fails where what was printed is no report of a verb, or where a stray key would be one."""
     check_report(name, text)
-    stray = json.dumps(json.loads(text) | {"stray": 1})
+    printed = json.loads(text)
+    for step in printed.get("steps", ()) if name == "run" else ():
+        if step["report"] is not None:
+            versioned = {"schema_version": printed["schema_version"], **step["report"]}
+            check_report(step["verb"], json.dumps(versioned))
+    stray = json.dumps(printed | {"stray": 1})
     with pytest.raises(InputError, match="stray"):
         check_report(name, stray)
 

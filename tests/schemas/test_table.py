@@ -23,7 +23,6 @@ from transplant.files.results import SCHEMA_VERSION
 from transplant.paste.body import BodyVerdict
 from transplant.paste.verify import Check
 from transplant.schemas import alignment, cores, evidence, moves, shares, surgery, updates
-from transplant.schemas.base import Part
 from transplant.schemas.table import ERROR, REPORTS, check_report, schema_of
 from transplant.surgery.fuse.evidence import Gain
 from transplant.surgery.inject.fit import Reproduction
@@ -101,25 +100,6 @@ def test_no_schema_is_open(name):
             assert part.get("additionalProperties") is (title in OPEN), title
     with pytest.raises(InputError):
         check_report(name, json.dumps({"schema_version": SCHEMA_VERSION}))
-
-
-def test_a_default_of_a_dataclass_makes_no_key_optional():
-    @dataclasses.dataclass
-    class Inner:
-        a: int
-        b: float | None = None
-
-    class Outer(Part):
-        one: Inner
-        more: list[Inner]
-
-    both = {"a": 1, "b": None}
-    Outer.model_validate_json(json.dumps({"one": both, "more": [both]}))  # control
-    for part in ({"a": 1}, {**both, "c": 1}, {"a": 1, "b": "2"}):
-        for wrong in ({"one": part, "more": [both]}, {"one": both, "more": [both, part]}):
-            with pytest.raises(ValueError, match="validation error"):
-                Outer.model_validate_json(json.dumps(wrong))
-    assert Outer.model_json_schema()["$defs"]["Inner"]["required"] == ["a", "b"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from transplant.schemas.base import Finite, Interval, Made, Part, Report, Sha256
 from transplant.schemas.shares import NIB, DonorMix, NoNIB, Sources
+from transplant.schemas.told import Whole
 from transplant.workflows.move.ablation import Sizes
 
 
@@ -120,7 +121,7 @@ class AblationReport(Report, Trials):
     """`ablate objectives` and `ablate controls`."""
 
     ablation: Literal["objectives", "controls"]
-    sizes: Sizes
+    sizes: Whole[Sizes]
     rows: list[AblationRow]
     means: list[AblationMean]
     sources: Sources | None = None

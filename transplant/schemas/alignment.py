@@ -8,6 +8,7 @@ from transplant.advice.config import Thresholds
 from transplant.advice.measured import Measured
 from transplant.advice.questions import Answer
 from transplant.schemas.base import Finite, Made, Object, Part, Report, Sha256
+from transplant.schemas.told import Whole
 
 
 class CaptureReport(Report):
@@ -127,9 +128,9 @@ class AdviseReport(Report):
     next: str
     steps: list[Typed]
     proof: list[Typed]
-    answers: list[Answer]
-    numbers: Measured
-    thresholds: Thresholds
+    answers: list[Whole[Answer]]
+    numbers: Whole[Measured]
+    thresholds: Whole[Thresholds]
     split: str
     seconds: dict[str, float]
     made: Made

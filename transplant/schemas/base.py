@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import BaseModel, ConfigDict, Field
 
 VERSION = Literal[2]
 """That of `transplant.files.results`."""
 
 
-def _without_defaults(node: Any, handler: GetCoreSchemaHandler, seen: set[int]) -> None:
-    if id(node) in seen:
-        return
-    seen.add(id(node))
-    if isinstance(node, Mapping):
-        if node.get("type") == "definition-ref":
-            _without_defaults(handler.resolve_ref_schema(node), handler, seen)  # pyright: ignore[reportArgumentType]
-        if node.get("type") == "dataclass-field" and node["schema"]["type"] == "default":
-            node["schema"] = node["schema"]["schema"]  # pyright: ignore[reportIndexIssue]
-        for value in [*node.values()]:
-            _without_defaults(value, handler, seen)
-    elif isinstance(node, list | tuple):
-        for value in node:
-            _without_defaults(value, handler, seen)
-
-
 class Part(BaseModel):
-    """A part of a report: it has these keys, and no others.
-
-    Dataclasses of the library may stand in it: all their fields are keys, as of `asdict`.
-    """
+    """A part of a report: it has these keys, and no others; see `told` for dataclasses in it."""
 
     model_config = ConfigDict(
         extra="forbid", strict=True, protected_namespaces=(), use_attribute_docstrings=True
     )
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> Any:
-        """The model, in whose dataclasses defaults make no key optional."""
-        schema = handler(source)
-        _without_defaults(schema, handler, set())
-        return schema
 
 
 class Report(Part):

@@ -9,6 +9,7 @@ from pydantic import Field
 from transplant.paste.report import PastedTensor
 from transplant.schemas.base import Finite, Interval, Made, Object, Part, Report, Sha256
 from transplant.schemas.shares import Judged
+from transplant.schemas.told import Whole
 
 
 class CoreTrainReport(Report):
@@ -135,7 +136,7 @@ class PastedModule(Part):
 
     name: str
     form: str
-    tensors: list[PastedTensor]
+    tensors: list[Whole[PastedTensor]]
     sha256_source: Sha256
     sha256_target: Sha256
 

@@ -11,6 +11,7 @@ from transplant.evaluation.power import Power
 from transplant.evidence.report.runs import LeftOut
 from transplant.schemas.base import Finite, Interval, Made, Part, Report
 from transplant.schemas.shares import NIB, Mean, NIBSources
+from transplant.schemas.told import Whole
 
 
 class NIBPower(Part):
@@ -22,7 +23,7 @@ class NIBPower(Part):
     chunks: int
     level: float
     documents: int
-    criteria: dict[Literal["top5", "top1", "js", "entropy"], Power]
+    criteria: dict[Literal["top5", "top1", "js", "entropy"], Whole[Power]]
     per_chunk: dict[str, list[float]]
 
 
@@ -71,7 +72,7 @@ class CheckedPairs(Part):
 
     pairs: int
     baseline_accuracy: float
-    mcnemar: McNemar
+    mcnemar: Whole[McNemar]
     ties: int
 
 
@@ -232,7 +233,7 @@ class ReportReport(Report):
     runs: list[RunRead]
     sections: list[str]
     missing: list[str]
-    left_out: list[LeftOut]
+    left_out: list[Whole[LeftOut]]
     """Files of folders that could not be read."""
 
 

@@ -18,6 +18,7 @@ from transplant.schemas.shares import (
     PairingText,
     Sources,
 )
+from transplant.schemas.told import Whole
 from transplant.workflows.demo import DemoPlan
 
 
@@ -61,7 +62,7 @@ class AnyMove(Evidence):
     name: str
     seed: int
     gain: float
-    tried: list[Tried]
+    tried: list[Whole[Tried]]
     token_coverage: float
     split: str
     pairing_text: PairingText | None = None
@@ -76,7 +77,7 @@ class Move(AnyMove):
 
     nib: NIB | NoNIB
     module_sha256: Sides
-    bridge: BridgeQuality
+    bridge: Whole[BridgeQuality]
 
 
 class MoveReport(Report, Move):
@@ -99,7 +100,7 @@ class TunedReport(Report, AnyMove):
     tuned_sha256: Sha256
     left_out: list[str]
     """Students that `auto` did not try."""
-    students: list[TriedStudent]
+    students: list[Whole[TriedStudent]]
     pairs: int
     paired_share: float
     stored: Stored
@@ -119,7 +120,7 @@ class CalibrateReport(Report):
     split: str
     bridge: str | None = None
     """Where it came from; of what reads pairs."""
-    tried: list[Tried] | None = None
+    tried: list[Whole[Tried]] | None = None
     shared_tokens: int | None = None
     token_coverage: float | None = None
     pairing_text: PairingText | None = None
@@ -188,7 +189,7 @@ class DemoReport(Report):
 
     trained: dict[str, TrainResult]
     moves: list[DemoMove]
-    plan: DemoPlan
+    plan: Whole[DemoPlan]
     page: str
     registry: str
     seconds: float

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from transplant.files.safetensors import TensorRecord
 from transplant.schemas.base import Object, Part, Report, Sha256
+from transplant.schemas.told import Whole
 
 
 class BackboneFacts(Part):
@@ -57,7 +58,7 @@ class ShowReport(Report):
     backbone: BackboneFacts
     d_abi: int | None
     taps: list[int]
-    tensors: dict[str, TensorRecord]
+    tensors: dict[str, Whole[TensorRecord]]
     made: Object
     """How it was made; see `Made`, of the verb and version that made it."""
     results: Object

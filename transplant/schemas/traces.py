@@ -6,6 +6,7 @@ from typing import Literal
 
 from transplant.analysis.spectra import Spectrum
 from transplant.schemas.base import Interval, Made, Part, Report, Sha256
+from transplant.schemas.told import Whole
 
 
 class TraceHead(Report):
@@ -114,8 +115,8 @@ class HeadRow(Part):
     interval: Interval | None
     scores: HeadScores
     chance: HeadScores
-    compares: Spectrum
-    writes: Spectrum
+    compares: Whole[Spectrum]
+    writes: Whole[Spectrum]
 
 
 class LikeLayers(Part):
@@ -147,8 +148,8 @@ class AnalyzeReport(Report):
     activations: str
     corpus: str
     corpus_fingerprint: str
-    pieces: dict[str, dict[str, Spectrum]]
-    taps: dict[str, Spectrum]
+    pieces: dict[str, dict[str, Whole[Spectrum]]]
+    taps: dict[str, Whole[Spectrum]]
     heads: list[HeadRow]
     similarity: Similarity | None = None
     seconds: float

@@ -9,6 +9,7 @@ from pydantic import Field
 from transplant.evaluation.paired_accuracy import McNemar
 from transplant.schemas.base import Interval, Made, Part, Report, Sha256
 from transplant.schemas.shares import Mean, Nats
+from transplant.schemas.told import Whole
 
 
 class DrawnPair(Part):
@@ -47,7 +48,7 @@ class PairsRow(Part):
     interval: PairsInterval
     baseline_accuracy: float | None = None
     difference: float | None = None
-    mcnemar: McNemar | None = None
+    mcnemar: Whole[McNemar] | None = None
 
 
 class PairsData(Part):

@@ -8,6 +8,7 @@ from transplant.calibration.config import GateConfig, RepairConfig
 from transplant.calibration.gate_fit import TriedMemory
 from transplant.calibration.repair_output import TriedOutput
 from transplant.schemas.base import Finite, Interval, Made, Part, Report, Sha256
+from transplant.schemas.told import Whole
 from transplant.training.config import TrainConfig, UpdateConfig
 
 
@@ -50,7 +51,7 @@ class Repaired(Part):
 
     ridge: float
     ridge_out: float | None
-    tried: list[TriedOutput]
+    tried: list[Whole[TriedOutput]]
 
 
 class UpdateSeconds(Part):
@@ -137,8 +138,8 @@ class InvarianceReport(Report, Efficacy):
     backbone_sha256: BackboneHashes
     each: list[OneUpdate]
     update: Update
-    repair: RepairConfig
-    recipe: TrainConfig
+    repair: Whole[RepairConfig]
+    recipe: Whole[TrainConfig]
     corpus: str
     split: str
     made: Made
@@ -203,7 +204,7 @@ class SuccessionReport(Report):
     module_sha256: dict[str, Hashes]
     backbone_sha256: list[Sha256]
     passed: bool = Field(alias="pass")
-    update: UpdateConfig
+    update: Whole[UpdateConfig]
     corpora: list[str]
     general: str
     split: dict[str, str]
@@ -233,8 +234,8 @@ class GateReport(Report):
     general: str
     ppl: GateTexts
     memory: float
-    tried: list[TriedMemory]
-    config: GateConfig
+    tried: list[Whole[TriedMemory]]
+    config: Whole[GateConfig]
     split: dict[str, str]
     """By corpus."""
     seconds: float
