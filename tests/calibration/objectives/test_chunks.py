@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 
 import pytest
@@ -9,18 +10,22 @@ import torch
 from torch.nn import functional
 
 from tests.calibration.tiny_training import QUICK
+from tests.linked import in_two
 from tests.tiny import tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_for_move
 from transplant.calibration.objectives.chunks import ChunkBatches, chunk_nats
+from transplant.calibration.objectives.donor_kd import DonorBatches, donor_kd
 from transplant.calibration.objectives.run import Material, fit_by
-from transplant.calibration.objectives.train import Subject, learn, mean_of
+from transplant.calibration.objectives.shared_step import Subject, add_up, part_of_loss
+from transplant.calibration.objectives.train import learn, mean_of
 from transplant.calibration.output_map import DonorMix, map_outputs
 from transplant.calibration.pairs import paired_windows
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
+from transplant.ranks import current
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import new_correction
 
@@ -121,3 +126,31 @@ def test_chunks_are_learned_from_where_they_have_a_weight_and_a_text(scene):
     without = dataclasses.replace(material, pairing=nowhere)
     with pytest.raises(InputError, match="read from a text"):
         fit_by("donor-kd", start, without, dataclasses.replace(config, chunks=1.0))
+
+
+@pytest.mark.parametrize("loss", [chunk_nats, donor_kd])
+def test_two_processes_share_a_batch_that_the_donor_teaches(scene, loss):
+    material, start = scene
+    batches = chunks_of(material, start.taps, gain=0.7)
+    if loss is donor_kd:
+        pairing = material.pairing
+        batches = DonorBatches(
+            material.target, pairing.fitted, pairing.change, material.output_map, DonorMix()
+        )
+    units = [0, 1, 2][: len(batches)]
+
+    def gradient():
+        correction = copy.deepcopy(start).requires_grad_(False)
+        moving = [*correction.interface.proj_out.requires_grad_(True).parameters()]
+        part = part_of_loss(
+            Subject(batches, loss), correction, units, 0.5, torch.float32, current()
+        )
+        if part.requires_grad:
+            part.backward()
+        return add_up(moving, part, current()), moving[0].grad
+
+    value, slope = gradient()
+    assert slope.norm() > 0
+    for found, ours in in_two(gradient):
+        assert found == pytest.approx(value, rel=1e-4)
+        torch.testing.assert_close(ours, slope, rtol=1e-3, atol=1e-6)

@@ -27,21 +27,28 @@ from transplant.training.row_sources import CachedRows
 FROM_ORACLE = ("corr-mse", "corr-mse-weighted", "corr-mse-curriculum", "logit-mse", "kl", "kd")
 
 
-def test_what_is_held_out_is_shared_and_the_course_is_that_of_one(material):
+@pytest.mark.parametrize("name", [*FROM_ORACLE, "lm"])
+def test_two_processes_take_the_steps_of_one(name, material):
     start = _start(material.target, 5)
 
     def learnt():
-        config = dataclasses.replace(QUICK, steps=6, evaluate_every=3)
-        made = fit_by("corr-mse", start, material, config)
+        config = dataclasses.replace(QUICK, steps=6, evaluate_every=3, pull=1e-2)
+        made = fit_by(name, start, material, config)
         return made.course.history, made.correction.state_dict()
 
     history, alone = learnt()
-    for ours, found in in_two(learnt):
+    both = in_two(learnt)
+    for ours, found in both:
         assert len(ours) == len(history) == 3
         for (step, loss), (step_alone, loss_alone) in zip(ours, history, strict=True):
-            assert (step, loss) == (step_alone, pytest.approx(loss_alone, rel=1e-5))
-        for name, tensor in alone.items():
-            torch.testing.assert_close(found[name], tensor, rtol=1e-4, atol=1e-6)
+            assert (step, loss) == (step_alone, pytest.approx(loss_alone, rel=1e-4))
+        for key, tensor in alone.items():
+            torch.testing.assert_close(found[key], tensor, rtol=1e-3, atol=1e-5)
+    assert hash_tensors(both[0][1]) == hash_tensors(both[1][1])
+
+
+def test_what_is_held_out_is_shared(material):
+    start = _start(material.target, 5)
     held = [*all_batches(TextBatches(material.target, material.calibration, material.oracle))]
     counted = in_two(lambda: count_judged(held, start))
     assert sum(counted) == len(held) > max(counted)

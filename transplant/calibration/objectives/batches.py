@@ -41,6 +41,11 @@ class Batch:
     def __len__(self) -> int:
         return len(self.states)
 
+    @property
+    def terms(self) -> int:
+        """How many terms a loss is the mean of: the rows."""
+        return len(self)
+
     def hidden(self, change: Tensor) -> Tensor:
         """The last hidden state [rows, d_model] with a correction added."""
         return self.states.h_last + change

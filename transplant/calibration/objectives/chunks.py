@@ -40,6 +40,11 @@ class ChunkBatch(Batch):
     chunks: Tensor  # of each row [rows]
     taught: Tensor  # nats of each chunk by the teacher [chunks]
 
+    @property
+    def terms(self) -> int:
+        """How many terms a loss is the mean of: the chunks."""
+        return len(self.taught)
+
 
 class ChunkBatches:
     """Excerpts in chunks; a unit is an excerpt.

@@ -18,9 +18,10 @@ from transplant.calibration.objectives.corr_closed import corr_closed
 from transplant.calibration.objectives.corr_solve import corr_solve
 from transplant.calibration.objectives.donor_changes import ChangeBatches
 from transplant.calibration.objectives.donor_kd import DonorBatches, donor_kd
+from transplant.calibration.objectives.shared_step import Subject
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
 from transplant.calibration.objectives.table import LOSSES
-from transplant.calibration.objectives.train import Learnt, Subject, learn
+from transplant.calibration.objectives.train import Learnt, learn
 from transplant.calibration.output_map import DonorMix, OutputMap
 from transplant.errors import InputError
 from transplant.modules.correction import Correction

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from transplant.calibration.objectives.batches import Batch, Batches
+from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.config import EVERYTHING, LearnConfig
+from transplant.calibration.objectives.shared_step import Subject, add_up, part_of_loss
 from transplant.calibration.objectives.table import Loss
 from transplant.losses import LossNote
 from transplant.modules.correction import Correction
@@ -21,15 +21,6 @@ from transplant.training.loop import Course, WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import matmul_type
 from transplant.training.schedule import SCHEDULES
-
-
-@dataclass(frozen=True)
-class Subject:
-    """Something to learn from, by a loss that counts for so much."""
-
-    batches: Batches
-    loss: Loss
-    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,8 +41,9 @@ def learn(
 ) -> Learnt:
     """Calibrates an interface by gradient steps; the start itself is among what may be kept.
 
-    Adam, warm-up and schedule, gradient clipping, and where `config.pull` is not 0 a spring to the
-    starting interface. The first subject's loss on `held` decides when to stop and what is kept.
+    Several processes share every step. Adam, warm-up and schedule, gradient clipping, and where
+    `config.pull` is not 0 a spring to the starting interface. The first subject's loss on `held`
+    decides when to stop and what is kept.
 
     Args:
         start: the interface to begin with, and the module, which stays; it is copied, not changed.
@@ -66,6 +58,7 @@ def learn(
     correction = copy.deepcopy(start).requires_grad_(False).eval()
     moving = _moving(correction, config.train)
     first = [parameter.detach().clone() for parameter in moving]
+    ranks = current()
     optimizer = make_adamw(moving, config.learning_rate, 0.0, (0.9, 0.98))
     precision = matmul_type(config.head_type, next(correction.parameters()).device)
     orders = [WindowOrder(len(one.batches), config.batch, config.seed) for one in subjects]
@@ -76,14 +69,13 @@ def learn(
     while course.step < config.steps and course.looks_without_gain < config.patience:
         rate = SCHEDULES[config.schedule](course.step, config.steps)
         set_rate(optimizer, config.learning_rate * rate)
-        value = config.pull * _distance(moving, first)
+        value = config.pull * _distance(moving, first) / ranks.count
         for subject, order in zip(subjects, orders, strict=True):
-            batch = subject.batches.batch(order.batch(course.step))
-            batch = dataclasses.replace(batch, head_type=precision)
-            change = correction(batch.states.taps, batch.states.windows)
-            loss = subject.loss(batch, change, course.step / config.steps)
+            units, done = order.batch(course.step), course.step / config.steps
+            loss = part_of_loss(subject, correction, units, done, precision, ranks)
             value = value + subject.weight * loss
         value.backward()
+        loss = add_up(moving, value, ranks)
         take_step([optimizer], moving, config.clip, course.step)
         course.step += 1
         due = course.step % config.evaluate_every == 0 or course.step == config.steps
@@ -91,7 +83,7 @@ def learn(
         if seen is not None and _look(course, seen):
             best = _snapshot(correction)
         if progress is not None:
-            note = LossNote(value.item(), course.best_loss, held=seen, nats=False)
+            note = LossNote(loss, course.best_loss, held=seen, nats=False)
             progress(course.step, config.steps, note)
     correction.load_state_dict(best)
     return Learnt(correction.requires_grad_(False), course)
