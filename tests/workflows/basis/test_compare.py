@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import json
 
@@ -11,12 +10,11 @@ import torch
 
 from tests.basis.tiny_basis import ragged_windows
 from tests.tiny import tiny_backbone
-from transplant.backbones.load import view_of
 from transplant.basis.config import AdaptConfig
 from transplant.basis.maps import select_maps
 from transplant.basis.train import mean_loss, train_inside
 from transplant.errors import InputError, NotFoundError
-from transplant.workflows.basis.compare.cell import Cells, Texts
+from transplant.workflows.basis.compare.cell import Cells, Texts, copy_with_linears
 from transplant.workflows.basis.compare.job import (
     CompareJob,
     _cells_of,
@@ -33,19 +31,32 @@ NEEDS_ATTRS = ("corda-kpm", "corda-ipm")  # PEFT's CorDA imports a package that 
 CONFIG = AdaptConfig(steps=6, batch=4, learning_rate=5e-3, evaluate_every=3)
 
 
+ON_GPT2 = ("basis", "olora", "pissa", "lora-ga", "corda-kpm")  # those that read weights as Linear's
+
+
 @pytest.fixture(scope="module")
-def backbone(tiny_tokenizer):
-    return tiny_backbone("llama", tiny_tokenizer)
+def backbones(tiny_tokenizer):
+    return {family: tiny_backbone(family, tiny_tokenizer) for family in ("llama", "gpt2")}
+
+
+@pytest.fixture
+def backbone(backbones):
+    return backbones["llama"]
 
 
 @pytest.mark.filterwarnings("ignore")  # PEFT's own
-@pytest.mark.parametrize("method", [*METHODS])
-def test_every_method_learns_within_the_budget(backbone, tiny_tokenizer, method):
+@pytest.mark.parametrize(
+    ("method", "family"),
+    [*((name, "llama") for name in METHODS), *((name, "gpt2") for name in ON_GPT2)],
+)
+def test_every_method_learns_within_the_budget(backbones, tiny_tokenizer, method, family):
     if method in NEEDS_ATTRS and importlib.util.find_spec("attr") is None:
         pytest.skip("PEFT's CorDA needs attrs")
-    copied = view_of("copy", copy.deepcopy(backbone.model), tiny_tokenizer)
+    backbone = backbones[family]
+    copied = copy_with_linears(backbone)
     windows = [w for w in ragged_windows(len(tiny_tokenizer), 30) if len(w) > 20]
-    maps = select_maps(copied, "q_proj,up_proj,down_proj")
+    names = {"llama": "q_proj,up_proj,down_proj", "gpt2": "c_attn,c_fc,mlp.c_proj"}
+    maps = select_maps(copied, names[family])
     scene = Scene(copied, maps, windows, 4, CONFIG.steps, 0)
     raw = mean_loss(backbone, windows)
     prepared = METHODS[method].prepare(scene)

@@ -98,7 +98,7 @@ def run_cell(
     from transplant.basis.train import train_inside
 
     reset_peak(backbone.device)
-    copied = _copy(backbone)
+    copied = copy_with_linears(backbone)
     scene = Scene(copied, select_maps(copied, layers), texts.train, rank, config.steps, config.seed)
     facts = {"method": method, "rate": config.learning_rate, "seed": config.seed}
     began = time.monotonic()
@@ -135,12 +135,36 @@ def as_lists(likelihood: Likelihood) -> dict[str, list[float]]:
             for field in dataclasses.fields(likelihood)}  # fmt: skip
 
 
-def _copy(backbone: Backbone) -> Backbone:
-    """A copy that a method may change; what it is known by is not computed again."""
+def copy_with_linears(backbone: Backbone) -> Backbone:
+    """A copy that a method may change; what it is known by is not computed again.
+
+    A `Conv1D`, as GPT-2 has them, is a `Linear` in it, of the same function: PEFT's starts are
+    written for these, and some of them fail on the other.
+    """
     from transplant.backbones.load import view_of
 
+    model = copy.deepcopy(backbone.model)
+    _put_linears(model)
     return view_of(
-        backbone.name, copy.deepcopy(backbone.model), backbone.tokenizer,
+        backbone.name, model, backbone.tokenizer,
         weights_sha256=backbone.weights_sha256, tokenizer_sha256=backbone.tokenizer_sha256,
         config_sha256=backbone.config_sha256,
     )  # fmt: skip
+
+
+def _put_linears(model: Any) -> None:
+    from torch import nn
+    from torch.nn.utils import skip_init
+    from transformers.pytorch_utils import Conv1D
+
+    for name, module in [*model.named_modules()]:
+        if not isinstance(module, Conv1D):
+            continue
+        weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
+        into, out = weight.shape
+        linear = skip_init(nn.Linear, into, out, dtype=weight.dtype, device=weight.device)
+        linear.weight.data.copy_(weight.data.T)
+        linear.bias.data.copy_(bias.data)
+        linear.requires_grad_(weight.requires_grad).train(module.training)
+        parent, _, own = name.rpartition(".")
+        setattr(model.get_submodule(parent), own, linear)
