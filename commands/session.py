@@ -164,7 +164,8 @@ def as_command(name: str) -> Callable[..., None]:
 
     @functools.wraps(verb)
     def command(**values: Any) -> None:
-        common = {name: values.pop(name) for name in options}
+        # Not `name`: Python 3.12.1 would lose the one that `act` reads.
+        common = {option: values.pop(option) for option in options}
         out = Output(as_json=common.pop("as_json"), quiet=common.pop("quiet"))
         debug, root = common.pop("debug"), common.pop("registry")
 
