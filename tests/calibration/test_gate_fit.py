@@ -41,7 +41,7 @@ def scene(tiny_corpus, tiny_tokenizer):
         spread_windows(documents, tiny_tokenizer, 64, 4000)
         for documents in (split.train, split.calibration, split.eval)
     ]
-    theirs = [own_words(backbone, 40, seed) for seed in range(3)]
+    theirs = [own_words(backbone, 120, seed) for seed in range(3)]
     correction = train_module(backbone, ours[0], ours[1], RECIPE).correction
     domain, general = (GateText(side[0], side[1]) for side in (ours, theirs))
     return backbone, correction.requires_grad_(False), domain, general, (ours[2], theirs[2])

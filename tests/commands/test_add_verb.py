@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tiny import tiny_model
 from tests.tiny_gguf import write_gguf
 
@@ -9,6 +11,7 @@ from tests.tiny_gguf import write_gguf
 def test_add_takes_a_folder_and_a_gguf_file_and_list_show_and_rm_know_them(
     abi, tmp_path, tiny_tokenizer
 ):
+    pytest.importorskip("transformers", minversion="5.17")  # the extra gguf
     folder, file = tmp_path / "mine", tmp_path / "tiny.gguf"
     tiny_model("llama", tiny_tokenizer).save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)

@@ -24,6 +24,7 @@ SOME = ("train", "paste", "paste --out", "add", "add of a GGUF file")
 def test_next_run_ends_in_the_files_of_one_left_alone(scene, verb):
     if "GGUF" in verb:
         pytest.importorskip("gguf")
+        pytest.importorskip("transformers", minversion="5.17")
     kept = keep(scene) if not (kept := scene.base.with_name("scene.kept")).exists() else kept
     killing = Killing(scene, kept, verb)
     last = killing.operations
