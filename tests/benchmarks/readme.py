@@ -101,11 +101,12 @@ def expected_code(command: str) -> int:
 
 
 def cut(command: str) -> str:
-    """A command with smaller budgets, before what it is piped to; options that it has stay."""
+    """A command with smaller budgets, before what it is piped to, in the place of its own."""
     more = re.findall(r"--\S+ \S+", row_for(command.removeprefix(TORCHRUN), BRIEF) or "")
-    kept = [one for one in more if one.split()[0] not in command.split()]
+    for name in (one.split()[0] for one in more):
+        command = re.sub(rf" {name} \S+", "", command)
     head, sign, rest = re.fullmatch(r"(.*?)( [|>] |$)(.*)", command, re.S).groups()  # type: ignore[union-attr]
-    return " ".join([head, *kept]) + sign + rest
+    return " ".join([head, *more]) + sign + rest
 
 
 TORCHRUN = "torchrun --nproc-per-node 2 --no-python "
