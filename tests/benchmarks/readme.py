@@ -10,7 +10,8 @@ left out is printed with the reason.
 `--brief` cuts the budgets of what takes long, by options that are printed with the command: what
 another version of Python breaks does not rest on steps or tokens. `--from` and `--until` run a
 part, `--list` prints the script alone, and `--out` keeps versions, exit codes and seconds, a run of
-each version of Python. Processor seconds are told apart, as a shared machine stretches the others.
+each version of Python, filled in where a part is run again. Processor seconds are told apart, as a
+shared machine stretches the others.
 """
 
 from __future__ import annotations
@@ -168,25 +169,39 @@ def versions_of(python: Path) -> dict[str, str]:
     return json.loads(ran.stdout)
 
 
-def keep(path: Path, versions: dict[str, str], brief: bool, rows: list[dict[str, Any]]) -> None:
-    """Puts a run among those in a file: one for each version of Python, whole and brief."""
+def keep(
+    path: Path, versions: dict[str, str], brief: bool, rows: list[dict[str, Any]],
+    order: Sequence[str],
+) -> None:  # fmt: skip
+    """Puts commands among those of a file: a run for each version of Python, whole and brief.
+
+    Args:
+        path: the file.
+        versions: of the environment that is tried.
+        brief: whether budgets were cut.
+        rows: what came of commands; they take the place of what is on record of the same ones.
+        order: the whole script; what is on record and no longer in it is dropped.
+    """
     stored = json.loads(path.read_text("utf-8"))["runs"] if path.exists() else []
-    found = {(one["versions"]["python"], one["brief"]): one for one in stored}
-    found[versions["python"], brief] = {
+    runs = {(one["versions"]["python"], one["brief"]): one for one in stored}
+    before = runs.get((versions["python"], brief), {"commands": []})["commands"]
+    known = {row["command"]: row for row in [*before, *rows]}
+    kept = [known[one] for one in order if one in known]
+    runs[versions["python"], brief] = {
         "date": date.today().isoformat(), "versions": versions, "brief": brief,
-        "seconds": round(sum(row.get("seconds", 0) for row in rows)),
-        "cpu_seconds": round(sum(row.get("cpu_seconds", 0) for row in rows)), "commands": rows,
+        "seconds": round(sum(row.get("seconds", 0) for row in kept)),
+        "cpu_seconds": round(sum(row.get("cpu_seconds", 0) for row in kept)),
+        "complete": len(kept) == len(order), "commands": kept,
     }  # fmt: skip
-    runs = [found[key] for key in sorted(found)]
-    path.write_text(json.dumps({"runs": runs}, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    text = json.dumps({"runs": [runs[key] for key in sorted(runs)]}, indent=1, ensure_ascii=False)
+    path.write_text(text + "\n", "utf-8")
 
 
-def script(text: str, asked: argparse.Namespace) -> list[str]:
-    """The commands from one on and up to another, as asked for."""
-    commands = [*commands_of(text)]
-    begin = next(n for n, one in enumerate(commands) if asked.first in one)
-    ends = [n for n, one in enumerate(commands) if asked.until and asked.until in one]
-    return commands[begin : next((n for n in ends if n >= begin), None)]
+def part_of(commands: Sequence[str], first: str, until: str | None) -> Sequence[str]:
+    """The commands from one that holds a text up to another, which is left out."""
+    begin = next(n for n, one in enumerate(commands) if first in one)
+    ends = (n for n, one in enumerate(commands) if until and until in one and n >= begin)
+    return commands[begin : next(ends, None)]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -210,20 +225,24 @@ def main(words: Sequence[str] | None = None) -> int:
     if not asked.list and not (folder / "my-model.gguf").exists():
         inputs = Path(__file__).with_name("readme_inputs.py")
         subprocess.run([bin_folder / "python", inputs, folder], env=environment, check=True)
-    rows: list[dict[str, Any]] = []
-    for command in script((ROOT / "README.md").read_text("utf-8"), asked):
+    whole = [
+        cut(one) if asked.brief and not reason_against(one) else one
+        for one in commands_of((ROOT / "README.md").read_text("utf-8"))
+    ]
+    versions = versions_of(bin_folder / "python") if asked.out and not asked.list else {}
+    failed = False
+    for command in part_of(whole, asked.first, asked.until):
         why = reason_against(command)
-        typed = cut(command) if asked.brief and not why else command
-        print(f"LEFT OUT ({why}): {typed}" if why else f"$ {typed}", flush=True)
-        if why:
-            rows.append({"command": command, "left_out": why})
-        elif not asked.list:
-            rows.append(run(typed, folder, environment))
-            if rows[-1]["exit"] != rows[-1]["expected"] and not asked.go_on:
-                break
-    if asked.out and not asked.list:
-        keep(asked.out, versions_of(bin_folder / "python"), asked.brief, rows)
-    return int(any(row.get("exit") != row.get("expected") for row in rows))
+        print(f"LEFT OUT ({why}): {command}" if why else f"$ {command}", flush=True)
+        if asked.list:
+            continue
+        row = {"command": command, "left_out": why} if why else run(command, folder, environment)
+        if asked.out:
+            keep(asked.out, versions, asked.brief, [row], whole)
+        failed |= row.get("exit") != row.get("expected")
+        if failed and not asked.go_on:
+            break
+    return int(failed)
 
 
 if __name__ == "__main__":
