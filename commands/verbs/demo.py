@@ -20,7 +20,9 @@ from transplant.workflows.out_folder import check_out
 def demo(
     session: Session,
     *,
-    out: Annotated[Path, Field(help="Folder for the page, the JSON and a registry of its own.")] = Path("abi-demo"),
+    out: Annotated[
+        Path, Field(help="Folder for the page, the JSON and a registry of its own.")
+    ] = Path("abi-demo"),
     real: bool = False,
     domain: Annotated[str, Field(help="The module's name.")] = "python",
     data: DomainText = None,

@@ -154,7 +154,6 @@ def copy_with_linears(backbone: Backbone) -> Backbone:
 
 def _put_linears(model: Any) -> None:
     from torch import nn
-    from torch.nn.utils import skip_init
     from transformers.pytorch_utils import Conv1D
 
     for name, module in [*model.named_modules()]:
@@ -162,7 +161,8 @@ def _put_linears(model: Any) -> None:
             continue
         weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
         into, out = weight.shape
-        linear = skip_init(nn.Linear, into, out, dtype=weight.dtype, device=weight.device)
+        empty = nn.Linear(into, out, dtype=weight.dtype, device="meta")
+        linear = empty.to_empty(device=weight.device)
         linear.weight.data.copy_(weight.data.T)
         linear.bias.data.copy_(bias.data)
         linear.requires_grad_(weight.requires_grad).train(module.training)
