@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
-from transformers import LlamaConfig
+from transformers import AutoConfig, LlamaConfig
 
+import registry
 from tests.tiny import FAMILIES, tiny_model
 from transplant.backbones.configuration import hash_config, hash_config_of
 from transplant.backbones.load import load_backbone
 
+SHIPPED = Path(registry.__file__).parent / "reference"
 TINY = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+@pytest.mark.parametrize("name", ["ref-gpt2", "ref-gpt2-b", "ref-llama", "ref-t5"])
+def test_what_is_shipped_has_the_fingerprint_of_its_configuration(name):
+    folder = SHIPPED / name
+    found = hash_config_of(folder)
+    for file in folder.rglob("manifest.json"):
+        assert json.loads(file.read_text("utf-8"))["backbone"]["config_sha256"] == found, file
+    other = AutoConfig.from_pretrained(folder)
+    other.vocab_size += 1  # control
+    assert hash_config(other) != found
 
 
 @pytest.mark.usefixtures("bfloat16")

@@ -66,10 +66,17 @@ def test_what_is_not_known_stands_in_capitals_and_what_is_known_is_quoted():
     assert next_step("cfgen", {"out": "a b"}, {}) == "abi cfeval --model MODEL --pairs 'a b'"
     loaded = next_step("export", {}, {"form": "lora", "out": "x{1}"})
     assert loaded == "AutoPeftModelForCausalLM.from_pretrained('x{1}')"
+    own, with_code = (
+        next_step("export", {"code": code}, {"form": "transformers", "out": "x"})
+        for code in (False, True)
+    )
+    assert own == "import transplant; AutoModelForCausalLM.from_pretrained('x')"
+    assert with_code == "AutoModelForCausalLM.from_pretrained('x', trust_remote_code=True)"
     kept = {"module_sha256": {"x@b": {}, "y@b": {}}}
     assert next_step("succession", {}, kept) == "abi gate --module x@b"
     judged = {"model": "x@b", "pairs": 7, "data": {"source": "my p.jsonl"}}
     assert next_step("cfeval", {"pairs": "my p.jsonl"}, judged).endswith("--pairs 'own=my p.jsonl'")
+    assert "--baseline b --" in next_step("cfeval", {"baseline": "b"}, judged)
     traced, by_nll, by_kl = VARIANTS["trace"][0], {"model": "x@b"}, {"metric": "kl"}
     assert "--to b --trace t/trace.json" in next_step("trace", {}, traced | by_nll)
     assert next_step("trace", {}, traced | by_kl) == "abi report t/trace.json --out report.html"

@@ -8,7 +8,7 @@ from registry.store import REFERENCE
 from transplant.evaluation.gated import kept_share
 from transplant.files.former_keys import with_present_keys
 from transplant.tables.ablation import ablation_table, shapes_table
-from transplant.tables.artifacts import evidence_table
+from transplant.tables.artifacts import artifact_sheet, evidence_table
 from transplant.tables.calibration import calibrated_table
 from transplant.tables.curve import crossing_text
 from transplant.tables.invariance import succession_sheet
@@ -52,6 +52,21 @@ def test_an_ablation_says_of_how_many_seeds_a_nib_passed():
 def test_what_comes_after_a_calibration_is_a_call_that_python_can_read():
     report = {"name": "m@b", "target": "b", "objective": "kd", "needs": ["x"], "seconds": {"a": 1}}
     assert "`nib(anchor='NATIVE@b', candidate='m@b')`" in str(calibrated_table(report))
+
+
+def test_losses_of_an_artifact_are_a_line_and_its_systems_stand_as_in_a_move():
+    run = {"steps": [1, 2, 250], "loss": [9.5, 8.25, 7.125], "held": [[250, 7.5]], "nats": True}
+    ppl = {"candidate": 2.5, "native": 2.0, "other_domain_x": 3.5, "raw": 3.0}  # as files sort them
+    report = {
+        "kind": "module", "hosted": "m@b", "tensors": [], "results": {"ppl": ppl},
+        "made": {"seed": 7, "losses": {"training m@b": run, "none": {}}},
+    }  # fmt: skip
+    said = shown(artifact_sheet(report))
+    assert "9.500 at step 1, 7.125 at step 250, 7.500 on the calibration split" in said
+    assert "8.25" not in said
+    places = [said.index(f" {name} ") for name in ("raw", "native", "candidate", "other_domain_x")]
+    assert places == sorted(places)
+    assert "losses" not in shown(artifact_sheet({**report, "made": {"seed": 7}}))
 
 
 def test_what_cannot_be_evidence_is_left_out():

@@ -53,10 +53,25 @@ def _flat(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     lines: list[tuple[str, Any]] = []
     for key, value in report.items():
         if key == "made":
-            lines += [(f"made: {fact}", of) for fact, of in value.items()]
+            lines += [(f"made: {fact}", of) for fact, of in value.items() if fact != "losses"]
+            lines += [(f"made: losses, {title}", _course(run)) for title, run in _runs(value)]
         elif key not in LINES and value not in (None, [], {}):
             lines.append((key, value))
     return lines
+
+
+def _runs(made: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The losses that a manifest has, of runs that took a step."""
+    return [(title, run) for title, run in _part(made.get("losses")).items() if _part(run)]
+
+
+def _course(run: Mapping[str, Any]) -> str:
+    """The first and the last loss of a run; a picture has the rest."""
+    steps, loss, held = (run.get(key) or [] for key in ("steps", "loss", "held"))
+    if not (steps and loss):
+        return "none"
+    said = f"{loss[0]:.3f} at step {steps[0]}, {loss[-1]:.3f} at step {steps[-1]}"
+    return said + (f", {held[-1][1]:.3f} on the calibration split" if held else "")
 
 
 def evidence_table(name: str, results: Mapping[str, Any]) -> Table | None:
@@ -76,7 +91,8 @@ def evidence_table(name: str, results: Mapping[str, Any]) -> Table | None:
     bounds = _part(results.get("interval"))
     of_systems = _part(bounds.get("recovered"))
     moved = "candidate" in {*ppl, *recovered}
-    for system in dict.fromkeys((*ppl, *recovered)):
+    known = [system for system in NOTES if system in {*ppl, *recovered}]
+    for system in dict.fromkeys((*known, *ppl, *recovered)):
         share = share_text(recovered[system]) if system in recovered else ""
         note = NOTES.get(system, OTHER_DOMAIN) if moved else ""
         value = ppl.get(system)

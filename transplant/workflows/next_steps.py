@@ -82,7 +82,13 @@ def _paste(told: Facts) -> Call:
 def _export(told: Facts) -> Call | Code:
     forms = {"transformers": "AutoModelForCausalLM", "lora": "AutoPeftModelForCausalLM"}
     loader = forms.get(str(told.get("form")))
-    return Code(f"{loader}.from_pretrained({str(told['out'])!r})") if loader else _call("list")
+    if loader is None:
+        return _call("list")
+    read = f"{loader}.from_pretrained({str(told['out'])!r}"
+    if told.get("form") == "lora":
+        return Code(f"{read})")
+    with_code = f"{read}, trust_remote_code=True)"
+    return Code(with_code if told.get("code") else f"import transplant; {read})")
 
 
 def _adapt(told: Facts) -> Call:
@@ -113,7 +119,8 @@ def _succession(told: Facts) -> Call:
 def _cfeval(told: Facts) -> Call:
     judged = isinstance(told.get("data"), Mapping)
     pairs = "own={judged}" if judged else "NAME=FILE"
-    return _call("validate", model="{model}", baseline="BACKBONE", pairs=pairs)
+    baseline = "{baseline}" if isinstance(told.get("baseline"), str) else "BACKBONE"
+    return _call("validate", model="{model}", baseline=baseline, pairs=pairs)
 
 
 def _validate(told: Facts) -> Call:
