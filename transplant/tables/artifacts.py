@@ -54,7 +54,7 @@ def _flat(report: Mapping[str, Any]) -> list[tuple[str, Any]]:
     for key, value in report.items():
         if key == "made":
             lines += [(f"made: {fact}", of) for fact, of in value.items() if fact != "losses"]
-            lines += [(f"made: losses, {title}", _course(run)) for title, run in _runs(value)]
+            lines += [("made: losses", f"{title}: {_course(run)}") for title, run in _runs(value)]
         elif key not in LINES and value not in (None, [], {}):
             lines.append((key, value))
     return lines
