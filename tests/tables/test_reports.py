@@ -69,6 +69,15 @@ def test_losses_of_an_artifact_are_a_line_and_its_systems_stand_as_in_a_move():
     assert "losses" not in shown(artifact_sheet({**report, "made": {"seed": 7}}))
 
 
+def test_evidence_of_an_earlier_version_has_its_intervals():
+    shares = {"ppl": {"raw": 3.0, "candidate": 2.0}, "recovered": {"candidate": 0.5}}
+    bounds = {"recovered": {"candidate": [0.25, 0.75]}}
+    for key in ("intervals", "interval"):
+        table = evidence_table("m@b", {**shares, key: bounds})
+        assert "0.250 .. 0.750" in shown(table)
+    assert "0.250" not in shown(evidence_table("m@b", shares))  # control
+
+
 def test_what_cannot_be_evidence_is_left_out():
     assert evidence_table("x", {}) is None
     assert evidence_table("x", {"ppl": 7, "recovered": ["a"]}) is None

@@ -146,8 +146,7 @@ def read_record(root: Path, recipe: Path) -> Record:
         return Record(path=path, recipe=name)
     except (OSError, ValueError) as error:
         raise _damaged(path, str(error)) from error
-    known = range(1, SCHEMA_VERSION + 1)
-    if not isinstance(data, dict) or data.get("schema_version") not in known:
+    if not isinstance(data, dict) or data.get("schema_version") != SCHEMA_VERSION:
         raise _damaged(path, "another version")
     steps: Sequence[Any] = data.get("steps") or []
     for step in steps:

@@ -117,6 +117,24 @@ def test_results_are_found_wherever_a_file_has_them():
     assert [*results_in({"a": {"b": 1}})] == []
 
 
+def test_what_an_earlier_version_wrote_is_told_with_its_intervals(reported):
+    present = {"pairs": 40, "accuracy": 0.6, "difference": 0.1, "mcnemar": {"p": 0.2}}
+    former = {**present, "accuracy_interval": [0.5, 0.7], "difference_interval": [0.0, 0.2]}
+    present["interval"] = {"accuracy": [0.5, 0.7], "difference": [0.0, 0.2]}
+    files = [
+        {**PAIRS, "baseline": "t", **row, "fields": {"scope": row}} for row in (former, present)
+    ]
+    for file in files:
+        text, _ = reported(file)
+        assert "| all pairs | 0.600 | 0.500 .. 0.700 |" in text
+        assert "+0.100 (95 %: +0.000 .. +0.200) over t" in text
+    trained = {"name": "m@b", "backbone": "b", "module_sha256": "0", "trained_parameters": 3,
+               "ppl": {"raw": 4.0, "native": 2.0}}  # fmt: skip
+    for gain in ({"low": 0.6, "high": 0.8}, {"interval": [0.6, 0.8]}):
+        _, found = reported({**trained, "difference": {"raw": {"nats": 0.7, **gain}}})
+        assert "0.700 (95 %: 0.600 .. 0.800) nats per token less" in found["headline"]
+
+
 def test_the_shipped_results_can_be_reported(work, tmp_path):
     files = sorted(str(path) for path in RESULTS.glob("*.json"))
     held = [file for file in files if [*results_in(json.loads(Path(file).read_text()))]]
