@@ -11,6 +11,7 @@ import pytest
 
 from commands.verb_table import PLOTTED, typed_name
 from transplant.errors import InputError
+from transplant.files.former_keys import with_present_keys
 from transplant.pictures.figures import as_png
 from transplant.pictures.reports import PICTURES, check_picture, write_picture
 
@@ -19,7 +20,7 @@ RESULTS = Path(__file__).parents[2] / "examples" / "results"
 
 
 def shipped(name: str):
-    return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+    return with_present_keys(json.loads((RESULTS / f"{name}.json").read_text("utf-8")))
 
 
 def reports():

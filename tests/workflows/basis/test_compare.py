@@ -96,8 +96,8 @@ def cell(domain: float, other: float, calibration: float, rate: float = 1e-3) ->
         for name, loss in (("domain", domain), ("other", other))
     }
     return {
-        "scores": scores, "calibration": calibration, "rate": rate, "trainable": 10,
-        "prepare_seconds": 1.0, "train_seconds": 2.0, "peak_bytes": None,
+        "scores": scores, "calibration": calibration, "rate": rate, "seed": 0,
+        "trainable": 10, "prepare_seconds": 1.0, "train_seconds": 2.0, "peak_bytes": None,
     }  # fmt: skip
 
 

@@ -48,7 +48,8 @@ class AbiLM(HFLM):
     ) -> None:
         if (pretrained is None) == (name is None):
             raise InputError(
-                "`--model_args` of `--model abi`", expected="pretrained=NAME, as python@ref-gpt2",
+                "the arguments of lm-eval's model abi",
+                expected="pretrained=NAME, as python@ref-gpt2",
                 found="no model" if name is None else f"two: {pretrained} and {name}",
             )  # fmt: skip
         model: Any = name if pretrained is None else pretrained
