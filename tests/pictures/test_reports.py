@@ -60,7 +60,7 @@ def renamed(report, name: str):
 @pytest.mark.parametrize("name", ["ref-gpt2", "/home/me/checkpoints/" + "llama-3.2-1b-tuned-" * 6])
 @pytest.mark.parametrize("verb", [*reports()])
 def test_no_word_is_cut_at_the_edge(verb, name):
-    figure = PICTURES[verb](renamed(reports()[verb], name))
+    figure = PICTURES[verb](with_present_keys(renamed(reports()[verb], name)))
     as_png(figure)
     ends, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
     assert min(ends.x0, ends.y0) > -0.03
