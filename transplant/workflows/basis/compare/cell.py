@@ -160,11 +160,8 @@ def _put_linears(model: Any) -> None:
         if not isinstance(module, Conv1D):
             continue
         weight, bias = module.get_parameter("weight"), module.get_parameter("bias")
-        into, out = weight.shape
-        empty = nn.Linear(into, out, dtype=weight.dtype, device="meta")
-        linear = empty.to_empty(device=weight.device)
-        linear.weight.data.copy_(weight.data.T)
-        linear.bias.data.copy_(bias.data)
-        linear.requires_grad_(weight.requires_grad).train(module.training)
+        linear = nn.Linear(weight.shape[0], weight.shape[1], device="meta").train(module.training)
+        linear.weight = nn.Parameter(weight.data.T.contiguous(), weight.requires_grad)
+        linear.bias = nn.Parameter(bias.data, bias.requires_grad)
         parent, _, own = name.rpartition(".")
         setattr(model.get_submodule(parent), own, linear)
