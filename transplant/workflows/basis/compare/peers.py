@@ -79,7 +79,7 @@ def corda(scene: Scene, method: Literal["kpm", "ipm"]) -> Prepared:
 
     @torch.no_grad()
     def look() -> None:
-        for batch in _batches(scene):
+        for batch in _batches(scene, 1):  # PEFT's hook reads inputs [seq, in]
             scene.backbone.model(**batch)
 
     preprocess_corda(scene.backbone.model, config, run_model=look)
@@ -138,7 +138,7 @@ def full(scene: Scene) -> Prepared:
     return Prepared(Moving(m.module.get_parameter("weight") for m in scene.maps))
 
 
-def _batches(scene: Scene) -> Iterator[dict[str, Tensor]]:
+def _batches(scene: Scene, at_once: int = AT_ONCE) -> Iterator[dict[str, Tensor]]:
     """Windows of full length, for methods that run the model themselves."""
     from transplant.backbones.causal import CausalBackbone
 
@@ -148,8 +148,8 @@ def _batches(scene: Scene) -> Iterator[dict[str, Tensor]]:
     longest = max(map(len, windows))
     whole = [list(window.ids) for window in windows if len(window) == longest]
     with foreign("no windows of full length", InputError):
-        for start in range(0, len(whole), AT_ONCE):
-            ids = torch.tensor(whole[start : start + AT_ONCE], device=scene.backbone.device)
+        for start in range(0, len(whole), at_once):
+            ids = torch.tensor(whole[start : start + at_once], device=scene.backbone.device)
             yield {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
 
 
