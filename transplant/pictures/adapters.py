@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,9 @@ from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png, new_figure
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 BASIS, PEER = "#1f6f5c", "#8a8f98"
 
@@ -28,16 +31,42 @@ def draw_adapters(report: dict[str, Any]) -> Figure:
     """Held-out domain loss against forgetting, a point for each method; lower left is better."""
     figure = new_figure(7, 4.6)
     axes = figure.add_subplot()
-    for row in report["rows"]:
-        if "unavailable" in row:
-            continue
-        name = row["method"]
-        colour = BASIS if name.startswith("basis") else PEER
-        axes.scatter(row["forgetting"], row["domain"], color=colour, s=28)
-        place = (row["forgetting"], row["domain"])
-        axes.annotate(name, place, (4, 3), textcoords="offset points", fontsize=7)
+    rows = [row for row in report["rows"] if "unavailable" not in row]
+    for kind, (colour, filled) in KINDS.items():
+        ours = [row for row in rows if _kind_of(row["method"]) == kind]
+        axes.scatter(
+            [row["forgetting"] for row in ours], [row["domain"] for row in ours], s=28, label=kind,
+            edgecolors=colour, facecolors=colour if filled else "none",
+        )  # fmt: skip
     axes.set_xlabel(f"forgetting: loss on {report['other']}, nats per token more than raw")
     axes.set_ylabel(f"loss on {report['domain']}, nats per token")
     axes.set_title(f"{report['backbone']}, {report['budget']:,} parameters", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(0.12)
+    axes.legend(frameon=False, fontsize=7)
+    figure.draw_without_rendering()  # where names stand depends on where the axes are
+    taken: list[Bbox] = []
+    for row in rows:
+        taken.append(_named(axes, row["method"], (row["forgetting"], row["domain"]), taken))
     return figure
+
+
+KINDS = {"BASIS": (BASIS, True), "BASIS without a part": (BASIS, False), "PEFT, full": (PEER, True)}
+SIDES = [((5, 3), "left"), ((5, -8), "left"), ((-5, 3), "right"), ((-5, -8), "right"),
+         ((5, 10), "left"), ((5, -15), "left")]  # fmt: skip
+"""Where a point's name may stand, in points beside it; the first that is free."""
+
+
+def _kind_of(method: str) -> str:
+    ours, without, peers = KINDS
+    return {"basis": ours}.get(method, without if method.startswith("basis") else peers)
+
+
+def _named(axes: Axes, name: str, place: tuple[float, float], taken: Sequence[Bbox]) -> Bbox:
+    """Writes a name beside its point where no other stands; returns what it covers."""
+    text = axes.annotate(name, place, SIDES[0][0], textcoords="offset points", fontsize=7)
+    for offset, side in SIDES:
+        text.set(position=offset, ha=side)
+        if not any(text.get_window_extent().overlaps(other) for other in taken):
+            break
+    return text.get_window_extent()
