@@ -23,7 +23,7 @@ models:
 """,
     "gates.yaml": """\
 forgetting.prose: {max: 1}            # nats per token
-gain.python: {min: 0, by: interval}
+gain.python-shipped: {min: 0, by: interval}
 accuracy.python-scope: {min: 0.3}
 """,
     "recipe.yaml": """\
