@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.files.results import json_bytes, write_files
-from transplant.pictures.figures import as_png, new_figure
+from transplant.pictures.figures import TITLE, as_png, lines_of, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,9 +38,12 @@ def draw_adapters(report: dict[str, Any]) -> Figure:
             [row["forgetting"] for row in ours], [row["domain"] for row in ours], s=28, label=kind,
             edgecolors=colour, facecolors=colour if filled else "none",
         )  # fmt: skip
-    axes.set_xlabel(f"forgetting: loss on {report['other']}, nats per token more than raw")
-    axes.set_ylabel(f"loss on {report['domain']}, nats per token")
-    axes.set_title(f"{report['backbone']}, {report['budget']:,} parameters", fontsize=9)
+    wide, high = figure.get_size_inches()
+    forgetting = f"forgetting: loss on {report['other']}, nats per token more than raw"
+    axes.set_xlabel(lines_of(forgetting, 0.8 * wide))
+    axes.set_ylabel(lines_of(f"loss on {report['domain']}, nats per token", 0.75 * high))
+    head = f"{report['backbone']}, {report['budget']:,} parameters"
+    figure.suptitle(lines_of(head, wide), fontsize=TITLE)
     axes.spines[["top", "right"]].set_visible(False)
     axes.margins(0.12)
     axes.legend(frameon=False, fontsize=7)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.files.results import json_bytes, write_files
-from transplant.pictures.figures import as_png, new_figure
+from transplant.pictures.figures import TITLE, as_png, lines_of, new_figure
 from transplant.tables.route import RISKS
 
 if TYPE_CHECKING:
@@ -48,5 +48,6 @@ def draw_route(report: dict[str, Any], *, stacked: bool = False) -> Figure:
         axes.axvline(report["coverage"], color="#444", linewidth=0.8, label="at tau")
         axes.legend(frameon=False, fontsize=8)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(f"{report['model']}, else {report['baseline']}", fontsize=10)
+    head = f"{report['model']}, else {report['baseline']}"
+    figure.suptitle(lines_of(head, figure.get_figwidth()), fontsize=TITLE)
     return figure

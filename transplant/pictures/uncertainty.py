@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.files.results import json_bytes, write_files
-from transplant.pictures.figures import as_png, new_figure
+from transplant.pictures.figures import WORDS, as_png, lines_of, new_figure
 from transplant.pictures.page import as_source, fill
 from transplant.tables.uncertainty import bins_table, uncertainty_table
 
@@ -61,11 +61,9 @@ def draw_reliability(report: dict[str, Any]) -> Figure:
     axes.plot([0, 1], [0, 1], color="#444", linewidth=0.9, linestyle="--", label="calibrated")
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that came true")
     low, high = report["calibration"]["interval"]["ece"]
-    axes.set_title(
-        f"{report['model']} on {Path(report['data']).name}\n"
-        f"calibration error {report['calibration']['ece']:.4f} ({low:.4f} to {high:.4f})",
-        fontsize=9,
-    )  # fmt: skip
+    head = lines_of(f"{report['model']} on {Path(report['data']).name}", figure.get_figwidth())
+    error = f"calibration error {report['calibration']['ece']:.4f} ({low:.4f} to {high:.4f})"
+    figure.suptitle(f"{head}\n{error}", fontsize=WORDS)
     axes.legend(frameon=False, fontsize=8, loc="upper left")
     counts.bar(left, [row["count"] for row in bins], width, align="edge", color="#8a8f98",
                edgecolor="white")  # fmt: skip
