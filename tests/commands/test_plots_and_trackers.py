@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from commands.verb_table import PLOTTED, TRAINING
+from registry import Registry
 from tests.commands.conftest import TINY, Abi
 from tests.conftest import write_document
 from tests.test_trackers import scalars
@@ -55,6 +56,10 @@ def ready(trained_abi, tmp_path_factory):
     """A registry of its own, with what the verbs ask for."""
     root = tmp_path_factory.mktemp("plots") / "registry"
     shutil.copytree(trained_abi.root, root)
+    store = Registry.open(root)
+    for entry in store.entries():  # what other tests have stored there
+        if not entry.shipped and entry.kind != "backbone" and entry.manifest.name != "tales":
+            store.remove(entry)
     abi = Abi(root, trained_abi.corpus)
     put_corpus(root.parent / "other", tuple(write_document(seed) for seed in range(1000, 1060)))
     assert abi.train("tiny-gpt2", "--name", "twin", "--seed", "1").code == 0

@@ -90,6 +90,8 @@ def _add_folder(
 def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
     from transplant.backbones.hub_ids import can_be_hub_id
 
+    if not job.replace:
+        work.library.check_free(("backbone",), job.name, None, None)
     hub_id = str(job.source)
     a_path = hub_id.startswith((".", "/", "~")) or hub_id.count("/") > 1 or "\\" in hub_id
     if a_path or not can_be_hub_id(hub_id):
@@ -97,8 +99,6 @@ def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
             f"no such folder or file: {hub_id}",
             expected="a save_pretrained folder, a .gguf file, or a hub id as owner/model",
         )
-    if not job.replace:
-        work.library.check_free(("backbone",), job.name, None, None)
     revision = work.revision_of(hub_id)
     folder = get_from_hub(work, hub_id, revision)
     return _add_folder(work, job, folder, {"hub": hub_id, "revision": folder.name})

@@ -129,10 +129,13 @@ class MoveInputs(Stepwise):
     def check_text(self) -> None:
         """Refuses pairing text that cannot be split; what the donor writes is made later.
 
+        The domain's own text could be split when the donor learned from it. Of a stream it is not
+        read here: pairs may take more of it than the native has to be trained on.
+
         Raises:
             CorpusError: a side of it would be empty.
         """
-        if self.data != DONOR:
+        if self.data not in (DONOR, self.domain_source):
             self.pairing_text  # noqa: B018  read here
 
     @cached_property
