@@ -102,9 +102,11 @@ def test_what_the_run_of_the_readme_leaves_out_or_expects_to_fail_stands_in_it()
         assert any(command.startswith(start) for command in commands), start
     run = [command for command in commands if readme.reason_against(command) is None]
     assert len(run) > len(commands) / 2
-    assert [command for command in run if readme.expected_code(command)] == [
-        command for command in commands if "--extended" in command
-    ]
+    fails = [command for command in commands if "--extended" in command]
+    assert [command for command in run if readme.expected_code(command, "3.11.9")] == fails
+    assert [command for command in run if readme.expected_code(command, "3.13.0")] == [
+        *fails, "abi verify",
+    ]  # fmt: skip
 
 
 def test_a_brief_run_changes_budgets_alone_and_what_it_types_is_valid():
