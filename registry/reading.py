@@ -18,6 +18,7 @@ from .names import parse_hosted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -134,10 +135,8 @@ class Reader(Backbones):
         manifest = entry.manifest
         if on_disk:
             entry.check_home()
-            follow = entry.shipped or entry.home != entry.path
-            tensors = TensorsOnDisk(
-                entry.weight_files or [entry.weights], manifest.tensors, follow=follow
-            )
+            files, follow = _weights_of(entry)
+            tensors = TensorsOnDisk(files, manifest.tensors, follow=follow)
         else:
             tensors = self.read(entry)
         return Fetched(
@@ -176,8 +175,7 @@ class Reader(Backbones):
         made_again = f"`rm({entry.hosted!r})`, and make it again"
         again = "reinstall the package" if entry.shipped else made_again
         entry.check_home()
-        follow, promised = entry.shipped or entry.home != entry.path, entry.manifest.tensors
-        files = entry.weight_files or [entry.weights]
+        (files, follow), promised = _weights_of(entry), entry.manifest.tensors
         for file in files[1:]:  # of several, each answers for its own; the first for the rest
             held = safetensors.hash_tensors(file, follow=follow)
             own = {name: promised[name] for name in held.keys() & promised.keys()}
@@ -185,6 +183,11 @@ class Reader(Backbones):
             promised = {name: record for name, record in promised.items() if name not in held}
         safetensors.verify(files[0], promised, hint=again, follow=follow)
         self._check_files(entry.path, entry.shipped)
+
+
+def _weights_of(entry: Entry) -> tuple[list[Path], bool]:
+    """The files of its tensors, one at least, and whether they may be links."""
+    return entry.weight_files or [entry.weights], entry.shipped or entry.home != entry.path
 
 
 def _order(entry: Entry) -> tuple[str, int, str, int]:

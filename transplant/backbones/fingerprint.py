@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transplant.backbones.identity import tensors_sha256, tokenizer_sha256
 from transplant.backbones.spread import every_tensor
 from transplant.files.header import WORDS
+from transplant.files.safetensors import raw_bytes
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -74,5 +75,4 @@ def _word(dtype: torch.dtype) -> str:
 
 
 def _hash_bytes(tensor: Tensor) -> str:
-    raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-    return hashlib.sha256(raw.data).hexdigest()
+    return hashlib.sha256(raw_bytes(tensor)).hexdigest()

@@ -133,7 +133,7 @@ def save(path: Path, tensors: Mapping[str, Tensor]) -> None:
     with path.open("wb") as file:
         file.write(header_bytes([(name, *words[name]) for name in order], {}))
         for name in order:
-            file.write(_bytes_of(tensors[name]))
+            file.write(raw_bytes(tensors[name]))
 
 
 def _word_of(name: str, tensor: Tensor) -> str:
@@ -152,7 +152,7 @@ def _word_of(name: str, tensor: Tensor) -> str:
     return word
 
 
-def _bytes_of(tensor: Tensor) -> memoryview:
+def raw_bytes(tensor: Tensor) -> memoryview:
     """The bytes of a tensor, row by row; not copied where they lie so on the CPU."""
     import torch
 

@@ -29,7 +29,7 @@ from transplant.training.checkpoint import (
 )
 from transplant.training.config import TrainConfig
 from transplant.training.losses import cross_entropy
-from transplant.training.optimizer import make_adamw, set_rate, take_step
+from transplant.training.optimizer import make_adamw, set_rate, sum_gradients, take_step
 from transplant.training.precision import matmul_type
 from transplant.training.row_sources import RowSource, states_of
 from transplant.training.schedule import warmup_cosine
@@ -203,13 +203,10 @@ class _Run:
             loss = cross_entropy(self.backbone, states, self.correction, self.matmul_type) * rows
             loss.backward()
         moving = [p for p in self.correction.parameters() if p.requires_grad]
-        parts = [p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in moving]
-        tail = torch.tensor([float(rows), loss.item()], device=parts[0].device)
-        summed = torch.cat([*parts, tail])
-        self.ranks.sum(summed)
-        count, total = summed[-2:].tolist()
-        for p, part in zip(moving, summed.split([*map(len, parts), 2]), strict=False):
-            p.grad = (part / count).view_as(p)
+        count, total = sum_gradients(moving, [rows, loss.item()], self.ranks)
+        for p in moving:
+            assert p.grad is not None
+            p.grad /= count
         return total / count
 
     def look(self, loss: float) -> float:

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from transplant.errors import NumericalError
+from transplant.ranks import Ranks
 
 LATE_START = 0.5  # of the steps
 
@@ -76,3 +77,26 @@ def take_step(
     for optimizer in optimizers:
         optimizer.step()
         optimizer.zero_grad()
+
+
+def sum_gradients(
+    moving: Sequence[nn.Parameter], numbers: Sequence[float], ranks: Ranks
+) -> list[float]:
+    """Leaves the sum of all processes' gradients in each of them; one exchange for everything.
+
+    Args:
+        moving: the parameters; one without a gradient here counts as zeros.
+        numbers: are added up in the same exchange, in the type of the gradients.
+        ranks: the processes, all of which must call this.
+
+    Returns:
+        The sums of the numbers.
+    """
+    parts = [p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in moving]
+    tail = torch.tensor(numbers, dtype=parts[0].dtype, device=parts[0].device)
+    summed = torch.cat([*parts, tail])
+    ranks.sum(summed)
+    sums = summed.split([*map(len, parts), len(tail)])
+    for p, part in zip(moving, sums, strict=False):
+        p.grad = part.view_as(p)
+    return sums[-1].tolist()

@@ -18,6 +18,7 @@ from transplant.calibration.objectives.batches import Batches
 from transplant.calibration.objectives.table import WHOLE_BATCH, Loss
 from transplant.modules.correction import Correction
 from transplant.ranks import Ranks
+from transplant.training.optimizer import sum_gradients
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,5 @@ def add_up(moving: Sequence[nn.Parameter], value: Tensor, ranks: Ranks) -> float
     """
     if ranks.count == 1:
         return value.item()
-    parts = [p.new_zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in moving]
-    summed = torch.cat([*parts, value.detach().reshape(1).to(parts[0])])
-    ranks.sum(summed)
-    for p, part in zip(moving, summed.split([*map(len, parts), 1]), strict=False):
-        p.grad = part.view_as(p)
-    return summed[-1].item()
+    (loss,) = sum_gradients(moving, [value.item()], ranks)
+    return loss

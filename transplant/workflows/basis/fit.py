@@ -76,7 +76,8 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         "directions": sum(s.kept for s in basis.spectra.values()), "types": types,
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
-    shutil.rmtree(scratch, ignore_errors=True)
+    if job.layer_at_a_time:
+        shutil.rmtree(scratch)
     return report
 
 

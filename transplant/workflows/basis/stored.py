@@ -73,18 +73,21 @@ def read_basis(work: Work, name: str, *, layer_at_a_time: bool = False) -> Store
     """
     checked = check_basis(work, name)
     load = far_backbone if layer_at_a_time else Work.backbone
-    return basis_on(work, checked, load(work, checked[0].backbone))
+    backbone = load(work, checked[0].backbone)
+    return basis_on(work, checked, backbone, on_disk=layer_at_a_time)
 
 
 def basis_on(
-    work: Work, checked: tuple[HostedName, BasisRecord, Entry], backbone: Backbone
-) -> StoredBasis:
+    work: Work, checked: tuple[HostedName, BasisRecord, Entry], backbone: Backbone, *,
+    on_disk: bool = False,
+) -> StoredBasis:  # fmt: skip
     """A fitted basis of a backbone that is loaded.
 
     Args:
         work: the setting.
         checked: of `check_basis`.
         backbone: that it must belong to.
+        on_disk: whether its tensors stay there: each is read whenever it is asked for.
 
     Raises:
         CorruptError: it belongs to another backbone of that name.
@@ -92,7 +95,7 @@ def basis_on(
     from transplant.loading.same import check_same
 
     hosted, record, entry = checked
-    stored = work.library.load(entry, on_disk=True)
+    stored = work.library.load(entry, on_disk=on_disk)
     check_same(stored, backbone, f"the basis {hosted} was fitted to", "`basis_fit()` it again")
     return StoredBasis(str(hosted.module), backbone, record, stored.tensors, entry)
 
