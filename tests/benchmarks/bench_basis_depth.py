@@ -4,8 +4,9 @@
 
 Models of one shape and several depths, of random weights, are written to a scratch folder; `abi
 basis fit` and `abi basis allocate` (Fisher) read each with `--layer-at-a-time`, in processes of
-their own, whose peak memory is what the system says. `--whole` does the same with all layers in
-memory. The plan for 70 B is arithmetic: the bytes of its shape, and seconds by the rates of here.
+their own, whose peak memory is what the system says of them, with and without the pages of mapped
+files. `--whole` does the same with all layers in memory. The plan for 70 B is arithmetic: the bytes
+of its shape, and seconds by the rates of here.
 """
 
 from __future__ import annotations
@@ -90,13 +91,14 @@ def write_model(folder: Path, depth: int) -> None:
     tokenizer.save_pretrained(folder)
 
 
-def run(registry: Path, *words: str) -> dict[str, float]:
+def run(registry: Path, *words: str) -> dict[str, float | None]:
     """A verb in a process of its own: its seconds and its peak memory."""
     ran = run_alone(registry, *words)
     return {
         "seconds": ran.seconds,
         "own_seconds": round(json.loads(ran.text)["seconds"], 1),
         "peak_mib": ran.peak_mib,
+        "anonymous_mib": ran.anonymous_mib,
     }
 
 
