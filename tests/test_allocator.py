@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from transplant import allocator
 from transplant.allocator import _is_glibc
 
 FAULTS = """
@@ -28,14 +29,19 @@ PAGES = 10 * 40 * 2**20 // 4096
 
 def run(how: str, **variables: str) -> tuple[str, int]:
     """Whether anything was changed, and the page faults of ten arrays of 40 MiB."""
+    kept, faults = output_of(FAULTS, how, **variables)
+    return kept, int(faults)
+
+
+def output_of(code: str, *words: str, **variables: str) -> list[str]:
+    """What a program prints, without the settings of whoever runs the tests."""
     names = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES"}
     environment = {k: v for k, v in os.environ.items() if k not in names} | variables
     done = subprocess.run(
-        [sys.executable, "-c", FAULTS, how],
+        [sys.executable, "-c", code, *words],
         env=environment, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    kept, faults = done.stdout.split()
-    return kept, int(faults)
+    return done.stdout.split()
 
 
 @pytest.mark.skipif(not _is_glibc(), reason="glibc alone has these settings")
@@ -53,3 +59,33 @@ def test_freed_memory_is_used_again() -> None:
 def test_settings_of_the_user_stay(variables: dict[str, str]) -> None:
     kept, _ = run("kept", **variables)
     assert kept == "False"
+
+
+HOLES = """
+from pathlib import Path
+from transplant.allocator import give_back, keep_freed_memory
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("RssAnon")).split()[1]) // 1024
+keep_freed_memory()
+blocks = [bytearray(b"1" * (1 << 20)) for _ in range(200)]
+full = resident()
+del blocks[::2]
+held = resident()
+give_back()
+print(full, held, resident(), len(blocks))
+"""
+
+
+@pytest.mark.skipif(not _is_glibc(), reason="glibc alone keeps memory so")
+def test_what_is_kept_can_be_given_back() -> None:
+    full, held, given, used = map(int, output_of(HOLES))
+    assert full - held < 20  # MiB; control: of itself it stays
+    assert held - given > 80
+    assert given > used
+
+
+def test_another_library_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(allocator, "_is_glibc", lambda: False)
+    monkeypatch.setattr(allocator.ctypes, "CDLL", None)
+    allocator.give_back()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from transplant.basis.spectrum import eigenbasis
+from transplant.basis.spectrum import eigenbasis, eigenbasis_of_product, root_of
 from transplant.errors import NumericalError
 
 
@@ -35,6 +35,32 @@ def test_directions_under_the_floor_are_dropped():
     assert eigenbasis(moment, floor=0.0).kept >= 4
     assert eigenbasis(moment, max_rank=2).kept == 2
     assert eigenbasis(torch.zeros(5, 5, dtype=torch.float64)).kept == 0
+
+
+@pytest.mark.parametrize("rank", [0, 3, 10])  # of rows x, which are 10 wide
+@pytest.mark.parametrize("out", [4, 10, 25])
+@pytest.mark.parametrize("shrinkage", [0.0, 0.3])
+def test_the_basis_of_a_product_is_that_of_its_moment(rank, out, shrinkage):
+    _, moment = moment_of(3, rank=max(rank, 1))
+    moment = moment * bool(rank)
+    generator = torch.Generator().manual_seed(out)
+    weight = torch.randn(out, 10, generator=generator, dtype=torch.float64)
+    weight *= torch.logspace(-1, 1, out, dtype=torch.float64)[:, None]
+    settings = {"floor": 1e-9, "shrinkage": shrinkage, "max_rank": 6}
+    direct = eigenbasis(weight @ moment @ weight.T, **settings)
+    found = eigenbasis_of_product(weight @ root_of(moment), **settings)
+    scale = direct.energies.sum().clamp_min(1e-300)
+    assert ((found.energies - direct.energies).abs() <= 1e-10 * scale).all()
+    assert found.kept == min(rank, out, 6)
+    assert direct.kept == (min(out, 6) if shrinkage and rank else found.kept)  # of no energy, too
+    u, v = found.vectors, direct.vectors[:, : found.kept]
+    unit = torch.eye(found.kept, dtype=torch.float64)
+    assert torch.allclose(u.T @ u, unit, atol=1e-12)
+    inside = (u * found.energies[: found.kept]) @ u.T - (v * direct.energies[: found.kept]) @ v.T
+    assert (inside.abs() <= 1e-9 * scale).all()
+    if rank:  # control: of another W the energies are others
+        other = eigenbasis_of_product(weight.flip(1) @ root_of(moment), **settings)
+        assert ((other.energies - direct.energies).abs() > 1e-6 * scale).any()
 
 
 def test_shrinkage_moves_energies_towards_their_mean_and_no_direction():

@@ -86,7 +86,7 @@ class DirectionSums:
             for name, u in self._bases.items()
         }
 
-    def see(self, of: LinearMap, output: Tensor, mask: Tensor) -> None:
+    def see(self, of: LinearMap, _read: Tensor, output: Tensor, mask: Tensor) -> None:
         """Has the gradient by an output counted, once it is there; see `watching`."""
         u = self._bases[of.name]
         y = output.detach().float() - (0 if of.bias is None else of.bias.float())

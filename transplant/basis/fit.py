@@ -11,10 +11,11 @@ from torch import Tensor
 from transplant.backbones.view import Backbone
 from transplant.basis.config import FitConfig
 from transplant.basis.maps import LinearMap
-from transplant.basis.moment import SecondMoment
-from transplant.basis.spectrum import Spectrum, eigenbasis
+from transplant.basis.output_moments import OutputMoments
+from transplant.basis.shared import groups_by_input, start_of
+from transplant.basis.spectrum import Spectrum
 from transplant.basis.watch import watching
-from transplant.errors import InputError, NumericalError
+from transplant.errors import InputError
 from transplant.progress import Progress, part_of, unseen
 from transplant.ranks import ALONE, Ranks
 from transplant.text.windows import Window, batches
@@ -106,7 +107,7 @@ def moments_of(
     windows: Sequence[Window],
     ranks: Ranks = ALONE,
     progress: Progress = unseen,
-) -> dict[str, SecondMoment]:
+) -> OutputMoments:
     """The second moment of W x of each map over the token positions of windows.
 
     Args:
@@ -119,56 +120,29 @@ def moments_of(
     Raises:
         NumericalError: an output that is NaN or infinite, naming the map.
     """
-    found = {m.name: SecondMoment(m.out, m.weight.device) for m in maps}
-
-    def see(of: LinearMap, output: Tensor, mask: Tensor) -> None:
-        add_rows(found[of.name], of, output.reshape(*mask.shape, -1)[mask])
-
+    groups = groups_by_input(maps, lambda: backbone.read([start_of(windows[0])]))
+    found = OutputMoments(groups, backbone.device)
     mine = [windows[index] for index in ranks.turns(len(windows))]
     done = 0
-    with watching(backbone, maps, see):
+    with watching(backbone, maps, found.see):
         for batch in batches(mine):
             backbone.read([mine[index] for index in batch])
             done += len(batch)
             progress(done, len(mine), "windows")
-    for moment in found.values():
-        moment.add_up(ranks)
+    found.add_up(ranks)
     return found
 
 
-def add_rows(moment: SecondMoment, of: LinearMap, rows: Tensor) -> None:
-    """Adds outputs [rows, out] of a map, without its bias.
-
-    Raises:
-        NumericalError: naming the map.
-    """
-    try:
-        moment.update(rows if of.bias is None else rows.double() - of.bias.double())
-    except NumericalError as error:
-        raise NumericalError(
-            f"outputs of {of.name} are NaN or infinite", expected="finite numbers",
-            hint="`dtype='float32'`, or a backbone whose weights are numbers",
-        ) from error  # fmt: skip
-
-
-def solve(
-    moments: Mapping[str, SecondMoment], config: FitConfig, progress: Progress = unseen
-) -> Basis:
+def solve(moments: OutputMoments, config: FitConfig, progress: Progress = unseen) -> Basis:
     """The spectra of moments; a map that gave nothing but zeros has no direction."""
     spectra: dict[str, Spectrum] = {}
-    for name, moment in moments.items():
-        spectra[name] = eigenbasis(
-            moment.mean(), floor=config.floor, shrinkage=config.shrinkage,
-            max_rank=config.max_rank,
-        )  # fmt: skip
+    found = moments.spectra(
+        floor=config.floor, shrinkage=config.shrinkage, max_rank=config.max_rank
+    )
+    for name, one in found:
+        spectra[name] = Spectrum(one.vectors.cpu(), one.energies.cpu())
         progress(len(spectra), len(moments), "maps")
-    at_cpu = {n: Spectrum(s.vectors.cpu(), s.energies.cpu()) for n, s in spectra.items()}
-    return Basis(at_cpu, {name: moment.count for name, moment in moments.items()})
-
-
-def statistics_bytes(maps: Sequence[LinearMap]) -> int:
-    """What the moments of these maps take in memory, with the products of one block."""
-    return sum(m.out**2 for m in maps) * 8 + max(m.out**2 for m in maps) * 24
+    return Basis(spectra, {name: moment.count for name, moment in moments.items()})
 
 
 @torch.no_grad()

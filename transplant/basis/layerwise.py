@@ -12,15 +12,16 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
 
+from transplant.allocator import give_back
 from transplant.backbones.view import Backbone
 from transplant.basis.boundaries import Boundaries, Place
 from transplant.basis.config import FitConfig
-from transplant.basis.fit import Basis, add_rows, basis_from_tensors, solve
+from transplant.basis.fit import Basis, basis_from_tensors, solve
 from transplant.basis.maps import LinearMap
-from transplant.basis.moment import SecondMoment
 from transplant.basis.one_layer import OneByOne
+from transplant.basis.output_moments import OutputMoments
+from transplant.basis.shared import groups_by_input, start_of
 from transplant.basis.watch import watching
 from transplant.files.tensors_on_disk import TensorsOnDisk
 from transplant.files.whole_file import whole_file
@@ -71,6 +72,7 @@ def fit_by_layer(
             with whole_file(place.spectra(number)) as partial:
                 save_file({**found.stored(), **count, "done": torch.ones(1)}, partial)
             place.boundary(number).unlink(missing_ok=True)
+            give_back()
         files.append(place.spectra(number))
         stored = TensorsOnDisk(files[-1:])
         rows |= {m.name: int(stored[f"{m.name}.rows"]) for m in ours}
@@ -83,14 +85,13 @@ def _fit_layer(
     config: FitConfig, between: Boundaries, progress: Progress,
 ) -> Basis:  # fmt: skip
     """Reads one boundary through a layer, writes the next, and solves the layer's moments."""
-    moments = {m.name: SecondMoment(m.out, layers.backbone.device) for m in maps}
-
-    def see(of: LinearMap, output: Tensor, mask: Tensor) -> None:
-        add_rows(moments[of.name], of, output.reshape(*mask.shape, -1)[mask])
-
-    with watching(layers.backbone, maps, see):
+    with layers.alone(number) as feed:
+        groups = groups_by_input(maps, lambda: feed([start_of(windows[0])], None))
+    moments = OutputMoments(groups, layers.backbone.device)
+    with watching(layers.backbone, maps, moments.see):
         carry_up(layers, number, windows, between, progress)
-    return solve(moments, config)
+    with layers.held(number):
+        return solve(moments, config)
 
 
 def carry_up(

@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from transplant.allocator import give_back
 from transplant.backbones.view import Backbone
 from transplant.basis.boundaries import Boundaries, Place
 from transplant.basis.fisher import TOKENS, DirectionSums, with_gradients
@@ -70,15 +71,26 @@ def fisher_by_layer(
         file = place.scores(number)
         if not file.is_file():
             told = part_of(progress, turn * size, size, steps * size)
-            sums = DirectionSums(ours[number], spectra, backbone.device)
-            with watching(backbone, ours[number], sums.see):
-                _carry_down(layers, number, windows, between, told, number > first)
+            further = number > first
+            scores = _scored(layers, number, ours[number], spectra, windows, between, told, further)
             with whole_file(file) as partial:
-                save_file({**sums.scores(size), "done": torch.ones(1)}, partial)
+                save_file({**scores, "done": torch.ones(1)}, partial)
+            give_back()
         place.gradient(number + 1).unlink(missing_ok=True)
         place.boundary(number).unlink(missing_ok=True)
         found |= load_file(file)
     return {m.name: found[m.name] for m in maps}
+
+
+def _scored(
+    layers: OneByOne, number: int, maps: Sequence[LinearMap], spectra: Mapping[str, Spectrum],
+    windows: Sequence[Window], between: Boundaries, progress: Progress, further: bool,
+) -> dict[str, Tensor]:  # fmt: skip
+    """The scores of one layer; its directions are in memory no longer than that."""
+    sums = DirectionSums(maps, spectra, layers.backbone.device)
+    with watching(layers.backbone, maps, sums.see):
+        _carry_down(layers, number, windows, between, progress, further)
+    return sums.scores(len(windows))
 
 
 @torch.no_grad()

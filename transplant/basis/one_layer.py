@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import torch
@@ -77,6 +77,10 @@ class OneByOne:
             with _with_forwards(dict.fromkeys(stack[:number], self._passing)
                                 | {stack[number]: alone}):  # fmt: skip
                 yield feed
+
+    def held(self, number: int) -> AbstractContextManager[None]:
+        """Holds the weights of one layer in memory inside the block, where they are on the disk."""
+        return _held(self.layers[number])
 
     @contextmanager
     def behind(self) -> Iterator[Callable[[Sequence[Window], Tensor], States]]:

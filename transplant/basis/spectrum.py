@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from transplant.errors import NumericalError
 
@@ -57,13 +58,61 @@ def eigenbasis(
     moment = (moment + moment.T) / 2
     mean = float(moment.diagonal().mean())
     if mean <= 0:
-        return Spectrum(moment[:, :0], torch.zeros(len(moment), dtype=moment.dtype))
+        return Spectrum(moment[:, :0], moment.new_zeros(len(moment)))
     values, vectors = _decomposed(moment / mean)
-    values = mean * values.flip(0).clamp_min(0)
-    values = (1 - shrinkage) * values + shrinkage * mean
-    kept = int((values > floor * values[0]).sum())
-    kept = min(kept, max_rank or kept)
+    values = shrunk(mean * values.flip(0).clamp_min(0), shrinkage)
+    kept = kept_of(values, floor, max_rank)
     return Spectrum(vectors.flip(1)[:, :kept].contiguous(), values)
+
+
+def root_of(moment: Tensor) -> Tensor:
+    """T [width, rank] of K = T T', the directions of most energy first, without those of none.
+
+    Raises:
+        NumericalError: as `eigenbasis`.
+    """
+    whole = eigenbasis(moment, floor=len(moment) * torch.finfo(moment.dtype).eps)
+    return whole.vectors * whole.scales
+
+
+def eigenbasis_of_product(
+    factor: Tensor, *, floor: float = 1e-9, shrinkage: float = 0.0, max_rank: int | None = None
+) -> Spectrum:
+    """`eigenbasis(A A')` by the smaller of A A' and A' A.
+
+    A' A = V diag(energies) V' has the same energies; its directions are those of A V, and as many
+    as A has columns at most.
+
+    Args:
+        factor: A [width, rank], float64.
+        floor: as in `eigenbasis`, like the others.
+        shrinkage: of all energies, those that are zero included.
+        max_rank: the most directions that are kept.
+
+    Raises:
+        NumericalError: as `eigenbasis`.
+    """
+    width, columns = factor.shape
+    if not columns:
+        return Spectrum(factor, factor.new_zeros(width))
+    if width <= columns:
+        return eigenbasis(factor @ factor.T, floor=floor, shrinkage=shrinkage, max_rank=max_rank)
+    inner = eigenbasis(factor.T @ factor, floor=0.0)
+    values = shrunk(functional.pad(inner.energies, (0, width - columns)), shrinkage)
+    kept = min(kept_of(values, floor, max_rank), inner.kept)
+    # Orthonormal to rounding where A V alone is not: for directions near the floor.
+    return Spectrum(torch.linalg.qr(factor @ inner.vectors[:, :kept]).Q, values)
+
+
+def shrunk(energies: Tensor, shrinkage: float) -> Tensor:
+    """(1 - s) energies + s their mean [width]."""
+    return (1 - shrinkage) * energies + shrinkage * energies.mean()
+
+
+def kept_of(energies: Tensor, floor: float, max_rank: int | None) -> int:
+    """How many of the energies, the largest first, are above their floor and within a rank."""
+    kept = int((energies > floor * energies[0]).sum())
+    return min(kept, max_rank or kept)
 
 
 def _decomposed(moment: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,9 +12,9 @@ from transplant.backbones.view import Backbone
 from transplant.basis.maps import LinearMap, stacks
 from transplant.errors import BackboneError
 
-See = Callable[[LinearMap, Tensor, Tensor], None]
-"""What is told of a call of a map: the map, its own output [batch, seq, out] or [batch * seq, out],
-bias and all, and the mask [batch, seq] of its positions."""
+See = Callable[[LinearMap, Tensor, Tensor, Tensor], None]
+"""What is told of a call of a map: the map, what it reads [..., in], its own output [..., out] with
+its bias, and the mask [batch, seq] of its positions; `...` is `batch, seq` or `batch * seq`."""
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def watching(backbone: Backbone, maps: Sequence[LinearMap], see: See) -> Iterato
                         expected=f"{mask.numel()} rows", found=f"{output.shape[:-1].numel()}",
                         hint="`layers` without it",
                     )  # fmt: skip
-                see(found, output, mask.to(output.device))
+                see(found, args[0], output, mask.to(output.device))
 
             stack.callback(found.module.register_forward_hook(told).remove)
         yield

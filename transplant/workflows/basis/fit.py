@@ -41,8 +41,9 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         MemoryLimitError: the moments do not fit into memory.
         NumericalError: outputs that are NaN or infinite.
     """
-    from transplant.basis.fit import check_tokens, statistics_bytes
+    from transplant.basis.fit import check_tokens
     from transplant.basis.maps import select_maps
+    from transplant.basis.output_moments import statistics_bytes
 
     claim(work, job.name, job.backbone, replace=replace)
     began, config = time.monotonic(), job.config

@@ -1,0 +1,119 @@
+"""Moments are summed once for maps that read the same, and are those of their outputs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from tests.basis.tiny_basis import rows_one_by_one
+from transplant.basis.config import FitConfig
+from transplant.basis.fit import fit_basis, moments_of
+from transplant.basis.maps import select_maps
+from transplant.basis.output_moments import OutputMoments, at_inputs, statistics_bytes
+from transplant.basis.shared import groups_by_input, start_of
+from transplant.basis.spectrum import eigenbasis
+
+
+def groups_of(backbone, windows):
+    maps = select_maps(backbone)
+    found = groups_by_input(maps, lambda: backbone.read([start_of(windows[0])]))
+    return maps, [[m.type.rpartition(".")[2] for m in group] for group in found], found
+
+
+@pytest.mark.parametrize(
+    ("family", "layer"),
+    [
+        ("llama", [["q_proj", "k_proj", "v_proj"], ["o_proj"], ["gate_proj", "up_proj"],
+                   ["down_proj"]]),
+        ("gpt2", [["c_attn"], ["c_proj"], ["c_fc"], ["c_proj"]]),
+    ],
+)  # fmt: skip
+def test_maps_that_read_one_input_are_found(backbones, windows, family, layer):
+    backbone = backbones(family)
+    maps, names, groups = groups_of(backbone, windows)
+    assert names == layer * backbone.n_layers
+    assert [m for group in groups for m in group] == maps
+
+
+def test_states_of_the_encoder_are_read_by_all_layers_of_the_decoder(backbones, windows):
+    backbone = backbones("t5")
+    maps, _, groups = groups_of(backbone, windows)
+    across = [m for m in maps if ".EncDecAttention." in m.name and m.name[-1] in "kv"]
+    assert across
+    assert tuple(across) in groups
+    assert sorted(m.name for group in groups for m in group) == sorted(m.name for m in maps)
+
+
+def test_equal_values_in_another_tensor_are_not_one_input(backbones, windows):
+    backbone = backbones("llama")
+    maps, _, groups = groups_of(backbone, windows)
+    copied = maps[1].module.register_forward_pre_hook(lambda _m, args: (args[0].clone(),))
+    try:
+        _, _, apart = groups_of(backbone, windows)
+    finally:
+        copied.remove()
+    assert len(apart) == len(groups) + 1
+    assert (maps[1],) in apart
+
+
+def test_the_narrower_side_is_summed_and_the_moment_is_that_of_the_outputs(backbones, windows):
+    backbone = backbones("llama")
+    maps, _, groups = groups_of(backbone, windows)
+    found = moments_of(backbone, maps, windows)
+    ways = [at_inputs(group) for group in groups]
+    assert {*ways} == {True, False}
+    for group in groups:
+        sums = {id(found[m.name].seen) for m in group}
+        assert len(sums) == (1 if at_inputs(group) else len(group))
+        for m in group:
+            _, y = rows_one_by_one(backbone, m, windows)
+            exact = y.T @ y / len(y)
+            assert (found[m.name].mean() - exact).abs().max() <= 1e-5 * exact.abs().max()
+
+
+def test_the_spectrum_is_that_of_the_moment(backbones, windows):
+    backbone = backbones("llama")
+    maps = select_maps(backbone)
+    config = FitConfig(max_rank=8)
+    basis = fit_basis(backbone, maps, windows, config)
+    moments = moments_of(backbone, maps, windows)
+    for name, spectrum in basis.spectra.items():
+        direct = eigenbasis(moments[name].mean(), floor=config.floor, max_rank=8)
+        assert spectrum.kept == direct.kept
+        gap = (spectrum.energies - direct.energies).abs().max()
+        assert gap <= 1e-9 * direct.energies[0]
+        kept = spectrum.vectors.T @ moments[name].mean() @ spectrum.vectors
+        off = kept - torch.diag(direct.energies[: direct.kept])
+        assert off.abs().max() <= 1e-8 * direct.energies[0]
+
+
+def test_two_shards_are_one(backbones, windows):
+    backbone = backbones("llama")
+    maps, _, groups = groups_of(backbone, windows)
+    whole, one, two = (OutputMoments(groups, backbone.device) for _ in range(3))
+    generator = torch.Generator().manual_seed(0)
+    mask = torch.ones(2, 30, dtype=torch.bool)
+    read = {}
+    for group in groups:
+        x = torch.randn(2, 30, group[0].into, generator=generator)
+        read |= {m.name: x * torch.logspace(-3, 3, m.into) for m in group}
+    for m in maps:
+        x = read[m.name]
+        y = m.module(x)
+        whole.see(m, x, y, mask)
+        one.see(m, x[:, :11], y[:, :11], mask[:, :11])
+        two.see(m, x[:, 11:], y[:, 11:], mask[:, 11:])
+    one.merge(two)
+    for m in maps:
+        scale = whole[m.name].mean().abs().max()
+        assert one[m.name].count == whole[m.name].count == 60
+        assert (one[m.name].mean() - whole[m.name].mean()).abs().max() <= 1e-10 * scale
+        assert (two[m.name].mean() - whole[m.name].mean()).abs().max() > 1e-6 * scale  # control
+
+
+def test_what_is_promised_of_memory_holds_all_sums(backbones, windows):
+    backbone = backbones("llama")
+    maps = select_maps(backbone)
+    found = moments_of(backbone, maps, windows)
+    sums = {id(one.seen): one.seen.yy.numel() * 8 for one in found.values()}
+    assert sum(sums.values()) < statistics_bytes(maps)
