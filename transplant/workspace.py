@@ -33,6 +33,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         name: str | None = None,
         config: TrainConfig | None = None,
         eval_tokens: int = 40_000,
+        also_eval: Mapping[str, str] | None = None,
         resume: bool = False,
         replace: bool = False,
     ) -> dict[str, Any]:
@@ -41,10 +42,12 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         Args:
             backbone: its name.
             domain: what the module is about; its name where none is given.
-            data: the domain's text; by default the corpus that is called as the domain.
+            data: the domain's text, several sources as `A,B`; by default the corpus that is called
+                as the domain.
             name: the module's name in the library.
             config: the recipe; its seed counts, not the workspace's.
             eval_tokens: held-out tokens to evaluate on.
+            also_eval: other sources of the domain to evaluate on, too, by name.
             resume: continue an interrupted run.
             replace: whether a module of that name may go.
 
@@ -58,7 +61,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         from transplant.workflows.train.module import TrainJob, run_train_job
 
         config = config or TrainConfig(seed=self.seed)
-        job = TrainJob(backbone, domain, data, name, config, eval_tokens)
+        job = TrainJob(backbone, domain, data, name, config, eval_tokens, also_eval=also_eval or {})
         return run_train_job(self, job, resume=resume, replace=replace)
 
     def move(

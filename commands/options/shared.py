@@ -29,7 +29,9 @@ Named = Annotated[str, NAMED]
 Verify = Annotated[bool, Field(help="Recompute every sha256.")]
 Resume = Annotated[bool, Field(help="Continue an interrupted run.")]
 Window = Annotated[int, Field(low=2, help="Tokens per window.")]
-DOMAIN_TEXT = replace(DOMAIN_DATA, help="The domain's text; default: the corpus of its name.")
+DOMAIN_TEXT = replace(
+    DOMAIN_DATA, help="The domain's text, or A,B; default: the corpus of its name."
+)
 DomainText = Annotated[str | None, DOMAIN_TEXT]
 HELD_OUT = Field(
     spelled="--eval-data --data", help="Held-out text; default: the module's domain, else prose."

@@ -15,7 +15,7 @@ from transplant.workflows.train.job import TrainJob
 TRAINED = Fields(
     "backbone domain form name", data=DOMAIN_DATA, activations=Field(spelled="--from-activations"),
     config=Fields(
-        "d_abi steps batch window learning_rate matmul_type seed", taps=TAPS,
+        "d_abi steps batch window window_choice learning_rate matmul_type seed", taps=TAPS,
         tokens=Field(of="train_tokens"),
     ),
     eval_tokens=Field(low=64), also_eval=named_paths("also_eval"),

@@ -65,7 +65,8 @@ def test_a_move_is_judged_on_both_sources(trained_abi, abi, other):
     # What another test has moved came with the copy.
     ran = abi("transfer", *words, *FEW, *more, "--replace", "--json")
     assert ran.code == 0, ran.err
-    check(ran.json["sources"], {"raw", "native", "candidate"})
+    best = {ran.json["best_donor_free"], ran.json["best_module_free"]}
+    check(ran.json["sources"], {"raw", "native", "candidate", *best})
     ran = abi("calibrate", *words, "--excerpts", "40", "--name", "again", *more, "--json")
     assert ran.code == 0, ran.err
     check(ran.json["sources"], {"raw", "candidate"})

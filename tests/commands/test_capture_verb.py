@@ -64,9 +64,11 @@ def test_a_file_that_no_capture_made_is_not_computed_again(trained_abi, tmp_path
     assert "does not say which capture made it" in verified.json["what"]
 
 
-def test_training_from_the_file_is_training_on_the_text(captured, trained_abi):
+@pytest.mark.parametrize("choice", ["first", "any"])
+def test_training_from_the_file_is_training_on_the_text(captured, trained_abi, choice):
     path, _ = captured("--taps", "all")
-    words = ("train", "--backbone", "tiny-llama", "--domain", "tales", "--taps", "1,2", *FEW)
+    few = (*FEW, "--window-choice", choice)
+    words = ("train", "--backbone", "tiny-llama", "--domain", "tales", "--taps", "1,2", *few)
     live = trained_abi(*words, "--data", trained_abi.corpus, "--name", "live", "--json").json
     ran = trained_abi(*words, "--from-activations", str(path), "--name", "read", "--json")
     assert ran.code == 0, ran.err

@@ -31,6 +31,32 @@ def spoiled(corpus, tmp_path) -> Path:
     return folder
 
 
+def test_a_module_learns_from_several_sources_and_its_move_reads_them_again(abi, tmp_path):
+    both = []
+    for name, first in (("a", 5000), ("b", 6000)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in range(first, first + 60):
+            (folder / f"{number}.txt").write_text(write_document(number))
+        both.append(str(folder))
+    source = ",".join(both)
+    words = ("--domain", "tales", "--data", source, *TINY, "--window-choice", "any", "--json")
+    for backbone in ("tiny-gpt2", "tiny-llama"):
+        ran = abi("train", "--backbone", backbone, *words)
+        assert ran.code == 0, ran.err
+    made = Registry.open(abi.root).find("module", "tales", "tiny-gpt2").manifest.made
+    assert (made["corpus"], made["recipe"]["window_choice"]) == (source, "any")
+    words = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--data", both[0])
+    moved = abi("transfer", *words, "--excerpts", "40", "--eval-tokens", "2000", "--json")
+    assert moved.code == 0, moved.err
+    assert moved.json["split"] == ran.json["split"] == made["split"]
+    refused = abi("train", "--backbone", "tiny-gpt2", "--domain", "x",
+                  "--window-choice", "last", "--json")  # fmt: skip
+    assert refused.code == 1
+    assert refused.json["expected"] == "one of first, any"
+    assert "--window-choice" in refused.json["what"]
+
+
 def test_a_bad_file_is_named_with_how_to_leave_it_out(abi, spoiled):
     words = ("train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", str(spoiled), *TINY)
     ran = abi(*words, "--json")

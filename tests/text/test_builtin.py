@@ -129,3 +129,42 @@ def test_modules_that_no_reader_could_use_are_passed_over(tmp_path, monkeypatch)
     monkeypatch.setattr("sysconfig.get_paths", lambda: {"purelib": str(tmp_path)})
     documents = read_documents("prose")
     assert [document.source for document in documents] == ["good.py"]
+
+
+def write_packages(site) -> None:
+    """Two packages of one wheel, one with a copy of another, one of a module, and a large one."""
+    for name in ("one/a.py", "_one/b.py", "two/c.py", "two/_vendor/one/a.py", "three.py"):
+        path = site / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'"""Docstring of {name}."""\nname = "{name}"\n' + "x = 1\n" * 100)
+    for number in range(builtin.MODULES_A_PACKAGE + 5):
+        (site / "large").mkdir(exist_ok=True)
+        (site / "large" / f"m{number}.py").write_text(f"number = {number}\n" * 10)
+    (site / "One-1.0.dist-info").mkdir()
+    (site / "One-1.0.dist-info" / "METADATA").write_text("Name: One\nVersion: 1.0\n")
+    (site / "One-1.0.dist-info" / "RECORD").write_text("one/a.py,,\n_one/b.py,,\n")
+
+
+def test_a_package_is_one_document_with_all_that_its_wheel_has_installed(tmp_path, monkeypatch):
+    write_packages(tmp_path)
+    monkeypatch.setattr(builtin.sysconfig, "get_paths", lambda: {"purelib": str(tmp_path)})
+    found = dict(builtin.python_packages())
+    assert found.keys() == {"One", "two", "three", "large"}
+    assert 'name = "one/a.py"' in found["One"]
+    assert 'name = "_one/b.py"' in found["One"]
+    assert found["two"].count("name =") == 1  # the copy is of another package
+    assert not any("Docstring" in text for text in found.values())
+    numbers = {line for line in found["large"].splitlines() if line}
+    assert len(numbers) == builtin.MODULES_A_PACKAGE
+
+
+def test_packages_are_kept_and_parsed_once(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    write_packages(site)
+    monkeypatch.setattr(builtin.sysconfig, "get_paths", lambda: {"purelib": str(site)})
+    monkeypatch.setattr(builtin, "YOUNG_S", 0.0)
+    monkeypatch.setenv("ABI_CACHE", str(tmp_path / "cache"))
+    first = read_documents("python-packages")
+    monkeypatch.setitem(builtin.BUILTIN, "python-packages", None)  # it would be called
+    assert read_documents("python-packages") == first
+    assert {document.source for document in first} == {"One", "two", "three", "large"}

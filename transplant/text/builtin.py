@@ -2,7 +2,9 @@
 
 `prose` is the docstrings of the packages in site-packages, `prose2` the comments of the same
 packages; `python` is the source of the standard library without its docstrings. No text is in two
-of them, and none is ever stored in the repository.
+of these. `python-packages` is the source of the packages in site-packages without docstrings (it
+has the comments of `prose2`): a document is a package, so that whole packages are held out. No text
+is ever stored in the repository.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ import sys
 import sysconfig
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib import metadata
+from itertools import islice
 from pathlib import Path
 
 from transplant.progress import Progress, unseen
@@ -26,6 +30,11 @@ SKIPPED = frozenset({"test", "tests", "site-packages", "__pycache__", "idlelib",
 GENERATED = frozenset({"encodings", "pydoc_data"})
 # Installed since the shipped results were measured: the corpora stay what they were without them.
 LATER = frozenset({"certifi", "charset_normalizer", "gguf", "requests", "urllib3"})
+# Copies of other packages, which would stand on both sides of a split by package.
+VENDORED = frozenset(
+    {"_vendor", "_vendored", "vendor", "vendored", "externals", "_distutils", "extern"}
+)
+MODULES_A_PACKAGE = 20  # so that the largest ones are not most of the corpus
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
@@ -68,6 +77,52 @@ def python(progress: Progress = unseen) -> Iterator[tuple[str, str]]:
     yield from source_of(*_place("python"), progress)
 
 
+def python_packages(progress: Progress = unseen) -> Iterator[tuple[str, str]]:
+    """Yields (package, text): of each installed package up to `MODULES_A_PACKAGE` modules.
+
+    Their docstrings are cut out. What one wheel has installed is one package.
+    """
+    yield from packages_of(*_place("python-packages"), progress)
+
+
+def packages_of(
+    root: Path, skipped: frozenset[str] = SKIPPED | VENDORED, progress: Progress = unseen
+) -> Iterator[tuple[str, str]]:
+    """Yields (package, text): each package below a folder as one document, as `python_packages`.
+
+    Args:
+        root: where packages are installed.
+        skipped: folders that are passed over.
+        progress: called for each package.
+    """
+    owners, modules = _distributions(root), dict[str, list[Path]]()
+    for path in _modules(root, skipped, later=frozenset()):
+        top = path.parts[0].removesuffix(".py")
+        modules.setdefault(owners.get(top, top), []).append(path)
+    for number, name in enumerate(sorted(modules, key=_hash)):
+        progress(number, len(modules), "")
+        document = "\n\n".join(_sources(root, modules[name]))
+        if len(document) >= MIN_DOCUMENT:
+            yield name, document
+
+
+def _sources(root: Path, paths: list[Path]) -> Iterator[str]:
+    """The first modules of a package that have source besides docstrings."""
+    found = (_without_docstrings(tree, text) for _, tree, text in _parse_all(root, paths))
+    yield from islice((text for text in found if text.strip()), MODULES_A_PACKAGE)
+
+
+def _distributions(root: Path) -> dict[str, str]:
+    """Which distribution has installed what stands in a folder; of a shared name the first."""
+    owners: dict[str, str] = {}
+    found = metadata.distributions(path=[str(root)])
+    for one in sorted(found, key=lambda one: str(one.name)):
+        for file in one.files or ():
+            if file.suffix == ".py":
+                owners.setdefault(file.parts[0].removesuffix(".py"), str(one.name))
+    return owners
+
+
 def source_of(
     folder: Path, skipped: frozenset[str] = SKIPPED, progress: Progress = unseen
 ) -> Iterator[tuple[str, str]]:
@@ -88,6 +143,7 @@ BUILTIN: dict[str, Callable[[Progress], Iterator[tuple[str, str]]]] = {
     "prose": prose,
     "prose2": prose2,
     "python": python,
+    "python-packages": python_packages,
 }
 
 
@@ -103,7 +159,7 @@ def installed_state(name: str) -> str | None:
     if code is None:
         return None
     parts, latest = [code, str(root)], 0
-    for path in _modules(root, skipped):
+    for path in _modules(root, skipped, _later(name)):
         try:
             stat = (root / path).stat()
         except OSError:  # a link that leads nowhere
@@ -124,25 +180,40 @@ def _place(name: str) -> tuple[Path, frozenset[str]]:
     """The folder, and the names that are passed over in it."""
     if name == "python":
         return Path(sysconfig.get_paths()["stdlib"]), SKIPPED | GENERATED
-    return Path(sysconfig.get_paths()["purelib"]), SKIPPED
+    packages = name == "python-packages"
+    return Path(sysconfig.get_paths()["purelib"]), SKIPPED | VENDORED if packages else SKIPPED
 
 
-def _modules(root: Path, skipped: frozenset[str]) -> list[Path]:
+def _later(name: str) -> frozenset[str]:
+    """What a built-in corpus is read without, so that it stays what it was."""
+    return frozenset() if name == "python-packages" else LATER
+
+
+def _modules(root: Path, skipped: frozenset[str], later: frozenset[str] = LATER) -> list[Path]:
     """The relative paths of the modules under `root`, in the order of their hashes."""
     names = [path.relative_to(root) for path in root.rglob("*.py")]
     names = [
         name
         for name in names
-        if not skipped.intersection(name.parts) and name.parts[0] not in LATER
+        if not skipped.intersection(name.parts) and name.parts[0] not in later
     ]
-    return sorted(names, key=lambda name: hashlib.sha256(str(name).encode()).digest())
+    return sorted(names, key=lambda name: _hash(str(name)))
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _parsed(
     root: Path, skipped: frozenset[str], progress: Progress
 ) -> Iterator[tuple[str, ast.Module, str]]:
     """Parses the modules under `root`, in the order of the hashes of their relative paths."""
-    names = _modules(root, skipped)
+    yield from _parse_all(root, _modules(root, skipped), progress)
+
+
+def _parse_all(
+    root: Path, names: Sequence[Path], progress: Progress = unseen
+) -> Iterator[tuple[str, ast.Module, str]]:
     for number, name in enumerate(names):
         progress(number, len(names), "")
         try:

@@ -1,64 +1,29 @@
-"""Documents: the unit of text that is split, hashed and held out."""
+"""Corpora: what is read of a source, as documents without near-duplicates."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from transplant.errors import CorpusError, InputError, foreign
 from transplant.files.plain import expand
-from transplant.progress import Progress, Reporter, SilentReporter
+from transplant.progress import Progress, Reporter, SilentReporter, unseen
 from transplant.text import builtin, limits
+from transplant.text.document import Corpus, Document
 from transplant.text.files import UNDERSTOOD, check_file, list_files, read_file
 from transplant.text.hub import from_datasets
 from transplant.text.kept import KeptCorpus, distinct
 from transplant.text.row_form import TEXT_COLUMNS, ChatTemplate, Row, RowForm
+from transplant.text.several import join_corpora, names_of
 
 __all__ = ["TEXT_COLUMNS", "Corpus", "Document", "read_corpus", "read_documents"]
 
-SOURCES_HINT = f"a folder, a file ({UNDERSTOOD}), a `datasets` id, `prose`, `prose2` or `python`"
+BUILT_IN = ", ".join(f"`{name}`" for name in builtin.BUILTIN)
+SOURCES_HINT = f"a folder, a file ({UNDERSTOOD}), a `datasets` id, or one of {BUILT_IN}"
 LEAVE_OUT = "`skip_bad` leaves it out"
 ROWS_A_REPORT = 100
-
-
-@dataclass(frozen=True)
-class Document:
-    """One text, and where it came from."""
-
-    text: str
-    source: str
-    plain: str | None = None
-    """Of a chat: its turns, the same whatever template has made the text of them."""
-
-    @property
-    def identity(self) -> str:
-        """What two documents that are the same have in common."""
-        return self.text if self.plain is None else self.plain
-
-    @cached_property
-    def digest(self) -> str:
-        """The sha256 of its text, or of a chat's turns: its identity, whatever its path."""
-        return hashlib.sha256(self.identity.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """What was read of a source."""
-
-    documents: list[Document]
-    """Without near-duplicates, in the source's own order."""
-    skipped: tuple[str, ...]
-    """What could not be read and was left out: an error's line for each."""
-    reach: int | None
-    """The characters after which a stream was not read on; None where all was read."""
-    columns: tuple[str, ...] = ()
-    """The columns that rows were read from."""
-    template: ChatTemplate | None = None
-    """What has made text of chats, where there are any."""
 
 
 @dataclass
@@ -67,8 +32,8 @@ class _Source:
 
     name: str
     skip_bad: bool
-    progress: Progress
     form: RowForm
+    progress: Progress = unseen
     skipped: list[str] = field(default_factory=list)
     is_stream: bool = False
     size: int = 0
@@ -116,14 +81,15 @@ def read_corpus(
     `STRETCH` times as many characters, or a row for each `ROW_CHARS` of them.
 
     Args:
-        source: `prose`, `prose2` or `python` (rebuilt from what is installed), a folder, a file, or
-            a data set for the `datasets` package (`NAME:config:split`, both parts optional). A text
-            or source file is one document, as is each game of a `.pgn` file (its movetext alone),
-            each line of a `.jsonl` file, each element of a `.json` list, and each row of a `.csv`,
-            `.tsv` or `.parquet` table.
+        source: `prose`, `prose2`, `python` or `python-packages` (rebuilt from what is installed), a
+            folder, a file, or a data set for the `datasets` package (`NAME:config:split`, both
+            parts optional). A text or source file is one document, as is each game of a `.pgn` file
+            (its movetext alone), each line of a `.jsonl` file, each element of a `.json` list, and
+            each row of a `.csv`, `.tsv` or `.parquet` table.
             In a folder all files are read but hidden ones and `__pycache__`.
-        max_chars: stop after this many characters; the built-in corpora are visited in the order
-            of their hashed paths, so a smaller corpus is a sample of the larger one.
+            Several sources have commas between them, and share budgets of tokens equally.
+        max_chars: stop after this many characters, of each source; the built-in corpora are visited
+            in the order of their hashed paths, so a smaller corpus is a sample of the larger one.
         stream_chars: how far a stream is read; `limits.stream_chars` gives it for budgets, None
             for the default ones.
         skip_bad: leave out files of a folder, and rows of a file or a data set, that cannot be
@@ -142,11 +108,31 @@ def read_corpus(
         raise InputError("max_chars must be positive", found=max_chars)
     reporter = reporter or SilentReporter()
     reach = stream_chars or limits.STREAM_CHARS
+    names = names_of(source)
+    read = {  # what may not be there first
+        name: _read(
+            _Source(name, skip_bad, RowForm(text_column, template)), max_chars, reach, reporter
+        )
+        for name in sorted(names, key=builtin.BUILTIN.__contains__)
+    }
+
+    def keep(documents: list[Document]) -> list[Document]:
+        with reporter.progress(f"comparing the documents of {source}") as progress:
+            texts, digests = [d.identity for d in documents], [d.digest for d in documents]
+            return [documents[n] for n in distinct(texts, digests, reporter.note, progress)]
+
+    if len(names) > 1:
+        return join_corpora({name: read[name] for name in names}, keep)
+    return replace(read[source], documents=keep(read[source].documents))
+
+
+def _read(reading: _Source, max_chars: int | None, reach: int, reporter: Reporter) -> Corpus:
+    """One source, near-duplicates too."""
+    source = reading.name
     with (
         foreign(f"cannot read corpus {source!r}", CorpusError),
-        reporter.progress(f"reading {source}") as progress,
+        reporter.progress(f"reading {source}") as reading.progress,
     ):
-        reading = _Source(source, skip_bad, progress, RowForm(text_column, template))
         if source in builtin.BUILTIN:
             taken, stopped = _take_builtin(reading, max_chars, reporter), False
         else:
@@ -156,14 +142,10 @@ def read_corpus(
             f"corpus {source!r} is empty", hint=f"give {SOURCES_HINT}",
             found=f"{len(reading.skipped)} that cannot be read" if reading.skipped else None,
         )  # fmt: skip
-    with reporter.progress(f"comparing the documents of {source}") as progress:
-        texts, digests = [d.identity for d in taken], [d.digest for d in taken]
-        documents = [taken[n] for n in distinct(texts, digests, reporter.note, progress)]
-    columns = tuple(reading.form.used)
-    chats = any(document.plain is not None for document in documents)
+    chats = any(document.plain is not None for document in taken)
     return Corpus(
-        documents, tuple(reading.skipped), reach if stopped else None, columns,
-        template if chats else None,
+        taken, tuple(reading.skipped), reach if stopped else None, tuple(reading.form.used),
+        reading.form.template if chats else None,
     )  # fmt: skip
 
 

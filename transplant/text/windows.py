@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from array import array
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import accumulate
@@ -162,15 +164,45 @@ def spread_windows(
     max_tokens: int,
     *,
     min_length: int = 16,
+    seed: int | None = None,
 ) -> list[Window]:
     """Like `cut_windows`, but takes the budget in turns from all documents.
 
     The first windows of every document come before the second ones of any, so that a small budget
-    still sees every document.
+    still sees every document; with a seed each document's windows come in an order that it draws,
+    and so do the documents. Of several sources each gives the same number of tokens, or all that it
+    has.
     """
     windows = cut_windows(documents, tokenizer, length, min_length=min_length)
-    taken = take_in_turns([w.document for w in windows], [*map(len, windows)], max_tokens)
-    return [windows[index] for index in taken]
+    if seed is not None:
+        random.Random(seed).shuffle(windows)
+    return choose_windows(windows, documents, max_tokens)
+
+
+def choose_windows(
+    windows: Sequence[Window], documents: Sequence[Document], max_tokens: int
+) -> list[Window]:
+    """The windows of a budget, as `spread_windows` chooses them.
+
+    Args:
+        windows: to choose from.
+        documents: that they were cut from.
+        max_tokens: no window begins once this many are chosen.
+    """
+    sizes, owners = [*map(len, windows)], [window.document for window in windows]
+    queues: dict[int, deque[int]] = {}
+    for index in take_in_turns(owners, sizes, sum(sizes)):
+        queues.setdefault(documents[owners[index]].part, deque()).append(index)
+    given = dict.fromkeys(sorted(queues), 0)
+    chosen: list[Window] = []
+    while queues and sum(given.values()) < max_tokens:
+        part = min(queues, key=given.__getitem__)
+        index = queues[part].popleft()
+        chosen.append(windows[index])
+        given[part] += sizes[index]
+        if not queues[part]:
+            del queues[part]
+    return chosen
 
 
 def first_windows(windows: Sequence[Window], tokens: int) -> list[Window]:

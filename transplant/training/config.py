@@ -42,6 +42,8 @@ def check_matmul_type(name: str) -> None:
         raise InputError("type of products", expected=f"one of {MATMUL_TYPES}", found=name)
 
 
+WINDOW_CHOICES = ("first", "any")
+
 NAMED_TAPS: dict[str, tuple[int, ...]] = {"all": (), "last": (-1,)}
 """Taps that mean the same on any backbone, as the configurations write them."""
 
@@ -81,6 +83,9 @@ class TrainConfig:
     """Tokens per window."""
     train_tokens: int = 400_000
     """Tokens of the training split that are used."""
+    window_choice: str = "first"
+    """Windows of a document that are taken before its others: `first` ones, or `any`, which the
+    seed draws. The beginnings of documents have a manner of their own, as headers and imports."""
     calibration_tokens: int = 16_000
     """Tokens of the calibration split on which early stopping is decided."""
     learning_rate: float = 2e-3
@@ -110,6 +115,16 @@ class TrainConfig:
         if not 0 <= self.warmup < 1:
             raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)
         check_matmul_type(self.matmul_type)
+        if self.window_choice not in WINDOW_CHOICES:
+            raise InputError(
+                "`window_choice`", expected=f"one of {', '.join(WINDOW_CHOICES)}",
+                found=self.window_choice,
+            )  # fmt: skip
+
+    @property
+    def window_seed(self) -> int | None:
+        """Draws the windows of a document; None for its first ones."""
+        return self.seed if self.window_choice == "any" else None
 
 
 UPDATE_KINDS = ("finetune", "lora", "half", "int8", "merge")

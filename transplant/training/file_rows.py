@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
 
 import torch
@@ -54,13 +55,18 @@ def file_rows(
     windows: Sequence[int],
     taps: Iterable[int],
     max_tokens: int,
+    *,
+    seed: int | None = None,
 ) -> FileRows:
-    """At most `max_tokens` rows of a file, as `spread_windows` chooses windows.
+    """At most `max_tokens` rows of a file, as `spread_windows` chooses windows of one source.
 
     Raises:
         InputError: a layer that was not captured, or rows that are not single positions.
     """
     acts.check_holds({*taps, backbone.n_layers})
+    windows = [*windows]
+    if seed is not None:
+        random.Random(seed).shuffle(windows)
     documents = [int(acts.document[window]) for window in windows]
     sizes = [len(acts.rows_of_window(window)) for window in windows]
     chosen = [windows[index] for index in take_in_turns(documents, sizes, max_tokens)]

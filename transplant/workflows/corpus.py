@@ -166,9 +166,14 @@ def _read(work: Work, source: str, max_chars: int | None, stream_chars: int | No
 
 
 def windows_of(
-    backbone: Backbone, documents: Sequence[Document], length: int, tokens: int
-) -> list[Window]:
-    """At most `tokens` tokens of windows that the backbone can read, spread over documents."""
+    backbone: Backbone, documents: Sequence[Document], length: int, tokens: int,
+    *, seed: int | None = None,
+) -> list[Window]:  # fmt: skip
+    """At most `tokens` tokens of windows that the backbone can read, spread over documents.
+
+    With a seed they are of any place of a document; without one its first ones come first.
+    """
     from transplant.text.windows import spread_windows
 
-    return spread_windows(documents, backbone.tokenizer, min(length, backbone.context), tokens)
+    length = min(length, backbone.context)
+    return spread_windows(documents, backbone.tokenizer, length, tokens, seed=seed)

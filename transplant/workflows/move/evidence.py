@@ -62,7 +62,10 @@ def transfer_report(
     with move.step("nib") as progress:
         chunks = windows_of(move.target, move.domain_text.eval, 512, 10**9)
         nib = nib_against(move.target, chunks, ceiling, candidate.correction, progress=progress)
-    judged = {name: systems[name] for name in ("raw", "native", "candidate") if name in systems}
+    weighed = weigh(likelihoods, ceiling=ceiling is not None)
+    best = (weighed.best_donor_free, weighed.best_module_free)
+    shown = ("raw", "native", "candidate", *best)
+    judged = {name: systems[name] for name in dict.fromkeys(shown) if name in systems}
     sources = evaluate_others(move, others, judged, eval_tokens)
     if beside and ceiling is not None:
         sources["ceiling"] = ceiling_of(
@@ -73,7 +76,7 @@ def transfer_report(
         "target": move.to,
         "name": f"{move.moved_name}@{move.to}",
         "seed": move.work.seed,
-        **weigh(likelihoods, ceiling=ceiling is not None).as_dict(),
+        **weighed.as_dict(),
         **sources,
         "nib": nib,
         "module_sha256": {

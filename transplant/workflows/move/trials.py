@@ -119,12 +119,11 @@ class Trials:
 
     def draw(self, tokens: int, seed: int) -> list[Window]:
         """Windows of the domain's training split; a smaller budget is a part of a larger one."""
-        from transplant.text.windows import take_in_turns
+        from transplant.text.windows import choose_windows
 
         windows = list(self._domain_windows)
         random.Random(seed).shuffle(windows)
-        sizes = [*map(len, windows)]
-        return [windows[i] for i in take_in_turns([w.document for w in windows], sizes, tokens)]
+        return choose_windows(windows, self.move.domain_text.train, tokens)
 
     @cached_property
     def _domain_windows(self) -> list[Window]:

@@ -23,7 +23,7 @@ class TrainJob:
     domain: str
     """What the module is about; its default name."""
     data: str | None = None
-    """The domain's text; None for the corpus of its name."""
+    """The domain's text, several sources as A,B; None for the corpus of its name."""
     name: str | None = None
     """Name in the library; None for the domain, of a module inside a core <core>-<domain>."""
     config: TrainConfig = field(default_factory=TrainConfig)

@@ -57,7 +57,8 @@ def text_of_corpus(
         train=config.train_tokens, calibration=config.calibration_tokens, evaluation=eval_tokens
     )
     splits = read_splits(work, corpus, stream_chars=reach)
-    train = windows_of(backbone, splits.train, config.window, config.train_tokens)
+    seed = config.window_seed
+    train = windows_of(backbone, splits.train, config.window, config.train_tokens, seed=seed)
 
     def score(correction: Correction) -> dict[str, Likelihood]:
         windows = windows_of(backbone, splits.eval, config.window, eval_tokens)
@@ -68,7 +69,7 @@ def text_of_corpus(
         split=splits.fingerprint,
         train=train,
         calibration=windows_of(
-            backbone, splits.calibration, config.window, config.calibration_tokens
+            backbone, splits.calibration, config.window, config.calibration_tokens, seed=seed
         ),
         token_counts=count_tokens((i for window in train for i in window.ids), backbone.tokenizer),
         score=score,
@@ -102,11 +103,11 @@ def text_of_file(
         _check_length(acts, min(config.window, backbone.context))
         sides = windows_by_side(acts)
         train, calibration, evaluated = (
-            file_rows(backbone, acts, sides[side], taps, tokens)
-            for side, tokens in (
-                ("train", config.train_tokens),
-                ("calibration", config.calibration_tokens),
-                ("eval", eval_tokens),
+            file_rows(backbone, acts, sides[side], taps, tokens, seed=seed)
+            for side, tokens, seed in (
+                ("train", config.train_tokens, config.window_seed),
+                ("calibration", config.calibration_tokens, config.window_seed),
+                ("eval", eval_tokens, None),
             )
         )
 

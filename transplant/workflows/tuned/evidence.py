@@ -57,15 +57,16 @@ def tuned_report(
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
     with move.step("evaluate") as progress:
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
-    judged = {name: systems[name] for name in ("raw", "native", "candidate") if name in systems}
+    found = weigh(
+        likelihoods, donor_free=(RAW, *controls), module_free=(), ceiling=best is not None
+    )
+    shown = dict.fromkeys(("raw", "native", "candidate", found.best_donor_free))
+    judged = {name: systems[name] for name in shown if name in systems}
     sources = evaluate_others(move, others, judged, eval_tokens)
     if beside and best is not None:
         sources["ceiling"] = ceiling_of(
             move, best, systems["candidate"], linear.donor_mix, eval_tokens
         )
-    found = weigh(
-        likelihoods, donor_free=(RAW, *controls), module_free=(), ceiling=best is not None
-    )
     return {
         "donor": move.base,
         "tuned": move.module,
