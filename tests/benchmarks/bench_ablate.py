@@ -25,7 +25,7 @@ TRAIN = ("--steps", "250", "--tokens", "200000")
 PAIRS = "ref-gpt2:ref-gpt2-b,ref-gpt2:ref-llama"
 PARTS = ("objectives", "controls", "curve", "same", "shapes")
 CURVE_GOAL, CURVE_TOKENS = 0.75, 32_000
-CURVE_PAIRS = ("--data", "donor", "--excerpts", "1000")
+CURVE_PAIRS = ("--pair-data", "donor", "--excerpts", "1000")
 ONE_STEP = ("--steps", "1", "--tokens", "4000")
 SAME = {
     "corr-closed": ("--tokens", "200000"),

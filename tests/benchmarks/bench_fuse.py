@@ -54,7 +54,7 @@ def prepare(registry: Path) -> dict[str, Any]:
         shown = abi(registry, "show", MEMBERS[-1])
         return {"ppl": shown["results"]["ppl"], "found": True}
     trained = abi(
-        registry, "train", "--backbone", "ref-gpt2", "--domain", "chess", "--data", GAMES,
+        registry, "train", "--backbone", "ref-gpt2", "--domain", "chess", "--domain-data", GAMES,
         "--steps", "150", "--window", "256", "--tokens", "120000", "--eval-tokens", "10000",
     )  # fmt: skip
     return {key: trained[key] for key in ("ppl", "module_sha256", "seconds")}
@@ -62,7 +62,7 @@ def prepare(registry: Path) -> dict[str, Any]:
 
 def fuse(registry: Path, seed: int, options: argparse.Namespace, *more: str) -> dict[str, Any]:
     """One fusion."""
-    texts = [word for text in TEXTS.values() for word in ("--data", text)]
+    texts = [word for text in TEXTS.values() for word in ("--domain-data", text)]
     words = ("--layer", "2", *MEMBERS, *texts, "--steps", str(options.steps))
     name = ("--name", f"fused-{seed}", "--replace", "--seed", str(seed))
     report = abi(registry, "fuse", *words, "--eval-tokens", str(options.eval_tokens), *name, *more)

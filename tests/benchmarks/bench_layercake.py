@@ -64,7 +64,7 @@ class Bench:
         """The hosted name of a lite module inside a core; trained where there is none."""
         if not (self.registry / f"{core}-{domain}" / "manifest.json").is_file():
             words = ["--backbone", core, "--domain", domain, "--form", "lite"]
-            self.abi("train", *words, "--data", self.text_of(domain), "--seed", core[1:])
+            self.abi("train", *words, "--domain-data", self.text_of(domain), "--seed", core[1:])
         return f"{domain}@{core}-{domain}"
 
     def text_of(self, domain: str) -> str:
@@ -155,7 +155,7 @@ def move(bench: Bench) -> list[dict[str, Any]]:
             module = bench.module(bench.core(donor), domain)
             bench.module(bench.core(target), domain)  # the ceiling
             words = ["--module", module, "--to", bench.core(target), "--seed", str(donor)]
-            words += ["--data", bench.text_of(pairing) if pairing != "prose" else pairing]
+            words += ["--pair-data", bench.text_of(pairing) if pairing != "prose" else pairing]
             words += ["--name", f"{domain}-by-{pairing}-from-s{donor}", "--replace"]
             report = bench.abi("transfer", *words)
             reports.append({"domain": domain, "pairs_from": pairing, **report})

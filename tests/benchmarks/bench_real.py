@@ -128,10 +128,11 @@ class Bench:
             "--name", f"{self._name(cell)}-{cell.pair}", "--replace",
         ]  # fmt: skip
         if cell.pair == "32k":
-            words += ["--data", self._text(cell), "--curve", "32k"]
+            words += ["--pair-data", self._text(cell), "--curve", "32k"]
             words += ["--out", str(self.out.parent / "real")]
         else:
-            words += ["--data", self._text(cell) if cell.pair == "domain" else cell.pair]
+            words += ["--pair-data", self._text(cell) if cell.pair == "domain" else cell.pair]
+            words += self._second(cell)
         self._keep(cell, self._abi(*words))
 
     def _train(self, cell: Cell, backbone: str) -> dict[str, Any]:
@@ -140,11 +141,10 @@ class Bench:
         if key not in self.results["train"] or not self._knows(here):
             self.results["train"][key] = self._abi(
                 "train", "--backbone", backbone, "--domain", cell.domain,
-                "--data", self._text(cell), "--name", self._name(cell),
+                "--domain-data", self._text(cell), "--name", self._name(cell),
                 "--d-abi", str(cell.d_abi), "--seed", str(cell.seed),
                 "--tokens", str(TRAIN_TOKENS), "--steps", str(self.steps),
-                "--eval-tokens", str(self.eval_tokens), "--replace",
-                "--also-eval", f"second={self.real / SECOND[cell.domain]}",
+                "--eval-tokens", str(self.eval_tokens), "--replace", *self._second(cell),
             )  # fmt: skip
             self._save()
         return self.results["train"][key]
@@ -154,6 +154,9 @@ class Bench:
 
     def _text(self, cell: Cell) -> str:
         return str(self.real / DOMAINS[cell.domain])
+
+    def _second(self, cell: Cell) -> list[str]:
+        return ["--also-eval", f"second={self.real / SECOND[cell.domain]}"]
 
     def _knows(self, place: str | Path) -> bool:
         return (self.real / "registry" / place / "manifest.json").is_file()
@@ -188,11 +191,11 @@ def tables(results: dict[str, Any]) -> list[Table]:
         report = found["report"]
         trained.add_row(
             name, f"{report['ppl']['raw']:.2f}", f"{report['ppl']['native']:.2f}",
-            _interval(report["difference"]["raw"]), _second(report),
+            _interval(report["difference"]["raw"]), _second(report, "native"),
             f"{found['seconds']:.0f}", str(found["peak_mib"]),
         )  # fmt: skip
     moved = Table("move", "on", "seed", "recovered", "donor-", "module-attributable", "NIB top-5",
-                  "best controls", "s", "MiB")  # fmt: skip
+                  "best controls", "second source", "s", "MiB")  # fmt: skip
     for move in results["moves"]:
         cell = move["cell"]
         name = f"{cell['domain']} {cell['donor']} -> {cell['target']} d{cell['d_abi']}"
@@ -206,8 +209,13 @@ def tables(results: dict[str, Any]) -> list[Table]:
 
 
 def _row(report: dict[str, Any]) -> Sequence[str]:
-    if "recovered" not in report:
-        return ("see the curve", "", "", "", "")
+    if "curves" in report:
+        moved, *others = (
+            f"{share_text(points[-1]['recovered'])}" for points in report["curves"].values()
+        )
+        names = [name for name in report["curves"] if name != "moved"]
+        beside = [f"{name} {share}" for name, share in zip(names, others, strict=True)]
+        return (moved, "", "", "", ", ".join(beside), "")
     recovered = report["recovered"]
     controls = {k: v for k, v in recovered.items() if k not in ("candidate", "native")}
     best = sorted(controls, key=lambda name: -(controls[name] or 0))[:2]
@@ -215,6 +223,7 @@ def _row(report: dict[str, Any]) -> Sequence[str]:
         share_text(recovered["candidate"]), share_text(report["donor_attributable"]),
         share_text(report["module_attributable"]), _number(report["nib"].get("top5")),
         ", ".join(f"{name} {share_text(controls[name])}" for name in best),
+        _second(report, "candidate"),
     )  # fmt: skip
 
 
@@ -232,9 +241,9 @@ def _interval(found: dict[str, float]) -> str:
     return f"{found['nats']:+.3f} ({low:+.3f} .. {high:+.3f})"
 
 
-def _second(report: dict[str, Any]) -> str:
+def _second(report: dict[str, Any], system: str) -> str:
     found = report.get("sources", {}).get("out_of_source", {}).get("second")
-    return "-" if not found else _interval(found["gain"]["native"])
+    return "-" if not found else _interval(found["gain"][system])
 
 
 if __name__ == "__main__":

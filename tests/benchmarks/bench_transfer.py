@@ -58,7 +58,7 @@ class Runs:
             self.train(backbone, seed)
         report = self.abi(
             "transfer", "--module", key[0], "--to", target, "--native", f"python-{seed}",
-            "--data", data, "--name", f"moved-{donor}-{data}-{seed}", "--seed", str(seed),
+            "--pair-data", data, "--name", f"moved-{donor}-{data}-{seed}", "--seed", str(seed),
             *MORE.get(data, ()),
         )  # fmt: skip
         self.reports.append({**report, "data": data})
