@@ -1,7 +1,8 @@
 """A LoRA moved to another backbone by every method of one table, on the same held-out documents.
 
     python tests/benchmarks/bench_peers.py --folder WORK [--pairs ref-gpt2:ref-llama] [--seeds 0]
-        [--domain python] [--cells "linear, prose;..."] [--minutes 4.5] [--out FILE] [--show]
+        [--domain python] [--steps 250] [--cells "linear, prose;..."] [--minutes 4.5] [--out FILE]
+        [--show]
 
 LoRAs have rank 16 on all linear maps but the head. The donor's is trained on the domain's training
 split; the ceiling is one that is trained on the target with the same text and as many steps. A
@@ -30,7 +31,7 @@ import torch
 
 from tests.benchmarks.peer_lora import teach
 from tests.benchmarks.peer_maps import copied, cross_lora, theseus
-from tests.benchmarks.peer_scene import BUDGET, GAINS, OTHER, RECIPE, STEPS, Made, Scene, Unfinished
+from tests.benchmarks.peer_scene import BUDGET, GAINS, OTHER, RECIPE, Made, Scene, Unfinished
 from tests.benchmarks.peer_table import as_lists, lines, share_of
 from transplant.calibration.changes.spec import LACKING, PUSH_FORWARD
 from transplant.calibration.gain import scaled
@@ -57,9 +58,9 @@ def raw(_scene: Scene) -> Made:
 
 def retrained(scene: Scene) -> Made:
     """The ceiling."""
-    found = scene.trained(scene.target, scene.domain, STEPS)
+    found = scene.retrained
     return Made(LoraModel("lora", scene.target, found.update), found.seconds,
-                {"steps": STEPS, "history": found.history})  # fmt: skip
+                {"steps": scene.steps, "history": found.history})  # fmt: skip
 
 
 def retrained_on_budget(scene: Scene) -> Made:
@@ -119,7 +120,7 @@ def taught(scene: Scene, text: str, **mix: Any) -> Made:
 
 def untrained(scene: Scene) -> Made:
     """Random pairs, each product as large as the retrained LoRA's."""
-    update = scene.trained(scene.target, scene.domain, STEPS).update
+    update = scene.retrained.update
     system, gain = scene.at_its_gain(untrained_like(update, scene.seed))
     return Made(system, 0.0, {"gain": gain})
 
@@ -184,8 +185,8 @@ def run_proxy(scene: Scene, eval_tokens: int) -> dict[str, Any]:
     found = score_move_beside(move, documents, eval_tokens, {"raw": None}, {PROXY: way})
     seconds = time.process_time() - began
     windows = windows_of(scene.target, documents, LENGTH, eval_tokens)
-    ceiling = scene.trained(scene.target, scene.domain, STEPS).update
-    systems = {"raw": None, "retrained": LoraModel("lora", scene.target, ceiling)}
+    ceiling = LoraModel("lora", scene.target, scene.retrained.update)
+    systems = {"raw": None, "retrained": ceiling}
     scored = score_documents(scene.target, windows, systems)
     return {
         "seconds": round(seconds, 1), **as_lists(found.likelihoods[PROXY]),
@@ -205,6 +206,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cells", default="")
     parser.add_argument("--tuned", type=Path, help="the donor's LoRA as PEFT saved it")
     parser.add_argument("--excerpts", type=int, default=150)
+    parser.add_argument("--excerpt-chars", type=int, default=Scene.excerpt_chars)
+    parser.add_argument("--steps", type=int, default=Scene.steps, help="of training a LoRA")
     parser.add_argument("--eval-tokens", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=4.5, help="no cell begins after them")
     parser.add_argument("--out", type=Path, default=Path("examples/results/peers.json"))
@@ -218,7 +221,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             key = f"{pair} {options.domain} {seed}"
             cells = rows.setdefault(key, {})
             scene = Scene(*pair.split(":"), options.domain, seed, options.folder,
-                          options.excerpts, deadline, options.tuned)  # fmt: skip
+                          options.excerpts, deadline, options.excerpt_chars, options.steps,
+                          options.tuned)  # fmt: skip
             for name in [] if options.show else asked:
                 if name in cells or time.monotonic() > deadline:
                     continue

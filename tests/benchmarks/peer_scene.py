@@ -25,7 +25,7 @@ from transplant.text.windows import Window
 from transplant.workflows.corpus import DONOR, read_splits, windows_of
 from transplant.workspace import Workspace
 
-TRAIN_TOKENS, BUDGET, STEPS = 400_000, 12_000, 250
+TRAIN_TOKENS, BUDGET = 400_000, 12_000
 OTHER, OTHER_STEPS = "prose2", 100
 GAINS = MoveConfig.gains
 RECIPE = LoraRecipe(rank=RANK, alpha=ALPHA, steps=80, rates=(1.5e-3,), patience=3)
@@ -58,6 +58,9 @@ class Scene:
     folder: Path
     excerpts: int
     deadline: float
+    excerpt_chars: int = MoveConfig.excerpt_chars
+    steps: int = 250
+    """Of training, of the donor's LoRA and of the retrained one."""
     tuned: Path | None = None
     """A LoRA of the donor that is there already, as PEFT saves it; None: it is trained here."""
 
@@ -103,14 +106,23 @@ class Scene:
             raise Unfinished(f"{name}: step {found.history[-1:]}")
         return found
 
+    @property
+    def retrained(self) -> Trained:
+        """A LoRA of the target: the ceiling of all moves.
+
+        Raises:
+            Unfinished: the time is over.
+        """
+        return self.trained(self.target, self.domain, self.steps)
+
     def donor_lora(self, domain: str) -> tuple[LoraUpdate, str]:
         """The donor's LoRA of a domain, and its name in the library."""
         if domain == self.domain and self.tuned is not None:
             update = match_lora(read_lora(self.tuned), self.donor)
         else:
-            steps = STEPS if domain == self.domain else OTHER_STEPS
+            steps = self.steps if domain == self.domain else OTHER_STEPS
             update = self.trained(self.donor, domain, steps).update
-        name, library = f"peer-{domain}-{self.seed}", self.work.library
+        name, library = f"peer-{domain}-{self.steps}-{self.seed}", self.work.library
         if library.get("adapter", name, self.donor_name, None) is None:
             train_split = read_splits(self.work, domain).train
             windows = windows_of(self.donor, train_split, 512, TRAIN_TOKENS)
@@ -128,10 +140,14 @@ class Scene:
             move = self.work.move_tuned(
                 self.donor_name, self.donor_lora(learned)[1], self.target_name,
                 domain=self.domain, pair_on=TEXTS[text] or self.domain,
-                config=MoveConfig(excerpts=self.excerpts, changes=(LACKING,), seed=self.seed),
+                config=MoveConfig(
+                    excerpts=self.excerpts, excerpt_chars=self.excerpt_chars, changes=(LACKING,),
+                    seed=self.seed,
+                ),
                 text_free=text == "written",
             )  # fmt: skip
-            name = f"{self.donor_name} {self.target_name} {learned} {text} {self.excerpts}"
+            sizes = f"{self.excerpts} {self.excerpt_chars} {self.steps}"
+            name = f"{self.donor_name} {self.target_name} {learned} {text} {sizes}"
             stages = Stages(self.folder / f"{self.domain}-{self.seed}")
             staged_move(stages, name, move)
             move.__dict__["linear"] = stages.get(f"linear {name}", lambda: move.linear)
