@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.affine import AffineMap
+from transplant.backbones.token_vectors import TokenVectors
 from transplant.ranks import ALONE, Ranks
 
 EXACT = 2048  # features of which all directions are solved for
@@ -101,14 +102,15 @@ def fit_to_changes(
     ]
     first = torch.cat([start.weight, start.bias[None]])  # [d_features + 1, d_model]
 
+    vectors = TokenVectors.of_batches(head, [batch.tokens for batch in changes])
+
     def curve(unknowns: Tensor, *, residual: bool = False) -> Tensor:
         total = torch.zeros_like(unknowns)
-        for x, batch in batches:
-            u = head[batch.tokens].float()  # [rows, likely, d_model]
-            reached = (u @ (x @ unknowns)[:, :, None])[:, :, 0]
+        for (x, batch), u in zip(batches, vectors, strict=True):
+            reached = u.products(x @ unknowns)
             left = batch.change - reached if residual else reached
             left = batch.weights * (left - (batch.weights * left).sum(1, keepdim=True))
-            total += x.T @ (left[:, None] @ u)[:, 0]
+            total += x.T @ u.sums(left)
         ranks.sum(total)
         return total / rows
 

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from transplant.backbones.token_vectors import TokenVectors
+
 TOKENS = 8192  # of the vocabulary in a piece
 ROWS = 512  # of a block
 
@@ -66,9 +68,7 @@ class SplitHead:
             hidden: last hidden states [rows, d_model].
             tokens: of the vocabulary.
         """
-        picked = self.weight.index_select(0, tokens.flatten())  # faster than by an index
-        vectors = picked.unflatten(0, tokens.shape).float()  # [rows, k, d_model]
-        logits = (vectors @ hidden.float()[:, :, None])[:, :, 0]
+        logits = TokenVectors.of(self.weight, tokens).products(hidden.float())
         if self.bias is not None:
             logits = logits + self.bias[tokens].float()
         return logits if self.soft_cap is None else capped(logits, self.soft_cap)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.logits import LikelyChange
+from transplant.backbones.token_vectors import TokenVectors
 from transplant.backbones.view import Backbone
 from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.objectives.batches import Batch
@@ -78,11 +79,10 @@ def donor_changes(batch: Batch, change: Tensor, _progress: float) -> Tensor:
         for start in range(0, len(change), size):
             rows = slice(start, start + size)
             tokens, weights = wanted.tokens[rows], wanted.weights[rows]
-            picked = head.index_select(0, tokens.flatten()).to(change.dtype)
-            vectors = picked.unflatten(0, tokens.shape)  # [block, likely, d_model]
-            left = (vectors @ change[rows, :, None])[:, :, 0] - wanted.change[rows]
+            vectors = TokenVectors.of(head, tokens, change.dtype)
+            left = vectors.products(change[rows]) - wanted.change[rows]
             left = left - (weights * left).sum(1, keepdim=True)
             total += (weights * left.square()).sum()
-            slopes.append(2 * ((weights * left)[:, None] @ vectors)[:, 0])
+            slopes.append(2 * vectors.sums(weights * left))
     slope = torch.cat(slopes)
     return (total + (slope * (change - change.detach())).sum()) / len(change)
