@@ -7,9 +7,8 @@ from collections.abc import Sequence
 
 from transplant.errors import InputError
 
-OBJECTIVE = "lm+donor-kd"
 CURVES = {
-    "moved": f"the moved module, interface calibrated by {OBJECTIVE}",
+    "moved": "the moved module, interface calibrated on the text while its donor teaches",
     "random": "a random module, fitted and calibrated in the same way",
     "native": "interface and module trained from scratch on the same text, for as many steps",
 }

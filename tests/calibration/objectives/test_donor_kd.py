@@ -14,8 +14,10 @@ from transplant.alignment.tokens import count_tokens
 from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_for_move
+from transplant.calibration.objectives.config import LearnConfig
+from transplant.calibration.objectives.donor_changes import donor_changes
 from transplant.calibration.objectives.donor_kd import DonorBatches
-from transplant.calibration.objectives.run import Material, fit_by
+from transplant.calibration.objectives.run import Material, _changes, _teaching, fit_by
 from transplant.calibration.output_map import DonorMix, map_outputs
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
@@ -85,6 +87,19 @@ def test_changes_of_likely_tokens_teach_p_in_as_well(twin, text):
     assert gained["interface"] > 1.1 * gained["p-out"] > 0
 
 
+def test_beside_a_text_likely_tokens_teach_with_the_gain_and_the_weight_of_divergences(twin):
+    _, material, _ = twin
+    material = dataclasses.replace(material, donor_mix=DonorMix(gain=0.5))
+    config = LearnConfig(tokens=1_000, donor_tokens=3_000)
+    found = _teaching("lm+donor-changes", material, config)
+    assert (found.loss, found.weight) == (donor_changes, 1.5)  # half of a squared error
+    whole = _changes(material, config.seed).batch([0]).wanted_change
+    wanted = found.batches.batch([0]).wanted_change
+    torch.testing.assert_close(wanted.change, 0.5 * whole.change)
+    assert torch.equal(wanted.tokens, whole.tokens)
+    assert _teaching("lm+donor-kd", material, config).weight == 3.0
+
+
 def test_the_donor_teaches_with_the_weights_that_it_is_given(twin):
     donor, material, _ = twin
     pairing, target = material.pairing, material.target
@@ -106,7 +121,8 @@ def test_the_donor_teaches_with_the_weights_that_it_is_given(twin):
     torch.testing.assert_close(teaching(raw_weight=1.0)[1], whole, atol=1e-3, rtol=0)
 
 
-def test_a_donor_beside_a_little_text_keeps_it_from_being_learnt_by_heart(twin, text):
+@pytest.mark.parametrize("taught", ["lm+donor-kd", "lm+donor-changes"])
+def test_a_donor_beside_a_little_text_keeps_it_from_being_learnt_by_heart(taught, twin, text):
     donor, material, reading = twin
     target = material.target
     little, calibration = (
@@ -120,7 +136,7 @@ def test_a_donor_beside_a_little_text_keeps_it_from_being_learnt_by_heart(twin, 
     config = dataclasses.replace(QUICK, tokens=128, learning_rate=5e-3)
     alone, unweighted, weighted = (
         fit_by(name, start, material, dataclasses.replace(config, donor_tokens=tokens)).correction
-        for name, tokens in (("lm", 0), ("lm+donor-kd", 0), ("lm+donor-kd", 1280))
+        for name, tokens in (("lm", 0), (taught, 0), (taught, 1280))
     )
     assert hash_tensors(alone.state_dict()) == hash_tensors(unweighted.state_dict())
     windows = windows_of(target, text.eval)

@@ -100,6 +100,18 @@ def test_the_teachers_own_correction_is_the_minimum(name, batch):
     assert right.grad.abs().max() < 1e-5
 
 
+def test_half_of_donor_changes_is_the_divergence_of_a_small_change(batch):
+    target, states = batch.target, batch.states
+    small = 0.05 * batch.teacher_correction
+    raw, nothing = target.head(states.h_last), torch.zeros_like(small)
+    wanted = likely_change(raw, target.head(states.h_last + small) - raw, target.vocab_size)
+    taught = dataclasses.replace(batch, teacher_correction=small, wanted_change=wanted)
+    divergence = LOSSES["donor-kd"](taught, nothing, 0.5)
+    assert divergence > 0
+    half = LOSSES["donor-changes"](taught, nothing, 0.5) / 2
+    torch.testing.assert_close(half, divergence, rtol=0.02, atol=0)
+
+
 def test_corr_mse_by_hand(batch):
     change = change_for(batch)
     expected = ((change - batch.teacher_correction) ** 2).sum() / change.numel()

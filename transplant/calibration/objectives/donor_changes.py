@@ -31,12 +31,14 @@ class ChangeBatches:
         paired: the paired rows.
         wanted: what was mapped for them, see `map_corrections`.
         seed: of the order.
+        gain: a factor on what is wanted.
     """
 
     def __init__(
-        self, target: Backbone, paired: PairedText, wanted: MappedCorrections, seed: int
-    ) -> None:
-        self.target = target
+        self, target: Backbone, paired: PairedText, wanted: MappedCorrections, seed: int,
+        gain: float = 1.0,
+    ) -> None:  # fmt: skip
+        self.target, self._gain = target, gain
         self._blocks = PairedBlocks(target, paired, seed)
         ranks = current()
         mine = ranks.turns(len(paired.batches))
@@ -58,8 +60,9 @@ class ChangeBatches:
     def batch(self, units: Sequence[int]) -> Batch:
         """The rows of these blocks."""
         rows, device = self._blocks.rows(units), self.target.device
-        change = LikelyChange(*(part[rows].to(device) for part in vars(self._change).values()))
-        return Batch(self.target, self._blocks.states(rows), wanted_change=change)
+        tokens, weights, change = (part[rows].to(device) for part in vars(self._change).values())
+        wanted = LikelyChange(tokens, weights, self._gain * change)
+        return Batch(self.target, self._blocks.states(rows), wanted_change=wanted)
 
 
 def donor_changes(batch: Batch, change: Tensor, _progress: float) -> Tensor:

@@ -16,7 +16,7 @@ from transplant.calibration.objectives.chunks import ChunkBatches, chunk_nats
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import corr_closed
 from transplant.calibration.objectives.corr_solve import corr_solve
-from transplant.calibration.objectives.donor_changes import ChangeBatches
+from transplant.calibration.objectives.donor_changes import ChangeBatches, donor_changes
 from transplant.calibration.objectives.donor_kd import DonorBatches, donor_kd
 from transplant.calibration.objectives.shared_step import Subject
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, UNLABELLED, spec_of
@@ -108,12 +108,23 @@ def fit_by(
         return Learnt(SOLVERS[objective](start, batches, held, material.oracle), Course())
     subjects = [Subject(batches, LOSSES[objective])]
     if spec.reads_domain and PAIRED in spec.needs:
-        taught = _paired(material, config.seed)
-        subjects.append(Subject(taught, donor_kd, config.donor_tokens / config.tokens))
+        subjects.append(_teaching(objective, material, config))
     if config.chunks and PAIRED in spec.needs:
         read = _chunks(material, start.taps, config.seed)
         subjects.append(Subject(read, chunk_nats, config.chunks))
     return learn(start, subjects, held, config, progress=progress)
+
+
+def _teaching(objective: str, material: Material, config: LearnConfig) -> Subject:
+    """The donor beside the next tokens of a text.
+
+    To second order a divergence is half the squared error of `donor_changes`.
+    """
+    weight = config.donor_tokens / config.tokens
+    if objective == "lm+donor-changes":
+        gain = material.donor_mix.gain
+        return Subject(_changes(material, config.seed, gain=gain), donor_changes, weight / 2)
+    return Subject(_paired(material, config.seed), donor_kd, weight)
 
 
 def _text(material: Material, source: RowSource | None) -> Batches:
@@ -144,7 +155,9 @@ def _chunks(material: Material, taps: Sequence[int], seed: int) -> Batches:
     )  # fmt: skip
 
 
-def _changes(material: Material, seed: int, *, held_out: bool = False) -> Batches:
+def _changes(
+    material: Material, seed: int, *, held_out: bool = False, gain: float = 1.0
+) -> Batches:
     pairing, output_map, wanted = material.pairing, material.output_map, material.wanted
     assert pairing is not None
     assert output_map is not None
@@ -152,4 +165,4 @@ def _changes(material: Material, seed: int, *, held_out: bool = False) -> Batche
         pairing = dataclasses.replace(pairing, fitted=pairing.held_out)
     if held_out or wanted is None:
         wanted = want(pairing, output_map, material.mapping)
-    return ChangeBatches(material.target, pairing.fitted, wanted, seed)
+    return ChangeBatches(material.target, pairing.fitted, wanted, seed, gain)

@@ -98,6 +98,13 @@ SPECS: dict[str, Spec] = {
             steps=800, evaluate_every=50, donor_tokens=96_000, paired_tokens=32_000
         ),
     ),
+    "lm+donor-changes": Spec(
+        says="the same, and the donor teaches at likely tokens: for a large vocabulary",
+        needs=(DOMAIN, PAIRED),
+        learn=LearnConfig(
+            steps=800, evaluate_every=50, donor_tokens=96_000, paired_tokens=32_000
+        ),
+    ),
 }  # fmt: skip
 
 

@@ -31,6 +31,7 @@ LOSSES: dict[str, Loss] = {
     "kd": kd,
     "lm": lm,
     "lm+donor-kd": lm,  # what is judged; the donor teaches beside it
+    "lm+donor-changes": lm,
 }
 WHOLE_BATCH: frozenset[Loss] = frozenset({corr_mse_weighted, corr_mse_curriculum})
 """Those that are no mean of what each row gives: they look at a batch as a whole."""

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
-from transplant.evaluation.curve import CURVES, OBJECTIVE, crossing
+from transplant.evaluation.curve import CURVES, crossing
 from transplant.workflows.move.ablation import reason_of
 from transplant.workflows.move.native import native_recipe
 from transplant.workflows.move.objective import ObjectiveChoice
 from transplant.workflows.move.trials import Trials
 
 if TYPE_CHECKING:
+    from transplant.backbones.view import Backbone
     from transplant.calibration.objectives.config import LearnConfig
     from transplant.calibration.objectives.run import Material
     from transplant.workflows.move.curve_job import CurveJob
@@ -69,7 +70,7 @@ def curve_report(
     if move.text_free:
         raise InputError("`text_free`", expected="no curve: its budgets are of domain text")
     trials.oracle  # noqa: B018
-    choice = ObjectiveChoice(objective=OBJECTIVE, steps=steps)
+    choice = ObjectiveChoice(objective=objective_for(move.target), steps=steps)
     for seed in range(first, first + seeds):
         for budget in budgets:
             run_budget(trials, choice, budget, seed)
@@ -86,7 +87,7 @@ def curve_report(
     }
     mean = {name: [point["recovered"] for point in points] for name, points in curves.items()}
     return {
-        "objective": OBJECTIVE,
+        "objective": choice.objective,
         "pairing_corpus": move.data,
         "budgets": list(budgets),
         "seeds": [*range(first, first + seeds)],
@@ -97,6 +98,14 @@ def curve_report(
         "early_stopping_tokens": choice.learn_config(first).calibration_tokens,
         **trials.facts(),
     }
+
+
+def objective_for(target: Backbone) -> str:
+    """What teaches beside the text: a large vocabulary is looked at where it is likely alone."""
+    from transplant.calibration.mapped_corrections import WHOLE
+
+    large = target.split_head is not None and target.vocab_size > WHOLE
+    return "lm+donor-changes" if large else "lm+donor-kd"
 
 
 def _point(budget: int, values: list[float | None]) -> dict[str, Any]:
@@ -127,7 +136,7 @@ def run_budget(trials: Trials, choice: ObjectiveChoice, budget: int, seed: int) 
     for name, start in starts.items():
         label = f"{name}/{budget}/{seed}"
         facts = {"curve": name, "budget": budget, "seed": seed}
-        trials.learn(label, OBJECTIVE, start, material, config, **facts)
+        trials.learn(label, choice.objective, start, material, config, **facts)
     train_native(trials, material, config)
 
 
