@@ -5,13 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from transplant.backbones import token_vectors
 from transplant.backbones.token_vectors import TokenVectors
 
 ROWS, LIKELY, VOCAB, WIDTH = 7, 5, 40, 6
 
 
-@pytest.fixture
-def drawn():
+@pytest.fixture(params=["sampled", "whole"])
+def drawn(request, monkeypatch):
+    monkeypatch.setattr(token_vectors, "DENSE", 8 if request.param == "whole" else 0)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(0, VOCAB // 2, (ROWS, LIKELY), generator=generator)  # half never occur
     tokens[0] = tokens[0, 0]  # one row looks at one token again and again
@@ -54,6 +56,12 @@ def test_a_head_in_16_bits_is_multiplied_in_single_precision_and_nobody_is_warne
         products, torch.einsum("rkd,rd->rk", rounded.float()[tokens], states)
     )
     assert not recwarn.list
+
+
+def test_a_row_may_look_at_more_tokens_than_there_are():
+    head, tokens = torch.eye(3), torch.tensor([[2, 0, 1, 1, 2, 0, 0]])
+    products = TokenVectors.of(head, tokens).products(torch.tensor([[5.0, 6.0, 7.0]]))
+    assert products.tolist() == [[7, 5, 6, 6, 7, 5, 5]]
 
 
 def test_no_rows_and_no_tokens_are_none(drawn):

@@ -35,11 +35,10 @@ from tests.benchmarks.peer_scene import BUDGET, GAINS, OTHER, RECIPE, Made, Scen
 from tests.benchmarks.peer_table import as_lists, lines, share_of
 from transplant.calibration.changes.spec import LACKING, PUSH_FORWARD
 from transplant.calibration.gain import scaled
-from transplant.calibration.objectives.donor_kd import DonorTeacher
 from transplant.calibration.output_map import donor_mix
 from transplant.calibration.students.controls import SHUFFLED, student_controls
 from transplant.calibration.students.lora_run import LoraRun, PairsLearner, text_loss
-from transplant.calibration.students.taught_windows import TaughtWindows
+from transplant.calibration.students.taught_windows import TaughtWindows, teacher_of
 from transplant.evaluation.likelihood import score_documents
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.start import untrained_like
@@ -101,10 +100,9 @@ def taught(scene: Scene, text: str, **mix: Any) -> Made:
     """
     move = scene.move(text)
     choice, target, pairing = move.linear, scene.target, move.pairing
-    weights = choice.donor_mix
-    if mix:
-        weights = donor_mix(dataclasses.replace(choice.config, **mix))
-    teacher = DonorTeacher(target, move.output_map.to(target.device), weights)
+    way = dataclasses.replace(choice.config, **mix)
+    weights = donor_mix(way) if mix else choice.donor_mix
+    teacher = teacher_of(pairing, move.output_map, way, weights, choice.wanted)
     windows = TaughtWindows(target, pairing.fitted, pairing.change, teacher, RECIPE.batch)
     base = text_loss(target, None, scene.held)
     learner = PairsLearner(target, RECIPE, scene.seed)

@@ -10,6 +10,7 @@ import torch
 from tests.calibration.tiny_training import windows_of
 from tests.calibration.tuned_scene import tuned_scene
 from tests.tiny import tiny_backbone
+from transplant.calibration import mapped_corrections
 from transplant.calibration.objectives import donor_kd
 from transplant.calibration.objectives.donor_kd import DonorTeacher
 from transplant.calibration.output_map import DonorMix
@@ -61,6 +62,22 @@ def test_a_lora_learns_what_the_donor_has_and_its_controls_do_not(scene, linear,
     assert share["candidate"] > 0.5
     assert share["shuffled_lora"] < 0.5 * share["candidate"]
     assert share["untrained_lora"] < 0.1 * share["candidate"]
+
+
+def test_likely_tokens_teach_as_well(scene, linear, learned, text, monkeypatch):
+    monkeypatch.setattr(mapped_corrections, "WHOLE", 10)
+    recipe = dataclasses.replace(RECIPE, rates=(3e-2,))
+    lesson, target = dataclasses.replace(scene.lesson, lora=recipe), scene.target
+    with target.frozen():
+        found = fit_student("lora", lesson, linear)
+    windows = windows_of(target, text.eval)
+    systems = {
+        name: LoraModel(name, target, one.correction)
+        for name, one in (("likely", found), ("all", learned))
+    }
+    scores = score_documents(target, windows, {"raw": None, **systems})
+    gained = {name: scores["raw"].per_token - score.per_token for name, score in scores.items()}
+    assert gained["likely"] > 0.8 * gained["all"] > 0
 
 
 def test_the_calibration_split_chooses_rate_step_and_gain(scene, learned):

@@ -30,6 +30,11 @@ class LikelyChange:
     weights: Tensor  # [rows, likely], sum to 1 in each row
     change: Tensor  # [rows, likely], centred by the weights
 
+    def at(self, rows: Tensor, device: torch.device, gain: float = 1.0) -> LikelyChange:
+        """That of some rows on a device, times a gain."""
+        tokens, weights, change = (part[rows].to(device) for part in vars(self).values())
+        return LikelyChange(tokens, weights, gain * change)
+
 
 def spread_change(change: Tensor, probabilities: Tensor, beginnings: Tensor) -> Tensor:
     """Carries a change of the donor's logits over to the vocabulary of the target.

@@ -16,6 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+DENSE = 8
+"""Up to so many times a row's own tokens may occur at all for all of them to be multiplied: a whole
+product is about so much faster for each number than a sampled one."""
+
 
 @dataclass(frozen=True)
 class TokenVectors:
@@ -42,6 +46,8 @@ class TokenVectors:
 
     def products(self, states: Tensor) -> Tensor:
         """u_v x at each row's tokens v [rows, likely], with x its row of states [rows, d_model]."""
+        if len(self.vectors) <= DENSE * self.places.shape[1]:
+            return (states @ self.vectors.T).gather(1, self.places)
         if self.vectors.device.type != "cpu":
             return (self._written_down() @ states[:, :, None])[:, :, 0]
         sampled = torch.sparse.sampled_addmm(self._pattern(), states, self.vectors.T, beta=0.0)

@@ -36,6 +36,18 @@ class MappedCorrections:
     likely: tuple[LikelyRows, ...] = ()
     """What was likely at the rows of these batches, where the vocabulary is large."""
 
+    def all_changes(self) -> list[LikelyChange]:
+        """The changes of all batches, those of other processes too, all of which must call this."""
+        ranks, batches = current(), len(self.corrections)
+        mine = ranks.turns(batches)
+        found = {n: vars(change) for n, change in zip(mine, self.changes, strict=True)}
+        return [LikelyChange(**parts) for parts in ranks.collect(batches, found)]
+
+
+def is_large(target: Backbone) -> bool:
+    """Whether a vocabulary is looked at where it is likely, not all of it at every position."""
+    return target.split_head is not None and target.vocab_size > WHOLE
+
 
 @torch.no_grad()
 def map_corrections(
@@ -70,7 +82,7 @@ def map_corrections(
     corrections = tuple(map(moved, paired.batches))
     mine = current().turns(len(corrections))
     likely: tuple[LikelyRows, ...] = ()
-    if target.split_head is None or target.vocab_size <= WHOLE or output_map.parts:
+    if not is_large(target) or output_map.parts:
         changes = [
             _dense_changes(output_map, corrections[number], target, paired.batches[number], config)
             for number in mine

@@ -18,7 +18,6 @@ from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.paired_blocks import PairedBlocks
 from transplant.calibration.pairs import PairedText
-from transplant.ranks import current
 
 VECTORS = 1 << 26  # bytes of the vectors of likely tokens that are gathered at a time
 
@@ -40,18 +39,8 @@ class ChangeBatches:
     ) -> None:  # fmt: skip
         self.target, self._gain = target, gain
         self._blocks = PairedBlocks(target, paired, seed)
-        ranks = current()
-        mine = ranks.turns(len(paired.batches))
-        found = ranks.collect(
-            len(paired.batches),
-            {number: vars(change) for number, change in zip(mine, wanted.changes, strict=True)},
-        )
-        self._change = LikelyChange(
-            *(
-                torch.cat([batch[part] for batch in found])[self._blocks.order]
-                for part in ("tokens", "weights", "change")
-            )
-        )
+        columns = zip(*(vars(change).values() for change in wanted.all_changes()), strict=True)
+        self._change = LikelyChange(*(torch.cat(parts)[self._blocks.order] for parts in columns))
 
     def __len__(self) -> int:
         """The number of blocks."""
@@ -60,8 +49,7 @@ class ChangeBatches:
     def batch(self, units: Sequence[int]) -> Batch:
         """The rows of these blocks."""
         rows, device = self._blocks.rows(units), self.target.device
-        tokens, weights, change = (part[rows].to(device) for part in vars(self._change).values())
-        wanted = LikelyChange(tokens, weights, self._gain * change)
+        wanted = self._change.at(rows, device, self._gain)
         return Batch(self.target, self._blocks.states(rows), wanted_change=wanted)
 
 

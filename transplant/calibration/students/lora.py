@@ -1,8 +1,9 @@
 """The student `lora`: low-rank pairs on the maps of the target, taught by the donor's change.
 
 The loss is that of donor-kd: KL from the target's own logits, changed as the donor's were, to those
-of the target with the pairs at work (LoRA: Hu et al. 2021, arXiv:2106.09685). Of the pairing text
-no next token is used; those of the calibration split choose the rate, the step and the gain.
+of the target with the pairs at work (LoRA: Hu et al. 2021, arXiv:2106.09685); in a large vocabulary
+to second order, at likely tokens. Of the pairing text no next token is used; those of the
+calibration split choose the rate, the step and the gain.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.move import Pairing
-from transplant.calibration.objectives.donor_kd import DonorTeacher
 from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora_run import (
@@ -23,7 +23,7 @@ from transplant.calibration.students.lora_run import (
     text_loss,
 )
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.taught_windows import TaughtWindows
+from transplant.calibration.students.taught_windows import TaughtWindows, teacher_of
 from transplant.calibration.tuning import Choice
 from transplant.errors import InputError
 from transplant.modules.linear import LinearCorrection
@@ -84,7 +84,7 @@ def teach_lora(
         InputError: no text to read, or no such maps.
     """
     target, calibration, seed = pairing.target, judging_windows(lesson), linear.config.seed
-    teacher = DonorTeacher(target, lesson.output_map.to(target.device), linear.donor_mix)
+    teacher = teacher_of(pairing, lesson.output_map, linear.config, linear.donor_mix, linear.wanted)
     taught = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
     raw = text_loss(target, None, calibration)
     start = begin or (lambda: PairsLearner(target, recipe, seed))

@@ -9,7 +9,6 @@ from typing import Protocol
 from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone
-from transplant.calibration.objectives.kl import kl_of
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.taught_windows import TaughtWindows
 from transplant.evaluation.likelihood import score_documents
@@ -126,7 +125,7 @@ class LoraRun:
         some = self.taught.unit(number, self.precision)
         with self.learner.inside():
             states = self.target.run(some.windows)
-        return kl_of(some.batch, states.h_last[some.rows])
+        return some.loss(states.h_last)
 
     def _look(self) -> None:
         course, update = self.course, self.learner.update()

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import torch
 from torch import Tensor
 
+from transplant.alignment.logits import LikelyChange
 from transplant.backbones.view import Backbone
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.mapped_corrections import MappedCorrections, is_large
+from transplant.calibration.move import Pairing, want
 from transplant.calibration.objectives.batches import Batch
+from transplant.calibration.objectives.donor_changes import donor_changes
 from transplant.calibration.objectives.donor_kd import DonorTeacher
+from transplant.calibration.objectives.kl import kl_of
+from transplant.calibration.output_map import DonorMix, OutputMap
 from transplant.calibration.pairs import PairedText
 from transplant.errors import InputError
 from transplant.text.windows import Window
@@ -27,6 +35,19 @@ class Taught:
     batch: Batch
     """These rows without what learns, and the teacher."""
 
+    def loss(self, h_last: Tensor) -> Tensor:
+        """The divergence from the teacher, in nats, the mean over pairs.
+
+        Where it teaches at likely tokens alone, to second order.
+
+        Args:
+            h_last: of all rows of the windows, with what learns at work [rows, d_model].
+        """
+        batch, hidden = self.batch, h_last[self.rows]
+        if batch.wanted_change is None:
+            return kl_of(batch, hidden)
+        return donor_changes(batch, hidden.float() - batch.states.h_last.float(), 1.0) / 2
+
 
 @dataclass(frozen=True)
 class _Part:
@@ -39,6 +60,32 @@ class _Part:
     end: int
 
 
+@dataclass(frozen=True)
+class LikelyTeacher:
+    """The donor as it teaches at likely tokens: what it changes there, times a gain."""
+
+    changes: Sequence[LikelyChange]
+    """Of each batch of pairs."""
+    gain: float
+
+
+def teacher_of(
+    pairing: Pairing, output_map: OutputMap, way: MoveConfig, mix: DonorMix, like: MappedCorrections
+) -> DonorTeacher | LikelyTeacher:
+    """The teacher that suits a target: at every token, or in a large vocabulary at likely ones.
+
+    Args:
+        pairing: the paired rows.
+        output_map: the two heads.
+        way: how changes are carried, where it teaches at likely tokens.
+        mix: how they are carried, and the gain.
+        like: of the same target rows: what was found likely there.
+    """
+    if is_large(pairing.target):
+        return LikelyTeacher(want(pairing, output_map, way, like=like).all_changes(), mix.gain)
+    return DonorTeacher(pairing.target, output_map.to(pairing.target.device), mix)
+
+
 class TaughtWindows:
     """Windows of the pairing text, a few at a time, with the donor as the teacher.
 
@@ -49,7 +96,7 @@ class TaughtWindows:
         target: the frozen backbone.
         paired: the paired rows, with their windows.
         donor: its correction from its taps, on the CPU.
-        teacher: the target's logits, changed as the donor's were.
+        teacher: the target's logits, changed as the donor's were, at all tokens or likely ones.
         at_once: windows of a unit.
 
     Raises:
@@ -61,7 +108,7 @@ class TaughtWindows:
         target: Backbone,
         paired: PairedText,
         donor: Callable[[Mapping[int, Tensor]], Tensor],
-        teacher: DonorTeacher,
+        teacher: DonorTeacher | LikelyTeacher,
         at_once: int,
     ) -> None:
         if not paired.windows:
@@ -95,10 +142,14 @@ class TaughtWindows:
         some, pairs = self.paired.windows[part.number], self.paired.batches[part.number]
         rows = some.rows[1]
         here = (rows >= part.begin) & (rows < part.end)
-        teacher_correction = self.teacher.correction(self.donor, pairs.donor.select(here))
-        batch = Batch(
-            self.target, pairs.target.select(here).to(place), teacher_correction.to(place),
-            self.teacher.logits, head_type=head_type,
-        )  # fmt: skip
+        batch = Batch(self.target, pairs.target.select(here).to(place), head_type=head_type)
+        if isinstance(self.teacher, LikelyTeacher):
+            wanted = self.teacher.changes[part.number].at(here, place, self.teacher.gain)
+            batch = dataclasses.replace(batch, wanted_change=wanted)
+        else:
+            learned = self.teacher.correction(self.donor, pairs.donor.select(here)).to(place)
+            batch = dataclasses.replace(
+                batch, teacher_correction=learned, teach=self.teacher.logits
+            )
         windows = [*some.target[part.first : part.last]]
         return Taught(windows, (rows[here] - part.begin).to(place), batch)

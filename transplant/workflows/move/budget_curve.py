@@ -102,10 +102,9 @@ def curve_report(
 
 def objective_for(target: Backbone) -> str:
     """What teaches beside the text: a large vocabulary is looked at where it is likely alone."""
-    from transplant.calibration.mapped_corrections import WHOLE
+    from transplant.calibration.mapped_corrections import is_large
 
-    large = target.split_head is not None and target.vocab_size > WHOLE
-    return "lm+donor-changes" if large else "lm+donor-kd"
+    return "lm+donor-changes" if is_large(target) else "lm+donor-kd"
 
 
 def _point(budget: int, values: list[float | None]) -> dict[str, Any]:

@@ -20,7 +20,12 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.changes.likely import label_losses
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.mapped_corrections import LOGITS_AT_ONCE, WHOLE, likely_at, vocabularies
+from transplant.calibration.mapped_corrections import (
+    LOGITS_AT_ONCE,
+    is_large,
+    likely_at,
+    vocabularies,
+)
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
 from transplant.calibration.pairs import paired_windows
 from transplant.evaluation.likelihood import Corrector, Likelihood, Tally, row_losses
@@ -80,7 +85,7 @@ def score_beside(
     for one in systems.values():
         if isinstance(one, nn.Module):
             one.to(target.device)
-    large = target.split_head is not None and target.vocab_size > WHOLE
+    large = is_large(target)
     losses_of = _losses_of_likely if large else _losses_of_all
     output_map = output_map if large else output_map.to(target.device)
     tally, rows, paired = Tally([*systems, *ways]), 0, 0
