@@ -10,6 +10,7 @@ import torch
 from tests.calibration.tiny_training import windows_of
 from tests.calibration.tuned_scene import CONFIG, tuned_scene
 from tests.tiny import WIDTH
+from transplant.calibration import mapped_corrections
 from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.output_map import DonorMix, change_of_logits
 from transplant.calibration.students import module_new, table
@@ -92,8 +93,10 @@ def test_a_turned_change_is_as_large_as_the_donors(scene):
     assert sizes[1] == pytest.approx(sizes[0].item(), rel=0.35)
 
 
-def test_a_new_module_learns_what_the_donor_has(scene, text, monkeypatch):
+@pytest.mark.parametrize("large", [False, True])
+def test_a_new_module_learns_what_the_donor_has(large, scene, text, monkeypatch):
     monkeypatch.setattr(module_new, "LEARN", QUICK)
+    monkeypatch.setattr(mapped_corrections, "WHOLE", 10 if large else 10_000)
     lesson = dataclasses.replace(scene.lesson, d_abi=WIDTH + 8)
     linear = fit_linear(lesson)
     x = whitened(lesson, linear.calibrated.correction)
@@ -104,6 +107,8 @@ def test_a_new_module_learns_what_the_donor_has(scene, text, monkeypatch):
     start = untaught_module(lesson, linear)
     before = {k: v.clone() for k, v in start.module.state_dict().items()}
     learned = fit_student("module-new", lesson, linear)
+    taught_by = learned.facts["learned"]["objective"]
+    assert taught_by == ("donor-changes" if large else "donor-kd")
     after = learned.correction.module.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
     windows = windows_of(scene.target, text.eval)
@@ -134,12 +139,8 @@ def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(
         assert learned.student == student
         assert [one.student for one in learned.tried] == names
     monkeypatch.undo()
-    monkeypatch.setattr(table, "WHOLE", 10)  # a large vocabulary: hours on a processor
-    for name in names[1:]:
-        monkeypatch.setitem(table.FITS, name, other(name, best - 0.1))
-    learned = fit_student("auto", scene.lesson, linear)
-    assert (learned.student, learned.left_out) == ("linear", ("module-new", "lora"))
-    assert fit_student("module-new", scene.lesson, linear).student == "module-new"
+    monkeypatch.setitem(table.FITS, "lora", other("lora", best - 0.1))
+    assert fit_student("lora", scene.lesson, linear).student == "lora"  # by its name
 
 
 def test_the_donors_own_module_is_refused_of_a_donor_that_has_none():

@@ -19,7 +19,6 @@ from transplant.modules.interface import Interface
 from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows
-from transplant.workflows.move import side_by_side
 from transplant.workflows.move.side_by_side import Beside, score_beside
 
 DOCUMENTS = (0, 1, 1, 2)  # the second document is in two pieces
@@ -110,7 +109,7 @@ def test_a_large_vocabulary_is_scored_by_its_likely_tokens(
         "ratio": Beside(raw_weight=0.5, change=change, module=False),
     }
     dense = beside(donor, target, texts, {"raw": None}, ways).likelihoods
-    monkeypatch.setattr(side_by_side, "WHOLE", 100)
+    monkeypatch.setattr(mapped_corrections, "WHOLE", 100)
     found = {}
     for kept in (40, 1):
         monkeypatch.setattr(mapped_corrections, "TARGETS", kept)

@@ -1,8 +1,8 @@
 """The student `module-new`: a fresh domain module behind the target's taps.
 
 It reads the directions of the taps that the linear student writes with, whitened; `P_out` is solved
-for in closed form, and then interface and module learn together by donor-kd. No text of the domain
-is read but what chooses the gain.
+for in closed form, and then interface and module learn together by donor-kd, in a large vocabulary
+by donor-changes. No text of the domain is read but what chooses the gain.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from transplant.alignment.affine import AffineMap
 from transplant.alignment.basis import TapBases
 from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.gain import choose_gain, scaled
+from transplant.calibration.mapped_corrections import is_large
 from transplant.calibration.objectives.config import EVERYTHING, LearnConfig
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.students.learned import Learned
@@ -46,17 +47,22 @@ def fit_module_new(
     start = untaught_module(lesson, linear)
     material = Material(
         target=pairing.target, pairing=pairing, output_map=lesson.output_map,
-        donor_mix=linear.donor_mix,
+        donor_mix=linear.donor_mix, wanted=linear.wanted, mapping=config,
     )  # fmt: skip
+    objective = "donor-changes" if is_large(pairing.target) else "donor-kd"
     recipe = dataclasses.replace(LEARN, seed=config.seed)
     steps = recipe.steps + 1  # the last one chooses the gain
     learning = part_of(progress, 0, recipe.steps, steps)
-    learnt = fit_by("donor-kd", start, material, recipe, progress=learning)
+    learnt = fit_by(objective, start, material, recipe, progress=learning)
     gain, loss = choose_gain(
         pairing.target, learnt.correction, lesson.calibration, config.gains, solve=config.solve_gain
     )
     part_of(progress, steps, 0, steps)(1, 1, "gain")
-    facts = {**dataclasses.asdict(recipe), "best_step": learnt.course.best_step}
+    facts = {
+        "objective": objective,
+        **dataclasses.asdict(recipe),
+        "best_step": learnt.course.best_step,
+    }
     return Learned(
         "module-new", scaled(learnt.correction, gain), gain, loss, facts={"learned": facts}
     )

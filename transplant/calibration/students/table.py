@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Callable
 
 from transplant.backbones.view import Backbone
-from transplant.calibration.mapped_corrections import WHOLE
 from transplant.calibration.students.basis import fit_inside
 from transplant.calibration.students.learned import Learned, TriedStudent
 from transplant.calibration.students.lesson import Lesson
@@ -31,14 +30,8 @@ FITS: dict[str, Fit] = {
 
 
 def slow_on(target: Backbone) -> tuple[str, ...]:
-    """The students that would take minutes or hours where a target is.
-
-    On a processor a LoRA runs all of the target at every step, and a new module its head: dear
-    where the vocabulary is large.
-    """
-    if target.device.type != "cpu":
-        return ()
-    return ("module-new", LORA) if target.vocab_size > WHOLE else (LORA,)
+    """The students that would take long where a target is: a LoRA runs all of it at every step."""
+    return (LORA,) if target.device.type == "cpu" else ()
 
 
 def fit_student(
