@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tests.tiny import tiny_backbone
 from transplant.basis.config import FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import fit_basis
@@ -45,6 +46,27 @@ def test_scores_are_squared_slopes_of_sequences(backbones, windows, family):
         assert float(scores[of.name][1]) == pytest.approx(float(slopes.square().mean()), rel=0.05)
         pooled = float(slopes.mean()) ** 2  # control: the square of the mean is another number
         assert pooled != pytest.approx(float(scores[of.name][1]), rel=0.05)
+
+
+def test_products_in_bfloat16_are_near_those_of_the_same_outputs_in_float32(
+    tiny_tokenizer, windows, monkeypatch
+):
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    backbone.model.to(torch.bfloat16)
+    maps = select_maps(backbone)
+    basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=6))
+    with backbone.frozen():
+        found = fisher_scores(backbone, maps, basis.spectra, windows)
+        monkeypatch.setattr("transplant.basis.fisher._products_in", lambda _dtype: torch.float32)
+        exact = fisher_scores(backbone, maps, basis.spectra, windows)
+        other = fisher_scores(backbone, maps, basis.spectra, windows[:3])
+    off, far = (
+        sum(float((scores[name] - exact[name]).abs().sum()) for name in exact)
+        for scores in (found, other)
+    )
+    total = sum(float(score.sum()) for score in exact.values())
+    assert 0 < off < 0.02 * total
+    assert far > 0.2 * total  # control: another text
 
 
 def test_batches_do_not_mix_sequences(backbones, windows, monkeypatch):

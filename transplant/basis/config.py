@@ -17,7 +17,7 @@ class FitConfig:
 
     layers: str = "all"
     """The linear maps: `all`, ends of names as `q_proj,v_proj`, or a regular expression."""
-    tokens: Count = 50_000
+    tokens: Count = 16_000
     """Tokens of the training split that are read."""
     window: Length = 256
     """Tokens per window."""
@@ -51,7 +51,7 @@ class AllocateConfig:
     """The largest rank of a map; None for all directions that are kept."""
     step: Count = 4
     """Ranks are multiples of this, or the largest one of a map."""
-    tokens: Count = 20_000
+    tokens: Count = 4_000
     """Tokens that `fisher` reads, forward and backward."""
 
     def __post_init__(self) -> None:

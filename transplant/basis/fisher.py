@@ -80,7 +80,7 @@ class DirectionSums:
         self._bases: dict[str, Tensor] = {}
         for m in maps:
             place = device if m.weight.is_meta else m.weight.device
-            self._bases[m.name] = spectra[m.name].vectors.to(place, torch.float32)
+            self._bases[m.name] = spectra[m.name].vectors.to(place, _products_in(m.weight.dtype))
         self.of = {
             name: torch.zeros(u.shape[1], dtype=torch.float64, device=u.device)
             for name, u in self._bases.items()
@@ -89,11 +89,12 @@ class DirectionSums:
     def see(self, of: LinearMap, _read: Tensor, output: Tensor, mask: Tensor) -> None:
         """Has the gradient by an output counted, once it is there; see `watching`."""
         u = self._bases[of.name]
-        y = output.detach().float() - (0 if of.bias is None else of.bias.float())
-        along = (y @ u).reshape(*mask.shape, -1) * mask[..., None]  # [batch, seq, k]
+        y = output.detach() if of.bias is None else output.detach().float() - of.bias.float()
+        along = (y.to(u.dtype) @ u).float().reshape(*mask.shape, -1) * mask[..., None]
 
         def felt(gradient: Tensor) -> None:
-            slopes = ((gradient.float() @ u).reshape(along.shape) * along).sum(1)  # [batch, k]
+            # along and its gradient: [batch, seq, k]
+            slopes = ((gradient.to(u.dtype) @ u).float().reshape(along.shape) * along).sum(1)
             self.of[of.name] += slopes.double().square().sum(0)
 
         output.register_hook(felt)
@@ -110,6 +111,11 @@ class DirectionSums:
                     f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
                 )
         return {name: score.cpu() / sequences for name, score in self.of.items()}
+
+
+def _products_in(weights: torch.dtype) -> torch.dtype:
+    """bfloat16 where outputs are rounded to it in any case; float16 has too few exponents."""
+    return torch.bfloat16 if weights == torch.bfloat16 else torch.float32
 
 
 @contextmanager

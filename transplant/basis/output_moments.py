@@ -129,7 +129,7 @@ class OutputMoments(Mapping[str, OutputMoment]):
         )
         root: tuple[SecondMoment, Tensor] | None = None
         for name, one in self._of.items():
-            if not one.at_inputs:
+            if not one.at_inputs or one.of.out <= one.of.into:
                 yield name, solve(one.mean())
                 continue
             if root is None or root[0] is not one.seen:  # those of a group stand together
