@@ -10,7 +10,7 @@ of six layers. Seconds are of the processor.
            whole moments, and Fisher scores with products in float32, against those of the library
   share    fit and allocation at the default recipe and at the one before it (50,000 and 20,000
            tokens), over the training of the default recipe: measured whole, or by `--steps`
-  losses   after whole trainings: held-out nats per token, and their paired difference
+           after whole trainings also the held-out losses and their paired difference
   settled  by tokens: the energy of held-out outputs inside the directions of a fit, over the most
            that as many directions can hold; the held-out Fisher score kept by an allocation, over
            the most that the budget can keep

@@ -6,7 +6,7 @@ Models of one shape and several depths, of random weights, are written to a scra
 basis fit` and `abi basis allocate` (Fisher) read each with `--layer-at-a-time`, in processes of
 their own, whose peak memory is what the system says of them, with and without the pages of mapped
 files. `--whole` does the same with all layers in memory. The plan for 70 B is arithmetic: the bytes
-of its shape, and seconds by the rates of here.
+of its shape, and seconds by the rates of here (with OMP_NUM_THREADS=1, of one core).
 """
 
 from __future__ import annotations
@@ -34,6 +34,9 @@ PLAN = {
     "fisher_tokens": 20_000, "rank": 256,
 }  # fmt: skip
 """The shape of Llama 3 70B, and what would be read."""
+SUMS = (
+    4  # moments of a layer, each [width, width]: of what q, k, v and gate, up read, of o and down
+)
 
 
 def main() -> int:
@@ -97,32 +100,37 @@ def run(registry: Path, *words: str) -> dict[str, float | None]:
     return {
         "seconds": ran.seconds,
         "own_seconds": round(json.loads(ran.text)["seconds"], 1),
+        "cpu_seconds": ran.cpu_seconds,
         "peak_mib": ran.peak_mib,
         "anonymous_mib": ran.anonymous_mib,
     }
 
 
 def rates(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """What one more layer takes here, and from it products and eigenvectors a second."""
+    """What one more layer takes here, and from it products and eigenvectors a second.
+
+    By time of the processor, which other work on a machine changes little.
+    """
     few, *_, many = [row for row in rows if not row["whole"]]
     more = many["layers"] - few["layers"]
     per_layer = {
-        part: (many[part]["own_seconds"] - few[part]["own_seconds"]) / more
+        part: (many[part]["cpu_seconds"] - few[part]["cpu_seconds"]) / more
         for part in ("fit", "allocate")
     }
     matrix = torch.randn(INNER, INNER, dtype=torch.float64)
+    began = time.process_time()
     matrix = matrix @ matrix.T
-    began = time.monotonic()
+    gemm = 2 * INNER**3 / (time.process_time() - began)
+    began = time.process_time()
     torch.linalg.eigh(matrix)
-    eigh = time.monotonic() - began
-    outs = [WIDTH] * 5 + [INNER] * 2
-    solving = eigh * sum((out / INNER) ** 3 for out in outs)
-    work = TOKENS * (2 * _weights(WIDTH, INNER, WIDTH) + 2 * sum(out**2 for out in outs))
+    eigh = time.process_time() - began
+    shape = (WIDTH, INNER, WIDTH)
+    solving = _solving(*shape, eigh, gemm)
     return {
         "layer_fit_seconds": per_layer["fit"], "layer_fisher_seconds": per_layer["allocate"],
-        "eigh_seconds_of_2048": eigh,
-        "gflops": work / max(per_layer["fit"] - solving, 1e-3) / 1e9,
-        "fisher_gflops": FISHER_TOKENS * 8 * _weights(WIDTH, INNER, WIDTH)
+        "eigh_seconds_of_2048": eigh, "float64_gflops": gemm / 1e9,
+        "gflops": TOKENS * _products(*shape) / max(per_layer["fit"] - solving, 1e-3) / 1e9,
+        "fisher_gflops": FISHER_TOKENS * 8 * _weights(*shape)
         / max(per_layer["allocate"], 1e-3) / 1e9,
     }  # fmt: skip
 
@@ -130,15 +138,15 @@ def rates(rows: list[dict[str, Any]]) -> dict[str, float]:
 def plan(measured: dict[str, float]) -> dict[str, float]:
     """Bytes and seconds of a model of PLAN's shape, one layer at a time, at the measured rates."""
     width, inner, tokens = PLAN["width"], PLAN["inner"], PLAN["tokens"]
+    shape = (width, inner, PLAN["key_value"])
     outs = [width, width, inner, inner, width, PLAN["key_value"], PLAN["key_value"]]
-    weights = _weights(width, inner, PLAN["key_value"])
-    solving = measured["eigh_seconds_of_2048"] * sum((out / INNER) ** 3 for out in outs)
-    products = tokens * (2 * weights + 2 * sum(out**2 for out in outs)) / measured["gflops"] / 1e9
-    fisher = PLAN["fisher_tokens"] * 8 * weights / measured["fisher_gflops"] / 1e9
+    solving = _solving(*shape, measured["eigh_seconds_of_2048"], measured["float64_gflops"] * 1e9)
+    products = tokens * _products(*shape) / measured["gflops"] / 1e9
+    fisher = PLAN["fisher_tokens"] * 8 * _weights(*shape) / measured["fisher_gflops"] / 1e9
     gib = 2**30
     return {
-        "weights_of_a_layer_gib": 2 * weights / gib,
-        "moments_of_a_layer_gib": 8 * sum(out**2 for out in outs) / gib,
+        "weights_of_a_layer_gib": 2 * _weights(*shape) / gib,
+        "moments_of_a_layer_gib": 8 * SUMS * width**2 / gib,
         "one_boundary_gib": 2 * tokens * width / gib,
         "fisher_boundaries_gib": (2 * (PLAN["layers"] + 1) + 8)
         * PLAN["fisher_tokens"]
@@ -146,9 +154,23 @@ def plan(measured: dict[str, float]) -> dict[str, float]:
         / gib,
         "kept_directions_gib": 4 * PLAN["layers"] * PLAN["rank"] * sum(outs) / gib,
         "fit_hours": PLAN["layers"] * (products + solving) / 3600,
-        "of_which_eigenvectors": PLAN["layers"] * solving / 3600,
+        "of_which_solving": PLAN["layers"] * solving / 3600,
         "fisher_hours": PLAN["layers"] * fisher / 3600,
     }
+
+
+def _products(width: int, inner: int, key_value: int) -> int:
+    """Operations of a token in a layer: its forward pass and its moments."""
+    return 2 * _weights(width, inner, key_value) + 2 * SUMS * width**2
+
+
+def _solving(width: int, inner: int, key_value: int, eigh: float, gemm: float) -> float:
+    """Seconds of a layer's eigenvectors: q, o, down, and gate and up by what they read (root,
+    A = W T and A'A), k and v, and W E[x x'] W' of q, k and v."""
+    vectors = eigh * sum(n**3 for n in (*[width] * 6, key_value, key_value)) / INNER**3
+    gate_and_up = 2 * 4 * inner * width**2
+    heads = sum(2 * out * width * (width + out) for out in (width, key_value, key_value))
+    return vectors + (gate_and_up + heads) / gemm
 
 
 def _weights(width: int, inner: int, key_value: int) -> int:

@@ -39,6 +39,8 @@ class Ran:
     """Its report, as JSON."""
     seconds: float
     """Wall time, with loading; to a tenth."""
+    cpu_seconds: float
+    """Processor time, with loading; to a tenth."""
     peak_mib: int
     """The largest resident set of the process itself."""
     anonymous_mib: int | None
@@ -76,7 +78,8 @@ def run_alone(registry: Path, *words: str, verdicts: Sequence[int] = (0,)) -> Ra
     if running.returncode not in verdicts:
         sys.exit(f"exit {running.returncode}: {text}")
     return Ran(
-        text, round(time.monotonic() - began, 1), status.get("VmHWM", used.ru_maxrss) // 1024,
+        text, round(time.monotonic() - began, 1), round(used.ru_utime + used.ru_stime, 1),
+        status.get("VmHWM", used.ru_maxrss) // 1024,
         max(seen) // 1024 if seen else None,
     )  # fmt: skip
 
