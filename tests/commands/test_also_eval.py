@@ -12,6 +12,7 @@ import pytest
 from tests.conftest import write_document
 from tests.tiny import tiny_backbone
 from transplant.errors import CorpusError, TransplantError
+from transplant.tables.sources import sources_table
 from transplant.text.documents import Document
 from transplant.text.windows import cut_windows
 from transplant.workflows.also_eval import judge_source, predicted_bytes, read_sources
@@ -114,6 +115,8 @@ def test_a_native_that_gains_nothing_is_no_ceiling(tiny_tokenizer, tiny_corpus):
     )  # fmt: skip
     assert found["recovered"] == {"candidate": None}
     assert found["no_ceiling"].startswith("no ceiling: the native gains 0.0000 nats")
+    shown = sources_table({"in_source": found, "out_of_source": {"y": {**found, "dropped": 0}}})
+    assert shown.to_markdown().count("| no ceiling |") == 2  # of the candidate, on each source
 
 
 def test_bytes_are_those_of_the_predicted_text(tiny_tokenizer):
