@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from transplant.calibration.changes.spec import AUTO, CHANGES, changes_of
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import INSIDE, MoveConfig
 from transplant.options import Field, Fields
 from transplant.training.config import NAMED_TAPS, parse_taps
 
@@ -28,8 +28,8 @@ PAIRED = "method excerpts excerpt_chars stride columns seed"
 MoveRecipe = Annotated[
     MoveConfig,
     Fields(
-        PAIRED, taps=TAPS, change=CHANGE, keep=Field(metavar="SHARE"),
-        less_general=Field(metavar="WEIGHT"),
+        PAIRED, taps=TAPS, change=CHANGE, inside=Field(metavar="|".join(INSIDE)),
+        keep=Field(metavar="SHARE"), less_general=Field(metavar="WEIGHT"),
     ),
 ]  # fmt: skip
 """How a move is fitted that is stored."""

@@ -6,7 +6,7 @@ domain text.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,6 @@ from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.columns import columns_for
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.mapped_corrections import MappedCorrections
-from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
@@ -46,10 +45,7 @@ def fit_module_output(
     interface = Interface.from_tensors(reading.state_dict(), reading.taps)
     correction = Correction(interface, module).requires_grad_(False).eval()
 
-    def read(batch: PairedRows) -> Tensor:
-        return correction.output(batch.target.taps)
-
-    _fit_output(read, interface.proj_out, paired, wanted, config)
+    _fit_output(correction.output, interface.proj_out, paired, wanted, config)
     return correction
 
 
@@ -61,15 +57,14 @@ def fit_linear_surrogate(
     columns = columns_for(reading, paired, wanted.corrections, config)
     surrogate = LinearCorrection(reading, columns.bases).requires_grad_(False).eval()
 
-    def read(batch: PairedRows) -> Tensor:
-        return surrogate.gather(batch.target.taps)
-
-    _fit_output(read, surrogate.proj_out, paired, wanted, config, intercept=config.intercept)
+    _fit_output(
+        surrogate.gather, surrogate.proj_out, paired, wanted, config, intercept=config.intercept
+    )
     return surrogate
 
 
 def _fit_output(
-    read: Callable[[PairedRows], Tensor],
+    read: Callable[[Mapping[int, Tensor]], Tensor],
     proj_out: nn.Linear,
     paired: PairedText,
     wanted: MappedCorrections,
@@ -79,10 +74,11 @@ def _fit_output(
 ) -> None:
     """First to the mapped corrections, then to the changes of logits that they are meant to make.
 
-    Of several processes each goes through the batches that are its turn.
+    Rows inside donor tokens, where they were kept, are among the latter. Of several processes each
+    goes through the batches that are its turn.
 
     Args:
-        read: from paired rows to features [rows, d_features].
+        read: from the target's taps to features [rows, d_features].
         proj_out: takes the solution.
         paired: the paired rows.
         wanted: what the corrections should be.
@@ -91,13 +87,15 @@ def _fit_output(
     """
     ranks = current()
     mine = ranks.turns(len(paired.batches))
-    features = [read(paired.batches[number]) for number in mine]
+    batches = [paired.batches[number] for number in mine]
+    features = [read(batch.target.taps) for batch in batches]
+    inside = [read(batch.inside.taps) for batch in batches if batch.inside is not None]
     moments = CrossMoments(proj_out.in_features, proj_out.out_features)
     for number, rows in zip(mine, features, strict=True):
         moments.update(rows, wanted.corrections[number])
     moments.add_up(ranks)
     fit_to_changes(
-        features, wanted.changes, wanted.output_map.head,
+        [*features, *inside], [*wanted.changes, *wanted.inside], wanted.output_map.head,
         fit_ridge(moments, config.ridge, intercept=intercept),
         strength=config.logit_ridge, iterations=config.iterations, intercept=intercept,
         ranks=ranks,

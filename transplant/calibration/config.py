@@ -10,6 +10,8 @@ from transplant.errors import InputError
 from transplant.validation import Bounds, Count, above, at_least, at_most, check_bounds
 
 METHODS = ("ridge", "procrustes")
+LEFT_OUT, NOTHING = "left-out", "nothing"
+INSIDE = (LEFT_OUT, NOTHING)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,9 @@ class MoveConfig:
     Between vocabularies that are the same `begins-with` and `push-forward` are one."""
     change: str = BEGINS_WITH
     """What was chosen."""
+    inside: str = LEFT_OUT
+    """What is wanted where a token of the target ends inside one of the donor's: `left-out`, the
+    fits do not look there, or `nothing`: the output map learns to leave such places as they are."""
     shrink: float = 0.0
     """k of mass / (mass + k), the factor on a change that is carried by push-forward to tokens of
     so much probability; 0 for none."""
@@ -82,6 +87,8 @@ class MoveConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError("unknown method", expected=f"one of {METHODS}", found=self.method)
+        if self.inside not in INSIDE:
+            raise InputError("`inside`", expected=f"one of {INSIDE}", found=self.inside)
         check_bounds(self)
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")

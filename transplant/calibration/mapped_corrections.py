@@ -35,6 +35,9 @@ class MappedCorrections:
     output_map: OutputMap
     likely: tuple[LikelyRows, ...] = ()
     """What was likely at the rows of these batches, where the vocabulary is large."""
+    inside: tuple[LikelyChange, ...] = ()
+    """At the target's rows inside donor tokens of the same batches, where they were kept: that
+    nothing changes."""
 
     def all_changes(self) -> list[LikelyChange]:
         """The changes of all batches, those of other processes too, all of which must call this."""
@@ -99,7 +102,29 @@ def map_corrections(
             for rows, one in zip(likely, (corrections[number] for number in mine), strict=True)
         ]
     mapped = tuple(moved @ output_map.matrix for moved in corrections)
-    return MappedCorrections(mapped, tuple(changes), output_map, likely)
+    if like is not None and like.inside:
+        inside = like.inside
+    else:
+        inside = _unchanged(target, [paired.batches[number] for number in mine], config)
+    return MappedCorrections(mapped, tuple(changes), output_map, likely, inside)
+
+
+def _unchanged(
+    target: Backbone, batches: Sequence[PairedRows], config: MoveConfig
+) -> tuple[LikelyChange, ...]:
+    """That nothing changes at the tokens that are likely inside a donor token."""
+    found = []
+    for rows in batches:
+        if rows.inside is None:
+            continue
+        size = max(1, LOGITS_AT_ONCE // target.vocab_size)
+        parts = []
+        for h in rows.inside.h_last.split(size):
+            logits = target.head(h.to(target.device)).cpu().float()
+            parts.append(likely_change(logits, torch.zeros_like(logits), config.likely_tokens))
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        found.append(LikelyChange(*map(torch.cat, columns)))
+    return tuple(found)
 
 
 def _dense_changes(

@@ -22,15 +22,20 @@ class PairedRows:
     """Target rows that end inside a donor token, thinned out as the pairs are."""
     donor_order: Tensor | None = None
     """Where the donor's rows stood before they were shuffled [rows]; None: as they were read."""
+    inside: States | None = None
+    """Target rows that end inside a donor token, where they were asked for."""
 
     def __len__(self) -> int:
         return len(self.donor)
 
     def tensors(self) -> dict[str, Tensor]:
         """All of it under names, as processes exchange it; `from_tensors` takes it back."""
+        sides = {"donor": self.donor, "target": self.target}
+        if self.inside is not None:
+            sides["inside"] = self.inside
         named = {
             f"{side}.{name}": value
-            for side, states in (("donor", self.donor), ("target", self.target))
+            for side, states in sides.items()
             for name, value in states.tensors().items()
         }
         return {**named, "unpaired": torch.tensor(self.unpaired)}
@@ -38,17 +43,17 @@ class PairedRows:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PairedRows:
         """What `tensors` gave out."""
-        donor, target = (
-            States.from_tensors(
-                {
-                    name.removeprefix(f"{side}."): value
-                    for name, value in tensors.items()
-                    if name.startswith(f"{side}.")
-                }
-            )
-            for side in ("donor", "target")
+        parts: dict[str, dict[str, Tensor]] = {"donor": {}, "target": {}, "inside": {}}
+        for name, value in tensors.items():
+            side, _, part = name.partition(".")
+            if part:
+                parts[side][part] = value
+        donor, target, inside = (
+            States.from_tensors(found) if found else None for found in parts.values()
         )
-        return cls(donor, target, int(tensors["unpaired"]))
+        assert donor is not None
+        assert target is not None
+        return cls(donor, target, int(tensors["unpaired"]), inside=inside)
 
 
 @dataclass(frozen=True)

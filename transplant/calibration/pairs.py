@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -73,7 +74,8 @@ class PairedText:
 
 def _mix(batch: PairedRows | LazyBatch, order: Tensor) -> PairedRows:
     rows = batch.read() if isinstance(batch, LazyBatch) else batch
-    return PairedRows(rows.donor.select(order), rows.target, rows.unpaired, donor_order=order)
+    mixed = rows.donor.select(order)
+    return dataclasses.replace(rows, donor=mixed, donor_order=order)
 
 
 def _lazy(batch: PairedRows | LazyBatch) -> LazyBatch:
@@ -90,6 +92,7 @@ def pair_text(
     target_taps: Iterable[int],
     *,
     stride: int = 1,
+    inside: bool = False,
     folder: Path | None = None,
     in_memory: int = IN_MEMORY,
     progress: Progress | None = None,
@@ -106,6 +109,7 @@ def pair_text(
         donor_taps: the layers that are kept of the donor.
         target_taps: those of the target.
         stride: 1 keeps every pair.
+        inside: whether the target's rows that end inside a donor token are kept as well.
         folder: where rows go that take more than `in_memory` bytes, or than half of what is free;
             None: they stay in memory.
         in_memory: bytes.
@@ -118,7 +122,7 @@ def pair_text(
     """
     sides = Side(donor, tuple(donor_taps)), Side(target, tuple(target_taps))
     chunks = [
-        _paired_rows(donor, target, *windows, stride)
+        _paired_rows(donor, target, *windows, stride, inside=inside)
         for windows in paired_windows(donor, target, excerpts)
     ]
     rows = sum(map(len, chunks))
@@ -128,6 +132,7 @@ def pair_text(
             expected="tokens that end at the same characters",
         )
     needed = rows * sum(side.row_bytes for side in sides)
+    needed += sides[1].row_bytes * sum(len(chunk.inside) for chunk in chunks)
     free = available_bytes()
     room = in_memory if free is None else min(in_memory, free // 2)
     if folder is not None and needed > room:
@@ -140,13 +145,8 @@ def pair_text(
     mine: dict[int, PairedRows] = {}
     for number in ranks.turns(len(chunks)):
         chunk = chunks[number]
-        ours, theirs = (
-            side.read(windows, rows)
-            for side, windows, rows in zip(
-                sides, (chunk.donor, chunk.target), chunk.rows, strict=True
-            )
-        )
-        mine[number] = PairedRows(ours, theirs, chunk.unpaired)
+        ours = sides[0].read(chunk.donor, chunk.rows[0])
+        mine[number] = chunk.paired(ours, sides[1].read(chunk.target, chunk.target_rows))
         read += len(chunk.donor)
         if progress is not None:
             progress(read, len(excerpts), "excerpts")
@@ -157,12 +157,16 @@ def pair_text(
 
 
 def _paired_rows(
-    donor: Backbone, target: Backbone, left: list[Window], right: list[Window], stride: int
-) -> PairedWindows:
+    donor: Backbone, target: Backbone, left: list[Window], right: list[Window], stride: int, *,
+    inside: bool,
+) -> PairedWindows:  # fmt: skip
     ends = window_ends(target, right)
     ours, theirs = match_positions(*window_ends(donor, left), *ends)
     unpaired = (len(ends[0]) - len(theirs)) // stride
-    return PairedWindows(left, right, (ours[::stride], theirs[::stride]), unpaired)
+    alone = torch.ones(len(ends[0]), dtype=torch.bool)
+    alone[theirs] = False
+    rows = alone.nonzero()[::stride, 0] if inside else theirs[:0]
+    return PairedWindows(left, right, (ours[::stride], theirs[::stride]), unpaired, rows)
 
 
 def paired_windows(

@@ -14,7 +14,7 @@ from transplant.activations.reader import Activations
 from transplant.activations.splits import windows_by_side
 from transplant.backbones.states import concat_states
 from transplant.backbones.view import Backbone
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import NOTHING, MoveConfig
 from transplant.calibration.excerpt_selection import by_likeness
 from transplant.calibration.move import Pairing, check_movable
 from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
@@ -75,10 +75,14 @@ def pair_captured(
         target_rows = range(int(b[0]), int(b[-1]) + 1)
         states_a = read_states(ours, donor_rows, donor_taps, donor.backbone.n_layers)
         states_b = read_states(theirs, target_rows, target_taps, target.n_layers)
+        alone = torch.ones(len(target_rows), dtype=torch.bool)
+        alone[b - b[0]] = False
+        inside = states_b.select(alone.nonzero()[:: config.stride, 0])
         return PairedRows(
             states_a.select((a - a[0])[:: config.stride]),
             states_b.select((b - b[0])[:: config.stride]),
             (len(target_rows) - len(b)) // config.stride,
+            inside=inside if config.inside == NOTHING else None,
         )
 
     def paired(windows: Sequence[int], excerpts: int) -> PairedText:
@@ -111,10 +115,12 @@ def _pairs_by_window(ours: Activations, theirs: Activations) -> tuple[list[int],
 
 
 def _join(pairs: Sequence[PairedRows]) -> PairedRows:
+    inside = [rows.inside for rows in pairs if rows.inside is not None]
     return PairedRows(
         concat_states([rows.donor for rows in pairs]),
         concat_states([rows.target for rows in pairs]),
         sum(rows.unpaired for rows in pairs),
+        inside=concat_states(inside) if inside else None,
     )
 
 

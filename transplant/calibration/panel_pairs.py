@@ -9,14 +9,14 @@ import torch
 
 from transplant.backbones.states import States
 from transplant.backbones.view import Backbone
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import LEFT_OUT, MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.move import Pairing
 from transplant.calibration.output_map import OutputMap, map_outputs
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.calibration.stored_pairs import PairedWindows
-from transplant.errors import CorpusError
+from transplant.errors import CorpusError, InputError
 from transplant.modules.panel import Panel
 from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress, part_of
@@ -40,9 +40,12 @@ def pair_panel(
         progress: is told of the excerpts that were read.
 
     Raises:
+        InputError: something is wanted inside donor tokens, which are not the same for all.
         CorpusError: at no character all of them have a boundary.
         MemoryLimitError: the rows do not fit into memory.
     """
+    if config.inside != LEFT_OUT:
+        raise InputError("`inside` with several donors", expected=LEFT_OUT, found=config.inside)
     sides = (text.train, config.excerpts), (text.calibration, config.held_out_excerpts)
     found: list[PairedText] = []
     excerpts: tuple[Document, ...] = ()

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,19 @@ class PairedWindows:
     rows: tuple[Tensor, Tensor]
     """Of the donor and of the target, those that are kept."""
     unpaired: int
+    inside: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
+    """Of the target, those that end inside a donor token and are kept [rows]."""
+
+    @property
+    def target_rows(self) -> Tensor:
+        """All rows of the target that are read: those that pair, then those inside."""
+        return torch.cat([self.rows[1], self.inside])
+
+    def paired(self, donor: States, target: States) -> PairedRows:
+        """The pairs, from the donor's rows and from `target_rows`."""
+        inside = target.select(slice(len(self), None)) if len(self.inside) else None
+        theirs = target.select(slice(len(self))) if len(self.inside) else target
+        return PairedRows(donor, theirs, self.unpaired, inside=inside)
 
     def __len__(self) -> int:
         return len(self.rows[0])
@@ -97,7 +110,7 @@ def store_pairs(
     try:
         sides = (
             _stored(place / "donor.h5", donor, [(c.donor, c.rows[0]) for c in chunks], told),
-            _stored(place / "target.h5", target, [(c.target, c.rows[1]) for c in chunks], told),
+            _stored(place / "target.h5", target, [(c.target, c.target_rows) for c in chunks], told),
         )
     finally:
         shutil.rmtree(place, ignore_errors=True)
@@ -107,7 +120,7 @@ def store_pairs(
             read_states(acts, acts.rows_of_window(number), side.taps, side.backbone.n_layers)
             for acts, side in zip(sides, (donor, target), strict=True)
         ]
-        return PairedRows(states[0], states[1], chunks[number].unpaired)
+        return chunks[number].paired(*states)
 
     return LazyBatches(
         [
