@@ -50,6 +50,7 @@ class Cell:
     seed: int
     pair: str
     change: str = "begins-with"
+    inside: str = "left-out"
 
 
 def main() -> int:
@@ -63,6 +64,7 @@ def main() -> int:
     parser.add_argument("--d-abi", nargs="*", type=int, default=[128, 512, 1024])
     parser.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     parser.add_argument("--change", default=Cell.change, help="as of abi transfer")
+    parser.add_argument("--inside", default=Cell.inside, help="as of abi transfer")
     parser.add_argument("--steps", type=int, default=300, help="of training")
     parser.add_argument("--eval-tokens", type=int, default=EVAL_TOKENS)
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
@@ -82,7 +84,7 @@ def cells(options: argparse.Namespace) -> Iterator[Cell]:
         options.donors, options.domains, options.d_abi, options.seeds, options.pairs
     ):
         (target,) = {*BACKBONES} - {donor}
-        yield Cell(donor, target, domain, d_abi, seed, pair, options.change)
+        yield Cell(donor, target, domain, d_abi, seed, pair, options.change, options.inside)
 
 
 class Bench:
@@ -123,7 +125,7 @@ class Bench:
         words = [
             "transfer", "--module", module, "--to", cell.target, "--excerpts", str(EXCERPTS),
             "--excerpt-chars", str(EXCERPT_CHARS), "--stride", str(STRIDE),
-            "--native", self._name(cell), "--change", cell.change,
+            "--native", self._name(cell), "--change", cell.change, "--inside", cell.inside,
             "--eval-tokens", str(self.eval_tokens), "--seed", str(cell.seed),
             "--name", f"{self._name(cell)}-{cell.pair}", "--replace",
         ]  # fmt: skip
@@ -203,6 +205,8 @@ def tables(results: dict[str, Any]) -> list[Table]:
             moved.add_row(name, cell["pair"], str(cell["seed"]), move["skipped"])
             continue
         pair = f"{cell['pair']}, {cell.get('change', Cell.change)}"
+        if cell.get("inside", Cell.inside) != Cell.inside:
+            pair += f", {cell['inside']} inside"
         moved.add_row(name, pair, str(cell["seed"]), *_row(move["report"]),
                       f"{move['seconds']:.0f}", str(move["peak_mib"]))  # fmt: skip
     return [trained, moved]
