@@ -359,6 +359,8 @@ def move(name: str, bench: Bench) -> dict[str, Any]:
         native=called, eval_tokens=TOKENS, also_eval={n: str(p) for n, p in also.items()},
         replace=True,
     )  # fmt: skip
+    for judged in moved_sources(report).values():
+        del judged["source"]  # a path of this machine
     return {key: report[key] for key in MOVED}
 
 
