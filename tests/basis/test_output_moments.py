@@ -6,6 +6,8 @@ import pytest
 import torch
 
 from tests.basis.tiny_basis import rows_one_by_one
+from tests.tiny import tiny_model
+from transplant.backbones.load import load_backbone
 from transplant.basis.config import FitConfig
 from transplant.basis.fit import fit_basis, moments_of
 from transplant.basis.maps import select_maps
@@ -109,6 +111,21 @@ def test_two_shards_are_one(backbones, windows):
         assert one[m.name].count == whole[m.name].count == 60
         assert (one[m.name].mean() - whole[m.name].mean()).abs().max() <= 1e-10 * scale
         assert (two[m.name].mean() - whole[m.name].mean()).abs().max() > 1e-6 * scale  # control
+
+
+def test_outputs_are_summed_where_weights_are_not_in_memory(tiny_tokenizer, windows, tmp_path):
+    tiny_model("llama", tiny_tokenizer).save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    near = load_backbone(tmp_path / "model")
+    far = load_backbone(tmp_path / "model", device_map={"": "disk"})
+    maps = select_maps(far)
+    found = moments_of(far, maps, windows)
+    exact = moments_of(near, select_maps(near), windows)
+    assert not any(one.at_inputs for one in found.values())
+    assert any(one.at_inputs for one in exact.values())
+    for name, one in found.items():
+        whole = exact[name].mean()
+        assert (one.mean() - whole).abs().max() <= 1e-5 * whole.abs().max()
 
 
 def test_what_is_promised_of_memory_holds_all_sums(backbones, windows):

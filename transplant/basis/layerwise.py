@@ -87,7 +87,7 @@ def _fit_layer(
     """Reads one boundary through a layer, writes the next, and solves the layer's moments."""
     with layers.alone(number) as feed:
         groups = groups_by_input(maps, lambda: feed([start_of(windows[0])], None))
-    moments = OutputMoments(groups, layers.backbone.device)
+    moments = OutputMoments(groups, layers.backbone.device, held=True)
     with watching(layers.backbone, maps, moments.see):
         carry_up(layers, number, windows, between, progress)
     with layers.held(number):

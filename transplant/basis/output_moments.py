@@ -55,22 +55,27 @@ class OutputMoments(Mapping[str, OutputMoment]):
     Args:
         groups: of maps that read the same input; see `groups_by_input`.
         device: where sums are kept of maps whose weights are on the disk.
+        held: whether such weights are in memory when K is asked for; where not, outputs are summed.
     """
 
-    def __init__(self, groups: Sequence[Sequence[LinearMap]], device: torch.device) -> None:
+    def __init__(
+        self, groups: Sequence[Sequence[LinearMap]], device: torch.device, *, held: bool = False
+    ) -> None:
         self._of: dict[str, OutputMoment] = {}
         self._sums: list[SecondMoment] = []
         self._fed_by: set[str] = set()
         for group in groups:
             place = device if group[0].weight.is_meta else group[0].weight.device
-            if at_inputs(group):
+            known = held or not any(m.weight.is_meta for m in group)
+            narrower = known and at_inputs(group)
+            if narrower:
                 sums = [SecondMoment(group[0].into, place)] * len(group)
                 self._fed_by.add(group[0].name)
             else:
                 sums = [SecondMoment(m.out, place) for m in group]
                 self._fed_by |= {m.name for m in group}
             self._sums += dict.fromkeys(sums)
-            self._of |= {m.name: OutputMoment(m, s, at_inputs(group))
+            self._of |= {m.name: OutputMoment(m, s, narrower)
                          for m, s in zip(group, sums, strict=True)}  # fmt: skip
 
     def __getitem__(self, name: str) -> OutputMoment:
@@ -155,7 +160,7 @@ def statistics_bytes(maps: Sequence[LinearMap]) -> int:
 
 def _rows(states: Tensor, mask: Tensor) -> Tensor:
     """Those [rows, width] of states at the positions of a mask [batch, seq]."""
-    return states.reshape(*mask.shape, -1)[mask]
+    return states.reshape(*mask.shape, -1)[mask.to(states.device)]
 
 
 def _check_finite(of: LinearMap, output: Tensor, mask: Tensor) -> None:
