@@ -90,6 +90,7 @@ def _fit_layer(
     moments = OutputMoments(groups, layers.backbone.device, held=True)
     with watching(layers.backbone, maps, moments.see):
         carry_up(layers, number, windows, between, progress)
+    give_back()  # of the passes: what the solution takes is not on top of it
     with layers.held(number):
         return solve(moments, config)
 
