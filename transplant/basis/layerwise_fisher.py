@@ -107,7 +107,9 @@ def _go_up(
         if not between.is_whole(place.boundary(number + 1)):
             told = part_of(progress, number * size, size, 2 * top * size)
             carry_up(layers, number, windows, between, told)
+            give_back()
     _loss_gradients(layers, windows, between)
+    give_back()
     place.boundary(top).unlink(missing_ok=True)
 
 
