@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import weakref
 
 import pytest
 import torch
 
 from tests.tiny import tiny_backbone
 from transplant import memory
+from transplant.alignment.tokens import count_tokens
 from transplant.calibration import pairs as pairs_module
+from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.move import align, pair_also, pair_for_move
-from transplant.calibration.paired_rows import LazyBatches
+from transplant.calibration.move import align, pair_also, pair_for_move, want
+from transplant.calibration.output_map import map_outputs
+from transplant.calibration.paired_rows import LazyBatch, LazyBatches
 from transplant.errors import MemoryLimitError
 from transplant.modules.hosted import HostedModel
 from transplant.text.tokenizers import train_tokenizer
@@ -115,3 +119,26 @@ def test_what_does_not_fit_is_refused_before_a_backbone_runs(sides, text, monkey
     monkeypatch.setattr(pairs_module, "available_bytes", lambda: 300_000)
     with pytest.raises(MemoryLimitError, match=r"paired rows.*`excerpts`"):
         pair_for_move(donor, target, text, {"a": 1}, narrow)
+
+
+def test_the_output_fit_holds_one_batch_of_a_file_at_a_time(both, sides, tiny_texts):
+    _, stored = both
+    donor, target = sides
+    counts = count_tokens(donor.tokenizer("".join(tiny_texts[:20])).input_ids, donor.tokenizer)
+    wanted = want(stored, map_outputs(donor.backbone, target, counts, CONFIG), CONFIG)
+    reading, held, most = align(stored, CONFIG).interface, [], []
+
+    def watched(batch):
+        def read():
+            rows = batch.read()
+            held.append(weakref.ref(rows.target.h_last))
+            most.append(sum(one() is not None for one in held))
+            return rows
+
+        return LazyBatch(batch.rows, batch.unpaired, read)
+
+    batches = LazyBatches([*map(watched, stored.fitted.batches.batches)])
+    fitted = dataclasses.replace(stored.fitted, batches=batches)
+    fit_module_output(reading, stored.correction.module, fitted, wanted, CONFIG)
+    assert len(batches) > 2
+    assert max(most) <= 2  # the one before is there until the next one is read

@@ -87,9 +87,12 @@ def _fit_output(
     """
     ranks = current()
     mine = ranks.turns(len(paired.batches))
-    batches = [paired.batches[number] for number in mine]
-    features = [read(batch.target.taps) for batch in batches]
-    inside = [read(batch.inside.taps) for batch in batches if batch.inside is not None]
+    features, inside = [], []
+    for number in mine:  # a batch may be read from a file: no two of them are held
+        batch = paired.batches[number]
+        features.append(read(batch.target.taps))
+        if batch.inside is not None:
+            inside.append(read(batch.inside.taps))
     moments = CrossMoments(proj_out.in_features, proj_out.out_features)
     for number, rows in zip(mine, features, strict=True):
         moments.update(rows, wanted.corrections[number])
