@@ -87,5 +87,7 @@ def test_what_is_kept_can_be_given_back() -> None:
 
 def test_another_library_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(allocator, "_is_glibc", lambda: False)
-    monkeypatch.setattr(allocator.ctypes, "CDLL", None)
+    asked: list[object] = []
+    monkeypatch.setattr(allocator.ctypes, "CDLL", asked.append)
     allocator.give_back()
+    assert asked == []

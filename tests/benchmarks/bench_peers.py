@@ -35,6 +35,7 @@ from tests.benchmarks.peer_scene import BUDGET, GAINS, OTHER, RECIPE, Made, Scen
 from tests.benchmarks.peer_table import as_lists, lines, share_of
 from transplant.calibration.changes.spec import LACKING, PUSH_FORWARD
 from transplant.calibration.gain import scaled
+from transplant.calibration.move import want
 from transplant.calibration.output_map import donor_mix
 from transplant.calibration.students.controls import SHUFFLED, student_controls
 from transplant.calibration.students.lora_run import LoraRun, PairsLearner, text_loss
@@ -102,7 +103,10 @@ def taught(scene: Scene, text: str, **mix: Any) -> Made:
     choice, target, pairing = move.linear, scene.target, move.pairing
     way = dataclasses.replace(choice.config, **mix)
     weights = donor_mix(way) if mix else choice.donor_mix
-    teacher = teacher_of(pairing, move.output_map, way, weights, choice.wanted)
+    teacher = teacher_of(
+        target, move.output_map, weights,
+        lambda: want(pairing, move.output_map, way, like=choice.wanted),
+    )  # fmt: skip
     windows = TaughtWindows(target, pairing.fitted, pairing.change, teacher, RECIPE.batch)
     base = text_loss(target, None, scene.held)
     learner = PairsLearner(target, RECIPE, scene.seed)

@@ -35,6 +35,12 @@ class LikelyChange:
         tokens, weights, change = (part[rows].to(device) for part in vars(self).values())
         return LikelyChange(tokens, weights, gain * change)
 
+    @classmethod
+    def joined(cls, parts: Sequence[LikelyChange]) -> LikelyChange:
+        """Those of all rows of the parts, in turn."""
+        columns = zip(*(vars(part).values() for part in parts), strict=True)
+        return cls(*map(torch.cat, columns))
+
 
 def spread_change(change: Tensor, probabilities: Tensor, beginnings: Tensor) -> Tensor:
     """Carries a change of the donor's logits over to the vocabulary of the target.

@@ -15,7 +15,7 @@ from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
 from transplant.calibration.changes.likely import likely_changes
 from transplant.calibration.changes.table import WAYS
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import NOTHING, MoveConfig
 from transplant.calibration.output_map import OutputMap, change_of_logits, donor_mix
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
@@ -50,6 +50,11 @@ class MappedCorrections:
 def is_large(target: Backbone) -> bool:
     """Whether a vocabulary is looked at where it is likely, not all of it at every position."""
     return target.split_head is not None and target.vocab_size > WHOLE
+
+
+def taught_by(target: Backbone) -> str:
+    """The objective by which a donor teaches a target: over all tokens, or over likely ones."""
+    return "donor-changes" if is_large(target) else "donor-kd"
 
 
 @torch.no_grad()
@@ -104,27 +109,21 @@ def map_corrections(
     mapped = tuple(moved @ output_map.matrix for moved in corrections)
     if like is not None and like.inside:
         inside = like.inside
+    elif config.inside == NOTHING:
+        kept = (paired.batches[number].inside for number in mine)
+        inside = tuple(_unchanged(rows.h_last, target, config) for rows in kept if rows is not None)
     else:
-        inside = _unchanged(target, [paired.batches[number] for number in mine], config)
+        inside = ()
     return MappedCorrections(mapped, tuple(changes), output_map, likely, inside)
 
 
-def _unchanged(
-    target: Backbone, batches: Sequence[PairedRows], config: MoveConfig
-) -> tuple[LikelyChange, ...]:
-    """That nothing changes at the tokens that are likely inside a donor token."""
-    found = []
-    for rows in batches:
-        if rows.inside is None:
-            continue
-        size = max(1, LOGITS_AT_ONCE // target.vocab_size)
-        parts = []
-        for h in rows.inside.h_last.split(size):
-            logits = target.head(h.to(target.device)).cpu().float()
-            parts.append(likely_change(logits, torch.zeros_like(logits), config.likely_tokens))
-        columns = zip(*(vars(part).values() for part in parts), strict=True)
-        found.append(LikelyChange(*map(torch.cat, columns)))
-    return tuple(found)
+def _unchanged(h_last: Tensor, target: Backbone, config: MoveConfig) -> LikelyChange:
+    """That nothing changes at the likely tokens of some rows [rows, d_model]."""
+    parts = []
+    for h in h_last.split(max(1, LOGITS_AT_ONCE // target.vocab_size)):
+        logits = target.head(h.to(target.device)).cpu().float()
+        parts.append(likely_change(logits, torch.zeros_like(logits), config.likely_tokens))
+    return LikelyChange.joined(parts)
 
 
 def _dense_changes(
@@ -142,11 +141,7 @@ def _dense_changes(
         logits = target.head(h.to(target.device)).cpu().float()
         change = change_of_logits(output_map, c, h_donor, logits, donor_mix(config))
         parts.append(likely_change(logits, change, config.likely_tokens))
-    return LikelyChange(
-        torch.cat([part.tokens for part in parts]),
-        torch.cat([part.weights for part in parts]),
-        torch.cat([part.change for part in parts]),
-    )
+    return LikelyChange.joined(parts)
 
 
 def _untaught(rows: LikelyRows) -> LikelyRows:

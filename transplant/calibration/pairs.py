@@ -19,7 +19,7 @@ from transplant.memory import available_bytes, check_memory
 from transplant.progress import Progress
 from transplant.ranks import current
 from transplant.text.documents import Document
-from transplant.text.offsets import match_positions
+from transplant.text.offsets import match_positions, unmatched
 from transplant.text.windows import Window, tokenize
 
 BATCH = 16  # excerpts
@@ -163,9 +163,7 @@ def _paired_rows(
     ends = window_ends(target, right)
     ours, theirs = match_positions(*window_ends(donor, left), *ends)
     unpaired = (len(ends[0]) - len(theirs)) // stride
-    alone = torch.ones(len(ends[0]), dtype=torch.bool)
-    alone[theirs] = False
-    rows = alone.nonzero()[::stride, 0] if inside else theirs[:0]
+    rows = unmatched(theirs, len(ends[0]))[::stride] if inside else theirs[:0]
     return PairedWindows(left, right, (ours[::stride], theirs[::stride]), unpaired, rows)
 
 

@@ -21,6 +21,7 @@ from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRow
 from transplant.calibration.pairs import BATCH, IN_MEMORY, PairedText
 from transplant.errors import CorpusError
 from transplant.modules.hosted import HostedModel
+from transplant.text.offsets import unmatched
 
 
 def pair_captured(
@@ -75,14 +76,14 @@ def pair_captured(
         target_rows = range(int(b[0]), int(b[-1]) + 1)
         states_a = read_states(ours, donor_rows, donor_taps, donor.backbone.n_layers)
         states_b = read_states(theirs, target_rows, target_taps, target.n_layers)
-        alone = torch.ones(len(target_rows), dtype=torch.bool)
-        alone[b - b[0]] = False
-        inside = states_b.select(alone.nonzero()[:: config.stride, 0])
+        inside = None
+        if config.inside == NOTHING:
+            inside = states_b.select(unmatched(b - b[0], len(target_rows))[:: config.stride])
         return PairedRows(
             states_a.select((a - a[0])[:: config.stride]),
             states_b.select((b - b[0])[:: config.stride]),
             (len(target_rows) - len(b)) // config.stride,
-            inside=inside if config.inside == NOTHING else None,
+            inside=inside,
         )
 
     def paired(windows: Sequence[int], excerpts: int) -> PairedText:

@@ -32,6 +32,13 @@ def match_positions(
     return torch.from_numpy(rows_a[at_a]), torch.from_numpy(rows_b[at_b])
 
 
+def unmatched(rows: Tensor, count: int) -> Tensor:
+    """Of rows 0 to `count` of a side those that `match_positions` has not found, in text order."""
+    alone = torch.ones(count, dtype=torch.bool)
+    alone[rows] = False
+    return alone.nonzero()[:, 0]
+
+
 def number_chunks(
     ends_a: Tensor, windows_a: Tensor, ends_b: Tensor, windows_b: Tensor
 ) -> tuple[Tensor, Tensor]:

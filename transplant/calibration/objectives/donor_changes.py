@@ -37,10 +37,10 @@ class ChangeBatches:
         self, target: Backbone, paired: PairedText, wanted: MappedCorrections, seed: int,
         gain: float = 1.0,
     ) -> None:  # fmt: skip
-        self.target, self._gain = target, gain
+        self.target = target
         self._blocks = PairedBlocks(target, paired, seed)
-        columns = zip(*(vars(change).values() for change in wanted.all_changes()), strict=True)
-        self._change = LikelyChange(*(torch.cat(parts)[self._blocks.order] for parts in columns))
+        every = LikelyChange.joined(wanted.all_changes())
+        self._change = every.at(self._blocks.order, every.change.device, gain)
 
     def __len__(self) -> int:
         """The number of blocks."""
@@ -49,7 +49,7 @@ class ChangeBatches:
     def batch(self, units: Sequence[int]) -> Batch:
         """The rows of these blocks."""
         rows, device = self._blocks.rows(units), self.target.device
-        wanted = self._change.at(rows, device, self._gain)
+        wanted = self._change.at(rows, device)
         return Batch(self.target, self._blocks.states(rows), wanted_change=wanted)
 
 

@@ -12,7 +12,8 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from transplant.backbones.view import Backbone
-from transplant.calibration.move import Pairing
+from transplant.calibration.mapped_corrections import MappedCorrections
+from transplant.calibration.move import Pairing, want
 from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora_run import (
@@ -84,7 +85,13 @@ def teach_lora(
         InputError: no text to read, or no such maps.
     """
     target, calibration, seed = pairing.target, judging_windows(lesson), linear.config.seed
-    teacher = teacher_of(pairing, lesson.output_map, linear.config, linear.donor_mix, linear.wanted)
+
+    def wanted() -> MappedCorrections:
+        if pairing is lesson.pairing:
+            return linear.wanted
+        return want(pairing, lesson.output_map, linear.config, like=linear.wanted)
+
+    teacher = teacher_of(target, lesson.output_map, linear.donor_mix, wanted)
     taught = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
     raw = text_loss(target, None, calibration)
     start = begin or (lambda: PairsLearner(target, recipe, seed))

@@ -17,7 +17,7 @@ from transplant.alignment.affine import AffineMap
 from transplant.alignment.basis import TapBases
 from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.gain import choose_gain, scaled
-from transplant.calibration.mapped_corrections import is_large
+from transplant.calibration.mapped_corrections import taught_by
 from transplant.calibration.objectives.config import EVERYTHING, LearnConfig
 from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.students.learned import Learned
@@ -49,7 +49,7 @@ def fit_module_new(
         target=pairing.target, pairing=pairing, output_map=lesson.output_map,
         donor_mix=linear.donor_mix, wanted=linear.wanted, mapping=config,
     )  # fmt: skip
-    objective = "donor-changes" if is_large(pairing.target) else "donor-kd"
+    objective = taught_by(pairing.target)
     recipe = dataclasses.replace(LEARN, seed=config.seed)
     steps = recipe.steps + 1  # the last one chooses the gain
     learning = part_of(progress, 0, recipe.steps, steps)

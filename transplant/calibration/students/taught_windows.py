@@ -12,9 +12,7 @@ from torch import Tensor
 
 from transplant.alignment.logits import LikelyChange
 from transplant.backbones.view import Backbone
-from transplant.calibration.config import MoveConfig
 from transplant.calibration.mapped_corrections import MappedCorrections, is_large
-from transplant.calibration.move import Pairing, want
 from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.donor_changes import donor_changes
 from transplant.calibration.objectives.donor_kd import DonorTeacher
@@ -70,20 +68,22 @@ class LikelyTeacher:
 
 
 def teacher_of(
-    pairing: Pairing, output_map: OutputMap, way: MoveConfig, mix: DonorMix, like: MappedCorrections
+    target: Backbone,
+    output_map: OutputMap,
+    mix: DonorMix,
+    wanted: Callable[[], MappedCorrections],
 ) -> DonorTeacher | LikelyTeacher:
     """The teacher that suits a target: at every token, or in a large vocabulary at likely ones.
 
     Args:
-        pairing: the paired rows.
+        target: the frozen backbone.
         output_map: the two heads.
-        way: how changes are carried, where it teaches at likely tokens.
-        mix: how they are carried, and the gain.
-        like: of the same target rows: what was found likely there.
+        mix: how changes are carried, and the gain.
+        wanted: gives what is wanted at the pairs, where it teaches at likely tokens.
     """
-    if is_large(pairing.target):
-        return LikelyTeacher(want(pairing, output_map, way, like=like).all_changes(), mix.gain)
-    return DonorTeacher(pairing.target, output_map.to(pairing.target.device), mix)
+    if is_large(target):
+        return LikelyTeacher(wanted().all_changes(), mix.gain)
+    return DonorTeacher(target, output_map.to(target.device), mix)
 
 
 class TaughtWindows:

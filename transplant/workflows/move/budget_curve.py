@@ -15,7 +15,6 @@ from transplant.workflows.move.objective import ObjectiveChoice
 from transplant.workflows.move.trials import Trials
 
 if TYPE_CHECKING:
-    from transplant.backbones.view import Backbone
     from transplant.calibration.objectives.config import LearnConfig
     from transplant.calibration.objectives.run import Material
     from transplant.workflows.move.curve_job import CurveJob
@@ -66,11 +65,13 @@ def curve_report(
     Raises:
         InputError: a move that may read no text of the domain.
     """
+    from transplant.calibration.mapped_corrections import taught_by
+
     move, first = trials.move, trials.move.work.seed
     if move.text_free:
         raise InputError("`text_free`", expected="no curve: its budgets are of domain text")
     trials.oracle  # noqa: B018
-    choice = ObjectiveChoice(objective=objective_for(move.target), steps=steps)
+    choice = ObjectiveChoice(objective=f"lm+{taught_by(move.target)}", steps=steps)
     for seed in range(first, first + seeds):
         for budget in budgets:
             run_budget(trials, choice, budget, seed)
@@ -98,13 +99,6 @@ def curve_report(
         "early_stopping_tokens": choice.learn_config(first).calibration_tokens,
         **trials.facts(),
     }
-
-
-def objective_for(target: Backbone) -> str:
-    """What teaches beside the text: a large vocabulary is looked at where it is likely alone."""
-    from transplant.calibration.mapped_corrections import is_large
-
-    return "lm+donor-changes" if is_large(target) else "lm+donor-kd"
 
 
 def _point(budget: int, values: list[float | None]) -> dict[str, Any]:
