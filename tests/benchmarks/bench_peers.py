@@ -176,7 +176,7 @@ def run_cell(scene: Scene, name: str, eval_tokens: int) -> dict[str, Any]:
 @torch.no_grad()
 def run_proxy(scene: Scene, eval_tokens: int) -> dict[str, Any]:
     """Donor and target side by side, beside the ceiling on windows of the same length."""
-    move, began = scene.move("prose"), time.process_time()
+    move, began = scene.move("unlabelled"), time.process_time()
     ways = {
         f"{number}": Beside(0.0, gain, change)
         for number, (change, gain) in enumerate(product((PUSH_FORWARD, LACKING), GAINS))

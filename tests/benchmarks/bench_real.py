@@ -66,10 +66,12 @@ def main() -> int:
     parser.add_argument("--change", default=Cell.change, help="as of abi transfer")
     parser.add_argument("--inside", default=Cell.inside, help="as of abi transfer")
     parser.add_argument("--steps", type=int, default=300, help="of training")
+    parser.add_argument("--curve-steps", type=int, help="of each run on 32,000 tokens")
     parser.add_argument("--eval-tokens", type=int, default=EVAL_TOKENS)
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     options = parser.parse_args()
     bench = Bench(options.real.resolve(), options.out, options.steps, options.eval_tokens)
+    bench.curve_steps = options.curve_steps
     if not options.show:
         bench.add_backbones()
         for cell in cells(options):
@@ -99,6 +101,8 @@ class Bench:
 
     def __init__(self, real: Path, out: Path, steps: int, eval_tokens: int) -> None:
         self.real, self.out, self.steps, self.eval_tokens = real, out, steps, eval_tokens
+        self.curve_steps: int | None = None
+        """Of each run on 32,000 tokens; None: as many as the objective has."""
         self.results: dict[str, Any] = {"add": {}, "train": {}, "moves": []}
         if out.is_file():
             self.results = with_present_keys(json.loads(out.read_text(encoding="utf-8")))
@@ -132,6 +136,7 @@ class Bench:
         if cell.pair == "32k":
             words += ["--pair-data", self._text(cell), "--curve", "32k"]
             words += ["--out", str(self.out.parent / "real")]
+            words += ["--steps", str(self.curve_steps)] if self.curve_steps else []
         else:
             words += ["--pair-data", self._text(cell) if cell.pair == "domain" else cell.pair]
             words += self._second(cell)

@@ -10,7 +10,7 @@ import torch
 from tests.calibration.tiny_training import windows_of
 from tests.calibration.tuned_scene import tuned_scene
 from tests.tiny import tiny_backbone
-from transplant.calibration import mapped_corrections
+from transplant.calibration import large_vocabulary
 from transplant.calibration.objectives import donor_kd
 from transplant.calibration.objectives.donor_kd import DonorTeacher
 from transplant.calibration.output_map import DonorMix
@@ -65,7 +65,7 @@ def test_a_lora_learns_what_the_donor_has_and_its_controls_do_not(scene, linear,
 
 
 def test_likely_tokens_teach_as_well(scene, linear, learned, text, monkeypatch):
-    monkeypatch.setattr(mapped_corrections, "WHOLE", 10)
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 10)
     recipe = dataclasses.replace(RECIPE, rates=(3e-2,))
     lesson, target = dataclasses.replace(scene.lesson, lora=recipe), scene.target
     with target.frozen():

@@ -9,6 +9,7 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.alignment.tokens import count_tokens
+from transplant.calibration import large_vocabulary
 from transplant.calibration import mapped_corrections as file
 from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import MoveConfig
@@ -57,7 +58,7 @@ def test_a_large_vocabulary_gives_the_changes_of_a_small_one(
     output_map, correction, target, paired = scene
     config = dataclasses.replace(CONFIG, donor_word=donor_word, change=change)
     dense = map_corrections(output_map, correction, target, paired, config)
-    monkeypatch.setattr(file, "WHOLE", 100)
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
     monkeypatch.setattr(file, "TARGETS", 40)  # all of them are likely
     monkeypatch.setattr(file, "DONORS", 40)
     sparse = map_corrections(output_map, correction, target, paired, config)
@@ -74,7 +75,7 @@ def test_a_large_vocabulary_gives_the_changes_of_a_small_one(
 @torch.no_grad()
 def test_the_vocabularies_are_gone_through_once_for_the_same_rows(scene, monkeypatch):
     output_map, correction, target, paired = scene
-    monkeypatch.setattr(file, "WHOLE", 100)
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
     vocabularies = []
 
     def counted(head, *rest):
@@ -102,7 +103,7 @@ def test_the_vocabularies_are_gone_through_once_for_the_same_rows(scene, monkeyp
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_donor_without_what_it_learned_changes_nothing(scene, change, monkeypatch):
     output_map, correction, target, paired = scene
-    monkeypatch.setattr(file, "WHOLE", 100)
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
     monkeypatch.setattr(file, "DONORS", 40)
     config = dataclasses.replace(CONFIG, donor_word=0.0, change=change)
     taught = map_corrections(output_map, correction, target, paired, config)

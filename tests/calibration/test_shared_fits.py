@@ -9,7 +9,7 @@ from tests.linked import in_two
 from tests.tiny import tiny_backbone
 from transplant.alignment import logits
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import mapped_corrections as file
+from transplant.calibration import large_vocabulary
 from transplant.calibration.closed_form import fit_linear_surrogate, fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import gain_curves
@@ -42,10 +42,10 @@ def scene(tiny_corpus, tiny_texts):
 
 
 @pytest.mark.parametrize("fit", ["module", "surrogate", "wide surrogate"])
-@pytest.mark.parametrize("whole", [file.WHOLE, 100], ids=["small", "large"])
+@pytest.mark.parametrize("whole", [large_vocabulary.WHOLE, 100], ids=["small", "large"])
 def test_a_fit_in_two_is_the_fit_in_one(scene, fit, whole, monkeypatch):
     output_map, correction, reading, target, paired = scene
-    monkeypatch.setattr(file, "WHOLE", whole)
+    monkeypatch.setattr(large_vocabulary, "WHOLE", whole)
     if fit.startswith("wide"):
         monkeypatch.setattr(logits, "EXACT", 8)
 

@@ -10,7 +10,7 @@ import torch
 from tests.calibration.tiny_training import windows_of
 from tests.calibration.tuned_scene import CONFIG, tuned_scene
 from tests.tiny import WIDTH
-from transplant.calibration import mapped_corrections
+from transplant.calibration import large_vocabulary
 from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.output_map import DonorMix, change_of_logits
 from transplant.calibration.students import module_new, table
@@ -96,7 +96,7 @@ def test_a_turned_change_is_as_large_as_the_donors(scene):
 @pytest.mark.parametrize("large", [False, True])
 def test_a_new_module_learns_what_the_donor_has(large, scene, text, monkeypatch):
     monkeypatch.setattr(module_new, "LEARN", QUICK)
-    monkeypatch.setattr(mapped_corrections, "WHOLE", 10 if large else 10_000)
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 10 if large else 10_000)
     lesson = dataclasses.replace(scene.lesson, d_abi=WIDTH + 8)
     linear = fit_linear(lesson)
     x = whitened(lesson, linear.calibrated.correction)

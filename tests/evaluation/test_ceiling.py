@@ -7,7 +7,7 @@ import torch
 
 from tests.tiny import WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import mapped_corrections
+from transplant.calibration import large_vocabulary, mapped_corrections
 from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.output_map import map_outputs
@@ -109,7 +109,7 @@ def test_a_large_vocabulary_is_scored_by_its_likely_tokens(
         "ratio": Beside(raw_weight=0.5, change=change, module=False),
     }
     dense = beside(donor, target, texts, {"raw": None}, ways).likelihoods
-    monkeypatch.setattr(mapped_corrections, "WHOLE", 100)
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
     found = {}
     for kept in (40, 1):
         monkeypatch.setattr(mapped_corrections, "TARGETS", kept)

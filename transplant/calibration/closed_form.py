@@ -92,13 +92,14 @@ def _fit_output(
         batch = paired.batches[number]
         features.append(read(batch.target.taps))
         if batch.inside is not None:
-            inside.append(read(batch.inside.taps))
+            inside.append(read(batch.inside.target.taps))
     moments = CrossMoments(proj_out.in_features, proj_out.out_features)
     for number, rows in zip(mine, features, strict=True):
         moments.update(rows, wanted.corrections[number])
     moments.add_up(ranks)
+    changes = [*wanted.changes, *(rows.change for rows in wanted.inside if rows is not None)]
     fit_to_changes(
-        [*features, *inside], [*wanted.changes, *wanted.inside], wanted.output_map.head,
+        [*features, *inside], changes, wanted.output_map.head,
         fit_ridge(moments, config.ridge, intercept=intercept),
         strength=config.logit_ridge, iterations=config.iterations, intercept=intercept,
         ranks=ranks,

@@ -10,8 +10,8 @@ from transplant.errors import InputError
 from transplant.validation import Bounds, Count, above, at_least, at_most, check_bounds
 
 METHODS = ("ridge", "procrustes")
-LEFT_OUT, NOTHING = "left-out", "nothing"
-INSIDE = (LEFT_OUT, NOTHING)
+LEFT_OUT, NOTHING, CONTINUED = "left-out", "nothing", "continued"
+INSIDE = (LEFT_OUT, NOTHING, CONTINUED)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,9 @@ class MoveConfig:
     """What was chosen."""
     inside: str = LEFT_OUT
     """What is wanted where a token of the target ends inside one of the donor's: `left-out`, the
-    fits do not look there, or `nothing`: the output map learns to leave such places as they are."""
+    fits do not look there; `nothing`: the output map learns to leave such places as they are; or
+    `continued`: it learns how the donor's tokens go on that begin with the bytes read since the
+    donor's last boundary."""
     shrink: float = 0.0
     """k of mass / (mass + k), the factor on a change that is carried by push-forward to tokens of
     so much probability; 0 for none."""

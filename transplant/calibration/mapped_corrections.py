@@ -15,15 +15,15 @@ from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
 from transplant.calibration.changes.likely import likely_changes
 from transplant.calibration.changes.table import WAYS
-from transplant.calibration.config import NOTHING, MoveConfig
+from transplant.calibration.config import MoveConfig
+from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, TARGETS, is_large
 from transplant.calibration.output_map import OutputMap, change_of_logits, donor_mix
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
+from transplant.calibration.wanted_inside import WantedInside, wanted_inside
 from transplant.ranks import current
 
-WHOLE = 16_384  # tokens of a vocabulary of which all are looked at
-TARGETS, DONORS = 8, 2  # times `likely_tokens` are kept of either side, before changes are known
-LOGITS_AT_ONCE = 2_500_000  # 10 MB of them: larger blocks leave the cache and run slower
+DONORS = 2  # times `likely_tokens` are kept of the donor, before changes are known
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,22 @@ class MappedCorrections:
     output_map: OutputMap
     likely: tuple[LikelyRows, ...] = ()
     """What was likely at the rows of these batches, where the vocabulary is large."""
-    inside: tuple[LikelyChange, ...] = ()
-    """At the target's rows inside donor tokens of the same batches, where they were kept: that
-    nothing changes."""
+    inside: tuple[WantedInside | None, ...] = ()
+    """At the rows inside donor tokens of the same batches; empty where they are left out."""
 
     def all_changes(self) -> list[LikelyChange]:
-        """The changes of all batches, those of other processes too, all of which must call this."""
+        """The changes at the pairs of each batch, and then inside donor tokens.
+
+        Of several processes all must call this; each has made some.
+        """
         ranks, batches = current(), len(self.corrections)
-        mine = ranks.turns(batches)
-        found = {n: vars(change) for n, change in zip(mine, self.changes, strict=True)}
+        mine, inside = ranks.turns(batches), self.inside or [None] * len(self.changes)
+        whole = [
+            change if more is None else LikelyChange.joined([change, more.change])
+            for change, more in zip(self.changes, inside, strict=True)
+        ]
+        found = {number: vars(change) for number, change in zip(mine, whole, strict=True)}
         return [LikelyChange(**parts) for parts in ranks.collect(batches, found)]
-
-
-def is_large(target: Backbone) -> bool:
-    """Whether a vocabulary is looked at where it is likely, not all of it at every position."""
-    return target.split_head is not None and target.vocab_size > WHOLE
 
 
 def taught_by(target: Backbone) -> str:
@@ -107,23 +108,11 @@ def map_corrections(
             for rows, one in zip(likely, (corrections[number] for number in mine), strict=True)
         ]
     mapped = tuple(moved @ output_map.matrix for moved in corrections)
-    if like is not None and like.inside:
-        inside = like.inside
-    elif config.inside == NOTHING:
-        kept = (paired.batches[number].inside for number in mine)
-        inside = tuple(_unchanged(rows.h_last, target, config) for rows in kept if rows is not None)
-    else:
-        inside = ()
-    return MappedCorrections(mapped, tuple(changes), output_map, likely, inside)
-
-
-def _unchanged(h_last: Tensor, target: Backbone, config: MoveConfig) -> LikelyChange:
-    """That nothing changes at the likely tokens of some rows [rows, d_model]."""
-    parts = []
-    for h in h_last.split(max(1, LOGITS_AT_ONCE // target.vocab_size)):
-        logits = target.head(h.to(target.device)).cpu().float()
-        parts.append(likely_change(logits, torch.zeros_like(logits), config.likely_tokens))
-    return LikelyChange.joined(parts)
+    within = wanted_inside(
+        output_map, correction, target, (paired.batches[number] for number in mine), config,
+        like=like.inside if like is not None else (),
+    )  # fmt: skip
+    return MappedCorrections(mapped, tuple(changes), output_map, likely, within)
 
 
 def _dense_changes(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.bridge import Bridge, fit_bridge
-from transplant.calibration.config import NOTHING, MoveConfig
+from transplant.calibration.config import LEFT_OUT, MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.gain import AnyCorrection
 from transplant.calibration.general import General
@@ -137,14 +137,14 @@ def pair_for_move(
     held_out = chosen(text.calibration, config.held_out_excerpts)
     total = len(fitted) + len(held_out)
 
-    def paired(excerpts: Sequence[Document], before: int, inside: bool) -> PairedText:
+    def paired(excerpts: Sequence[Document], before: int, inside: str) -> PairedText:
         return pair_text(
             donor.backbone, target, excerpts, donor_taps, target_taps, stride=config.stride,
             inside=inside, folder=folder,
             progress=part_of(progress, before, len(excerpts), total),
         )  # fmt: skip
 
-    rows = paired(fitted, 0, config.inside == NOTHING), paired(held_out, len(fitted), False)
+    rows = paired(fitted, 0, config.inside), paired(held_out, len(fitted), LEFT_OUT)
     return Pairing(donor, target, *rows, tuple(fitted), general)
 
 
@@ -169,7 +169,7 @@ def pair_also(
         excerpts,
         pairing.donor_taps,
         pairing.target.check_taps(config.taps or pairing.target.all_taps),
-        inside=config.inside == NOTHING,
+        inside=config.inside,
         folder=folder,
     )
     return dataclasses.replace(

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from transplant.alignment.continuations import Continuations
 from transplant.alignment.token_ways import TokenWays, token_ways
 from transplant.alignment.tokens import SharedTokens
 from transplant.alignment.unembedding import fit_output_map
@@ -17,7 +18,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.changes.spec import BEGINS_WITH
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.changes.way import ChangeWeights, DonorLogits
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import CONTINUED, MoveConfig
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class OutputMap:
     head: Tensor  # U of the target [vocab, d_target], as it is stored
     matrix: Tensor  # M [d_donor, d_target]
     ways: TokenWays
+    continuations: Continuations | None = None
+    """How the donor's tokens go on behind some bytes, where that was asked for."""
     parts: tuple[OutputMap, ...] = ()
     """Of several donors the way of each; what they carry is averaged. All else is the first's, but
     M, which is that of all of them, one below the other."""
@@ -53,7 +56,7 @@ class OutputMap:
             tensor.to(device) for tensor in (self.donor_head, self.head, self.matrix)
         )
         parts = tuple(part.to(device) for part in self.parts)
-        return OutputMap(donor_head, head, matrix, self.ways.to(device), parts)
+        return OutputMap(donor_head, head, matrix, self.ways.to(device), self.continuations, parts)
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,10 @@ def map_outputs(
     sizes = len(ours), target.vocab_size
     ways = token_ways(donor.tokenizer, target.tokenizer, counts, sizes)
     matrix = fit_output_map(ours, theirs, ways.shared, config.output_ridge)
-    return OutputMap(ours, theirs, matrix, ways)
+    continued = config.inside == CONTINUED
+    tokenizers = donor.tokenizer, target.tokenizer
+    go_on = Continuations(*tokenizers, sizes) if continued else None
+    return OutputMap(ours, theirs, matrix, ways, go_on)
 
 
 def change_of_logits(

@@ -9,7 +9,41 @@ from typing import overload
 import torch
 from torch import Tensor
 
-from transplant.backbones.states import States
+from transplant.backbones.states import States, concat_states
+
+
+@dataclass(frozen=True)
+class InsideRows:
+    """Rows of the target that end inside a donor token."""
+
+    target: States
+    donor: States | None = None
+    """The donor's row before each, where it was asked for."""
+    read: Tensor | None = None
+    """The bytes of the text between the two, -1 behind the last of them [rows, longest]."""
+
+    def __len__(self) -> int:
+        return len(self.target)
+
+    def texts(self) -> list[bytes]:
+        """The bytes that the target has read since the donor's row, of each."""
+        assert self.read is not None
+        return [bytes(byte for byte in row if byte >= 0) for row in self.read.tolist()]
+
+    def mixed(self, seed: int) -> InsideRows:
+        """The same with the donor's rows, and the bytes read since, in random order."""
+        if self.donor is None or self.read is None:
+            return self
+        order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+        return InsideRows(self.target, self.donor.select(order), self.read[order])
+
+
+def as_bytes(texts: Sequence[str]) -> Tensor:
+    """Texts as `InsideRows.read` holds them, in UTF-8 [texts, longest]."""
+    raw = [text.encode() for text in texts]
+    longest = max(map(len, raw), default=0)
+    rows = [[*one, *[-1] * (longest - len(one))] for one in raw]
+    return torch.tensor(rows, dtype=torch.int16).reshape(len(raw), longest)
 
 
 @dataclass(frozen=True)
@@ -22,38 +56,48 @@ class PairedRows:
     """Target rows that end inside a donor token, thinned out as the pairs are."""
     donor_order: Tensor | None = None
     """Where the donor's rows stood before they were shuffled [rows]; None: as they were read."""
-    inside: States | None = None
+    inside: InsideRows | None = None
     """Target rows that end inside a donor token, where they were asked for."""
 
     def __len__(self) -> int:
         return len(self.donor)
 
+    @property
+    def taught(self) -> States:
+        """The target's rows at which something is wanted: those that pair, then those inside."""
+        if self.inside is None:
+            return self.target
+        return concat_states([self.target, self.inside.target])
+
     def tensors(self) -> dict[str, Tensor]:
         """All of it under names, as processes exchange it; `from_tensors` takes it back."""
         sides = {"donor": self.donor, "target": self.target}
+        named = {"unpaired": torch.tensor(self.unpaired)}
         if self.inside is not None:
-            sides["inside"] = self.inside
-        named = {
-            f"{side}.{name}": value
-            for side, states in sides.items()
-            for name, value in states.tensors().items()
-        }
-        return {**named, "unpaired": torch.tensor(self.unpaired)}
+            sides["inside"] = self.inside.target
+            if self.inside.donor is not None and self.inside.read is not None:
+                sides["before"], named["read"] = self.inside.donor, self.inside.read
+        for side, states in sides.items():
+            named |= {f"{side}.{name}": value for name, value in states.tensors().items()}
+        return named
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PairedRows:
         """What `tensors` gave out."""
-        parts: dict[str, dict[str, Tensor]] = {"donor": {}, "target": {}, "inside": {}}
+        parts: dict[str, dict[str, Tensor]] = {
+            "donor": {}, "target": {}, "inside": {}, "before": {},
+        }  # fmt: skip
         for name, value in tensors.items():
             side, _, part = name.partition(".")
             if part:
                 parts[side][part] = value
-        donor, target, inside = (
+        donor, target, inside, before = (
             States.from_tensors(found) if found else None for found in parts.values()
         )
         assert donor is not None
         assert target is not None
-        return cls(donor, target, int(tensors["unpaired"]), inside=inside)
+        within = None if inside is None else InsideRows(inside, before, tensors.get("read"))
+        return cls(donor, target, int(tensors["unpaired"]), inside=within)
 
 
 @dataclass(frozen=True)

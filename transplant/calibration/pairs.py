@@ -12,14 +12,15 @@ import torch
 from torch import Tensor
 
 from transplant.backbones.view import Backbone
-from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
+from transplant.calibration.config import CONTINUED, LEFT_OUT
+from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows, as_bytes
 from transplant.calibration.stored_pairs import PairedWindows, Side, store_pairs
 from transplant.errors import CorpusError
 from transplant.memory import available_bytes, check_memory
 from transplant.progress import Progress
 from transplant.ranks import current
 from transplant.text.documents import Document
-from transplant.text.offsets import match_positions, unmatched
+from transplant.text.offsets import match_positions, rows_before, unmatched
 from transplant.text.windows import Window, tokenize
 
 BATCH = 16  # excerpts
@@ -43,7 +44,12 @@ class PairedText:
     @property
     def paired_share(self) -> float:
         """The share of the target's rows that found a partner."""
-        return self.rows / max(1, self.rows + sum(batch.unpaired for batch in self._unread))
+        return self.rows / max(1, self.rows + self.unpaired)
+
+    @property
+    def unpaired(self) -> int:
+        """The number of the target's rows that found none."""
+        return sum(batch.unpaired for batch in self._unread)
 
     @property
     def _unread(self) -> Sequence[PairedRows | LazyBatch]:
@@ -63,7 +69,9 @@ class PairedText:
         orders = [torch.randperm(len(batch), generator=generator) for batch in self._unread]
         mixed = [
             LazyBatch(
-                len(batch), batch.unpaired, lambda batch=batch, order=order: _mix(batch, order)
+                len(batch),
+                batch.unpaired,
+                lambda batch=batch, order=order: _mix(batch, order, seed),
             )
             for batch, order in zip(self._unread, orders, strict=True)
         ]
@@ -72,10 +80,11 @@ class PairedText:
         return PairedText(tuple(batch.read() for batch in mixed), self.windows)
 
 
-def _mix(batch: PairedRows | LazyBatch, order: Tensor) -> PairedRows:
+def _mix(batch: PairedRows | LazyBatch, order: Tensor, seed: int) -> PairedRows:
     rows = batch.read() if isinstance(batch, LazyBatch) else batch
-    mixed = rows.donor.select(order)
-    return dataclasses.replace(rows, donor=mixed, donor_order=order)
+    mixed, inside = rows.donor.select(order), rows.inside
+    inside = None if inside is None else inside.mixed(seed)
+    return dataclasses.replace(rows, donor=mixed, donor_order=order, inside=inside)
 
 
 def _lazy(batch: PairedRows | LazyBatch) -> LazyBatch:
@@ -92,7 +101,7 @@ def pair_text(
     target_taps: Iterable[int],
     *,
     stride: int = 1,
-    inside: bool = False,
+    inside: str = LEFT_OUT,
     folder: Path | None = None,
     in_memory: int = IN_MEMORY,
     progress: Progress | None = None,
@@ -109,7 +118,8 @@ def pair_text(
         donor_taps: the layers that are kept of the donor.
         target_taps: those of the target.
         stride: 1 keeps every pair.
-        inside: whether the target's rows that end inside a donor token are kept as well.
+        inside: what is wanted of the target's rows that end inside a donor token, see `MoveConfig`;
+            they are kept unless they are left out, the donor's before them where it is `continued`.
         folder: where rows go that take more than `in_memory` bytes, or than half of what is free;
             None: they stay in memory.
         in_memory: bytes.
@@ -122,7 +132,7 @@ def pair_text(
     """
     sides = Side(donor, tuple(donor_taps)), Side(target, tuple(target_taps))
     chunks = [
-        _paired_rows(donor, target, *windows, stride, inside=inside)
+        _paired_rows(donor, target, excerpts, *windows, stride, inside)
         for windows in paired_windows(donor, target, excerpts)
     ]
     rows = sum(map(len, chunks))
@@ -131,8 +141,8 @@ def pair_text(
             f"{donor.name} and {target.name} pair at no position of the text",
             expected="tokens that end at the same characters",
         )
-    needed = rows * sum(side.row_bytes for side in sides)
-    needed += sides[1].row_bytes * sum(len(chunk.inside) for chunk in chunks)
+    needed = sides[0].row_bytes * sum(len(chunk.donor_rows) for chunk in chunks)
+    needed += sides[1].row_bytes * sum(len(chunk.target_rows) for chunk in chunks)
     free = available_bytes()
     room = in_memory if free is None else min(in_memory, free // 2)
     if folder is not None and needed > room:
@@ -145,7 +155,7 @@ def pair_text(
     mine: dict[int, PairedRows] = {}
     for number in ranks.turns(len(chunks)):
         chunk = chunks[number]
-        ours = sides[0].read(chunk.donor, chunk.rows[0])
+        ours = sides[0].read(chunk.donor, chunk.donor_rows)
         mine[number] = chunk.paired(ours, sides[1].read(chunk.target, chunk.target_rows))
         read += len(chunk.donor)
         if progress is not None:
@@ -157,14 +167,33 @@ def pair_text(
 
 
 def _paired_rows(
-    donor: Backbone, target: Backbone, left: list[Window], right: list[Window], stride: int, *,
-    inside: bool,
-) -> PairedWindows:  # fmt: skip
-    ends = window_ends(target, right)
-    ours, theirs = match_positions(*window_ends(donor, left), *ends)
-    unpaired = (len(ends[0]) - len(theirs)) // stride
-    rows = unmatched(theirs, len(ends[0]))[::stride] if inside else theirs[:0]
-    return PairedWindows(left, right, (ours[::stride], theirs[::stride]), unpaired, rows)
+    donor: Backbone,
+    target: Backbone,
+    excerpts: Sequence[Document],
+    left: list[Window],
+    right: list[Window],
+    stride: int,
+    inside: str,
+) -> PairedWindows:
+    sides = window_ends(donor, left), window_ends(target, right)
+    ours, theirs = match_positions(*sides[0], *sides[1])
+    count = len(sides[1][0])
+    unpaired = (count - len(theirs)) // stride
+    kept = ours[::stride], theirs[::stride]
+    if inside == LEFT_OUT:
+        return PairedWindows(left, right, kept, unpaired)
+    rows = unmatched(theirs, count)
+    if inside != CONTINUED:
+        return PairedWindows(left, right, kept, unpaired, rows[::stride])
+    rows, before = (found[::stride] for found in rows_before(*sides[0], *sides[1], rows))
+    (ends_a, _), (ends_b, numbers) = sides
+    read = [
+        excerpts[right[number].document].text[start:end]
+        for number, start, end in zip(
+            numbers[rows].tolist(), ends_a[before].tolist(), ends_b[rows].tolist(), strict=True
+        )
+    ]
+    return PairedWindows(left, right, kept, unpaired, rows, before, as_bytes(read))
 
 
 def paired_windows(

@@ -14,12 +14,12 @@ from transplant.activations.reader import Activations
 from transplant.activations.splits import windows_by_side
 from transplant.backbones.states import concat_states
 from transplant.backbones.view import Backbone
-from transplant.calibration.config import NOTHING, MoveConfig
+from transplant.calibration.config import CONTINUED, NOTHING, MoveConfig
 from transplant.calibration.excerpt_selection import by_likeness
 from transplant.calibration.move import Pairing, check_movable
-from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
+from transplant.calibration.paired_rows import InsideRows, LazyBatch, LazyBatches, PairedRows
 from transplant.calibration.pairs import BATCH, IN_MEMORY, PairedText
-from transplant.errors import CorpusError
+from transplant.errors import CorpusError, InputError
 from transplant.modules.hosted import HostedModel
 from transplant.text.offsets import unmatched
 
@@ -44,9 +44,15 @@ def pair_captured(
         config: how much text, and which taps.
 
     Raises:
-        InputError: a file of another backbone, or without the layers that are read.
+        InputError: a file of another backbone, or without the layers that are read; donor tokens
+            that are to be continued, for which no text is here.
         CorpusError: not one position pairs.
     """
+    if config.inside == CONTINUED:
+        raise InputError(
+            f"`inside={CONTINUED!r}` reads the text that both have read",
+            expected="pairs from text", found="rows from files", hint="`data='TEXT'`",
+        )  # fmt: skip
     ours, theirs = files
     donor_taps = check_movable(donor).taps
     target_taps = target.check_taps(config.taps or target.all_taps)
@@ -78,7 +84,8 @@ def pair_captured(
         states_b = read_states(theirs, target_rows, target_taps, target.n_layers)
         inside = None
         if config.inside == NOTHING:
-            inside = states_b.select(unmatched(b - b[0], len(target_rows))[:: config.stride])
+            rows = unmatched(b - b[0], len(target_rows))[:: config.stride]
+            inside = InsideRows(states_b.select(rows))
         return PairedRows(
             states_a.select((a - a[0])[:: config.stride]),
             states_b.select((b - b[0])[:: config.stride]),
@@ -116,12 +123,12 @@ def _pairs_by_window(ours: Activations, theirs: Activations) -> tuple[list[int],
 
 
 def _join(pairs: Sequence[PairedRows]) -> PairedRows:
-    inside = [rows.inside for rows in pairs if rows.inside is not None]
+    inside = [rows.inside.target for rows in pairs if rows.inside is not None]
     return PairedRows(
         concat_states([rows.donor for rows in pairs]),
         concat_states([rows.target for rows in pairs]),
         sum(rows.unpaired for rows in pairs),
-        inside=concat_states(inside) if inside else None,
+        inside=InsideRows(concat_states(inside)) if inside else None,
     )
 
 

@@ -131,4 +131,4 @@ def map_panel(
     )
     first = parts[0]
     matrix = torch.cat([part.matrix for part in parts]) / len(parts)
-    return OutputMap(first.donor_head, first.head, matrix, first.ways, parts)
+    return OutputMap(first.donor_head, first.head, matrix, first.ways, parts=parts)

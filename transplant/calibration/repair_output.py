@@ -19,7 +19,7 @@ from transplant.alignment.logits import LikelyChange, fit_to_changes, likely_cha
 from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
-from transplant.calibration.mapped_corrections import LOGITS_AT_ONCE
+from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE
 from transplant.calibration.repair_rows import Pairs
 from transplant.modules.correction import Correction
 from transplant.text.windows import Window

@@ -21,7 +21,7 @@ from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.backbones.states import States
 from transplant.backbones.view import Backbone
-from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows
+from transplant.calibration.paired_rows import InsideRows, LazyBatch, LazyBatches, PairedRows
 from transplant.progress import Progress
 from transplant.text.windows import Window
 
@@ -39,6 +39,15 @@ class PairedWindows:
     unpaired: int
     inside: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.long))
     """Of the target, those that end inside a donor token and are kept [rows]."""
+    before: Tensor | None = None
+    """Of the donor, the row before each of these, where it is kept [rows]."""
+    read: Tensor | None = None
+    """The bytes between the two, see `InsideRows`."""
+
+    @property
+    def donor_rows(self) -> Tensor:
+        """All rows of the donor that are read: those that pair, then those before `inside`."""
+        return self.rows[0] if self.before is None else torch.cat([self.rows[0], self.before])
 
     @property
     def target_rows(self) -> Tensor:
@@ -46,10 +55,13 @@ class PairedWindows:
         return torch.cat([self.rows[1], self.inside])
 
     def paired(self, donor: States, target: States) -> PairedRows:
-        """The pairs, from the donor's rows and from `target_rows`."""
-        inside = target.select(slice(len(self), None)) if len(self.inside) else None
-        theirs = target.select(slice(len(self))) if len(self.inside) else target
-        return PairedRows(donor, theirs, self.unpaired, inside=inside)
+        """The pairs, from `donor_rows` and from `target_rows`."""
+        if not len(self.inside):
+            return PairedRows(donor, target, self.unpaired)
+        pairs, others = slice(len(self)), slice(len(self), None)
+        before = None if self.before is None else donor.select(others)
+        inside = InsideRows(target.select(others), before, self.read)
+        return PairedRows(donor.select(pairs), target.select(pairs), self.unpaired, inside=inside)
 
     def __len__(self) -> int:
         return len(self.rows[0])
@@ -109,7 +121,7 @@ def store_pairs(
 
     try:
         sides = (
-            _stored(place / "donor.h5", donor, [(c.donor, c.rows[0]) for c in chunks], told),
+            _stored(place / "donor.h5", donor, [(c.donor, c.donor_rows) for c in chunks], told),
             _stored(place / "target.h5", target, [(c.target, c.target_rows) for c in chunks], told),
         )
     finally:

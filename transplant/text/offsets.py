@@ -39,6 +39,32 @@ def unmatched(rows: Tensor, count: int) -> Tensor:
     return alone.nonzero()[:, 0]
 
 
+def rows_before(
+    ends_a: Tensor, windows_a: Tensor, ends_b: Tensor, windows_b: Tensor, rows: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The last row of side A before each of some rows of B, in the same window.
+
+    Args:
+        ends_a: [rows_a], the character up to which each row of side A has read.
+        windows_a: [rows_a], the window of each row; both sides number the same texts.
+        ends_b: [rows_b], the same for side B.
+        windows_b: [rows_b].
+        rows: of B; those that have read a part of a character, or before which A has no row, are
+            left out.
+
+    Returns:
+        (rows of B, rows of A), of equal length
+    """
+    keys_a, keys_b = _keys(ends_a, windows_a), _keys(ends_b, windows_b)
+    wanted = rows.numpy()
+    before = np.searchsorted(keys_a, keys_b[wanted]) - 1
+    last = np.ones(len(keys_b), dtype=bool)
+    last[:-1] = keys_b[1:] != keys_b[:-1]
+    same = (before >= 0) & (keys_a[before] // STRIDE == keys_b[wanted] // STRIDE)
+    kept = same & last[wanted]
+    return torch.from_numpy(wanted[kept]), torch.from_numpy(before[kept])
+
+
 def number_chunks(
     ends_a: Tensor, windows_a: Tensor, ends_b: Tensor, windows_b: Tensor
 ) -> tuple[Tensor, Tensor]:

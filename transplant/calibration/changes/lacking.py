@@ -14,20 +14,19 @@ from torch import Tensor
 from transplant.alignment.likely import LikelyRows, Vocabularies
 from transplant.alignment.token_ways import TokenWays
 from transplant.calibration.changes.push_forward import (
-    Masses,
     change_of,
     log_ratio,
     masses_of_all,
     masses_of_likely,
 )
-from transplant.calibration.changes.way import AskedTokens, ChangeWeights, DonorLogits
+from transplant.calibration.changes.way import AskedTokens, ChangeWeights, DonorLogits, Masses
 
 
 def of_all(
     donor: DonorLogits, logits: Tensor, ways: TokenWays, weights: ChangeWeights
 ) -> Tensor:  # fmt: skip
     """The change at all tokens, see `way.OfAll`."""
-    return _cut(masses_of_all(donor, logits, ways), weights)
+    return of_masses(masses_of_all(donor, logits, ways), weights)
 
 
 def of_likely(
@@ -38,11 +37,12 @@ def of_likely(
     weights: ChangeWeights,
 ) -> tuple[Tensor, Tensor]:
     """The change at some tokens of each row, see `way.OfLikely`."""
-    change = _cut(masses_of_likely(rows, correction, asked, between), weights)
+    change = of_masses(masses_of_likely(rows, correction, asked, between), weights)
     return change, torch.ones_like(asked.tokens, dtype=torch.bool)
 
 
-def _cut(masses: Masses, weights: ChangeWeights) -> Tensor:
+def of_masses(masses: Masses, weights: ChangeWeights) -> Tensor:
+    """The change of push-forward, cut where the target has a token already."""
     change = change_of(masses, weights)
     lacks = log_ratio(masses.theirs, masses.classes[1]).clamp_min(0)
     return torch.minimum(change, torch.where(change > 0, lacks, change))

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from transplant.alignment.likely import LikelyRows, Vocabularies
+from transplant.alignment.likely import LikelyRows, LikelyTokens, Vocabularies
 from transplant.alignment.logits import LikelyChange
 from transplant.calibration.changes.way import AskedTokens, ChangeWeights, Way
 
@@ -45,7 +45,7 @@ def likely_changes(
         block = slice(start, start + AT_ONCE)
         asked = candidates(rows[block], between, way)
         change = way.of_likely(rows[block], correction[block], asked, between, weights)
-        parts.append(_keep(rows[block], asked, change, likely, rest))
+        parts.append(keep_likely(rows[block].target, asked, change, likely, rest))
     return LikelyChange(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
@@ -82,9 +82,9 @@ def label_losses(
             torch.cat([asked.tokens, label], dim=1), torch.cat([asked.logits, beside], dim=1)
         )
         change = way.of_likely(some, correction[block], asked, between, weights)
-        carried, expected = settled(some, asked, change)
+        carried, expected = settled(some.target, asked, change)
         for name, gain in gains.items():
-            total = log_total(some, asked, gain * carried, gain * expected)
+            total = log_total(some.target, asked, gain * carried, gain * expected)
             parts[name].append(total - of_label[:, 0] - gain * carried[:, -1])
     return {name: torch.cat(found) for name, found in parts.items()}
 
@@ -105,7 +105,7 @@ def candidates(rows: LikelyRows, between: Vocabularies, way: Way) -> AskedTokens
 
 
 def settled(
-    rows: LikelyRows, asked: AskedTokens, change: tuple[Tensor, Tensor]
+    target: LikelyTokens, asked: AskedTokens, change: tuple[Tensor, Tensor]
 ) -> tuple[Tensor, Tensor]:
     """The change at every token that is asked for, and what all others change by.
 
@@ -116,33 +116,44 @@ def settled(
         [rows, asked] and [rows]
     """
     carried, known = change
-    counted = (asked.logits - rows.target.total[:, None]).exp() * known
+    counted = (asked.logits - target.total[:, None]).exp() * known
     tiny = torch.finfo(counted.dtype).tiny
     expected = (counted * carried).sum(1) / counted.sum(1).clamp_min(tiny)  # [rows]
     return torch.where(known, carried, expected[:, None]), expected
 
 
-def log_total(rows: LikelyRows, asked: AskedTokens, change: Tensor, others: Tensor) -> Tensor:
+def log_total(target: LikelyTokens, asked: AskedTokens, change: Tensor, others: Tensor) -> Tensor:
     """log sum exp of the changed logits over the whole vocabulary [rows].
 
     Args:
-        rows: what is likely there.
+        target: what is likely there.
         asked: tokens of the target.
         change: of these [rows, asked].
         others: what all others change by [rows].
     """
-    before = (asked.logits - rows.target.total[:, None]).exp().sum(1)
-    rest = (1 - before).clamp_min(torch.finfo(before.dtype).tiny).log() + rows.target.total + others
+    before = (asked.logits - target.total[:, None]).exp().sum(1)
+    rest = (1 - before).clamp_min(torch.finfo(before.dtype).tiny).log() + target.total + others
     return torch.logaddexp((asked.logits + change).logsumexp(1), rest)
 
 
-def _keep(
-    rows: LikelyRows, asked: AskedTokens, change: tuple[Tensor, Tensor], likely: int, rest: int
+def keep_likely(
+    target: LikelyTokens, asked: AskedTokens, change: tuple[Tensor, Tensor], likely: int, rest: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Tokens, weights and centred change of the likely ones among the candidates, and of others."""
-    carried, expected = settled(rows, asked, change)
-    total = log_total(rows, asked, carried, expected)
-    before = (asked.logits - rows.target.total[:, None]).exp()
+    """Tokens, weights and centred change of the likely ones among the candidates, and of others.
+
+    Args:
+        target: what is likely there.
+        asked: the candidates.
+        change: at these, and whether there is one.
+        likely: tokens to keep of each row.
+        rest: tokens that stand for all others.
+
+    Returns:
+        the columns of a `LikelyChange`
+    """
+    carried, expected = settled(target, asked, change)
+    total = log_total(target, asked, carried, expected)
+    before = (asked.logits - target.total[:, None]).exp()
     mean = before + (asked.logits + carried - total[:, None]).exp()
     weights, places = mean.topk(min(likely, mean.shape[1]), dim=1, sorted=False)
     if rest and mean.shape[1] > likely:

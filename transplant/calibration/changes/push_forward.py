@@ -9,15 +9,13 @@ log p_donor - log p_target compares sums over the same classes, M p0 and the tar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from transplant.alignment.likely import LikelyRows, Vocabularies
 from transplant.alignment.push_forward import class_sums, firsts, push_forward
 from transplant.alignment.token_ways import TokenWays
-from transplant.calibration.changes.way import AskedTokens, ChangeWeights, DonorLogits
+from transplant.calibration.changes.way import AskedTokens, ChangeWeights, DonorLogits, Masses
 
 LEAST = 1e-30  # a probability whose logarithm is taken
 
@@ -25,16 +23,6 @@ LEAST = 1e-30  # a probability whose logarithm is taken
 def images(ways: TokenWays) -> Tensor:
     """The target's token that each of the donor's begins with, -1 for none [vocab_donor]."""
     return ways.images
-
-
-@dataclass(frozen=True)
-class Masses:
-    """Probabilities of the target's tokens, or of the classes that they are in [rows, tokens]."""
-
-    first: tuple[Tensor, Tensor]  # of p0 and p1, at a token's image or what it begins with
-    classes: tuple[Tensor, Tensor]  # M p0 and M p1 of the token's class
-    theirs: Tensor  # of the raw target, summed over the token's class
-    known: Tensor  # whether the class is none of the remainder
 
 
 def of_all(

@@ -49,10 +49,25 @@ there, and whether there is one, both [rows, asked].
 
 
 @dataclass(frozen=True)
+class Masses:
+    """Probabilities of the target's tokens, or of the classes that they are in [rows, tokens]."""
+
+    first: tuple[Tensor, Tensor]  # of p0 and p1, at a token's image or what it begins with
+    classes: tuple[Tensor, Tensor]  # M p0 and M p1 of the token's class
+    theirs: Tensor  # of the raw target, summed over the token's class
+    known: Tensor  # whether the class is none of the remainder
+
+
+OfMasses = Callable[[Masses, ChangeWeights], Tensor]
+"""From probabilities on either side to the change [rows, tokens]."""
+
+
+@dataclass(frozen=True)
 class Way:
-    """One way, of all tokens and of the likely ones."""
+    """One way, of all tokens, of the likely ones, and where a token of the donor goes on."""
 
     images: Callable[[TokenWays], Tensor]
     """The tokens of the target that may be likely where one of the donor's is [vocab_donor]."""
     of_all: OfAll
     of_likely: OfLikely
+    of_masses: OfMasses

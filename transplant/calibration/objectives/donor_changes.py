@@ -38,7 +38,7 @@ class ChangeBatches:
         gain: float = 1.0,
     ) -> None:  # fmt: skip
         self.target = target
-        self._blocks = PairedBlocks(target, paired, seed)
+        self._blocks = PairedBlocks(target, paired, seed, inside=bool(wanted.inside))
         every = LikelyChange.joined(wanted.all_changes())
         self._change = every.at(self._blocks.order, every.change.device, gain)
 

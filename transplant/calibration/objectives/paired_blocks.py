@@ -22,22 +22,28 @@ class PairedBlocks:
         target: the frozen backbone.
         paired: the paired rows.
         seed: of their order.
+        inside: whether those of the target's rows that end inside donor tokens are among them.
 
     Raises:
         MemoryLimitError: the rows, joined, do not fit into memory.
     """
 
-    def __init__(self, target: Backbone, paired: PairedText, seed: int) -> None:
+    def __init__(
+        self, target: Backbone, paired: PairedText, seed: int, *, inside: bool = False
+    ) -> None:
+        rows = paired.rows + (paired.unpaired if inside else 0)
         taps = len({*paired.batches[0].target.taps, target.n_layers})
         check_memory(
             "learning from paired rows",
-            {"paired rows": 2 * 4 * paired.rows * taps * target.d_model},  # joined, then in order
+            {"paired rows": 2 * 4 * rows * taps * target.d_model},  # joined, then in order
             "fewer `excerpts` or `taps`",
         )
         generator = torch.Generator().manual_seed(seed)
         self.target = target
-        self.order = torch.randperm(paired.rows, generator=generator)
-        self._states = concat_states([batch.target for batch in paired.batches]).select(self.order)
+        batches = (rows.taught if inside else rows.target for rows in paired.batches)
+        states = concat_states([*batches])
+        self.order = torch.randperm(len(states), generator=generator)
+        self._states = states.select(self.order)
 
     def __len__(self) -> int:
         """The number of blocks; a last one that is not full is dropped where there are others."""

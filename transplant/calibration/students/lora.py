@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from transplant.backbones.view import Backbone
+from transplant.calibration.config import LEFT_OUT
 from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.move import Pairing, want
 from transplant.calibration.students.learned import Learned
@@ -91,7 +92,10 @@ def teach_lora(
             return linear.wanted
         return want(pairing, lesson.output_map, linear.config, like=linear.wanted)
 
-    teacher = teacher_of(target, lesson.output_map, linear.donor_mix, wanted)
+    teacher = teacher_of(
+        target, lesson.output_map, linear.donor_mix, wanted,
+        inside=linear.config.inside != LEFT_OUT,
+    )  # fmt: skip
     taught = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
     raw = text_loss(target, None, calibration)
     start = begin or (lambda: PairsLearner(target, recipe, seed))

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from transplant.alignment.logits import LikelyChange
 from transplant.backbones.view import Backbone
-from transplant.calibration.mapped_corrections import MappedCorrections, is_large
+from transplant.calibration.large_vocabulary import is_large
+from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.objectives.donor_changes import donor_changes
 from transplant.calibration.objectives.donor_kd import DonorTeacher
@@ -29,12 +30,12 @@ class Taught:
 
     windows: list[Window]
     rows: Tensor
-    """Of all rows of the windows, those that pair [pairs]."""
+    """Of all rows of the windows, those at which something is taught [taught]."""
     batch: Batch
     """These rows without what learns, and the teacher."""
 
     def loss(self, h_last: Tensor) -> Tensor:
-        """The divergence from the teacher, in nats, the mean over pairs.
+        """The divergence from the teacher, in nats, the mean over the rows that are taught.
 
         Where it teaches at likely tokens alone, to second order.
 
@@ -63,7 +64,7 @@ class LikelyTeacher:
     """The donor as it teaches at likely tokens: what it changes there, times a gain."""
 
     changes: Sequence[LikelyChange]
-    """Of each batch of pairs."""
+    """Of each batch of pairs, see `MappedCorrections.all_changes`."""
     gain: float
 
 
@@ -72,6 +73,8 @@ def teacher_of(
     output_map: OutputMap,
     mix: DonorMix,
     wanted: Callable[[], MappedCorrections],
+    *,
+    inside: bool = False,
 ) -> DonorTeacher | LikelyTeacher:
     """The teacher that suits a target: at every token, or in a large vocabulary at likely ones.
 
@@ -80,8 +83,9 @@ def teacher_of(
         output_map: the two heads.
         mix: how changes are carried, and the gain.
         wanted: gives what is wanted at the pairs, where it teaches at likely tokens.
+        inside: whether something is wanted inside donor tokens, too: that is at likely tokens.
     """
-    if is_large(target):
+    if inside or is_large(target):
         return LikelyTeacher(wanted().all_changes(), mix.gain)
     return DonorTeacher(target, output_map.to(target.device), mix)
 
@@ -140,9 +144,11 @@ class TaughtWindows:
         """
         part, place = self._parts[number], self.target.device
         some, pairs = self.paired.windows[part.number], self.paired.batches[part.number]
-        rows = some.rows[1]
+        rows, states = some.rows[1], pairs.target
+        if isinstance(self.teacher, LikelyTeacher) and pairs.inside is not None:
+            rows, states = some.target_rows, pairs.taught
         here = (rows >= part.begin) & (rows < part.end)
-        batch = Batch(self.target, pairs.target.select(here).to(place), head_type=head_type)
+        batch = Batch(self.target, states.select(here).to(place), head_type=head_type)
         if isinstance(self.teacher, LikelyTeacher):
             wanted = self.teacher.changes[part.number].at(here, place, self.teacher.gain)
             batch = dataclasses.replace(batch, wanted_change=wanted)

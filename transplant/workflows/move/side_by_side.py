@@ -20,12 +20,8 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.changes.likely import label_losses
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.mapped_corrections import (
-    LOGITS_AT_ONCE,
-    is_large,
-    likely_at,
-    vocabularies,
-)
+from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, is_large
+from transplant.calibration.mapped_corrections import likely_at, vocabularies
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
 from transplant.calibration.pairs import paired_windows
 from transplant.evaluation.likelihood import Corrector, Likelihood, Tally, row_losses

@@ -1,0 +1,107 @@
+"""How tokens go on, where some of their bytes are read already.
+
+A target may end a token inside one of the donor's. The donor has no state there, but it has said at
+its last boundary which token comes: of those that begin with the bytes read since, what is left is
+what it says next. It counts for the longest token of the target that it begins with, as in
+`alignment.push_forward`, of which this is the case that nothing is read yet.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from transplant.alignment.tokens import canonical_tokens, token_bytes
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Continuations:
+    """A donor's tokens by their bytes, and the target's tokens that the rest of each begins with.
+
+    Args:
+        donor: its tokenizer.
+        target: its tokenizer.
+        sizes: the number of the donor's logits, and of the target's.
+    """
+
+    def __init__(
+        self,
+        donor: PreTrainedTokenizerBase,
+        target: PreTrainedTokenizerBase,
+        sizes: tuple[int, int],
+    ) -> None:
+        named = token_bytes(donor).items()
+        ordered = sorted((raw, number) for number, raw in named if number < sizes[0])
+        self._raw = [raw for raw, _ in ordered]
+        self._ids = torch.tensor([number for _, number in ordered], dtype=torch.long)
+        self._targets = {r: n for r, n in canonical_tokens(target).items() if n < sizes[1]}
+        self._bytes = {n: r for n, r in token_bytes(target).items() if n < sizes[1]}
+        self._longest = max(map(len, self._targets), default=0)
+        self._known: dict[bytes, Continued] = {}
+
+    def after(self, read: bytes) -> Continued:
+        """How tokens of the donor go on that begin with some bytes, and are longer."""
+        if read not in self._known:
+            first = bisect_right(self._raw, read)
+            last = bisect_right(self._raw, read, lo=first, key=lambda raw: raw[: len(read)])
+            found = {}
+            for place in range(first, last):
+                token = self._begins(self._raw[place][len(read) :], self._longest)
+                if token is not None:
+                    found[place] = token
+            images = dict.fromkeys(found.values())
+            number = {token: column for column, token in enumerate(images)}
+            self._known[read] = Continued(
+                tokens=self._ids[torch.tensor([*found], dtype=torch.long)],
+                columns=torch.tensor([number[t] for t in found.values()], dtype=torch.long),
+                images=torch.tensor([*images], dtype=torch.long),
+            )
+        return self._known[read]
+
+    def classes(self, tokens: Iterable[int], continued: Continued) -> list[int]:
+        """The column of each token of the target, or of what it begins with; -1 for none.
+
+        Args:
+            tokens: of the target.
+            continued: how the donor goes on.
+        """
+        return [continued.column(token, self._prefixes(token)) for token in tokens]
+
+    def _prefixes(self, token: int) -> Iterable[int]:
+        raw = self._bytes.get(token, b"")
+        pieces = (self._targets.get(raw[:length]) for length in range(len(raw) - 1, 0, -1))
+        return (piece for piece in pieces if piece is not None)
+
+    def _begins(self, raw: bytes, longest: int) -> int | None:
+        for length in range(min(len(raw), longest), 0, -1):
+            token = self._targets.get(raw[:length])
+            if token is not None:
+                return token
+        return None
+
+
+@dataclass(frozen=True)
+class Continued:
+    """The tokens of a donor that go on after some bytes, and what of the target they go on with."""
+
+    tokens: Tensor  # of the donor [tokens]
+    columns: Tensor  # of `images`, what each goes on with [tokens]
+    images: Tensor  # of the target, no two alike [images]
+
+    @cached_property
+    def _numbers(self) -> dict[int, int]:
+        return {token: column for column, token in enumerate(self.images.tolist())}
+
+    def column(self, token: int, prefixes: Iterable[int]) -> int:
+        """Of a token of the target, or of the first of its prefixes that has one; -1 for none."""
+        if token in self._numbers:
+            return self._numbers[token]
+        return next((self._numbers[piece] for piece in prefixes if piece in self._numbers), -1)

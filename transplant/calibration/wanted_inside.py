@@ -1,0 +1,121 @@
+"""What is wanted inside a token of the donor: that nothing changes, or that the token goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from transplant.alignment.likely import LikelyTokens, likely_tokens
+from transplant.alignment.logits import LikelyChange, likely_change
+from transplant.backbones.split_head import SplitHead
+from transplant.backbones.view import Backbone
+from transplant.calibration.changes.inside import Heads, Within, changes_inside
+from transplant.calibration.changes.table import WAYS
+from transplant.calibration.config import CONTINUED, LEFT_OUT, MoveConfig
+from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, TARGETS, is_large
+from transplant.calibration.output_map import OutputMap, donor_mix
+from transplant.calibration.paired_rows import InsideRows, PairedRows
+
+
+@dataclass(frozen=True)
+class WantedInside:
+    """Of the rows of one batch inside donor tokens."""
+
+    change: LikelyChange
+    likely: LikelyTokens | None = None
+    """What was likely for the raw target, where the vocabulary is large."""
+
+
+@torch.no_grad()
+def wanted_inside(
+    output_map: OutputMap,
+    correction: Callable[[Mapping[int, Tensor]], Tensor] | None,
+    target: Backbone,
+    batches: Iterable[PairedRows],
+    config: MoveConfig,
+    *,
+    like: Sequence[WantedInside | None] = (),
+) -> tuple[WantedInside | None, ...]:
+    """Of each batch, where it has such rows; nothing at all where they are left out.
+
+    Args:
+        output_map: the two heads.
+        correction: the donor's, from its taps, on the CPU; None for the donor without it.
+        target: the backbone that the module moves to.
+        batches: paired rows.
+        config: what is wanted inside, and how changes are carried over.
+        like: of the same target rows; what was found likely is not looked for again.
+    """
+    if config.inside == LEFT_OUT:
+        return ()
+    found: list[WantedInside | None] = []
+    for number, batch in enumerate(batches):
+        rows, known = batch.inside, like[number] if like else None
+        if rows is None:
+            found.append(None)
+        elif config.inside == CONTINUED:
+            found.append(_going_on(output_map, correction, target, rows, config, known))
+        else:
+            found.append(known or WantedInside(_unchanged(rows.target.h_last, target, config)))
+    return tuple(found)
+
+
+def _unchanged(h_last: Tensor, target: Backbone, config: MoveConfig) -> LikelyChange:
+    """That nothing changes at the likely tokens of some rows [rows, d_model]."""
+    parts = []
+    for logits in _logits(h_last, target):
+        parts.append(likely_change(logits, torch.zeros_like(logits), config.likely_tokens))
+    return LikelyChange.joined(parts)
+
+
+def _going_on(
+    output_map: OutputMap,
+    correction: Callable[[Mapping[int, Tensor]], Tensor] | None,
+    target: Backbone,
+    rows: InsideRows,
+    config: MoveConfig,
+    known: WantedInside | None,
+) -> WantedInside:
+    """That the donor's tokens go on, at the rows of one batch."""
+    donor, continuations = rows.donor, output_map.continuations
+    assert donor is not None
+    assert continuations is not None
+    h_donor = donor.h_last.float()
+    learned = torch.zeros_like(h_donor) if correction is None else correction(donor.taps).float()
+    large, h_target = is_large(target), rows.target.h_last
+    kept = {"likely": config.likely_tokens, "rest": config.rest_tokens if large else 0}
+    way, weights, texts = WAYS[config.change], donor_mix(config).weights, rows.texts()
+
+    def changes(block: slice, likely: LikelyTokens, head: SplitHead | None) -> LikelyChange:
+        within = Within(h_donor[block], learned[block], h_target[block], likely)
+        heads = Heads(output_map.donor_head, head, continuations)
+        return changes_inside(within, texts[block], heads, way, weights, **kept)
+
+    if large:
+        head = target.split_head
+        assert head is not None
+        likely = known.likely if known is not None else None
+        if likely is None:
+            shared = output_map.shared.ids_b.to(target.device)
+            wide = h_target.to(target.device), TARGETS * config.likely_tokens, shared
+            likely = likely_tokens(head, *wide).cpu()
+        bias = None if head.bias is None else head.bias.cpu()
+        on_cpu = SplitHead(output_map.head, bias, head.soft_cap)
+        return WantedInside(changes(slice(None), likely, on_cpu), likely)
+    parts, begin = [], 0
+    for logits in _logits(h_target, target):
+        block = slice(begin, begin + len(logits))
+        total = logits.logsumexp(1)
+        every = torch.arange(logits.shape[1]).expand_as(logits)
+        parts.append(changes(block, LikelyTokens(every, logits, total, total), None))
+        begin += len(logits)
+    return WantedInside(LikelyChange.joined(parts))
+
+
+def _logits(h_last: Tensor, target: Backbone) -> Iterable[Tensor]:
+    """The raw logits of some rows [rows, d_model], on the CPU, a few rows at a time."""
+    for h in h_last.split(max(1, LOGITS_AT_ONCE // target.vocab_size)):
+        yield target.head(h.to(target.device)).cpu().float()
