@@ -70,8 +70,8 @@ def main() -> int:
     parser.add_argument("--eval-tokens", type=int, default=EVAL_TOKENS)
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     options = parser.parse_args()
-    bench = Bench(options.real.resolve(), options.out, options.steps, options.eval_tokens)
-    bench.curve_steps = options.curve_steps
+    steps = options.steps, options.curve_steps
+    bench = Bench(options.real.resolve(), options.out, *steps, options.eval_tokens)
     if not options.show:
         bench.add_backbones()
         for cell in cells(options):
@@ -96,13 +96,15 @@ class Bench:
         real: the folder of models and corpora.
         out: the result file.
         steps: of training.
+        curve_steps: of each run on 32,000 tokens; None: as many as the objective has.
         eval_tokens: held out.
     """
 
-    def __init__(self, real: Path, out: Path, steps: int, eval_tokens: int) -> None:
+    def __init__(
+        self, real: Path, out: Path, steps: int, curve_steps: int | None, eval_tokens: int
+    ) -> None:
         self.real, self.out, self.steps, self.eval_tokens = real, out, steps, eval_tokens
-        self.curve_steps: int | None = None
-        """Of each run on 32,000 tokens; None: as many as the objective has."""
+        self.curve_steps = curve_steps
         self.results: dict[str, Any] = {"add": {}, "train": {}, "moves": []}
         if out.is_file():
             self.results = with_present_keys(json.loads(out.read_text(encoding="utf-8")))
