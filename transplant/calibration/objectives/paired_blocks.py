@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
 
-from transplant.backbones.states import States, concat_states
+from transplant.backbones.states import States
 from transplant.backbones.view import Backbone
 from transplant.calibration.pairs import PairedText
 from transplant.memory import check_memory
@@ -18,6 +18,8 @@ BLOCK = 512  # rows
 class PairedBlocks:
     """Blocks of the rows that a target has read beside its donor.
 
+    They are kept in the type that the target computes in, in which they lose nothing.
+
     Args:
         target: the frozen backbone.
         paired: the paired rows.
@@ -25,25 +27,24 @@ class PairedBlocks:
         inside: whether those of the target's rows that end inside donor tokens are among them.
 
     Raises:
-        MemoryLimitError: the rows, joined, do not fit into memory.
+        MemoryLimitError: the rows do not fit into memory.
     """
 
     def __init__(
         self, target: Backbone, paired: PairedText, seed: int, *, inside: bool = False
     ) -> None:
-        rows = paired.rows + (paired.unpaired if inside else 0)
-        taps = len({*paired.batches[0].target.taps, target.n_layers})
+        most = paired.rows + (paired.unpaired if inside else 0)
+        layers = len({*paired.batches[0].target.taps, target.n_layers})
         check_memory(
             "learning from paired rows",
-            {"paired rows": 2 * 4 * rows * taps * target.d_model},  # joined, then in order
+            {"paired rows": target.dtype.itemsize * most * layers * target.d_model},
             "fewer `excerpts` or `taps`",
         )
-        generator = torch.Generator().manual_seed(seed)
-        self.target = target
         batches = (rows.taught if inside else rows.target for rows in paired.batches)
-        states = concat_states([*batches])
-        self.order = torch.randperm(len(states), generator=generator)
-        self._states = states.select(self.order)
+        self._states = _joined(batches, most, target.dtype)
+        self.target = target
+        generator = torch.Generator().manual_seed(seed)
+        self.order = torch.randperm(len(self._states), generator=generator)
 
     def __len__(self) -> int:
         """The number of blocks; a last one that is not full is dropped where there are others."""
@@ -55,5 +56,40 @@ class PairedBlocks:
         return rows[rows < len(self.order)]
 
     def states(self, rows: Tensor) -> States:
-        """What the target computed at these rows, where it is."""
-        return self._states.select(rows).to(self.target.device)
+        """What the target computed at these rows, where it is, in single precision at least."""
+        some = self._states.select(self.order[rows])
+        return some.to(self.target.device, torch.promote_types(self.target.dtype, torch.float32))
+
+
+def _joined(batches: Iterable[States], most: int, dtype: torch.dtype) -> States:
+    """The rows of all batches, `most` at most; each batch is written to its place as it comes."""
+    kept: States | None = None
+    count = 0
+    for number, states in enumerate(batches):
+        if kept is None:
+            kept = _room_like(states, most, dtype)
+        place = slice(count, count + len(states))
+        kept.h_last[place] = states.h_last
+        for tap, hidden in states.taps.items():
+            if kept.taps[tap] is not kept.h_last:
+                kept.taps[tap][place] = hidden
+        kept.labels[place], kept.ends[place] = states.labels, states.ends
+        kept.windows[place] = number
+        count += len(states)
+    assert kept is not None
+    return kept.select(slice(count))
+
+
+def _room_like(states: States, rows: int, dtype: torch.dtype) -> States:
+    """Room for so many rows of the same layers."""
+    h_last = torch.empty(rows, states.h_last.shape[1], dtype=dtype)
+    return States(
+        {
+            tap: h_last
+            if hidden is states.h_last
+            else torch.empty(rows, hidden.shape[1], dtype=dtype)
+            for tap, hidden in states.taps.items()
+        },
+        h_last,
+        *torch.empty(3, rows, dtype=torch.long),
+    )
