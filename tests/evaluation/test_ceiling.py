@@ -6,10 +6,14 @@ import pytest
 import torch
 
 from tests.tiny import WIDTH, rotated_twin, tiny_backbone
+from transplant.alignment.likely import LikelyTokens
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import large_vocabulary, mapped_corrections
-from transplant.calibration.changes.spec import CHANGES
-from transplant.calibration.config import MoveConfig
+from transplant.calibration import large_vocabulary, mapped_corrections, wanted_inside
+from transplant.calibration.changes.inside import Heads, Within, changes_inside
+from transplant.calibration.changes.spec import CHANGES, LACKING
+from transplant.calibration.changes.table import WAYS
+from transplant.calibration.changes.way import ChangeWeights
+from transplant.calibration.config import CONTINUED, MoveConfig
 from transplant.calibration.output_map import map_outputs
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
@@ -17,6 +21,7 @@ from transplant.modules.forms import MlpModule
 from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
 from transplant.text.documents import Document
+from transplant.text.offsets import match_positions, rows_before, unmatched
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows
 from transplant.workflows.move.side_by_side import Beside, score_beside
@@ -44,11 +49,11 @@ def texts(tiny_corpus):
     return [Document(one.text[:200], "text") for one in tiny_corpus[: len(DOCUMENTS)]]
 
 
-def beside(donor, target, texts, systems, ways):
+def beside(donor, target, texts, systems, ways, config=None):
     counts = count_tokens(
         donor.backbone.tokenizer(texts[0].text)["input_ids"], donor.backbone.tokenizer
     )
-    maps = map_outputs(donor.backbone, target, counts, MoveConfig())
+    maps = map_outputs(donor.backbone, target, counts, config or MoveConfig())
     return score_beside(donor, target, texts, DOCUMENTS, maps, systems, ways)
 
 
@@ -120,3 +125,85 @@ def test_a_large_vocabulary_is_scored_by_its_likely_tokens(
     # Predictions of a random model are flat: what is left out is much of them.
     assert found[1]["both"].per_token != pytest.approx(dense["both"].per_token, rel=1e-3)
     assert dense["both"].per_token != pytest.approx(dense["raw"].per_token, rel=1e-3)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_inside_its_tokens_a_donor_goes_on(donor, texts, tiny_texts, change):
+    """The loss of each row there, from the change of all tokens that a fit would want."""
+    digits = train_tokenizer("bpe-digits", tiny_texts, 360, context=128)
+    target = tiny_backbone("llama", digits, seed=3, hidden_size=48)
+    ways = {
+        "silent": Beside(gain=0.0, change=change),
+        "module": Beside(gain=0.75, change=change),
+        "both": Beside(raw_weight=0.5, gain=0.75, change=change),
+        "ratio": Beside(raw_weight=0.5, change=change, module=False),
+        "moved": Beside(gain=0.75, change=change, elsewhere="other"),
+    }
+    systems = {"raw": None, "other": correction_of(48, 6)}
+    stopped = beside(donor, target, texts, systems, ways).likelihoods
+    config = MoveConfig(inside=CONTINUED)
+    gone_on = beside(donor, target, texts, systems, ways, config).likelihoods
+    assert gone_on["silent"].per_token == pytest.approx(gone_on["raw"].per_token, rel=1e-5)
+    assert gone_on["moved"].per_token == pytest.approx(stopped["moved"].per_token, rel=1e-6)
+
+    counts = count_tokens(donor.backbone.tokenizer(texts[0].text)["input_ids"],
+                          donor.backbone.tokenizer)  # fmt: skip
+    maps = map_outputs(donor.backbone, target, counts, config)
+    everything = {"likely": target.vocab_size, "rest": 0}
+    for name in ("module", "both", "ratio"):
+        way, differs = ways[name], 0.0
+        for text in texts:
+            (left,), (right,) = (
+                cut_windows([text], side.tokenizer, 128) for side in (donor.backbone, target)
+            )
+            ours = donor.backbone.read([left], donor.correction.taps)
+            theirs = target.read([right]).labelled()
+            ends = (ours.ends, ours.windows, theirs.ends, theirs.windows)
+            _, paired = match_positions(*ends)
+            b, a = rows_before(*ends, unmatched(paired, len(theirs)))
+            if not len(b):
+                continue
+            before = ours.select(a)
+            learned = way.module * donor.correction(before.taps)
+            logits = target.head(theirs.h_last[b])
+            every = torch.arange(target.vocab_size).expand_as(logits)
+            total = logits.logsumexp(1)
+            within = Within(before.h_last, learned, theirs.h_last[b],
+                            LikelyTokens(every, logits, total, total))  # fmt: skip
+            read = [
+                text.text[start:end].encode()
+                for start, end in zip(ours.ends[a].tolist(), theirs.ends[b].tolist(), strict=True)
+            ]
+            found = changes_inside(
+                within, read, Heads(maps.donor_head, None, maps.continuations), WAYS[change],
+                ChangeWeights(raw_weight=way.raw_weight), **everything,
+            )  # fmt: skip
+            moved = torch.zeros_like(logits).scatter(1, found.tokens, found.change)
+            labels = theirs.labels[b]
+            losses = [
+                torch.nn.functional.cross_entropy(logits + gain * moved, labels, reduction="sum")
+                for gain in (0.0, way.gain)
+            ]
+            differs += float(losses[1] - losses[0])
+        tokens = sum(gone_on[name].tokens)
+        whole = (gone_on[name].per_token - stopped[name].per_token) * tokens
+        assert whole == pytest.approx(differs, rel=1e-3, abs=1e-3)
+        assert abs(differs) > 0.05
+
+
+def test_a_large_vocabulary_goes_on_as_a_small_one(donor, texts, tiny_texts, monkeypatch):
+    other = train_tokenizer("bpe-digits", tiny_texts, 360, context=128)
+    target = tiny_backbone("gemma2", other, seed=3, final_logit_softcapping=20.0)
+    ways = {
+        "module": Beside(gain=0.75, change=LACKING),
+        "both": Beside(raw_weight=0.5, gain=1.25, change=LACKING),
+    }
+    config = MoveConfig(inside=CONTINUED)
+    dense = beside(donor, target, texts, {"raw": None}, ways, config).likelihoods
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
+    for module in (mapped_corrections, wanted_inside):
+        monkeypatch.setattr(module, "TARGETS", 40)
+    monkeypatch.setattr(mapped_corrections, "DONORS", 40)
+    likely = beside(donor, target, texts, {"raw": None}, ways, config).likelihoods
+    for name, one in dense.items():
+        assert likely[name].per_token == pytest.approx(one.per_token, rel=1e-4)

@@ -187,13 +187,25 @@ def _paired_rows(
         return PairedWindows(left, right, kept, unpaired, rows[::stride])
     rows, before = (found[::stride] for found in rows_before(*sides[0], *sides[1], rows))
     (ends_a, _), (ends_b, numbers) = sides
-    read = [
-        excerpts[right[number].document].text[start:end]
-        for number, start, end in zip(
-            numbers[rows].tolist(), ends_a[before].tolist(), ends_b[rows].tolist(), strict=True
-        )
-    ]
+    read = texts_between(excerpts, right, numbers[rows], ends_a[before], ends_b[rows])
     return PairedWindows(left, right, kept, unpaired, rows, before, as_bytes(read))
+
+
+def texts_between(
+    texts: Sequence[Document], windows: Sequence[Window], numbers: Tensor, starts: Tensor,
+    ends: Tensor,
+) -> list[str]:  # fmt: skip
+    """What stands between two characters of a text, of each row.
+
+    Args:
+        texts: the texts that windows were cut from.
+        windows: of a batch.
+        numbers: the window of each row [rows].
+        starts: the first character [rows].
+        ends: the one behind the last [rows].
+    """
+    places = zip(numbers.tolist(), starts.tolist(), ends.tolist(), strict=True)
+    return [texts[windows[number].document].text[start:end] for number, start, end in places]
 
 
 def paired_windows(

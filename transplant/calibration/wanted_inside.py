@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,39 +80,58 @@ def _going_on(
     known: WantedInside | None,
 ) -> WantedInside:
     """That the donor's tokens go on, at the rows of one batch."""
-    donor, continuations = rows.donor, output_map.continuations
+    donor = rows.donor
     assert donor is not None
-    assert continuations is not None
     h_donor = donor.h_last.float()
     learned = torch.zeros_like(h_donor) if correction is None else correction(donor.taps).float()
-    large, h_target = is_large(target), rows.target.h_last
-    kept = {"likely": config.likely_tokens, "rest": config.rest_tokens if large else 0}
+    likely, kept = known.likely if known is not None else None, config.likely_tokens
+    rest = config.rest_tokens if is_large(target) else 0
     way, weights, texts = WAYS[config.change], donor_mix(config).weights, rows.texts()
+    states, parts = (h_donor, learned, rows.target.h_last), []
+    for block, within, heads in within_tokens(output_map, target, *states, kept, likely):
+        parts.append(
+            changes_inside(within, texts[block], heads, way, weights, likely=kept, rest=rest)
+        )
+        likely = within.target
+    return WantedInside(LikelyChange.joined(parts), likely if is_large(target) else None)
 
-    def changes(block: slice, likely: LikelyTokens, head: SplitHead | None) -> LikelyChange:
-        within = Within(h_donor[block], learned[block], h_target[block], likely)
-        heads = Heads(output_map.donor_head, head, continuations)
-        return changes_inside(within, texts[block], heads, way, weights, **kept)
 
-    if large:
+def within_tokens(
+    output_map: OutputMap, target: Backbone, h_donor: Tensor, correction: Tensor, h_target: Tensor,
+    likely: int, known: LikelyTokens | None = None,
+) -> Iterator[tuple[slice, Within, Heads]]:  # fmt: skip
+    """Rows inside tokens of the donor with what is likely for the target, some at a time.
+
+    Args:
+        output_map: the two heads, with the continuations.
+        target: the backbone.
+        h_donor: the donor's last hidden states before them [rows, d_donor].
+        correction: the donor's there, through what it learned [rows, d_donor].
+        h_target: the target's last hidden states [rows, d_target].
+        likely: tokens that a position is compared on; several times as many are looked for.
+        known: what is likely in a large vocabulary, where that was found before.
+    """
+    continuations = output_map.continuations
+    assert continuations is not None
+    if is_large(target):
         head = target.split_head
         assert head is not None
-        likely = known.likely if known is not None else None
-        if likely is None:
+        if known is None:
             shared = output_map.shared.ids_b.to(target.device)
-            wide = h_target.to(target.device), TARGETS * config.likely_tokens, shared
-            likely = likely_tokens(head, *wide).cpu()
+            known = likely_tokens(head, h_target.to(target.device), TARGETS * likely, shared).cpu()
         bias = None if head.bias is None else head.bias.cpu()
-        on_cpu = SplitHead(output_map.head, bias, head.soft_cap)
-        return WantedInside(changes(slice(None), likely, on_cpu), likely)
-    parts, begin = [], 0
+        on_cpu = SplitHead(output_map.head.cpu(), bias, head.soft_cap)
+        heads = Heads(output_map.donor_head.cpu(), on_cpu, continuations)
+        yield slice(None), Within(h_donor, correction, h_target, known), heads
+        return
+    begin, heads = 0, Heads(output_map.donor_head.cpu(), None, continuations)
     for logits in _logits(h_target, target):
         block = slice(begin, begin + len(logits))
         total = logits.logsumexp(1)
         every = torch.arange(logits.shape[1]).expand_as(logits)
-        parts.append(changes(block, LikelyTokens(every, logits, total, total), None))
+        all_tokens = LikelyTokens(every, logits, total, total)
+        yield block, Within(h_donor[block], correction[block], h_target[block], all_tokens), heads
         begin += len(logits)
-    return WantedInside(LikelyChange.joined(parts))
 
 
 def _logits(h_last: Tensor, target: Backbone) -> Iterable[Tensor]:

@@ -7,7 +7,7 @@ begin with the bytes read since: what is left of each is pushed forward to the t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from transplant.alignment.likely import LikelyTokens
 from transplant.alignment.logits import LikelyChange
 from transplant.alignment.push_forward import class_sums
 from transplant.backbones.split_head import SplitHead
-from transplant.calibration.changes.likely import keep_likely
+from transplant.calibration.changes.likely import changed_losses, keep_likely, with_labels
 from transplant.calibration.changes.way import AskedTokens, ChangeWeights, Masses, Way
 
 AT_ONCE = 256  # rows with the same bytes
@@ -66,23 +66,66 @@ def changes_inside(
         likely: tokens to keep of each row, twice as many of the donor's are candidates.
         rest: tokens that stand for all others, see `likely_changes`.
     """
-    of_bytes: dict[bytes, list[int]] = {}
-    for row, text in enumerate(read):
-        of_bytes.setdefault(text, []).append(row)
     order, parts = [], []
-    for text, same in of_bytes.items():
-        continued = heads.continuations.after(text)
-        for rows in torch.tensor(same).split(AT_ONCE):
-            some = within[rows]
-            pushed = _pushed(some, heads.donor, continued)
-            asked = _asked(some, heads.target, pushed, continued, 2 * likely)
-            masses = _masses(some.target, asked, pushed, continued, heads.continuations)
-            change = way.of_masses(masses, weights), masses.known
-            parts.append(keep_likely(some.target, asked, change, likely, rest))
-            order.append(rows)
+    for rows, continued in _by_bytes(read, heads.continuations):
+        some = within[rows]
+        pushed = _pushed(some, heads.donor, continued)
+        asked = _asked(some, heads.target, pushed, continued, 2 * likely)
+        masses = _masses(some.target, asked, pushed, continued, heads.continuations)
+        change = way.of_masses(masses, weights), masses.known
+        parts.append(keep_likely(some.target, asked, change, likely, rest))
+        order.append(rows)
     columns = (torch.cat(column) for column in zip(*parts, strict=True))
     back = torch.cat(order).argsort()
     return LikelyChange(*(column[back] for column in columns))
+
+
+@torch.no_grad()
+def label_losses_inside(
+    within: Within, read: Sequence[bytes], labels: Tensor, heads: Heads, way: Way,
+    weights: ChangeWeights, gains: Mapping[str, float], *, likely: int,
+) -> dict[str, Tensor]:  # fmt: skip
+    """-log p of each row's next token with that change at some gains, in nats [rows].
+
+    Args:
+        within: the rows.
+        read: the bytes that the target has read since the donor's row, of each.
+        labels: the next tokens [rows].
+        heads: the two vocabularies.
+        way: how a change is carried over.
+        weights: of its parts.
+        gains: factors on the change, by name.
+        likely: twice as many of the donor's tokens are candidates.
+    """
+    found = {name: labels.new_zeros(len(labels), dtype=torch.float32) for name in gains}
+    for rows, continued in _by_bytes(read, heads.continuations):
+        some, label = within[rows], labels[rows, None]
+        pushed = _pushed(some, heads.donor, continued)
+        asked = _asked(some, heads.target, pushed, continued, 2 * likely)
+        of_label = (
+            some.target.logits.gather(1, label)
+            if heads.target is None
+            else heads.target.at(some.h_target, label)
+        )
+        asked = with_labels(asked, label, of_label)
+        masses = _masses(some.target, asked, pushed, continued, heads.continuations)
+        change = way.of_masses(masses, weights), masses.known
+        losses = changed_losses(some.target, asked, change, of_label, gains)
+        for name, loss in losses.items():
+            found[name][rows] = loss
+    return found
+
+
+def _by_bytes(
+    read: Sequence[bytes], continuations: Continuations
+) -> Iterator[tuple[Tensor, Continued]]:
+    """Rows with the same bytes, some at a time, and how the donor's tokens go on behind these."""
+    of_bytes: dict[bytes, list[int]] = {}
+    for row, text in enumerate(read):
+        of_bytes.setdefault(text, []).append(row)
+    for text, same in of_bytes.items():
+        for rows in torch.tensor(same).split(AT_ONCE):
+            yield rows, continuations.after(text)
 
 
 def _pushed(rows: Within, donor_head: Tensor, continued: Continued) -> Tensor:

@@ -74,19 +74,52 @@ def label_losses(
     for start in range(0, len(correction), AT_ONCE):
         block = slice(start, start + AT_ONCE)
         some, label = rows[block], labels[block, None]
-        asked = candidates(some, between, way)
-        known = (asked.tokens == label) & asked.logits.isfinite()
         of_label = between.head.at(some.h_target, label)
-        beside = of_label.masked_fill(known.any(1, keepdim=True), -torch.inf)
-        asked = AskedTokens(
-            torch.cat([asked.tokens, label], dim=1), torch.cat([asked.logits, beside], dim=1)
-        )
+        asked = with_labels(candidates(some, between, way), label, of_label)
         change = way.of_likely(some, correction[block], asked, between, weights)
-        carried, expected = settled(some.target, asked, change)
-        for name, gain in gains.items():
-            total = log_total(some.target, asked, gain * carried, gain * expected)
-            parts[name].append(total - of_label[:, 0] - gain * carried[:, -1])
+        for name, loss in changed_losses(some.target, asked, change, of_label, gains).items():
+            parts[name].append(loss)
     return {name: torch.cat(found) for name, found in parts.items()}
+
+
+def with_labels(asked: AskedTokens, label: Tensor, of_label: Tensor) -> AskedTokens:
+    """The same tokens, and behind them each row's next one.
+
+    Args:
+        asked: tokens of the target.
+        label: the next tokens [rows, 1].
+        of_label: their logits [rows, 1].
+    """
+    known = (asked.tokens == label) & asked.logits.isfinite()
+    beside = of_label.masked_fill(known.any(1, keepdim=True), -torch.inf)
+    return AskedTokens(
+        torch.cat([asked.tokens, label], dim=1), torch.cat([asked.logits, beside], dim=1)
+    )
+
+
+def changed_losses(
+    target: LikelyTokens,
+    asked: AskedTokens,
+    change: tuple[Tensor, Tensor],
+    of_label: Tensor,
+    gains: Mapping[str, float],
+) -> dict[str, Tensor]:
+    """-log p of each row's next token with a change at some gains, in nats [rows].
+
+    Args:
+        target: what is likely there.
+        asked: tokens of the target, the next one last.
+        change: at these, and whether there is one.
+        of_label: the raw logits of the next tokens [rows, 1].
+        gains: factors on the change, by name.
+    """
+    carried, expected = settled(target, asked, change)
+    return {
+        name: log_total(target, asked, gain * carried, gain * expected)
+        - of_label[:, 0]
+        - gain * carried[:, -1]
+        for name, gain in gains.items()
+    }
 
 
 def candidates(rows: LikelyRows, between: Vocabularies, way: Way) -> AskedTokens:

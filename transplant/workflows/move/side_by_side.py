@@ -17,18 +17,22 @@ from torch.nn import functional
 
 from transplant.backbones.states import States
 from transplant.backbones.view import Backbone
+from transplant.calibration.changes.inside import label_losses_inside
 from transplant.calibration.changes.likely import label_losses
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, is_large
 from transplant.calibration.mapped_corrections import likely_at, vocabularies
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
-from transplant.calibration.pairs import paired_windows
+from transplant.calibration.pairs import paired_windows, texts_between
+from transplant.calibration.wanted_inside import within_tokens
 from transplant.evaluation.likelihood import Corrector, Likelihood, Tally, row_losses
 from transplant.modules.hosted import HostedModel
 from transplant.modules.tuned import TunedDonor
 from transplant.text.documents import Document
-from transplant.text.offsets import match_positions
+from transplant.text.offsets import match_positions, rows_before, unmatched
+
+RAW = "raw"
 
 
 @dataclass(frozen=True)
@@ -37,7 +41,7 @@ class Beside(DonorMix):
 
     module: bool = True
     """Whether what it learned is at work."""
-    elsewhere: str = "raw"
+    elsewhere: str = RAW
     """The system that predicts where no token of the donor ends."""
 
     @property
@@ -74,7 +78,8 @@ def score_beside(
         documents: the document that each text is of.
         output_map: the two heads.
         systems: corrections of the target by name; `None` is the raw backbone.
-        ways: the weights of the sums, by name; `elsewhere` names one of `systems`.
+        ways: the weights of the sums, by name; `elsewhere` names one of `systems`. Where it is
+            `raw`, and the output map has continuations, the donor's tokens go on inside them.
     """
     donor_taps, correction_of = _change(donor)
     taps = sorted({tap for one in systems.values() if one is not None for tap in one.taps})
@@ -96,6 +101,13 @@ def score_beside(
         for a, b in zip(at_ours.split(size), at_theirs.split(size), strict=True):
             both = _Block(correction_of(ours.select(a)), ours.h_last[a], theirs.select(b))
             for name, loss in losses_of(target, both, output_map, ways).items():
+                losses[name][b] = loss.to(losses[name].device)
+        if output_map.continuations is not None:
+            unpaired = unmatched(at_theirs, len(theirs))
+            b, a = rows_before(ours.ends, ours.windows, theirs.ends, theirs.windows, unpaired)
+            both = _Block(correction_of(ours.select(a)), ours.h_last[a], theirs.select(b))
+            read = texts_between(texts, right, theirs.windows[b], ours.ends[a], theirs.ends[b])
+            for name, loss in _losses_inside(target, both, read, output_map, ways).items():
                 losses[name][b] = loss.to(losses[name].device)
         owners = torch.tensor([documents[window.document] for window in right])
         tally.add(owners[theirs.windows.cpu()], losses)
@@ -159,4 +171,31 @@ def _losses_of_likely(
         losses |= label_losses(
             found, correction, labels, between, WAYS[mix.change], mix.weights, gains
         )
+    return losses
+
+
+def _losses_inside(
+    target: Backbone, rows: _Block, read: Sequence[str], output_map: OutputMap,
+    ways: Mapping[str, Beside],
+) -> dict[str, Tensor]:  # fmt: skip
+    """Of each way that leaves such rows to the raw target, their losses as the donor goes on."""
+    ways = {name: way for name, way in ways.items() if way.elsewhere == RAW}
+    labels, kept = rows.target.labels.cpu(), MoveConfig().likely_tokens
+    h_donor, correction = rows.h_donor.cpu().float(), rows.correction.cpu()
+    h_target, known = rows.target.h_last.cpu().float(), None
+    texts = [text.encode() for text in read]
+    losses = {name: torch.zeros(len(labels)) for name in ways}
+    for module in {way.module for way in ways.values()} if len(labels) else ():
+        learned = module * correction
+        blocks = within_tokens(output_map, target, h_donor, learned, h_target, kept, known)
+        for block, within, heads in blocks:
+            known = within.target
+            for mix in {way.ungained[0] for way in ways.values() if way.module == module}:
+                gains = {n: w.gain for n, w in ways.items() if w.ungained == (mix, module)}
+                found = label_losses_inside(
+                    within, texts[block], labels[block], heads, WAYS[mix.change], mix.weights,
+                    gains, likely=kept,
+                )  # fmt: skip
+                for name, loss in found.items():
+                    losses[name][block] = loss
     return losses
