@@ -26,7 +26,7 @@ from typing import Any
 
 from tests.benchmarks.stages import Stages, staged_move
 from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES, LACKING, PUSH_FORWARD
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import CONTINUED, LEFT_OUT, NOTHING, MoveConfig
 from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.evaluation.evidence import Ceiling
 from transplant.evaluation.likelihood import score_documents
@@ -46,6 +46,8 @@ METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
     "begins-with": ({"changes": (BEGINS_WITH,)}, CLOSED),
     "push-forward": ({"changes": (PUSH_FORWARD,)}, CLOSED),
     "lacking": ({"changes": (LACKING,)}, CLOSED),
+    "lacking, nothing inside": ({"changes": (LACKING,), "inside": NOTHING}, CLOSED),
+    "lacking, continued inside": ({"changes": (LACKING,), "inside": CONTINUED}, CLOSED),
     "push-forward, k 1e-4": ({"changes": (PUSH_FORWARD,), "shrink": 1e-4}, CLOSED),
     "push-forward, k 1e-2": ({"changes": (PUSH_FORWARD,), "shrink": 1e-2}, CLOSED),
     "donor-kd, begins-with": ({"changes": (BEGINS_WITH,)}, TAUGHT),
@@ -140,7 +142,7 @@ def measured(
 ) -> list[dict[str, Any]]:
     """The rows of some methods of one pair."""
     work = Workspace()
-    config = MoveConfig(excerpts=options.excerpts)
+    config = MoveConfig(excerpts=options.excerpts, inside=CONTINUED)
     move = WholeMove(work, f"python@{donor}", target, options.text, "python", config)
     systems: dict[str, Any] = {"raw": None, "native": native_correction(move, None)}
     move.bridge, move.output_map, move.calibration_text  # noqa: B018
@@ -149,7 +151,7 @@ def measured(
         began = time.monotonic()
         changed, choice = METHODS[name]
         this = copy.copy(move)  # rows and bridge are read and fitted once for all of them
-        this.config = dataclasses.replace(move.config, **changed)
+        this.config = dataclasses.replace(move.config, **{"inside": LEFT_OUT, **changed})
         this = this.by(choice)
         chosen = this.choice
         systems[name] = this.calibrated.correction
@@ -186,8 +188,8 @@ def written(donor: str, target: str, name: str, options: argparse.Namespace) -> 
         work, f"python@{donor}", target, DONOR, "python", config, text_free=how.text_free,
         general=general,
     )  # fmt: skip
-    name = f"{donor} {target} {how.excerpts} {how.keep}" + (" general" if general else "")
-    move = staged_move(stages, name, move)
+    stage = f"{donor} {target} {how.excerpts} {how.keep}" + (" general" if general else "")
+    move = staged_move(stages, stage, move)
     began = time.process_time()
     move = move.by(how.choice)
     fitted, chosen = move.calibrated, move.choice

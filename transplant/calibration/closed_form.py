@@ -87,17 +87,18 @@ def _fit_output(
     """
     ranks = current()
     mine = ranks.turns(len(paired.batches))
+    within = wanted.inside or [None] * len(mine)
     features, inside = [], []
-    for number in mine:  # a batch may be read from a file: no two of them are held
-        batch = paired.batches[number]
+    for number, more in zip(mine, within, strict=True):
+        batch = paired.batches[number]  # it may be read from a file: no two of them are held
         features.append(read(batch.target.taps))
-        if batch.inside is not None:
+        if more is not None and batch.inside is not None:
             inside.append(read(batch.inside.target.taps))
     moments = CrossMoments(proj_out.in_features, proj_out.out_features)
     for number, rows in zip(mine, features, strict=True):
         moments.update(rows, wanted.corrections[number])
     moments.add_up(ranks)
-    changes = [*wanted.changes, *(rows.change for rows in wanted.inside if rows is not None)]
+    changes = [*wanted.changes, *(more.change for more in within if more is not None)]
     fit_to_changes(
         [*features, *inside], changes, wanted.output_map.head,
         fit_ridge(moments, config.ridge, intercept=intercept),

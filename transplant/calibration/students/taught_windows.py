@@ -66,6 +66,8 @@ class LikelyTeacher:
     changes: Sequence[LikelyChange]
     """Of each batch of pairs, see `MappedCorrections.all_changes`."""
     gain: float
+    inside: bool = False
+    """Whether the changes inside donor tokens are among these."""
 
 
 def teacher_of(
@@ -86,7 +88,7 @@ def teacher_of(
         inside: whether something is wanted inside donor tokens, too: that is at likely tokens.
     """
     if inside or is_large(target):
-        return LikelyTeacher(wanted().all_changes(), mix.gain)
+        return LikelyTeacher(wanted().all_changes(), mix.gain, inside)
     return DonorTeacher(target, output_map.to(target.device), mix)
 
 
@@ -145,7 +147,7 @@ class TaughtWindows:
         part, place = self._parts[number], self.target.device
         some, pairs = self.paired.windows[part.number], self.paired.batches[part.number]
         rows, states = some.rows[1], pairs.target
-        if isinstance(self.teacher, LikelyTeacher) and pairs.inside is not None:
+        if isinstance(self.teacher, LikelyTeacher) and self.teacher.inside:
             rows, states = some.target_rows, pairs.taught
         here = (rows >= part.begin) & (rows < part.end)
         batch = Batch(self.target, states.select(here).to(place), head_type=head_type)
