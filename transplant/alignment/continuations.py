@@ -9,7 +9,7 @@ what it says next. It counts for the longest token of the target that it begins 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -66,14 +66,20 @@ class Continuations:
             )
         return self._known[read]
 
-    def classes(self, tokens: Iterable[int], continued: Continued) -> list[int]:
+    def classes(self, tokens: Sequence[int], continued: Continued) -> list[int]:
         """The column of each token of the target, or of what it begins with; -1 for none.
 
         Args:
             tokens: of the target.
             continued: how the donor goes on.
         """
-        return [continued.column(token, self._prefixes(token)) for token in tokens]
+        known = continued.known
+        for token in tokens:
+            if token not in known:
+                known[token] = next(
+                    (known[piece] for piece in self._prefixes(token) if piece in continued.own), -1
+                )
+        return [known[token] for token in tokens]
 
     def _prefixes(self, token: int) -> Iterable[int]:
         raw = self._bytes.get(token, b"")
@@ -97,11 +103,11 @@ class Continued:
     images: Tensor  # of the target, no two alike [images]
 
     @cached_property
-    def _numbers(self) -> dict[int, int]:
-        return {token: column for column, token in enumerate(self.images.tolist())}
+    def own(self) -> frozenset[int]:
+        """The same images, to look them up."""
+        return frozenset(self.images.tolist())
 
-    def column(self, token: int, prefixes: Iterable[int]) -> int:
-        """Of a token of the target, or of the first of its prefixes that has one; -1 for none."""
-        if token in self._numbers:
-            return self._numbers[token]
-        return next((self._numbers[piece] for piece in prefixes if piece in self._numbers), -1)
+    @cached_property
+    def known(self) -> dict[int, int]:
+        """The columns of the target's tokens that were asked for before; the images know theirs."""
+        return {token: column for column, token in enumerate(self.images.tolist())}

@@ -79,7 +79,7 @@ class MoveConfig:
     from the donor's change: 1 for domain minus general."""
     iterations: int = 5
     """Of the solver of that fit."""
-    gains: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
+    gains: tuple[float, ...] = (0.0, 0.125, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
     """Factors on the correction, of which the calibration split chooses one."""
     solve_gain: bool = False
     """Whether the best factor between these is solved for; the loss is convex in it."""
