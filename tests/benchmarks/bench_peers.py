@@ -34,6 +34,7 @@ from tests.benchmarks.peer_maps import copied, cross_lora, theseus
 from tests.benchmarks.peer_scene import BUDGET, GAINS, OTHER, RECIPE, Made, Scene, Unfinished
 from tests.benchmarks.peer_table import as_lists, lines, share_of
 from transplant.calibration.changes.spec import LACKING, PUSH_FORWARD
+from transplant.calibration.config import LEFT_OUT
 from transplant.calibration.gain import scaled
 from transplant.calibration.move import want
 from transplant.calibration.output_map import donor_mix
@@ -106,12 +107,15 @@ def taught(scene: Scene, text: str, **mix: Any) -> Made:
     teacher = teacher_of(
         target, move.output_map, weights,
         lambda: want(pairing, move.output_map, way, like=choice.wanted),
+        inside=scene.inside != LEFT_OUT,
     )  # fmt: skip
-    windows = TaughtWindows(target, pairing.fitted, pairing.change, teacher, RECIPE.batch)
+    recipe = dataclasses.replace(RECIPE, steps=scene.taught_steps)
+    windows = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
     base = text_loss(target, None, scene.held)
-    learner = PairsLearner(target, RECIPE, scene.seed)
-    run = LoraRun(learner, windows, scene.held, RECIPE, RECIPE.rates[0], base, scene.seed)
-    state = scene.folder / f"taught-{scene.domain}-{text}-{bool(mix)}-{scene.seed}.pt"
+    learner = PairsLearner(target, recipe, scene.seed)
+    run = LoraRun(learner, windows, scene.held, recipe, recipe.rates[0], base, scene.seed)
+    settings = f"{scene.sizes} {recipe.steps}".replace(" ", "-")
+    state = scene.folder / f"taught-{scene.domain}-{text}-{bool(mix)}-{settings}-{scene.seed}.pt"
     spent = teach(run, state, scene.deadline)
     if spent is None:
         raise Unfinished(f"{state.name}: step {run.course.step}")
@@ -210,6 +214,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--excerpts", type=int, default=150)
     parser.add_argument("--excerpt-chars", type=int, default=Scene.excerpt_chars)
     parser.add_argument("--steps", type=int, default=Scene.steps, help="of training a LoRA")
+    parser.add_argument("--inside", default=Scene.inside, help="as of abi transfer")
+    parser.add_argument("--taught-steps", type=int, default=Scene.taught_steps, help="of `lora`")
     parser.add_argument("--eval-tokens", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=4.5, help="no cell begins after them")
     parser.add_argument("--out", type=Path, default=Path("examples/results/peers.json"))
@@ -224,7 +230,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             cells = rows.setdefault(key, {})
             scene = Scene(*pair.split(":"), options.domain, seed, options.folder,
                           options.excerpts, deadline, options.excerpt_chars, options.steps,
-                          options.tuned)  # fmt: skip
+                          options.inside, options.taught_steps, options.tuned)  # fmt: skip
             for name in [] if options.show else asked:
                 if name in cells or time.monotonic() > deadline:
                     continue

@@ -12,7 +12,7 @@ from tests.benchmarks.stages import Stages, staged_move
 from transplant.alignment.tokens import count_tokens
 from transplant.backbones.view import Backbone
 from transplant.calibration.changes.spec import LACKING
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import LEFT_OUT, MoveConfig
 from transplant.calibration.students.lora import lora_gain
 from transplant.calibration.students.lora_run import still, text_loss
 from transplant.calibration.students.recipe import LoraRecipe
@@ -61,6 +61,10 @@ class Scene:
     excerpt_chars: int = MoveConfig.excerpt_chars
     steps: int = 250
     """Of training, of the donor's LoRA and of the retrained one."""
+    inside: str = LEFT_OUT
+    """What is wanted inside a donor's tokens, as of `MoveConfig`."""
+    taught_steps: int = RECIPE.steps
+    """Of the student lora."""
     tuned: Path | None = None
     """A LoRA of the donor that is there already, as PEFT saves it; None: it is trained here."""
 
@@ -133,6 +137,12 @@ class Scene:
             )  # fmt: skip
         return update, f"{name}@{self.donor_name}"
 
+    @property
+    def sizes(self) -> str:
+        """What paired rows depend on beside their text, for names of files."""
+        inside = "" if self.inside == LEFT_OUT else f" {self.inside}"
+        return f"{self.excerpts} {self.excerpt_chars} {self.steps}{inside}"
+
     def move(self, text: str, learned: str | None = None) -> Any:
         """A move of the donor's LoRA of the domain, or of another domain, paired on some text."""
         learned = learned or self.domain
@@ -142,12 +152,11 @@ class Scene:
                 domain=self.domain, pair_on=TEXTS[text] or self.domain,
                 config=MoveConfig(
                     excerpts=self.excerpts, excerpt_chars=self.excerpt_chars, changes=(LACKING,),
-                    seed=self.seed,
+                    seed=self.seed, inside=self.inside,
                 ),
                 text_free=text == "written",
             )  # fmt: skip
-            sizes = f"{self.excerpts} {self.excerpt_chars} {self.steps}"
-            name = f"{self.donor_name} {self.target_name} {learned} {text} {sizes}"
+            name = f"{self.donor_name} {self.target_name} {learned} {text} {self.sizes}"
             stages = Stages(self.folder / f"{self.domain}-{self.seed}")
             staged_move(stages, name, move)
             move.__dict__["linear"] = stages.get(f"linear {name}", lambda: move.linear)
