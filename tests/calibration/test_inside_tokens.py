@@ -18,6 +18,7 @@ from transplant.calibration.config import CONTINUED, LEFT_OUT, NOTHING, MoveConf
 from transplant.calibration.mapped_corrections import map_corrections
 from transplant.calibration.move import align, pair_also, pair_for_move, want
 from transplant.calibration.objectives.donor_changes import ChangeBatches
+from transplant.calibration.objectives.paired_blocks import PairedBlocks
 from transplant.calibration.output_map import DonorMix, map_outputs
 from transplant.calibration.paired_rows import LazyBatches, PairedRows
 from transplant.calibration.pairs import window_ends
@@ -68,6 +69,10 @@ def test_of_the_rows_inside_every_so_many_are_kept(sides, text):
     whole = pair_for_move(*sides, text, {"a": 1}, CONFIG)
     for few, many in zip(thin.fitted.batches, whole.fitted.batches, strict=True):
         assert torch.equal(few.inside.target.ends, many.inside.target.ends[::3])
+        assert few.unpaired == len(few.inside)
+    assert any(rows.unpaired % 3 for rows in whole.fitted.batches)  # a control: it need not divide
+    blocks = PairedBlocks(sides[1], thin.fitted, 0, inside=True)
+    assert len(blocks.order) == thin.fitted.rows + thin.fitted.unpaired
     out = pair_for_move(*sides, text, {"a": 1}, dataclasses.replace(CONFIG, inside=LEFT_OUT))
     assert all(rows.inside is None for rows in out.fitted.batches)
 

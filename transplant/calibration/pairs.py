@@ -178,7 +178,7 @@ def _paired_rows(
     sides = window_ends(donor, left), window_ends(target, right)
     ours, theirs = match_positions(*sides[0], *sides[1])
     count = len(sides[1][0])
-    unpaired = (count - len(theirs)) // stride
+    unpaired = -(-(count - len(theirs)) // stride)
     kept = ours[::stride], theirs[::stride]
     if inside == LEFT_OUT:
         return PairedWindows(left, right, kept, unpaired)

@@ -72,7 +72,7 @@ def pair_captured(
     def batch_of(windows: Sequence[int]) -> LazyBatch:
         rows = sum(-(-(starts[w + 1] - starts[w]) // config.stride) for w in windows)
         spans = [rows_b[starts[w] : starts[w + 1]] for w in windows]
-        unpaired = sum((int(b[-1] - b[0]) + 1 - len(b)) // config.stride for b in spans)
+        unpaired = sum(-(-(int(b[-1] - b[0]) + 1 - len(b)) // config.stride) for b in spans)
         return LazyBatch(rows, unpaired, lambda: _join([*map(pairs_of, windows)]))
 
     def pairs_of(window: int) -> PairedRows:
@@ -89,7 +89,7 @@ def pair_captured(
         return PairedRows(
             states_a.select((a - a[0])[:: config.stride]),
             states_b.select((b - b[0])[:: config.stride]),
-            (len(target_rows) - len(b)) // config.stride,
+            -(-(len(target_rows) - len(b)) // config.stride),
             inside=inside,
         )
 
