@@ -247,8 +247,9 @@ def test_rows_from_files_cannot_be_continued(sides):
         pair_captured(donor, target, (None, None), {"a": 1}, MoveConfig(inside=CONTINUED))
 
 
-def test_what_learns_from_likely_tokens_learns_inside_too(sides, going_on, tiny_texts):
+def test_what_learns_from_likely_tokens_learns_inside_too(sides, going_on, tiny_texts, monkeypatch):
     """A student of whole windows, and gradient steps on rows."""
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
     donor, target = sides
     config, pairing = going_on
     counts = count_tokens(donor.tokenizer("".join(tiny_texts[:20])).input_ids, donor.tokenizer)

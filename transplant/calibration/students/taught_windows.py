@@ -85,9 +85,10 @@ def teacher_of(
         output_map: the two heads.
         mix: how changes are carried, and the gain.
         wanted: gives what is wanted at the pairs, where it teaches at likely tokens.
-        inside: whether something is wanted inside donor tokens, too: that is at likely tokens.
+        inside: whether something is wanted inside donor tokens, too. It is taught at likely tokens;
+            a teacher at every token has the pairs alone.
     """
-    if inside or is_large(target):
+    if is_large(target):
         return LikelyTeacher(wanted().all_changes(), mix.gain, inside)
     return DonorTeacher(target, output_map.to(target.device), mix)
 
