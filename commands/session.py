@@ -86,7 +86,7 @@ def open_session(
         root: the registry's folder.
         options: what it was asked with.
         library: in the place of a registry at `root`.
-        settings: of `Work`: seed, device, dtype and the like.
+        settings: of `JobSetting`: seed, device, dtype and the like.
     """
     from registry.store import Registry
 

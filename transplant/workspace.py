@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
-    """A library of artifacts, a device, a seed, and somebody to report to; see `Work`."""
+    """A library of artifacts, a device, a seed, and somebody to report to; see `JobSetting`."""
 
     def train(
         self,
