@@ -37,7 +37,7 @@ RUNS: Mapping[str, str] = {
     " --name chess-s0 --steps 60 --tokens 60000 --eval-tokens 4000"
     " --also-eval second={real}/chess2.pgn --replace",
     "fuse": "fuse pascal-s0@smollm2 chess-s0@smollm2 --domain-data {real}/pascal.jsonl"
-    " --domain-data {real}/chess.pgn --layer 20 --steps 40 --tokens 40000 --eval-tokens 4000"
+    " --domain-data {real}/chess.pgn --layer 29 --steps 40 --tokens 40000 --eval-tokens 4000"
     " --replace",
     "invariance": f"invariance --module {MODULE} --kind lora --update-data prose --steps 40"
     " --eval-tokens 4000",
