@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from tests.basis.tiny_basis import ragged_windows, tuple_backbone
-from tests.tiny import tiny_backbone
+from tests.tiny import tiny_backbone, tiny_model
+from transplant.backbones.load import load_backbone
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +24,13 @@ def backbones(tiny_tokenizer):
         return made[family]
 
     return give
+
+
+@pytest.fixture
+def near_and_far(tiny_tokenizer, tmp_path):
+    """The same backbone in memory, and with its weights on the disk."""
+    tiny_model("llama", tiny_tokenizer).save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    return load_backbone(tmp_path / "model"), load_backbone(
+        tmp_path / "model", device_map={"": "disk"}
+    )

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.tiny import tiny_model
-from transplant.backbones.load import load_backbone
 from transplant.basis import layerwise
 from transplant.basis.boundaries import Place
 from transplant.basis.config import FitConfig
@@ -42,11 +40,8 @@ def test_it_is_the_basis_of_one_reading(backbones, windows, tmp_path, family):
     assert not any("forward" in vars(m) for m in layers_of(backbone))
 
 
-def test_layers_on_the_disk_are_read_once_each(tiny_tokenizer, windows, tmp_path):
-    tiny_model("llama", tiny_tokenizer).save_pretrained(tmp_path / "model")
-    tiny_tokenizer.save_pretrained(tmp_path / "model")
-    near = load_backbone(tmp_path / "model")
-    far = load_backbone(tmp_path / "model", device_map={"": "disk"})
+def test_layers_on_the_disk_are_read_once_each(near_and_far, windows, tmp_path):
+    near, far = near_and_far
     maps = select_maps(far)
     assert maps[0].weight.is_meta
     found = fit_by_layer(far, maps, windows, CONFIG, Place(tmp_path / "run", {}))

@@ -6,8 +6,6 @@ import pytest
 import torch
 
 from tests.basis.tiny_basis import rows_one_by_one
-from tests.tiny import tiny_model
-from transplant.backbones.load import load_backbone
 from transplant.basis.config import FitConfig
 from transplant.basis.fit import fit_basis, moments_of
 from transplant.basis.maps import select_maps
@@ -113,11 +111,8 @@ def test_two_shards_are_one(backbones, windows):
         assert (two[m.name].mean() - whole[m.name].mean()).abs().max() > 1e-6 * scale  # control
 
 
-def test_outputs_are_summed_where_weights_are_not_in_memory(tiny_tokenizer, windows, tmp_path):
-    tiny_model("llama", tiny_tokenizer).save_pretrained(tmp_path / "model")
-    tiny_tokenizer.save_pretrained(tmp_path / "model")
-    near = load_backbone(tmp_path / "model")
-    far = load_backbone(tmp_path / "model", device_map={"": "disk"})
+def test_outputs_are_summed_where_weights_are_not_in_memory(near_and_far, windows):
+    near, far = near_and_far
     maps = select_maps(far)
     found = moments_of(far, maps, windows)
     exact = moments_of(near, select_maps(near), windows)

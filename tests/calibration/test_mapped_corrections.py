@@ -59,7 +59,7 @@ def test_a_large_vocabulary_gives_the_changes_of_a_small_one(
     config = dataclasses.replace(CONFIG, donor_word=donor_word, change=change)
     dense = map_corrections(output_map, correction, target, paired, config)
     monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
-    monkeypatch.setattr(file, "TARGETS", 40)  # all of them are likely
+    monkeypatch.setattr(large_vocabulary, "TARGETS", 40)  # all of them are likely
     monkeypatch.setattr(file, "DONORS", 40)
     sparse = map_corrections(output_map, correction, target, paired, config)
     assert not dense.likely
@@ -83,7 +83,8 @@ def test_the_vocabularies_are_gone_through_once_for_the_same_rows(scene, monkeyp
         return likely(head, *rest)
 
     likely = file.likely_tokens
-    monkeypatch.setattr(file, "likely_tokens", counted)
+    for module in (file, large_vocabulary):
+        monkeypatch.setattr(module, "likely_tokens", counted)
     first = map_corrections(output_map, correction, target, paired, CONFIG)
     of_target = [target.vocab_size] * len(paired.batches)
     assert [size for size in vocabularies if size == target.vocab_size] == of_target

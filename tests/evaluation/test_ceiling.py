@@ -8,7 +8,7 @@ import torch
 from tests.tiny import WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.likely import LikelyTokens
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import large_vocabulary, mapped_corrections, wanted_inside
+from transplant.calibration import large_vocabulary, mapped_corrections
 from transplant.calibration.changes.inside import Heads, Within, changes_inside
 from transplant.calibration.changes.spec import CHANGES, LACKING
 from transplant.calibration.changes.table import WAYS
@@ -117,7 +117,7 @@ def test_a_large_vocabulary_is_scored_by_its_likely_tokens(
     monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
     found = {}
     for kept in (40, 1):
-        monkeypatch.setattr(mapped_corrections, "TARGETS", kept)
+        monkeypatch.setattr(large_vocabulary, "TARGETS", kept)
         monkeypatch.setattr(mapped_corrections, "DONORS", kept)
         found[kept] = beside(donor, target, texts, {"raw": None}, ways).likelihoods
     for name, one in dense.items():
@@ -201,8 +201,7 @@ def test_a_large_vocabulary_goes_on_as_a_small_one(donor, texts, tiny_texts, mon
     config = MoveConfig(inside=CONTINUED)
     dense = beside(donor, target, texts, {"raw": None}, ways, config).likelihoods
     monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
-    for module in (mapped_corrections, wanted_inside):
-        monkeypatch.setattr(module, "TARGETS", 40)
+    monkeypatch.setattr(large_vocabulary, "TARGETS", 40)
     monkeypatch.setattr(mapped_corrections, "DONORS", 40)
     likely = beside(donor, target, texts, {"raw": None}, ways, config).likelihoods
     for name, one in dense.items():

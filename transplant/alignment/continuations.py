@@ -9,7 +9,7 @@ what it says next. It counts for the longest token of the target that it begins 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from transplant.alignment.tokens import canonical_tokens, token_bytes
+from transplant.alignment.tokens import canonical_tokens, token_bytes, tokens_beginning
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -44,7 +44,6 @@ class Continuations:
         self._ids = torch.tensor([number for _, number in ordered], dtype=torch.long)
         self._targets = {r: n for r, n in canonical_tokens(target).items() if n < sizes[1]}
         self._bytes = {n: r for n, r in token_bytes(target).items() if n < sizes[1]}
-        self._longest = max(map(len, self._targets), default=0)
         self._known: dict[bytes, Continued] = {}
 
     def after(self, read: bytes) -> Continued:
@@ -54,7 +53,8 @@ class Continuations:
             last = bisect_right(self._raw, read, lo=first, key=lambda raw: raw[: len(read)])
             found = {}
             for place in range(first, last):
-                token = self._begins(self._raw[place][len(read) :], self._longest)
+                rest = self._raw[place][len(read) :]
+                token = next(tokens_beginning(rest, self._targets), None)
                 if token is not None:
                     found[place] = token
             images = dict.fromkeys(found.values())
@@ -76,22 +76,9 @@ class Continuations:
         known = continued.known
         for token in tokens:
             if token not in known:
-                known[token] = next(
-                    (known[piece] for piece in self._prefixes(token) if piece in continued.own), -1
-                )
+                shorter = tokens_beginning(self._bytes.get(token, b"")[:-1], self._targets)
+                known[token] = next((known[piece] for piece in shorter if piece in known), -1)
         return [known[token] for token in tokens]
-
-    def _prefixes(self, token: int) -> Iterable[int]:
-        raw = self._bytes.get(token, b"")
-        pieces = (self._targets.get(raw[:length]) for length in range(len(raw) - 1, 0, -1))
-        return (piece for piece in pieces if piece is not None)
-
-    def _begins(self, raw: bytes, longest: int) -> int | None:
-        for length in range(min(len(raw), longest), 0, -1):
-            token = self._targets.get(raw[:length])
-            if token is not None:
-                return token
-        return None
 
 
 @dataclass(frozen=True)
@@ -103,11 +90,6 @@ class Continued:
     images: Tensor  # of the target, no two alike [images]
 
     @cached_property
-    def own(self) -> frozenset[int]:
-        """The same images, to look them up."""
-        return frozenset(self.images.tolist())
-
-    @cached_property
     def known(self) -> dict[int, int]:
-        """The columns of the target's tokens that were asked for before; the images know theirs."""
+        """The columns of the images, and of all other tokens that were asked for before."""
         return {token: column for column, token in enumerate(self.images.tolist())}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +86,12 @@ def shared_tokens(
     )
 
 
+def tokens_beginning(raw: bytes, vocabulary: Mapping[bytes, int]) -> Iterator[int]:
+    """The tokens of a vocabulary that some bytes begin with, the longest first."""
+    pieces = (raw[:length] for length in range(len(raw), 0, -1))
+    return (vocabulary[piece] for piece in pieces if piece in vocabulary)
+
+
 def beginnings(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase, vocab_size: int) -> Tensor:
     """For every token of b the token of a that it begins with, the longest of them.
 
@@ -102,9 +108,8 @@ def beginnings(a: PreTrainedTokenizerBase, b: PreTrainedTokenizerBase, vocab_siz
     bytes_a = canonical_tokens(a)
     found = torch.full((vocab_size,), -1, dtype=torch.long)
     for number, raw in token_bytes(b).items():
-        pieces = (raw[:length] for length in range(len(raw), 0, -1))
         if number < vocab_size:
-            found[number] = next((bytes_a[piece] for piece in pieces if piece in bytes_a), -1)
+            found[number] = next(tokens_beginning(raw, bytes_a), -1)
     return found
 
 

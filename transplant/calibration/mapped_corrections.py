@@ -16,7 +16,12 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.changes.likely import likely_changes
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.config import MoveConfig
-from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, TARGETS, is_large
+from transplant.calibration.large_vocabulary import (
+    LOGITS_AT_ONCE,
+    head_on_cpu,
+    is_large,
+    likely_for,
+)
 from transplant.calibration.output_map import OutputMap, change_of_logits, donor_mix
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
@@ -157,8 +162,7 @@ def likely_rows(
         config: how many tokens a position looks at.
         like: of the same target rows, in the same batches; what was found there is taken from it.
     """
-    head, donor_head = target.split_head, SplitHead(output_map.donor_head)
-    assert head is not None
+    donor_head = SplitHead(output_map.donor_head)
     ours, theirs, likely = output_map.shared.ids_a, output_map.shared.ids_b, config.likely_tokens
     found = []
     for place, number in enumerate(current().turns(len(corrections))):
@@ -171,8 +175,7 @@ def likely_rows(
         if known is not None and torch.equal(known.h_target, h_target):
             for_target = known.target
         else:
-            on_device = h_target.to(target.device), TARGETS * likely, theirs.to(target.device)
-            for_target = likely_tokens(head, *on_device).cpu()
+            for_target = likely_for(target, h_target, theirs, likely)
         order = slice(None) if batch.donor_order is None else batch.donor_order
         if known is not None and torch.equal(known.h_donor[order], h_donor):
             for_donor, taught = known.donor[order], known.taught[order]
@@ -202,12 +205,10 @@ def likely_at(
         correction: the donor's [rows, d_donor].
         likely: tokens that a position is compared on; several times as many are looked for.
     """
-    head, donor_head = target.split_head, SplitHead(output_map.donor_head)
-    assert head is not None
+    donor_head = SplitHead(output_map.donor_head)
     ours, theirs = output_map.shared.ids_a, output_map.shared.ids_b
-    on_device = h_target.to(target.device), TARGETS * likely, theirs.to(target.device)
     return LikelyRows(
-        h_donor, h_target, likely_tokens(head, *on_device).cpu(),
+        h_donor, h_target, likely_for(target, h_target, theirs, likely),
         likely_tokens(donor_head, h_donor, DONORS * likely, ours),
         likely_tokens(donor_head, h_donor + correction, DONORS * likely, ours[:1]),
     )  # fmt: skip
@@ -215,8 +216,5 @@ def likely_at(
 
 def vocabularies(output_map: OutputMap, target: Backbone) -> Vocabularies:
     """Both heads on the CPU, and how their tokens belong together."""
-    head = target.split_head
-    assert head is not None
-    bias = None if head.bias is None else head.bias.cpu()
-    on_cpu = SplitHead(output_map.head, bias, head.soft_cap)
-    return Vocabularies(SplitHead(output_map.donor_head), on_cpu, output_map.ways)
+    head = head_on_cpu(target, output_map.head)
+    return Vocabularies(SplitHead(output_map.donor_head), head, output_map.ways)

@@ -20,7 +20,7 @@ from transplant.memory import available_bytes, check_memory
 from transplant.progress import Progress
 from transplant.ranks import current
 from transplant.text.documents import Document
-from transplant.text.offsets import match_positions, rows_before, unmatched
+from transplant.text.offsets import match_positions, rows_before, thinned, unmatched
 from transplant.text.windows import Window, tokenize
 
 BATCH = 16  # excerpts
@@ -178,7 +178,7 @@ def _paired_rows(
     sides = window_ends(donor, left), window_ends(target, right)
     ours, theirs = match_positions(*sides[0], *sides[1])
     count = len(sides[1][0])
-    unpaired = -(-(count - len(theirs)) // stride)
+    unpaired = thinned(count - len(theirs), stride)
     kept = ours[::stride], theirs[::stride]
     if inside == LEFT_OUT:
         return PairedWindows(left, right, kept, unpaired)

@@ -19,9 +19,10 @@ from transplant.calibration.excerpt_selection import by_likeness
 from transplant.calibration.move import Pairing, check_movable
 from transplant.calibration.paired_rows import InsideRows, LazyBatch, LazyBatches, PairedRows
 from transplant.calibration.pairs import BATCH, IN_MEMORY, PairedText
+from transplant.calibration.stored_pairs import Side
 from transplant.errors import CorpusError, InputError
 from transplant.modules.hosted import HostedModel
-from transplant.text.offsets import unmatched
+from transplant.text.offsets import thinned, unmatched
 
 
 def pair_captured(
@@ -48,31 +49,18 @@ def pair_captured(
             that are to be continued, for which no text is here.
         CorpusError: not one position pairs.
     """
-    if config.inside == CONTINUED:
-        raise InputError(
-            f"`inside={CONTINUED!r}` reads the text that both have read",
-            expected="pairs from text", found="rows from files", hint="`data='TEXT'`",
-        )  # fmt: skip
     ours, theirs = files
     donor_taps = check_movable(donor).taps
     target_taps = target.check_taps(config.taps or target.all_taps)
-    for acts, backbone, taps in (
-        (ours, donor.backbone, donor_taps),
-        (theirs, target, target_taps),
-    ):
-        acts.check_made_by(backbone, backbone.name)
-        acts.check_holds({*taps, backbone.n_layers})
-    row_bytes = 4 * sum(  # the taps, and what the head reads, in single precision
-        backbone.d_model * len({*taps, backbone.n_layers})
-        for backbone, taps in ((donor.backbone, donor_taps), (target, target_taps))
-    )
+    read = Side(donor.backbone, donor_taps), Side(target, target_taps)
+    row_bytes = _check_captured(files, read, config)
     starts, rows_a, rows_b = _pairs_by_window(ours, theirs)
     sides = windows_by_side(ours)
 
     def batch_of(windows: Sequence[int]) -> LazyBatch:
-        rows = sum(-(-(starts[w + 1] - starts[w]) // config.stride) for w in windows)
+        rows = sum(thinned(starts[w + 1] - starts[w], config.stride) for w in windows)
         spans = [rows_b[starts[w] : starts[w + 1]] for w in windows]
-        unpaired = sum(-(-(int(b[-1] - b[0]) + 1 - len(b)) // config.stride) for b in spans)
+        unpaired = sum(thinned(int(b[-1] - b[0]) + 1 - len(b), config.stride) for b in spans)
         return LazyBatch(rows, unpaired, lambda: _join([*map(pairs_of, windows)]))
 
     def pairs_of(window: int) -> PairedRows:
@@ -89,7 +77,7 @@ def pair_captured(
         return PairedRows(
             states_a.select((a - a[0])[:: config.stride]),
             states_b.select((b - b[0])[:: config.stride]),
-            -(-(len(target_rows) - len(b)) // config.stride),
+            thinned(len(target_rows) - len(b), config.stride),
             inside=inside,
         )
 
@@ -114,6 +102,19 @@ def pair_captured(
         paired(sides["train"], config.excerpts),
         paired(sides["calibration"], config.held_out_excerpts),
     )
+
+
+def _check_captured(files: Sequence[Activations], sides: Sequence[Side], config: MoveConfig) -> int:
+    """Refuses files that do not hold what a move reads; the bytes of a pair in memory."""
+    if config.inside == CONTINUED:
+        raise InputError(
+            f"`inside={CONTINUED!r}` reads the text that both have read",
+            expected="pairs from text", found="rows from files", hint="`data='TEXT'`",
+        )  # fmt: skip
+    for acts, side in zip(files, sides, strict=True):
+        acts.check_made_by(side.backbone, side.backbone.name)
+        acts.check_holds({*side.layers})
+    return sum(side.row_bytes for side in sides)
 
 
 def _pairs_by_window(ours: Activations, theirs: Activations) -> tuple[list[int], Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""What is wanted inside a token of the donor: that nothing changes, or that the token goes on."""
+"""Wanted inside a token of the donor: that nothing changes, or that the token goes on."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from transplant.alignment.likely import LikelyTokens, likely_tokens
+from transplant.alignment.likely import LikelyTokens
 from transplant.alignment.logits import LikelyChange, likely_change
-from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
 from transplant.calibration.changes.inside import Heads, Within, changes_inside
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.config import CONTINUED, LEFT_OUT, MoveConfig
-from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, TARGETS, is_large
+from transplant.calibration.large_vocabulary import (
+    LOGITS_AT_ONCE,
+    head_on_cpu,
+    is_large,
+    likely_for,
+)
 from transplant.calibration.output_map import OutputMap, donor_mix
 from transplant.calibration.paired_rows import InsideRows, PairedRows
 
@@ -114,14 +118,10 @@ def within_tokens(
     continuations = output_map.continuations
     assert continuations is not None
     if is_large(target):
-        head = target.split_head
-        assert head is not None
         if known is None:
-            shared = output_map.shared.ids_b.to(target.device)
-            known = likely_tokens(head, h_target.to(target.device), TARGETS * likely, shared).cpu()
-        bias = None if head.bias is None else head.bias.cpu()
-        on_cpu = SplitHead(output_map.head.cpu(), bias, head.soft_cap)
-        heads = Heads(output_map.donor_head.cpu(), on_cpu, continuations)
+            known = likely_for(target, h_target, output_map.shared.ids_b, likely)
+        head = head_on_cpu(target, output_map.head.cpu())
+        heads = Heads(output_map.donor_head.cpu(), head, continuations)
         yield slice(None), Within(h_donor, correction, h_target, known), heads
         return
     begin, heads = 0, Heads(output_map.donor_head.cpu(), None, continuations)

@@ -39,6 +39,11 @@ def unmatched(rows: Tensor, count: int) -> Tensor:
     return alone.nonzero()[:, 0]
 
 
+def thinned(count: int, stride: int) -> int:
+    """How many of so many rows `[::stride]` keeps."""
+    return -(-count // stride)
+
+
 def rows_before(
     ends_a: Tensor, windows_a: Tensor, ends_b: Tensor, windows_b: Tensor, rows: Tensor
 ) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -67,17 +68,13 @@ def changes_inside(
         rest: tokens that stand for all others, see `likely_changes`.
     """
     order, parts = [], []
-    for rows, continued in _by_bytes(read, heads.continuations):
-        some = within[rows]
-        pushed = _pushed(some, heads.donor, continued)
-        asked = _asked(some, heads.target, pushed, continued, 2 * likely)
-        masses = _masses(some.target, asked, pushed, continued, heads.continuations)
-        change = way.of_masses(masses, weights), masses.known
-        parts.append(keep_likely(some.target, asked, change, likely, rest))
-        order.append(rows)
-    columns = (torch.cat(column) for column in zip(*parts, strict=True))
-    back = torch.cat(order).argsort()
-    return LikelyChange(*(column[back] for column in columns))
+    for same in _by_bytes(within, read, heads):
+        asked = same.asked(2 * likely)
+        change = same.change(asked, way, weights)
+        parts.append(keep_likely(same.within.target, asked, change, likely, rest))
+        order.append(same.rows)
+    found = LikelyChange.joined(parts)
+    return found.at(torch.cat(order).argsort(), found.change.device)
 
 
 @torch.no_grad()
@@ -98,73 +95,73 @@ def label_losses_inside(
         likely: twice as many of the donor's tokens are candidates.
     """
     found = {name: labels.new_zeros(len(labels), dtype=torch.float32) for name in gains}
-    for rows, continued in _by_bytes(read, heads.continuations):
-        some, label = within[rows], labels[rows, None]
-        pushed = _pushed(some, heads.donor, continued)
-        asked = _asked(some, heads.target, pushed, continued, 2 * likely)
-        of_label = (
-            some.target.logits.gather(1, label)
-            if heads.target is None
-            else heads.target.at(some.h_target, label)
-        )
-        asked = with_labels(asked, label, of_label)
-        masses = _masses(some.target, asked, pushed, continued, heads.continuations)
-        change = way.of_masses(masses, weights), masses.known
-        losses = changed_losses(some.target, asked, change, of_label, gains)
+    for same in _by_bytes(within, read, heads):
+        label = labels[same.rows, None]
+        of_label = same.logits(label)
+        asked = with_labels(same.asked(2 * likely), label, of_label)
+        change = same.change(asked, way, weights)
+        losses = changed_losses(same.within.target, asked, change, of_label, gains)
         for name, loss in losses.items():
-            found[name][rows] = loss
+            found[name][same.rows] = loss
     return found
 
 
-def _by_bytes(
-    read: Sequence[bytes], continuations: Continuations
-) -> Iterator[tuple[Tensor, Continued]]:
-    """Rows with the same bytes, some at a time, and how the donor's tokens go on behind these."""
+@dataclass(frozen=True)
+class _SameBytes:
+    """Rows behind which the same tokens of the donor go on."""
+
+    rows: Tensor  # their numbers [rows]
+    within: Within
+    heads: Heads
+    continued: Continued
+
+    @cached_property
+    def pushed(self) -> Tensor:
+        """M p0 and M p1 [2, rows, images] of the tokens that go on."""
+        vectors = self.heads.donor[self.continued.tokens].float()
+        h, correction = self.within.h_donor.float(), self.within.correction.float()
+        own, change = h @ vectors.T, correction @ vectors.T
+        p = torch.stack([own, own + change]).softmax(-1)
+        pushed = p.new_zeros(2, len(own), len(self.continued.images))
+        return pushed.index_add_(2, self.continued.columns, p)
+
+    def logits(self, tokens: Tensor) -> Tensor:
+        """The raw logits of each row's own tokens [rows, k]."""
+        if self.heads.target is None:
+            return self.within.target.logits.gather(1, tokens)
+        return self.heads.target.at(self.within.h_target, tokens)
+
+    def asked(self, count: int) -> AskedTokens:
+        """The target's likely tokens, and those that the donor's are most likely to go on with."""
+        target, images = self.within.target, self.continued.images
+        if self.heads.target is None or not len(images):
+            return AskedTokens(target.tokens, target.logits)
+        best = self.pushed.amax(0).topk(min(count, len(images)), dim=1, sorted=False).indices
+        theirs = images[best]  # [rows, count]
+        known = (theirs[:, :, None] == target.tokens[:, None]).any(2)
+        logits = self.logits(theirs).masked_fill(known, -torch.inf)
+        return AskedTokens(
+            torch.cat([target.tokens, theirs], dim=1), torch.cat([target.logits, logits], dim=1)
+        )
+
+    def change(self, asked: AskedTokens, way: Way, weights: ChangeWeights) -> tuple[Tensor, Tensor]:
+        """The change at these tokens by the class of each, and whether there is one."""
+        tokens, places = asked.tokens.unique(return_inverse=True)
+        columns = self.heads.continuations.classes(tokens.tolist(), self.continued)
+        columns = torch.tensor(columns)[places]
+        known, none = columns >= 0, self.pushed.new_zeros(*self.pushed.shape[:2], 1)
+        classes = torch.where(known, columns, len(self.continued.images))
+        p0, p1 = torch.cat([self.pushed, none], dim=2).gather(2, classes.expand(2, -1, -1))
+        q = (asked.logits - self.within.target.total[:, None]).exp()
+        masses = Masses((p0, p1), (p0, p1), class_sums(classes, q, classes), known)
+        return way.of_masses(masses, weights), known
+
+
+def _by_bytes(within: Within, read: Sequence[bytes], heads: Heads) -> Iterator[_SameBytes]:
+    """The rows with the same bytes, some at a time."""
     of_bytes: dict[bytes, list[int]] = {}
     for row, text in enumerate(read):
         of_bytes.setdefault(text, []).append(row)
     for text, same in of_bytes.items():
         for rows in torch.tensor(same).split(AT_ONCE):
-            yield rows, continuations.after(text)
-
-
-def _pushed(rows: Within, donor_head: Tensor, continued: Continued) -> Tensor:
-    """M p0 and M p1 [2, rows, images] of the tokens that go on."""
-    vectors = donor_head[continued.tokens].float()
-    own, change = rows.h_donor.float() @ vectors.T, rows.correction.float() @ vectors.T
-    p = torch.stack([own, own + change]).softmax(-1)
-    pushed = p.new_zeros(2, len(own), len(continued.images))
-    return pushed.index_add_(2, continued.columns, p)
-
-
-def _asked(
-    rows: Within, head: SplitHead | None, pushed: Tensor, continued: Continued, count: int
-) -> AskedTokens:
-    """The target's likely tokens, and those that the donor's are most likely to go on with."""
-    target = rows.target
-    if head is None or not len(continued.images):
-        return AskedTokens(target.tokens, target.logits)
-    best = pushed.amax(0).topk(min(count, len(continued.images)), dim=1, sorted=False).indices
-    theirs = continued.images[best]  # [rows, count]
-    known = (theirs[:, :, None] == target.tokens[:, None]).any(2)
-    logits = head.at(rows.h_target, theirs).masked_fill(known, -torch.inf)
-    return AskedTokens(
-        torch.cat([target.tokens, theirs], dim=1), torch.cat([target.logits, logits], dim=1)
-    )
-
-
-def _masses(
-    target: LikelyTokens,
-    asked: AskedTokens,
-    pushed: Tensor,
-    continued: Continued,
-    continuations: Continuations,
-) -> Masses:
-    """Those of the tokens that are asked for, by the class of each."""
-    tokens, places = asked.tokens.unique(return_inverse=True)
-    columns = torch.tensor(continuations.classes(tokens.tolist(), continued))[places]
-    known, none = columns >= 0, pushed.new_zeros(*pushed.shape[:2], 1)
-    classes = torch.where(known, columns, len(continued.images))
-    p0, p1 = torch.cat([pushed, none], dim=2).gather(2, classes.expand(2, -1, -1))
-    q = (asked.logits - target.total[:, None]).exp()
-    return Masses((p0, p1), (p0, p1), class_sums(classes, q, classes), known)
+            yield _SameBytes(rows, within[rows], heads, heads.continuations.after(text))

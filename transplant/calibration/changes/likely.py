@@ -46,7 +46,7 @@ def likely_changes(
         asked = candidates(rows[block], between, way)
         change = way.of_likely(rows[block], correction[block], asked, between, weights)
         parts.append(keep_likely(rows[block].target, asked, change, likely, rest))
-    return LikelyChange(*(torch.cat(column) for column in zip(*parts, strict=True)))
+    return LikelyChange.joined(parts)
 
 
 @torch.no_grad()
@@ -171,7 +171,7 @@ def log_total(target: LikelyTokens, asked: AskedTokens, change: Tensor, others: 
 
 def keep_likely(
     target: LikelyTokens, asked: AskedTokens, change: tuple[Tensor, Tensor], likely: int, rest: int
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> LikelyChange:
     """Tokens, weights and centred change of the likely ones among the candidates, and of others.
 
     Args:
@@ -180,9 +180,6 @@ def keep_likely(
         change: at these, and whether there is one.
         likely: tokens to keep of each row.
         rest: tokens that stand for all others.
-
-    Returns:
-        the columns of a `LikelyChange`
     """
     carried, expected = settled(target, asked, change)
     total = log_total(target, asked, carried, expected)
@@ -197,7 +194,7 @@ def keep_likely(
     weights = weights / weights.sum(1, keepdim=True)
     kept = carried.gather(1, places)
     centred = kept - (weights * kept).sum(1, keepdim=True)
-    return asked.tokens.gather(1, places), weights, centred
+    return LikelyChange(asked.tokens.gather(1, places), weights, centred)
 
 
 def _spread_over(masses: Tensor, count: int) -> Tensor:

@@ -8,6 +8,7 @@ arXiv 2401.08565).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -181,21 +182,19 @@ def _losses_inside(
     """Of each way that leaves such rows to the raw target, their losses as the donor goes on."""
     ways = {name: way for name, way in ways.items() if way.elsewhere == RAW}
     labels, kept = rows.target.labels.cpu(), MoveConfig().likely_tokens
-    h_donor, correction = rows.h_donor.cpu().float(), rows.correction.cpu()
-    h_target, known = rows.target.h_last.cpu().float(), None
-    texts = [text.encode() for text in read]
     losses = {name: torch.zeros(len(labels)) for name in ways}
-    for module in {way.module for way in ways.values()} if len(labels) else ():
-        learned = module * correction
-        blocks = within_tokens(output_map, target, h_donor, learned, h_target, kept, known)
-        for block, within, heads in blocks:
-            known = within.target
-            for mix in {way.ungained[0] for way in ways.values() if way.module == module}:
-                gains = {n: w.gain for n, w in ways.items() if w.ungained == (mix, module)}
-                found = label_losses_inside(
-                    within, texts[block], labels[block], heads, WAYS[mix.change], mix.weights,
-                    gains, likely=kept,
-                )  # fmt: skip
-                for name, loss in found.items():
-                    losses[name][block] = loss
+    if not len(labels):
+        return losses
+    states = rows.h_donor.cpu().float(), rows.correction.cpu(), rows.target.h_last.cpu().float()
+    texts = [text.encode() for text in read]
+    for block, within, heads in within_tokens(output_map, target, *states, kept):
+        for mix, module in {way.ungained for way in ways.values()}:
+            gains = {name: way.gain for name, way in ways.items() if way.ungained == (mix, module)}
+            learned = dataclasses.replace(within, correction=module * within.correction)
+            found = label_losses_inside(
+                learned, texts[block], labels[block], heads, WAYS[mix.change], mix.weights, gains,
+                likely=kept,
+            )  # fmt: skip
+            for name, loss in found.items():
+                losses[name][block] = loss
     return losses
