@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tests.tiny import tiny_backbone
+from transplant.backbones import decoding
 from transplant.backbones.decoding import plain_attention
 from transplant.calibration.donor_text import write_documents
 from transplant.modules.hosted import HostedModel
@@ -16,7 +17,9 @@ def attention_of(model):
     return model.config._attn_implementation
 
 
-@pytest.mark.parametrize(("dtype", "inside"), [(torch.bfloat16, "eager"), (torch.float32, "sdpa")])
+@pytest.mark.parametrize(
+    ("dtype", "inside"), [(torch.bfloat16, "abi_plain"), (torch.float32, "sdpa")]
+)
 def test_the_kernel_is_another_inside_the_block_alone(dtype, inside, tiny_tokenizer):
     model = tiny_backbone("llama", tiny_tokenizer).model.to(dtype)
     ids = tiny_tokenizer("ba cor den", return_tensors="pt").input_ids
@@ -27,6 +30,36 @@ def test_the_kernel_is_another_inside_the_block_alone(dtype, inside, tiny_tokeni
             torch.testing.assert_close(model(ids).logits, fused, rtol=0.05, atol=0.05)
         assert attention_of(model) == "sdpa"
         assert torch.equal(model(ids).logits, fused)
+
+
+@pytest.mark.parametrize("window", [None, 3])
+@pytest.mark.parametrize("heads_of_keys", [1, 2, 4])
+def test_plain_products_say_what_the_fused_kernel_says(
+    heads_of_keys, window, tiny_tokenizer, monkeypatch
+):
+    """Heads that share keys, padding, and positions outside of a sliding window."""
+    monkeypatch.setattr(decoding, "HALVES", (torch.float32,))  # to compare without rounding
+    family = "llama" if window is None else "mistral"
+    changes = {} if window is None else {"sliding_window": window}
+    backbone = tiny_backbone(
+        family, tiny_tokenizer, num_attention_heads=4, num_key_value_heads=heads_of_keys, **changes
+    )
+    model = backbone.model
+    ids = torch.randint(0, backbone.vocab_size, (3, 9), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones_like(ids)
+    mask[0, [0, 1, 7]] = 0
+
+    def last_logits():
+        with torch.no_grad():
+            before = model(ids[:, :-1], attention_mask=mask[:, :-1], use_cache=True)
+            cache = before.past_key_values
+            return model(ids[:, -1:], attention_mask=mask, past_key_values=cache).logits
+
+    fused = last_logits()
+    with plain_attention(model):
+        torch.testing.assert_close(last_logits(), fused, rtol=1e-4, atol=1e-4)
+        mask[0] = 1
+        assert (last_logits() - fused).abs().max() > 1e-3  # the mask is looked at
 
 
 def test_an_interrupted_block_gives_the_kernel_back(tiny_tokenizer):
@@ -52,5 +85,5 @@ def test_a_donor_in_16_bits_writes_with_it(tiny_tokenizer):
     seen = set()
     backbone.model.register_forward_pre_hook(lambda model, _: seen.add(attention_of(model)))
     write_documents(HostedModel("tales@tiny", backbone, correction), {"62": 1}, 2, chars=20)
-    assert seen == {"eager"}
+    assert seen == {"abi_plain"}
     assert attention_of(backbone.model) == "sdpa"

@@ -9,6 +9,7 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.alignment.tokens import count_tokens
+from transplant.calibration import large_vocabulary
 from transplant.calibration.donor_text import write_documents
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
@@ -21,6 +22,13 @@ CONTEXT = 40
 @pytest.fixture(scope="module")
 def counts(tiny_tokenizer, tiny_corpus):
     return count_tokens(tiny_tokenizer(tiny_corpus[0].text).input_ids, tiny_tokenizer)
+
+
+@pytest.fixture(params=["small vocabulary", "large vocabulary"], autouse=True)
+def _vocabulary(request, monkeypatch):
+    """Tokens are drawn in another way where there are many: what holds of one holds of both."""
+    if request.param == "large vocabulary":
+        monkeypatch.setattr(large_vocabulary, "WHOLE", 10)
 
 
 def hosted(family, tokenizer, **changes):
@@ -78,6 +86,14 @@ def test_each_token_is_told_and_all_documents_at_the_end(tiny_tokenizer, counts)
     assert {(step, total) for step, total, _ in told[:-1]} == {(0, 3)}
     assert told[0][2] == "documents, 3 tokens"
     assert told[-1][:2] == (3, 3)
+
+
+def test_a_penalty_that_comes_with_the_model_is_none_here(tiny_tokenizer, counts):
+    """It would cut what the donor's own predictions say."""
+    donor = hosted("llama", tiny_tokenizer)
+    plain = [d.text for d in write_documents(donor, counts, 3, chars=60)]
+    donor.generation_config.repetition_penalty = 5.0
+    assert [d.text for d in write_documents(donor, counts, 3, chars=60)] == plain
 
 
 def test_it_begins_as_the_domain_does(tiny_tokenizer):

@@ -10,13 +10,16 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from statistics import median
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from transplant.alignment.tokens import token_bytes
 from transplant.backbones.decoding import plain_attention
+from transplant.backbones.drawing import Draws
 from transplant.backbones.encoder_decoder import PrefixBackbone
+from transplant.calibration.large_vocabulary import is_large
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
 from transplant.modules.tuned import TunedDonor
@@ -117,16 +120,27 @@ def _draw(donor: HostedModel, ids: Tensor, tokens: int, told: Told) -> Tensor:
     return donor.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
-        do_sample=True,
-        temperature=1.0,
-        top_k=0,
-        top_p=1.0,
         max_new_tokens=tokens,
-        min_new_tokens=tokens,
-        suppress_tokens=_unwritten(donor),
+        repetition_penalty=1.0,  # some models come with another
         stopping_criteria=[told],
         pad_token_id=donor.tokenizer.pad_token_id or 0,
+        **_drawing(donor, tokens),
     )
+
+
+def _drawing(donor: HostedModel, tokens: int) -> dict[str, Any]:
+    """Options of `generate` with which so many tokens are drawn, none of them cut off."""
+    never = _unwritten(donor)
+    if is_large(donor.backbone):
+        return {"do_sample": False, "logits_processor": [Draws(never)]}
+    return {
+        "do_sample": True,
+        "temperature": 1.0,
+        "top_k": 0,
+        "top_p": 1.0,
+        "min_new_tokens": tokens,
+        "suppress_tokens": never,
+    }
 
 
 def _unwritten(donor: HostedModel) -> list[int]:
