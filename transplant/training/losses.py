@@ -17,7 +17,7 @@ from transplant.training.precision import rounded_products
 
 RowLoss = Callable[[Tensor, slice], Tensor]
 ROWS = 256  # of a block: its logits stay in the processor's cache for as long as they are needed
-WIDE_ROWS = 1024  # of a block whose vocabulary is gone through in pieces
+WIDE_ROWS = 512  # of a block whose vocabulary is gone through in pieces, which stay there, too
 COPIES = 4  # of a block's logits that a loss may hold at a time, with their gradients
 
 
