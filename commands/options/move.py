@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from transplant.calibration.changes.spec import AUTO, CHANGES, changes_of
+from transplant.calibration.changes.spec import AUTO, CHANGES, SUITED, changes_of
 from transplant.calibration.config import INSIDE, MoveConfig
 from transplant.options import Field, Fields
 from transplant.training.config import NAMED_TAPS, parse_taps
@@ -19,10 +19,11 @@ TAPS = Field(
     parse=parse_taps, show=_taps_as_typed, help="Layers to read: all, last, or a list as 0,2,3."
 )
 CHANGE = Field(
-    of="changes", parse=changes_of, show=lambda changes: changes[0],
+    of="changes", parse=changes_of, show=lambda changes: changes[0] if changes else SUITED,
     help="How changes of logits are carried to another vocabulary: "
     + "; ".join(f"{name} ({says})" for name, says in CHANGES.items())
-    + f"; {AUTO}: what the calibration split prefers.",
+    + f"; {AUTO}: what the calibration split prefers; {SUITED}: lacking where the target has a "
+    "large vocabulary, else begins-with.",
 )  # fmt: skip
 PAIRED = "method excerpts excerpt_chars stride columns seed"
 MoveRecipe = Annotated[

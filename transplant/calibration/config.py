@@ -61,16 +61,18 @@ class MoveConfig:
     the calibration split chooses."""
     donor_word: float = 0.0
     """What was chosen."""
-    changes: tuple[str, ...] = (BEGINS_WITH,)
+    changes: tuple[str, ...] = ()
     """How changes of logits may be carried to another vocabulary; the calibration split chooses.
+    None: `begins-with`, or `lacking` where the target's vocabulary is large (over 16,384).
     Between vocabularies that are the same `begins-with` and `push-forward` are one."""
     change: str = BEGINS_WITH
     """What was chosen."""
-    inside: str = LEFT_OUT
+    inside: str | None = None
     """What is wanted where a token of the target ends inside one of the donor's: `left-out`, the
     fits do not look there; `nothing`: the output map learns to leave such places as they are; or
     `continued`: it learns how the donor's tokens go on that begin with the bytes read since the
-    donor's last boundary."""
+    donor's last boundary. None: `left-out`, or `continued` where the target's vocabulary is large,
+    both read text and one donor teaches."""
     shrink: float = 0.0
     """k of mass / (mass + k), the factor on a change that is carried by push-forward to tokens of
     so much probability; 0 for none."""
@@ -89,7 +91,7 @@ class MoveConfig:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError("unknown method", expected=f"one of {METHODS}", found=self.method)
-        if self.inside not in INSIDE:
+        if self.inside not in (None, *INSIDE):
             raise InputError("`inside`", expected=f"one of {INSIDE}", found=self.inside)
         check_bounds(self)
         at_least(self, self.excerpt_chars, "text_chars")
@@ -100,11 +102,10 @@ class MoveConfig:
         at_least(self, 0, "iterations", "donor_words", "donor_word", "gains", "shrink")
         at_least(self, 0, "less_general")
         unknown = {*self.changes, self.change} - CHANGES.keys()
-        if unknown or not self.changes:
+        if unknown:
             raise InputError(
-                "`changes`", expected=f"of {', '.join(CHANGES)}",
-                found=", ".join(sorted(unknown)) or "none",
-            )  # fmt: skip
+                "`changes`", expected=f"of {', '.join(CHANGES)}", found=", ".join(sorted(unknown))
+            )
         if not self.gains:
             raise InputError("no gain to choose from", expected="one or more", found=self.gains)
 

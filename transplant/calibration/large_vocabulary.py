@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from torch import Tensor
 
 from transplant.alignment.likely import LikelyTokens, likely_tokens
 from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
+from transplant.calibration.changes.spec import BEGINS_WITH, LACKING
+from transplant.calibration.config import CONTINUED, LEFT_OUT, MoveConfig
 
 WHOLE = 16_384  # tokens of a vocabulary of which all are looked at
 TARGETS = 8  # times `likely_tokens` are kept of the target, before changes are known
@@ -16,6 +20,14 @@ LOGITS_AT_ONCE = 2_500_000  # 10 MB of them: larger blocks leave the cache and r
 def is_large(target: Backbone) -> bool:
     """Whether a vocabulary is looked at where it is likely, not all of it at every position."""
     return target.split_head is not None and target.vocab_size > WHOLE
+
+
+def suited(config: MoveConfig, target: Backbone) -> MoveConfig:
+    """The same configuration with what suits the target where nothing was asked for."""
+    change, inside = (LACKING, CONTINUED) if is_large(target) else (BEGINS_WITH, LEFT_OUT)
+    return dataclasses.replace(
+        config, changes=config.changes or (change,), inside=config.inside or inside
+    )
 
 
 def likely_for(target: Backbone, h_target: Tensor, shared: Tensor, likely: int) -> LikelyTokens:

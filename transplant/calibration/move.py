@@ -144,7 +144,7 @@ def pair_for_move(
             progress=part_of(progress, before, len(excerpts), total),
         )  # fmt: skip
 
-    rows = paired(fitted, 0, config.inside), paired(held_out, len(fitted), LEFT_OUT)
+    rows = paired(fitted, 0, config.inside or LEFT_OUT), paired(held_out, len(fitted), LEFT_OUT)
     return Pairing(donor, target, *rows, tuple(fitted), general)
 
 
@@ -169,7 +169,7 @@ def pair_also(
         excerpts,
         pairing.donor_taps,
         pairing.target.check_taps(config.taps or pairing.target.all_taps),
-        inside=config.inside,
+        inside=config.inside or LEFT_OUT,
         folder=folder,
     )
     return dataclasses.replace(

@@ -44,7 +44,7 @@ def pair_panel(
         CorpusError: at no character all of them have a boundary.
         MemoryLimitError: the rows do not fit into memory.
     """
-    if config.inside != LEFT_OUT:
+    if config.inside not in (None, LEFT_OUT):
         raise InputError("`inside` with several donors", expected=LEFT_OUT, found=config.inside)
     sides = (text.train, config.excerpts), (text.calibration, config.held_out_excerpts)
     found: list[PairedText] = []

@@ -126,7 +126,7 @@ def ways_to_try(output_map: OutputMap, config: MoveConfig) -> list[MoveConfig]:
         output_map: the way between the two heads.
         config: names what is tried.
     """
-    changes = config.changes
+    changes: Sequence[str] = config.changes or (BEGINS_WITH,)
     if output_map.ways.one_vocabulary and BEGINS_WITH in changes:
         changes = [change for change in changes if change != PUSH_FORWARD]
     return [

@@ -43,7 +43,7 @@ def wanted_inside(
     *,
     like: Sequence[WantedInside | None] = (),
 ) -> tuple[WantedInside | None, ...]:
-    """Of each batch, where it has such rows; nothing at all where they are left out.
+    """Of each batch, where it has such rows; nothing at all where they are left out, or none.
 
     Args:
         output_map: the two heads.
@@ -53,7 +53,7 @@ def wanted_inside(
         config: what is wanted inside, and how changes are carried over.
         like: of the same target rows; what was found likely is not looked for again.
     """
-    if config.inside == LEFT_OUT:
+    if config.inside in (None, LEFT_OUT):
         return ()
     found: list[WantedInside | None] = []
     for number, batch in enumerate(batches):
@@ -64,7 +64,7 @@ def wanted_inside(
             found.append(_going_on(output_map, correction, target, rows, config, known))
         else:
             found.append(known or WantedInside(_unchanged(rows.target.h_last, target, config)))
-    return tuple(found)
+    return tuple(found) if any(found) else ()
 
 
 def _unchanged(h_last: Tensor, target: Backbone, config: MoveConfig) -> LikelyChange:

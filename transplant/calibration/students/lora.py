@@ -12,7 +12,6 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from transplant.backbones.view import Backbone
-from transplant.calibration.config import LEFT_OUT
 from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.move import Pairing, want
 from transplant.calibration.students.learned import Learned
@@ -94,7 +93,7 @@ def teach_lora(
 
     teacher = teacher_of(
         target, lesson.output_map, linear.donor_mix, wanted,
-        inside=linear.config.inside != LEFT_OUT,
+        inside=bool(linear.wanted.inside),
     )  # fmt: skip
     taught = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
     raw = text_loss(target, None, calibration)

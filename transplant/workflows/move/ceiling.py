@@ -126,7 +126,7 @@ def _best_weights(move: MoveInputs, documents: Sequence[Document]) -> dict[str, 
     from transplant.calibration.tuning import ways_to_try
     from transplant.workflows.move.side_by_side import Beside
 
-    config = move.config
+    config = move.fitting
     carried = dict.fromkeys(
         (way.change, way.shrink) for way in ways_to_try(move.output_map, config)
     )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from transplant.calibration.config import CONTINUED, NOTHING, MoveConfig
 from transplant.errors import InputError
 from transplant.workflows.move.inputs import gain_tokens
 from transplant.workflows.move.move import Move
@@ -41,9 +43,10 @@ def reading_files(move: M, paired: tuple[Path, Path], domain: Path | None) -> It
                 hint=f"`capture(backbone={move.to!r}, data={donor.header.corpus!r}, taps='all', "
                 "out='FILE')`",
             )
+        move = move.taking(fitting=_from_rows(move))
         with move.step("pair"):
             pairing = pair_captured(
-                move.donor, move.target, (donor, target), move.token_counts, move.config
+                move.donor, move.target, (donor, target), move.token_counts, move.fitting
             )
         move = move.taking(
             pairing=pairing, data=donor.header.corpus,
@@ -65,3 +68,11 @@ def reading_files(move: M, paired: tuple[Path, Path], domain: Path | None) -> It
             held = file_rows(move.target, rows, sides["calibration"], taps, budget)
             move = move.taking(domain_split=fingerprint_of(rows, sides), calibration_text=held)
         yield move
+
+
+def _from_rows(move: Move) -> MoveConfig:
+    """What suits the target, of rows whose text is not there to tell how a token goes on."""
+    fitting = move.fitting
+    if move.config.inside is None and fitting.inside == CONTINUED:
+        return dataclasses.replace(fitting, inside=NOTHING)
+    return fitting

@@ -107,6 +107,13 @@ class MoveInputs(Stepwise):
         """The target backbone."""
         return self.work.backbone(self.to)
 
+    @cached_property
+    def fitting(self) -> MoveConfig:
+        """How to fit, with what suits the target where `config` leaves it open."""
+        from transplant.calibration.large_vocabulary import suited
+
+        return suited(self.config, self.target)
+
     @property
     def moved_name(self) -> str:
         """The moved module's name in the registry."""
@@ -223,7 +230,7 @@ class MoveInputs(Stepwise):
                 target,
                 text,
                 self.token_counts,
-                self.config,
+                self.fitting,
                 self.work.library.root,
                 general=general,
                 progress=progress,
@@ -251,7 +258,7 @@ class MoveInputs(Stepwise):
         """The way between the two heads, which depends on no text."""
         from transplant.calibration.output_map import map_outputs
 
-        return map_outputs(self.donor.backbone, self.target, self.token_counts, self.config)
+        return map_outputs(self.donor.backbone, self.target, self.token_counts, self.fitting)
 
 
 def gain_tokens(target: Backbone) -> int:

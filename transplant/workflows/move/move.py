@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FITTED = ("bridge", "choice", "calibrated")
 PARTS: dict[str, tuple[str, ...]] = {
     "data": (),
+    "fitting": ("pairing", "output_map", *FITTED),
     "pairing": FITTED,
     "pairing_split": (),
     "bridge": FITTED[1:],
@@ -66,7 +67,7 @@ class Move(MoveInputs):
 
         texts, pairing = texts_of(windows, self.learned_text.train), self.pairing
         with self.step("pair"):
-            more = pair_also(pairing, texts, self.config, self.work.library.root)
+            more = pair_also(pairing, texts, self.fitting, self.work.library.root)
             return self.taking(pairing=more)
 
     def taking(self, **parts: Any) -> Self:
@@ -102,7 +103,7 @@ class Move(MoveInputs):
 
         pairing = self.pairing
         with self.step("align"):
-            return align(pairing, self.config)
+            return align(pairing, self.fitting)
 
     @cached_property
     def choice(self) -> Choice:
@@ -111,7 +112,7 @@ class Move(MoveInputs):
 
         pairing, text, reading = self.pairing, self.calibration_text, self.bridge.interface
         with self.target.frozen(), self.step("calibrate") as progress:
-            return choose(pairing, reading, self.output_map, text, self.config, progress=progress)
+            return choose(pairing, reading, self.output_map, text, self.fitting, progress=progress)
 
     @property
     def wanted(self) -> MappedCorrections:
@@ -126,7 +127,7 @@ class Move(MoveInputs):
     def facts(self) -> dict[str, Any]:
         """How it was made."""
         return self.work.made(
-            config=dataclasses.asdict(self.config),
+            config=dataclasses.asdict(self.fitting),
             recipe=self.manifest.made.get("recipe"),
             pairing_corpus=self.data if self.paired else None,
             pairing_split=self.pairing_split if self.paired else None,

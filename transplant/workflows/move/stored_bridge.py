@@ -13,7 +13,7 @@ from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
 # Of a `MoveConfig`; of `keep` the split tells.
-OUTPUT_ALONE = ("changes", "change", "shrink", "keep", "less_general")
+OUTPUT_ALONE = ("changes", "change", "inside", "shrink", "keep", "less_general")
 
 
 def with_stored_bridge(move: M) -> M:
@@ -33,7 +33,7 @@ def with_stored_bridge(move: M) -> M:
             and difference(manifest.backbone, move.target) is None
             and manifest.made.get("pairing_split") == move.pairing_split
             and _config_of(manifest, move.target.d_model)
-            == _of_input(_as_json(dataclasses.asdict(move.config)))
+            == _of_input(_as_json(dataclasses.asdict(move.fitting)))
         )
         if same:
             tensors = registry.read(entry)

@@ -154,7 +154,7 @@ class TunedMove(MoveInputs):
         from transplant.calibration.students.lesson import Lesson
 
         return Lesson(
-            self.pairing, self.output_map, self.calibration_text, self.config, self.d_abi,
+            self.pairing, self.output_map, self.calibration_text, self.fitting, self.d_abi,
             self.lora, self.directions.subspaces if self.directions else None,
         )  # fmt: skip
 
@@ -191,7 +191,7 @@ class TunedMove(MoveInputs):
     def facts(self) -> dict[str, Any]:
         """How it was made."""
         return self.work.made(
-            config=dataclasses.asdict(self.config),
+            config=dataclasses.asdict(self.fitting),
             student=self.student,
             donor={"base": self.base, "tuned": self.module, "kind": self.tuned.kind,
                    **self._head_facts, **self.tuned.facts},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from transplant.calibration.config import LEFT_OUT, MoveConfig
 from transplant.errors import InputError
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.writing import Writing, write_panel
@@ -65,6 +67,11 @@ class WholeTaughtMove(WholeTunedMove):
         """What the first of them is."""
         return self._all[0][1]
 
+    @cached_property
+    def fitting(self) -> MoveConfig:
+        """How to fit; inside tokens nothing is learned, unless asked: donors have their own."""
+        return dataclasses.replace(super().fitting, inside=self.config.inside or LEFT_OUT)
+
     @property
     def moved_name(self) -> str:
         """The student's name in the registry."""
@@ -109,7 +116,7 @@ class WholeTaughtMove(WholeTunedMove):
         panel, target, text = self._panel, self.target, self.pairing_text
         with self.step("pair") as progress:
             return pair_panel(
-                panel, target, text, self.token_counts, self.config, progress=progress
+                panel, target, text, self.token_counts, self.fitting, progress=progress
             )
 
     @cached_property
@@ -117,7 +124,7 @@ class WholeTaughtMove(WholeTunedMove):
         """The ways from all heads to the target's."""
         from transplant.calibration.panel_pairs import map_panel
 
-        return map_panel(self._panel, self.target, self.all_counts, self.config)
+        return map_panel(self._panel, self.target, self.all_counts, self.fitting)
 
     @property
     def _head_facts(self) -> dict[str, Any]:

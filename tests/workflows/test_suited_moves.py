@@ -1,0 +1,82 @@
+"""What a move does where nothing was asked for: it depends on the target's vocabulary."""
+
+from __future__ import annotations
+
+import pytest
+
+import transplant
+from registry import Registry
+from tests.tiny_registry import put_backbones, put_corpus
+from transplant.calibration import large_vocabulary
+from transplant.workflows.capture import CaptureJob, run_capture
+from transplant.workflows.move.from_activations import reading_files
+
+RECIPE = {"steps": 30, "window": 64, "batch": 2, "train_tokens": 6000, "d_abi": 16}
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory, tiny_texts):
+    """A registry with a `tales` on each of three backbones, the corpus, and two captures of it."""
+    root = tmp_path_factory.mktemp("suited")
+    put_backbones(root / "registry", tiny_texts)
+    corpus = put_corpus(root / "tales", tiny_texts)
+    work = transplant.Workspace(library=Registry.open(root / "registry"))
+    for backbone in ("tiny-gpt2", "tiny-t5"):
+        work.train(backbone, "tales", data=corpus, config=transplant.TrainConfig(**RECIPE))
+    files = []
+    for backbone in ("tiny-gpt2", "tiny-llama"):
+        files.append(root / f"{backbone}.h5")
+        job = CaptureJob(
+            backbone=backbone, data=corpus, out=files[-1], taps="all", dtype="fp32", window=64,
+            max_tokens=None, pool="none",
+        )  # fmt: skip
+        run_capture(work, job, resume=False)
+    return work, corpus, files
+
+
+@pytest.fixture(params=["small", "large"])
+def large(request, monkeypatch):
+    """Whether the target's vocabulary counts as large."""
+    if request.param == "large":
+        monkeypatch.setattr(large_vocabulary, "WHOLE", 10)
+    return request.param == "large"
+
+
+def moved(scene, **asked):
+    work, corpus, _ = scene
+    config = transplant.MoveConfig(excerpts=20, donor_words=(0.0,), likely_tokens=64, **asked)
+    return work.move(
+        "tales@tiny-gpt2", to="tiny-llama", pair_on=corpus, domain_data=corpus, config=config
+    )
+
+
+def test_a_large_vocabulary_gets_what_was_found_to_suit_it(scene, large):
+    move = moved(scene)
+    assert {way.change for way in move.choice.tried} == {"lacking" if large else "begins-with"}
+    assert bool(move.wanted.inside) is large
+    recorded = move.facts()["config"]
+    assert recorded["changes"] == (("lacking",) if large else ("begins-with",))
+    assert recorded["inside"] == ("continued" if large else "left-out")
+
+
+def test_what_is_asked_for_counts(scene, large):
+    move = moved(scene, changes=("push-forward",), inside="left-out" if large else "nothing")
+    assert {way.change for way in move.choice.tried} == {"push-forward"}
+    assert bool(move.wanted.inside) is not large
+
+
+def test_rows_from_files_learn_nothing_of_how_a_token_goes_on(scene, large):
+    with reading_files(moved(scene), (*scene[2],), None) as move:
+        assert move.facts()["config"]["inside"] == ("nothing" if large else "left-out")
+        assert bool(move.wanted.inside) is large
+
+
+def test_several_donors_have_no_tokens_in_common_to_go_on_inside(scene, large):
+    work, corpus, _ = scene
+    move = work.move_taught(
+        ("tales@tiny-gpt2", "tales@tiny-t5"), "tiny-llama", domain="tales", pair_on=corpus,
+        domain_data=corpus,
+        config=transplant.MoveConfig(excerpts=20, donor_words=(0.0,), likely_tokens=64),
+    )  # fmt: skip
+    assert move.linear.config.change == ("lacking" if large else "begins-with")
+    assert move.linear.wanted.inside == ()
