@@ -111,3 +111,17 @@ def test_one_donor_twice_is_that_donor(scene, text):
 def test_a_panel_of_one_is_refused(scene):
     with pytest.raises(InputError, match="teachers"):
         Panel(scene[0][:1])
+
+
+def test_of_rows_without_a_partner_as_many_are_counted_as_thinning_keeps(scene, text):
+    donors, target, counts = scene
+
+    def paired(stride):
+        config = dataclasses.replace(CONFIG, stride=stride)
+        return pair_panel(Panel(donors), target, text, counts[0], config).fitted.batches
+
+    whole, thin = paired(1), paired(3)
+    assert any(rows.unpaired % 3 for rows in whole)  # a control: it need not divide
+    for all_rows, few in zip(whole, thin, strict=True):
+        assert few.unpaired == -(-all_rows.unpaired // 3) > 0
+        assert len(few) == -(-len(all_rows) // 3)

@@ -22,6 +22,7 @@ from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress, part_of
 from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
+from transplant.text.offsets import thinned
 from transplant.text.splits import Splits
 
 
@@ -94,9 +95,10 @@ def _common(
     common = theirs[0]
     for rows in theirs[1:]:
         common = common[torch.isin(common, rows)]
+    batches = [one.batches[number] for one in read]
+    unpaired = thinned(len(theirs[0]) + batches[0].unpaired - len(common), stride)
     common = common[::stride].contiguous()
     places = [torch.searchsorted(rows, common) for rows in theirs]
-    batches = [one.batches[number] for one in read]
     donors = [batch.donor.select(rows) for batch, rows in zip(batches, places, strict=True)]
     changes = [
         one.change(states.taps).float() for one, states in zip(teachers, donors, strict=True)
@@ -107,8 +109,6 @@ def _common(
         torch.cat([states.h_last.float() for states in donors], dim=1),
         first.labels, first.ends, first.windows,
     )  # fmt: skip
-    total = (len(theirs[0]) + batches[0].unpaired) // stride
-    unpaired = max(0, total - len(common))
     rows = PairedRows(states, batches[0].target.select(places[0]), unpaired)
     kept = windows.rows[0][places[0]], common
     return rows, PairedWindows(windows.donor, windows.target, kept, unpaired)
