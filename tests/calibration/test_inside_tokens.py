@@ -9,6 +9,7 @@ import torch
 
 from tests.calibration.inside_scene import CONFIG, make_sides
 from transplant.alignment.tokens import count_tokens
+from transplant.calibration import large_vocabulary
 from transplant.calibration import pairs as pairs_module
 from transplant.calibration.closed_form import fit_linear_surrogate, fit_module_output
 from transplant.calibration.config import LEFT_OUT, MoveConfig
@@ -17,6 +18,7 @@ from transplant.calibration.objectives.paired_blocks import PairedBlocks
 from transplant.calibration.output_map import map_outputs
 from transplant.calibration.paired_rows import LazyBatches, PairedRows
 from transplant.calibration.pairs import window_ends
+from transplant.calibration.wanted_inside import wanted_inside
 from transplant.errors import InputError
 from transplant.text.offsets import match_positions
 
@@ -43,6 +45,29 @@ def test_every_row_of_the_target_pairs_or_is_inside(sides, pairing):
         torch.testing.assert_close(rows.inside.target.h_last, states.h_last[windows.inside])
         assert rows.inside.target.taps.keys() == rows.target.taps.keys()
     assert all(rows.inside is None for rows in pairing.held_out.batches)
+
+
+def test_a_large_vocabulary_is_left_as_it_is_where_it_is_likely(
+    sides, pairing, monkeypatch, tiny_texts
+):
+    """Not looked at whole, and yet the same tokens with the same weights."""
+    donor = sides[0].backbone
+    counts = count_tokens(donor.tokenizer("".join(tiny_texts[:20])).input_ids, donor.tokenizer)
+    output_map = map_outputs(donor, sides[1], counts, CONFIG)
+    batches = pairing.fitted.batches
+    whole = wanted_inside(output_map, None, sides[1], batches, CONFIG)
+    monkeypatch.setattr(large_vocabulary, "WHOLE", 10)
+    likely = wanted_inside(output_map, None, sides[1], batches, CONFIG)
+    assert len(whole) == len(likely) == len(batches)
+    for one, other in zip(whole, likely, strict=True):
+        orders = [found.change.tokens.argsort(1) for found in (one, other)]
+        for name in ("tokens", "weights"):
+            mine, theirs = (
+                getattr(found.change, name).gather(1, order)
+                for found, order in zip((one, other), orders, strict=True)
+            )
+            torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-5)
+        assert not other.change.change.any()
 
 
 def test_of_the_rows_inside_every_so_many_are_kept(sides, text):

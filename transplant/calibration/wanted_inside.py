@@ -12,7 +12,9 @@ from transplant.alignment.likely import LikelyTokens
 from transplant.alignment.logits import LikelyChange, likely_change
 from transplant.backbones.view import Backbone
 from transplant.calibration.changes.inside import Heads, Within, changes_inside
+from transplant.calibration.changes.likely import keep_likely
 from transplant.calibration.changes.table import WAYS
+from transplant.calibration.changes.way import AskedTokens
 from transplant.calibration.config import CONTINUED, LEFT_OUT, MoveConfig
 from transplant.calibration.large_vocabulary import (
     LOGITS_AT_ONCE,
@@ -63,16 +65,26 @@ def wanted_inside(
         elif config.inside == CONTINUED:
             found.append(_going_on(output_map, correction, target, rows, config, known))
         else:
-            found.append(known or WantedInside(_unchanged(rows.target.h_last, target, config)))
+            found.append(known or _unchanged(output_map, target, rows.target.h_last, config))
     return tuple(found) if any(found) else ()
 
 
-def _unchanged(h_last: Tensor, target: Backbone, config: MoveConfig) -> LikelyChange:
-    """That nothing changes at the likely tokens of some rows [rows, d_model]."""
-    parts = []
-    for logits in _logits(h_last, target):
-        parts.append(likely_change(logits, torch.zeros_like(logits), config.likely_tokens))
-    return LikelyChange.joined(parts)
+def _unchanged(
+    output_map: OutputMap, target: Backbone, h_target: Tensor, config: MoveConfig
+) -> WantedInside:
+    """That nothing changes at the likely tokens of some rows [rows, d_target]."""
+    if is_large(target):
+        likely = likely_for(target, h_target, output_map.shared.ids_b, config.likely_tokens)
+        asked = AskedTokens(likely.tokens, likely.logits)
+        nowhere = torch.zeros_like(likely.logits)
+        change = nowhere, torch.ones_like(nowhere, dtype=torch.bool)
+        sizes = config.likely_tokens, config.rest_tokens
+        return WantedInside(keep_likely(likely, asked, change, *sizes), likely)
+    parts = [
+        likely_change(logits, torch.zeros_like(logits), config.likely_tokens)
+        for logits in _logits(h_target, target)
+    ]
+    return WantedInside(LikelyChange.joined(parts))
 
 
 def _going_on(
