@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from transplant.activations.gram import add_gram
 from transplant.errors import NumericalError, ShapeError
 
 WHOLE = 1024
@@ -75,7 +76,10 @@ class TapCovariance:
         self.count += len(x)
         self.x += x.sum(0)
         self.squares += squares
-        self.xx += x.T @ (x if self.test is None else x @ self.test)
+        if self.test is None:
+            add_gram(self.xx, x)
+        else:
+            self.xx.addmm_(x.T, x @ self.test)
 
     def merge(self, other: TapCovariance) -> None:
         """Adds what another one has seen, as if all rows had come here.

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from transplant.activations.gram import add_gram
 from transplant.errors import NumericalError, ShapeError
 from transplant.ranks import Ranks
 
@@ -50,7 +51,7 @@ class CrossMoments:
         self.count += len(x)
         self.x += x.sum(0)
         self.y += y.sum(0)
-        self.xx += x.T @ x
+        add_gram(self.xx, x)
         self.xy += xy
         self.yy += (y * y).sum(0)
 

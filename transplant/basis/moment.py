@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from transplant.activations.gram import add_gram
 from transplant.errors import NumericalError, ShapeError
 from transplant.ranks import Ranks
 
@@ -44,10 +45,10 @@ class SecondMoment:
         if rows.ndim != 2 or rows.shape[1] != self.width:
             raise ShapeError("rows", expected=f"[rows, {self.width}]", found=list(rows.shape))
         for block in rows.detach().split(BLOCK):
-            added = gram(block.to(self.yy.device, torch.float64))
-            if not torch.isfinite(added.diagonal().sum()):
+            wide = block.to(self.yy.device, torch.float64)
+            if not torch.isfinite(wide.square().sum()):
                 raise NumericalError("outputs are NaN or infinite")
-            self.yy += added
+            add_gram(self.yy, wide)
             self.count += len(block)
 
     def merge(self, other: SecondMoment) -> None:
@@ -87,11 +88,3 @@ class SecondMoment:
         made.yy.copy_(tensors["yy"])
         made.count = int(tensors["count"])
         return made
-
-
-def gram(rows: Tensor) -> Tensor:
-    """rows' rows [width, width]; NumPy takes half the products on the processor (BLAS syrk)."""
-    if rows.device.type != "cpu":
-        return rows.T @ rows
-    values = rows.numpy()
-    return torch.from_numpy(values.T @ values)
