@@ -14,7 +14,8 @@ import transplant
 from registry import REFERENCE
 from transplant.backbones.view import Backbone
 from transplant.backbones.views import view_of
-from transplant.basis.allocate import Choices, allocate_exact, choices_of
+from transplant.basis.allocate import allocate_exact
+from transplant.basis.choices import Choices, choices_of
 from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import Basis, fit_basis

@@ -1,55 +1,24 @@
 """One budget over many maps: each takes one of its ranks, and the kept score is as large as can be.
 
-A multiple-choice knapsack, solved exactly by dynamic programming over the budget in units of the
-greatest common divisor of all costs (Kellerer, Pferschy and Pisinger 2004, "Knapsack Problems",
-chapter 11).
+A multiple-choice knapsack, solved exactly: ranks that no best allocation has are left out
+(`reachable`), and the rest is dynamic programming over what of the budget is still open, in units
+of the greatest common divisor of all costs (Kellerer, Pferschy and Pisinger 2004, "Knapsack
+Problems", chapter 11).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from transplant.basis.choices import Choices
+from transplant.basis.reachable import bound_of, within_reach
 from transplant.errors import InputError
 
 MOST_CELLS = 1 << 30  # of the table of choices: 2 bytes each
-
-
-@dataclass(frozen=True)
-class Choices:
-    """The ranks that one map may take, ascending: their costs and what they keep."""
-
-    ranks: tuple[int, ...]
-    costs: tuple[int, ...]
-    values: tuple[float, ...]
-
-    def at(self, rank: int) -> int:
-        """The place of the largest rank that is no larger than this one; 0 for none."""
-        return max((i for i, own in enumerate(self.ranks) if own <= rank), default=0)
-
-
-def choices_of(
-    scores: Sequence[float], cost: Callable[[int], int], *, step: int, r_min: int, r_max: int | None
-) -> Choices:
-    """The ranks of a map: multiples of a step between two bounds, and the bounds themselves.
-
-    Args:
-        scores: of its directions, in the order in which a rank takes them.
-        cost: parameters of a rank.
-        step: between ranks.
-        r_min: the smallest; all directions where there are fewer.
-        r_max: the largest; None for all directions.
-    """
-    most = min(len(scores), len(scores) if r_max is None else r_max)
-    least = min(r_min, most)
-    inside = (rank for rank in range(0, most + 1, step) if least <= rank <= most)
-    ranks = tuple(sorted({least, most, *inside}))
-    kept = np.concatenate([[0.0], np.cumsum(np.asarray(scores, dtype=np.float64))])
-    return Choices(ranks, tuple(map(cost, ranks)), tuple(float(kept[rank]) for rank in ranks))
 
 
 def allocate_exact(choices: Mapping[str, Choices], budget: int) -> dict[str, int]:
@@ -63,6 +32,9 @@ def allocate_exact(choices: Mapping[str, Choices], budget: int) -> dict[str, int
         InputError: the budget does not pay for the smallest ranks, or is too finely divided.
     """
     check_budget(choices, budget)
+    bound = bound_of(choices, budget)
+    known = kept(choices, _ranks_at(choices, _filled(choices, bound.places, budget)))
+    choices = within_reach(choices, bound, known)
     floor = sum(one.costs[0] for one in choices.values())
     extra = {name: [c - one.costs[0] for c in one.costs] for name, one in choices.items()}
     unit = math.gcd(*(c for costs in extra.values() for c in costs)) or 1
@@ -109,8 +81,15 @@ def allocate_greedy(choices: Mapping[str, Choices], budget: int) -> dict[str, in
         InputError: the budget does not pay for the smallest ranks.
     """
     check_budget(choices, budget)
-    places = dict.fromkeys(choices, 0)
-    left = budget - sum(one.costs[0] for one in choices.values())
+    return _ranks_at(choices, _filled(choices, dict.fromkeys(choices, 0), budget))
+
+
+def _filled(
+    choices: Mapping[str, Choices], begun: Mapping[str, int], budget: int
+) -> dict[str, int]:
+    """Places from some others on, step by step, as long as the budget pays for one more."""
+    places = dict(begun)
+    left = budget - sum(choices[name].costs[place] for name, place in places.items())
     while True:
         steps: list[tuple[float, int, str]] = []
         for name, one in choices.items():
@@ -121,10 +100,14 @@ def allocate_greedy(choices: Mapping[str, Choices], budget: int) -> dict[str, in
                     gain = one.values[now + 1] - one.values[now]
                     steps.append((gain / max(cost, 1), cost, name))
         if not steps:
-            return {name: choices[name].ranks[place] for name, place in places.items()}
+            return places
         _, cost, name = max(steps)
         places[name] += 1
         left -= cost
+
+
+def _ranks_at(choices: Mapping[str, Choices], places: Mapping[str, int]) -> dict[str, int]:
+    return {name: choices[name].ranks[place] for name, place in places.items()}
 
 
 def allocate_uniform(choices: Mapping[str, Choices], budget: int) -> dict[str, int]:

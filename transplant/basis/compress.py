@@ -15,7 +15,8 @@ from torch import Tensor
 
 from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
-from transplant.basis.allocate import Choices, allocate_exact, check_budget
+from transplant.basis.allocate import allocate_exact, check_budget
+from transplant.basis.choices import Choices
 from transplant.basis.maps import LinearMap
 from transplant.basis.spectrum import Spectrum
 

@@ -10,14 +10,13 @@ from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from transplant.basis.allocate import (
-    Choices,
     allocate_exact,
     allocate_greedy,
     allocate_uniform,
-    choices_of,
     cost_of,
     kept,
 )
+from transplant.basis.choices import Choices, choices_of
 from transplant.basis.config import AllocateConfig, lora_rank
 from transplant.errors import InputError
 from transplant.ranks import current

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from transplant.basis.adapter import BasisAdapter, Subspace, adapter_of
-from transplant.basis.allocate import allocate_exact, allocate_uniform, choices_of
+from transplant.basis.allocate import allocate_exact, allocate_uniform
+from transplant.basis.choices import choices_of
 from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import Basis, fit_basis
