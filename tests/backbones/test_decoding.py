@@ -62,6 +62,22 @@ def test_plain_products_say_what_the_fused_kernel_says(
         assert (last_logits() - fused).abs().max() > 1e-3  # the mask is looked at
 
 
+def test_a_head_reads_last_positions_in_one_piece(tiny_tokenizer, monkeypatch):
+    """Each would be multiplied by a copy of the head, else."""
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    model, ids = backbone.model.to(torch.bfloat16), torch.arange(12).reshape(3, 4)
+    whole, multiplied = [], model.lm_head.forward
+
+    def forward(rows):
+        whole.append(rows.is_contiguous())
+        return multiplied(rows)
+
+    monkeypatch.setattr(model.lm_head, "forward", forward)
+    for writer in (HostedModel("tiny", backbone), model):
+        writer.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=2, do_sample=False)
+    assert whole == [True, True, False, True]  # a control: behind a prompt they lie apart
+
+
 def test_an_interrupted_block_gives_the_kernel_back(tiny_tokenizer):
     model = tiny_backbone("llama", tiny_tokenizer).model.to(torch.bfloat16)
     block = plain_attention(model)

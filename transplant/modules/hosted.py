@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from transplant.backbones.decoding import head_in_one_piece
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.backbones.view import Backbone
 from transplant.errors import BackboneError, InputError, ShapeError
@@ -139,7 +140,9 @@ class HostedModel(SavableModel):
         """
         model: Any = self.language_model
         model.generation_config = self.generation_config
-        return self._run(model.generate, *args, **within_positions(model.config, args, options))
+        options = within_positions(model.config, args, options)
+        with head_in_one_piece(model):
+            return self._run(model.generate, *args, **options)
 
     def stand_alone(self) -> StandAlone:
         """What it adds to the backbone, as the exported code builds it.
