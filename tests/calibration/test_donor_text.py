@@ -96,6 +96,37 @@ def test_a_penalty_that_comes_with_the_model_is_none_here(tiny_tokenizer, counts
     assert [d.text for d in write_documents(donor, counts, 3, chars=60)] == plain
 
 
+def test_what_stands_before_every_text_is_read_and_not_written(tiny_tokenizer, counts):
+    """A model that has never read a text without it writes nonsense where it is missing."""
+    donor, read = hosted("llama", tiny_tokenizer), []
+    begin = tiny_tokenizer("zzz").input_ids[0]
+    vars(donor.backbone)["_prefix"] = [begin]  # as of a tokenizer that puts it there
+    donor.backbone.model.model.register_forward_pre_hook(
+        lambda _, __, given: read.append(given["input_ids"]), with_kwargs=True
+    )
+    written = write_documents(donor, counts, 3, chars=300)
+    prompts = [ids for ids in read if ids.shape[1] > 1]
+    assert len(prompts) > 1  # one a round
+    assert all((ids[:, 0] == begin).all() for ids in prompts)
+    assert all(ids.shape[1] <= CONTEXT for ids in prompts)
+    for document, first in zip(written, prompts[0][:, 1].tolist(), strict=True):
+        assert document.text.startswith(tiny_tokenizer.decode([first]))
+
+
+def test_without_counts_the_donor_draws_the_first_token_too(tiny_tokenizer):
+    donor, read = hosted("llama", tiny_tokenizer), []
+    donor.backbone.model.model.register_forward_pre_hook(
+        lambda _, __, given: read.append(given["input_ids"]), with_kwargs=True
+    )
+    written = [d.text for d in write_documents(donor, None, 5, chars=60)]
+    assert set(read[0].flatten().tolist()) == {tiny_tokenizer.eos_token_id}
+    assert len({text[:2] for text in written}) > 1
+    for text in written:
+        assert not any(token in text for token in tiny_tokenizer.all_special_tokens)
+    with pytest.raises(InputError, match="no token to begin with"):
+        write_documents(hosted("t5", tiny_tokenizer), None, 1)
+
+
 def test_it_begins_as_the_domain_does(tiny_tokenizer):
     donor = hosted("llama", tiny_tokenizer)
     token = tiny_tokenizer("ba").input_ids[0]

@@ -26,19 +26,18 @@ class CausalBackbone(Backbone):
     def context(self) -> int:
         """The longest window in tokens, without the beginning-of-text token."""
         config = self.model.config.get_text_config()
-        return getattr(config, "max_position_embeddings", 2048) - len(self._prefix)
+        return getattr(config, "max_position_embeddings", 2048) - len(self.prefix)
+
+    @property
+    def prefix(self) -> list[int]:
+        """The beginning-of-text token, where this tokenizer puts one before every text."""
+        return self._prefix
 
     @cached_property
     def _prefix(self) -> list[int]:
-        """The beginning-of-text token, where this tokenizer puts one before every text."""
         ids = self.tokenizer("").input_ids
         begin: Any = self.tokenizer.bos_token_id
         return [begin] if ids[:1] == [begin] and begin is not None else []
-
-    @property
-    def skipped(self) -> int:
-        """The beginning-of-text token."""
-        return len(self._prefix)
 
     def rows_of(self, window: Window) -> RowTokens:
         """A row for each token."""
@@ -48,7 +47,7 @@ class CausalBackbone(Backbone):
         """Runs the windows and returns one row for each of their tokens."""
         wanted = tuple(taps)
         skip = self.skipped
-        ids, mask = self._pad([[*self._prefix, *window.ids] for window in windows])
+        ids, mask = self._pad([[*self.prefix, *window.ids] for window in windows])
         output = self.reader()(
             input_ids=ids,
             attention_mask=mask,

@@ -100,9 +100,14 @@ class Backbone(ABC):
         """What `read` will say of each row of a window, without running anything."""
 
     @property
+    def prefix(self) -> list[int]:
+        """Tokens that the model reads before every text."""
+        return []
+
+    @property
     def skipped(self) -> int:
         """Positions that the model reads before the first row of a window."""
-        return 0
+        return len(self.prefix)
 
     @torch.no_grad()
     def read(self, windows: Sequence[Window], taps: Iterable[int] = ()) -> States:

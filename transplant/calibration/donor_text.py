@@ -37,7 +37,7 @@ Told = Callable[..., Tensor]
 @torch.no_grad()
 def write_documents(
     donor: HostedModel,
-    counts: Mapping[str, int],
+    counts: Mapping[str, int] | None,
     documents: int,
     *,
     chars: int = 600,
@@ -46,29 +46,25 @@ def write_documents(
 ) -> list[Document]:
     """Draws documents from a hosted module; nothing is cut off its distribution.
 
-    The first token of each is drawn from the domain's counts. Random numbers that others draw are
-    left as they were.
+    The first token of each is drawn from the domain's counts, and read behind the beginning-of-text
+    token where the donor's tokenizer puts one before every text. Random numbers that others draw
+    are left as they were.
 
     Args:
         donor: the module at work in its backbone.
-        counts: the domain's token counts, which travel with the module.
+        counts: the domain's token counts, which travel with a module; None: the donor draws the
+            first token, too, behind a token that begins or ends texts.
         documents: how many.
         chars: that most of them have.
         seed: of all that is drawn.
         progress: called after each token of a batch of documents.
 
     Raises:
-        InputError: no counted token is one of the donor's.
+        InputError: no counted token is one of the donor's, or none begins its texts.
     """
-    numbers = {raw.hex(): number for number, raw in token_bytes(donor.tokenizer).items()}
-    known = {numbers[name]: count for name, count in counts.items() if name in numbers}
-    if not any(known.values()):
-        raise InputError(
-            f"{donor.name} has no token to begin with",
-            expected="token counts that travel with the module",
-            hint="train the module again with this version of abi",
-        )
-    firsts = random.Random(seed).choices([*known], [*known.values()], k=documents)
+    start, firsts = _start(donor, counts is None), [[] for _ in range(documents)]
+    if counts is not None:
+        firsts = _first_tokens(donor, counts, documents, seed)
     written: list[Document] = []
     tokens = 0
 
@@ -84,35 +80,77 @@ def write_documents(
     drawing = torch.random.fork_rng([device] if device.type == "cuda" else [])
     with drawing, plain_attention(writer.backbone.model):
         torch.manual_seed(seed)
-        for start in range(0, documents, AT_ONCE):
-            begun = torch.tensor(firsts[start : start + AT_ONCE], device=device)[:, None]
+        for begin in range(0, documents, AT_ONCE):
+            some = torch.tensor(firsts[begin : begin + AT_ONCE], dtype=torch.long, device=device)
             written += [
                 Document(text, f"written by {donor.name}")
-                for text in _write(writer, begun, chars, told)
+                for text in _write(writer, start, some, chars, told)
             ]
     if progress is not None:
         progress(documents, documents, f"documents, {tokens:,} tokens")
     return written
 
 
-def _write(donor: HostedModel, ids: Tensor, chars: int, told: Told) -> list[str]:
-    """Texts that begin with these tokens [batch, 1]; the median one has so many characters."""
+def _start(donor: HostedModel, alone: bool) -> list[int]:
+    """What stands before every text and is no part of it; something, where nothing else does.
+
+    Raises:
+        InputError: there is no such token.
+    """
+    start = donor.backbone.prefix
+    if start or not alone:
+        return start
+    tokenizer: Any = donor.tokenizer
+    known = (tokenizer.bos_token_id, tokenizer.eos_token_id)
+    found = next((token for token in known if token is not None), None)
+    if found is None or isinstance(donor.backbone, PrefixBackbone):
+        raise InputError(
+            f"{donor.name} has no token to begin with",
+            expected="token counts of the domain, or a decoder with a token that begins texts",
+            hint="a module that `train` made carries counts",
+        )
+    return [found]
+
+
+def _first_tokens(
+    donor: HostedModel, counts: Mapping[str, int], documents: int, seed: int
+) -> list[list[int]]:
+    """One token for each document.
+
+    Raises:
+        InputError: no counted token is one of the donor's.
+    """
+    numbers = {raw.hex(): number for number, raw in token_bytes(donor.tokenizer).items()}
+    known = {numbers[name]: count for name, count in counts.items() if name in numbers}
+    if not any(known.values()):
+        raise InputError(
+            f"{donor.name} has no token to begin with",
+            expected="token counts that travel with the module",
+            hint="train the module again with this version of abi",
+        )
+    drawn = random.Random(seed).choices([*known], [*known.values()], k=documents)
+    return [[token] for token in drawn]
+
+
+def _write(donor: HostedModel, start: list[int], ids: Tensor, chars: int, told: Told) -> list[str]:
+    """Texts that begin with these tokens [batch, n]; the median one has so many characters."""
     texts: list[str] = []
     for _ in range(ROUNDS):
-        ids = torch.cat([ids, _continuation(donor, ids, told)], dim=1)
+        ids = torch.cat([ids, _continuation(donor, start, ids, told)], dim=1)
         texts = donor.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
         if median(map(len, texts)) >= chars:
             break
     return texts
 
 
-def _continuation(donor: HostedModel, ids: Tensor, told: Told) -> Tensor:
+def _continuation(donor: HostedModel, start: list[int], ids: Tensor, told: Told) -> Tensor:
     """More tokens [batch, `TOKENS` at most], drawn behind as many of the last as there is room."""
     if isinstance(donor.backbone, PrefixBackbone):  # the decoder writes what the encoder reads
         read = ids[:, -TOKENS:]
         return _draw(donor, read, read.shape[1], told)[:, 1:]  # without what starts the decoder
-    room = donor.backbone.context
-    read = ids[:, -(room // 2) :]
+    room = donor.backbone.context + len(donor.backbone.prefix)
+    before = torch.tensor(start, dtype=torch.long, device=ids.device).expand(len(ids), -1)
+    read = torch.cat([before, ids[:, -(room // 2) :]], dim=1)
     return _draw(donor, read, min(TOKENS, room - read.shape[1]), told)[:, read.shape[1] :]
 
 
