@@ -5,10 +5,11 @@
     python tests/benchmarks/bench_real.py --domains pascal --pairs domain --d-abi 128 --seeds 0
 
 A cell is a direction, a domain, a width, a seed and what the move is paired on: text that the donor
-writes (`donor`, by which gains are chosen as well), `prose`, the domain's text without its next tokens (`domain`), or 32,000 tokens of
-it to learn from (`32k`). Each verb is a process of its own: its seconds and peak memory stand in
-the result. Cells that the result file holds are not run again, so a run can be stopped at any time.
-A domain of which the native learns less than 0.15 nats per token on the target is not moved.
+writes (`donor`, by which gains are chosen as well), `prose`, the domain's text without its next
+tokens (`domain`), or 32,000 tokens of it to learn from (`32k`). Each verb is a process of its own:
+its seconds and peak memory stand in the result. Cells that the result file holds are not run again,
+so a run can be stopped at any time. A domain of which the native learns less than 0.15 nats per
+token on the target is not moved.
 """
 
 from __future__ import annotations

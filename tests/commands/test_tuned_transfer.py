@@ -197,3 +197,17 @@ def test_words_that_do_not_belong_together_are_refused(trained_abi, words, said)
     ran = trained_abi("transfer", *words, "--json")
     assert ran.code == 1
     assert said in json.dumps(ran.json)
+
+
+def test_a_lora_moves_by_what_it_writes_though_nobody_has_counted_its_domain(tuned_abi):
+    """A folder of PEFT's tells nothing of the text that it was trained on."""
+    abi, words = tuned_abi
+    free = [*words[: words.index("--data")], "--pair-data", "donor", "--text-free",
+            "--excerpts", "20", "--excerpt-chars", "120", "--eval-tokens", "2000",
+            "--json"]  # fmt: skip
+    ran = abi(*free, "--name", "written", "--student", "linear")
+    assert ran.code == 0, ran.err
+    report = ran.json
+    assert report["made"]["pairing_text"]["text_free"] is True
+    ppl = report["ppl"]
+    assert ppl["candidate"] < min(ppl["raw"], ppl["shuffled_pairs"])

@@ -62,7 +62,7 @@ def write_documents(
     Raises:
         InputError: no counted token is one of the donor's, or none begins its texts.
     """
-    start, firsts = _start(donor, counts is None), [[] for _ in range(documents)]
+    start, firsts = start_of_texts(donor, alone=counts is None), [[] for _ in range(documents)]
     if counts is not None:
         firsts = _first_tokens(donor, counts, documents, seed)
     written: list[Document] = []
@@ -91,11 +91,15 @@ def write_documents(
     return written
 
 
-def _start(donor: HostedModel, alone: bool) -> list[int]:
-    """What stands before every text and is no part of it; something, where nothing else does.
+def start_of_texts(donor: HostedModel, *, alone: bool) -> list[int]:
+    """The tokens that stand before every text and are no part of it.
+
+    Args:
+        donor: who writes.
+        alone: whether there must be one, as nothing else is there to begin with.
 
     Raises:
-        InputError: there is no such token.
+        InputError: there is none.
     """
     start = donor.backbone.prefix
     if start or not alone:

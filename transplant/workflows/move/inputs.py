@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -148,9 +148,14 @@ class MoveInputs(Stepwise):
     @cached_property
     def writing(self) -> Writing:
         """What the donor writes: enough that the excerpts can be cut from its training split."""
-        donor, counts = self.donor, self.token_counts
+        donor, counts = self.donor, self.first_counts
         with self.step("write") as progress:
             return write_text(donor, counts, self.config, progress)
+
+    @property
+    def first_counts(self) -> Mapping[str, int] | None:
+        """What the first tokens that a donor writes are drawn from."""
+        return self.token_counts
 
     @property
     def text_facts(self) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def check_text(data: str, config: MoveConfig, *, text_free: bool) -> None:
 
 
 def write_text(
-    donor: HostedModel, counts: Mapping[str, int], config: MoveConfig, progress: Progress
+    donor: HostedModel, counts: Mapping[str, int] | None, config: MoveConfig, progress: Progress
 ) -> Writing:
     """Lets a donor write, and keeps the share of it that it gained most on.
 
@@ -68,7 +68,8 @@ def write_text(
 
     Args:
         donor: a hosted module, or a base and a tuned copy of it.
-        counts: the domain's token counts, from which first tokens are drawn.
+        counts: the domain's token counts, from which first tokens are drawn; None: the donor draws
+            them, too.
         config: how many excerpts, of how many characters, which share is kept, and the seed.
         progress: is told of the documents.
     """
@@ -76,14 +77,14 @@ def write_text(
 
 
 def write_panel(
-    donors: Sequence[HostedModel], counts: Sequence[Mapping[str, int]], config: MoveConfig,
+    donors: Sequence[HostedModel], counts: Sequence[Mapping[str, int] | None], config: MoveConfig,
     progress: Progress,
 ) -> Writing:  # fmt: skip
     """The same of several donors, each of which writes an equal part and is judged by itself.
 
     Args:
         donors: hosted modules, or bases and tuned copies of them.
-        counts: the domain's token counts of each.
+        counts: the domain's token counts of each, or None.
         config: as above.
         progress: is told of the documents.
     """

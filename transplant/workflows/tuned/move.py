@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.move.inputs import MoveInputs
 
 if TYPE_CHECKING:
+    from transplant.backbones.view import Backbone
     from transplant.calibration.students.learned import Learned
     from transplant.calibration.students.lesson import Lesson
     from transplant.calibration.tuning import Choice
@@ -100,31 +102,24 @@ class TunedMove(MoveInputs):
     def token_counts(self) -> dict[str, int]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """How often each token of the donor occurs in the domain's training split.
 
-        Raises:
-            InputError: no text of the domain may be read, and what was tuned carries no counts.
+        Where no text of the domain may be read: as what was tuned carries it, or as often as the
+        tokens occur in what the donor writes.
         """
-        from transplant.alignment.tokens import count_tokens
-
-        if self.text_free:
-            return self.carried_counts(self.module, self.tuned)
         base = self.donor.backbone
-        windows = windows_of(base, self.domain_text.train, 512, COUNTED)
-        return count_tokens((i for window in windows for i in window.ids), base.tokenizer)
+        carried = self.carried_counts(self.module, self.tuned) if self.text_free else None
+        return carried or counts_in(self.learned_text, base)
 
-    def carried_counts(self, name: str, tuned: Tuned) -> dict[str, int]:
-        """The counts that stand in the manifest of a hosted tuned copy.
+    @property
+    def first_counts(self) -> Mapping[str, int] | None:
+        """What first tokens are drawn from; None where only the writing itself can be counted."""
+        if not self.text_free:
+            return self.token_counts
+        return self.carried_counts(self.module, self.tuned)
 
-        Raises:
-            InputError: it carries none.
-        """
+    def carried_counts(self, name: str, tuned: Tuned) -> dict[str, int] | None:
+        """The counts that stand in the manifest of a hosted tuned copy, where there are some."""
         made = self.work.find(name).manifest.made if tuned.kind == "hosted" else {}
-        counts = made.get("token_counts")
-        if not counts:
-            raise InputError(
-                f"{name} carries no token counts, and `text_free` reads no text to count",
-                expected="a part of the library that carries them, as python@ref-gpt2",
-            )
-        return counts
+        return made.get("token_counts") or None
 
     @property
     def d_abi(self) -> int:
@@ -140,13 +135,18 @@ class TunedMove(MoveInputs):
         """
         self.donor  # noqa: B018  loaded here
         self.check_text()
-        if self.text_free:
-            self.token_counts  # noqa: B018  of what carries them
+        self._check_writer()
         self.directions  # noqa: B018  those of `basis`
         if LORA in learned_by(self.student):
             from transplant.surgery.lora.start import adapted_maps
 
             adapted_maps(self.target, self.lora.rank, self.lora.alpha, self.lora.targets)
+
+    def _check_writer(self) -> None:
+        from transplant.calibration.donor_text import start_of_texts
+
+        if self.text_free and self.first_counts is None:
+            start_of_texts(self.donor, alone=True)
 
     @cached_property
     def lesson(self) -> Lesson:
@@ -211,6 +211,14 @@ class TunedMove(MoveInputs):
         """What it was made from."""
         found = {"tuned": self.tuned.sha256, "donor_backbone": self.donor.backbone.weights_sha256}
         return found | ({"basis": self.directions.sha256} if self.directions else {})
+
+
+def counts_in(text: Splits, backbone: Backbone) -> dict[str, int]:
+    """How often each token of a backbone occurs in the training split of a text."""
+    from transplant.alignment.tokens import count_tokens
+
+    windows = windows_of(backbone, text.train, 512, COUNTED)
+    return count_tokens((i for window in windows for i in window.ids), backbone.tokenizer)
 
 
 def _short(name: str) -> str:

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import LEFT_OUT, MoveConfig
 from transplant.errors import InputError
-from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.writing import Writing, write_panel
 from transplant.workflows.tuned.donor import Tuned, load_donor
-from transplant.workflows.tuned.move import COUNTED
+from transplant.workflows.tuned.move import counts_in
 from transplant.workflows.tuned.whole import WholeTunedMove
 
 if TYPE_CHECKING:
@@ -79,22 +78,24 @@ class WholeTaughtMove(WholeTunedMove):
 
     @cached_property
     def all_counts(self) -> list[Mapping[str, int]]:
-        """The domain's counts of each one's tokens.
+        """The domain's counts of each one's tokens, see `TunedMove.token_counts`."""
+        carried = self._all_carried if self.text_free else [None] * len(self._all)
+        return [
+            own or counts_in(self.learned_text, donor.backbone)
+            for own, (donor, _) in zip(carried, self._all, strict=True)
+        ]
 
-        Raises:
-            InputError: no text of the domain may be read, and one of them carries no counts.
-        """
-        from transplant.alignment.tokens import count_tokens
+    @property
+    def _all_carried(self) -> list[Mapping[str, int] | None]:
+        named = zip(self.teachers, self._all, strict=True)
+        return [self.carried_counts(name, own) for name, (_, own) in named]
 
-        if self.text_free:
-            return [self.carried_counts(name, own) for name, (_, own) in
-                    zip(self.teachers, self._all, strict=True)]  # fmt: skip
-        found: list[Mapping[str, int]] = []
-        for donor, _ in self._all:
-            windows = windows_of(donor.backbone, self.domain_text.train, 512, COUNTED)
-            ids = (i for window in windows for i in window.ids)
-            found.append(count_tokens(ids, donor.tokenizer))
-        return found
+    def _check_writer(self) -> None:
+        from transplant.calibration.donor_text import start_of_texts
+
+        for own, (donor, _) in zip(self._all_carried, self._all, strict=True):
+            if self.text_free and own is None:
+                start_of_texts(donor, alone=True)
 
     @cached_property
     def token_counts(self) -> dict[str, int]:
@@ -104,7 +105,8 @@ class WholeTaughtMove(WholeTunedMove):
     @cached_property
     def writing(self) -> Writing:
         """What they write, each an equal part."""
-        donors, counts = self._panel.teachers, self.all_counts
+        donors = self._panel.teachers
+        counts = self._all_carried if self.text_free else self.all_counts
         with self.step("write") as progress:
             return write_panel(donors, counts, self.config, progress)
 
