@@ -8,7 +8,9 @@ import transplant
 from registry import Registry
 from tests.tiny_registry import put_backbones, put_corpus
 from transplant.calibration import large_vocabulary
+from transplant.calibration.changes.spec import CHANGES
 from transplant.workflows.capture import CaptureJob, run_capture
+from transplant.workflows.move import ceiling
 from transplant.workflows.move.from_activations import reading_files
 
 RECIPE = {"steps": 30, "window": 64, "batch": 2, "train_tokens": 6000, "d_abi": 16}
@@ -80,3 +82,20 @@ def test_several_donors_have_no_tokens_in_common_to_go_on_inside(scene, large):
     )  # fmt: skip
     assert move.linear.config.change == ("lacking" if large else "begins-with")
     assert move.linear.wanted.inside == ()
+
+
+def test_the_ceiling_is_that_of_every_way_and_not_of_the_move_s_own(scene, monkeypatch):
+    """What one way does not bring another may: only what none brings is lost in the vocabulary."""
+
+    class Stop(Exception):
+        pass
+
+    def seen(_move, _documents, _tokens, _systems, beside):
+        raise Stop({way.change for way in beside.values()})
+
+    monkeypatch.setattr(ceiling, "score_move_beside", seen)
+    move = moved(scene)
+    with pytest.raises(Stop) as found:
+        ceiling.ceiling_of(move, None, None, None, 100)
+    assert found.value.args[0] == {*CHANGES}
+    assert move.fitting.changes == ("begins-with",)

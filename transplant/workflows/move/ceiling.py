@@ -33,8 +33,8 @@ def ceiling_of(
 ) -> dict[str, Any]:
     """The ceiling of a move beside what it recovers, for its report, on the same text.
 
-    The gain, the weight of log p_donor - log p_target, and the way that changes are carried over,
-    of those that the move has tried, are chosen on the calibration split.
+    The gain, the weight of log p_donor - log p_target, and the way that changes are carried over
+    are chosen on the calibration split.
 
     Args:
         move: of a module or of a fine-tune.
@@ -122,11 +122,16 @@ def ceiling_report(trials: Trials) -> dict[str, Any]:
 
 
 def _best_weights(move: MoveInputs, documents: Sequence[Document]) -> dict[str, Beside]:
-    """The weights with the smallest loss, of each of `PARTS`."""
+    """The way to carry changes and the weights with the smallest loss, of each of `PARTS`.
+
+    All ways are tried, whichever the move was fitted by: what no way brings is what the vocabulary
+    loses.
+    """
+    from transplant.calibration.changes.spec import CHANGES
     from transplant.calibration.tuning import ways_to_try
     from transplant.workflows.move.side_by_side import Beside
 
-    config = move.fitting
+    config = dataclasses.replace(move.fitting, changes=(*CHANGES,))
     carried = dict.fromkeys(
         (way.change, way.shrink) for way in ways_to_try(move.output_map, config)
     )
