@@ -211,3 +211,16 @@ def test_a_lora_moves_by_what_it_writes_though_nobody_has_counted_its_domain(tun
     assert report["made"]["pairing_text"]["text_free"] is True
     ppl = report["ppl"]
     assert ppl["candidate"] < min(ppl["raw"], ppl["shuffled_pairs"])
+
+
+def test_where_shapes_allow_it_the_lora_as_it_is_stands_beside_the_move(tuned_abi):
+    """On the base itself the copy is the LoRA: nothing of the donor's can be better there."""
+    abi, words = tuned_abi
+    same = [*words]
+    same[same.index("--to") + 1] = "tiny-gpt2"
+    ran = abi(*same, "--name", "same", "--student", "linear", "--native", "none")
+    assert ran.code == 0, ran.err
+    ppl = ran.json["ppl"]
+    assert ppl["direct_copy"] < ppl["candidate"] < ppl["raw"]
+    other = abi(*words, "--name", "other", "--student", "linear", "--native", "none")
+    assert "direct_copy" not in other.json["ppl"]  # other maps: nothing to copy to

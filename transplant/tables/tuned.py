@@ -12,6 +12,7 @@ from transplant.tables.transfer import add_share, notes_of, systems_table
 from transplant.tables.words import call, faint
 
 OWN = {
+    "direct_copy": "what was tuned, as it is",
     "equal_norm": "donor-free: the donor's change under a random rotation",
     "shuffled_pairs": "donor-free: pairs that do not belong together",
     "donor_alone": "log ratio of the base, without what it learned",

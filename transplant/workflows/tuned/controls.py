@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from transplant.backbones.view import Backbone
     from transplant.evaluation.likelihood import System
     from transplant.modules.correction import Correction
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
     from transplant.surgery.lora.update import LoraUpdate
     from transplant.workflows.tuned.move import TunedMove
 
-OTHER = "other_domain_"
+OTHER, COPY = "other_domain_", "direct_copy"
 
 
 def at_work(target: Backbone, student: Correction | LinearCorrection | LoraUpdate) -> System:
@@ -41,6 +44,35 @@ def controls_of(move: TunedMove, progress: Progress) -> dict[str, System]:
             more = lora_controls(lesson, linear, learned, progress=teaching)
         found |= {name: at_work(move.target, one) for name, one in more.items()}
     return {**student_controls(lesson, linear, progress=progress), **found}
+
+
+def copied_over(move: TunedMove) -> dict[str, System]:
+    """What no fit has touched, where the shapes allow it.
+
+    `direct_copy`: the pairs of a LoRA, or the interface and the module of a hosted one, as they are
+    in the target: what one tries on a new version of a base.
+    """
+    from transplant.modules.panel import Panel
+    from transplant.surgery.lora.hosted import LoraModel
+
+    model, target = move.tuned.model, move.target
+    if isinstance(move.donor, Panel):
+        return {}
+    if isinstance(model, LoraModel):
+        shapes = [_shapes(one.model, model.update.touched) for one in (model.backbone, target)]
+        return {COPY: LoraModel(COPY, target, model.update)} if shapes[0] == shapes[1] else {}
+    correction = model.correction
+    interface = getattr(correction, "interface", None)
+    if correction is None or interface is None or interface.d_model != target.d_model:
+        return {}
+    return {COPY: correction} if max(interface.taps) <= target.n_layers else {}
+
+
+def _shapes(model: nn.Module, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
+    """Of the weights of those of its modules that have such names."""
+    modules = dict(model.named_modules())
+    return {name: tuple(modules[name].get_parameter("weight").shape)
+            for name in names if name in modules}  # fmt: skip
 
 
 def other_domains(move: TunedMove) -> dict[str, System]:

@@ -37,7 +37,12 @@ def tuned_report(
     from transplant.evaluation.evidence import RAW, weigh
     from transplant.evaluation.likelihood import score_documents
     from transplant.modules.panel import Panel
-    from transplant.workflows.tuned.controls import at_work, controls_of, other_domains
+    from transplant.workflows.tuned.controls import (
+        at_work,
+        controls_of,
+        copied_over,
+        other_domains,
+    )
 
     move.check()  # before the long work
     if beside and isinstance(move.donor, Panel):
@@ -52,7 +57,7 @@ def tuned_report(
     systems: dict[str, System] = {
         "raw": None, **({} if best is None else {"native": best}),
         "candidate": at_work(move.target, learned.correction),
-        **controls, **other_domains(move),
+        **controls, **copied_over(move), **other_domains(move),
     }  # fmt: skip
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
     with move.step("evaluate") as progress:
