@@ -83,13 +83,14 @@ readme: $(STAMP) ## README's commands from top to bottom, in build/readme (hours
 	$(BIN)/python tests/benchmarks/readme.py $(README_ARGS)
 
 bench: $(STAMP) ## every benchmark in tests/benchmarks
-	@for script in $(sort $(filter-out %/bench_real.py,$(wildcard tests/benchmarks/bench_*.py))); do \
+	@for script in $(sort $(filter-out %/bench_real.py %/bench_real_verbs.py,$(wildcard tests/benchmarks/bench_*.py))); do \
 	  echo "== $$script"; $(BIN)/python $$script || exit 1; \
 	done
 
 real: $(STAMP) ## fetch two real models and move modules between them (hours; can be stopped)
 	$(BIN)/python tests/benchmarks/fetch_real.py
 	$(BIN)/python tests/benchmarks/bench_real.py $(REAL_ARGS)
+	$(BIN)/python tests/benchmarks/bench_real_verbs.py
 
 clean: ## remove caches, builds and what the demo wrote (.venv stays)
 	rm -rf abi-demo build dist .pytest_cache .ruff_cache .import_linter_cache *.egg-info

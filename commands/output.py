@@ -112,12 +112,16 @@ class Output:
                 self.stderr.print(f"[dim]Next:[/dim] {escape(step)}", soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Says on stderr what is going on."""
+        """Says on stderr what is going on; nothing in place of another process."""
+        if self.silent:
+            return
         with contextlib.suppress(OSError):  # nobody reads it
             self.stderr.print(f"[dim]{escape(typed_as(text, {}))}[/dim]", soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """Says on stderr what is wrong but does not stop the verb."""
+        """Says on stderr what is wrong but does not stop the verb; once for all processes."""
+        if self.silent:
+            return
         with contextlib.suppress(OSError):
             self.stderr.print(
                 f"[yellow]warning[/yellow] {escape(typed_as(text, {}))}", soft_wrap=True
@@ -148,7 +152,7 @@ class Output:
     @contextmanager
     def progress(self, title: str) -> Iterator[Course]:
         """A bar on stderr, gone when the block ends; plain lines where it is no terminal."""
-        if self.quiet:
+        if self.quiet or self.silent:
             yield Course(title)
             return
         with self._courses.follow(title) as course:

@@ -88,7 +88,9 @@ def test_auto_is_float32_where_torch_does_not_tell_what_is_multiplied(monkeypatc
 def test_bfloat16_asked_of_a_processor_without_it_is_a_named_error(saved, multiplying):
     path = saved("gpt2", torch.bfloat16)
     multiplying("avx2")
-    with pytest.raises(InputError, match=r"this cpu has no instructions.*float32, or auto"):
+    with pytest.raises(
+        InputError, match=r"this cpu has no instructions.*float32, or auto.*Try: `dtype='auto'`"
+    ):
         load_backbone(path, dtype="bfloat16")
     assert load_backbone(path).dtype == torch.float32
     (note,) = load_backbone(path, dtype="float16").notes  # slow, not wrong

@@ -1,6 +1,6 @@
 """Two modules fused on one layer of ref-gpt2, by `abi fuse` as a user runs it.
 
-    python tests/benchmarks/bench_fuse.py --registry DIR [--out examples/results/fuse.json]
+    python tests/benchmarks/bench_fuse.py [--registry DIR] [--out examples/results/fuse.json]
 
 `python-shipped`, and a `chess` module that is trained here on made-up games (1,000 of them, 150
 steps). Seed 0 trains both combiners, keeps the better on calibration text, and trains the controls
@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -114,14 +115,15 @@ def missed(report: dict[str, Any]) -> list[str]:
 def main() -> int:
     """Measures, prints, and compares with the goals."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--registry", type=Path, required=True)
+    parser.add_argument("--registry", type=Path, help="a new one, and gone again, by default")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=100)
     parser.add_argument("--eval-tokens", type=int, default=10_000)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     began = time.monotonic()
-    registry = options.registry.resolve()
+    temporary = None if options.registry else tempfile.TemporaryDirectory()
+    registry = (options.registry or Path(temporary.name)).resolve()
     result: dict[str, Any] = {
         "options": {name: getattr(options, name) for name in ("seeds", "steps", "eval_tokens")},
         "second_module": prepare(registry),

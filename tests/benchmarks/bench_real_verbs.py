@@ -59,7 +59,10 @@ def main() -> int:
     found: dict[str, Any] = json.loads(options.out.read_text()) if options.out.is_file() else {}
     real = options.real.resolve()
     work = real / "verbs"
-    work.mkdir(exist_ok=True)
+    if not options.show:
+        if not (real / "registry").is_dir():
+            parser.error(f"no {real / 'registry'}: bench_real.py adds the models there")
+        work.mkdir(exist_ok=True)
     for name in [] if options.show else options.only.split(","):
         if name in found:
             continue

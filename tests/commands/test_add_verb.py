@@ -53,3 +53,36 @@ def test_add_refuses_in_one_line(abi, tmp_path):
         ran = abi("add", *words)
         assert (ran.code, len(ran.err.splitlines())) == (1, 1), ran.err
         assert said in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--device", "frob"), "frob"),
+        (("--device-map", '{"nosuch": "cpu"}'), "nosuch"),
+    ],
+)
+def test_add_looks_at_the_options_that_say_where_a_model_goes(
+    abi, tmp_path, tiny_tokenizer, words, said
+):
+    folder = tmp_path / "mine"
+    tiny_model("llama", tiny_tokenizer).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    ran = abi("add", str(folder), "--name", "placed", *words)
+    assert ran.code == 1
+    assert said in ran.err
+    assert "placed" not in {row["name"] for row in abi.rows()}
+
+
+@pytest.mark.parametrize("source", ["here.gguf", "./here.gguf"])
+def test_a_gguf_file_named_as_a_backbone_is_to_be_added_first(
+    abi, tmp_path, tiny_tokenizer, source, monkeypatch
+):
+    pytest.importorskip("transformers", minversion="5.17")  # the extra gguf
+    monkeypatch.chdir(tmp_path)
+    write_gguf(tmp_path / "here.gguf", tiny_tokenizer)
+    ran = abi("perplexity", source, "--data", "prose")
+    assert ran.code == 1
+    assert "abi add" in ran.err
+    assert "here.gguf" in ran.err
+    assert "--name NAME" in ran.err

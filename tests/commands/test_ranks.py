@@ -27,6 +27,8 @@ def in_two(abi, *words: str, passes: bool = True) -> dict:
     }  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert (done.returncode == 0) == passes, done.stderr  # a launcher makes every other code a 1
+    notes = [line for line in done.stderr.splitlines() if line.startswith(("loading ", "pair "))]
+    assert len(notes) == len({*notes}), notes  # the first process alone tells what goes on
     return json.loads(done.stdout)
 
 

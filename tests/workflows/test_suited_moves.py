@@ -7,8 +7,10 @@ import pytest
 import transplant
 from registry import Registry
 from tests.tiny_registry import put_backbones, put_corpus
+from transplant import memory
 from transplant.calibration import large_vocabulary
 from transplant.calibration.changes.spec import CHANGES
+from transplant.errors import MemoryLimitError
 from transplant.workflows.capture import CaptureJob, run_capture
 from transplant.workflows.move import ceiling
 from transplant.workflows.move.from_activations import reading_files
@@ -99,3 +101,18 @@ def test_the_ceiling_is_that_of_every_way_and_not_of_the_move_s_own(scene, monke
         ceiling.ceiling_of(move, None, None, None, 100)
     assert found.value.args[0] == {*CHANGES}
     assert move.fitting.changes == ("begins-with",)
+
+
+@pytest.mark.parametrize("pair_on", ["donor", None])
+def test_what_memory_does_not_hold_is_refused_before_anything_is_written_or_trained(
+    scene, monkeypatch, pair_on
+):
+    work, corpus, _ = scene
+    config = transplant.MoveConfig(excerpts=20, donor_words=(0.0,))
+    move = work.move("tales@tiny-gpt2", to="tiny-llama", pair_on=pair_on or corpus, config=config,
+                     domain_data=corpus)  # fmt: skip
+    monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
+    with pytest.raises(MemoryLimitError, match="`columns`"):
+        move.evidence(native="train")
+    assert "write" not in move.seconds
+    assert not list(work.library.entries("module", "tiny-llama"))

@@ -193,6 +193,7 @@ def test_a_lora_of_a_hub_is_fetched_by_its_files_alone(scene, monkeypatch):
     asked = []
 
     def stand_in(hub_id, **options):
+        assert "tqdm_class" in options  # its download is followed
         asked.append((hub_id, options.get("allow_patterns")))
         return str(scene.lora)
 

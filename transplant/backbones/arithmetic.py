@@ -73,7 +73,7 @@ def choose_dtype(wanted: str, stored: torch.dtype, device: torch.device) -> torc
         raise InputError(
             f"`dtype={wanted!r}`: this {device.type} has no instructions that multiply it",
             expected="float32, or auto, which takes what is fast here", found=wanted,
-            hint="`options(dtype='auto')`",
+            hint="`dtype='auto'`",
         )  # fmt: skip
     return chosen
 

@@ -16,19 +16,10 @@ from transplant.files.gguf import GgufHeader, read_header
 if TYPE_CHECKING:
     from transplant.progress import Progress
 
-SUFFIX = ".gguf"
+NO_DECODERS = {"general", "tokenizer", "t5", "t5encoder", "umt5"}
+"""Keys of settings, which `transformers` lists beside architectures, and what does not decode."""
 UNPACKED = 12  # bytes of a number of the largest tensor while it is unpacked, with its copies
 _CHUNK = 1 << 24
-
-
-def is_gguf(path: Path) -> bool:
-    """Whether a path names a GGUF file: by its suffix, or by how it begins."""
-    if path.suffix.lower() == SUFFIX:
-        return True
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return file.read(4) == b"GGUF"
 
 
 def check_gguf(file: Path, dtype: str) -> GgufHeader:
@@ -133,7 +124,7 @@ def _check_architecture(header: GgufHeader) -> None:
     from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
 
     renamed = {"qwen2moe", "qwen3moe", "gpt-oss", "minimax-m2"}  # transformers has another word
-    known = {*GGUF_SUPPORTED_ARCHITECTURES} | renamed
+    known = ({*GGUF_SUPPORTED_ARCHITECTURES} | renamed) - NO_DECODERS
     if header.architecture not in known:
         raise BackboneError(
             f"{header.file} is of an architecture that cannot be unpacked",

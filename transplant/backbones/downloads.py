@@ -38,6 +38,12 @@ def download_options(source: str) -> dict[str, Any]:
     return {"tqdm_class": bar_class(progress)} if known else {}
 
 
+def snapshot_options() -> dict[str, Any]:
+    """What `snapshot_download` takes so that its downloads are reported to whoever follows."""
+    progress = _FOLLOWED.get()
+    return {} if progress is None else {"tqdm_class": bar_class(progress)}
+
+
 def commit_of(hub_id: str, revision: str | None) -> str | None:
     """The commit that was loaded of a hub id, as the cache of downloads has it.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 WIDTHS = {"float32": 4, "bfloat16": 2, "float16": 2}  # bytes of a number
+LESS = "`device_map='auto'`, which leaves layers on the disk, or a smaller model"
 _STORED = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 
@@ -65,10 +66,9 @@ def check_folder_fits(folder: Path, name: str, dtype: str) -> None:
     stored, loaded = bytes_in_memory(held, AUTO), bytes_in_memory(held, dtype)
     kind = Counter(kind for kind, _ in held.values()).most_common(1)[0][0]
     cast = "as it is stored" if stored >= loaded else f"in {dtype}"
-    hint = "a smaller model, or a machine with more memory"
     check_memory(
         max(stored, loaded), f"{name} {cast} ({kind} in {folder})",
-        hint if stored >= loaded else f"`options(dtype='auto')`, {hint}",
+        LESS if stored >= loaded else f"`dtype='auto'`; {LESS}",
     )  # fmt: skip
 
 

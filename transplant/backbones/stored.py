@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from transplant.backbones.packed import check_head, check_known, quantisation, r
 from transplant.backbones.spread import Spread
 from transplant.backbones.whole import check_fits, load_whole, quiet
 from transplant.errors import BackboneError, foreign
+from transplant.files.gguf import is_gguf
 from transplant.files.plain import expand
 
 LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id as owner/model"
@@ -66,9 +68,11 @@ def load_stored(
             held = None if checked else check_folder(folder)
             source = str(folder)
         elif source.startswith((".", "/", "~")):
-            raise BackboneError(f"no such backbone folder: {source}")
+            raise BackboneError(f"no such backbone folder: {source}", hint=_way_in(folder))
         elif not can_be_hub_id(source):
-            raise BackboneError(f"no backbone {source!r}", expected=LOADABLE, hint=LIST)
+            raise BackboneError(
+                f"no backbone {source!r}", expected=LOADABLE, hint=_way_in(folder) or LIST
+            )
         options: dict[str, Any] = {"revision": revision}
         if not folder.is_dir() and is_out_of_reach():
             options["local_files_only"] = True  # what is in the cache, without a wait
@@ -86,6 +90,11 @@ def load_stored(
         expected="a fast tokenizer (tokenizer.json) as save_pretrained writes it",
     ):  # fmt: skip
         return model, AutoTokenizer.from_pretrained(source, **options), unexpected
+
+
+def _way_in(path: Path) -> str | None:
+    """What to do with a GGUF file that is there, but is no folder."""
+    return f"`add({str(path)!r}, name='NAME')`" if path.is_file() and is_gguf(path) else None
 
 
 def _whole(

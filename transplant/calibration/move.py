@@ -121,11 +121,9 @@ def pair_for_move(
         InputError: a donor that cannot be moved, see `check_movable`.
         MemoryLimitError: the fits do not fit into memory.
     """
-    tuned = isinstance(donor, TunedDonor)
-    outputs = target.d_model if tuned else check_movable(donor).module.d_abi
+    check_move_fits(donor, target, config)
     donor_taps = taps_of(donor, general)
     target_taps = target.check_taps(config.taps or target.all_taps)
-    check_fits(outputs, donor.backbone, target, config)
 
     def chosen(documents: Sequence[Document], count: int) -> list[Document]:
         cut = cut_excerpts(documents, chars=config.excerpt_chars)
@@ -146,6 +144,24 @@ def pair_for_move(
 
     rows = paired(fitted, 0, config.inside or LEFT_OUT), paired(held_out, len(fitted), LEFT_OUT)
     return Pairing(donor, target, *rows, tuple(fitted), general)
+
+
+def check_move_fits(donor: HostedModel, target: Backbone, config: MoveConfig) -> None:
+    """Refuses a move whose fits memory does not hold; nothing runs.
+
+    Args:
+        donor: a hosted module, or a base and a tuned copy of it.
+        target: the backbone it moves to.
+        config: which taps, and how many columns of them.
+
+    Raises:
+        InputError: a donor that cannot be moved, see `check_movable`.
+        MemoryLimitError: it names what takes how much.
+    """
+    tuned = isinstance(donor, TunedDonor)
+    outputs = target.d_model if tuned else check_movable(donor).module.d_abi
+    target.check_taps(config.taps or target.all_taps)
+    check_fits(outputs, donor.backbone, target, config)
 
 
 def pair_also(

@@ -23,6 +23,7 @@ _SCALARS = {
 _STRING, _ARRAY = 8, 9
 _ALIGNMENT = 32  # where the file does not say
 _MOST_DIMS = 4
+SUFFIX = ".gguf"
 AGAIN = "download it again; its size on the hub says how many bytes it has"
 
 
@@ -94,6 +95,16 @@ class GgufHeader:
                 f"{self.file} is cut off", expected=f"{end:,} bytes", found=f"{self.size:,}",
                 hint=AGAIN,
             )  # fmt: skip
+
+
+def is_gguf(path: Path) -> bool:
+    """Whether a path names a GGUF file: by its suffix, or by how it begins."""
+    if path.suffix.lower() == SUFFIX:
+        return True
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(4) == MAGIC
 
 
 def read_header(file: Path) -> GgufHeader:

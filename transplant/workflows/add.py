@@ -44,7 +44,7 @@ def run_add(work: Work, job: AddJob) -> dict[str, Any]:
         BackboneError: no such source, one that cannot be loaded, or that does not fit into memory.
         StorageError: the disk is too full.
     """
-    from transplant.backbones.dequantise import is_gguf
+    from transplant.files.gguf import is_gguf
 
     began = time.monotonic()
     source = expand(str(job.source))
@@ -116,15 +116,18 @@ def get_from_hub(work: Work, hub_id: str, revision: str | None) -> Path:
     ):  # fmt: skip
         from huggingface_hub import snapshot_download
 
+        from transplant.backbones.downloads import following_downloads, snapshot_options
         from transplant.backbones.hub_ids import is_out_of_reach
 
-        work.reporter.note(f"getting {hub_id}")
-        return Path(
-            snapshot_download(
-                hub_id, revision=revision, allow_patterns=[*HUB_FILES],
-                local_files_only=is_out_of_reach(),
-            )
-        )  # fmt: skip
+        title = f"getting {hub_id}"
+        work.reporter.note(title)
+        with work.reporter.progress(title) as progress, following_downloads(progress):
+            return Path(
+                snapshot_download(
+                    hub_id, revision=revision, allow_patterns=[*HUB_FILES],
+                    local_files_only=is_out_of_reach(), **snapshot_options(),
+                )
+            )  # fmt: skip
 
 
 def _add_gguf(work: Work, job: AddJob, file: Path) -> tuple[Entry, Backbone]:
@@ -140,8 +143,10 @@ def _add_gguf(work: Work, job: AddJob, file: Path) -> tuple[Entry, Backbone]:
     with work.reporter.progress(f"hashing {file.name}") as progress:
         sha256 = sha256_of(file, progress)
     with scratch_folder(work, job.name, "adding") as folder:
-        work.reporter.note(f"unpacking {file.name} to {dtype}")
-        dequantise(file, folder, dtype)
+        title = f"unpacking {file.name} to {dtype}"
+        work.reporter.note(title)
+        with work.reporter.progress(title):
+            dequantise(file, folder, dtype)
         backbone = _load(work, job.name, folder)
         added = {
             "from": str(job.source), "path": str(file), "by": "gguf", "sha256": sha256,
@@ -157,8 +162,14 @@ def _add_gguf(work: Work, job: AddJob, file: Path) -> tuple[Entry, Backbone]:
 def _load(work: Work, name: str, folder: Path) -> Backbone:
     from transplant.backbones.load import load_backbone
 
-    work.reporter.note(f"loading {folder}")
-    return load_backbone(name, path=folder, remembered=work.library.checked_file)
+    title = f"loading {folder}"
+    work.reporter.note(title)
+    with work.reporter.progress(title):
+        return load_backbone(
+            name, path=folder, remembered=work.library.checked_file, device=work.device,
+            device_map=work.device_map, max_memory=work.max_memory,
+            offload_folder=work.offload_folder,
+        )  # fmt: skip
 
 
 def _report(work: Work, entry: Entry, backbone: Backbone) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -21,6 +22,18 @@ from transplant.errors import (
     InputError,
     NotFoundError,
 )
+from transplant.progress import SilentReporter
+
+
+class Told(SilentReporter):
+    """Keeps what is told of loops."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    @contextmanager
+    def progress(self, title):
+        yield lambda *course: self.kept.append((title, *course))
 
 
 def train(work, backbone, corpus, name="tales", **options):
@@ -212,11 +225,17 @@ def test_a_hub_id_is_added_by_its_snapshot(work, folder, monkeypatch):
 
     def snapshot(hub_id, **options):
         asked.append((hub_id, options["revision"]))
+        bar = options["tqdm_class"](total=6 << 20, unit="B")  # as downloads draw theirs
+        bar.update(3 << 20)
         return str(folder)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
-    work = transplant.Workspace(library=work.library, revision={"org/model": "v2"})
+    told = []
+    work = transplant.Workspace(
+        library=work.library, revision={"org/model": "v2"}, reporter=Told(told)
+    )
     added = work.add("org/model", "short")["added"]
+    assert ("getting org/model", 3, 6, "MiB downloaded") in told
     assert asked == [("org/model", "v2")]
     assert (added["hub"], added["revision"], added["path"]) == ("org/model", "mine", str(folder))
     load(work, "short")

@@ -76,7 +76,9 @@ def test_a_gguf_file_of_an_unknown_architecture_or_in_parts_is_refused(
     work, tmp_path, tiny_tokenizer
 ):
     for name, architecture, fields, said in (
-        ("odd", "frobnicator", {}, "frobnicator"), ("part", "llama", {"split_count": 3}, "3 parts"),
+        ("odd", "frobnicator", {}, "frobnicator"), ("t5", "t5", {}, "'t5'"),
+        ("key", "general", {}, "expected one of [^,]*, (?!.*tokenizer).*'general'"),
+        ("part", "llama", {"split_count": 3}, "3 parts"),
     ):  # fmt: skip
         file = tmp_path / f"{name}.gguf"
         write_gguf(file, tiny_tokenizer, architecture, **fields)

@@ -39,6 +39,7 @@ def transfer_report(
 
     move.donor  # noqa: B018  what cannot be moved fails before the long work
     move.check_text()
+    move.check_memory()
     others = read_others(move, also_eval, eval_tokens)
     if beside:
         check_native(native, "the ceiling of both models side by side")

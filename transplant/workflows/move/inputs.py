@@ -145,6 +145,16 @@ class MoveInputs(Stepwise):
         if self.data not in (DONOR, self.domain_source):
             self.pairing_text  # noqa: B018  read here
 
+    def check_memory(self) -> None:
+        """Refuses fits that memory does not hold, before a donor writes or a native is trained.
+
+        Raises:
+            MemoryLimitError: it names what takes how much.
+        """
+        from transplant.calibration.move import check_move_fits
+
+        check_move_fits(self.donor, self.target, self.fitting)
+
     @cached_property
     def writing(self) -> Writing:
         """What the donor writes: enough that the excerpts can be cut from its training split."""

@@ -80,15 +80,20 @@ def _adapter_folder(work: Work, tuned: str) -> Path | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
+    from transplant.backbones.downloads import following_downloads, snapshot_options
     from transplant.backbones.hub_ids import is_out_of_reach
 
     try:
-        with foreign(f"cannot get {tuned} from the hub", InputError, hint="a folder, or a hub id"):
+        with (
+            foreign(f"cannot get {tuned} from the hub", InputError, hint="a folder, or a hub id"),
+            work.reporter.progress(f"getting {tuned}") as progress,
+            following_downloads(progress),
+        ):
             place = Path(
                 snapshot_download(
                     tuned, revision=work.revision_of(tuned),
                     allow_patterns=[CONFIG, WEIGHTS, TOKENIZER],
-                    local_files_only=is_out_of_reach(),
+                    local_files_only=is_out_of_reach(), **snapshot_options(),
                 )
             )  # fmt: skip
     except InputError as error:

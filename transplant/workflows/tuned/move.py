@@ -132,10 +132,12 @@ class TunedMove(MoveInputs):
         Raises:
             InputError: what is no donor, or maps that the target has not.
             CorpusError: pairing text that cannot be split.
+            MemoryLimitError: fits that memory does not hold.
         """
         self.donor  # noqa: B018  loaded here
         self.check_text()
         self._check_writer()
+        self.check_memory()
         self.directions  # noqa: B018  those of `basis`
         if LORA in learned_by(self.student):
             from transplant.surgery.lora.start import adapted_maps

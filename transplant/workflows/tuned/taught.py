@@ -90,6 +90,9 @@ class WholeTaughtMove(WholeTunedMove):
         named = zip(self.teachers, self._all, strict=True)
         return [self.carried_counts(name, own) for name, (_, own) in named]
 
+    def check_memory(self) -> None:
+        """Nothing: what several donors need is known once their rows are."""
+
     def _check_writer(self) -> None:
         from transplant.calibration.donor_text import start_of_texts
 
