@@ -2,6 +2,41 @@
 
 from __future__ import annotations
 
+import pytest
+
+from tests.commands.conftest import Abi
+from tests.workflows.export.hosted_things import Shelf
+from tests.workflows.export.hub_stand_in import put_stand_in
+
+
+@pytest.fixture(scope="module")
+def shelf(tmp_path_factory, tiny_tokenizer):
+    return Shelf(tmp_path_factory.mktemp("shelf"), tiny_tokenizer)
+
+
+@pytest.mark.parametrize(("kind", "pairs", "merges"), [("adapter", 14, True), ("linear", 1, False)])
+def test_a_lora_goes_out_and_says_its_ranks_and_whether_it_merges(
+    shelf, tmp_path, kind, pairs, merges
+):
+    name = getattr(shelf, kind)(shelf.backbone("llama"), f"{kind}-out")
+    abi, out = Abi(shelf.root / "registry", ""), tmp_path / "out"
+    ran = abi("export", name, str(out), "--as", "lora", "--json")
+    assert ran.code == 0, ran.err
+    found = {key: ran.json[key] for key in ("pairs", "ranks", "merges", "compared_in")}
+    assert found == {"pairs": pairs, "ranks": [3], "merges": merges, "compared_in": "float32"}
+    assert (out / "adapter_model.safetensors").is_file()
+
+
+def test_what_was_sent_is_told_with_its_commit(shelf, tmp_path, monkeypatch):
+    put_stand_in(monkeypatch)
+    name = shelf.adapter(shelf.backbone("llama"), "sent")
+    words = ("export", name, str(tmp_path / "out"), "--as", "lora", "--push", "lab/law", "--json")
+    ran = Abi(shelf.root / "registry", "")(*words)
+    assert ran.code == 0, ran.err
+    assert ran.json["pushed"] == {
+        "repository": "lab/law", "url": "https://hub/lab/law", "commit": "c0ffee",
+    }  # fmt: skip
+
 
 def test_a_module_goes_out_and_a_taken_folder_is_refused(trained_abi, tmp_path):
     words = ("export", "tales@tiny-gpt2", str(tmp_path / "out"), "--as", "transformers", "--json")

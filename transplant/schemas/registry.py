@@ -157,8 +157,20 @@ class AddReport(Report):
     seconds: float
 
 
+class Pushed(Part):
+    """Where an export was sent to."""
+
+    repository: str
+    url: str
+    commit: str
+
+
 class ExportReport(Report):
-    """`export`; `class`, `code` and `with_backbone` of the form `transformers` alone."""
+    """`export`.
+
+    `class`, `code` and `with_backbone` are of the form `transformers`; `compared_in`, `pairs`,
+    `ranks` and `merges` of the form `lora`; `pushed` is there where it was sent.
+    """
 
     name: str
     form: str
@@ -168,8 +180,15 @@ class ExportReport(Report):
     class_: str | None = Field(None, alias="class")
     code: bool | None = None
     with_backbone: bool | None = None
-    merged: bool | None = None
-    pushed: str | None = None
+    compared_in: str | None = None
+    """The arithmetic in which logits were compared."""
+    pairs: int | None = None
+    """Linear maps that a pair changes."""
+    ranks: list[int] | None = None
+    """Of the pairs, each once."""
+    merges: bool | None = None
+    """Whether PEFT can write it into the weights."""
+    pushed: Pushed | None = None
     files: list[str]
     bytes: int
     licenses: dict[str, str | None]
