@@ -13,6 +13,8 @@ from transplant.workflows.export.source import UNKNOWN, without_folders
 if TYPE_CHECKING:
     from transplant.workflows.export.source import Source
 
+OTHER = "other"
+"""As the hub says of several licences; their names stand beside it."""
 THINGS = {"module": "module", "linear": "linear map", "adapter": "LoRA"}
 """By kind of artifact, what a card calls it."""
 ROWS = {
@@ -64,12 +66,12 @@ def write_card(
 def _metadata(source: Source, library: str) -> Any:
     from huggingface_hub import ModelCardData
 
-    stated = {*source.licenses.values()}
-    own = stated.pop().lower() if len(stated) == 1 else UNKNOWN
+    stated = sorted({text.lower() for text in source.licenses.values()})
+    own, name = (stated[0], None) if len(stated) == 1 else (OTHER, "-and-".join(stated))
     base = source.hosted.backbone.name if source.from_hub else None
     domain = source.manifest.domain
     return ModelCardData(
-        license=own, base_model=base, library_name=library,
+        license=own, license_name=name, base_model=base, library_name=library,
         pipeline_tag=None if source.hosted.backbone.model.config.is_encoder_decoder
         else "text-generation",
         tags=["abi", TAGS[source.manifest.kind], *([without_folders(domain)] if domain else [])],
@@ -79,14 +81,15 @@ def _metadata(source: Source, library: str) -> Any:
 def _opening(source: Source) -> str:
     manifest, backbone = source.manifest, source.hosted.backbone
     domain = without_folders(manifest.domain) or "a domain without a name"
-    donor = [without_folders(name) for name in source.licenses if name != backbone.name]
+    donors = [without_folders(name) for name in source.donors if name != backbone.name]
     taught = manifest.made.get("student")
-    if not donor:
+    if not donors:
         moved = ""
     elif taught:
-        moved = f" It was taught by what a tuned copy of {donor[0]} had learned."
+        copies = "tuned copies" if len(donors) > 1 else "a tuned copy"
+        moved = f" It was taught by what {copies} of {' and '.join(donors)} had learned."
     else:
-        moved = f" It was moved from {donor[0]}; its bytes are the same there."
+        moved = f" It was moved from {donors[0]}; its bytes are the same there."
     return (
         f"A {'domain ' if manifest.kind == 'module' else ''}{THINGS[manifest.kind]} for {domain} "
         f"on the frozen language model {without_folders(backbone.name)}.{moved} The backbone's "
@@ -154,5 +157,6 @@ def _licences(source: Source) -> str:
     lines = [f"- {without_folders(name)}: {text}" for name, text in source.licenses.items()]
     own = getattr(source.manifest, "license", None) or UNKNOWN
     return "\n".join([*lines, f"- the {THINGS[source.manifest.kind]} itself: {own}"]) + (
-        "\n\nWhere it says unknown, nothing was recorded: ask those who made the model."
+        "\n\nWhere they differ, read each. Where it says unknown, nothing was recorded: ask those "
+        "who made the model."
     )

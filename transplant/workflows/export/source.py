@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from transplant.modules.hosted import HostedModel
     from transplant.workflows.work import Work
 
-UNKNOWN = "unknown"
+UNKNOWN, DONOR = "unknown", "donor_backbone"
 KINDS = ("module", "linear", "adapter")
 """Of artifacts that can go out."""
 
@@ -35,7 +36,9 @@ class Source:
     from_hub: bool
     """Whether anybody finds the backbone under its name."""
     licenses: Mapping[str, str]
-    """The licence of each backbone by name, its own first, then the donor's; or `unknown`."""
+    """The licence of each backbone by name, its own first, then the donors'; or `unknown`."""
+    donors: tuple[str, ...] = ()
+    """The backbones that it was moved from or learned from, by name."""
 
     @property
     def title(self) -> str:
@@ -95,9 +98,11 @@ def read_source(work: Work, name: str) -> Source:
         )  # fmt: skip
     hosted = work.load(named)
     folder, revision = _files_of(work, named.backbone, hosted.backbone.revision)
+    donors = _donors(work, manifest)
+    own = {named.backbone: _license_of(work, named.backbone, folder)}
     return Source(
         hosted=hosted, manifest=manifest, folder=folder, revision=revision,
-        from_hub=revision is not None, licenses=_licenses(work, manifest, named.backbone, folder),
+        from_hub=revision is not None, licenses=own | donors, donors=tuple(donors),
     )  # fmt: skip
 
 
@@ -129,14 +134,26 @@ def _files_of(work: Work, backbone: str, revision: str | None) -> tuple[Path, st
     return Path(kept), Path(kept).name
 
 
-def _licenses(work: Work, manifest: Manifest, backbone: str, folder: Path) -> dict[str, str]:
-    found = {backbone: _license_of(work, backbone, folder)}
-    weights = manifest.parents.get("donor_backbone")
-    for entry in work.library.entries("backbone") if weights else ():
-        if entry.manifest.backbone.weights_sha256 == weights:
-            name = entry.manifest.name
-            return found | {name: _license_of(work, name, work.library.backbone_path(name))}
-    return found | ({f"donor {weights[:12]}": UNKNOWN} if weights else {})
+def _donors(work: Work, manifest: Manifest) -> dict[str, str]:
+    """The licences of the backbones that it came from, by name, in the order of its record."""
+    weights = [
+        sha256 for role, sha256 in manifest.parents.items()
+        if re.fullmatch(rf"{DONOR}(_\d+)?", role)
+    ]  # fmt: skip
+    if not weights:
+        return {}
+    held = {
+        entry.manifest.backbone.weights_sha256: entry.manifest.name
+        for entry in reversed([*work.library.entries("backbone")])
+    }
+    found: dict[str, str] = {}
+    for sha256 in weights:
+        name = held.get(sha256)
+        if name is None:
+            found[f"donor {sha256[:12]}"] = UNKNOWN
+        else:
+            found[name] = _license_of(work, name, work.library.backbone_path(name))
+    return found
 
 
 def _license_of(work: Work, backbone: str, folder: Path | None) -> str:
