@@ -47,6 +47,18 @@ def test_an_adapter_is_hosted_reloaded_and_gone_again(abi, folder):
     assert torch.equal(logits(abi, "tiny-gpt2"), before)
 
 
+def test_a_verb_of_modules_says_how_an_adapter_moves(abi, folder):
+    assert abi("adapters", "--import", folder, "--to", "tiny-gpt2", "--json").code == 0
+    for verb in ("transfer", "calibrate", "bridge-align"):
+        own = ("--objective", "lm") if verb == "calibrate" else ()
+        ran = abi(verb, "--module", "law@tiny-gpt2", "--to", "tiny-llama", *own, "--json")
+        assert (ran.code, ran.json["found"]) == (1, "of the kind adapter")
+        for words in ("--donor tiny-gpt2", "--tuned law@tiny-gpt2", "--to tiny-llama", "--domain"):
+            assert words in ran.json["hint"]
+    lost = abi("transfer", "--module", "la@tiny-gpt2", "--to", "tiny-llama", "--json")
+    assert lost.json["what"] == "no module la@tiny-gpt2"  # control
+
+
 def test_a_merge_is_a_backbone_with_its_provenance(abi, folder):
     words = ("adapters", "--import", folder, "--to", "tiny-gpt2", "--merge", "--name", "lawyer")
     ran = abi(*words, "--json")

@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import MoveConfig
-from transplant.errors import InputError
+from transplant.errors import InputError, NotFoundError
+from transplant.workflows.artifacts import HOSTED
 from transplant.workflows.corpus import DONOR, read_splits, recorded_reach, windows_of
 from transplant.workflows.move.general_part import check_general, general_share, load_general
 from transplant.workflows.move.writing import Writing, check_text, write_text
@@ -100,7 +101,29 @@ class MoveInputs(Stepwise):
                 expected="a hosted module, as in python@ref-gpt2",
                 hint="`list(kind='module')`",
             )
-        return self.work.module_manifest(self.source)
+        try:
+            return self.work.module_manifest(self.source)
+        except NotFoundError:
+            self._refuse_other_kind()
+            raise
+
+    def _refuse_other_kind(self) -> None:
+        """Refuses what is hosted by that name and is no module, with the move that takes it.
+
+        Raises:
+            InputError: it says what it is.
+        """
+        source, held = self.source, self.work.library.get
+        others = (
+            kind for kind in HOSTED[1:] if held(kind, str(source.module), source.backbone, None)
+        )
+        if kind := next(others, None):
+            raise InputError(
+                f"`module={self.module!r}` names no domain module",
+                expected="one, whose bytes are moved", found=f"of the kind {kind}",
+                hint=f"what it learned moves by `transfer(donor={source.backbone!r}, "
+                f"tuned={self.module!r}, to={self.to!r}, domain='NAME')`",
+            )  # fmt: skip
 
     @cached_property
     def target(self) -> Backbone:
