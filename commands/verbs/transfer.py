@@ -35,6 +35,7 @@ def transfer(
     from transplant.tables.tuned import tuned_table
     from transplant.workflows.transfer.run import run_transfer
 
+    over.refuse(explain=explain)
     report = run_transfer(
         session, job, config, curve=over, native=native, eval_tokens=eval_tokens,
         also_eval=also_eval, ceiling=ceiling, replace=replace,
@@ -43,6 +44,6 @@ def transfer(
         session.out.result(report, curve_sheet(report))
         return
     shown = transfer_table(report) if job.moved else tuned_table(report)
-    if explain and job.moved:
+    if explain:
         shown = explained(shown, report["tried"])
     session.out.result(report, with_sources(shown, report))

@@ -19,6 +19,10 @@ from transplant.calibration.students import module_new
 from transplant.errors import CorruptError, ShapeError
 from transplant.text.splits import split_documents
 
+WHOLE = ("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "tales@tiny-gpt2", "--student",
+         "module")  # fmt: skip
+TAUGHT = ("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales")
+CURVE = ("--to", "tiny-llama", "--module", "tales@tiny-gpt2", "--curve", "0,600")
 IDS = torch.arange(20)[None]
 
 
@@ -155,6 +159,16 @@ def test_a_basis_that_cannot_be_is_refused_before_the_work(tuned_abi, more, said
     assert_refused(abi(*words, "--name", "no", *more), said)
 
 
+def test_the_ways_that_were_tried_are_explained(tuned_abi):
+    abi, words = tuned_abi
+    told = (*words[:-1], "--student", "linear", "--native", "none", "--replace", "--name", "told")
+    assert "tried on the calibration split" not in abi(*told).out
+    ran = abi(*told, "--explain")
+    assert ran.code == 0, ran.err
+    assert "tried on the calibration split" in ran.out
+    assert "chosen" in ran.out
+
+
 def test_a_lora_student_is_an_adapter_of_the_shape_that_was_asked_for(tuned_abi):
     abi, words = tuned_abi
     shape = ("--lora-rank", "3", "--lora-alpha", "6", "--lora-targets", "q_proj, v_proj")
@@ -191,6 +205,18 @@ def test_a_lora_student_is_an_adapter_of_the_shape_that_was_asked_for(tuned_abi)
         (("--to", "tiny-llama", "--teachers", "a@b", "--domain", "tales"), "two or more"),
         (("--to", "tiny-llama", "--teachers", "a@b,c@d", "--domain", "tales", "--tuned", "x"),
          "--tuned"),
+        ((*WHOLE, "--lora-rank", "3"), "--lora-rank"),
+        ((*WHOLE, "--domain", "tales"), "--domain"),
+        ((*WHOLE, "--no-intercept"), "--no-intercept"),
+        ((*TAUGHT, "--student", "lora", "--no-intercept"), "--no-intercept"),
+        ((*TAUGHT, "--method", "procrustes"), "--method"),
+        (("--to", "tiny-llama", "--donor", "tiny-t5", "--tuned", "tales@tiny-gpt2", "--student",
+          "module"), "another backbone"),
+        ((*CURVE, "--ceiling"), "--ceiling"),
+        ((*CURVE, "--explain"), "--explain"),
+        ((*CURVE, "--name", "other"), "--name"),
+        ((*CURVE, "--replace"), "--replace"),
+        ((*CURVE, "--general", "tales@tiny-gpt2"), "--general"),
     ],
 )  # fmt: skip
 def test_words_that_do_not_belong_together_are_refused(trained_abi, words, said):

@@ -22,11 +22,11 @@ class StudentSpec:
     """The artifact that it is stored as."""
 
 
-MODULE, LORA, BASIS, AUTO = "module", "lora", "basis", "auto"
+LINEAR, MODULE, LORA, BASIS, AUTO = "linear", "module", "lora", "basis", "auto"
 DONORS_MODULE = "a donor that is a module"
 RANKED_BASIS = "a basis of the target that has ranks"
 STUDENTS: dict[str, StudentSpec] = {
-    "linear": StudentSpec(
+    LINEAR: StudentSpec(
         says="an affine map of the target's taps, in closed form",
         needs=(PAIRED,), cost="one linear solve; no gradient", kind="linear",
     ),

@@ -37,6 +37,22 @@ class CurveJob:
         if self.budgets is not None and (not self.budgets or max(self.budgets) == 0):
             raise InputError("`curve`", expected="budgets, one of them above 0", found=self.budgets)
 
+    def refuse(self, **idle: object) -> None:
+        """Refuses options that a curve has no use for; without budgets there is no curve.
+
+        Args:
+            idle: what was asked for, by parameter.
+
+        Raises:
+            InputError: it names the first of them.
+        """
+        asked = [name for name, value in idle.items() if value and self.budgets is not None]
+        if asked:
+            raise InputError(
+                f"`{asked[0]}` has no use beside a curve", expected=f"`curve` or `{asked[0]}`",
+                hint="a curve stores nothing, and is drawn of shares alone",
+            )  # fmt: skip
+
     def check(self, others: object = None) -> None:
         """Refuses, before the work, what its files could not be written after.
 

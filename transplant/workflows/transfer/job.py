@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.spec import AUTO, BASIS, LORA, MODULE
+from transplant.calibration.students.spec import AUTO, BASIS, LINEAR, LORA, MODULE
 from transplant.errors import InputError
 
 OF_LORA = ("lora_rank", "lora_alpha", "lora_targets", "lora_steps")
@@ -86,6 +86,8 @@ class TransferJob:
             self._check_module()
         elif self.moved is None:
             self._check_learned(moved[0])
+        else:
+            self._refuse("a student that learns", self._of_students, f"`student={MODULE!r}`")
 
     @property
     def moved(self) -> str | None:
@@ -104,17 +106,14 @@ class TransferJob:
     def _of_lora(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in OF_LORA}
 
+    @property
+    def _of_students(self) -> dict[str, Any]:
+        own = {name: getattr(self, name) or None for name in ("other_base", "no_intercept")}
+        return {"domain": self.domain, "basis": self.basis, **own, **self._of_lora}
+
     def _check_module(self) -> None:
         """Refuses, beside a module that is moved as it is, what a student would need."""
-        own = {name: getattr(self, name) or None for name in ("other_base", "no_intercept")}
-        idle = {
-            "tuned": self.tuned,
-            "domain": self.domain,
-            "basis": self.basis,
-            **own,
-            **self._of_lora,
-        }
-        self._refuse("`donor`", idle, "`module`")
+        self._refuse("`donor`", {"tuned": self.tuned, **self._of_students}, "`module`")
         if self.student not in (None, MODULE):
             raise InputError(
                 f"`student={self.student!r}` learns from a tuned copy",
@@ -137,6 +136,9 @@ class TransferJob:
         if self.student not in (None, AUTO, LORA):
             own = {"lora_steps": None} if self.student == BASIS else {}
             self._refuse(f"`student={LORA!r}`", self._of_lora | own, self.student)
+        if self.student not in (None, AUTO, LINEAR):
+            idle = {"no_intercept": self.no_intercept or None}
+            self._refuse(f"`student={LINEAR!r}`", idle, self.student)
         if self.teachers is not None and self.general is not None:
             raise InputError("`general` belongs to one donor", found="`teachers`")
 

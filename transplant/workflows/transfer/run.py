@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from transplant.calibration.config import MoveConfig
 from transplant.calibration.students.spec import AUTO
 from transplant.errors import InputError
 from transplant.workflows.move.curve_job import CurveJob
@@ -14,7 +15,6 @@ from transplant.workflows.tuned.taught import WholeTaughtMove
 from transplant.workflows.tuned.whole import WholeTunedMove
 
 if TYPE_CHECKING:
-    from transplant.calibration.config import MoveConfig
     from transplant.workflows.transfer.job import TransferJob
     from transplant.workflows.work import Work
 
@@ -45,11 +45,14 @@ def run_transfer(
         a curve, those shares by budget, and its files.
 
     Raises:
-        InputError: a curve of several sources, or of what is no module.
+        InputError: a curve of several sources, of what is no module, or beside what it has no use
+            for.
         ExistsError: the name is taken.
     """
     budgets = None if curve is None else curve.budgets
     if curve is not None and budgets is not None:
+        curve.refuse(ceiling=ceiling, name=job.name, replace=replace,
+                     general=None if config.less_general else job.general)  # fmt: skip
         curve.check(also_eval)
         if job.moved is None:
             raise InputError("`curve` is of a module's move", expected="`module`")
@@ -72,11 +75,20 @@ def plan_transfer(work: Work, job: TransferJob, config: MoveConfig) -> WholeMove
         work: library, device, seed and reporter.
         job: what is moved where.
         config: how it is fitted.
+
+    Raises:
+        InputError: a module of another backbone than the donor, or an input map for a student.
     """
     if job.moved is not None:
+        _refuse_other_donor(work, job)
         return WholeMove(
             work, job.moved, job.to, job.data, job.domain_data, config, job.name,
             text_free=job.text_free, general=job.general,
+        )  # fmt: skip
+    if config.method != MoveConfig.method:
+        raise InputError(
+            f"`method={config.method!r}` is of the map into a module that is moved as it is",
+            expected="`module`", found=f"`student={job.student or AUTO!r}`, which has none",
         )  # fmt: skip
     config = dataclasses.replace(config, intercept=not job.no_intercept)
     assert job.domain is not None
@@ -96,3 +108,23 @@ def plan_transfer(work: Work, job: TransferJob, config: MoveConfig) -> WholeMove
         work, job.tuned, job.to, job.data, job.domain_data, config, job.name, base=job.donor,
         other_base=job.other_base, general=job.general, **learned,
     )  # fmt: skip
+
+
+def _refuse_other_donor(work: Work, job: TransferJob) -> None:
+    """Refuses a module of another backbone than the donor that was named beside it.
+
+    Raises:
+        InputError: it names both.
+    """
+    from transplant.backbones.identity import difference
+
+    assert job.moved is not None
+    own = work.named(job.moved).backbone
+    if job.donor in (None, own):
+        return
+    known = [work.library.fingerprints(name) or work.backbone(name) for name in (own, job.donor)]
+    if difference(*known) is not None:
+        raise InputError(
+            f"`tuned={job.moved!r}` belongs to another backbone than `donor`",
+            expected=job.donor, found=own,
+        )  # fmt: skip
