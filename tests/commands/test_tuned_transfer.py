@@ -17,6 +17,7 @@ from tests.tiny_lora import train_lora
 from tests.tiny_registry import put_backbones
 from transplant.calibration.students import module_new
 from transplant.errors import CorruptError, ShapeError
+from transplant.tables.tuned import tuned_table
 from transplant.text.splits import split_documents
 
 WHOLE = ("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "tales@tiny-gpt2", "--student",
@@ -167,6 +168,33 @@ def test_the_ways_that_were_tried_are_explained(tuned_abi):
     assert ran.code == 0, ran.err
     assert "tried on the calibration split" in ran.out
     assert "chosen" in ran.out
+
+
+def test_a_lora_trained_on_the_target_can_be_the_ceiling(tuned_abi, tmp_path, tiny_corpus):
+    abi, words = tuned_abi
+    backbone = transplant.load("tiny-llama", library=Registry.open(abi.root)).backbone
+    windows = windows_of(backbone, split_documents(tiny_corpus).train)
+    folder = train_lora(backbone, windows, tmp_path / "again", base="tiny-llama")
+    assert abi("adapters", "--import", str(folder), "--to", "tiny-llama", "--json").code == 0
+    short = (*words, "--student", "linear", "--name", "share", "--replace")
+    ran = abi(*short, "--native", "again@tiny-llama")
+    assert ran.code == 0, ran.err
+    report = ran.json
+    assert report["native_model"] == {"name": "again@tiny-llama", "kind": "adapter"}
+    assert report["ppl"]["native"] < report["ppl"]["raw"]
+    assert "the LoRA again@tiny-llama: the ceiling" in tuned_table(report).to_markdown()
+    module = {**report, "native_model": {"name": "tales@tiny-llama", "kind": "module"}}
+    assert "a module trained on the target" in tuned_table(module).to_markdown()
+    for wrong, said in (("again@tiny-gpt2", "tiny-llama"), ("nothing", "nothing@tiny-llama")):
+        assert_refused(abi(*short, "--native", wrong), said)
+    assert_refused(abi(*short, "--native", "again", "--ceiling"), "the LoRA again")
+    library = Registry.open(abi.root)
+    entry = library.find("adapter", "again", "tiny-llama")
+    made = {**entry.manifest.made, "student": "lora"}
+    library.store("adapter", "was", library.read(entry), backbone=backbone, made=made)
+    assert_refused(abi(*short, "--native", "was"), "moved there")
+    for name in ("again", "was", "share"):
+        assert abi("rm", f"{name}@tiny-llama", "--yes").code == 0
 
 
 def test_a_lora_student_is_an_adapter_of_the_shape_that_was_asked_for(tuned_abi):

@@ -91,12 +91,22 @@ class Stored(Part):
     sha256: Sha256
 
 
+class NativeModel(Part):
+    """What a ceiling is."""
+
+    name: str
+    kind: str
+    """`module`, or `adapter`: a LoRA."""
+
+
 class TunedReport(Report, AnyMove):
     """`transfer` of a tuned copy or of several teachers."""
 
     tuned: str
     kind: str
     student: str
+    native_model: NativeModel | None = None
+    """What `native` is; not there without a ceiling."""
     tuned_sha256: Sha256
     left_out: list[str]
     """Students that `auto` did not try."""

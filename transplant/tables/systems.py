@@ -4,7 +4,7 @@ from __future__ import annotations
 
 NOTES = {
     "raw": "the target as it is",
-    "native": "trained on the target: the ceiling",
+    "native": "a module trained on the target: the ceiling",
     "candidate": "the moved module",
     "random_module": "donor-free: same maps, random module",
     "shuffled_pairs": "donor-free: pairs that do not belong together",

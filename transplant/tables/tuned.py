@@ -25,6 +25,8 @@ def tuned_table(report: dict[str, Any]) -> Table:
     """The report as one table."""
     others = {name: "a student of another domain" for name in report["ppl"] if name not in NOTES}
     notes = {**others, **NOTES, **OWN, "candidate": f"the student {report['student']}"}
+    if report.get("native_model", {}).get("kind") == "adapter":
+        notes["native"] = f"the LoRA {report['native_model']['name']}: the ceiling"
     shown = systems_table(report["tuned"], report, notes)
     add_share(shown, report, "donor", report["best_donor_free"])
     for one in report["students"]:

@@ -115,10 +115,13 @@ def _evidence(results: Mapping[str, Any]) -> str:
         return "Nothing was recorded of what it is worth: measure it before you rely on it."
     systems = dict.fromkeys(system for table in tables.values() for system in table)
     ordered = sorted(systems, key=lambda system: [*ROWS, system].index(system))
+    rows = dict(ROWS)
+    if results.get("native_model", {}).get("kind") == "adapter":
+        rows["native"] = "a LoRA trained on this backbone"
     shown = Table("", "system", *(COLUMNS[name] for name in tables))
     for system in ordered:
         numbers = (_number(table.get(system)) for table in tables.values())
-        shown.add(f"{system} ({ROWS.get(system, 'control')})", *numbers)
+        shown.add(f"{system} ({rows.get(system, 'control')})", *numbers)
     controls = [system for system in ordered if system not in ROWS]
     note = "" if controls else "\n\nNo control was run: the numbers do not say what brought them."
     return "On held-out documents.\n\n" + shown.to_markdown().rstrip() + note

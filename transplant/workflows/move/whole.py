@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 STORED = (
     "ppl", "recovered", "no_ceiling", "donor_attributable", "module_attributable",
     "best_donor_free", "best_module_free", "interval", "eval", "nib", "bridge", "token_coverage",
-    "ceiling",
+    "ceiling", "native_model",
 )  # fmt: skip
 
 

@@ -31,9 +31,9 @@ def run_transfer(
         job: what is moved where.
         config: how it is fitted.
         curve: budgets of domain text to measure in its place; nothing is stored then.
-        native: the native module, the ceiling; None for train: the domain's, trained like the donor
-            where it is missing, which takes three quarters of the time; none: no ceiling, and no
-            shares of it.
+        native: the native module, the ceiling, or beside `donor` also a LoRA of the target; None
+            for train: the domain's module, trained like the donor where it is missing, which takes
+            three quarters of the time; none: no ceiling, and no shares of it.
         eval_tokens: held-out tokens to evaluate on.
         also_eval: other sources of the domain, by name, to evaluate on, too.
         ceiling: whether donor and target are run side by side, too (proxy tuning): what the move

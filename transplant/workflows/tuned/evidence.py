@@ -11,7 +11,7 @@ from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
 from transplant.workflows.move.native import check_native
 from transplant.workflows.move.other_sources import evaluate_others, read_others
-from transplant.workflows.tuned.native import ceiling
+from transplant.workflows.tuned.native import ceiling, check_adapter
 
 if TYPE_CHECKING:
     from transplant.evaluation.likelihood import System
@@ -26,7 +26,8 @@ def tuned_report(
 
     Args:
         move: the move.
-        native: the name of its ceiling; `train` for the domain's, `none` for no ceiling.
+        native: the name of its ceiling, a module or a LoRA trained on the target; `train` for the
+            domain's module, `none` for no ceiling.
         eval_tokens: held-out tokens to judge on.
         also_eval: other sources of the domain, by name.
         beside: whether donor and target are run side by side, too: the ceiling of the move.
@@ -49,13 +50,15 @@ def tuned_report(
         raise InputError("`ceiling`", expected="one donor", found=move.module)
     others = read_others(move, also_eval, eval_tokens)
     if beside:
-        check_native(native, "the ceiling of both models side by side")
+        purpose = "the ceiling of both models side by side"
+        check_native(native, purpose)
+        check_adapter(move, native, purpose)
     best = ceiling(move, native)
     linear, learned = move.linear, move.learned
     with move.step("controls") as progress:
         controls = controls_of(move, progress)
     systems: dict[str, System] = {
-        "raw": None, **({} if best is None else {"native": best}),
+        "raw": None, **({} if best is None else {"native": best.system}),
         "candidate": at_work(move.target, learned.correction),
         **controls, **copied_over(move), **other_domains(move),
     }  # fmt: skip
@@ -70,7 +73,7 @@ def tuned_report(
     sources = evaluate_others(move, others, judged, eval_tokens)
     if beside and best is not None:
         sources["ceiling"] = ceiling_of(
-            move, best, systems["candidate"], linear.donor_mix, eval_tokens
+            move, best.corrector, systems["candidate"], linear.donor_mix, eval_tokens
         )
     return {
         "donor": move.base,
@@ -81,6 +84,7 @@ def tuned_report(
         "student": learned.student,
         "seed": move.work.seed,
         **found.as_dict(),
+        **({} if best is None else {"native_model": best.as_dict()}),
         **sources,
         "tuned_sha256": move.tuned.sha256,
         "gain": learned.gain,

@@ -37,8 +37,9 @@ class WholeTunedMove(TunedMove):
         """Judges the student beside its controls and its ceiling.
 
         Args:
-            native: the name of the ceiling, a module on the target; None or `train` for the
-                domain's, trained where it is missing; `none` for no ceiling, and no shares.
+            native: the name of the ceiling, a module or a LoRA on the target; None or `train` for
+                the domain's module, trained where it is missing; `none` for no ceiling, and no
+                shares.
             eval_tokens: held-out tokens to judge on.
             also_eval: other sources of the domain, by name, to judge on, too.
             ceiling: whether donor and target are run side by side, too: what the move could reach.
