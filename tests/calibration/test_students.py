@@ -17,11 +17,13 @@ from transplant.calibration.students import module_new, table
 from transplant.calibration.students.controls import student_controls, turned_change
 from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.linear import fit_linear
+from transplant.calibration.students.module_controls import module_controls
 from transplant.calibration.students.module_new import untaught_module, whitened
 from transplant.calibration.students.spec import learned_by
 from transplant.calibration.students.table import fit_student
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
+from transplant.modules.correction import Correction
 from transplant.modules.tuned import TunedPair
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.update import LoraUpdate, Pair
@@ -115,6 +117,25 @@ def test_a_new_module_learns_what_the_donor_has(large, scene, text, monkeypatch)
     systems = {"raw": None, "untaught": start, "learned": learned.correction}
     found = score_documents(scene.target, windows, systems)
     assert found["learned"].per_token < found["untaught"].per_token < found["raw"].per_token
+
+
+def test_a_new_module_has_controls_that_are_modules(scene, text, monkeypatch):
+    monkeypatch.setattr(module_new, "LEARN", QUICK)
+    lesson = dataclasses.replace(scene.lesson, d_abi=WIDTH + 8)
+    linear = fit_linear(lesson)
+    with scene.target.frozen():
+        learned = fit_student("module-new", lesson, linear)
+        controls = module_controls(lesson, linear)
+    assert controls.keys() == {"shuffled_module", "untaught_module"}
+    for one in controls.values():
+        assert isinstance(one, Correction)
+        assert one.module.d_abi == lesson.d_abi
+    systems = {"raw": None, "candidate": learned.correction, **controls}
+    found = score_documents(scene.target, windows_of(scene.target, text.eval), systems)
+    gain = {name: found["raw"].per_token - one.per_token for name, one in found.items()}
+    assert gain["candidate"] > 0.2
+    assert gain["shuffled_module"] < 0.5 * gain["candidate"]
+    assert gain["untaught_module"] > gain["shuffled_module"]  # it holds the donor's change
 
 
 def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(scene, monkeypatch):

@@ -101,6 +101,9 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
     ran = abi(*words, "--name", "new", "--student", "module-new")
     assert ran.code == 0, ran.err
     assert (ran.json["student"], ran.json["stored"]["kind"]) == ("module-new", "module")
+    own = {"shuffled_module", "untaught_module"}
+    assert own <= ran.json["ppl"].keys()
+    assert ran.json["best_donor_free"] != "untaught_module"
     hosted = transplant.load("new@tiny-llama", library=Registry.open(abi.root))
     assert hosted.correction.module.d_abi == 128
     taken = abi(*words, "--name", "new")

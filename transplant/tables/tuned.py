@@ -17,6 +17,8 @@ OWN = {
     "shuffled_pairs": "donor-free: pairs that do not belong together",
     "donor_alone": "log ratio of the base, without what it learned",
     "shuffled_lora": "donor-free: the same LoRA, from pairs that do not belong together",
+    "shuffled_module": "donor-free: the same module, from pairs that do not belong together",
+    "untaught_module": "before it is taught: a random module, its output solved for",
     "untrained_lora": "donor-free: random pairs B A, each as large as the student's",
 }
 

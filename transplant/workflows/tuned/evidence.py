@@ -14,6 +14,7 @@ from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.tuned.native import ceiling, check_adapter
 
 if TYPE_CHECKING:
+    from transplant.calibration.students.learned import Learned
     from transplant.evaluation.likelihood import System
     from transplant.workflows.tuned.move import TunedMove
 
@@ -57,10 +58,12 @@ def tuned_report(
     linear, learned = move.linear, move.learned
     with move.step("controls") as progress:
         controls = controls_of(move, progress)
+    taught, untaught = _modules_of(move, learned)
+    controls |= taught
     systems: dict[str, System] = {
         "raw": None, **({} if best is None else {"native": best.system}),
         "candidate": at_work(move.target, learned.correction),
-        **controls, **copied_over(move), **other_domains(move),
+        **controls, **untaught, **copied_over(move), **other_domains(move),
     }  # fmt: skip
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
     with move.step("evaluate") as progress:
@@ -100,3 +103,16 @@ def tuned_report(
         "made": move.facts(),
         "seconds": move.seconds,
     }
+
+
+def _modules_of(move: TunedMove, learned: Learned) -> tuple[dict[str, System], dict[str, System]]:
+    """Of a new module its donor-free controls, and what it was before it was taught."""
+    from transplant.calibration.students.module_controls import UNTAUGHT_MODULE, module_controls
+    from transplant.modules.correction import Correction
+
+    if not isinstance(learned.correction, Correction):
+        return {}, {}
+    lesson, linear = move.lesson, move.linear
+    with move.target.frozen(), move.work.reporter.progress("controls that are modules") as told:
+        found: dict[str, System] = {**module_controls(lesson, linear, progress=told)}
+    return found, {UNTAUGHT_MODULE: found.pop(UNTAUGHT_MODULE)}
