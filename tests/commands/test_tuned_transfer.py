@@ -119,7 +119,7 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
     assert kinds == ({"module", "interface"} if kept == "module" else {kept})
 
 
-def test_a_student_inside_a_basis_moves_c_alone_and_is_a_basis(tuned_abi):
+def test_a_student_inside_a_basis_moves_c_alone_and_is_a_basis(tuned_abi, tmp_path):
     abi, words = tuned_abi
     fit = ("basis", "fit", "--backbone", "tiny-llama", "--data", abi.corpus, "--name", "dirs",
            "--tokens", "3k", "--window", "64", "--max-rank", "16", "--json")  # fmt: skip
@@ -147,6 +147,11 @@ def test_a_student_inside_a_basis_moves_c_alone_and_is_a_basis(tuned_abi):
         assert not torch.equal(hosted(input_ids=IDS).logits, raw(input_ids=IDS).logits)
     shown = abi("show", "in@tiny-llama", "--verify", "--json").json
     assert shown["results"]["ppl"] == ran.json["ppl"]
+    out = str(tmp_path / "out")
+    gone = abi("export", "in@tiny-llama", out, "--as", "lora", "--json")
+    assert (gone.code, gone.json["merges"]) == (0, True), gone.err
+    alone = abi("export", "dirs@tiny-llama", f"{out}-2", "--as", "lora", "--json")
+    assert_refused(alone, "is a basis alone")
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ import transplant
 from registry.store import Registry
 from tests.tiny import tiny_model
 from transplant.alignment.basis import TapBases
+from transplant.basis.adapter import BasisAdapter, Subspace
+from transplant.basis.record import BasisRecord
 from transplant.modules.forms import LiteModule, MlpModule
 from transplant.modules.interface import Interface
 from transplant.modules.linear import LinearCorrection, reading_of
@@ -71,6 +73,22 @@ class Shelf:
         )
         made = {"scales": update.scales(), "student": "lora"}
         return self._store("adapter", name, update.as_tensors(), backbone, made=made)
+
+    def inside(self, backbone, name):
+        """An adapter inside random directions of two maps, of two ranks."""
+        draw = torch.Generator().manual_seed(4)
+        places = {}
+        for rank, (map_name, pair) in enumerate([*new_lora(backbone, 2, 4.0).pairs.items()][:2], 2):
+            u = torch.linalg.qr(torch.randn(len(pair.b), rank, generator=draw)).Q
+            read = torch.randn(rank, pair.a.shape[1], generator=draw)
+            places[map_name] = Subspace(u.contiguous(), read)
+        made = BasisAdapter(places)
+        with torch.no_grad():
+            for c in made.c:
+                c.normal_(0, 0.3, generator=draw)
+        record = BasisRecord(rows={}, fit={"corpus": "tales"}, adapted={"basis": "dirs"})
+        facts = {"basis": record.as_dict(), "student": "basis"}
+        return self._store("basis", name, made.as_tensors(), backbone, made=facts)
 
     def module(self, backbone, name, *, form="mlp", taps=(-1,)):
         """Random numbers behind an interface of random numbers."""

@@ -72,6 +72,7 @@ def test_peft_loads_it_in_a_fresh_process_and_merges_it(shelf, tmp_path):
     for family in ("llama", "gpt2", "t5"):
         backbone = shelf.backbone(family)
         names[f"{family}-pairs"] = (family, shelf.adapter(backbone, "taught", uneven=True))
+        names[f"{family}-basis"] = (family, shelf.inside(backbone, "within"))
         names[f"{family}-head"] = (family, shelf.linear(backbone, "law", constant=False))
     names["phi-head"] = ("phi", shelf.linear(shelf.backbone("phi"), "law"))
     names["gemma2-head"] = ("gemma2", shelf.linear(shelf.backbone("gemma2"), "law", rank=32))
@@ -99,6 +100,19 @@ def test_peft_loads_it_in_a_fresh_process_and_merges_it(shelf, tmp_path):
         for way in ("beside", "merged"):
             torch.testing.assert_close(logits[way], expected, rtol=1e-4, atol=1e-4)
             assert perplexity(logits[way]) == pytest.approx(perplexity(expected), rel=1e-4)
+
+
+def test_an_adapter_inside_a_basis_has_the_ranks_of_its_maps(shelf, tmp_path):
+    name, out = shelf.inside(shelf.backbone("llama"), "ranked"), tmp_path / "out"
+    report = shelf.work.export(name, out, form="lora")
+    assert (report["pairs"], report["ranks"], report["merges"]) == (2, [2, 3], True)
+    card = ModelCard.load(out / "README.md")
+    assert "LoRA inside a basis for tales" in card.text
+    assert "lora" in card.data.tags
+    plain = shelf.work.export(name, tmp_path / "plain", form="safetensors")
+    assert plain["logits"] < 1e-4
+    with pytest.raises(InputError, match="can be exported so"):
+        shelf.work.export(name, tmp_path / "none")
 
 
 def test_a_map_of_the_last_layer_has_its_own_rank_on_the_head(shelf, tmp_path):

@@ -1,4 +1,4 @@
-"""A LoRA as a folder of PEFT: of an adapter, or of a linear map that is a change of the head."""
+"""A LoRA as a folder of PEFT: an adapter, one inside a basis, or a linear map on the head."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def check(source: Source, job: ExportJob) -> None:  # noqa: ARG001  every form t
     else:
         raise InputError(
             f"{hosted.name} is no LoRA: its correction is no linear map",
-            expected="a student `lora`, or a `linear` one of the last layer",
+            expected="a student `lora` or `basis`, or a `linear` one of the last layer",
             found=source.manifest.kind,
             hint="`form='transformers'` takes a module, `form='safetensors'` tells its equation",
         )  # fmt: skip

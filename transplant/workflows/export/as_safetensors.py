@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.export.probe import largest_difference
+from transplant.workflows.export.source import LORAS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +25,7 @@ def check(source: Source, job: ExportJob) -> None:  # noqa: ARG001  every form t
     Raises:
         InputError: a module of another form, or inside a core.
     """
-    if source.manifest.kind != "adapter":
+    if source.manifest.kind not in LORAS:
         source.hosted.stand_alone()
 
 
@@ -137,7 +138,7 @@ def _computed(source: Source, said: dict[str, Any], tensors: dict[str, Tensor]) 
 
 def _use(source: Source) -> str:
     what = (
-        "its changes, map by map" if source.manifest.kind == "adapter"
+        "its changes, map by map" if source.manifest.kind in LORAS
         else "its steps, on hidden states by layer"
     )  # fmt: skip
     return (

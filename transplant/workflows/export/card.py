@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 OTHER = "other"
 """As the hub says of several licences; their names stand beside it."""
-THINGS = {"module": "module", "linear": "linear map", "adapter": "LoRA"}
+THINGS = {
+    "module": "module",
+    "linear": "linear map",
+    "adapter": "LoRA",
+    "basis": "LoRA inside a basis",
+}
 """By kind of artifact, what a card calls it."""
 ROWS = {
     "raw": "the backbone alone", "native": "a module trained on this backbone",
@@ -30,9 +35,10 @@ WORKS = {
     "module": "what is added to its last hidden state is computed by an interface and the module",
     "linear": "what is added to its last hidden state is an affine map of its layers",
     "adapter": "low-rank pairs work beside its linear maps",
+    "basis": "low-rank pairs work beside its linear maps, each inside fixed directions of the map",
 }
 """By kind, how it works."""
-TAGS = {"module": "domain-module", "linear": "linear-map", "adapter": "lora"}
+TAGS = {"module": "domain-module", "linear": "linear-map", "adapter": "lora", "basis": "lora"}
 TOLD = (
     "verb", "donor", "student", "corpus", "pairing_corpus", "objective", "gain", "d_abi", "seed",
     "dtype", "split", "pairing_split",

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 UNKNOWN, DONOR = "unknown", "donor_backbone"
-KINDS = ("module", "linear", "adapter")
+KINDS = ("module", "linear", "adapter", "basis")
 """Of artifacts that can go out."""
+LORAS = ("adapter", "basis")
+"""Of these, those that are pairs on linear maps."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,7 +22,8 @@ class ExportJob:
     """The folder to be; it must not be there."""
     form: str = TRANSFORMERS
     """`transformers`: a folder that `AutoModelForCausalLM` loads; lora: one that PEFT loads, of a
-    LoRA or of a linear map of the last layer; safetensors: plain tensors and their equation."""
+    LoRA, alone or inside a basis, or of a linear map of the last layer; safetensors: plain tensors
+    and their equation."""
     with_backbone: bool = False
     """Whether the backbone's weights are copied, so that the folder stands alone."""
     code: bool = False
