@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import transplant
+from commands.options import transfer as transfer_options
 from registry.store import Registry
 from tests.calibration.tiny_training import windows_of
 from tests.commands.conftest import Abi
@@ -16,6 +17,7 @@ from tests.commands.test_bad_input import assert_refused
 from tests.tiny_lora import train_lora
 from tests.tiny_registry import put_backbones
 from transplant.calibration.students import module_new
+from transplant.calibration.students.spec import STUDENTS
 from transplant.errors import CorruptError, ShapeError
 from transplant.tables.tuned import tuned_table
 from transplant.text.splits import split_documents
@@ -219,6 +221,17 @@ def test_a_lora_student_is_an_adapter_of_the_shape_that_was_asked_for(tuned_abi)
     assert abi("rm", "taught@tiny-llama", "--yes").code == 0
     wrong = abi(*words, "--name", "w", "--student", "lora", "--lora-targets", "nowhere")
     assert (wrong.code, "nowhere" in wrong.json["found"]) == (1, True)
+
+
+def test_the_help_says_what_each_student_needs():
+    told = " ".join(transfer_options.STUDENT.help.split())
+    for name, spec in STUDENTS.items():
+        own = told.partition(f"{name} (")[2].partition(spec.cost)[0]
+        assert own, name
+        for need in spec.needs:
+            assert need in own or f"each needs {need}" in told, (name, need)
+    of_basis = told.partition("basis (")[2].partition(STUDENTS["basis"].cost)[0]
+    assert "needs a basis of the target that has ranks" in of_basis
 
 
 @pytest.mark.parametrize(
