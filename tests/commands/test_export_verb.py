@@ -27,6 +27,16 @@ def test_a_lora_goes_out_and_says_its_ranks_and_whether_it_merges(
     assert (out / "adapter_model.safetensors").is_file()
 
 
+def test_a_folder_that_stands_alone_says_so(shelf, tmp_path):
+    name, out = shelf.module(shelf.backbone("llama"), "whole"), tmp_path / "out"
+    words = ("--with-backbone", "--code", "--with-token-counts", "--json")
+    ran = Abi(shelf.root / "registry", "")("export", name, str(out), *words)
+    assert ran.code == 0, ran.err
+    assert (ran.json["code"], ran.json["with_backbone"]) == (True, True)
+    assert "backbone/model.safetensors" in ran.json["files"]
+    assert "token_counts" in (out / "abi.json").read_text()
+
+
 def test_what_was_sent_is_told_with_its_commit(shelf, tmp_path, monkeypatch):
     put_stand_in(monkeypatch)
     name = shelf.adapter(shelf.backbone("llama"), "sent")
