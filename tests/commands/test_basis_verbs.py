@@ -138,19 +138,44 @@ def test_an_adapter_that_cannot_be_is_refused(adapted, words, said):
     assert_refused(abi("basis", "adapt", *words, "--json"), said)
 
 
-def test_a_cut_backbone_is_a_folder_of_its_own(adapted, tmp_path):
-    abi, *_ = adapted
-    out = tmp_path / "cut"
-    words = ("--compress", "0.6", "--out", str(out), "--eval-tokens", "600", "--json")
-    ran = abi("basis", "adapt", "b@tiny-llama", *words)
+@pytest.fixture(scope="module")
+def whole(fitted, corpus):
+    """The same registry with the basis `whole`, of which no map's directions were left out."""
+    abi, _ = fitted
+    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, *FIT)
+    ran = abi(*words, "--max-rank", "48", "--name", "whole", "--json")
     assert ran.code == 0, ran.err
+    return abi
+
+
+@pytest.mark.parametrize("score", ["energy", "fisher"])
+def test_a_cut_backbone_is_a_folder_of_its_own(whole, tmp_path, score):
+    abi, out = whole, tmp_path / "cut"
+    scored = ("--budget", "600", "--tokens", "1k", "--score", score, "--json")
+    assert abi("basis", "allocate", "whole@tiny-llama", *scored).code == 0
+    words = ("--compress", "0.6", "--out", str(out), "--eval-tokens", "600", "--json")
+    ran = abi("basis", "adapt", "whole@tiny-llama", *words)
+    assert ran.code == 0, ran.err
+    assert ran.json["score"] == score
     sizes = ran.json["parameters"]
-    assert sizes["kept"] <= 0.6 * sizes["maps"]
+    assert 0.5 * sizes["maps"] < sizes["kept"] <= 0.6 * sizes["maps"]
     cut = transplant.load(str(out), library=_library(abi))
     name, rank = next(iter(ran.json["ranks"].items()))
     weight = cut.backbone.model.get_submodule(name).weight.double()
     assert torch.linalg.matrix_rank(weight, rtol=1e-5) == rank
-    assert_refused(abi("basis", "adapt", "b@tiny-llama", *words), "exists already")
+    assert_refused(abi("basis", "adapt", "whole@tiny-llama", *words), "exists already")
+    more = ("--compress", "0.95", "--out", str(tmp_path / "more"), "--eval-tokens", "600")
+    sizes = abi("basis", "adapt", "whole@tiny-llama", *more, "--json").json["parameters"]
+    assert 0.9 * sizes["maps"] < sizes["kept"] <= 0.95 * sizes["maps"]
+
+
+def test_a_cut_by_too_few_directions_is_refused_before_the_work(fitted, tmp_path):
+    abi, _ = fitted
+    words = ("--compress", "0.95", "--out", str(tmp_path / "cut"), "--json")
+    ran = abi("basis", "adapt", "b@tiny-llama", *words)
+    assert_refused(ran, "--max-rank 19")  # 19 (48 + 32) < 48 * 32
+    assert "abi basis fit" in ran.json["hint"]
+    assert not (tmp_path / "cut").exists()
 
 
 @pytest.mark.parametrize(

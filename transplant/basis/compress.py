@@ -19,9 +19,44 @@ from transplant.basis.allocate import allocate_exact, check_budget
 from transplant.basis.choices import Choices
 from transplant.basis.maps import LinearMap
 from transplant.basis.spectrum import Spectrum
+from transplant.errors import InputError
 
 
-def compressed_choices(of: LinearMap, scores: Sequence[float], step: int) -> Choices:
+def most_useful_rank(of: LinearMap) -> int:
+    """The largest rank that is cheaper than the whole map: r (out + in) < out * in."""
+    return (of.out * of.into - 1) // (of.out + of.into)
+
+
+def check_directions(
+    maps: Sequence[LinearMap], spectra: Mapping[str, Spectrum], max_rank: int, basis: str
+) -> None:
+    """Refuses a basis whose `max_rank` hides what a map could keep: its other ranks look whole.
+
+    A map that has fewer directions for another reason (a floor, few tokens) has them all.
+
+    Args:
+        maps: that are to be cut.
+        spectra: by the name of the map.
+        max_rank: that the basis was fitted with.
+        basis: its name, for the message.
+
+    Raises:
+        InputError: it says which `max_rank` would do.
+    """
+    short = [m for m in maps if spectra[m.name].kept == max_rank and max_rank < most_useful_rank(m)]
+    if short:
+        needed = max(map(most_useful_rank, short))
+        raise InputError(
+            f"{basis} keeps too few directions to choose how far {len(short)} of {len(maps)} maps "
+            "are cut",
+            expected=f"a basis fitted with `max_rank` {needed:,} or more",
+            found=f"`max_rank` {max_rank:,}", hint=f"`basis_fit(..., max_rank={needed})`",
+        )  # fmt: skip
+
+
+def compressed_choices(
+    of: LinearMap, scores: Sequence[float], step: int, most: float | None = None
+) -> Choices:
     """The ranks that a map may be cut to: r takes r (out + in) parameters, the whole out * in.
 
     The whole map stands for the rank `out`; it keeps everything.
@@ -30,24 +65,35 @@ def compressed_choices(of: LinearMap, scores: Sequence[float], step: int) -> Cho
         of: the map.
         scores: of its directions, in order of energy.
         step: between ranks.
+        most: what the whole map is worth; None for the sum of the scores.
     """
     whole = of.out * of.into
     kept = torch.tensor(scores, dtype=torch.float64).cumsum(0).tolist()
     ranks = [r for r in range(step, len(scores) + 1, step) if r * (of.out + of.into) < whole]
     costs = [r * (of.out + of.into) for r in ranks]
     values = [kept[r - 1] for r in ranks]
-    return Choices((*ranks, of.out), (*costs, whole), (*values, kept[-1] if kept else 0.0))
+    if most is None:
+        most = kept[-1] if kept else 0.0
+    return Choices((*ranks, of.out), (*costs, whole), (*values, most))
 
 
 def compressed_ranks(
-    maps: Sequence[LinearMap], scores: Mapping[str, Sequence[float]], ratio: float, step: int
-) -> dict[str, int]:
+    maps: Sequence[LinearMap], scores: Mapping[str, Sequence[float]], ratio: float, step: int,
+    most: float | None = None,
+) -> dict[str, int]:  # fmt: skip
     """The rank of each map under a share of the parameters of all of them; `out` is whole.
+
+    Args:
+        maps: that may be cut.
+        scores: of their directions, by name, in order of energy.
+        ratio: the share that is kept.
+        step: between ranks.
+        most: what each whole map is worth: 1 for shares of energy; None for the sum of its scores.
 
     Raises:
         InputError: a share that does not pay for the smallest ranks.
     """
-    choices = {m.name: compressed_choices(m, scores[m.name], step) for m in maps}
+    choices = {m.name: compressed_choices(m, scores[m.name], step, most) for m in maps}
     budget = int(ratio * sum(m.out * m.into for m in maps))
     check_budget(choices, budget)
     return allocate_exact(choices, budget)

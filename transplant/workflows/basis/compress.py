@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 FACTS = "abi.json"
+WHOLE = 1.0  # the share of its energy that a whole map keeps
 
 
 def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
@@ -33,9 +34,11 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
 
     Raises:
         ExistsError: the folder is there.
-        InputError: a share that does not pay for the smallest ranks.
+        InputError: a share that does not pay for the smallest ranks, or a basis whose `max_rank`
+            left out directions that a cut may keep.
     """
     from transplant.basis.compress import (
+        check_directions,
         compressed_ranks,
         parameters_of,
         truncated,
@@ -50,9 +53,11 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
     stored = read_basis(work, job.basis)
     backbone, basis = stored.backbone, basis_of(stored)
     maps = select_maps(backbone, str(stored.record.fit["layers"]))
+    check_directions(maps, basis.spectra, int(stored.record.fit["max_rank"]), job.basis)
     score, scores = _scores(stored, basis)
     values = {name: s.tolist() for name, s in scores.items()}
-    ranks = compressed_ranks(maps, values, job.ratio, job.step)
+    whole = None if score == FISHER else WHOLE
+    ranks = compressed_ranks(maps, values, job.ratio, job.step, whole)
     cut = {m.name: m for m in maps if ranks[m.name] < m.out}
     weights = {
         name: truncated(m.weight, basis.spectra[name], ranks[name]) for name, m in cut.items()
