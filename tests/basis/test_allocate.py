@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from transplant.basis import allocate
 from transplant.basis.allocate import (
     allocate_exact,
     allocate_greedy,
+    allocate_one_rank,
     allocate_uniform,
     cost_of,
     kept,
@@ -19,6 +21,7 @@ from transplant.basis.allocate import (
 from transplant.basis.choices import choices_of
 from transplant.basis.config import AllocateConfig
 from transplant.basis.reachable import bound_of, within_reach
+from transplant.basis.record import BasisRecord
 from transplant.errors import InputError
 
 
@@ -87,6 +90,26 @@ def test_a_budget_that_pays_for_nothing_is_refused():
     for rule in (allocate_exact, allocate_greedy, allocate_uniform):
         with pytest.raises(InputError, match="budget"):
             rule(choices, 0)
+
+
+def test_one_rank_for_all_is_above_0_or_refused_with_the_budget_that_pays():
+    choices = {
+        f"{width}": choices_of([1.0] * width, lambda r: r * r, step=4, r_min=0, r_max=None)
+        for width in (8, 6)
+    }
+    assert allocate_uniform(choices, 31) == {"8": 0, "6": 0}  # the control: within the budget
+    with pytest.raises(InputError, match="no rank above 0") as told:
+        allocate_one_rank(choices, 31)
+    assert told.value.expected == "32 parameters or more"
+    for budget in (32, 51):  # 52 pays for rank 6 of the narrower one
+        assert allocate_one_rank(choices, budget) == {"8": 4, "6": 4}
+
+
+def test_ranks_that_are_all_0_are_no_allocation():
+    record = BasisRecord(rows={}, fit={}, ranks={"q": 0, "v": 0})
+    with pytest.raises(InputError, match="all ranks of b are 0"):
+        record.allocated("b")
+    assert replace(record, ranks={"q": 0, "v": 2}).allocated("b") == {"v": 2}
 
 
 def test_more_sums_than_memory_holds_are_refused(monkeypatch):

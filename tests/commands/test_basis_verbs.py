@@ -86,6 +86,7 @@ def test_allocation_fills_the_budget_and_is_drawn(allocated):
         (("--budget-like", "lora"), "lora:r=8"),
         (("--budget", "9999", "--r-max", "400"), "no more than 16 directions"),
         (("--budget", "9999", "--score", "best"), "fisher"),
+        (("--budget", "200", "--score", "uniform"), "224 parameters or more"),  # 14 maps of 4^2
     ],
 )
 def test_an_allocation_that_cannot_be_is_refused(allocated, more, said):

@@ -126,6 +126,25 @@ def allocate_uniform(choices: Mapping[str, Choices], budget: int) -> dict[str, i
     return found
 
 
+def allocate_one_rank(choices: Mapping[str, Choices], budget: int) -> dict[str, int]:
+    """`allocate_uniform`, for an adapter: some map has a rank above 0.
+
+    Raises:
+        InputError: the budget pays for no rank above 0 in all maps at once; it says what would.
+    """
+    found = allocate_uniform(choices, budget)
+    if not any(found.values()):
+        ranks = sorted({rank for one in choices.values() for rank in one.ranks if rank})
+        cost = sum(one.costs[one.at(ranks[0])] for one in choices.values()) if ranks else 0
+        raise InputError(
+            "`budget` pays for no rank above 0 in all maps at once",
+            expected=f"{cost:,} parameters or more" if ranks else "a map with directions",
+            found=f"{budget:,}",
+            hint="a larger `budget`, a smaller `step`, fewer `layers`, or another `score`",
+        )  # fmt: skip
+    return found
+
+
 def kept(choices: Mapping[str, Choices], ranks: Mapping[str, int]) -> float:
     """The score that an allocation keeps."""
     return math.fsum(one.values[one.ranks.index(ranks[name])] for name, one in choices.items())

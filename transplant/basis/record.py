@@ -54,11 +54,17 @@ class BasisRecord:
         """The ranks of the maps that have one above 0.
 
         Raises:
-            InputError: none were allocated.
+            InputError: none were allocated, or all of them are 0.
         """
         if self.ranks is None:
             raise InputError(
                 f"{name} has no ranks yet", expected="an allocated basis",
                 hint=f"`basis_allocate({name!r}, budget_like='lora:r=8')`",
             )  # fmt: skip
-        return {name: rank for name, rank in self.ranks.items() if rank}
+        found = {map_name: rank for map_name, rank in self.ranks.items() if rank}
+        if not found:
+            raise InputError(
+                f"all ranks of {name} are 0", expected="a rank above 0 of some map",
+                hint=f"`basis_allocate({name!r}, budget_like='lora:r=8')`",
+            )  # fmt: skip
+        return found

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from transplant.basis.allocate import (
     allocate_exact,
     allocate_greedy,
+    allocate_one_rank,
     allocate_uniform,
     cost_of,
     kept,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from transplant.workflows.basis.stored import StoredBasis
     from transplant.workflows.work import Work
 
-FISHER = "fisher"
+FISHER, UNIFORM = "fisher", "uniform"
 
 
 def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
     _check_ranks(config, basis, job.name)
     # The sizes alone decide whether the budget pays: before the scores are computed.
     placeholder = choices_by_map(basis, {n: s.energies for n, s in basis.spectra.items()}, config)
-    allocate_uniform(placeholder, budget)
+    (allocate_one_rank if config.score == UNIFORM else allocate_uniform)(placeholder, budget)
     scores, tensors = _scores(work, stored, maps, basis, job)
     choices = choices_by_map(basis, scores, config)
     ranks = allocate(choices, budget, config.score)
@@ -122,8 +123,12 @@ def choices_by_map(
 
 
 def allocate(choices: Mapping[str, Choices], budget: int, score: str) -> dict[str, int]:
-    """Ranks by a score; `uniform` gives every map the same one."""
-    return (allocate_uniform if score == "uniform" else allocate_exact)(choices, budget)
+    """Ranks by a score; `uniform` gives every map the same one.
+
+    Raises:
+        InputError: a budget that does not pay for the smallest ranks, or for one rank in all maps.
+    """
+    return (allocate_one_rank if score == UNIFORM else allocate_exact)(choices, budget)
 
 
 def energy_scores(basis: Basis) -> dict[str, Tensor]:

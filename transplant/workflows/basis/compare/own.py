@@ -6,13 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from transplant.basis.adapter import BasisAdapter, Subspace, adapter_of
-from transplant.basis.allocate import allocate_exact, allocate_uniform
 from transplant.basis.choices import choices_of
 from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import Basis, fit_basis
 from transplant.text.windows import Window, first_windows
-from transplant.workflows.basis.allocate import energy_scores
+from transplant.workflows.basis.allocate import allocate, energy_scores
 from transplant.workflows.basis.compare.method import Moving, Prepared, Scene
 
 FIT_TOKENS, FISHER_TOKENS = 20_000, 6_000
@@ -32,8 +31,7 @@ def basis(scene: Scene, score: str = "fisher", *, random: bool = False) -> Prepa
         name: choices_of(values.tolist(), lambda r: r * r, step=STEP, r_min=0, r_max=None)
         for name, values in _scores(scene, found, score).items()
     }
-    allocate = allocate_uniform if score == "uniform" else allocate_exact
-    ranks = allocate(choices, scene.budget)
+    ranks = allocate(choices, scene.budget, score)
     adapter = adapter_of(scene.maps, found.spectra, ranks)
     if random:
         adapter = BasisAdapter(_drawn(scene, adapter, found))
