@@ -52,6 +52,14 @@ def test_a_pattern_that_names_nothing_is_refused(backbones, pattern):
         select_maps(backbones("llama"), pattern)
 
 
+@pytest.mark.parametrize("pattern", ["q_proj,v_porj", "v_porj,q_proj", "q_proj,lm_head"])
+def test_each_name_of_a_list_must_name_a_map(backbones, pattern):
+    (wrong,) = {*pattern.split(",")} - {"q_proj"}
+    with pytest.raises(InputError, match="layers") as told:
+        select_maps(backbones("llama"), pattern)
+    assert told.value.found == wrong
+
+
 def test_a_quantised_backbone_is_refused(backbones, monkeypatch):
     backbone = backbones("llama")
     monkeypatch.setattr(

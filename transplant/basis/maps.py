@@ -68,7 +68,7 @@ def select_maps(backbone: Backbone, pattern: str = ALL) -> list[LinearMap]:
         pattern: `all`; ends of names, as `q_proj,v_proj`; or a regular expression of whole names.
 
     Raises:
-        InputError: it names no map, or is no regular expression.
+        InputError: it, or a name of it, names no map, or it is no regular expression.
         BackboneError: the weights are quantised: they are no matrices to project.
     """
     packed = quantisation(backbone.model.config)
@@ -81,14 +81,20 @@ def select_maps(backbone: Backbone, pattern: str = ALL) -> list[LinearMap]:
     known = [*_linear_maps(backbone)]
     settings = LoraSettings(rank=1, alpha=1.0, targets=_targets(pattern))
     chosen = [found for found in known if settings.is_target(found.name)]
-    if not chosen:
+    asked = settings.targets if isinstance(settings.targets, tuple) else ()
+    unknown = [end for end in asked if not any(_ends_with(found.name, end) for found in chosen)]
+    if unknown or not chosen:
         types = [*dict.fromkeys(found.type for found in known)]
         raise InputError(
             f"`layers` names no linear map of {backbone.name}",
             expected=f"all, or of {', '.join(types[:SHOWN])}" + ", ..." * (len(types) > SHOWN),
-            found=pattern,
+            found=", ".join(unknown) or pattern,
         )
     return chosen
+
+
+def _ends_with(name: str, end: str) -> bool:
+    return name == end or name.endswith(f".{end}")
 
 
 def _targets(pattern: str) -> tuple[str, ...] | str:
