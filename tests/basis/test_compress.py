@@ -68,3 +68,15 @@ def test_a_basis_is_too_narrow_by_its_max_rank_alone(backbones, maps, windows):
         name: Spectrum(one.vectors[:, :3], one.energies) for name, one in narrow.spectra.items()
     }
     check_directions(maps, few, needed - 1, "b")
+
+
+def test_a_share_that_pays_for_no_ranks_is_refused_with_the_least_that_does(
+    backbones, maps, windows
+):
+    basis = fitted(backbones, maps, windows, max_rank=256)
+    with pytest.raises(InputError, match="smallest ranks") as told:
+        ranks_of(maps, basis, 0.02)
+    least = float(told.value.expected.split()[0])
+    assert {*ranks_of(maps, basis, least).values()} == {STEP}
+    with pytest.raises(InputError):
+        ranks_of(maps, basis, least - 0.001)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -165,6 +167,9 @@ def test_a_cut_backbone_is_a_folder_of_its_own(whole, tmp_path, score):
     weight = cut.backbone.model.get_submodule(name).weight.double()
     assert torch.linalg.matrix_rank(weight, rtol=1e-5) == rank
     assert_refused(abi("basis", "adapt", "whole@tiny-llama", *words), "exists already")
+    few = ("--compress", "0.01", "--out", str(tmp_path / "few"), "--json")
+    said = assert_refused(abi("basis", "adapt", "whole@tiny-llama", *few), "--compress")
+    assert "budget" not in json.dumps(said)
     more = ("--compress", "0.95", "--out", str(tmp_path / "more"), "--eval-tokens", "600")
     sizes = abi("basis", "adapt", "whole@tiny-llama", *more, "--json").json["parameters"]
     assert 0.9 * sizes["maps"] < sizes["kept"] <= 0.95 * sizes["maps"]

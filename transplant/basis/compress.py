@@ -8,6 +8,7 @@ differs is that ranks are allocated, by one budget over all maps.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -15,11 +16,13 @@ from torch import Tensor
 
 from transplant.backbones.load import view_of
 from transplant.backbones.view import Backbone
-from transplant.basis.allocate import allocate_exact, check_budget
+from transplant.basis.allocate import allocate_exact
 from transplant.basis.choices import Choices
 from transplant.basis.maps import LinearMap
 from transplant.basis.spectrum import Spectrum
 from transplant.errors import InputError
+
+SHARES = 10_000  # of the parameters: one is told to so many parts
 
 
 def most_useful_rank(of: LinearMap) -> int:
@@ -94,8 +97,17 @@ def compressed_ranks(
         InputError: a share that does not pay for the smallest ranks.
     """
     choices = {m.name: compressed_choices(m, scores[m.name], step, most) for m in maps}
-    budget = int(ratio * sum(m.out * m.into for m in maps))
-    check_budget(choices, budget)
+    whole = sum(m.out * m.into for m in maps)
+    budget = int(ratio * whole)
+    least = sum(one.costs[0] for one in choices.values())
+    if budget < least:
+        share = math.ceil(least / whole * SHARES + 1e-6) / SHARES
+        raise InputError(
+            f"`compress`: {ratio:g} of the parameters do not pay for the smallest ranks, {step} of "
+            "each map",
+            expected=f"{share:g} or more", found=f"{ratio:g}",
+            hint="a larger `compress`, or a basis of fewer `layers`",
+        )  # fmt: skip
     return allocate_exact(choices, budget)
 
 
