@@ -80,6 +80,33 @@ def test_allocation_fills_the_budget_and_is_drawn(allocated):
     assert "<svg" in page
 
 
+@pytest.mark.parametrize("more", [(), ("--r-max", "4")])
+def test_a_budget_above_all_directions_warns_once_and_shares_are_of_the_whole_energy(
+    fitted, corpus, more
+):
+    abi, _ = fitted
+    fit = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, "--name", "six", *FIT,
+           "--max-rank", "6", "--replace", "--json")  # fmt: skip
+    assert abi(*fit).code == 0
+    words = ("basis", "allocate", "six@tiny-llama", "--score", "energy", "--json", *more)
+    most = 14 * (int(more[1]) if more else 6) ** 2
+    ran = abi(*words, "--budget", str(most))
+    assert ran.json["parameters"] == most
+    (line,) = (line for line in ran.err.splitlines() if "warning" in line)
+    assert f"{most:,} parameters" in line
+    assert ("--r-max 8" if more else "--max-rank 12") in line
+    # What the dropped directions hold counts as well: all that are kept are not the whole.
+    basis = _library(abi).read(_library(abi).find("basis", "six", "tiny-llama"))
+    kept = [
+        float(tensor[: int(more[1]) if more else 6].sum() / tensor.sum())
+        for name, tensor in basis.items()
+        if name.endswith(".energies")
+    ]
+    assert ran.json["share_kept"]["chosen"] == pytest.approx(sum(kept) / 14)
+    assert ran.json["share_kept"]["chosen"] < 0.999
+    assert "warning" not in abi(*words, "--budget", str(most - 1)).err
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -68,6 +68,7 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
     (allocate_one_rank if config.score == UNIFORM else allocate_uniform)(placeholder, budget)
     scores, tensors = _scores(work, stored, maps, basis, job)
     choices = choices_by_map(basis, scores, config)
+    _note_budget(work, choices, budget, config, int(stored.record.fit["max_rank"]))
     ranks = allocate(choices, budget, config.score)
     parameters = cost_of(choices, ranks)
     record = dataclasses.replace(
@@ -89,7 +90,7 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
              "kept": len(scores[m.name])}
             for m in maps
         ],
-        "share_kept": shares(choices, scores, budget, ranks),
+        "share_kept": shares(choices, _whole_score(scores, basis, config.score), budget, ranks),
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
     return with_files(report, job.out, write_allocation)
@@ -203,16 +204,37 @@ def _fisher_by_layer(
 
 
 def shares(
-    choices: Mapping[str, Choices], scores: Mapping[str, Tensor], budget: int,
-    ranks: Mapping[str, int],
-) -> dict[str, float]:  # fmt: skip
+    choices: Mapping[str, Choices], whole: float, budget: int, ranks: Mapping[str, int]
+) -> dict[str, float]:
     """The share of the whole score that three allocations keep."""
-    total = sum(float(score.sum()) for score in scores.values())
     tried = {
         "exact": allocate_exact(choices, budget), "greedy": allocate_greedy(choices, budget),
         "uniform": allocate_uniform(choices, budget), "chosen": ranks,
     }  # fmt: skip
-    return {name: kept(choices, found) / total for name, found in tried.items()}
+    return {name: kept(choices, found) / whole for name, found in tried.items()}
+
+
+def _whole_score(scores: Mapping[str, Tensor], basis: Basis, score: str) -> float:
+    """The sum over all directions; Fisher information is known of those that are kept alone."""
+    if score == FISHER:
+        return sum(float(one.sum()) for one in scores.values())
+    return float(sum(spectrum.kept > 0 for spectrum in basis.spectra.values()))  # 1 for each map
+
+
+def _note_budget(
+    work: Work, choices: Mapping[str, Choices], budget: int, config: AllocateConfig, max_rank: int
+) -> None:
+    """Warns of a budget that pays for the largest rank of every map: nothing is allocated."""
+    most = sum(one.costs[-1] for one in choices.values())
+    if budget >= most:
+        wider = f"`basis_fit(..., max_rank={2 * max_rank})`"
+        if config.r_max is not None:
+            wider = f"`basis_allocate(..., r_max={2 * config.r_max})`"
+        work.reporter.warn(
+            f"the budget of {budget:,} parameters pays for the largest rank of all "
+            f"{len(choices)} maps, {most:,} parameters: nothing is chosen between them. For larger "
+            f"ranks: {wider}"
+        )
 
 
 def _check_ranks(config: AllocateConfig, basis: Basis, name: str) -> None:
