@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 
 import pytest
 import torch
 
 from tests.basis.tiny_basis import ragged_windows
 from tests.tiny import tiny_backbone
-from transplant.basis.config import AdaptConfig
+from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.maps import select_maps
 from transplant.basis.train import mean_loss, train_inside
 from transplant.errors import InputError, NotFoundError
+from transplant.workflows.basis.compare import own
 from transplant.workflows.basis.compare.cell import Cells, Texts, copy_with_linears
 from transplant.workflows.basis.compare.job import (
     CompareJob,
@@ -73,6 +75,25 @@ def test_every_method_learns_within_the_budget(backbones, tiny_tokenizer, method
         assert prepared.moving.count <= scene.budget
         assert prepared.moving.count > 0.6 * scene.budget
     assert all(torch.isfinite(p).all() for p in prepared.moving.parameters())
+
+
+def test_a_basis_of_a_comparison_needs_a_row_for_each_direction(backbone, tiny_tokenizer):
+    copied = copy_with_linears(backbone)
+    windows = ragged_windows(len(tiny_tokenizer), 30)
+    scene = Scene(copied, select_maps(copied, "up_proj"), windows, 4, CONFIG.steps, 0)
+    METHODS["basis-uniform"].prepare(scene)  # the control: enough of them
+    with pytest.raises(InputError, match="too few tokens for"):
+        METHODS["basis-uniform"].prepare(replace(scene, windows=windows[:1]))
+
+
+def test_a_basis_of_a_comparison_reads_what_the_verbs_read(backbone, tiny_tokenizer, monkeypatch):
+    asked = []
+    first = own.first_windows
+    monkeypatch.setattr(own, "first_windows", lambda w, n: asked.append(n) or first(w, n))
+    copied = copy_with_linears(backbone)
+    windows = ragged_windows(len(tiny_tokenizer), 30)
+    METHODS["basis"].prepare(Scene(copied, select_maps(copied, "up_proj"), windows, 4, 1, 0))
+    assert asked == [FitConfig().tokens, AllocateConfig(budget=1).tokens]
 
 
 def test_what_lacks_a_package_is_tried_again(tmp_path, backbone):

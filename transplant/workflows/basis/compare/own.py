@@ -9,12 +9,12 @@ from transplant.basis.adapter import BasisAdapter, Subspace, adapter_of
 from transplant.basis.choices import choices_of
 from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.fisher import fisher_scores
-from transplant.basis.fit import Basis, fit_basis
+from transplant.basis.fit import Basis, check_tokens, fit_basis
 from transplant.text.windows import Window, first_windows
 from transplant.workflows.basis.allocate import allocate, energy_scores
 from transplant.workflows.basis.compare.method import Moving, Prepared, Scene
 
-FIT_TOKENS, FISHER_TOKENS = 20_000, 6_000
+FIT_TOKENS, FISHER_TOKENS = FitConfig.tokens, AllocateConfig.tokens
 STEP = AllocateConfig.step
 
 
@@ -86,6 +86,8 @@ class FreeAdapter(BasisAdapter):
 
 def _fitted(scene: Scene) -> Basis:
     windows = first_windows(scene.windows, FIT_TOKENS)
+    wanted = min(FitConfig.max_rank, max(m.out for m in scene.maps))
+    check_tokens(scene.backbone, windows, FIT_TOKENS, wanted)
     return fit_basis(scene.backbone, scene.maps, windows, FitConfig())
 
 
