@@ -9,7 +9,9 @@ import torch
 
 import transplant
 from tests.commands.test_bad_input import assert_refused
+from tests.tiny import tiny_model
 from transplant.files.result_kinds import kind_of
+from transplant.workflows.work import Work
 
 FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
 
@@ -225,6 +227,25 @@ def test_bad_input_is_refused_before_the_work(fitted, corpus, more, said):
     words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, "--name", "c", *FIT)
     ran = abi(*words, *more, "--json")
     assert_refused(ran, said)
+
+
+@pytest.mark.parametrize("way", [(), ("--layer-at-a-time",)])
+def test_a_quantised_backbone_is_refused_by_its_configuration(
+    fitted, corpus, tmp_path, tiny_tokenizer, monkeypatch, way
+):
+    abi, _ = fitted
+    folder = tmp_path / "packed"
+    tiny_model("llama", tiny_tokenizer).save_pretrained(folder)
+    stored = json.loads((folder / "config.json").read_text())
+    stored["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (folder / "config.json").write_text(json.dumps(stored))
+
+    def loaded(*_args, **_options):
+        raise AssertionError("loaded before it was refused")
+
+    monkeypatch.setattr(Work, "load", loaded)
+    words = ("basis", "fit", "--backbone", str(folder), "--data", corpus, "--name", "p", *FIT)
+    assert_refused(abi(*words, *way, "--json"), "as they are", "quantised (gptq)")
 
 
 def test_a_verb_of_a_group_names_its_own_help(fitted):

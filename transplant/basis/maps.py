@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
@@ -71,13 +72,7 @@ def select_maps(backbone: Backbone, pattern: str = ALL) -> list[LinearMap]:
         InputError: it, or a name of it, names no map, or it is no regular expression.
         BackboneError: the weights are quantised: they are no matrices to project.
     """
-    packed = quantisation(backbone.model.config)
-    if packed is not None:
-        raise BackboneError(
-            f"a basis of {backbone.name} needs its weights as they are",
-            expected="float32, bfloat16 or float16", found=f"quantised ({packed})",
-            hint="the model before it was quantised",
-        )  # fmt: skip
+    check_not_quantised(backbone.model.config, backbone.name)
     known = [*_linear_maps(backbone)]
     settings = LoraSettings(rank=1, alpha=1.0, targets=_targets(pattern))
     chosen = [found for found in known if settings.is_target(found.name)]
@@ -91,6 +86,25 @@ def select_maps(backbone: Backbone, pattern: str = ALL) -> list[LinearMap]:
             found=", ".join(unknown) or pattern,
         )
     return chosen
+
+
+def check_not_quantised(config: Any, name: str) -> None:
+    """Refuses weights that are no matrices to project.
+
+    Args:
+        config: of the backbone.
+        name: of the backbone, for the message.
+
+    Raises:
+        BackboneError: they are quantised.
+    """
+    packed = quantisation(config)
+    if packed is not None:
+        raise BackboneError(
+            f"a basis of {name} needs its weights as they are",
+            expected="float32, bfloat16 or float16", found=f"quantised ({packed})",
+            hint="the model before it was quantised",
+        )  # fmt: skip
 
 
 def _ends_with(name: str, end: str) -> bool:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from transplant.errors import BackboneError, InputError, foreign
+from transplant.files.plain import expand
 from transplant.ranks import current
 
 if TYPE_CHECKING:
@@ -42,6 +45,24 @@ def far_backbone(work: Work, name: str) -> Backbone:
     backbone = away.backbone(name)
     layers_of(backbone)
     return backbone
+
+
+def check_stored_whole(work: Work, name: str) -> None:
+    """Refuses a backbone whose configuration says that it is quantised; nothing is loaded.
+
+    One that is not on this machine yet is looked at once it is.
+
+    Raises:
+        BackboneError: they are.
+    """
+    from transformers import PreTrainedConfig
+
+    from transplant.basis.maps import check_not_quantised
+
+    source = str(work.library.backbone_path(name) or expand(name))
+    with contextlib.suppress(OSError, ValueError):
+        stored, _ = PreTrainedConfig.get_config_dict(source, local_files_only=True)
+        check_not_quantised(SimpleNamespace(**stored), name)
 
 
 def check_inside_layers(maps: Sequence[LinearMap]) -> None:

@@ -11,7 +11,7 @@ from transplant.basis.record import BasisRecord
 from transplant.errors import InputError
 from transplant.memory import check_memory
 from transplant.ranks import current
-from transplant.workflows.basis.far import check_inside_layers, far_backbone
+from transplant.workflows.basis.far import check_inside_layers, check_stored_whole, far_backbone
 from transplant.workflows.basis.spec import FitJob
 from transplant.workflows.basis.stored import claim, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
@@ -46,6 +46,7 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     from transplant.basis.output_moments import statistics_bytes
 
     claim(work, job.name, job.backbone, replace=replace)
+    check_stored_whole(work, job.backbone)
     began, config = time.monotonic(), job.config
     backbone = (
         far_backbone(work, job.backbone) if job.layer_at_a_time else work.backbone(job.backbone)
