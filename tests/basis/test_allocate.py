@@ -78,6 +78,59 @@ def test_greedy_and_uniform_can_do_worse():
     assert min(worse.values()) > 0
 
 
+def greedily(choices, budget):
+    """The rule as it is said: of all steps that the budget pays for, that of most per parameter."""
+    places = dict.fromkeys(choices, 0)
+    while True:
+        left, steps = budget - sum(choices[n].costs[p] for n, p in places.items()), []
+        for name, place in places.items():
+            one = choices[name]
+            if place + 1 < len(one.ranks):
+                cost = one.costs[place + 1] - one.costs[place]
+                gain = one.values[place + 1] - one.values[place]
+                if cost <= left:
+                    steps.append((gain / max(cost, 1), cost, name))
+        if not steps:
+            return {name: choices[name].ranks[place] for name, place in places.items()}
+        places[max(steps)[2]] += 1
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_greedy_takes_the_best_step_each_time(seed):
+    for choices in (drawn(seed), drawn(seed, 12), dict.fromkeys("abcd", drawn(seed)["map.0"])):
+        most = sum(one.costs[-1] for one in choices.values())
+        least = sum(one.costs[0] for one in choices.values())
+        for budget in (max(least, 25), (least + most) // 2, most + 1):
+            assert allocate_greedy(choices, budget) == greedily(choices, budget)
+
+
+def test_greedy_does_not_look_at_all_maps_for_each_step():
+    class Walked(dict):
+        walks = 0
+
+        def __iter__(self):
+            self.walks += 1
+            return super().__iter__()
+
+        def items(self):
+            self.walks += 1
+            return super().items()
+
+        def values(self):
+            self.walks += 1
+            return super().values()
+
+    choices = Walked(
+        {
+            f"{n}": choices_of([1.0] * 20, lambda r: r * r, step=1, r_min=0, r_max=None)
+            for n in range(20)
+        }
+    )
+    ranks = allocate_greedy(choices, 2_000)
+    assert sum(ranks.values()) > 150  # steps
+    assert choices.walks < 15
+
+
 def test_ranks_are_multiples_of_the_step_between_the_bounds():
     one = choices_of([1.0] * 10, lambda r: r * r, step=4, r_min=2, r_max=9)
     assert one.ranks == (2, 4, 8, 9)

@@ -9,7 +9,8 @@ Problems", chapter 11).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import heapify, heappop, heappush
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,23 +88,32 @@ def allocate_greedy(choices: Mapping[str, Choices], budget: int) -> dict[str, in
 def _filled(
     choices: Mapping[str, Choices], begun: Mapping[str, int], budget: int
 ) -> dict[str, int]:
-    """Places from some others on, step by step, as long as the budget pays for one more."""
+    """Places from some others on, step by step, as long as the budget pays for one more.
+
+    Of equal steps the dearer one is taken, then the later name. What is left only falls, so that a
+    step that it does not pay for is never looked at again.
+    """
     places = dict(begun)
     left = budget - sum(choices[name].costs[place] for name, place in places.items())
-    while True:
-        steps: list[tuple[float, int, str]] = []
-        for name, one in choices.items():
-            now = places[name]
-            if now + 1 < len(one.ranks):
-                cost = one.costs[now + 1] - one.costs[now]
-                if cost <= left:
-                    gain = one.values[now + 1] - one.values[now]
-                    steps.append((gain / max(cost, 1), cost, name))
-        if not steps:
-            return places
-        _, cost, name = max(steps)
-        places[name] += 1
-        left -= cost
+    order = {name: turn for turn, name in enumerate(sorted(choices, reverse=True))}
+
+    def next_of(name: str) -> Iterator[tuple[float, int, int, str]]:
+        one, now = choices[name], places[name]
+        if now + 1 < len(one.ranks):
+            cost = one.costs[now + 1] - one.costs[now]
+            gain = one.values[now + 1] - one.values[now]
+            yield -gain / max(cost, 1), -cost, order[name], name
+
+    steps = [step for name in choices for step in next_of(name)]
+    heapify(steps)
+    while steps:
+        _, minus_cost, _, name = heappop(steps)
+        if -minus_cost <= left:
+            places[name] += 1
+            left += minus_cost
+            for step in next_of(name):
+                heappush(steps, step)
+    return places
 
 
 def _ranks_at(choices: Mapping[str, Choices], places: Mapping[str, int]) -> dict[str, int]:
