@@ -10,7 +10,10 @@ import torch
 import transplant
 from tests.commands.test_bad_input import assert_refused
 from tests.tiny import tiny_model
+from transplant.basis import layerwise_fisher
+from transplant.errors import InputError
 from transplant.files.result_kinds import kind_of
+from transplant.workflows.basis import allocate
 from transplant.workflows.work import Work
 
 FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
@@ -292,3 +295,25 @@ def test_a_fit_layer_by_layer_is_the_same_and_leaves_nothing_behind(fitted, corp
     assert not [*abi.root.rglob("*.layers"), *abi.root.rglob("*.fisher")]
     t5 = ("--backbone", "tiny-t5", "--name", "c", "--layer-at-a-time")
     assert_refused(abi("basis", "fit", "--data", corpus, *FIT, *t5, "--json"), "decoder-only")
+
+
+def test_scores_layer_by_layer_outlive_a_store_that_fails(fitted, monkeypatch):
+    abi, _ = fitted
+    words = ("basis", "allocate", "b@tiny-llama", "--budget", "600", "--tokens", "1k",
+             "--layer-at-a-time", "--json")  # fmt: skip
+
+    def full(*_args, **_options):
+        raise InputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(allocate, "store_basis", full)
+        assert_refused(abi(*words), "the disk is full")
+    assert [*abi.root.rglob("*.fisher")]
+
+    def again(*_args):
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr(layerwise_fisher, "_scored", again)
+    ran = abi(*words)
+    assert ran.code == 0, ran.err
+    assert not [*abi.root.rglob("*.fisher")]

@@ -28,6 +28,8 @@ from transplant.workflows.corpus import read_as_needed, windows_of
 from transplant.workflows.out_folder import check_out, with_files
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from transplant.backbones.view import Backbone
@@ -82,6 +84,8 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
         work, stored.name, stored.backbone, record, tensors, replace=True, results=results,
         corpus=made.get("corpus"), split=made.get("split"),
     )  # fmt: skip
+    if job.layer_at_a_time and config.score == FISHER:
+        shutil.rmtree(_fisher_folder(work, stored))
     report = {
         "name": job.name, "backbone": stored.backbone.name, "score": config.score,
         "budget": budget, "parameters": parameters, "ranks": ranks,
@@ -194,13 +198,15 @@ def _fisher_by_layer(
     windows = windows_of(backbone, splits.train, window, tokens)
     run = {"basis": stored.entry.manifest.sha256, "split": splits.fingerprint,
            "window": window, "tokens": tokens}  # fmt: skip
-    folder = work.library.checkpoint_path(stored.name, backbone.name).with_suffix(".fisher")
+    folder = _fisher_folder(work, stored)
     with work.reporter.progress(f"Fisher of {backbone.name}") as progress:
-        found = fisher_by_layer(
-            backbone, maps, basis.spectra, windows, Place(folder, run), progress
-        )
-    shutil.rmtree(folder)
-    return found
+        return fisher_by_layer(backbone, maps, basis.spectra, windows, Place(folder, run), progress)
+
+
+def _fisher_folder(work: Work, stored: StoredBasis) -> Path:
+    """Where a run layer by layer leaves its scores, needed until they are stored."""
+    backbone = stored.backbone.name
+    return work.library.checkpoint_path(stored.name, backbone).with_suffix(".fisher")
 
 
 def shares(
