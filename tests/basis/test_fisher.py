@@ -10,6 +10,7 @@ from transplant.basis.config import FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import fit_basis
 from transplant.basis.maps import select_maps
+from transplant.errors import NumericalError
 from transplant.training.losses import next_token_loss
 
 
@@ -79,3 +80,24 @@ def test_batches_do_not_mix_sequences(backbones, windows, monkeypatch):
     for name, score in together.items():
         assert torch.allclose(score, alone[name], rtol=1e-3)
     assert all(parameter.grad is None for parameter in backbone.model.parameters())
+
+
+def test_a_gradient_that_is_no_number_is_refused_at_its_batch(tiny_tokenizer, windows, monkeypatch):
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    maps = select_maps(backbone)
+    basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=4))
+    monkeypatch.setattr("transplant.basis.fisher.TOKENS", 1)
+    told = []
+
+    def scored():
+        told.clear()
+        return fisher_scores(
+            backbone, maps, basis.spectra, windows, progress=lambda *one: told.append(one)
+        )
+
+    scored()
+    assert len(told) == len(windows)  # the control: a batch for each
+    backbone.model.model.norm.weight.data.fill_(torch.nan)
+    with pytest.raises(NumericalError, match=r"the gradient at .* is NaN or infinite"):
+        scored()
+    assert told == []

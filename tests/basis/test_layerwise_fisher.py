@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tests.tiny import tiny_model
+from tests.tiny import tiny_backbone, tiny_model
 from transplant.backbones.load import load_backbone
 from transplant.basis import layerwise_fisher
 from transplant.basis.boundaries import Place
@@ -14,7 +14,8 @@ from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import fit_basis
 from transplant.basis.layerwise_fisher import fisher_by_layer
 from transplant.basis.maps import select_maps
-from transplant.errors import InputError
+from transplant.basis.spectrum import Spectrum
+from transplant.errors import InputError, NumericalError
 
 CONFIG = FitConfig(max_rank=6)
 
@@ -85,3 +86,26 @@ def test_a_killed_run_goes_on_where_it_was(backbones, windows, tmp_path, monkeyp
     assert_same(fisher_scores(backbone, maps, spectra, windows), found)
     with pytest.raises(InputError, match="another run"):
         fisher_by_layer(backbone, maps, spectra, windows, Place(place.folder, {"a": 2}))
+
+
+def test_a_gradient_that_is_no_number_is_refused_at_its_batch(
+    tiny_tokenizer, windows, tmp_path, monkeypatch
+):
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    maps = select_maps(backbone)
+    spectra = fit_basis(backbone, maps, windows, CONFIG).spectra
+    monkeypatch.setattr(layerwise_fisher, "TOKENS", 1)
+
+    def downwards(folder):
+        told.clear()
+        progress = lambda *one: told.append(one[2])  # noqa: E731
+        fisher_by_layer(backbone, maps, spectra, windows, Place(folder, {}), progress)
+
+    told = []
+    downwards(tmp_path / "whole")
+    assert sum("downwards" in note for note in told) == 2 * len(windows)  # the control
+    of = next(m for m in maps if m.layer == 1).name
+    spectra = {**spectra, of: Spectrum(spectra[of].vectors * torch.nan, spectra[of].energies)}
+    with pytest.raises(NumericalError, match=r"the gradient at .*layers\.1\..* is NaN or infinite"):
+        downwards(tmp_path / "nan")
+    assert not any("downwards" in note for note in told)

@@ -59,6 +59,7 @@ def fisher_scores(
             states = backbone.run([mine[index] for index in batch]).labelled()
             loss = next_token_loss(backbone, states.h_last, states.labels) * len(states)
             loss.backward()
+            sums.check()
             done += len(batch)
             progress(done, len(mine), f"loss {float(loss.detach()) / len(states):.3f}")
     ranks.sum(*sums.of.values())
@@ -99,8 +100,8 @@ class DirectionSums:
 
         output.register_hook(felt)
 
-    def scores(self, sequences: int) -> dict[str, Tensor]:
-        """The mean over so many sequences [k], float64.
+    def check(self) -> None:
+        """Refuses what was counted so far, where it is no number.
 
         Raises:
             NumericalError: a gradient that was NaN or infinite, naming the map.
@@ -110,6 +111,14 @@ class DirectionSums:
                 raise NumericalError(
                     f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
                 )
+
+    def scores(self, sequences: int) -> dict[str, Tensor]:
+        """The mean over so many sequences [k], float64.
+
+        Raises:
+            NumericalError: as `check`.
+        """
+        self.check()
         return {name: score.cpu() / sequences for name, score in self.of.items()}
 
 

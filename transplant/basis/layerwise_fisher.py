@@ -10,7 +10,7 @@ scores of a layer are a file of their own, so that a run goes on at the layer th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 
 import torch
@@ -89,7 +89,7 @@ def _scored(
     """The scores of one layer; its directions are in memory no longer than that."""
     sums = DirectionSums(maps, spectra, layers.backbone.device)
     with watching(layers.backbone, maps, sums.see):
-        _carry_down(layers, number, windows, between, progress, further)
+        _carry_down(layers, number, windows, between, progress, further, sums.check)
     return sums.scores(len(windows))
 
 
@@ -132,9 +132,12 @@ def _loss_gradients(layers: OneByOne, windows: Sequence[Window], between: Bounda
 
 def _carry_down(
     layers: OneByOne, number: int, windows: Sequence[Window], between: Boundaries,
-    progress: Progress, further: bool,
+    progress: Progress, further: bool, check: Callable[[], None],
 ) -> None:  # fmt: skip
-    """Runs one layer again with gradients: from those above it, to those below if it goes on."""
+    """Runs one layer again with gradients: from those above it, to those below if it goes on.
+
+    `check` is called after each batch.
+    """
     place, done = between.place, 0
     with ExitStack() as stack:
         above = stack.enter_context(between.reading(place.gradient(number + 1)))
@@ -148,6 +151,7 @@ def _carry_down(
             hidden = None if below is None else below(batch).requires_grad_()
             left = feed([windows[index] for index in batch], hidden)
             left.backward(above(batch).to(left.dtype))
+            check()
             if hidden is not None and write is not None:
                 assert hidden.grad is not None
                 write(hidden.grad, batch)
