@@ -20,18 +20,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from registry import REFERENCE
 from tests.benchmarks.own_process import run_alone
+from transplant.basis.maps import LinearMap
+from transplant.basis.output_moments import statistics_bytes
 from transplant.files.results import write_json
 
 WIDTH, INNER, HEADS = 768, 2048, 12
 TOKENS, WINDOW, RANK = 8_192, 256, 128
 FISHER_TOKENS = 2_048
 PLAN = {
-    "layers": 80, "width": 8192, "inner": 28_672, "key_value": 1024, "tokens": 200_000,
-    "fisher_tokens": 20_000, "rank": 256,
+    "layers": 80, "width": 8192, "inner": 28_672, "key_value": 1024, "vocabulary": 128_256,
+    "tokens": 200_000, "fisher_tokens": 20_000, "rank": 256,
 }  # fmt: skip
 """The shape of Llama 3 70B, and what would be read."""
 SUMS = (
@@ -146,7 +149,9 @@ def plan(measured: dict[str, float]) -> dict[str, float]:
     gib = 2**30
     return {
         "weights_of_a_layer_gib": 2 * _weights(*shape) / gib,
+        "embeddings_and_head_gib": 2 * 2 * PLAN["vocabulary"] * width / gib,
         "moments_of_a_layer_gib": 8 * SUMS * width**2 / gib,
+        "moments_and_solving_gib": statistics_bytes(_maps(*shape)) / gib,
         "one_boundary_gib": 2 * tokens * width / gib,
         "fisher_boundaries_gib": (2 * (PLAN["layers"] + 1) + 8)
         * PLAN["fisher_tokens"]
@@ -157,6 +162,15 @@ def plan(measured: dict[str, float]) -> dict[str, float]:
         "of_which_solving": PLAN["layers"] * solving / 3600,
         "fisher_hours": PLAN["layers"] * fisher / 3600,
     }
+
+
+def _maps(width: int, inner: int, key_value: int) -> list[LinearMap]:
+    """The linear maps of a layer of a Llama, without weights."""
+    shapes = {
+        "q": (width, width), "k": (key_value, width), "v": (key_value, width),
+        "o": (width, width), "gate": (inner, width), "up": (inner, width), "down": (width, inner),
+    }  # fmt: skip
+    return [LinearMap(name, nn.Identity(), *shape) for name, shape in shapes.items()]
 
 
 def _products(width: int, inner: int, key_value: int) -> int:
