@@ -44,7 +44,8 @@ def basis_adapt(
 
     Args:
         forget: other text, on which forgetting is measured; none for none.
-        compress: no adapter: cut the backbone to this share of its maps' parameters.
+        compress: no adapter: cut the backbone to this share of its maps' parameters, counted as
+            factors; the folder is dense, of the same shapes.
         out: the folder of the cut backbone, for `compress`.
     """
     from transplant.tables.basis import adapt_table, compress_table

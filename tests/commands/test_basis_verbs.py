@@ -13,6 +13,7 @@ from tests.tiny import tiny_model
 from transplant.basis import layerwise_fisher
 from transplant.errors import InputError
 from transplant.files.result_kinds import kind_of
+from transplant.tables.basis import compress_table
 from transplant.workflows.basis import allocate
 from transplant.workflows.work import Work
 
@@ -198,6 +199,10 @@ def test_a_cut_backbone_is_a_folder_of_its_own(whole, tmp_path, score):
     name, rank = next(iter(ran.json["ranks"].items()))
     weight = cut.backbone.model.get_submodule(name).weight.double()
     assert torch.linalg.matrix_rank(weight, rtol=1e-5) == rank
+    raw = transplant.load("tiny-llama", library=_library(abi)).backbone.model.state_dict()
+    shapes = {name: one.shape for name, one in cut.backbone.model.state_dict().items()}
+    assert shapes == {name: one.shape for name, one in raw.items()}
+    assert any("dense" in note for note in compress_table(ran.json).notes)
     assert_refused(abi("basis", "adapt", "whole@tiny-llama", *words), "exists already")
     few = ("--compress", "0.01", "--out", str(tmp_path / "few"), "--json")
     said = assert_refused(abi("basis", "adapt", "whole@tiny-llama", *few), "--compress")

@@ -69,6 +69,7 @@ def compress_table(report: dict[str, Any]) -> Table:
     shown.add("perplexity before", f"{loss['ppl']['raw']:.3f}")
     shown.add("after", f"{loss['ppl']['adapted']:.3f}")
     shown.add("seconds", f"{report['seconds']:.1f}")
+    shown.note("the folder is dense: weights have the shapes that they had")
     return shown
 
 
