@@ -39,7 +39,7 @@ from transplant.calibration.gain import scaled
 from transplant.calibration.move import want
 from transplant.calibration.output_map import donor_mix
 from transplant.calibration.students.controls import SHUFFLED, student_controls
-from transplant.calibration.students.lora_run import LoraRun, PairsLearner, text_loss
+from transplant.calibration.students.lora_run import LoraRun, PairsLearner, still, text_loss
 from transplant.calibration.students.taught_windows import TaughtWindows, teacher_of
 from transplant.evaluation.likelihood import score_documents
 from transplant.surgery.lora.hosted import LoraModel
@@ -94,8 +94,11 @@ def linear(scene: Scene, text: str, learned: str | None = None) -> Made:
     return Made(fitted.correction, scene.seconds[text, learned or scene.domain], facts)
 
 
-def taught(scene: Scene, text: str, **mix: Any) -> Made:
+def taught(scene: Scene, text: str, *, copied_first: bool = False, **mix: Any) -> Made:
     """The student lora; `mix` replaces the weights that the linear student has chosen.
+
+    `copied_first`: it starts from the donor's pairs at their gain, as the student does where the
+    target has such maps.
 
     Raises:
         Unfinished: the time is over.
@@ -111,11 +114,19 @@ def taught(scene: Scene, text: str, **mix: Any) -> Made:
     )  # fmt: skip
     recipe = dataclasses.replace(RECIPE, steps=scene.taught_steps)
     windows = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
-    base = text_loss(target, None, scene.held)
     learner = PairsLearner(target, recipe, scene.seed)
+    begun = None
+    if copied_first:
+        update = copied(scene.donor, target, scene.donor_lora(scene.domain)[0])
+        if update is None:
+            return Made(None, 0.0, {"not_possible": "shapes differ"})
+        begun, gain = scene.at_its_gain(update)
+        learner = PairsLearner.of(target, still(update, gain))
+    base = text_loss(target, begun, scene.held)
     run = LoraRun(learner, windows, scene.held, recipe, recipe.rates[0], base, scene.seed)
     settings = f"{scene.sizes} {recipe.steps}".replace(" ", "-")
-    state = scene.folder / f"taught-{scene.domain}-{text}-{bool(mix)}-{settings}-{scene.seed}.pt"
+    how = f"{text}-{'copied' if copied_first else bool(mix)}"
+    state = scene.folder / f"taught-{scene.domain}-{how}-{settings}-{scene.seed}.pt"
     spent = teach(run, state, scene.deadline)
     if spent is None:
         raise Unfinished(f"{state.name}: step {run.course.step}")
@@ -155,6 +166,8 @@ CELLS: dict[str, Callable[[Scene], Made]] = {
     "linear, written": lambda scene: linear(scene, "written"),
     "lora, unlabelled": lambda scene: taught(scene, "unlabelled"),
     "lora, written": lambda scene: taught(scene, "written"),
+    "lora from the copy, unlabelled": lambda scene: taught(scene, "unlabelled", copied_first=True),
+    "lora from the copy, written": lambda scene: taught(scene, "written", copied_first=True),
     "untrained": untrained,
     "another domain": lambda scene: linear(scene, "unlabelled", OTHER),
     "shuffled pairs": shuffled,

@@ -13,8 +13,7 @@ from transplant.alignment.tokens import count_tokens
 from transplant.backbones.view import Backbone
 from transplant.calibration.changes.spec import LACKING
 from transplant.calibration.config import LEFT_OUT, MoveConfig
-from transplant.calibration.students.lora import lora_gain
-from transplant.calibration.students.lora_run import still, text_loss
+from transplant.calibration.students.lora_gain import lora_gain, still, text_loss
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.evaluation.likelihood import System
 from transplant.surgery.lora.folder import read_lora

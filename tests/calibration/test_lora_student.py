@@ -16,9 +16,8 @@ from transplant.calibration.objectives.donor_kd import DonorTeacher
 from transplant.calibration.output_map import DonorMix
 from transplant.calibration.pairs import PairedText
 from transplant.calibration.students.linear import fit_linear
-from transplant.calibration.students.lora import lora_gain
 from transplant.calibration.students.lora_controls import lora_controls
-from transplant.calibration.students.lora_run import still, text_loss
+from transplant.calibration.students.lora_gain import lora_gain, still, text_loss
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.table import fit_student
 from transplant.calibration.students.taught_windows import TaughtWindows

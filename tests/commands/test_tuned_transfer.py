@@ -299,3 +299,37 @@ def test_where_shapes_allow_it_the_lora_as_it_is_stands_beside_the_move(tuned_ab
     assert ppl["direct_copy"] < ppl["candidate"] < ppl["raw"]
     other = abi(*words, "--name", "other", "--student", "linear", "--native", "none")
     assert "direct_copy" not in other.json["ppl"]  # other maps: nothing to copy to
+
+
+def test_the_lora_as_it_is_goes_on_to_a_new_version_and_is_taught_on_from_there(tuned_abi):
+    """On the base itself nothing is lost, and `auto` finds that."""
+    abi, words = tuned_abi
+    same = [*words]
+    same[same.index("--to") + 1] = "tiny-gpt2"
+    ran = abi(*same, "--name", "kept", "--native", "none")
+    assert ran.code == 0, ran.err
+    report = ran.json
+    assert report["student"] == "copy"
+    assert report["stored"]["kind"] == "adapter"
+    if report["gain"] == 1:
+        assert report["ppl"]["candidate"] == pytest.approx(report["ppl"]["direct_copy"], rel=1e-5)
+    assert "untrained_lora" in report["ppl"]
+    assert "shuffled_lora" not in report["ppl"]  # nothing was taught
+    more = abi(
+        *same, "--name", "more", "--native", "none", "--student", "lora", "--lora-steps", "4"
+    )
+    assert more.code == 0, more.err
+    learned = abi("show", "more@tiny-gpt2", "--json").json["made"]["learned"]
+    assert learned["start"] == "the donor's own"
+    assert more.json["ppl"]["candidate"] <= 1.02 * report["ppl"]["candidate"]
+
+
+def test_a_copy_to_other_maps_is_refused_and_auto_does_not_try_it(tuned_abi):
+    abi, words = tuned_abi
+    ran = abi(*words, "--name", "no", "--student", "copy", "--native", "none")
+    assert_refused(ran, "same maps")
+    assert "copy" not in {one["student"] for one in _students(abi, words)}
+
+
+def _students(abi, words):
+    return abi(*words, "--name", "every", "--native", "none").json["students"]

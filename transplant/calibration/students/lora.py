@@ -9,13 +9,14 @@ calibration split choose the rate, the step and the gain.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
-from transplant.backbones.view import Backbone
 from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.move import Pairing, want
+from transplant.calibration.students.copy import as_pairs, fit_copy, pairs_for
 from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
+from transplant.calibration.students.lora_gain import judging_windows, lora_gain
 from transplant.calibration.students.lora_run import (
     Learner,
     LoraRun,
@@ -26,19 +27,18 @@ from transplant.calibration.students.lora_run import (
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.taught_windows import TaughtWindows, teacher_of
 from transplant.calibration.tuning import Choice
-from transplant.errors import InputError
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, unseen
-from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.update import LoraUpdate
-from transplant.text.windows import Window
-from transplant.training.row_sources import RowSource
 
 
 def fit_lora(
     lesson: Lesson, linear: Choice[LinearCorrection], progress: Progress | None = None
 ) -> Learned:
     """Teaches a LoRA at each rate for some steps, the best of them to its end; chooses its gain.
+
+    It starts from the donor's own, at the gain of the student `copy`, where the target has its maps
+    and that gain is above 0; then rank and maps are those of the donor's.
 
     Args:
         lesson: the paired rows, and the recipe.
@@ -48,8 +48,16 @@ def fit_lora(
     Raises:
         InputError: no text to read, or no such maps.
     """
-    found = teach_lora(lesson, linear, lesson.pairing, lesson.lora, progress or unseen)
-    return Learned("lora", found.update, found.gain, found.loss, facts={"learned": found.facts})
+    target, begin, begun = lesson.pairing.target, None, None
+    if pairs_for(lesson.pairing.donor, target) is not None:
+        copied = fit_copy(lesson, linear)
+        if copied.gain:
+            begin, begun = lambda: PairsLearner.of(target, as_pairs(copied)), copied.loss
+    found = teach_lora(
+        lesson, linear, lesson.pairing, lesson.lora, progress or unseen, begin, begun=begun
+    )
+    facts = {**found.facts, "start": "the donor's own" if begin else "new"}
+    return Learned("lora", found.update, found.gain, found.loss, facts={"learned": facts})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +78,8 @@ def teach_lora(
     recipe: LoraRecipe,
     progress: Progress,
     begin: Callable[[], Learner] | None = None,
+    *,
+    begun: float | None = None,
 ) -> TaughtLora:
     """The same from any pairing, and of any LoRA.
 
@@ -80,6 +90,7 @@ def teach_lora(
         recipe: the shape and the course.
         progress: is told of the steps.
         begin: gives a LoRA at its start, for each rate; None: new pairs of the recipe's shape.
+        begun: the loss on the calibration split that it starts with; None: that of the target.
 
     Raises:
         InputError: no text to read, or no such maps.
@@ -98,7 +109,10 @@ def teach_lora(
     taught = TaughtWindows(target, pairing.fitted, pairing.change, teacher, recipe.batch)
     raw = text_loss(target, None, calibration)
     start = begin or (lambda: PairsLearner(target, recipe, seed))
-    runs = [LoraRun(start(), taught, calibration, recipe, rate, raw, seed) for rate in recipe.rates]
+    first = raw if begun is None else begun
+    runs = [
+        LoraRun(start(), taught, calibration, recipe, rate, first, seed) for rate in recipe.rates
+    ]
     trial = min(recipe.trial_steps, recipe.steps) if len(runs) > 1 else 0
     before, total = 0, trial * (len(runs) - 1) + recipe.steps + 1  # the last: the gain
     for run in runs:
@@ -116,51 +130,3 @@ def teach_lora(
         "best_step": run.course.best_step, "calibration": run.course.history,
     }  # fmt: skip
     return TaughtLora(still(run.best, gain), gain, loss, facts)
-
-
-def judging_windows(lesson: Lesson) -> Sequence[Window]:
-    """The windows of the calibration split.
-
-    Raises:
-        InputError: only their rows are known, in which nothing works inside the target.
-    """
-    if isinstance(lesson.calibration, RowSource):
-        raise InputError("the student lora needs the text that chooses its gain", found="its rows")
-    return lesson.calibration
-
-
-def lora_gain(
-    target: Backbone,
-    update: LoraUpdate,
-    windows: Sequence[Window],
-    gains: Sequence[float],
-    known: Mapping[float, float],
-) -> tuple[float, float]:
-    """The factor on a LoRA with the smallest loss, and that loss, from the one next to 1 on.
-
-    Its loss is not that of a straight line, so each factor costs a pass; neighbours are looked at
-    as long as they are better.
-
-    Args:
-        target: the frozen backbone.
-        update: the LoRA.
-        windows: of the calibration split.
-        gains: the factors.
-        known: losses at some of them.
-    """
-    losses, ordered = dict(known), sorted(gains)
-
-    def at(place: int) -> float:
-        gain = ordered[place]
-        if gain not in losses:
-            model = LoraModel("lora", target, still(update, gain))
-            losses[gain] = text_loss(target, model, windows)
-        return losses[gain]
-
-    place = min(range(len(ordered)), key=lambda number: abs(ordered[number] - 1))
-    while True:
-        near = [number for number in (place - 1, place + 1) if 0 <= number < len(ordered)]
-        best = min(near, key=at, default=place)
-        if at(best) >= at(place):
-            return ordered[place], at(place)
-        place = best

@@ -7,9 +7,10 @@ import dataclasses
 from transplant.calibration.students.basis import learner_inside
 from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
-from transplant.calibration.students.lora import judging_windows, lora_gain, teach_lora
+from transplant.calibration.students.lora import teach_lora
+from transplant.calibration.students.lora_gain import judging_windows, lora_gain
 from transplant.calibration.students.lora_run import still, text_loss
-from transplant.calibration.students.spec import BASIS
+from transplant.calibration.students.spec import BASIS, COPY
 from transplant.calibration.tuning import Choice
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, part_of, unseen
@@ -37,17 +38,27 @@ def lora_controls(
         learned: the student.
         progress: is told of the steps.
     """
-    update, facts = learned.correction, (learned.facts or {})["learned"]
+    update = learned.correction
     assert isinstance(update, LoraUpdate)
-    pairing, gains = lesson.pairing, linear.config.gains
+    pairing = lesson.pairing
+    if learned.student == COPY:  # nothing of it was taught
+        return {UNTRAINED_LORA: _untrained(lesson, linear, update)}
+    facts = (learned.facts or {})["learned"]
     mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(linear.config.seed))
     recipe = dataclasses.replace(lesson.lora, rates=(float(facts["learning_rate"]),))
     steps = recipe.steps + 1  # the last: the gain of the untrained one
     learning = part_of(progress, 0, recipe.steps, steps)
     begin = learner_inside(lesson) if learned.student == BASIS else None
     shuffled = teach_lora(lesson, linear, mixed, recipe, learning, begin)
-    untrained, windows = untrained_like(update, linear.config.seed), judging_windows(lesson)
-    known = {0.0: text_loss(pairing.target, None, windows)}
-    gain, _ = lora_gain(pairing.target, untrained, windows, gains, known)
+    untrained = _untrained(lesson, linear, update)
     progress(steps, steps, "gains")
-    return {SHUFFLED_LORA: shuffled.update, UNTRAINED_LORA: still(untrained, gain)}
+    return {SHUFFLED_LORA: shuffled.update, UNTRAINED_LORA: untrained}
+
+
+def _untrained(lesson: Lesson, linear: Choice[LinearCorrection], update: LoraUpdate) -> LoraUpdate:
+    """Random pairs, each product as large as the student's, at the gain that suits them."""
+    untrained, windows = untrained_like(update, linear.config.seed), judging_windows(lesson)
+    target = lesson.pairing.target
+    known = {0.0: text_loss(target, None, windows)}
+    gain, _ = lora_gain(target, untrained, windows, linear.config.gains, known)
+    return still(untrained, gain)

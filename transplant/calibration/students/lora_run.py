@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import Protocol, Self
 
+import torch
 from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone
@@ -52,7 +53,25 @@ class PairsLearner:
     """
 
     def __init__(self, target: Backbone, recipe: LoraRecipe, seed: int) -> None:
-        start = new_lora(target, recipe.rank, recipe.alpha, recipe.targets, seed=seed)
+        self._begin(target, new_lora(target, recipe.rank, recipe.alpha, recipe.targets, seed=seed))
+
+    @classmethod
+    def of(cls, target: Backbone, update: LoraUpdate) -> Self:
+        """The same from pairs that there are already, which stay as they are."""
+        made = cls.__new__(cls)
+        place = target.device
+        pairs = {
+            name: Pair(
+                nn.Parameter(pair.a.detach().to(place, torch.float32, copy=True)),
+                nn.Parameter(pair.b.detach().to(place, torch.float32, copy=True)),
+                None, pair.scale,
+            )
+            for name, pair in update.pairs.items()
+        }  # fmt: skip
+        made._begin(target, LoraUpdate(pairs, {}))
+        return made
+
+    def _begin(self, target: Backbone, start: LoraUpdate) -> None:
         self._model = LoraModel("lora", target, start)
         both = (tensor for pair in start.pairs.values() for tensor in (pair.a, pair.b))
         self.moving = [tensor for tensor in both if isinstance(tensor, nn.Parameter)]
@@ -75,7 +94,7 @@ class LoraRun:
         calibration: windows that choose the step.
         recipe: the shape and the course.
         rate: the peak rate.
-        raw: the loss of the target alone on these windows, nats per token.
+        raw: the loss that it starts with on these windows, nats per token.
         seed: of the order.
     """
 

@@ -22,8 +22,10 @@ class StudentSpec:
     """The artifact that it is stored as."""
 
 
-LINEAR, MODULE, LORA, BASIS, AUTO = "linear", "module", "lora", "basis", "auto"
+LINEAR, MODULE, LORA = "linear", "module", "lora"
+BASIS, COPY, AUTO = "basis", "copy", "auto"
 DONORS_MODULE = "a donor that is a module"
+SAME_MAPS = "a donor that is a LoRA, and a target with the maps that it changes"
 RANKED_BASIS = "a basis of the target that has ranks"
 STUDENTS: dict[str, StudentSpec] = {
     LINEAR: StudentSpec(
@@ -35,9 +37,14 @@ STUDENTS: dict[str, StudentSpec] = {
         needs=(PAIRED,), cost="200 gradient steps over interface, module and head", kind="module",
     ),
     LORA: StudentSpec(
-        says="a LoRA on every linear map of the target but its head, by donor-kd",
+        says="a LoRA on every linear map of the target but its head, by donor-kd; it starts from"
+        " the donor's own where `copy` is of use",
         needs=(PAIRED,), kind="adapter",
         cost="up to 300 gradient steps through all of the target, and 40 for each other rate",
+    ),
+    COPY: StudentSpec(
+        says="the donor's own LoRA as it is: for a new version of its base",
+        needs=(SAME_MAPS,), cost="a few readings of calibration text; no gradient", kind="adapter",
     ),
     BASIS: StudentSpec(
         says="C alone of an adapter inside the directions of a basis of the target, by donor-kd",

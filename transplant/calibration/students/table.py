@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.students.basis import fit_inside
+from transplant.calibration.students.copy import fit_copy, pairs_for
 from transplant.calibration.students.learned import Learned, TriedStudent
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora import fit_lora
 from transplant.calibration.students.module_new import fit_module_new
-from transplant.calibration.students.spec import AUTO, BASIS, LORA, learned_by
+from transplant.calibration.students.spec import AUTO, BASIS, COPY, LORA, learned_by
 from transplant.calibration.tuning import Choice
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, Reporter, SilentReporter
@@ -25,7 +26,8 @@ def _linear(_: Lesson, linear: Choice[LinearCorrection], _progress: Progress | N
 
 
 FITS: dict[str, Fit] = {
-    "linear": _linear, "module-new": fit_module_new, LORA: fit_lora, BASIS: fit_inside,
+    "linear": _linear, "module-new": fit_module_new, LORA: fit_lora, COPY: fit_copy,
+    BASIS: fit_inside,
 }  # fmt: skip
 
 
@@ -52,6 +54,8 @@ def fit_student(
         InputError: no such student.
     """
     names, target = learned_by(name), lesson.pairing.target
+    if name == AUTO and pairs_for(lesson.pairing.donor, target) is None:
+        names = tuple(student for student in names if student != COPY)
     slow = slow_on(target) if name == AUTO else ()
     left_out = tuple(student for student in names if student in slow)
     found: list[Learned] = []

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from transplant.backbones.view import Backbone
     from transplant.evaluation.likelihood import System
     from transplant.modules.correction import Correction
@@ -52,6 +49,7 @@ def copied_over(move: TunedMove) -> dict[str, System]:
     `direct_copy`: the pairs of a LoRA, or the interface and the module of a hosted one, as they are
     in the target: what one tries on a new version of a base.
     """
+    from transplant.calibration.students.copy import shapes_of
     from transplant.modules.panel import Panel
     from transplant.surgery.lora.hosted import LoraModel
 
@@ -59,20 +57,15 @@ def copied_over(move: TunedMove) -> dict[str, System]:
     if isinstance(move.donor, Panel):
         return {}
     if isinstance(model, LoraModel):
-        shapes = [_shapes(one.model, model.update.touched) for one in (model.backbone, target)]
-        return {COPY: LoraModel(COPY, target, model.update)} if shapes[0] == shapes[1] else {}
+        ours, theirs = (
+            shapes_of(one.model, model.update.touched) for one in (model.backbone, target)
+        )
+        return {COPY: LoraModel(COPY, target, model.update)} if ours == theirs else {}
     correction = model.correction
     interface = getattr(correction, "interface", None)
     if correction is None or interface is None or interface.d_model != target.d_model:
         return {}
     return {COPY: correction} if max(interface.taps) <= target.n_layers else {}
-
-
-def _shapes(model: nn.Module, names: Iterable[str]) -> dict[str, tuple[int, ...]]:
-    """Of the weights of those of its modules that have such names."""
-    modules = dict(model.named_modules())
-    return {name: tuple(modules[name].get_parameter("weight").shape)
-            for name in names if name in modules}  # fmt: skip
 
 
 def other_domains(move: TunedMove) -> dict[str, System]:
