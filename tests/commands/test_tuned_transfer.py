@@ -156,6 +156,28 @@ def test_a_student_inside_a_basis_moves_c_alone_and_is_a_basis(tuned_abi, tmp_pa
     assert_refused(alone, "is a basis alone")
 
 
+def test_an_adapter_inside_a_basis_is_a_donor(tuned_abi):
+    abi, words = tuned_abi
+    name, text = "ends@tiny-gpt2", ("--data", abi.corpus)
+    fit = ("--name", "ends", "--tokens", "3k", "--window", "64", "--max-rank", "16", "--json")
+    assert abi("basis", "fit", "--backbone", "tiny-gpt2", *text, *fit).code == 0
+    few = ("--budget", "600", "--score", "energy", "--json")
+    assert abi("basis", "allocate", name, *few).code == 0
+    learn = ("--steps", "12", "--batch", "2", "--window", "64", "--tokens", "6k", "--eval-tokens",
+             "600", "--calibration-tokens", "600", "--learning-rate", "0.02", "--forget", "none",
+             "--name", "t", "--json")  # fmt: skip
+    adapted = abi("basis", "adapt", name, "--domain", "tales", "--domain-data", abi.corpus, *learn)
+    assert adapted.code == 0, adapted.err
+    moved = [*words]
+    moved[moved.index("--tuned") + 1] = "t@tiny-gpt2"
+    ran = abi(*moved, "--name", "of-basis", "--student", "linear")
+    assert ran.code == 0, ran.err
+    assert (ran.json["name"], ran.json["stored"]["kind"]) == ("of-basis@tiny-llama", "linear")
+    assert ran.json["ppl"]["candidate"] < ran.json["ppl"]["raw"]
+    whole = abi("show", "of-basis@tiny-llama", "--verify", "--json").json
+    assert whole["parents"]["tuned"] == ran.json["tuned_sha256"]
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
