@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from commands.output import Output
@@ -9,7 +10,9 @@ from commands.session import open_session
 from registry.store import Registry
 from tests.tiny import tiny_backbone
 from transplant.text.tokenizers import train_tokenizer
+from transplant.training.config import TrainConfig
 from transplant.workflows.train.reference import save_reference
+from transplant.workspace import Workspace
 
 
 def put_backbones(root: Path, texts: tuple[str, ...]) -> None:
@@ -21,6 +24,25 @@ def put_backbones(root: Path, texts: tuple[str, ...]) -> None:
     ):  # fmt: skip
         backbone = tiny_backbone(family, train_tokenizer(kind, texts, size, context=128))
         save_reference(work, backbone, library, {"split": "none"})
+
+
+def tiny_workspace(
+    root: Path, texts: tuple[str, ...], trained: Iterable[str], recipe: TrainConfig
+) -> tuple[Workspace, str]:
+    """A workspace on such a registry, with a module `tales` on some backbones, and its corpus.
+
+    Args:
+        root: a folder for both.
+        texts: of the corpus and of the tokenizers.
+        trained: the backbones.
+        recipe: of the modules.
+    """
+    put_backbones(root / "registry", texts)
+    corpus = put_corpus(root / "tales", texts)
+    work = Workspace(library=Registry.open(root / "registry"))
+    for backbone in trained:
+        work.train(backbone, "tales", data=corpus, config=recipe)
+    return work, corpus
 
 
 def put_corpus(folder: Path, texts: tuple[str, ...]) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 import transplant
-from registry import Registry
-from tests.tiny_registry import put_backbones, put_corpus
+from tests.tiny_registry import tiny_workspace
 from transplant import memory
 from transplant.calibration import large_vocabulary
 from transplant.calibration.changes.spec import CHANGES
@@ -15,18 +14,14 @@ from transplant.workflows.capture import CaptureJob, run_capture
 from transplant.workflows.move import ceiling
 from transplant.workflows.move.from_activations import reading_files
 
-RECIPE = {"steps": 30, "window": 64, "batch": 2, "train_tokens": 6000, "d_abi": 16}
+RECIPE = transplant.TrainConfig(steps=30, window=64, batch=2, train_tokens=6000, d_abi=16)
 
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory, tiny_texts):
     """A registry with a `tales` on each of three backbones, the corpus, and two captures of it."""
     root = tmp_path_factory.mktemp("suited")
-    put_backbones(root / "registry", tiny_texts)
-    corpus = put_corpus(root / "tales", tiny_texts)
-    work = transplant.Workspace(library=Registry.open(root / "registry"))
-    for backbone in ("tiny-gpt2", "tiny-t5"):
-        work.train(backbone, "tales", data=corpus, config=transplant.TrainConfig(**RECIPE))
+    work, corpus = tiny_workspace(root, tiny_texts, ("tiny-gpt2", "tiny-t5"), RECIPE)
     files = []
     for backbone in ("tiny-gpt2", "tiny-llama"):
         files.append(root / f"{backbone}.h5")

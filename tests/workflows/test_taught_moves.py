@@ -6,11 +6,10 @@ import pytest
 import torch
 
 import transplant
-from registry import Registry
-from tests.tiny_registry import put_backbones, put_corpus
+from tests.tiny_registry import tiny_workspace
 from transplant.errors import InputError
 
-RECIPE = {"steps": 30, "window": 64, "batch": 2, "train_tokens": 6000, "d_abi": 16}
+RECIPE = transplant.TrainConfig(steps=30, window=64, batch=2, train_tokens=6000, d_abi=16)
 NAMES = ("tales@tiny-gpt2", "tales@tiny-t5")
 
 
@@ -18,13 +17,7 @@ NAMES = ("tales@tiny-gpt2", "tales@tiny-t5")
 def scene(tmp_path_factory, tiny_texts):
     """A registry with a `tales` on each backbone, and the corpus."""
     root = tmp_path_factory.mktemp("taught")
-    put_backbones(root / "registry", tiny_texts)
-    corpus = put_corpus(root / "tales", tiny_texts)
-    work = transplant.Workspace(library=Registry.open(root / "registry"))
-    for backbone in ("tiny-gpt2", "tiny-t5", "tiny-llama"):
-        config = transplant.TrainConfig(**RECIPE)
-        work.train(backbone, "tales", data=corpus, config=config)
-    return work, corpus
+    return tiny_workspace(root, tiny_texts, ("tiny-gpt2", "tiny-t5", "tiny-llama"), RECIPE)
 
 
 def taught(scene, *, pair_on=None, names=NAMES, **options):

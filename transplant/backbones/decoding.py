@@ -1,4 +1,4 @@
-"""What is slow on a processor while text is generated in 16 bits, done in another way."""
+"""Attention and head of 16-bit models while they write on a processor, where both are slow."""
 
 from __future__ import annotations
 
