@@ -38,7 +38,6 @@ def tuned_report(
     """
     from transplant.evaluation.evidence import RAW, weigh
     from transplant.evaluation.likelihood import score_documents
-    from transplant.modules.panel import Panel
     from transplant.workflows.tuned.controls import (
         at_work,
         controls_of,
@@ -47,13 +46,9 @@ def tuned_report(
     )
 
     move.check()  # before the long work
-    if beside and isinstance(move.donor, Panel):
-        raise InputError("`ceiling`", expected="one donor", found=move.module)
-    others = read_others(move, also_eval, eval_tokens)
     if beside:
-        purpose = "the ceiling of both models side by side"
-        check_native(native, purpose)
-        check_adapter(move, native, purpose)
+        _check_beside(move, native)
+    others = read_others(move, also_eval, eval_tokens)
     best = ceiling(move, native)
     linear, learned = move.linear, move.learned
     with move.step("controls") as progress:
@@ -103,6 +98,21 @@ def tuned_report(
         "made": move.facts(),
         "seconds": move.seconds,
     }
+
+
+def _check_beside(move: TunedMove, native: str | None) -> None:
+    """Refuses what donor and target cannot be run side by side with.
+
+    Raises:
+        InputError: several donors, or a ceiling that is no module of the target.
+    """
+    from transplant.modules.panel import Panel
+
+    if isinstance(move.donor, Panel):
+        raise InputError("`ceiling`", expected="one donor", found=move.module)
+    purpose = "the ceiling of both models side by side"
+    check_native(native, purpose)
+    check_adapter(move, native, purpose)
 
 
 def _modules_of(move: TunedMove, learned: Learned) -> tuple[dict[str, System], dict[str, System]]:
