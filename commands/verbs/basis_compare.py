@@ -14,7 +14,7 @@ from transplant.workflows.basis.spec import CompareJob
 from transplant.workflows.out_folder import check_out, with_files
 
 COMPARED = Fields(
-    "backbone domain out forget layers rank seeds", data=DOMAIN_DATA, config=ADAPTED,
+    "backbone domain out forget retain layers rank seeds", data=DOMAIN_DATA, config=ADAPTED,
     methods=Field(parse=parse_names, show=",".join), eval_tokens=Field(low=64),
 )  # fmt: skip
 

@@ -13,8 +13,8 @@ from commands.session import Session
 from transplant.workflows.basis.spec import FitJob
 
 FITTED = Fields(
-    "backbone data name layer_at_a_time",
-    config=Fields("layers window max_rank floor shrinkage", tokens=tokens_of()),
+    "backbone data name retain layer_at_a_time",
+    config=Fields("layers directions window max_rank floor shrinkage", tokens=tokens_of()),
 )
 
 

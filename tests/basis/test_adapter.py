@@ -32,7 +32,7 @@ def adapted(request, backbones, windows):
     backbone = backbones(request.param)
     maps = select_maps(backbone)
     basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=8))
-    adapter = adapter_of(maps, basis.spectra, dict.fromkeys(basis.spectra, 5))
+    adapter = adapter_of(maps, basis, dict.fromkeys(basis.spectra, 5))
     generator = torch.Generator().manual_seed(1)
     for c in adapter.c:
         c.data.copy_(torch.randn(c.shape, generator=generator) * 0.3)
@@ -45,7 +45,7 @@ def delta(adapter: BasisAdapter, name: str) -> torch.Tensor:
 
 def test_logits_are_unchanged_at_step_0(adapted, windows):
     backbone, maps, basis, other = adapted
-    fresh = adapter_of(maps, basis.spectra, dict.fromkeys(basis.spectra, 5))
+    fresh = adapter_of(maps, basis, dict.fromkeys(basis.spectra, 5))
     raw = backbone.head(backbone.read(windows).h_last)
     with fresh.attached(maps):
         assert torch.equal(backbone.head(backbone.read(windows).h_last), raw)
@@ -113,7 +113,7 @@ def test_training_moves_c_alone_and_lowers_the_loss(backbones, windows):
     backbone = backbones("llama")
     maps = select_maps(backbone)
     basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=8))
-    adapter = adapter_of(maps, basis.spectra, {m.name: 6 for m in maps[:5]})
+    adapter = adapter_of(maps, basis, {m.name: 6 for m in maps[:5]})
     assert len(adapter.names) == 5
     frozen = {name: (s.u.clone(), s.r.clone()) for name, s in adapter.subspaces.items()}
     config = AdaptConfig(steps=30, batch=4, learning_rate=2e-2, evaluate_every=10)
@@ -149,7 +149,7 @@ def test_peft_loads_the_folder_in_a_fresh_process_with_equal_logits(
     maps = select_maps(backbone)
     basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=8))
     ranks = {m.name: 2 + number % 4 for number, m in enumerate(maps)}  # unequal ones
-    adapter = adapter_of(maps, basis.spectra, ranks)
+    adapter = adapter_of(maps, basis, ranks)
     for c in adapter.c:
         torch.nn.init.normal_(c, std=0.3)
     update = adapter.as_lora()

@@ -49,7 +49,7 @@ def test_scores_are_squared_slopes_of_sequences(backbones, windows, family):
         assert pooled != pytest.approx(float(scores[of.name][1]), rel=0.05)
 
 
-def test_products_in_bfloat16_are_near_those_of_the_same_outputs_in_float32(
+def testproducts_in_bfloat16_are_near_those_of_the_same_outputs_in_float32(
     tiny_tokenizer, windows, monkeypatch
 ):
     backbone = tiny_backbone("llama", tiny_tokenizer)
@@ -58,7 +58,7 @@ def test_products_in_bfloat16_are_near_those_of_the_same_outputs_in_float32(
     basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=6))
     with backbone.frozen():
         found = fisher_scores(backbone, maps, basis.spectra, windows)
-        monkeypatch.setattr("transplant.basis.fisher._products_in", lambda _dtype: torch.float32)
+        monkeypatch.setattr("transplant.basis.fisher.products_in", lambda _dtype: torch.float32)
         exact = fisher_scores(backbone, maps, basis.spectra, windows)
         other = fisher_scores(backbone, maps, basis.spectra, windows[:3])
     off, far = (

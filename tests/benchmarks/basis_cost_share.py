@@ -22,7 +22,7 @@ def share(scene: Scene, steps: int | None) -> dict[str, Any]:
     for name, tokens in (("now", NOW), ("before", BEFORE)):
         fit, basis = timed(lambda t=tokens: scene.fit(t["fit"]))
         allocate, ranks = timed(lambda b=basis, t=tokens: scene.allocate(b, t["fisher"]))
-        adapter = adapter_of(scene.maps, basis.spectra, ranks)
+        adapter = adapter_of(scene.maps, basis, ranks)
         with adapter.attached(scene.maps):
             seconds, trained = timed(lambda a=adapter: _train(scene, a, steps))
             if steps is None:

@@ -155,6 +155,42 @@ def allocate_one_rank(choices: Mapping[str, Choices], budget: int) -> dict[str, 
     return found
 
 
+def allocate_by_widths(
+    choices: Mapping[str, Choices], budget: int, widths: Mapping[str, int]
+) -> dict[str, int]:
+    """Ranks whose parameters are proportional to the widths of maps, as those of a LoRA are.
+
+    Again and again the next rank is bought that is the cheapest for the width of its map.
+
+    Args:
+        choices: by map.
+        budget: parameters.
+        widths: out + in, by map.
+
+    Raises:
+        InputError: the budget does not pay for the smallest ranks.
+    """
+    check_budget(choices, budget)
+    places = dict.fromkeys(choices, 0)
+    left = budget - sum(one.costs[0] for one in choices.values())
+
+    def next_of(name: str) -> Iterator[tuple[float, str]]:
+        if places[name] + 1 < len(choices[name].costs):
+            yield choices[name].costs[places[name] + 1] / widths[name], name
+
+    steps = [step for name in choices for step in next_of(name)]
+    heapify(steps)
+    while steps:
+        _, name = heappop(steps)
+        costs, at = choices[name].costs, places[name]
+        if costs[at + 1] - costs[at] <= left:
+            places[name] += 1
+            left -= costs[at + 1] - costs[at]
+            for step in next_of(name):
+                heappush(steps, step)
+    return _ranks_at(choices, places)
+
+
 def kept(choices: Mapping[str, Choices], ranks: Mapping[str, int]) -> float:
     """The score that an allocation keeps."""
     return math.fsum(one.values[one.ranks.index(ranks[name])] for name, one in choices.items())

@@ -81,7 +81,7 @@ class DirectionSums:
         self._bases: dict[str, Tensor] = {}
         for m in maps:
             place = device if m.weight.is_meta else m.weight.device
-            self._bases[m.name] = spectra[m.name].vectors.to(place, _products_in(m.weight.dtype))
+            self._bases[m.name] = spectra[m.name].vectors.to(place, products_in(m.weight.dtype))
         self.of = {
             name: torch.zeros(u.shape[1], dtype=torch.float64, device=u.device)
             for name, u in self._bases.items()
@@ -122,7 +122,7 @@ class DirectionSums:
         return {name: score.cpu() / sequences for name, score in self.of.items()}
 
 
-def _products_in(weights: torch.dtype) -> torch.dtype:
+def products_in(weights: torch.dtype) -> torch.dtype:
     """bfloat16 where outputs are rounded to it in any case; float16 has too few exponents."""
     return torch.bfloat16 if weights == torch.bfloat16 else torch.float32
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from transplant.backbones.view import Backbone
-from transplant.basis.config import FitConfig
+from transplant.basis.config import GRADIENTS, OUTPUTS, FitConfig
 from transplant.basis.maps import LinearMap
 from transplant.basis.output_moments import OutputMoments
 from transplant.basis.shared import groups_by_input, start_of
@@ -27,21 +27,28 @@ class Basis:
 
     spectra: Mapping[str, Spectrum]
     rows: Mapping[str, int]
+    directions: str = OUTPUTS
+    """Of what: see `FitConfig.directions`. Those of gradients are columns of R' [in, k]."""
 
     def stored(self) -> Mapping[str, Tensor]:
-        """U [out, k] in float32 and energies [out] in float64, by map; `basis_from_tensors`."""
-        return _Parts(self.spectra)
+        """The directions in float32 and the energies in float64, by map; `basis_from_tensors`.
+
+        Directions of outputs are U [out, k], those of gradients R' [in, k].
+        """
+        return _Parts(self.spectra, PARTS[self.directions])
 
 
-VECTORS, ENERGIES = "U", "energies"
+PARTS, ENERGIES = {OUTPUTS: "U", GRADIENTS: "Rt"}, "energies"
 
 
-def basis_from_tensors(tensors: Mapping[str, Tensor], rows: Mapping[str, int]) -> Basis:
+def basis_from_tensors(
+    tensors: Mapping[str, Tensor], rows: Mapping[str, int], directions: str = OUTPUTS
+) -> Basis:
     """What `Basis.stored` gave out; U is orthonormal to single precision.
 
     Spectra of tensors that stay on the disk stay there, too.
     """
-    return Basis(_Spectra(tensors, rows), rows)
+    return Basis(_Spectra(tensors, rows, PARTS[directions]), rows, directions)
 
 
 @dataclass(frozen=True)
@@ -50,9 +57,10 @@ class _Spectra(Mapping[str, Spectrum]):
 
     tensors: Mapping[str, Tensor]
     rows: Mapping[str, int]
+    part: str
 
     def __getitem__(self, name: str) -> Spectrum:
-        return Spectrum(self.tensors[f"{name}.{VECTORS}"], self.tensors[f"{name}.{ENERGIES}"])
+        return Spectrum(self.tensors[f"{name}.{self.part}"], self.tensors[f"{name}.{ENERGIES}"])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.rows)
@@ -66,6 +74,7 @@ class _Parts(Mapping[str, Tensor]):
     """The tensors of spectra, each made when it is asked for."""
 
     spectra: Mapping[str, Spectrum]
+    part: str
 
     def __getitem__(self, key: str) -> Tensor:
         name, _, part = key.rpartition(".")
@@ -73,7 +82,7 @@ class _Parts(Mapping[str, Tensor]):
         return spectrum.energies if part == ENERGIES else spectrum.vectors.float().contiguous()
 
     def __iter__(self) -> Iterator[str]:
-        return (f"{name}.{part}" for name in self.spectra for part in (VECTORS, ENERGIES))
+        return (f"{name}.{part}" for name in self.spectra for part in (self.part, ENERGIES))
 
     def __len__(self) -> int:
         return 2 * len(self.spectra)
@@ -136,9 +145,7 @@ def moments_of(
 def solve(moments: OutputMoments, config: FitConfig, progress: Progress = unseen) -> Basis:
     """The spectra of moments; a map that gave nothing but zeros has no direction."""
     spectra: dict[str, Spectrum] = {}
-    found = moments.spectra(
-        floor=config.floor, shrinkage=config.shrinkage, max_rank=config.max_rank
-    )
+    found = moments.spectra(floor=config.floor, shrinkage=config.shrunk, max_rank=config.max_rank)
     for name, one in found:
         spectra[name] = Spectrum(one.vectors.cpu(), one.energies.cpu())
         progress(len(spectra), len(moments), "maps")

@@ -18,6 +18,7 @@ from torch import Tensor
 from transplant.basis.maps import LinearMap
 from transplant.basis.moment import SecondMoment
 from transplant.basis.spectrum import Spectrum, eigenbasis, eigenbasis_of_product, root_of
+from transplant.basis.watch import rows_at
 from transplant.errors import NumericalError
 from transplant.ranks import Ranks
 
@@ -101,9 +102,9 @@ class OutputMoments(Mapping[str, OutputMoment]):
         if of.name not in self._fed_by:
             return
         if moment.at_inputs:
-            moment.seen.update(_rows(read, mask))
+            moment.seen.update(rows_at(read, mask))
             return
-        rows = _rows(output, mask)
+        rows = rows_at(output, mask)
         moment.seen.update(rows if of.bias is None else rows.double() - of.bias.double())
 
     def merge(self, other: OutputMoments) -> None:
@@ -158,16 +159,11 @@ def statistics_bytes(maps: Sequence[LinearMap]) -> int:
     return moments + 8 * max(2 * m.out * m.into for m in maps) + 48 * narrow**2
 
 
-def _rows(states: Tensor, mask: Tensor) -> Tensor:
-    """Those [rows, width] of states at the positions of a mask [batch, seq]."""
-    return states.reshape(*mask.shape, -1)[mask.to(states.device)]
-
-
 def _check_finite(of: LinearMap, output: Tensor, mask: Tensor) -> None:
     low, high = output.detach().aminmax()
     if torch.isfinite(low) and torch.isfinite(high):
         return
-    if not torch.isfinite(_rows(output, mask)).all():  # padding may be anything
+    if not torch.isfinite(rows_at(output, mask)).all():  # padding may be anything
         raise NumericalError(
             f"outputs of {of.name} are NaN or infinite", expected="finite numbers",
             hint="`dtype='float32'`, or a backbone whose weights are numbers",

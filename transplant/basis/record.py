@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from transplant.basis.config import OUTPUTS
 from transplant.errors import CorruptError, InputError
 from transplant.files.decode import decode
 
@@ -31,6 +32,11 @@ class BasisRecord:
     """The recipe of the allocation."""
     adapted: dict[str, Any] | None = None
     """The recipe of the training, of an adapter."""
+
+    @property
+    def directions(self) -> str:
+        """Of what its directions are; a basis that does not say has those of outputs."""
+        return str(self.fit.get("directions", OUTPUTS))
 
     def as_dict(self) -> dict[str, Any]:
         """For a manifest; `from_dict` reads it back."""

@@ -17,6 +17,11 @@ See = Callable[[LinearMap, Tensor, Tensor, Tensor], None]
 its bias, and the mask [batch, seq] of its positions; `...` is `batch, seq` or `batch * seq`."""
 
 
+def rows_at(states: Tensor, mask: Tensor) -> Tensor:
+    """The rows [rows, width] of states at the positions of a mask [batch, seq]."""
+    return states.reshape(*mask.shape, -1)[mask.to(states.device)]
+
+
 @contextmanager
 def watching(backbone: Backbone, maps: Sequence[LinearMap], see: See) -> Iterator[None]:
     """Has `see` told of every call of these maps inside the block.

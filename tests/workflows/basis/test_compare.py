@@ -15,7 +15,7 @@ from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.maps import select_maps
 from transplant.basis.train import mean_loss, train_inside
 from transplant.errors import InputError, NotFoundError
-from transplant.workflows.basis.compare import own
+from transplant.workflows.basis.compare import of_gradients, of_outputs
 from transplant.workflows.basis.compare.cell import Cells, Texts, copy_with_linears
 from transplant.workflows.basis.compare.job import (
     CompareJob,
@@ -33,7 +33,15 @@ NEEDS_ATTRS = ("corda-kpm", "corda-ipm")  # PEFT's CorDA imports a package that 
 CONFIG = AdaptConfig(steps=6, batch=4, learning_rate=5e-3, evaluate_every=3)
 
 
-ON_GPT2 = ("basis", "olora", "pissa", "lora-ga", "corda-kpm")  # those that read weights as Linear's
+# Those that read weights as Linear's.
+ON_GPT2 = (
+    "basis",
+    "outputs",
+    "olora",
+    "pissa",
+    "lora-ga",
+    "corda-kpm",
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +68,7 @@ def test_every_method_learns_within_the_budget(backbones, tiny_tokenizer, method
     windows += [longest := max(windows, key=len), longest]  # some read several of full length
     names = {"llama": "q_proj,up_proj,down_proj", "gpt2": "c_attn,c_fc,mlp.c_proj"}
     maps = select_maps(copied, names[family])
-    scene = Scene(copied, maps, windows, 4, CONFIG.steps, 0)
+    scene = Scene(copied, maps, windows, windows[::-1], 4, CONFIG.steps, 0)
     raw = mean_loss(backbone, windows)
     prepared = METHODS[method].prepare(scene)
     with prepared.working():
@@ -77,28 +85,36 @@ def test_every_method_learns_within_the_budget(backbones, tiny_tokenizer, method
     assert all(torch.isfinite(p).all() for p in prepared.moving.parameters())
 
 
-def test_a_basis_of_a_comparison_needs_a_row_for_each_direction(backbone, tiny_tokenizer):
+@pytest.mark.parametrize("method", ["basis-uniform", "outputs-uniform"])
+def test_a_basis_of_a_comparison_needs_a_row_for_each_direction(backbone, tiny_tokenizer, method):
     copied = copy_with_linears(backbone)
     windows = ragged_windows(len(tiny_tokenizer), 30)
-    scene = Scene(copied, select_maps(copied, "up_proj"), windows, 4, CONFIG.steps, 0)
-    METHODS["basis-uniform"].prepare(scene)  # the control: enough of them
+    scene = Scene(copied, select_maps(copied, "up_proj"), windows, windows, 4, CONFIG.steps, 0)
+    METHODS[method].prepare(scene)  # the control: enough of them
     with pytest.raises(InputError, match="too few tokens for"):
-        METHODS["basis-uniform"].prepare(replace(scene, windows=windows[:1]))
+        METHODS[method].prepare(replace(scene, windows=windows[:1]))
 
 
 def test_a_basis_of_a_comparison_reads_what_the_verbs_read(backbone, tiny_tokenizer, monkeypatch):
     asked = []
-    first = own.first_windows
-    monkeypatch.setattr(own, "first_windows", lambda w, n: asked.append(n) or first(w, n))
+    for of in (of_gradients, of_outputs):
+        monkeypatch.setattr(of, "first_windows", lambda w, n: asked.append((w, n)) or w)
     copied = copy_with_linears(backbone)
-    windows = ragged_windows(len(tiny_tokenizer), 30)
-    METHODS["basis"].prepare(Scene(copied, select_maps(copied, "up_proj"), windows, 4, 1, 0))
-    assert asked == [FitConfig().tokens, AllocateConfig(budget=1).tokens]
+    windows, kept = (ragged_windows(len(tiny_tokenizer), 30, seed) for seed in (0, 1))
+    scene = Scene(copied, select_maps(copied, "up_proj"), windows, kept, 4, 1, 0)
+    METHODS["basis"].prepare(scene)
+    assert asked == [(windows, FitConfig().tokens), (kept, FitConfig().tokens)]
+    asked.clear()
+    METHODS["basis-unspared"].prepare(scene)  # the control: the other text is not looked at
+    assert [text for text, _ in asked] == [windows]
+    asked.clear()
+    METHODS["outputs"].prepare(scene)
+    assert asked == [(windows, FitConfig().tokens), (windows, AllocateConfig(budget=1).tokens)]
 
 
 def test_what_lacks_a_package_is_tried_again(tmp_path, backbone):
     job = CompareJob(backbone="x", domain="tales", out=tmp_path, seeds=1, config=CONFIG)
-    texts = Texts([], [], {})
+    texts = Texts([], [], [], {})
 
     def lacking(_scene):
         raise ModuleNotFoundError("No module named 'attr'", name="attr")

@@ -81,7 +81,7 @@ class Shelf:
         for rank, (map_name, pair) in enumerate([*new_lora(backbone, 2, 4.0).pairs.items()][:2], 2):
             u = torch.linalg.qr(torch.randn(len(pair.b), rank, generator=draw)).Q
             read = torch.randn(rank, pair.a.shape[1], generator=draw)
-            places[map_name] = Subspace(u.contiguous(), read)
+            places[map_name] = Subspace(u.contiguous(), read, len(u))
         made = BasisAdapter(places)
         with torch.no_grad():
             for c in made.c:

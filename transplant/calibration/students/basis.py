@@ -80,7 +80,7 @@ def learner_inside(lesson: Lesson) -> Callable[[], InsideLearner]:
 
 @torch.no_grad()
 def adapter_from(update: LoraUpdate, subspaces: Mapping[str, Subspace]) -> BasisAdapter:
-    """The adapter whose pairs these are, gains inside: C = s U_r' B.
+    """The adapter whose pairs these are, gains inside: C = s U_r' B, or s B.
 
     Args:
         update: pairs B = U_r C, A = R_r.
@@ -89,5 +89,5 @@ def adapter_from(update: LoraUpdate, subspaces: Mapping[str, Subspace]) -> Basis
     adapter = BasisAdapter(subspaces)
     for name, c in zip(adapter.names, adapter.c, strict=True):
         pair = update.pairs[name]
-        c.copy_(pair.scale * (subspaces[name].u.T @ pair.b.to(subspaces[name].u.device)))
+        c.copy_(pair.scale * subspaces[name].into(pair.b))
     return adapter

@@ -47,7 +47,7 @@ def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, 
     stored = read_basis(work, job.basis)
     backbone = stored.backbone
     maps = [m for m in select_maps(backbone, str(record.fit["layers"])) if m.name in ranks]
-    adapter = adapter_of(maps, basis_of(stored).spectra, ranks).to_device(backbone.device)
+    adapter = adapter_of(maps, basis_of(stored), ranks).to_device(backbone.device)
     data = job.data or job.domain
     splits = read_as_needed(
         work, data, train=config.train_tokens, calibration=config.calibration_tokens,

@@ -9,16 +9,18 @@ from collections import ChainMap
 from collections.abc import Mapping, MutableMapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from transplant.basis.allocate import (
-    allocate_exact,
-    allocate_greedy,
-    allocate_one_rank,
-    allocate_uniform,
-    cost_of,
-    kept,
+from transplant.basis.allocate import cost_of
+from transplant.basis.budget import (
+    allocate,
+    budget_of,
+    check_pays,
+    choices_by_map,
+    energy_scores,
+    shares,
+    whole_score,
 )
-from transplant.basis.choices import Choices, choices_of
-from transplant.basis.config import AllocateConfig, lora_rank
+from transplant.basis.choices import Choices
+from transplant.basis.config import FISHER, AllocateConfig
 from transplant.errors import InputError
 from transplant.ranks import current
 from transplant.workflows.basis.far import check_inside_layers
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
     from transplant.workflows.basis.stored import StoredBasis
     from transplant.workflows.work import Work
 
-FISHER, UNIFORM = "fisher", "uniform"
-
 
 def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
     """Allocates ranks and stores them with the basis, whose directions stay as they are.
@@ -57,21 +57,19 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
     from transplant.pictures.ranks import write_allocation
 
     check_out(job.out)
-    hosted, _, _ = check_basis(work, job.name)
+    hosted, record, _ = check_basis(work, job.name)
     claim(work, str(hosted.module), hosted.backbone, replace=True)
-    began, config = time.monotonic(), job.config
+    began, config = time.monotonic(), job.config.settled(record.directions)
     stored = read_basis(work, job.name, layer_at_a_time=job.layer_at_a_time)
     basis = basis_of(stored)
     maps = select_maps(stored.backbone, str(stored.record.fit["layers"]))
     budget = budget_of(config, maps)
     _check_ranks(config, basis, job.name)
-    # The sizes alone decide whether the budget pays: before the scores are computed.
-    placeholder = choices_by_map(basis, {n: s.energies for n, s in basis.spectra.items()}, config)
-    (allocate_one_rank if config.score == UNIFORM else allocate_uniform)(placeholder, budget)
-    scores, tensors = _scores(work, stored, maps, basis, job)
-    choices = choices_by_map(basis, scores, config)
+    check_pays(maps, basis, config, budget)  # before the scores are computed
+    scores, tensors = _scores(work, stored, maps, basis, job, config)
+    choices = choices_by_map(maps, basis, scores, config)
     _note_budget(work, choices, budget, config, int(stored.record.fit["max_rank"]))
-    ranks = allocate(choices, budget, config.score)
+    ranks = allocate(choices, budget, config.score, maps)
     parameters = cost_of(choices, ranks)
     record = dataclasses.replace(
         stored.record, ranks=ranks,
@@ -94,7 +92,7 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
              "kept": len(scores[m.name])}
             for m in maps
         ],
-        "share_kept": shares(choices, _whole_score(scores, basis, config.score), budget, ranks),
+        "share_kept": shares(choices, whole_score(scores, basis, config.score), budget, ranks),
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
     return with_files(report, job.out, write_allocation)
@@ -104,44 +102,8 @@ def basis_of(stored: StoredBasis) -> Basis:
     """The spectra of a stored basis."""
     from transplant.basis.fit import basis_from_tensors
 
-    return basis_from_tensors(stored.tensors, stored.record.rows)
-
-
-def budget_of(config: AllocateConfig, maps: Sequence[LinearMap]) -> int:
-    """The budget in parameters: as it was given, or that of a LoRA on the same maps."""
-    if config.budget is not None:
-        return config.budget
-    return lora_rank(str(config.budget_like)) * sum(m.out + m.into for m in maps)
-
-
-def choices_by_map(
-    basis: Basis, scores: Mapping[str, Sequence[float] | Tensor], config: AllocateConfig
-) -> dict[str, Choices]:
-    """The ranks that each map may take as an adapter: rank r has r^2 parameters."""
-    return {
-        name: choices_of(
-            [float(s) for s in scores[name][: spectrum.kept]], lambda r: r * r,
-            step=config.step, r_min=config.r_min, r_max=config.r_max,
-        )
-        for name, spectrum in basis.spectra.items()
-    }  # fmt: skip
-
-
-def allocate(choices: Mapping[str, Choices], budget: int, score: str) -> dict[str, int]:
-    """Ranks by a score; `uniform` gives every map the same one.
-
-    Raises:
-        InputError: a budget that does not pay for the smallest ranks, or for one rank in all maps.
-    """
-    return (allocate_one_rank if score == UNIFORM else allocate_exact)(choices, budget)
-
-
-def energy_scores(basis: Basis) -> dict[str, Tensor]:
-    """The share of each direction in the energy of its map [k]: comparable between maps."""
-    return {
-        name: s.energies[: s.kept] / s.energies.sum().clamp_min(1e-300)
-        for name, s in basis.spectra.items()
-    }
+    record = stored.record
+    return basis_from_tensors(stored.tensors, record.rows, record.directions)
 
 
 def score_directions(
@@ -171,11 +133,12 @@ def score_directions(
 
 
 def _scores(
-    work: Work, stored: StoredBasis, maps: Sequence[LinearMap], basis: Basis, job: AllocateJob
-) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:
+    work: Work, stored: StoredBasis, maps: Sequence[LinearMap], basis: Basis, job: AllocateJob,
+    config: AllocateConfig,
+) -> tuple[dict[str, Tensor], Mapping[str, Tensor]]:  # fmt: skip
     """The scores by map, and the tensors to store with them: those of before stay on the disk."""
     data, window = job.data or stored.corpus, int(stored.record.fit["window"])
-    score, tokens, backbone = job.config.score, job.config.tokens, stored.backbone
+    score, tokens, backbone = config.score, config.tokens, stored.backbone
     if job.layer_at_a_time and score == FISHER:
         scores = _fisher_by_layer(work, stored, maps, basis, data, window, tokens)
     else:
@@ -207,24 +170,6 @@ def _fisher_folder(work: Work, stored: StoredBasis) -> Path:
     """Where a run layer by layer leaves its scores, needed until they are stored."""
     backbone = stored.backbone.name
     return work.library.checkpoint_path(stored.name, backbone).with_suffix(".fisher")
-
-
-def shares(
-    choices: Mapping[str, Choices], whole: float, budget: int, ranks: Mapping[str, int]
-) -> dict[str, float]:
-    """The share of the whole score that three allocations keep."""
-    tried = {
-        "exact": allocate_exact(choices, budget), "greedy": allocate_greedy(choices, budget),
-        "uniform": allocate_uniform(choices, budget), "chosen": ranks,
-    }  # fmt: skip
-    return {name: kept(choices, found) / whole for name, found in tried.items()}
-
-
-def _whole_score(scores: Mapping[str, Tensor], basis: Basis, score: str) -> float:
-    """The sum over all directions; Fisher information is known of those that are kept alone."""
-    if score == FISHER:
-        return sum(float(one.sum()) for one in scores.values())
-    return float(sum(spectrum.kept > 0 for spectrum in basis.spectra.values()))  # 1 for each map
 
 
 def _note_budget(

@@ -6,7 +6,10 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from transplant.workflows.basis.allocate import FISHER, basis_of, energy_scores
+from transplant.basis.budget import energy_scores
+from transplant.basis.config import FISHER, GRADIENTS, OUTPUTS
+from transplant.errors import InputError
+from transplant.workflows.basis.allocate import basis_of
 from transplant.workflows.basis.scores import change, score_text
 from transplant.workflows.basis.spec import CompressJob
 from transplant.workflows.basis.stored import check_basis, read_basis
@@ -47,7 +50,13 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
     from transplant.basis.maps import select_maps
     from transplant.workflows.export.place import check_place, new_folder
 
-    check_basis(work, job.basis)
+    _, record, _ = check_basis(work, job.basis)
+    if record.directions == GRADIENTS:
+        raise InputError(
+            "`compress` cuts a backbone to directions of its outputs",
+            expected=f"a basis with `directions={OUTPUTS!r}`", found=f"{job.basis}, of gradients",
+            hint=f"`basis_fit(..., directions={OUTPUTS!r})`",
+        )  # fmt: skip
     check_place(job.out)
     began = time.monotonic()
     stored = read_basis(work, job.basis)

@@ -7,6 +7,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+from transplant.basis.config import GRADIENTS, OUTPUTS
 from transplant.basis.record import BasisRecord
 from transplant.errors import InputError
 from transplant.memory import check_memory
@@ -42,9 +43,11 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         NumericalError: outputs that are NaN or infinite.
     """
     from transplant.basis.fit import check_tokens
+    from transplant.basis.gradients import gradients_bytes
     from transplant.basis.maps import select_maps
     from transplant.basis.output_moments import statistics_bytes
 
+    _check_job(job)
     claim(work, job.name, job.backbone, replace=replace)
     check_stored_whole(work, job.backbone)
     began, config = time.monotonic(), job.config
@@ -53,18 +56,25 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     )
     maps = select_maps(backbone, config.layers)
     together = [m for m in maps if m.layer == 0] if job.layer_at_a_time else maps
-    needed = {"the moments of these maps": statistics_bytes(together or maps)}
-    check_memory(f"a basis of {backbone.name}", needed, "`layer_at_a_time`, or fewer `layers`")
+    by_gradients = config.directions == GRADIENTS
+    takes = gradients_bytes if by_gradients else statistics_bytes
+    other = "fewer `layers`" if by_gradients else "`layer_at_a_time`, or fewer `layers`"
+    needed = {"the moments of these maps": takes(together or maps)}
+    check_memory(f"a basis of {backbone.name}", needed, other)
     splits = read_as_needed(work, job.data, train=config.tokens)
     windows = windows_of(backbone, splits.train, config.window, config.tokens)
-    widest = max(m.out for m in maps)
-    check_tokens(backbone, windows, config.tokens, min(config.max_rank, widest))
+    wanted = min(config.max_rank, max(m.into if by_gradients else m.out for m in maps))
+    check_tokens(backbone, windows, config.tokens, wanted)
+    facts: dict[str, Any] = {"corpus": job.data, "split": splits.fingerprint}
     scratch = work.library.checkpoint_path(job.name, job.backbone).with_suffix(".layers")
-    basis = _fitted(work, job, backbone, maps, windows, splits.fingerprint, scratch)
+    if by_gradients:
+        basis, facts["retain"] = _fit_gradients(work, job, backbone, maps, windows, wanted)
+    else:
+        basis = _fitted(work, job, backbone, maps, windows, splits.fingerprint, scratch)
     _note_dead(work, basis)
     record = BasisRecord(
         rows={name: int(rows) for name, rows in basis.rows.items()},
-        fit={**dataclasses.asdict(config), "corpus": job.data, "split": splits.fingerprint},
+        fit={**dataclasses.asdict(config), **facts},
     )
     types = by_type(basis, maps)
     seconds = time.monotonic() - began
@@ -73,14 +83,27 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         results={"types": types, "seconds": seconds}, corpus=job.data, split=splits.fingerprint,
     )  # fmt: skip
     report = {
-        "name": f"{job.name}@{job.backbone}", "backbone": job.backbone, "corpus": job.data,
-        "split": splits.fingerprint, "maps": len(maps), "rows": max(basis.rows.values()),
+        "name": f"{job.name}@{job.backbone}", "backbone": job.backbone,
+        "of": config.directions, **facts, "maps": len(maps), "rows": max(basis.rows.values()),
         "directions": sum(s.kept for s in basis.spectra.values()), "types": types,
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
     if job.layer_at_a_time:
         shutil.rmtree(scratch)
     return report
+
+
+def _check_job(job: FitJob) -> None:
+    """Refuses what cannot be fitted together.
+
+    Raises:
+        InputError: gradients a layer at a time.
+    """
+    if job.layer_at_a_time and job.config.directions == GRADIENTS:
+        raise InputError(
+            "`layer_at_a_time` fits directions of outputs", expected=f"`directions={OUTPUTS!r}`",
+            found=f"`directions={GRADIENTS!r}`", hint="the same without `layer_at_a_time`",
+        )  # fmt: skip
 
 
 def _fitted(
@@ -100,6 +123,26 @@ def _fitted(
     run = {"weights": backbone.weights_sha256, "split": split, **dataclasses.asdict(config)}
     with work.reporter.progress(title) as progress:
         return fit_by_layer(backbone, maps, windows, config, Place(scratch, run), progress)
+
+
+def _fit_gradients(
+    work: Work, job: FitJob, backbone: Backbone, maps: list[LinearMap], windows: list[Window],
+    wanted: int,
+) -> tuple[Basis, dict[str, str]]:  # fmt: skip
+    """The basis of gradients, and which text it is to leave as it is."""
+    from transplant.basis.fit import check_tokens
+    from transplant.basis.gradients import fit_gradients
+
+    config = job.config
+    splits = read_as_needed(work, job.retain, train=config.tokens)
+    kept = windows_of(backbone, splits.train, config.window, config.tokens)
+    check_tokens(backbone, kept, config.tokens, wanted)
+    with (
+        work.reporter.progress(f"basis of {backbone.name}") as progress,
+        backbone.frozen(),
+    ):
+        basis = fit_gradients(backbone, maps, windows, kept, config, current(), progress)
+    return basis, {"corpus": job.retain, "split": splits.fingerprint}
 
 
 def _note_dead(work: Work, basis: Basis) -> None:

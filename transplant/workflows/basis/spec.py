@@ -23,6 +23,8 @@ class FitJob:
     """The calibration text; its training split is read."""
     name: str
     """Of the basis: it is stored as NAME@<backbone>."""
+    retain: str = "prose"
+    """Of `directions` gradients: the text that an adapter is to leave as it is."""
     config: FitConfig = field(default_factory=FitConfig)
     """The recipe."""
     layer_at_a_time: bool = False
@@ -107,6 +109,8 @@ class CompareJob:
     """The domain's text."""
     forget: str = "prose"
     """Other text, on which forgetting is measured."""
+    retain: str | None = None
+    """What BASIS and CorDA (kpm) are to keep, of its training split; None for that of `forget`."""
     layers: str = "all"
     """The maps that are adapted: all, ends of names as q_proj,v_proj, or a regular expression."""
     rank: Count = 8

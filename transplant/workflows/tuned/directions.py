@@ -49,7 +49,7 @@ def read_directions(work: Work, name: str, target: Backbone) -> Directions:
         raise InputError("`basis`", expected=f"one of {target.name}", found=name)
     ranks = record.allocated(name)
     stored = basis_on(work, checked, target)
-    spectra = basis_from_tensors(stored.tensors, record.rows).spectra
+    basis = basis_from_tensors(stored.tensors, record.rows, record.directions)
     maps = select_maps(target, str(record.fit["layers"]))
-    subspaces = adapter_of(maps, spectra, ranks).subspaces
+    subspaces = adapter_of(maps, basis, ranks).subspaces
     return Directions(subspaces, record, stored.entry.manifest.sha256)

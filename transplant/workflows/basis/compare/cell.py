@@ -32,6 +32,8 @@ class Texts:
     """What all cells share."""
 
     train: Sequence[Window]
+    kept: Sequence[Window]
+    """Training text of another kind, which some methods are told to leave as it is."""
     held: Sequence[Window]
     """Of the calibration split: rates and steps are chosen on it."""
     judged: Mapping[str, Sequence[Window]]
@@ -99,7 +101,8 @@ def run_cell(
 
     reset_peak(backbone.device)
     copied = copy_with_linears(backbone)
-    scene = Scene(copied, select_maps(copied, layers), texts.train, rank, config.steps, config.seed)
+    maps = select_maps(copied, layers)
+    scene = Scene(copied, maps, texts.train, texts.kept, rank, config.steps, config.seed)
     facts = {"method": method, "rate": config.learning_rate, "seed": config.seed}
     began = time.monotonic()
     try:

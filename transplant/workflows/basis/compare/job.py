@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from transplant.basis.config import FitConfig
 from transplant.errors import InputError, NotFoundError
 from transplant.evaluation.intervals import paired_bootstrap
 from transplant.workflows.basis.spec import CompareJob
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 OWN, FULL = "basis", "full"
+MOST_FURTHER = 3  # rates beyond the three of a search
 
 
 def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
@@ -49,8 +51,11 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
         evaluation=job.eval_tokens,
     )  # fmt: skip
     other = read_as_needed(work, job.forget, evaluation=job.eval_tokens)
+    retain = job.retain or job.forget
+    spared = read_as_needed(work, retain, train=FitConfig.tokens)
     texts = Texts(
         windows_of(backbone, splits.train, config.window, config.train_tokens),
+        windows_of(backbone, spared.train, config.window, FitConfig.tokens),
         windows_of(backbone, splits.calibration, config.window, config.calibration_tokens),
         {
             "domain": windows_of(backbone, splits.eval, config.window, job.eval_tokens),
@@ -61,8 +66,8 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
               if k not in ("learning_rate", "seed")}  # fmt: skip
     run = {
         "backbone": backbone.weights_sha256, "split": splits.fingerprint,
-        "other": other.fingerprint, "layers": job.layers, "rank": job.rank, "recipe": recipe,
-        "eval_tokens": job.eval_tokens,
+        "other": other.fingerprint, "retain": spared.fingerprint, "layers": job.layers,
+        "rank": job.rank, "recipe": recipe, "eval_tokens": job.eval_tokens,
     }  # fmt: skip
     cells = Cells(job.out / "cells", run)
     raw = cells.read("raw")
@@ -75,6 +80,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
         searched[name], found[name] = _cells_of(work, job, backbone, name, row, texts, cells)
     return {
         "backbone": job.backbone, "domain": job.domain, "corpus": data, "other": job.forget,
+        "retain": retain,
         "budget": job.rank * sum(m.out + m.into for m in maps), "like": f"lora:r={job.rank}",
         "maps": len(maps), "run": run,
         "seeds": [job.config.seed + number for number in range(job.seeds)],
@@ -121,13 +127,42 @@ def _cells_of(
         return stored
 
     first = job.config.seed
-    search = [cell(rate, first) for rate in row.rates]
-    works = [one for one in search if "unavailable" not in one]
+    search = {rate: cell(rate, first) for rate in row.rates}
+    works = {rate: one for rate, one in search.items() if "unavailable" not in one}
     if not works:
-        return search, []
-    best = min(works, key=lambda one: one["calibration"])
+        return [*search.values()], []
+
+    def best_rate() -> float:
+        return min(works, key=lambda rate: works[rate]["calibration"])
+
+    for further in further_rates(row.rates, best_rate):
+        search[further] = cell(further, first)
+        if "unavailable" in search[further]:
+            break
+        works[further] = search[further]
+    best = works[best_rate()]
     more = [cell(best["rate"], first + number) for number in range(1, job.seeds)]
-    return search, [best, *(one for one in more if "unavailable" not in one)]
+    return [*search.values()], [best, *(one for one in more if "unavailable" not in one)]
+
+
+def further_rates(rates: Sequence[float], best: Callable[[], float]) -> Iterator[float]:
+    """Rates beyond those of a search, for as long as the best one is at its end.
+
+    Args:
+        rates: that were tried, ascending, each a factor above the one before.
+        best: the best of all that were tried so far.
+    """
+    factor, low, high = rates[1] / rates[0], rates[0], rates[-1]
+    for _ in range(MOST_FURTHER):
+        now = best()
+        if now == high:
+            high = float(f"{high * factor:.3g}")
+            yield high
+        elif now == low:
+            low = float(f"{low / factor:.3g}")
+            yield low
+        else:
+            return
 
 
 def summary(

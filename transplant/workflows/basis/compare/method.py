@@ -25,6 +25,8 @@ class Scene:
     """Of the copy: those that are adapted."""
     windows: Sequence[Window]
     """The training split, from which methods that look at data take their calibration."""
+    kept: Sequence[Window]
+    """Text that is to be kept, of its training split, for methods that heed it."""
     rank: int
     """Of the LoRA whose parameters are the budget."""
     steps: int

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers.pytorch_utils import Conv1D
 
 from transplant.errors import InputError, foreign
-from transplant.text.windows import first_windows
+from transplant.text.windows import Window, first_windows
 from transplant.training.losses import next_token_loss
 from transplant.workflows.basis.compare.method import Moving, Prepared, Scene
 
@@ -62,7 +62,8 @@ def eva(scene: Scene) -> Prepared:
     model = _wrapped(scene, config)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(scene.seed)
-        peft.initialize_lora_eva_weights(model, [*_batches(scene)], show_progress_bar=False)
+        looks = [*_batches(scene, AT_ONCE, scene.windows)]
+        peft.initialize_lora_eva_weights(model, looks, show_progress_bar=False)
     model.train(False)
     return Prepared(Moving(model.parameters()))
 
@@ -79,7 +80,8 @@ def corda(scene: Scene, method: Literal["kpm", "ipm"]) -> Prepared:
 
     @torch.no_grad()
     def look() -> None:
-        for batch in _batches(scene, 1):  # PEFT's hook reads inputs [seq, in]
+        # To keep knowledge it looks at what is to be kept. PEFT's hook reads inputs [seq, in].
+        for batch in _batches(scene, 1, scene.kept if method == "kpm" else scene.windows):
             scene.backbone.model(**batch)
 
     preprocess_corda(scene.backbone.model, config, run_model=look)
@@ -138,13 +140,13 @@ def full(scene: Scene) -> Prepared:
     return Prepared(Moving(m.module.get_parameter("weight") for m in scene.maps))
 
 
-def _batches(scene: Scene, at_once: int = AT_ONCE) -> Iterator[dict[str, Tensor]]:
+def _batches(scene: Scene, at_once: int, text: Sequence[Window]) -> Iterator[dict[str, Tensor]]:
     """Windows of full length, for methods that run the model themselves."""
     from transplant.backbones.causal import CausalBackbone
 
     if not isinstance(scene.backbone, CausalBackbone):
         raise InputError("this start is for decoder-only models", found=scene.backbone.family)
-    windows = first_windows(scene.windows, LOOK_TOKENS)
+    windows = first_windows(text, LOOK_TOKENS)
     longest = max(map(len, windows))
     whole = [list(window.ids) for window in windows if len(window) == longest]
     with foreign("no windows of full length", InputError):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from transplant.workflows.basis.compare import own, peers
-from transplant.workflows.basis.compare.method import Prepared, Scene
+from transplant.workflows.basis.compare import of_gradients, of_outputs, peers
+from transplant.workflows.basis.compare.method import Method
 
 LORA_RATES = (5e-4, 2e-3, 8e-3)
 FULL_RATES = (1e-4, 4e-4, 1.6e-3)
@@ -17,19 +16,36 @@ FULL_RATES = (1e-4, 4e-4, 1.6e-3)
 class Row:
     """A method by name."""
 
-    prepare: Callable[[Scene], Prepared]
+    prepare: Method
     rates: tuple[float, float, float] = LORA_RATES
-    """Peak rates of AdamW; the calibration split chooses."""
+    """Peak rates of AdamW, ascending; the calibration split chooses, and where it chooses one at an
+    end the search goes on beyond it."""
     ablation: bool = False
-    """Whether it is BASIS without one of its parts."""
+    """Whether it is BASIS without one of its parts, or with other directions."""
+
+
+def _without(prepare: Method) -> Row:
+    """A row of BASIS without one of its parts."""
+    return Row(prepare, of_gradients.LEARNING_RATES, ablation=True)
+
+
+def _outputs(prepare: Method) -> Row:
+    """A row of BASIS inside directions of outputs."""
+    return Row(prepare, of_outputs.LEARNING_RATES, ablation=True)
 
 
 METHODS: dict[str, Row] = {
-    "basis": Row(own.basis, own.LEARNING_RATES),
-    "basis-energy": Row(own.basis_energy, own.LEARNING_RATES, ablation=True),
-    "basis-uniform": Row(own.basis_uniform, own.LEARNING_RATES, ablation=True),
-    "basis-random": Row(own.basis_random, own.LEARNING_RATES, ablation=True),
-    "basis-free": Row(own.basis_free, own.LEARNING_RATES, ablation=True),
+    "basis": Row(of_gradients.basis, of_gradients.LEARNING_RATES),
+    "basis-energy": _without(of_gradients.basis_energy),
+    "basis-uniform": _without(of_gradients.basis_uniform),
+    "basis-unspared": _without(of_gradients.basis_unspared),
+    "basis-random": _without(of_gradients.basis_random),
+    "basis-loose": _without(of_gradients.basis_loose),
+    "outputs": _outputs(of_outputs.outputs),
+    "outputs-energy": _outputs(of_outputs.outputs_energy),
+    "outputs-uniform": _outputs(of_outputs.outputs_uniform),
+    "outputs-random": _outputs(of_outputs.outputs_random),
+    "outputs-free": _outputs(of_outputs.outputs_free),
     "lora": Row(peers.lora),
     "rslora": Row(peers.rslora),
     "pissa": Row(partial(peers.lora, init_lora_weights="pissa")),

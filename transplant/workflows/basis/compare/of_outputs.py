@@ -1,24 +1,22 @@
-"""BASIS, and BASIS without each of its parts."""
+"""BASIS inside directions of outputs, and the same without each of its parts."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from transplant.basis.adapter import BasisAdapter, Subspace, adapter_of
-from transplant.basis.choices import choices_of
-from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
+from transplant.basis.budget import allocate, choices_by_map, energy_scores
+from transplant.basis.config import OUTPUTS, AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import Basis, check_tokens, fit_basis
 from transplant.text.windows import Window, first_windows
-from transplant.workflows.basis.allocate import allocate, energy_scores
 from transplant.workflows.basis.compare.method import Moving, Prepared, Scene
 
 FIT_TOKENS, FISHER_TOKENS = FitConfig.tokens, AllocateConfig.tokens
-STEP = AllocateConfig.step
 
 
-def basis(scene: Scene, score: str = "fisher", *, random: bool = False) -> Prepared:
+def outputs(scene: Scene, score: str = "fisher", *, random: bool = False) -> Prepared:
     """C alone, in subspaces whose ranks come of one budget.
 
     Args:
@@ -27,12 +25,10 @@ def basis(scene: Scene, score: str = "fisher", *, random: bool = False) -> Prepa
         random: whether directions are drawn in place of those of the outputs (no basis).
     """
     found = _fitted(scene)
-    choices = {
-        name: choices_of(values.tolist(), lambda r: r * r, step=STEP, r_min=0, r_max=None)
-        for name, values in _scores(scene, found, score).items()
-    }
-    ranks = allocate(choices, scene.budget, score)
-    adapter = adapter_of(scene.maps, found.spectra, ranks)
+    config = AllocateConfig(budget=scene.budget, score=score).settled(OUTPUTS)
+    choices = choices_by_map(scene.maps, found, _scores(scene, found, score), config)
+    ranks = allocate(choices, scene.budget, score, scene.maps)
+    adapter = adapter_of(scene.maps, found, ranks)
     if random:
         adapter = BasisAdapter(_drawn(scene, adapter, found))
     adapter.to_device(scene.backbone.device)
@@ -41,47 +37,30 @@ def basis(scene: Scene, score: str = "fisher", *, random: bool = False) -> Prepa
     return Prepared(moving, lambda: adapter.attached(scene.maps), facts=facts)
 
 
-def basis_energy(scene: Scene) -> Prepared:
+def outputs_energy(scene: Scene) -> Prepared:
     """Ranks by energy in place of Fisher information."""
-    return basis(scene, "energy")
+    return outputs(scene, "energy")
 
 
-def basis_uniform(scene: Scene) -> Prepared:
+def outputs_uniform(scene: Scene) -> Prepared:
     """One rank for all maps: no allocation."""
-    return basis(scene, "uniform")
+    return outputs(scene, "uniform")
 
 
-def basis_random(scene: Scene) -> Prepared:
+def outputs_random(scene: Scene) -> Prepared:
     """Random orthonormal directions, of equal energy: no basis."""
-    return basis(scene, "uniform", random=True)
+    return outputs(scene, "uniform", random=True)
 
 
-def basis_free(scene: Scene) -> Prepared:
+def outputs_free(scene: Scene) -> Prepared:
     """dW = B R_r with B [out, r] free to leave the span of U_r: no restriction."""
     found = _fitted(scene)
     rank = scene.budget // sum(m.out for m in scene.maps)
-    whole = adapter_of(scene.maps, found.spectra, _capped(found, rank))
-    free = FreeAdapter(whole.subspaces)
+    whole = adapter_of(scene.maps, found, _capped(found, rank))
+    free = BasisAdapter({n: Subspace(None, s.r, s.out) for n, s in whole.subspaces.items()})
     free.to_device(scene.backbone.device)
     moving = Moving(free.parameters())
     return Prepared(moving, lambda: free.attached(scene.maps), facts={"rank": rank})
-
-
-class FreeAdapter(BasisAdapter):
-    """An adapter that reads through R_r and writes anywhere: B [out, r] takes the place of U_r C.
-
-    Args:
-        subspaces: by the name of the map.
-    """
-
-    def __init__(self, subspaces: dict[str, Subspace]) -> None:
-        super().__init__(subspaces)
-        self.c = nn.ParameterList(torch.zeros(len(s.u), s.rank) for s in subspaces.values())
-
-    def change(self, name: str, x: Tensor) -> Tensor:
-        """B R_r x [..., out] of inputs [..., in]."""
-        s, b = self.subspaces[name], self.c[self.names.index(name)]
-        return nn.functional.linear(nn.functional.linear(x.to(s.r.dtype), s.r), b)
 
 
 def _fitted(scene: Scene) -> Basis:
@@ -112,7 +91,7 @@ def _drawn(scene: Scene, adapter: BasisAdapter, found: Basis) -> dict[str, Subsp
         rank = adapter.subspaces[of.name].rank
         u = torch.linalg.qr(torch.randn(of.out, rank, generator=generator)).Q
         scale = float(found.spectra[of.name].energies.mean().sqrt())
-        drawn[of.name] = Subspace(u, (u.T @ of.weight.detach().cpu().float()) / scale)
+        drawn[of.name] = Subspace(u, (u.T @ of.weight.detach().cpu().float()) / scale, of.out)
     return drawn
 
 

@@ -1,0 +1,234 @@
+"""Directions along which the loss wants a map to read: what a rank can learn, and leave alone.
+
+    G = sum_t g_t x_t'            g_t = dLoss / dy_t, over the text of the domain
+    S = E[x x']                   over a text that is to be kept
+    G S^-1/2 = U diag(s) V'       R_r = c V_r' S^-1/2
+    c^2 = E|W x|^2 / out          so that entries of B are shares of what the map gives there
+
+Of all dW = B R with R [r, in] and E|dW x|^2 = 1 on the text that is kept, those of R_r fall
+steepest: what a rank misses of |G S^-1/2|^2 is the sum of the s_k^2 that it drops. z = R_r x / c is
+white there, so E|dW x|^2 = c^2 |B|_F^2. To begin at the gradient is LoRA-GA's idea (arXiv
+2407.05000); there it starts both factors, here one of them stays there, measured by another text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from transplant.backbones.view import Backbone
+from transplant.basis.config import GRADIENTS, FitConfig
+from transplant.basis.fisher import products_in, with_gradients
+from transplant.basis.fit import Basis
+from transplant.basis.maps import LinearMap
+from transplant.basis.moment import SecondMoment
+from transplant.basis.shared import groups_by_input, start_of
+from transplant.basis.spectrum import Spectrum, eigenbasis, eigenbasis_of_product
+from transplant.basis.watch import rows_at, watching
+from transplant.errors import NumericalError
+from transplant.progress import Progress, part_of, unseen
+from transplant.ranks import ALONE, Ranks
+from transplant.text.windows import Window, batches
+from transplant.training.losses import next_token_loss
+
+TOKENS = 1024  # of a batch: what every map reads is kept for the backward pass
+
+
+def fit_gradients(
+    backbone: Backbone,
+    maps: Sequence[LinearMap],
+    windows: Sequence[Window],
+    kept: Sequence[Window],
+    config: FitConfig,
+    ranks: Ranks = ALONE,
+    progress: Progress = unseen,
+) -> Basis:
+    """Reads both texts once and finds the directions of every map.
+
+    Args:
+        backbone: the frozen language model; nothing of it is changed.
+        maps: of its linear maps.
+        windows: of the domain, read forward and backward.
+        kept: of the text that is to be kept, read forward.
+        config: the recipe.
+        ranks: of several processes, each reads the windows that are its turn.
+        progress: called after each batch, and after each map.
+
+    Raises:
+        NumericalError: gradients or inputs that are NaN or infinite, naming the map.
+    """
+    backward = 3 * len(windows)  # a pass forward and backward takes about three forward
+    steps = backward + len(kept) + len(maps)
+    slopes = slopes_of(backbone, maps, windows, ranks, part_of(progress, 0, backward, steps))
+    moments = InputMoments(backbone, maps, kept[0])
+    moments.read(kept, ranks, part_of(progress, backward, len(kept), steps))
+    spectra: dict[str, Spectrum] = {}
+    told = part_of(progress, steps - len(maps), len(maps), steps)
+    for name, spectrum in moments.readings(slopes, config):
+        spectra[name] = spectrum
+        told(len(spectra), len(maps), "maps")
+    return Basis(spectra, dict.fromkeys(spectra, moments.rows), GRADIENTS)
+
+
+def gradients_bytes(maps: Sequence[LinearMap]) -> int:
+    """What the gradients and moments of these maps take in memory at most, with one solution."""
+    sums = sum(4 * m.out * m.into + 8 * m.into**2 for m in maps)
+    return sums + max(16 * m.out * m.into + 48 * m.into**2 for m in maps)
+
+
+def slopes_of(
+    backbone: Backbone,
+    maps: Sequence[LinearMap],
+    windows: Sequence[Window],
+    ranks: Ranks = ALONE,
+    progress: Progress = unseen,
+) -> dict[str, Tensor]:
+    """dLoss/dW [out, in] of every map, in single precision; the loss is summed over tokens.
+
+    Args:
+        backbone: the frozen language model.
+        maps: of its linear maps.
+        windows: of the domain.
+        ranks: of several processes, each reads the windows that are its turn.
+        progress: called after each batch.
+
+    Raises:
+        NumericalError: a gradient that is NaN or infinite, naming the map.
+    """
+    sums = {m.name: torch.zeros(m.out, m.into, device=m.weight.device) for m in maps}
+    kind = {m.name: products_in(m.weight.dtype) for m in maps}
+
+    def see(of: LinearMap, read: Tensor, output: Tensor, mask: Tensor) -> None:
+        x = read.detach()
+
+        def felt(gradient: Tensor) -> None:
+            g = rows_at(gradient, mask).to(kind[of.name])
+            sums[of.name] += (g.T @ rows_at(x, mask).to(g.dtype)).float()
+
+        output.register_hook(felt)
+
+    mine = [windows[index] for index in ranks.turns(len(windows))]
+    done = 0
+    with with_gradients(backbone), watching(backbone, maps, see):
+        for batch in batches(mine, TOKENS):
+            states = backbone.run([mine[index] for index in batch]).labelled()
+            loss = next_token_loss(backbone, states.h_last, states.labels) * len(states)
+            loss.backward()
+            done += len(batch)
+            progress(done, len(mine), f"loss {float(loss.detach()) / len(states):.3f}")
+    ranks.sum(*sums.values())
+    for name, slope in sums.items():
+        if not torch.isfinite(slope).all():
+            raise NumericalError(
+                f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
+            )
+    return sums
+
+
+class InputMoments:
+    """E[x x'] of what maps read, once for those that read the same.
+
+    Args:
+        backbone: the frozen language model.
+        maps: of its linear maps.
+        window: a text that tells which maps read the same.
+    """
+
+    def __init__(self, backbone: Backbone, maps: Sequence[LinearMap], window: Window) -> None:
+        self._backbone = backbone
+        self._groups = groups_by_input(maps, lambda: backbone.read([start_of(window)]))
+        self._of = {g[0].name: SecondMoment(g[0].into, g[0].weight.device) for g in self._groups}
+
+    @property
+    def rows(self) -> int:
+        """How many rows the map with the most was told of."""
+        return max(moment.count for moment in self._of.values())
+
+    @torch.no_grad()
+    def read(
+        self, windows: Sequence[Window], ranks: Ranks = ALONE, progress: Progress = unseen
+    ) -> None:
+        """Adds what the maps read over the token positions of windows.
+
+        Raises:
+            NumericalError: inputs that are NaN or infinite, naming the map.
+        """
+
+        def see(of: LinearMap, read: Tensor, _output: Tensor, mask: Tensor) -> None:
+            try:
+                self._of[of.name].update(rows_at(read, mask))
+            except NumericalError as error:
+                raise NumericalError(
+                    f"inputs of {of.name} are NaN or infinite", hint="`dtype='float32'`"
+                ) from error
+
+        firsts = [group[0] for group in self._groups]
+        mine = [windows[index] for index in ranks.turns(len(windows))]
+        done = 0
+        with watching(self._backbone, firsts, see):
+            for batch in batches(mine):
+                self._backbone.read([mine[index] for index in batch])
+                done += len(batch)
+                progress(done, len(mine), "windows")
+        for moment in self._of.values():
+            moment.add_up(ranks)
+
+    def of_maps(self) -> Iterator[tuple[LinearMap, Tensor]]:
+        """Each map with its E[x x'] [in, in], float64."""
+        for group in self._groups:
+            for found in group:
+                yield found, self._of[group[0].name].mean()
+
+    def readings(
+        self, slopes: Mapping[str, Tensor], config: FitConfig
+    ) -> Iterator[tuple[str, Spectrum]]:
+        """The directions of each map, with its name; see `reading_directions`."""
+        for group in self._groups:
+            moment = self._of[group[0].name].mean()
+            white = whitener(moment, config)
+            for found in group:
+                scale = output_scale(found, moment)
+                yield found.name, reading_directions(slopes[found.name], white, scale, config)
+
+
+def output_scale(of: LinearMap, moment: Tensor) -> float:
+    """The root mean square of an entry of W x.
+
+    Args:
+        of: the map.
+        moment: S [in, in], float64, of what it reads.
+    """
+    weight = of.weight.detach().to(moment)
+    return float(((weight @ moment) * weight).sum().clamp_min(0) / of.out) ** 0.5
+
+
+def whitener(moment: Tensor, config: FitConfig) -> Tensor:
+    """S^-1/2 [in, in], symmetric, of the shrunk S; without directions under the floor.
+
+    Args:
+        moment: S [in, in], float64.
+        config: `shrunk` and `floor`.
+
+    Raises:
+        NumericalError: S holds NaN or infinity, or no decomposition is orthonormal.
+    """
+    found = eigenbasis(moment, floor=config.floor, shrinkage=config.shrunk)
+    return (found.vectors / found.scales) @ found.vectors.T
+
+
+def reading_directions(slope: Tensor, white: Tensor, scale: float, config: FitConfig) -> Spectrum:
+    """R' [in, k] and the energies s^2 of G S^-1/2, the steepest first; in the processor's memory.
+
+    Args:
+        slope: G [out, in].
+        white: S^-1/2 [in, in], float64.
+        scale: c; a map that gives nothing but zeros has no direction.
+        config: `floor` and `max_rank`.
+    """
+    inside = white @ slope.to(white).T  # (G S^-1/2)' [in, out]
+    most = config.max_rank if scale else 0
+    found = eigenbasis_of_product(inside, floor=config.floor, max_rank=config.max_rank)
+    rows = scale * (white @ found.vectors[:, :most])
+    return Spectrum(rows.cpu(), found.energies.cpu())
