@@ -11,6 +11,7 @@ import pytest
 
 from transplant.basis import allocate
 from transplant.basis.allocate import (
+    allocate_by_widths,
     allocate_exact,
     allocate_greedy,
     allocate_one_rank,
@@ -143,6 +144,35 @@ def test_a_budget_that_pays_for_nothing_is_refused():
     for rule in (allocate_exact, allocate_greedy, allocate_uniform):
         with pytest.raises(InputError, match="budget"):
             rule(choices, 0)
+
+
+def test_widths_share_a_budget_out_as_a_lora_does():
+    shapes = {"qkv": (768, 256), "o": (256, 256), "up": (1024, 256), "down": (256, 1024)}
+    widths = {name: out + into for name, (out, into) in shapes.items()}
+    choices = {
+        name: choices_of([1.0] * 256, lambda r, out=out: r * out, step=1, r_min=0, r_max=None)
+        for name, (out, _) in shapes.items()
+    }
+    for rank in (1, 2, 8):
+        budget = rank * sum(widths.values())
+        ranks = allocate_by_widths(choices, budget, widths)
+        spent = cost_of(choices, ranks)
+        assert budget - min(out for out, _ in shapes.values()) < spent <= budget
+        for name, (out, _) in shapes.items():  # within one rank of a LoRA's own share
+            assert abs(ranks[name] - rank * widths[name] / out) <= 2
+    even = allocate_uniform(choices, budget)
+    assert even["down"] < 0.5 * ranks["down"]  # the control: one rank for all
+    with pytest.raises(InputError, match="does not pay"):
+        allocate_by_widths(choices, 255, widths)
+    assert sum(allocate_by_widths(choices, 256, widths).values()) == 1
+
+
+def test_widths_keep_to_the_smallest_ranks():
+    choices = {
+        name: choices_of([1.0] * 9, lambda r: r * r, step=1, r_min=least, r_max=None)
+        for name, least in (("a", 6), ("b", 0))
+    }
+    assert allocate_by_widths(choices, 40, {"a": 1, "b": 9}) == {"a": 6, "b": 2}
 
 
 def test_one_rank_for_all_is_above_0_or_refused_with_the_budget_that_pays():

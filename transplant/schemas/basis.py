@@ -14,13 +14,23 @@ class MapType(Part):
     rank_99: float
 
 
+class Retained(Part):
+    """The text that an adapter in directions of gradients is to leave as it is."""
+
+    corpus: str
+    split: str
+
+
 class FitReport(Report):
     """`basis fit`."""
 
     name: str
     backbone: str
+    directions_of: str
+    """`outputs` or `gradients`."""
     corpus: str
     split: str
+    retain: Retained | None = None
     maps: int
     rows: int
     directions: int
@@ -139,6 +149,7 @@ class CompareRun(Part):
     backbone: Sha256
     split: str
     other: str
+    retain: str
     layers: str
     rank: int
     recipe: Object
@@ -187,6 +198,8 @@ class CompareReport(Report):
     domain: str
     corpus: str
     other: str
+    retain: str
+    """The text that BASIS and CorDA (kpm) were to keep."""
     budget: int
     like: str
     maps: int

@@ -10,14 +10,16 @@ from transplant.tables.table import Table
 
 def fit_table(report: dict[str, Any]) -> Table:
     """What was fitted: for each type of map, how few directions hold its energy."""
+    text = report.get("retain", report)["corpus"]
     shown = Table(
-        f"{report['name']}: {report['maps']} maps, {report['rows']:,} rows of {report['corpus']}",
+        f"{report['name']}: {report['maps']} maps, {report['rows']:,} rows of {text}",
         "map", "count", "width", "rank of 90 %", "of 99 %",
     )  # fmt: skip
     for kind, row in report["types"].items():
         ranks = (f"{row[key]:.0f}" for key in ("rank_90", "rank_99"))
         shown.add(kind, f"{row['maps']}", f"{row['width']}", *ranks)
-    shown.note(f"{report['directions']:,} directions kept, {report['seconds']:.1f} s")
+    of = report["directions_of"]
+    shown.note(f"{report['directions']:,} directions of {of} kept, {report['seconds']:.1f} s")
     return shown
 
 

@@ -21,6 +21,7 @@ from transplant.workflows.basis.compare.job import (
     CompareJob,
     _cells_of,
     check_methods,
+    further_rates,
     summary,
     verdict,
 )
@@ -85,7 +86,7 @@ def test_every_method_learns_within_the_budget(backbones, tiny_tokenizer, method
     assert all(torch.isfinite(p).all() for p in prepared.moving.parameters())
 
 
-@pytest.mark.parametrize("method", ["basis-uniform", "outputs-uniform"])
+@pytest.mark.parametrize("method", ["basis-uniform", "basis-outputs-uniform"])
 def test_a_basis_of_a_comparison_needs_a_row_for_each_direction(backbone, tiny_tokenizer, method):
     copied = copy_with_linears(backbone)
     windows = ragged_windows(len(tiny_tokenizer), 30)
@@ -108,8 +109,26 @@ def test_a_basis_of_a_comparison_reads_what_the_verbs_read(backbone, tiny_tokeni
     METHODS["basis-unspared"].prepare(scene)  # the control: the other text is not looked at
     assert [text for text, _ in asked] == [windows]
     asked.clear()
-    METHODS["outputs"].prepare(scene)
+    METHODS["basis-outputs"].prepare(scene)
     assert asked == [(windows, FitConfig().tokens), (windows, AllocateConfig(budget=1).tokens)]
+
+
+def rates_tried(losses: dict[float, float], rates=(0.5, 2.0, 8.0)) -> list[float]:
+    tried = list(rates)
+    for further in further_rates(rates, lambda: min(tried, key=losses.__getitem__)):
+        tried.append(further)
+    return tried
+
+
+def test_a_search_goes_on_beyond_its_end_until_the_best_is_inside():
+    inside = {0.5: 3.0, 2.0: 1.0, 8.0: 2.0}
+    assert rates_tried(inside) == [0.5, 2.0, 8.0]
+    above = {0.5: 3.0, 2.0: 2.0, 8.0: 1.0, 32.0: 0.5, 128.0: 4.0}
+    assert rates_tried(above) == [0.5, 2.0, 8.0, 32.0, 128.0]
+    below = {0.5: 1.0, 2.0: 2.0, 8.0: 3.0, 0.125: 1.5}
+    assert rates_tried(below) == [0.5, 2.0, 8.0, 0.125]
+    endless = {0.5 * 4**n: -float(n) for n in range(9)}
+    assert rates_tried(endless)[-1] == 0.5 * 4**5  # three more, and no further
 
 
 def test_what_lacks_a_package_is_tried_again(tmp_path, backbone):

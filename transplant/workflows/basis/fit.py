@@ -84,7 +84,7 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     )  # fmt: skip
     report = {
         "name": f"{job.name}@{job.backbone}", "backbone": job.backbone,
-        "of": config.directions, **facts, "maps": len(maps), "rows": max(basis.rows.values()),
+        "directions_of": config.directions, **facts, "maps": len(maps), "rows": max(basis.rows.values()),
         "directions": sum(s.kept for s in basis.spectra.values()), "types": types,
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
