@@ -85,5 +85,6 @@ def test_what_belongs_to_outputs_is_refused(fitted, corpus, tmp_path):
     far = abi(*words, *GRADIENTS, "--retain", corpus, "--layer-at-a-time", "--json")
     assert_refused(far, "--layer-at-a-time")
     assert_refused(abi(*words, "--directions", "inputs", "--json"), "outputs, gradients")
+    assert_refused(abi(*words, "--retain", corpus, "--json"), "--retain", "gradients")
     few = ("--retain", corpus, "--tokens", "9", "--window", "16", "--max-rank", "48")
     assert_refused(abi(*words, *GRADIENTS, *few, "--json"), "too few tokens")

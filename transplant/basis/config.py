@@ -13,8 +13,6 @@ OUTPUTS, GRADIENTS = "outputs", "gradients"
 DIRECTIONS = (OUTPUTS, GRADIENTS)
 AUTO, ENERGY, FISHER, UNIFORM, WIDTHS = "auto", "energy", "fisher", "uniform", "widths"
 SCORES = (AUTO, ENERGY, FISHER, UNIFORM, WIDTHS)
-
-
 GRADIENT_SHRINKAGE = 0.05
 STEP = 4  # between ranks
 

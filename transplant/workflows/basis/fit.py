@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 SHARES = (0.9, 0.99)  # of the energy, in reports
+RETAINED = "prose"  # what an adapter in directions of gradients leaves as it is, unless told
 
 
 def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
 
     Raises:
         ExistsError: the name is taken.
-        InputError: a pattern that names no map, or too few tokens.
+        InputError: a pattern that names no map, too few tokens, or what cannot be fitted together.
         BackboneError: quantised weights, or weights that are not in memory.
         MemoryLimitError: the moments do not fit into memory.
         NumericalError: outputs that are NaN or infinite.
@@ -84,7 +85,8 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     )  # fmt: skip
     report = {
         "name": f"{job.name}@{job.backbone}", "backbone": job.backbone,
-        "directions_of": config.directions, **facts, "maps": len(maps), "rows": max(basis.rows.values()),
+        "directions_of": config.directions, **facts, "maps": len(maps),
+        "rows": max(basis.rows.values()),
         "directions": sum(s.kept for s in basis.spectra.values()), "types": types,
         "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
@@ -97,8 +99,13 @@ def _check_job(job: FitJob) -> None:
     """Refuses what cannot be fitted together.
 
     Raises:
-        InputError: gradients a layer at a time.
+        InputError: gradients a layer at a time, or text to keep without gradients.
     """
+    if job.retain is not None and job.config.directions == OUTPUTS:
+        raise InputError(
+            "`retain` is for directions of gradients", expected=f"`directions={GRADIENTS!r}`",
+            found=f"`directions={OUTPUTS!r}`", hint="the same without `retain`",
+        )  # fmt: skip
     if job.layer_at_a_time and job.config.directions == GRADIENTS:
         raise InputError(
             "`layer_at_a_time` fits directions of outputs", expected=f"`directions={OUTPUTS!r}`",
@@ -134,7 +141,8 @@ def _fit_gradients(
     from transplant.basis.gradients import fit_gradients
 
     config = job.config
-    splits = read_as_needed(work, job.retain, train=config.tokens)
+    retain = job.retain or RETAINED
+    splits = read_as_needed(work, retain, train=config.tokens)
     kept = windows_of(backbone, splits.train, config.window, config.tokens)
     check_tokens(backbone, kept, config.tokens, wanted)
     with (
@@ -142,7 +150,7 @@ def _fit_gradients(
         backbone.frozen(),
     ):
         basis = fit_gradients(backbone, maps, windows, kept, config, current(), progress)
-    return basis, {"corpus": job.retain, "split": splits.fingerprint}
+    return basis, {"corpus": retain, "split": splits.fingerprint}
 
 
 def _note_dead(work: Work, basis: Basis) -> None:

@@ -23,8 +23,8 @@ class FitJob:
     """The calibration text; its training split is read."""
     name: str
     """Of the basis: it is stored as NAME@<backbone>."""
-    retain: str = "prose"
-    """Of `directions` gradients: the text that an adapter is to leave as it is."""
+    retain: str | None = None
+    """Of `directions` gradients: the text that an adapter is to leave as it is; None for prose."""
     config: FitConfig = field(default_factory=FitConfig)
     """The recipe."""
     layer_at_a_time: bool = False
