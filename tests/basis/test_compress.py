@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from transplant.basis.budget import energy_scores
 from transplant.basis.compress import (
     check_directions,
     compressed_choices,
@@ -16,7 +17,6 @@ from transplant.basis.fit import fit_basis
 from transplant.basis.maps import select_maps
 from transplant.basis.spectrum import Spectrum
 from transplant.errors import InputError
-from transplant.workflows.basis.allocate import energy_scores
 
 STEP = 2
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 import transplant
 from transplant.backbones.view import Backbone
+from transplant.basis.budget import energy_scores
 from transplant.basis.compress import compressed_ranks, parameters_of, truncated, with_weights
 from transplant.basis.config import FitConfig
 from transplant.basis.fisher import fisher_scores
@@ -29,7 +30,6 @@ from transplant.basis.fit import fit_basis
 from transplant.basis.maps import LinearMap, select_maps
 from transplant.basis.train import mean_loss
 from transplant.text.windows import Window, first_windows
-from transplant.workflows.basis.allocate import energy_scores
 from transplant.workflows.corpus import read_as_needed, windows_of
 
 RIDGE = 1e-6  # of the mean diagonal, so that E[x x'] has a Cholesky factor
