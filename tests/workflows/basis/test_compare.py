@@ -37,7 +37,7 @@ CONFIG = AdaptConfig(steps=6, batch=4, learning_rate=5e-3, evaluate_every=3)
 # Those that read weights as Linear's.
 ON_GPT2 = (
     "basis",
-    "outputs",
+    "basis-outputs",
     "olora",
     "pissa",
     "lora-ga",
