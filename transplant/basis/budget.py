@@ -78,9 +78,7 @@ def check_pays(
     """
     energies = {name: spectrum.energies for name, spectrum in basis.spectra.items()}
     choices = choices_by_map(maps, basis, energies, config)
-    (allocate_uniform if config.score not in (UNIFORM, WIDTHS) else _rule(config.score, maps))(
-        choices, budget
-    )
+    _rule(config.score, maps, otherwise=allocate_uniform)(choices, budget)
 
 
 def allocate(
@@ -94,12 +92,12 @@ def allocate(
     return _rule(score, maps)(choices, budget)
 
 
-def _rule(score: str, maps: Sequence[LinearMap]) -> Rule:
+def _rule(score: str, maps: Sequence[LinearMap], otherwise: Rule = allocate_exact) -> Rule:
     widths = {m.name: m.out + m.into for m in maps}
     rules: dict[str, Rule] = {
         UNIFORM: allocate_one_rank, WIDTHS: partial(allocate_by_widths, widths=widths)
     }  # fmt: skip
-    return rules.get(score, allocate_exact)
+    return rules.get(score, otherwise)
 
 
 def energy_scores(basis: Basis) -> dict[str, Tensor]:

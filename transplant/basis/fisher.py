@@ -8,7 +8,7 @@ y + a_k u_k u_k' y: an empirical Fisher. It comes from one backward pass and nev
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -52,18 +52,51 @@ def fisher_scores(
         NumericalError: a gradient that is NaN or infinite, naming the map.
     """
     sums = DirectionSums(maps, spectra, backbone.device)
+    with watching(backbone, maps, sums.see):
+        run_backward(backbone, windows, ranks, progress, sums.check)
+    ranks.sum(*sums.of.values())
+    return sums.scores(len(windows))
+
+
+def run_backward(
+    backbone: Backbone,
+    windows: Sequence[Window],
+    ranks: Ranks,
+    progress: Progress,
+    check: Callable[[], None] = lambda: None,
+) -> None:
+    """Runs windows forward and backward; the loss of a batch is the sum over its tokens, in nats.
+
+    Args:
+        backbone: the frozen language model.
+        windows: each process runs those that are its turn.
+        ranks: of the processes.
+        progress: called after each batch.
+        check: called before that.
+    """
     mine = [windows[index] for index in ranks.turns(len(windows))]
     done = 0
-    with with_gradients(backbone), watching(backbone, maps, sums.see):
+    with with_gradients(backbone):
         for batch in batches(mine, TOKENS):
             states = backbone.run([mine[index] for index in batch]).labelled()
             loss = next_token_loss(backbone, states.h_last, states.labels) * len(states)
             loss.backward()
-            sums.check()
+            check()
             done += len(batch)
             progress(done, len(mine), f"loss {float(loss.detach()) / len(states):.3f}")
-    ranks.sum(*sums.of.values())
-    return sums.scores(len(windows))
+
+
+def check_gradients(sums: Mapping[str, Tensor]) -> None:
+    """Refuses what gradients were summed to, where it is no number.
+
+    Raises:
+        NumericalError: one that is NaN or infinite, naming the map.
+    """
+    for name, found in sums.items():
+        if not torch.isfinite(found).all():
+            raise NumericalError(
+                f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
+            )
 
 
 class DirectionSums:
@@ -106,11 +139,7 @@ class DirectionSums:
         Raises:
             NumericalError: a gradient that was NaN or infinite, naming the map.
         """
-        for name, score in self.of.items():
-            if not torch.isfinite(score).all():
-                raise NumericalError(
-                    f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
-                )
+        check_gradients(self.of)
 
     def scores(self, sequences: int) -> dict[str, Tensor]:
         """The mean over so many sequences [k], float64.

@@ -131,15 +131,29 @@ def moments_of(
     """
     groups = groups_by_input(maps, lambda: backbone.read([start_of(windows[0])]))
     found = OutputMoments(groups, backbone.device)
-    mine = [windows[index] for index in ranks.turns(len(windows))]
-    done = 0
     with watching(backbone, maps, found.see):
-        for batch in batches(mine):
-            backbone.read([mine[index] for index in batch])
-            done += len(batch)
-            progress(done, len(mine), "windows")
+        read_windows(backbone, windows, ranks, progress)
     found.add_up(ranks)
     return found
+
+
+def read_windows(
+    backbone: Backbone, windows: Sequence[Window], ranks: Ranks, progress: Progress
+) -> None:
+    """Has a backbone read windows, each process those that are its turn.
+
+    Args:
+        backbone: the frozen language model.
+        windows: of all processes.
+        ranks: of the processes.
+        progress: called after each batch.
+    """
+    mine = [windows[index] for index in ranks.turns(len(windows))]
+    done = 0
+    for batch in batches(mine):
+        backbone.read([mine[index] for index in batch])
+        done += len(batch)
+        progress(done, len(mine), "windows")
 
 
 def solve(moments: OutputMoments, config: FitConfig, progress: Progress = unseen) -> Basis:

@@ -20,8 +20,8 @@ from torch import Tensor
 
 from transplant.backbones.view import Backbone
 from transplant.basis.config import GRADIENTS, FitConfig
-from transplant.basis.fisher import products_in, with_gradients
-from transplant.basis.fit import Basis
+from transplant.basis.fisher import check_gradients, products_in, run_backward
+from transplant.basis.fit import Basis, read_windows
 from transplant.basis.maps import LinearMap
 from transplant.basis.moment import SecondMoment
 from transplant.basis.shared import groups_by_input, start_of
@@ -30,10 +30,7 @@ from transplant.basis.watch import rows_at, watching
 from transplant.errors import NumericalError
 from transplant.progress import Progress, part_of, unseen
 from transplant.ranks import ALONE, Ranks
-from transplant.text.windows import Window, batches
-from transplant.training.losses import next_token_loss
-
-TOKENS = 1024  # of a batch: what every map reads is kept for the backward pass
+from transplant.text.windows import Window
 
 
 def fit_gradients(
@@ -109,21 +106,10 @@ def slopes_of(
 
         output.register_hook(felt)
 
-    mine = [windows[index] for index in ranks.turns(len(windows))]
-    done = 0
-    with with_gradients(backbone), watching(backbone, maps, see):
-        for batch in batches(mine, TOKENS):
-            states = backbone.run([mine[index] for index in batch]).labelled()
-            loss = next_token_loss(backbone, states.h_last, states.labels) * len(states)
-            loss.backward()
-            done += len(batch)
-            progress(done, len(mine), f"loss {float(loss.detach()) / len(states):.3f}")
+    with watching(backbone, maps, see):
+        run_backward(backbone, windows, ranks, progress)
     ranks.sum(*sums.values())
-    for name, slope in sums.items():
-        if not torch.isfinite(slope).all():
-            raise NumericalError(
-                f"the gradient at {name} is NaN or infinite", hint="`dtype='float32'`"
-            )
+    check_gradients(sums)
     return sums
 
 
@@ -165,13 +151,8 @@ class InputMoments:
                 ) from error
 
         firsts = [group[0] for group in self._groups]
-        mine = [windows[index] for index in ranks.turns(len(windows))]
-        done = 0
         with watching(self._backbone, firsts, see):
-            for batch in batches(mine):
-                self._backbone.read([mine[index] for index in batch])
-                done += len(batch)
-                progress(done, len(mine), "windows")
+            read_windows(self._backbone, windows, ranks, progress)
         for moment in self._of.values():
             moment.add_up(ranks)
 
