@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from transplant.backbones.hub_headers import cached_folder
 from transplant.progress import Progress
 
 MIB = 2**20
@@ -54,10 +55,8 @@ def commit_of(hub_id: str, revision: str | None) -> str | None:
     Returns:
         The commit; where the cache does not tell, what was asked for.
     """
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(hub_id, "config.json", revision=revision or "main")
-    return Path(found).parent.name if isinstance(found, str) else revision
+    folder = cached_folder(hub_id, revision)
+    return revision if folder is None else folder.name
 
 
 def bar_class(progress: Progress) -> type:

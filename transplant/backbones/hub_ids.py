@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from transplant.files.plain import expand
+
 LEGACY = frozenset({
     "ctrl", "distilgpt2", "gpt2", "gpt2-large", "gpt2-medium", "gpt2-xl", "openai-gpt",
     "t5-11b", "t5-3b", "t5-base", "t5-large", "t5-small", "transfo-xl-wt103",
@@ -34,6 +36,15 @@ def can_be_hub_id(name: str) -> bool:
     if "/" in name or name in LEGACY or constants.ENDPOINT.rstrip("/") != PUBLIC:
         return True
     return (Path(constants.HF_HUB_CACHE) / f"models--{name}").is_dir()
+
+
+def is_hub_id(source: str) -> bool:
+    """Whether a source is to be asked of a hub: no folder, no path, and what can be an id."""
+    return (
+        not expand(source).is_dir()
+        and not source.startswith((".", "/", "~"))
+        and can_be_hub_id(source)
+    )
 
 
 def is_out_of_reach() -> bool:

@@ -22,7 +22,8 @@ from transplant.backbones.arithmetic import (
 from transplant.backbones.configuration import hash_config
 from transplant.backbones.downloads import commit_of
 from transplant.backbones.fingerprint import hash_parameters, hash_tokenizer
-from transplant.backbones.memory import check_folder_fits
+from transplant.backbones.hub_ids import is_hub_id, is_out_of_reach
+from transplant.backbones.memory import check_folder_fits, check_hub_fits
 from transplant.backbones.packed import quantisation
 from transplant.backbones.spread import Spread, is_offloaded
 from transplant.backbones.stored import Files, load_stored
@@ -90,9 +91,13 @@ def load_backbone(
     memory = Memory(remembered, folder.resolve() if folder.is_dir() else None)
     state = memory.state()
     known = memory.recall(state)
+    at_hub = is_hub_id(source)
+    offline = at_hub and is_out_of_reach()
     if folder.is_dir() and spread is None:
         check_folder_fits(folder, str(name), wanted)
-    files = Files(source, revision, trust_remote_code, place, spread)
+    elif at_hub and spread is None:
+        check_hub_fits(source, revision, str(name), wanted, offline=offline)
+    files = Files(source, revision, trust_remote_code, place, spread, offline)
     model, tokenizer, unexpected = load_stored(files, checked=known is not None)
     checked = known or _checked(str(name), model, tokenizer)  # before the cast: as it is stored
     packed = quantisation(model.config)

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from transplant.backbones.folder import check_folder
+from transplant.backbones.folder import Header, check_folder
+from transplant.backbones.hub_headers import cached_folder, header_of
 from transplant.dtypes import AUTO
 from transplant.errors import BackboneError
 from transplant.memory import available_bytes
@@ -63,11 +64,37 @@ def check_folder_fits(folder: Path, name: str, dtype: str) -> None:
         held = check_folder(folder)
     except BackboneError:
         return
+    _check_held(held, f"in {folder}", name, dtype)
+
+
+def check_hub_fits(
+    hub_id: str, revision: str | None, name: str, dtype: str, *, offline: bool
+) -> None:
+    """Refuses a model of a hub whose weights exceed memory, before they are downloaded.
+
+    Args:
+        hub_id: the model; where neither the hub nor the cache tells what it holds, it passes.
+        revision: a branch, a tag or a commit; None for `main`.
+        name: what the model is called.
+        dtype: of the arithmetic; `auto` counts what is stored.
+        offline: whether the hub is out of reach, so that only the cache of downloads can tell.
+
+    Raises:
+        BackboneError: naming the sizes.
+    """
+    held = None if offline else header_of(hub_id, revision)
+    if held is not None:
+        _check_held(held, "on the hub", name, dtype)
+    elif folder := cached_folder(hub_id, revision):
+        check_folder_fits(folder, name, dtype)
+
+
+def _check_held(held: Header, where: str, name: str, dtype: str) -> None:
     stored, loaded = bytes_in_memory(held, AUTO), bytes_in_memory(held, dtype)
     kind = Counter(kind for kind, _ in held.values()).most_common(1)[0][0]
     cast = "as it is stored" if stored >= loaded else f"in {dtype}"
     check_memory(
-        max(stored, loaded), f"{name} {cast} ({kind} in {folder})",
+        max(stored, loaded), f"{name} {cast} ({kind} {where})",
         LESS if stored >= loaded else f"`dtype='auto'`; {LESS}",
     )  # fmt: skip
 

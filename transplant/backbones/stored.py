@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from transplant.backbones.folder import check_folder, check_sizes
-from transplant.backbones.hub_ids import can_be_hub_id, is_out_of_reach
+from transplant.backbones.hub_ids import can_be_hub_id
 from transplant.backbones.packed import check_head, check_known, quantisation, reading_packed
 from transplant.backbones.spread import Spread
 from transplant.backbones.whole import check_fits, load_whole, quiet
@@ -37,6 +37,8 @@ class Files:
     """Where it goes; weights that are not quantised are read to the processor, and moved later."""
     spread: Spread | None = None
     """Where its parts go, in place of that."""
+    offline: bool = False
+    """Whether the hub is out of reach: the cache of downloads is read, without a wait."""
 
 
 def load_stored(
@@ -74,8 +76,8 @@ def load_stored(
                 f"no backbone {source!r}", expected=LOADABLE, hint=_way_in(folder) or LIST
             )
         options: dict[str, Any] = {"revision": revision}
-        if not folder.is_dir() and is_out_of_reach():
-            options["local_files_only"] = True  # what is in the cache, without a wait
+        if files.offline:
+            options["local_files_only"] = True
         if not checked:
             raw, _ = PreTrainedConfig.get_config_dict(source, **options)
             check_sizes(raw, source, held)

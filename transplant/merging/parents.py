@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.backbones.hub_ids import is_out_of_reach
 from transplant.errors import BackboneError, InputError, NotFoundError, ShapeError, foreign
 from transplant.files.plain import expand
 from transplant.merging.recipe import Recipe, Reference
@@ -73,7 +74,8 @@ def find_folder(work: Work, recipe: Recipe, reference: Reference, remote: Sequen
         return str(folder.absolute())
     if name in remote:
         hub_id, _, revision = name.partition("@")
-        return str(get_from_hub(work, hub_id, revision or work.revision_of(hub_id)))
+        revision = revision or work.revision_of(hub_id)
+        return str(get_from_hub(work, hub_id, revision, offline=is_out_of_reach()))
     if "+" in name:
         raise InputError(
             f"{where}: {name} is a model with a LoRA", expected="whole models",

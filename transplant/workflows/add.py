@@ -88,7 +88,8 @@ def _add_folder(
 
 
 def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
-    from transplant.backbones.hub_ids import can_be_hub_id
+    from transplant.backbones.hub_ids import can_be_hub_id, is_out_of_reach
+    from transplant.backbones.memory import check_hub_fits
 
     if not job.replace:
         work.library.check_free(("backbone",), job.name, None, None)
@@ -99,13 +100,21 @@ def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
             f"no such folder or file: {hub_id}",
             expected="a save_pretrained folder, a .gguf file, or a hub id as owner/model",
         )
-    revision = work.revision_of(hub_id)
-    folder = get_from_hub(work, hub_id, revision)
+    revision, offline = work.revision_of(hub_id), is_out_of_reach()
+    if work.device_map is None:
+        check_hub_fits(hub_id, revision, hub_id, AUTO, offline=offline)
+    folder = get_from_hub(work, hub_id, revision, offline=offline)
     return _add_folder(work, job, folder, {"hub": hub_id, "revision": folder.name})
 
 
-def get_from_hub(work: Work, hub_id: str, revision: str | None) -> Path:
+def get_from_hub(work: Work, hub_id: str, revision: str | None, *, offline: bool) -> Path:
     """The folder of a model's files, fetched where they are not here yet; no code, no pickles.
+
+    Args:
+        work: the setting of the job.
+        hub_id: the model.
+        revision: a branch, a tag or a commit; None for `main`.
+        offline: whether the hub is out of reach, so that the cache of downloads is all there is.
 
     Raises:
         BackboneError: no such model, or no network.
@@ -117,7 +126,6 @@ def get_from_hub(work: Work, hub_id: str, revision: str | None) -> Path:
         from huggingface_hub import snapshot_download
 
         from transplant.backbones.downloads import following_downloads, snapshot_options
-        from transplant.backbones.hub_ids import is_out_of_reach
 
         title = f"getting {hub_id}"
         work.reporter.note(title)
@@ -125,7 +133,7 @@ def get_from_hub(work: Work, hub_id: str, revision: str | None) -> Path:
             return Path(
                 snapshot_download(
                     hub_id, revision=revision, allow_patterns=[*HUB_FILES],
-                    local_files_only=is_out_of_reach(), **snapshot_options(),
+                    local_files_only=offline, **snapshot_options(),
                 )
             )  # fmt: skip
 
