@@ -8,8 +8,9 @@ A cell is a direction, a domain, a width, a seed and what the move is paired on:
 writes (`donor`, by which gains are chosen as well), `prose`, the domain's text without its next
 tokens (`domain`), or 32,000 tokens of it to learn from (`32k`). Each verb is a process of its own:
 its seconds and peak memory stand in the result. Cells that the result file holds are not run again,
-so a run can be stopped at any time. A domain of which the native learns less than 0.15 nats per
-token on the target is not moved.
+so a run can be stopped at any time; with other `--steps`, `--curve-steps` or `--eval-tokens` a cell
+is another one, and so are the modules that it needs. A domain of which the native learns less than
+0.15 nats per token on the target is not moved.
 """
 
 from __future__ import annotations
@@ -17,41 +18,33 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import product
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from tests.benchmarks.own_process import run_alone
+from tests.benchmarks.real_cells import (
+    BACKBONES,
+    BUDGET,
+    EVAL_TOKENS,
+    PAIRS,
+    Cell,
+    Training,
+    cell_of,
+    cells,
+    trainings,
+)
+from tests.benchmarks.real_tables import gain_of, tables
 from transplant.files.former_keys import with_present_keys
-from transplant.tables.shares import share_text
 
 ROOT = Path(__file__).parents[2]
-BACKBONES = ("smollm2", "gemma")
 DOMAINS = {"python": "python.jsonl", "chess": "chess.pgn", "pascal": "pascal.jsonl"}
 SECOND = {"python": "python2.jsonl", "chess": "chess2.pgn", "pascal": "pascal2.jsonl"}
-PAIRS = ("donor", "prose", "domain", "32k")
 ROOM = 0.15  # nats per token that the native must gain
-EXCERPTS, TRAIN_TOKENS, EVAL_TOKENS = 300, 100_000, 10_000
+EXCERPTS = 300
 EXCERPT_CHARS, STRIDE = 1_500, 4  # about as long as the windows of 512 tokens that are judged
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One move."""
-
-    donor: str
-    target: str
-    domain: str
-    d_abi: int
-    seed: int
-    pair: str
-    change: str = "begins-with"
-    inside: str = "left-out"
 
 
 def main() -> int:
@@ -71,8 +64,7 @@ def main() -> int:
     parser.add_argument("--eval-tokens", type=int, default=EVAL_TOKENS)
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     options = parser.parse_args()
-    steps = options.steps, options.curve_steps
-    bench = Bench(options.real.resolve(), options.out, *steps, options.eval_tokens)
+    bench = Bench(options.real.resolve(), options.out)
     if not options.show:
         bench.add_backbones()
         for cell in cells(options):
@@ -81,31 +73,16 @@ def main() -> int:
     return 0
 
 
-def cells(options: argparse.Namespace) -> Iterator[Cell]:
-    """Every cell that was asked for."""
-    for donor, domain, d_abi, seed, pair in product(
-        options.donors, options.domains, options.d_abi, options.seeds, options.pairs
-    ):
-        (target,) = {*BACKBONES} - {donor}
-        yield Cell(donor, target, domain, d_abi, seed, pair, options.change, options.inside)
-
-
 class Bench:
     """The results so far, and how more are made.
 
     Args:
         real: the folder of models and corpora.
         out: the result file.
-        steps: of training.
-        curve_steps: of each run on 32,000 tokens; None: as many as the objective has.
-        eval_tokens: held out.
     """
 
-    def __init__(
-        self, real: Path, out: Path, steps: int, curve_steps: int | None, eval_tokens: int
-    ) -> None:
-        self.real, self.out, self.steps, self.eval_tokens = real, out, steps, eval_tokens
-        self.curve_steps = curve_steps
+    def __init__(self, real: Path, out: Path) -> None:
+        self.real, self.out = real, out
         self.results: dict[str, Any] = {"add": {}, "train": {}, "moves": []}
         if out.is_file():
             self.results = with_present_keys(json.loads(out.read_text(encoding="utf-8")))
@@ -120,53 +97,63 @@ class Bench:
 
     def run(self, cell: Cell) -> None:
         """Makes what a cell needs, and the cell, where they are missing."""
-        if any(Cell(**move["cell"]) == cell for move in self.results["moves"]):
+        if any(cell_of(move, self.results) == cell for move in self.results["moves"]):
             return
-        self._train(cell, cell.donor)
-        native = self._train(cell, cell.target)
+        donor = self._train(cell.training(cell.donor))
+        native = self._train(cell.training(cell.target))
         gained = gain_of(native["report"])
         if gained < ROOM:
             self._keep(cell, {"skipped": f"the native gains {gained:.3f} nats per token"})
             return
-        module = f"{self._name(cell)}@{cell.donor}/d{cell.d_abi}"
+        name = native["report"]["name"].partition("@")[0]
         words = [
-            "transfer", "--module", module, "--to", cell.target, "--excerpts", str(EXCERPTS),
+            "transfer", "--module", f"{donor['report']['name']}/d{cell.d_abi}",
+            "--to", cell.target, "--excerpts", str(EXCERPTS),
             "--excerpt-chars", str(EXCERPT_CHARS), "--stride", str(STRIDE),
-            "--native", self._name(cell), "--change", cell.change, "--inside", cell.inside,
-            "--eval-tokens", str(self.eval_tokens), "--seed", str(cell.seed),
-            "--name", f"{self._name(cell)}-{cell.pair}", "--replace",
+            "--native", name, "--change", cell.change, "--inside", cell.inside,
+            "--eval-tokens", str(cell.eval_tokens), "--seed", str(cell.seed),
+            "--name", f"{name}-{cell.pair}", "--replace",
         ]  # fmt: skip
-        if cell.pair == "32k":
-            words += ["--pair-data", self._text(cell), "--curve", "32k"]
+        text = self._text(cell.domain)
+        if cell.pair == BUDGET:
+            words += ["--pair-data", text, "--curve", BUDGET]
             words += ["--out", str(self.out.parent / "real")]
-            words += ["--steps", str(self.curve_steps)] if self.curve_steps else []
+            words += ["--steps", str(cell.curve_steps)] if cell.curve_steps else []
         else:
-            words += ["--pair-data", self._text(cell) if cell.pair == "domain" else cell.pair]
-            words += [*self._second(cell), *(["--text-free"] if cell.pair == "donor" else [])]
+            words += ["--pair-data", text if cell.pair == "domain" else cell.pair]
+            words += self._second(cell.domain)
+            words += ["--text-free"] if cell.pair == "donor" else []
         self._keep(cell, self._abi(*words))
 
-    def _train(self, cell: Cell, backbone: str) -> dict[str, Any]:
-        key = f"{self._name(cell)}@{backbone}/d{cell.d_abi}"
-        here = Path(backbone, f"d{cell.d_abi}", "module", self._name(cell))
-        if key not in self.results["train"] or not self._knows(here):
-            self.results["train"][key] = self._abi(
-                "train", "--backbone", backbone, "--domain", cell.domain,
-                "--domain-data", self._text(cell), "--name", self._name(cell),
-                "--d-abi", str(cell.d_abi), "--seed", str(cell.seed),
-                "--tokens", str(TRAIN_TOKENS), "--steps", str(self.steps),
-                "--eval-tokens", str(self.eval_tokens), "--replace", *self._second(cell),
+    def _train(self, wanted: Training) -> dict[str, Any]:
+        here = (it for it in trainings(self.results, wanted) if self._knows(_place(it["report"])))
+        found = next(here, None)
+        if found is None:
+            name = self._free_name(wanted)
+            found = self._abi(
+                "train", "--backbone", wanted.backbone, "--domain", wanted.domain,
+                "--domain-data", self._text(wanted.domain), "--name", name,
+                "--d-abi", str(wanted.d_abi), "--seed", str(wanted.seed),
+                "--tokens", str(wanted.tokens), "--steps", str(wanted.steps),
+                "--eval-tokens", str(wanted.eval_tokens), "--replace",
+                *self._second(wanted.domain),
             )  # fmt: skip
+            self.results["train"][f"{name}@{wanted.backbone}/d{wanted.d_abi}"] = found
             self._save()
-        return self.results["train"][key]
+        return found
 
-    def _name(self, cell: Cell) -> str:
-        return f"{cell.domain}-s{cell.seed}"
+    def _free_name(self, wanted: Training) -> str:
+        """A name that no module of other steps and evaluation tokens has on that backbone."""
+        name = f"{wanted.domain}-s{wanted.seed}"
+        if self._knows(Path(wanted.backbone, f"d{wanted.d_abi}", "module", name)):
+            return f"{name}-{wanted.steps}-{wanted.eval_tokens}"
+        return name
 
-    def _text(self, cell: Cell) -> str:
-        return str(self.real / DOMAINS[cell.domain])
+    def _text(self, domain: str) -> str:
+        return str(self.real / DOMAINS[domain])
 
-    def _second(self, cell: Cell) -> list[str]:
-        return ["--also-eval", f"second={self.real / SECOND[cell.domain]}"]
+    def _second(self, domain: str) -> list[str]:
+        return ["--also-eval", f"second={self.real / SECOND[domain]}"]
 
     def _knows(self, place: str | Path) -> bool:
         return (self.real / "registry" / place / "manifest.json").is_file()
@@ -194,68 +181,10 @@ class Bench:
         }
 
 
-def tables(results: dict[str, Any]) -> list[Table]:
-    """What was trained, and what was moved, one line a cell and seed."""
-    trained = Table("trained", "raw", "native", "gain (nats)", "second source", "s", "MiB")
-    for name, found in results["train"].items():
-        report = found["report"]
-        trained.add_row(
-            name, f"{report['ppl']['raw']:.2f}", f"{report['ppl']['native']:.2f}",
-            _interval(report["difference"]["raw"]), _second(report, "native"),
-            f"{found['seconds']:.0f}", str(found["peak_mib"]),
-        )  # fmt: skip
-    moved = Table("move", "on", "seed", "recovered", "donor-", "module-attributable", "NIB top-5",
-                  "best controls", "second source", "s", "MiB")  # fmt: skip
-    for move in results["moves"]:
-        cell = move["cell"]
-        name = f"{cell['domain']} {cell['donor']} -> {cell['target']} d{cell['d_abi']}"
-        if "skipped" in move:
-            moved.add_row(name, cell["pair"], str(cell["seed"]), move["skipped"])
-            continue
-        pair = f"{cell['pair']}, {cell.get('change', Cell.change)}"
-        if cell.get("inside", Cell.inside) != Cell.inside:
-            pair += f", {cell['inside']} inside"
-        moved.add_row(name, pair, str(cell["seed"]), *_row(move["report"]),
-                      f"{move['seconds']:.0f}", str(move["peak_mib"]))  # fmt: skip
-    return [trained, moved]
-
-
-def _row(report: dict[str, Any]) -> Sequence[str]:
-    if "curves" in report:
-        moved, *others = (
-            f"{share_text(points[-1]['recovered'])}" for points in report["curves"].values()
-        )
-        names = [name for name in report["curves"] if name != "moved"]
-        beside = [f"{name} {share}" for name, share in zip(names, others, strict=True)]
-        return (moved, "", "", "", ", ".join(beside), "")
-    recovered = report["recovered"]
-    controls = {k: v for k, v in recovered.items() if k not in ("candidate", "native")}
-    best = sorted(controls, key=lambda name: -(controls[name] or 0))[:2]
-    return (
-        share_text(recovered["candidate"]), share_text(report["donor_attributable"]),
-        share_text(report["module_attributable"]), _number(report["nib"].get("top5")),
-        ", ".join(f"{name} {share_text(controls[name])}" for name in best),
-        _second(report, "candidate"),
-    )  # fmt: skip
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def gain_of(report: dict[str, Any]) -> float:
-    """What a native gains over the raw backbone, in nats per token."""
-    return report["difference"]["raw"]["nats"]
-
-
-def _interval(found: dict[str, float]) -> str:
-    low, high = found["interval"]
-    return f"{found['nats']:+.3f} ({low:+.3f} .. {high:+.3f})"
-
-
-def _second(report: dict[str, Any], system: str) -> str:
-    found = report.get("sources", {}).get("out_of_source", {}).get("second")
-    return "-" if not found else _interval(found["gain"][system])
+def _place(report: dict[str, Any]) -> Path:
+    """Where a registry has the module of a report, from its own folder."""
+    name, _, backbone = report["name"].partition("@")
+    return Path(backbone, f"d{report['d_abi']}", "module", name)
 
 
 if __name__ == "__main__":
