@@ -167,7 +167,7 @@ def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(
 def test_the_donors_own_module_is_refused_of_a_donor_that_has_none():
     with pytest.raises(InputError, match="needs a donor that is a module"):
         learned_by("module")
-    assert learned_by("auto") == ("linear", "module-new", "lora", "copy")
+    assert learned_by("auto") == ("linear", "module-new", "lora", "copy", "module")
 
 
 @pytest.mark.parametrize("change", CHANGES)

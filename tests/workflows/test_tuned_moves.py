@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -13,11 +14,15 @@ from tests.calibration.tiny_training import windows_of
 from tests.tiny import tiny_model
 from tests.tiny_lora import train_lora
 from tests.tiny_registry import put_backbones, put_corpus
+from transplant.calibration.move import align
+from transplant.calibration.students import module_new, table
 from transplant.calibration.students.recipe import LoraRecipe
+from transplant.calibration.tuning import choose
 from transplant.errors import ExistsError, InputError
 from transplant.evaluation.likelihood import score_documents
 from transplant.progress import SilentReporter
 from transplant.surgery.lora.hosted import LoraModel
+from transplant.tables.tuned import tuned_table
 from transplant.text.splits import split_documents
 from transplant.text.tokenizers import train_tokenizer
 from transplant.workflows.tuned.controls import other_domains
@@ -220,3 +225,55 @@ def test_what_is_hosted_on_the_base_is_a_tuned_copy_and_on_another_is_none(scene
 def test_an_unknown_student_is_refused_before_anything_is_loaded(scene):
     with pytest.raises(InputError, match="student"):
         scene.move("nowhere", student="wise")
+
+
+def worse(fit):
+    """A student that is found, and has a larger loss than all others."""
+
+    def found(*args):
+        return dataclasses.replace(fit(*args), loss=100.0)
+
+    return found
+
+
+def test_of_a_donor_that_is_a_module_auto_tries_the_module_as_it_is(scene, monkeypatch):
+    """Its fit is that of a module's move, its bytes are the donor's, and its controls stand by."""
+    quick = dataclasses.replace(module_new.LEARN, steps=2, evaluate_every=2)
+    monkeypatch.setattr(module_new, "LEARN", quick)
+    config = transplant.TrainConfig(**RECIPE)
+    name, work = "tales@tiny-gpt2", scene.work
+    work.train("tiny-gpt2", "tales", data=scene.corpus, config=config)
+    for one in ("linear", "module-new"):
+        monkeypatch.setitem(table.FITS, one, worse(table.FITS[one]))
+    move = scene.move(name, student="auto", name="as-it-is")
+    assert move.module_widths == (128, 16)
+    report = move.transfer(eval_tokens=1000)
+    tried = {one["student"]: one for one in report["students"]}
+    assert tried.keys() == {"linear", "module-new", "module"}
+    assert all(one["seconds"] > 0 for one in tried.values())
+    reading = align(move.pairing, move.fitting).interface
+    moved = choose(move.pairing, reading, move.output_map, move.calibration_text, move.fitting)
+    assert tried["module"]["loss"] == pytest.approx(moved.calibrated.loss, abs=1e-5)
+    assert tried["module"]["gain"] == moved.calibrated.gain > 0
+    assert (report["student"], report["stored"]["kind"]) == ("module", "module")
+    own = work.find(name).manifest.sha256
+    assert report["stored"]["sha256"] == report["tuned_sha256"] == own
+    assert {"random_module", "random_refitted", "linear_surrogate"} < report["ppl"].keys()
+    assert report["best_module_free"] in ("random_refitted", "linear_surrogate")
+    assert report["best_donor_free"] not in ("random_refitted", "linear_surrogate")
+    assert report["module_attributable"] is not None
+    assert "module-attributable" in tuned_table(report).to_markdown()
+    assert work.load("as-it-is@tiny-llama").correction.module.d_abi == 16
+    with pytest.raises(ExistsError):
+        scene.move(name, student="auto", name="as-it-is").claim()
+    for made in ("as-it-is@tiny-llama", name):
+        work.library.remove(work.find(made))
+
+
+def test_of_a_lora_auto_does_not_try_a_module(scene, monkeypatch):
+    move = scene.move(scene.lora, student="auto", name="none")
+    for one in ("module-new", "lora"):
+        monkeypatch.setitem(table.FITS, one, table.FITS["linear"])
+    assert "module" not in {one.student for one in move.learned.tried}
+    with pytest.raises(InputError, match="needs a donor that is a module"):
+        table.FITS["module"](move.lesson, move.linear, None)

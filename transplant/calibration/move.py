@@ -50,8 +50,9 @@ class Pairing:
     @cached_property
     def correction(self) -> Correction:
         """The donor's interface and module, on the CPU, where the fits run."""
-        assert self.donor.correction is not None
-        return copy.deepcopy(self.donor.correction).cpu()
+        found = movable_module(self.donor)
+        assert found is not None
+        return copy.deepcopy(found).cpu()
 
     @property
     def donor_taps(self) -> tuple[int, ...]:
@@ -72,6 +73,11 @@ class Pairing:
         if general is None:
             return whole
         return lambda taps: general.taken_from(whole(taps), taps)
+
+
+def movable_module(donor: HostedModel) -> Correction | None:
+    """The interface and the domain module of a donor that is one; None of any other."""
+    return donor.module if isinstance(donor, TunedDonor) else donor.correction
 
 
 def taps_of(donor: HostedModel, general: General | None) -> tuple[int, ...]:

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from transplant.backbones.states import RowTokens, States
 from transplant.backbones.view import Backbone
 from transplant.errors import InputError
+from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
 from transplant.text.windows import Window
 
@@ -120,11 +121,13 @@ class TunedDonor(HostedModel):
     Args:
         name: what the tuned copy is called.
         pair: both.
+        module: the interface and the domain module that are the tuned copy, where it is these, and
+            their bytes may be moved as well: the layers that they read are kept.
     """
 
-    def __init__(self, name: str, pair: TunedPair) -> None:
+    def __init__(self, name: str, pair: TunedPair, module: Correction | None = None) -> None:
         super().__init__(name, pair)
-        self.pair = pair
+        self.pair, self.module = pair, module
 
     @property
     def is_raw(self) -> bool:
@@ -133,8 +136,8 @@ class TunedDonor(HostedModel):
 
     @property
     def change_taps(self) -> tuple[int, ...]:
-        """What `change` reads."""
-        return (self.pair.change_tap,)
+        """What `change` reads, and what the module reads."""
+        return (self.pair.change_tap, *(() if self.module is None else self.module.taps))
 
     def change(self, taps: Mapping[int, Tensor]) -> Tensor:
         """The donor's correction [rows, width of the head], as it was read."""

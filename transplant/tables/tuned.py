@@ -31,11 +31,12 @@ def tuned_table(report: dict[str, Any]) -> Table:
         notes["native"] = f"the LoRA {report['native_model']['name']}: the ceiling"
     shown = systems_table(report["tuned"], report, notes)
     add_share(shown, report, "donor", report["best_donor_free"])
+    if report["best_module_free"] is not None:
+        add_share(shown, report, "module", report["best_module_free"])
     for one in report["students"]:
-        shown.add(
-            f"student {one['student']}", "", "", "",
-            faint(f"{one['loss']:.4f} nats per token to calibrate on, gain {one['gain']:g}"),
-        )  # fmt: skip
+        scored = f"{one['loss']:.4f} nats per token to calibrate on, gain {one['gain']:g}"
+        took = f", {one['seconds']:.1f} s" if "seconds" in one else ""
+        shown.add(f"student {one['student']}", "", "", "", faint(scored + took))
     for name in report["left_out"]:
         slow = faint("not tried: slow here (", call(f"student={name!r}"), ")")
         shown.add(f"student {name}", "", "", "", slow)

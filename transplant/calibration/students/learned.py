@@ -19,6 +19,8 @@ class TriedStudent:
     """The factor on its correction."""
     loss: float
     """Nats per token on the calibration split."""
+    seconds: float
+    """That it took, after the linear student, from which others start; of that one its own."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,8 @@ STUDENTS: dict[str, StudentSpec] = {
         needs=(DONORS_MODULE, PAIRED), cost="three linear solves; no gradient", kind="module",
     ),
 }  # fmt: skip
-"""By name; `auto` takes the one with the smallest loss on the calibration split."""
+"""By name; `auto` takes the one with the smallest loss on the calibration split, of those that the
+donor has what they need for."""
 
 
 def student_of(name: str) -> StudentSpec:
@@ -70,13 +71,13 @@ def student_of(name: str) -> StudentSpec:
 
 
 def learned_by(name: str) -> tuple[str, ...]:
-    """The students that are fitted where one is asked for, of a donor that is no module.
+    """The students that may be fitted where one is asked for; a module alone is moved, not taught.
 
     Raises:
         InputError: there is none of that name, or it needs a module.
     """
     if name == AUTO:
-        return tuple(student for student in STUDENTS if student not in (MODULE, BASIS))
+        return tuple(student for student in STUDENTS if student != BASIS)
     if student_of(name).needs[0] == DONORS_MODULE:
         raise InputError(
             f"`student={name!r}` needs {DONORS_MODULE}", found="a tuned copy of a base",

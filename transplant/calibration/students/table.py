@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable
 
 from transplant.backbones.view import Backbone
+from transplant.calibration.move import movable_module
 from transplant.calibration.students.basis import fit_inside
 from transplant.calibration.students.copy import fit_copy, pairs_for
 from transplant.calibration.students.learned import Learned, TriedStudent
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora import fit_lora
+from transplant.calibration.students.module import fit_module
 from transplant.calibration.students.module_new import fit_module_new
-from transplant.calibration.students.spec import AUTO, BASIS, COPY, LORA, learned_by
+from transplant.calibration.students.spec import (
+    AUTO,
+    BASIS,
+    COPY,
+    LINEAR,
+    LORA,
+    MODULE,
+    learned_by,
+)
 from transplant.calibration.tuning import Choice
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, Reporter, SilentReporter
@@ -22,12 +33,12 @@ Fit = Callable[[Lesson, Choice[LinearCorrection], Progress | None], Learned]
 
 def _linear(_: Lesson, linear: Choice[LinearCorrection], _progress: Progress | None) -> Learned:
     fitted = linear.calibrated
-    return Learned("linear", fitted.correction, fitted.gain, fitted.loss)
+    return Learned(LINEAR, fitted.correction, fitted.gain, fitted.loss)
 
 
 FITS: dict[str, Fit] = {
-    "linear": _linear, "module-new": fit_module_new, LORA: fit_lora, COPY: fit_copy,
-    BASIS: fit_inside,
+    LINEAR: _linear, "module-new": fit_module_new, LORA: fit_lora, COPY: fit_copy,
+    BASIS: fit_inside, MODULE: fit_module,
 }  # fmt: skip
 
 
@@ -38,30 +49,48 @@ def slow_on(target: Backbone) -> tuple[str, ...]:
 
 def fit_student(
     name: str, lesson: Lesson, linear: Choice[LinearCorrection], *,
-    reporter: Reporter | None = None,
+    reporter: Reporter | None = None, linear_seconds: float = 0.0,
 ) -> Learned:  # fmt: skip
     """Fits one student, or the one with the smallest loss on the calibration split.
 
-    `auto` leaves out what is slow: ask for it by its name.
+    `auto` tries each that the donor has what it needs for, and leaves out what is slow: ask for
+    that by its name.
 
     Args:
         name: of `spec.STUDENTS`, or `auto`.
         lesson: what it learns from.
         linear: the linear student, from which others start.
         reporter: is told of the steps of each.
+        linear_seconds: that the linear student took.
 
     Raises:
         InputError: no such student.
     """
     names, target = learned_by(name), lesson.pairing.target
-    if name == AUTO and pairs_for(lesson.pairing.donor, target) is None:
-        names = tuple(student for student in names if student != COPY)
+    if name == AUTO:
+        names = tuple(one for one in names if one not in _not_of(lesson))
     slow = slow_on(target) if name == AUTO else ()
     left_out = tuple(student for student in names if student in slow)
     found: list[Learned] = []
+    seconds: list[float] = []
     for one in (student for student in names if student not in left_out):
+        began = time.monotonic()
         with (reporter or SilentReporter()).progress(f"the student {one}") as progress:
             found.append(FITS[one](lesson, linear, progress))
-    tried = tuple(TriedStudent(one.student, one.gain, one.loss) for one in found)
+        seconds.append(time.monotonic() - began + (linear_seconds if one == LINEAR else 0.0))
+    tried = tuple(
+        TriedStudent(one.student, one.gain, one.loss, spent)
+        for one, spent in zip(found, seconds, strict=True)
+    )
     best = min(found, key=lambda one: one.loss)
     return dataclasses.replace(best, tried=tried, left_out=left_out)
+
+
+def _not_of(lesson: Lesson) -> tuple[str, ...]:
+    """The students that a donor has not what they need for."""
+    donor = lesson.pairing.donor
+    needed = {
+        COPY: pairs_for(donor, lesson.pairing.target) is not None,
+        MODULE: movable_module(donor) is not None,
+    }
+    return tuple(name for name, there in needed.items() if not there)

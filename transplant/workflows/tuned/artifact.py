@@ -28,8 +28,9 @@ def claim_student(move: TunedMove, *, replace: bool) -> None:
     library.check_free(others, move.moved_name, move.to, None)
     for kind in kinds:
         if kind == "module":
-            both = ("module", "interface")
-            library.claim(both, move.moved_name, move.to, move.d_abi, replace=replace)
+            for d_abi in move.module_widths:
+                both = ("module", "interface")
+                library.claim(both, move.moved_name, move.to, d_abi, replace=replace)
         else:
             library.claim((kind,), move.moved_name, move.to, None, replace=replace)
 

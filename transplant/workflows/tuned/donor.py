@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from transplant.backbones.view import Backbone
+    from transplant.modules.correction import Correction
     from transplant.modules.hosted import HostedModel
     from transplant.modules.tuned import Head, TunedDonor
 
@@ -39,7 +40,7 @@ class Tuned:
 
 
 def load_donor(
-    work: Work, donor: str, tuned: str, *, other_base: bool = False
+    work: Work, donor: str, tuned: str, *, other_base: bool = False, with_module: bool = False
 ) -> tuple[TunedDonor, Tuned]:
     """Loads both, and checks that they are a base and a tuned copy of it.
 
@@ -49,6 +50,8 @@ def load_donor(
         tuned: a folder that PEFT or `save_pretrained` wrote, a hub id of either, the name of a
             backbone, or `<name>@<base>` of the library.
         other_base: whether a LoRA that was trained on another base is meant.
+        with_module: whether what a domain module reads is kept, too, where the copy is one and
+            could be moved as it is.
 
     Raises:
         InputError: another base, another tokenizer, another width, or nothing that changes.
@@ -66,7 +69,13 @@ def load_donor(
         found = _model(work, tuned, base)
     pair = TunedPair(base, found.model, found.head)
     _refuse_unchanged(pair, donor, tuned)
-    return TunedDonor(tuned, pair), found
+    return TunedDonor(tuned, pair, _movable(found) if with_module else None), found
+
+
+def _movable(found: Tuned) -> Correction | None:
+    """The interface and the module that a tuned copy is, where a move could take them."""
+    correction = found.model.correction
+    return None if correction is None or correction.module.reads_windows else correction
 
 
 def _adapter_folder(work: Work, tuned: str) -> Path | None:

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from transplant.calibration.students.spec import MODULE
 from transplant.errors import InputError
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
@@ -15,7 +16,11 @@ from transplant.workflows.tuned.native import ceiling, check_adapter
 
 if TYPE_CHECKING:
     from transplant.calibration.students.learned import Learned
+    from transplant.calibration.students.lesson import Lesson
+    from transplant.calibration.tuning import Choice
     from transplant.evaluation.likelihood import System
+    from transplant.modules.linear import LinearCorrection
+    from transplant.progress import Progress
     from transplant.workflows.tuned.move import TunedMove
 
 
@@ -53,20 +58,24 @@ def tuned_report(
     linear, learned = move.linear, move.learned
     with move.step("controls") as progress:
         controls = controls_of(move, progress)
-    taught, untaught = _modules_of(move, learned)
+    taught, untaught, module_free = _modules_of(move, learned)
     controls |= taught
     systems: dict[str, System] = {
         "raw": None, **({} if best is None else {"native": best.system}),
         "candidate": at_work(move.target, learned.correction),
-        **controls, **untaught, **copied_over(move), **other_domains(move),
+        **controls, **untaught, **module_free, **copied_over(move), **other_domains(move),
     }  # fmt: skip
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
     with move.step("evaluate") as progress:
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
     found = weigh(
-        likelihoods, donor_free=(RAW, *controls), module_free=(), ceiling=best is not None
+        likelihoods,
+        donor_free=(RAW, *controls),
+        module_free=(*module_free,),
+        ceiling=best is not None,
     )
-    shown = dict.fromkeys(("raw", "native", "candidate", found.best_donor_free))
+    best_free = found.best_donor_free, found.best_module_free
+    shown = dict.fromkeys(("raw", "native", "candidate", *filter(None, best_free)))
     judged = {name: systems[name] for name in shown if name in systems}
     sources = evaluate_others(move, others, judged, eval_tokens)
     if beside and best is not None:
@@ -115,14 +124,42 @@ def _check_beside(move: TunedMove, native: str | None) -> None:
     check_adapter(move, native, purpose)
 
 
-def _modules_of(move: TunedMove, learned: Learned) -> tuple[dict[str, System], dict[str, System]]:
-    """Of a new module its donor-free controls, and what it was before it was taught."""
+Systems = dict[str, "System"]
+
+
+def _modules_of(move: TunedMove, learned: Learned) -> tuple[Systems, Systems, Systems]:
+    """Of a student that is a module: donor-free controls, what it was untaught, module-free ones.
+
+    The donor's own has those of a module's move; of a new one nothing is module-free.
+    """
     from transplant.calibration.students.module_controls import UNTAUGHT_MODULE, module_controls
     from transplant.modules.correction import Correction
 
     if not isinstance(learned.correction, Correction):
-        return {}, {}
+        return {}, {}, {}
     lesson, linear = move.lesson, move.linear
     with move.target.frozen(), move.work.reporter.progress("controls that are modules") as told:
-        found: dict[str, System] = {**module_controls(lesson, linear, progress=told)}
-    return found, {UNTAUGHT_MODULE: found.pop(UNTAUGHT_MODULE)}
+        if learned.student == MODULE:
+            return _of_moved(lesson, linear, learned, told)
+        found: Systems = {**module_controls(lesson, linear, progress=told)}
+    return found, {UNTAUGHT_MODULE: found.pop(UNTAUGHT_MODULE)}, {}
+
+
+def _of_moved(
+    lesson: Lesson, linear: Choice[LinearCorrection], learned: Learned, progress: Progress
+) -> tuple[Systems, Systems, Systems]:
+    """Of the donor's own module: donor-free controls, none untaught, module-free ones."""
+    from transplant.calibration.move import Calibrated
+    from transplant.evaluation.evidence import DONOR_FREE, MODULE_FREE
+    from transplant.modules.correction import Correction
+    from transplant.workflows.move.controls import build_controls
+
+    candidate = learned.correction
+    assert isinstance(candidate, Correction)
+    found = build_controls(
+        lesson.pairing, candidate.interface, linear.wanted,
+        Calibrated(candidate, learned.gain, learned.loss), lesson.calibration, linear.config,
+        progress=progress,
+    )  # fmt: skip
+    free: Systems = {name: found[name] for name in DONOR_FREE if name in found}
+    return free, {}, {name: found[name] for name in MODULE_FREE}

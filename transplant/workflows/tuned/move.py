@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.spec import BASIS, LORA, learned_by
-from transplant.errors import InputError
+from transplant.calibration.students.spec import AUTO, BASIS, LORA, learned_by
+from transplant.errors import InputError, NotFoundError
 from transplant.training.config import TrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.move.inputs import MoveInputs
@@ -67,7 +67,10 @@ class TunedMove(MoveInputs):
     def _loaded(self) -> tuple[TunedDonor, Tuned]:
         from transplant.workflows.tuned.donor import load_donor
 
-        return load_donor(self.work, self.base, self.module, other_base=self.other_base)
+        return load_donor(
+            self.work, self.base, self.module, other_base=self.other_base,
+            with_module=self.student == AUTO,
+        )  # fmt: skip
 
     @property
     def donor(self) -> TunedDonor:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -125,6 +128,18 @@ class TunedMove(MoveInputs):
     def d_abi(self) -> int:
         """The width of a new module's space: that of a native by the default recipe."""
         return TrainConfig().d_abi
+
+    @property
+    def module_widths(self) -> tuple[int, ...]:
+        """d_abi of the module that a student may be: a new one's, and that of the donor's own."""
+        own = self.source if self.student == AUTO else None
+        if own is None or own.module is None:
+            return (self.d_abi,)
+        try:
+            moved = self.work.module_manifest(own).d_abi or self.d_abi
+        except NotFoundError:  # something else is hosted by that name
+            return (self.d_abi,)
+        return tuple(dict.fromkeys((self.d_abi, moved)))
 
     def check(self) -> None:
         """Loads donor and target, and refuses what could not be taught.
@@ -188,7 +203,10 @@ class TunedMove(MoveInputs):
 
         lesson, linear = self.lesson, self.linear
         with self.target.frozen(), self.step("teach"):
-            return fit_student(self.student, lesson, linear, reporter=self.work.reporter)
+            return fit_student(
+                self.student, lesson, linear, reporter=self.work.reporter,
+                linear_seconds=self.seconds.get("calibrate", 0.0),
+            )  # fmt: skip
 
     def facts(self) -> dict[str, Any]:
         """How it was made."""

@@ -90,6 +90,11 @@ class WholeTaughtMove(WholeTunedMove):
         named = zip(self.teachers, self._all, strict=True)
         return [self.carried_counts(name, own) for name, (_, own) in named]
 
+    @property
+    def module_widths(self) -> tuple[int, ...]:
+        """That of a new module; of several donors none is moved as it is."""
+        return (self.d_abi,)
+
     def check_memory(self) -> None:
         """Nothing: what several donors need is known once their rows are."""
 
