@@ -49,7 +49,7 @@ def test_scores_are_squared_slopes_of_sequences(backbones, windows, family):
         assert pooled != pytest.approx(float(scores[of.name][1]), rel=0.05)
 
 
-def testproducts_in_bfloat16_are_near_those_of_the_same_outputs_in_float32(
+def test_products_in_bfloat16_are_near_those_of_the_same_outputs_in_float32(
     tiny_tokenizer, windows, monkeypatch
 ):
     backbone = tiny_backbone("llama", tiny_tokenizer)
