@@ -21,6 +21,7 @@ class BasisWorkspace(Work):
         name: str,
         *,
         config: FitConfig | None = None,
+        retain: str | None = None,
         layer_at_a_time: bool = False,
         replace: bool = False,
     ) -> dict[str, Any]:
@@ -31,6 +32,8 @@ class BasisWorkspace(Work):
             data: the calibration text; its training split is read.
             name: of the basis, an artifact of the kind `basis`.
             config: the recipe.
+            retain: of directions of gradients, the text that an adapter is to leave as it is; None
+                for prose.
             layer_at_a_time: whether all but one layer stays on the disk.
             replace: whether a basis of that name may go.
 
@@ -46,7 +49,7 @@ class BasisWorkspace(Work):
 
         job = FitJob(
             backbone=backbone, data=data, name=name, config=config or FitConfig(),
-            layer_at_a_time=layer_at_a_time,
+            retain=retain, layer_at_a_time=layer_at_a_time,
         )  # fmt: skip
         return run_fit(self, job, replace=replace)
 
