@@ -19,10 +19,10 @@ from transplant.basis.gradients import (
     fit_gradients,
     output_scale,
     reading_directions,
-    slopes_of,
     whitener,
 )
 from transplant.basis.maps import LinearMap, select_maps
+from transplant.basis.slopes import slopes_of
 from transplant.basis.spectrum import Spectrum
 from transplant.basis.train import mean_loss
 from transplant.errors import NumericalError

@@ -7,7 +7,7 @@ import torch
 
 from tests.tiny import tiny_backbone, tiny_model
 from transplant.backbones.load import load_backbone
-from transplant.basis import layerwise_fisher
+from transplant.basis import descent, layerwise, layerwise_fisher
 from transplant.basis.boundaries import Place
 from transplant.basis.config import FitConfig
 from transplant.basis.fisher import fisher_scores
@@ -62,14 +62,17 @@ def test_layers_on_the_disk_give_the_same_and_stay_there(tiny_tokenizer, windows
     assert all(m.weight.is_meta for m in maps)
 
 
-@pytest.mark.parametrize("killed_at", [("carry_up", 1), ("_loss_gradients", 0), ("_carry_down", 1)])
+@pytest.mark.parametrize(
+    "killed_at",
+    [(layerwise, "carry_up", 1), (descent, "_loss_gradients", 0), (descent, "_run_down", 1)],
+)
 def test_a_killed_run_goes_on_where_it_was(backbones, windows, tmp_path, monkeypatch, killed_at):
     backbone = backbones("gptj")
     maps = select_maps(backbone)
     spectra = fit_basis(backbone, maps, windows, CONFIG).spectra
     place = Place(tmp_path / "run", {"a": 1})
-    name, after = killed_at
-    step, calls = getattr(layerwise_fisher, name), []
+    module, name, after = killed_at
+    step, calls = getattr(module, name), []
 
     def failing(*args):
         calls.append(name)
@@ -77,7 +80,7 @@ def test_a_killed_run_goes_on_where_it_was(backbones, windows, tmp_path, monkeyp
             raise KeyboardInterrupt
         return step(*args)
 
-    monkeypatch.setattr(layerwise_fisher, name, failing)
+    monkeypatch.setattr(module, name, failing)
     with pytest.raises(KeyboardInterrupt):
         fisher_by_layer(backbone, maps, spectra, windows, place)
     found = fisher_by_layer(backbone, maps, spectra, windows, place)

@@ -10,6 +10,9 @@ from safetensors.torch import load_file
 import transplant
 from registry.store import Registry
 from tests.commands.test_bad_input import assert_refused
+from transplant.basis import descent
+from transplant.errors import InputError
+from transplant.workflows.basis import fit
 
 FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
 GRADIENTS = ("--directions", "gradients")
@@ -74,6 +77,47 @@ def test_an_adapter_inside_it_learns_is_hosted_and_loaded_by_peft(allocated, cor
     assert (theirs(ids).logits - ours).abs().max() < 1e-4
 
 
+def test_a_fit_layer_by_layer_is_the_same_and_goes_on_where_its_store_failed(
+    fitted, corpus, monkeypatch
+):
+    abi, whole = fitted
+    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, *FIT, *GRADIENTS,
+             "--retain", corpus, "--layer-at-a-time", "--json")  # fmt: skip
+
+    def full(*_args, **_options):
+        raise InputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit, "store_basis", full)
+        assert_refused(abi(*words, "--name", "far"), "the disk is full")
+    assert [*abi.root.rglob("*.layers")]
+
+    def again(*_args):
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(descent, "_run_down", again)
+    ran = abi(*words, "--name", "far")
+    assert ran.code == 0, ran.err
+    for of, row in ran.json["types"].items():
+        assert row == pytest.approx(whole["types"][of], abs=1)  # mean ranks of shares of energy
+    same = ("directions_of", "retain", "maps", "rows", "directions")
+    assert {name: ran.json[name] for name in same} == {name: whole[name] for name in same}
+    assert not [*abi.root.rglob("*.layers")]
+    ranks = [abi("basis", "allocate", name, "--budget-like", "lora:r=2", "--json").json["ranks"]
+             for name in (NAME, "far@tiny-llama")]  # fmt: skip
+    assert ranks[0] == ranks[1]
+
+
+def test_what_a_run_layer_by_layer_cannot_do_is_refused(fitted, corpus):
+    abi, _ = fitted
+    words = ("basis", "fit", "--data", corpus, "--name", "h", *FIT, *GRADIENTS,
+             "--retain", corpus, "--layer-at-a-time", "--json")  # fmt: skip
+    assert_refused(abi(*words, "--backbone", "tiny-t5"), "decoder-only")
+    few = ("--tokens", "9", "--window", "16", "--max-rank", "48")
+    assert_refused(abi(*words, "--backbone", "tiny-llama", *few), "too few tokens")
+    assert not [*abi.root.rglob("*.layers")]
+
+
 def test_what_belongs_to_outputs_is_refused(fitted, corpus, tmp_path):
     abi, _ = fitted
     fisher = abi("basis", "allocate", NAME, "--budget", "600", "--score", "fisher", "--json")
@@ -82,8 +126,6 @@ def test_what_belongs_to_outputs_is_refused(fitted, corpus, tmp_path):
     cut = abi("basis", "adapt", NAME, "--compress", "0.8", "--out", out, "--data", corpus, "--json")
     assert_refused(cut, "--directions outputs")
     words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, "--name", "h", *FIT)
-    far = abi(*words, *GRADIENTS, "--retain", corpus, "--layer-at-a-time", "--json")
-    assert_refused(far, "--layer-at-a-time")
     assert_refused(abi(*words, "--directions", "inputs", "--json"), "outputs, gradients")
     assert_refused(abi(*words, "--retain", corpus, "--json"), "--retain", "gradients")
     few = ("--retain", corpus, "--tokens", "9", "--window", "16", "--max-rank", "48")

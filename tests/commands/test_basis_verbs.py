@@ -10,7 +10,7 @@ import torch
 import transplant
 from tests.commands.test_bad_input import assert_refused
 from tests.tiny import tiny_model
-from transplant.basis import layerwise_fisher
+from transplant.basis import descent
 from transplant.errors import InputError
 from transplant.files.result_kinds import kind_of
 from transplant.tables.basis import compress_table
@@ -319,7 +319,7 @@ def test_scores_layer_by_layer_outlive_a_store_that_fails(fitted, monkeypatch):
     def again(*_args):
         raise AssertionError("scored again")
 
-    monkeypatch.setattr(layerwise_fisher, "_scored", again)
+    monkeypatch.setattr(descent, "_run_down", again)
     ran = abi(*words)
     assert ran.code == 0, ran.err
     assert not [*abi.root.rglob("*.fisher")]

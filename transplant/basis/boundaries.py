@@ -51,7 +51,8 @@ class Place:
                 partial.write_text(json.dumps(now) + "\n", "utf-8")
         elif strict_json.parse(file.read_text("utf-8")) != now:
             raise InputError(
-                f"{self.folder} holds the boundaries of another run", hint="another folder"
+                f"{self.folder} holds the boundaries of another run",
+                hint="the run of before, another name, or the folder removed",
             )
 
     def boundary(self, number: int) -> Path:
@@ -84,7 +85,7 @@ class Boundaries:
     def __init__(
         self, backbone: Backbone, windows: Sequence[Window], place: Place, tokens: int
     ) -> None:
-        self.backbone, self.place = backbone, place
+        self.backbone, self.windows, self.place = backbone, windows, place
         self.batches = sorted(batches(windows, tokens), key=min)
         self._table = row_table(backbone, windows)
 

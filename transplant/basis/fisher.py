@@ -113,8 +113,8 @@ class DirectionSums:
     ) -> None:
         self._bases: dict[str, Tensor] = {}
         for m in maps:
-            place = device if m.weight.is_meta else m.weight.device
-            self._bases[m.name] = spectra[m.name].vectors.to(place, products_in(m.weight.dtype))
+            u = spectra[m.name].vectors
+            self._bases[m.name] = u.to(m.beside(device), products_in(m.weight.dtype))
         self.of = {
             name: torch.zeros(u.shape[1], dtype=torch.float64, device=u.device)
             for name, u in self._bases.items()

@@ -13,18 +13,19 @@ white there, so E|dW x|^2 = c^2 |B|_F^2. To begin at the gradient is LoRA-GA's i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
 from transplant.backbones.view import Backbone
 from transplant.basis.config import GRADIENTS, FitConfig
-from transplant.basis.fisher import check_gradients, products_in, run_backward
 from transplant.basis.fit import Basis, read_windows
 from transplant.basis.maps import LinearMap
 from transplant.basis.moment import SecondMoment
 from transplant.basis.shared import groups_by_input, start_of
+from transplant.basis.slopes import slopes_of
 from transplant.basis.spectrum import Spectrum, eigenbasis, eigenbasis_of_product
 from transplant.basis.watch import rows_at, watching
 from transplant.errors import NumericalError
@@ -61,11 +62,26 @@ def fit_gradients(
     slopes = slopes_of(backbone, maps, windows, ranks, part_of(progress, 0, backward, steps))
     moments = InputMoments(backbone, maps, kept[0])
     moments.read(kept, ranks, part_of(progress, backward, len(kept), steps))
-    spectra: dict[str, Spectrum] = {}
     told = part_of(progress, steps - len(maps), len(maps), steps)
+    return solve_readings(moments, slopes, config, told)
+
+
+def solve_readings(
+    moments: InputMoments, slopes: Mapping[str, Tensor], config: FitConfig,
+    progress: Progress = unseen,
+) -> Basis:  # fmt: skip
+    """The directions of maps whose weights are in memory, of what was read of both texts.
+
+    Args:
+        moments: of the text that is to be kept.
+        slopes: G [out, in] of each map, by name, of the domain.
+        config: the recipe.
+        progress: called after each map.
+    """
+    spectra: dict[str, Spectrum] = {}
     for name, spectrum in moments.readings(slopes, config):
         spectra[name] = spectrum
-        told(len(spectra), len(maps), "maps")
+        progress(len(spectra), len(slopes), "maps")
     return Basis(spectra, dict.fromkeys(spectra, moments.rows), GRADIENTS)
 
 
@@ -75,44 +91,6 @@ def gradients_bytes(maps: Sequence[LinearMap]) -> int:
     return sums + max(16 * m.out * m.into + 48 * m.into**2 for m in maps)
 
 
-def slopes_of(
-    backbone: Backbone,
-    maps: Sequence[LinearMap],
-    windows: Sequence[Window],
-    ranks: Ranks = ALONE,
-    progress: Progress = unseen,
-) -> dict[str, Tensor]:
-    """dLoss/dW [out, in] of every map, in single precision; the loss is summed over tokens.
-
-    Args:
-        backbone: the frozen language model.
-        maps: of its linear maps.
-        windows: of the domain.
-        ranks: of several processes, each reads the windows that are its turn.
-        progress: called after each batch.
-
-    Raises:
-        NumericalError: a gradient that is NaN or infinite, naming the map.
-    """
-    sums = {m.name: torch.zeros(m.out, m.into, device=m.weight.device) for m in maps}
-    kind = {m.name: products_in(m.weight.dtype) for m in maps}
-
-    def see(of: LinearMap, read: Tensor, output: Tensor, mask: Tensor) -> None:
-        x = read.detach()
-
-        def felt(gradient: Tensor) -> None:
-            g = rows_at(gradient, mask).to(kind[of.name])
-            sums[of.name] += (g.T @ rows_at(x, mask).to(g.dtype)).float()
-
-        output.register_hook(felt)
-
-    with watching(backbone, maps, see):
-        run_backward(backbone, windows, ranks, progress)
-    ranks.sum(*sums.values())
-    check_gradients(sums)
-    return sums
-
-
 class InputMoments:
     """E[x x'] of what maps read, once for those that read the same.
 
@@ -120,12 +98,19 @@ class InputMoments:
         backbone: the frozen language model.
         maps: of its linear maps.
         window: a text that tells which maps read the same.
+        read: runs the maps on windows; None for the whole backbone.
     """
 
-    def __init__(self, backbone: Backbone, maps: Sequence[LinearMap], window: Window) -> None:
+    def __init__(
+        self, backbone: Backbone, maps: Sequence[LinearMap], window: Window,
+        read: Callable[[Sequence[Window]], object] | None = None,
+    ) -> None:  # fmt: skip
+        run = read or backbone.read
         self._backbone = backbone
-        self._groups = groups_by_input(maps, lambda: backbone.read([start_of(window)]))
-        self._of = {g[0].name: SecondMoment(g[0].into, g[0].weight.device) for g in self._groups}
+        self._groups = groups_by_input(maps, lambda: run([start_of(window)]))
+        self._of = {
+            g[0].name: SecondMoment(g[0].into, g[0].beside(backbone.device)) for g in self._groups
+        }
 
     @property
     def rows(self) -> int:
@@ -136,7 +121,15 @@ class InputMoments:
     def read(
         self, windows: Sequence[Window], ranks: Ranks = ALONE, progress: Progress = unseen
     ) -> None:
-        """Adds what the maps read over the token positions of windows.
+        """Adds what the maps read over the token positions of windows; see `watched`."""
+        with self.watched():
+            read_windows(self._backbone, windows, ranks, progress)
+        for moment in self._of.values():
+            moment.add_up(ranks)
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Adds what the maps read inside the block.
 
         Raises:
             NumericalError: inputs that are NaN or infinite, naming the map.
@@ -152,9 +145,7 @@ class InputMoments:
 
         firsts = [group[0] for group in self._groups]
         with watching(self._backbone, firsts, see):
-            read_windows(self._backbone, windows, ranks, progress)
-        for moment in self._of.values():
-            moment.add_up(ranks)
+            yield
 
     def of_maps(self) -> Iterator[tuple[LinearMap, Tensor]]:
         """Each map with its E[x x'] [in, in], float64."""

@@ -6,17 +6,18 @@ file of their own, so that a run goes on at the first layer that is not done.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from transplant.allocator import give_back
 from transplant.backbones.view import Backbone
 from transplant.basis.boundaries import Boundaries, Place
-from transplant.basis.config import FitConfig
+from transplant.basis.config import OUTPUTS, FitConfig
 from transplant.basis.fit import Basis, basis_from_tensors, solve
 from transplant.basis.maps import LinearMap
 from transplant.basis.one_layer import OneByOne
@@ -60,62 +61,110 @@ def fit_by_layer(
     layers = OneByOne(backbone, windows[0])
     place.open()
     between = Boundaries(backbone, windows, place, TOKENS)
-    rows: dict[str, int] = {}
     files: list[Path] = []
-    last = max(number for number in (m.layer for m in maps) if number is not None)
+    last = last_layer(maps)
     for number in range(last + 1):
         ours = [m for m in maps if m.layer == number]
         if not place.spectra(number).is_file():
             told = part_of(progress, number * len(windows), len(windows), (last + 1) * len(windows))
-            found = _fit_layer(layers, number, ours, windows, config, between, told)
-            count = {f"{n}.rows": torch.tensor(c) for n, c in found.rows.items()}
-            with whole_file(place.spectra(number)) as partial:
-                save_file({**found.stored(), **count, "done": torch.ones(1)}, partial)
+            found = _fit_layer(layers, number, ours, config, between, told)
+            write_layer(place.spectra(number), spectra_tensors(found))
             place.boundary(number).unlink(missing_ok=True)
             give_back()
         files.append(place.spectra(number))
-        stored = TensorsOnDisk(files[-1:])
-        rows |= {m.name: int(stored[f"{m.name}.rows"]) for m in ours}
     place.boundary(last + 1).unlink(missing_ok=True)
-    return basis_from_tensors(TensorsOnDisk(files), rows)
+    return read_layers(files, maps)
+
+
+def last_layer(maps: Sequence[LinearMap]) -> int:
+    """The number of the highest layer that one of these maps is in."""
+    return max(number for number in (m.layer for m in maps) if number is not None)
+
+
+def spectra_tensors(found: Basis) -> dict[str, Tensor]:
+    """The spectra of a layer and the rows that they were taken over; see `read_layers`."""
+    rows = {f"{name}.rows": torch.tensor(count) for name, count in found.rows.items()}
+    return {**found.stored(), **rows}
+
+
+def write_layer(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes what a layer has come to, all of it or nothing; the file says that it is done."""
+    with whole_file(file) as partial:
+        save_file({**tensors, "done": torch.ones(1)}, partial)
+
+
+def read_layers(
+    files: Sequence[Path], maps: Sequence[LinearMap], directions: str = OUTPUTS
+) -> Basis:
+    """The basis in the files of all layers, where its directions stay.
+
+    Args:
+        files: of `write_layer`, of `spectra_tensors`.
+        maps: of all of them.
+        directions: see `FitConfig.directions`.
+    """
+    stored = TensorsOnDisk(files)
+    rows = {m.name: int(stored[f"{m.name}.rows"]) for m in maps}
+    return basis_from_tensors(stored, rows, directions)
 
 
 def _fit_layer(
-    layers: OneByOne, number: int, maps: Sequence[LinearMap], windows: Sequence[Window],
-    config: FitConfig, between: Boundaries, progress: Progress,
+    layers: OneByOne, number: int, maps: Sequence[LinearMap], config: FitConfig,
+    between: Boundaries, progress: Progress,
 ) -> Basis:  # fmt: skip
     """Reads one boundary through a layer, writes the next, and solves the layer's moments."""
-    with layers.alone(number) as feed:
-        groups = groups_by_input(maps, lambda: feed([start_of(windows[0])], None))
-    moments = OutputMoments(groups, layers.backbone.device, held=True)
-    with watching(layers.backbone, maps, moments.see):
-        carry_up(layers, number, windows, between, progress)
-    give_back()  # of the passes: what the solution takes is not on top of it
     with layers.held(number):
+        with layers.alone(number) as feed:
+            groups = groups_by_input(maps, lambda: feed([start_of(between.windows[0])], None))
+        moments = OutputMoments(groups, layers.backbone.device, held=True)
+        with watching(layers.backbone, maps, moments.see):
+            carry_up(layers, number, between, progress)
+        give_back()  # of the passes: what the solution takes is not on top of it
         return solve(moments, config)
 
 
 def carry_up(
-    layers: OneByOne, number: int, windows: Sequence[Window], between: Boundaries,
-    progress: Progress,
-) -> None:  # fmt: skip
+    layers: OneByOne, number: int, between: Boundaries, progress: Progress, *, keep: bool = True
+) -> None:
     """Reads the boundary below a layer and writes that above it.
 
     Args:
         layers: of the backbone.
         number: of the layer.
-        windows: calibration text.
         between: the boundaries.
         progress: called after each batch.
+        keep: whether the boundary above is written.
     """
-    place, done = between.place, 0
+    place, windows, done = between.place, between.windows, 0
     with ExitStack() as stack:
         below = stack.enter_context(between.reading(place.boundary(number))) if number else None
-        dtype = layers.backbone.dtype
-        write = stack.enter_context(between.writing(place.boundary(number + 1), dtype))
+        write = None
+        if keep:
+            above = between.writing(place.boundary(number + 1), layers.backbone.dtype)
+            write = stack.enter_context(above)
         feed = stack.enter_context(layers.alone(number))
         for batch in between.batches:
             hidden = None if below is None else below(batch)
-            write(feed([windows[index] for index in batch], hidden), batch)
+            left = feed([windows[index] for index in batch], hidden)
+            if write is not None:
+                write(left, batch)
             done += len(batch)
             progress(done, len(windows), f"layer {number}")
+
+
+@torch.no_grad()
+def climb(layers: OneByOne, between: Boundaries, top: int, progress: Progress) -> None:
+    """Writes every boundary up to that below layer `top`, where it is not there.
+
+    Args:
+        layers: of the backbone.
+        between: the boundaries.
+        top: the number of that layer.
+        progress: called after each batch of each layer.
+    """
+    size = len(between.windows)
+    for number in range(top):
+        if not between.is_whole(between.place.boundary(number + 1)):
+            told = part_of(progress, number * size, size, top * size)
+            carry_up(layers, number, between, told)
+            give_back()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
@@ -44,6 +45,10 @@ class LinearMap:
         """What the module adds to W x [out]."""
         found = self.module.bias
         return found if isinstance(found, Tensor) else None
+
+    def beside(self, device: torch.device) -> torch.device:
+        """Where its sums are kept: beside its weights, on `device` if these are on the disk."""
+        return device if self.weight.is_meta else self.weight.device
 
     @property
     def layer(self) -> int | None:

@@ -142,16 +142,18 @@ def _restore(layer: Any, forward: Callable[..., Any] | None) -> None:
 def _held(layer: nn.Module) -> Iterator[None]:
     """Holds the weights of one layer in memory inside the block, where they are on the disk.
 
+    Inside another such block it does nothing: they are there until that one ends.
     `accelerate` would read them again for every batch: its hooks load them once, and rest.
     """
     held: list[tuple[Any, Any, Any]] = []
     module: Any
     for module in layer.modules():
         hook = getattr(module, "_hf_hook", None)
-        if hook is not None and hasattr(module, "_old_forward"):
+        own = getattr(module, "_old_forward", None)
+        if hook is not None and own is not None and module.forward != own:
             hook.pre_forward(module)
             held.append((module, hook, module.forward))
-            module.forward = module._old_forward
+            module.forward = own
     try:
         yield
     finally:

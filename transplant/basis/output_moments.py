@@ -66,7 +66,7 @@ class OutputMoments(Mapping[str, OutputMoment]):
         self._sums: list[SecondMoment] = []
         self._fed_by: set[str] = set()
         for group in groups:
-            place = device if group[0].weight.is_meta else group[0].weight.device
+            place = group[0].beside(device)
             known = held or not any(m.weight.is_meta for m in group)
             narrower = known and at_inputs(group)
             if narrower:

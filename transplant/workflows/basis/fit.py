@@ -18,9 +18,8 @@ from transplant.workflows.basis.stored import claim, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from transplant.backbones.view import Backbone
+    from transplant.basis.boundaries import Place
     from transplant.basis.fit import Basis
     from transplant.basis.maps import LinearMap
     from transplant.text.windows import Window
@@ -43,6 +42,7 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         MemoryLimitError: the moments do not fit into memory.
         NumericalError: outputs that are NaN or infinite.
     """
+    from transplant.basis.boundaries import Place
     from transplant.basis.fit import check_tokens
     from transplant.basis.gradients import gradients_bytes
     from transplant.basis.maps import select_maps
@@ -56,22 +56,27 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         far_backbone(work, job.backbone) if job.layer_at_a_time else work.backbone(job.backbone)
     )
     maps = select_maps(backbone, config.layers)
-    together = [m for m in maps if m.layer == 0] if job.layer_at_a_time else maps
+    if job.layer_at_a_time:
+        check_inside_layers(maps)
     by_gradients = config.directions == GRADIENTS
     takes = gradients_bytes if by_gradients else statistics_bytes
-    other = "fewer `layers`" if by_gradients else "`layer_at_a_time`, or fewer `layers`"
-    needed = {"the moments of these maps": takes(together or maps)}
-    check_memory(f"a basis of {backbone.name}", needed, other)
+    fewer = "fewer `layers`" if job.layer_at_a_time else "`layer_at_a_time`, or fewer `layers`"
+    needed = {"the moments of these maps": max(map(takes, _together(maps, job.layer_at_a_time)))}
+    check_memory(f"a basis of {backbone.name}", needed, fewer)
     splits = read_as_needed(work, job.data, train=config.tokens)
     windows = windows_of(backbone, splits.train, config.window, config.tokens)
     wanted = min(config.max_rank, max(m.into if by_gradients else m.out for m in maps))
     check_tokens(backbone, windows, config.tokens, wanted)
     facts: dict[str, Any] = {"corpus": job.data, "split": splits.fingerprint}
     scratch = work.library.checkpoint_path(job.name, job.backbone).with_suffix(".layers")
+    run = {"weights": backbone.weights_sha256, "split": splits.fingerprint,
+           **dataclasses.asdict(config)}  # fmt: skip
     if by_gradients:
-        basis, facts["retain"] = _fit_gradients(work, job, backbone, maps, windows, wanted)
+        kept, facts["retain"] = _kept(work, job, backbone, wanted)
+        place = Place(scratch, {**run, "retain": facts["retain"]["split"]})
+        basis = _fit_gradients(work, job, backbone, maps, windows, kept, place)
     else:
-        basis = _fitted(work, job, backbone, maps, windows, splits.fingerprint, scratch)
+        basis = _fit_outputs(work, job, backbone, maps, windows, Place(scratch, run))
     _note_dead(work, basis)
     record = BasisRecord(
         rows={name: int(rows) for name, rows in basis.rows.items()},
@@ -99,58 +104,69 @@ def _check_job(job: FitJob) -> None:
     """Refuses what cannot be fitted together.
 
     Raises:
-        InputError: gradients a layer at a time, or text to keep without gradients.
+        InputError: text to keep without gradients.
     """
     if job.retain is not None and job.config.directions == OUTPUTS:
         raise InputError(
             "`retain` is for directions of gradients", expected=f"`directions={GRADIENTS!r}`",
             found=f"`directions={OUTPUTS!r}`", hint="the same without `retain`",
         )  # fmt: skip
-    if job.layer_at_a_time and job.config.directions == GRADIENTS:
-        raise InputError(
-            "`layer_at_a_time` fits directions of outputs", expected=f"`directions={OUTPUTS!r}`",
-            found=f"`directions={GRADIENTS!r}`", hint="the same without `layer_at_a_time`",
-        )  # fmt: skip
 
 
-def _fitted(
+def _together(maps: list[LinearMap], layer_at_a_time: bool) -> list[list[LinearMap]]:
+    """The maps whose sums are in memory at one time, for each such time."""
+    if not layer_at_a_time:
+        return [maps]
+    return [[m for m in maps if m.layer == number] for number in {m.layer for m in maps}]
+
+
+def _fit_outputs(
     work: Work, job: FitJob, backbone: Backbone, maps: list[LinearMap], windows: list[Window],
-    split: str, scratch: Path,
+    place: Place,
 ) -> Basis:  # fmt: skip
-    """The basis; what a layer at a time leaves is in `scratch`, and needed until it is stored."""
-    from transplant.basis.boundaries import Place
+    """The basis; what a layer at a time leaves in `place` is needed until it is stored."""
     from transplant.basis.fit import fit_basis
     from transplant.basis.layerwise import fit_by_layer
 
-    title, config = f"basis of {backbone.name}", job.config
-    if not job.layer_at_a_time:
-        with work.reporter.progress(title) as progress, backbone.frozen():
+    config = job.config
+    with work.reporter.progress(f"basis of {backbone.name}") as progress:
+        if job.layer_at_a_time:
+            return fit_by_layer(backbone, maps, windows, config, place, progress)
+        with backbone.frozen():
             return fit_basis(backbone, maps, windows, config, current(), progress)
-    check_inside_layers(maps)
-    run = {"weights": backbone.weights_sha256, "split": split, **dataclasses.asdict(config)}
-    with work.reporter.progress(title) as progress:
-        return fit_by_layer(backbone, maps, windows, config, Place(scratch, run), progress)
+
+
+def _kept(
+    work: Work, job: FitJob, backbone: Backbone, wanted: int
+) -> tuple[list[Window], dict[str, str]]:
+    """The text that directions of gradients are to leave as it is, and what it is.
+
+    Raises:
+        InputError: too few tokens.
+    """
+    from transplant.basis.fit import check_tokens
+
+    retain, config = job.retain or RETAINED, job.config
+    splits = read_as_needed(work, retain, train=config.tokens)
+    kept = windows_of(backbone, splits.train, config.window, config.tokens)
+    check_tokens(backbone, kept, config.tokens, wanted)
+    return kept, {"corpus": retain, "split": splits.fingerprint}
 
 
 def _fit_gradients(
     work: Work, job: FitJob, backbone: Backbone, maps: list[LinearMap], windows: list[Window],
-    wanted: int,
-) -> tuple[Basis, dict[str, str]]:  # fmt: skip
-    """The basis of gradients, and which text it is to leave as it is."""
-    from transplant.basis.fit import check_tokens
+    kept: list[Window], place: Place,
+) -> Basis:  # fmt: skip
+    """The basis of gradients; see `_fit_outputs`."""
     from transplant.basis.gradients import fit_gradients
+    from transplant.basis.layerwise_gradients import fit_gradients_by_layer
 
     config = job.config
-    retain = job.retain or RETAINED
-    splits = read_as_needed(work, retain, train=config.tokens)
-    kept = windows_of(backbone, splits.train, config.window, config.tokens)
-    check_tokens(backbone, kept, config.tokens, wanted)
-    with (
-        work.reporter.progress(f"basis of {backbone.name}") as progress,
-        backbone.frozen(),
-    ):
-        basis = fit_gradients(backbone, maps, windows, kept, config, current(), progress)
-    return basis, {"corpus": retain, "split": splits.fingerprint}
+    with work.reporter.progress(f"basis of {backbone.name}") as progress:
+        if job.layer_at_a_time:
+            return fit_gradients_by_layer(backbone, maps, windows, kept, config, place, progress)
+        with backbone.frozen():
+            return fit_gradients(backbone, maps, windows, kept, config, current(), progress)
 
 
 def _note_dead(work: Work, basis: Basis) -> None:

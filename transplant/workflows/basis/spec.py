@@ -28,8 +28,9 @@ class FitJob:
     config: FitConfig = field(default_factory=FitConfig)
     """The recipe."""
     layer_at_a_time: bool = False
-    """One layer in memory, weights and boundary activations of the others on the disk; such a run
-    goes on, after an interruption, at the first layer that is not done."""
+    """One layer in memory, weights and boundary activations of the others on the disk, and what
+    passes between them backward for `gradients`; such a run goes on, after an interruption, at the
+    layer that was not done."""
 
 
 @dataclass(frozen=True, kw_only=True)
