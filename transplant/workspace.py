@@ -154,13 +154,15 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
     def move_taught(
         self, teachers: Sequence[str], to: str, *, domain: str, student: str = "linear",
         pair_on: str = "prose", domain_data: str | None = None, config: MoveConfig | None = None,
-        name: str | None = None, lora: LoraRecipe | None = None, text_free: bool = False,
+        name: str | None = None, other_base: bool = False, lora: LoraRecipe | None = None,
+        text_free: bool = False,
     ) -> WholeTaughtMove:  # fmt: skip
         """A move of what several donors learned, as one teacher: their changes are averaged.
 
         Args:
-            teachers: two or more parts of the library, as `python@ref-gpt2`, on one backbone or on
-                several, of one tokenizer or not.
+            teachers: two or more parts of the library, as `python@ref-gpt2`, or tuned copies as
+                `move_tuned` takes them, as `./my-lora@ref-gpt2`; on one backbone or on several, of
+                one tokenizer or not.
             to: the target backbone.
             domain: what they are about; the other parameters are those of `move_tuned`.
             student: what learns from them in the target.
@@ -168,11 +170,12 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
             domain_data: the domain's text.
             config: how to fit.
             name: of the student; by default `<domain>-from-<number>-teachers`.
+            other_base: whether LoRAs that were trained on another base are meant.
             lora: the recipe of the student `lora`.
             text_free: as for `move_tuned`.
 
         Raises:
-            InputError: fewer than two teachers, a raw backbone among them, or no such student.
+            InputError: fewer than two teachers, one without its base, or no such student.
         """
         from transplant.calibration.config import MoveConfig
         from transplant.calibration.students.recipe import LoraRecipe
@@ -182,7 +185,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         return WholeTaughtMove(
             self, ",".join(names), to, pair_on, domain_data, config or MoveConfig(seed=self.seed),
             name, base=",".join(names), domain=domain, student=student, teachers=names,
-            lora=lora or LoraRecipe(), text_free=text_free,
+            other_base=other_base, lora=lora or LoraRecipe(), text_free=text_free,
         )  # fmt: skip
 
     def paste(

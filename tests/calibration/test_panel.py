@@ -16,6 +16,8 @@ from transplant.calibration.mapped_corrections import map_corrections
 from transplant.calibration.move import pair_for_move, want
 from transplant.calibration.output_map import DonorMix, change_of_logits, map_outputs
 from transplant.calibration.panel_pairs import map_panel, pair_panel
+from transplant.calibration.students.controls import turned_change
+from transplant.calibration.students.lesson import Lesson
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
 from transplant.modules.panel import Panel
@@ -106,6 +108,21 @@ def test_one_donor_twice_is_that_donor(scene, text):
     assert max(part.change.abs().max() for part in nothing.changes) < 1e-5
     for a, b in zip(single.changes, both.changes, strict=True):
         assert torch.allclose(a.change, b.change, atol=1e-3)
+
+
+def test_the_change_of_each_donor_is_turned_by_itself(scene, text):
+    donors, target, counts = scene
+    panel = Panel(donors)
+    pairing = pair_panel(panel, target, text, counts[0], CONFIG)
+    lesson = Lesson(pairing, map_panel(panel, target, counts, CONFIG), (), CONFIG)
+    change, ways = turned_change(lesson, CONFIG)
+    taps = pairing.fitted.batches[0].donor.taps
+    widths = [one.backbone.d_model for one in donors]
+    turned, own = change(taps).split(widths, 1), pairing.change(taps).split(widths, 1)
+    for there, here in zip(turned, own, strict=True):
+        torch.testing.assert_close(there.norm(dim=1), here.norm(dim=1))
+        assert not torch.allclose(there, here, atol=0.1 * here.abs().max().item())
+    torch.testing.assert_close(ways.matrix, lesson.output_map.matrix)
 
 
 def test_a_panel_of_one_is_refused(scene):

@@ -30,7 +30,7 @@ LEARNED = {"to": "b", "donor": "a", "tuned": "./lora", "domain": "python"}
         ({"donor": "a"}, "`tuned` beside it"),
         ({"donor": "a", "tuned": "y"}, "`domain` beside it"),
         ({"teachers": ("x@a", "y@a")}, "`domain` beside it"),
-        ({"teachers": ("x@a",), "domain": "d", "other_base": True}, "`other_base` belongs to"),
+        ({"teachers": ("x@a",), "domain": "d", "tuned": "y"}, "`tuned` belongs to `donor`"),
         ({"teachers": ("x@a",), "domain": "d", "general": "z@a"}, "`general` belongs to one donor"),
         ({**LEARNED, "student": "linear", "lora_rank": 4}, "belongs to `student='lora'`"),
     ],

@@ -6,8 +6,12 @@ import pytest
 import torch
 
 import transplant
+from tests.calibration.tiny_training import windows_of
+from tests.calibration.tuned_scene import tuned_copy
+from tests.tiny_lora import train_lora
 from tests.tiny_registry import tiny_workspace
-from transplant.errors import InputError
+from transplant.errors import InputError, NotFoundError
+from transplant.text.splits import split_documents
 
 RECIPE = transplant.TrainConfig(steps=30, window=64, batch=2, train_tokens=6000, d_abi=16)
 NAMES = ("tales@tiny-gpt2", "tales@tiny-t5")
@@ -53,6 +57,63 @@ def test_teachers_write_an_equal_part_each_and_the_best_of_it_is_kept(scene):
     assert facts["donor_gain"] > facts["donor_gain_of_all"]
     assert move.linear.calibrated.loss > 0
     assert "domain_text" not in move.__dict__  # nothing of it was read
+
+
+@pytest.fixture(scope="module")
+def folders(scene, tmp_path_factory, tiny_corpus):
+    """A LoRA of tiny-gpt2 as PEFT saves it, and tiny-llama tuned as a whole, its head as well."""
+    work, root = scene[0], tmp_path_factory.mktemp("copies")
+    text = split_documents(tiny_corpus).train
+    base = work.backbone("tiny-gpt2")
+    lora = train_lora(base, windows_of(base, text), root / "lora", base="tiny-gpt2", steps=30)
+    whole = work.backbone("tiny-llama")
+    tuned = tuned_copy(whole, windows_of(whole, text), head=True)
+    tuned.model.save_pretrained(root / "whole")
+    whole.tokenizer.save_pretrained(root / "whole")
+    base.tokenizer.save_pretrained(root / "stranger")
+    tuned.model.save_pretrained(root / "stranger")
+    return root, f"{lora}@tiny-gpt2", f"{root / 'whole'}@tiny-llama"
+
+
+def test_tuned_folders_are_teachers_as_well_with_heads_of_their_own_or_not(scene, folders):
+    _, *names = folders
+    move = taught(scene, names=(*names, NAMES[1]), name="folders")
+    report = move.transfer(eval_tokens=2000)
+    assert [one.pair.one_head for one in move.donor.teachers] == [True, False, True]
+    ppl = report["ppl"]
+    assert ppl["candidate"] < min(ppl["raw"], ppl["shuffled_pairs"], ppl["equal_norm"])
+    donor = report["made"]["donor"]
+    assert [one["kind"] for one in donor["tuned_copies"]] == ["lora", "model", "hosted"]
+    assert donor["tuned_copies"][0]["base"]["agrees"]
+    parents = scene[0].find("folders@tiny-llama").manifest.parents
+    assert {f"tuned_{number}" for number in range(3)} < parents.keys()
+
+
+def test_each_teacher_is_checked_as_one_donor_is(scene, folders):
+    root, lora, _ = folders
+    path = lora.rpartition("@")[0]
+    wrong = {
+        f"{path}@tiny-llama": "another base", f"{root / 'stranger'}@tiny-llama": "tokenizer",
+        "tiny-gpt2@tiny-gpt2": "no change to move", "tales@tiny-t5": None,
+    }  # fmt: skip
+    for name, said in wrong.items():
+        move = taught(scene, names=(NAMES[0], name))
+        if said is None:
+            assert len(move.donor.teachers) == 2
+            continue
+        with pytest.raises(InputError, match=said):
+            move.donor  # noqa: B018
+    assert len(taught(scene, names=(NAMES[0], f"{path}@tiny-llama")).teachers) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("./nowhere@tiny-gpt2", InputError), ("@tiny-gpt2", InputError), ("tales@", InputError),
+     ("sagas@tiny-gpt2", NotFoundError)],
+)  # fmt: skip
+def test_a_teacher_that_is_not_there_is_refused_before_anything_is_loaded(scene, name, error):
+    with pytest.raises(error, match=name.rpartition("@")[0] or "teachers"):
+        taught(scene, names=(NAMES[0], name))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -112,6 +112,13 @@ def map_outputs(
     tokenizers = donor.tokenizer, target.tokenizer
     go_on = Continuations(*tokenizers, sizes) if continued else None
     return OutputMap(ours, theirs, matrix, ways, go_on)
+
+
+def joined_maps(parts: Sequence[OutputMap]) -> OutputMap:
+    """The ways of several donors to one target; what they carry is averaged there."""
+    first = parts[0]
+    matrix = torch.cat([part.matrix for part in parts]) / len(parts)
+    return OutputMap(first.donor_head, first.head, matrix, first.ways, parts=tuple(parts))
 
 
 def change_of_logits(

@@ -12,7 +12,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.config import LEFT_OUT, MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.move import Pairing
-from transplant.calibration.output_map import OutputMap, map_outputs
+from transplant.calibration.output_map import OutputMap, joined_maps, map_outputs
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.calibration.stored_pairs import PairedWindows
@@ -125,10 +125,7 @@ def map_panel(
         counts: the domain's token counts of each.
         config: the ridge strength of the maps.
     """
-    parts = tuple(
+    return joined_maps([
         map_outputs(one.backbone, target, own, config)
         for one, own in zip(panel.teachers, counts, strict=True)
-    )
-    first = parts[0]
-    matrix = torch.cat([part.matrix for part in parts]) / len(parts)
-    return OutputMap(first.donor_head, first.head, matrix, first.ways, parts=parts)
+    ])  # fmt: skip

@@ -22,7 +22,7 @@ class Panel(HostedModel):
         teachers: the donors.
 
     Raises:
-        InputError: fewer than two, or one with a head of its own.
+        InputError: fewer than two.
     """
 
     CHANGES = 0
@@ -31,11 +31,6 @@ class Panel(HostedModel):
     def __init__(self, teachers: Sequence[TunedDonor]) -> None:
         if len(teachers) < 2:
             raise InputError("`teachers`", expected="two or more", found=len(teachers))
-        for one in teachers:
-            if not one.pair.one_head:
-                raise InputError(
-                    f"{one.name} has a head of its own", expected="teachers with their base's head"
-                )
         super().__init__(",".join(one.name for one in teachers), teachers[0].backbone)
         self.teachers = tuple(teachers)
 

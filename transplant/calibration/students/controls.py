@@ -16,11 +16,13 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gains, scaled
 from transplant.calibration.mapped_corrections import MappedCorrections, map_corrections
 from transplant.calibration.move import want
-from transplant.calibration.output_map import OutputMap
+from transplant.calibration.output_map import OutputMap, joined_maps
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.linear import linear_map
 from transplant.calibration.tuning import Choice
+from transplant.modules.hosted import HostedModel
 from transplant.modules.linear import LinearCorrection
+from transplant.modules.panel import Panel
 from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress, unseen
 
@@ -88,22 +90,44 @@ def turned_change(
 ) -> tuple[Callable[[Mapping[int, Tensor]], Tensor], OutputMap]:
     """The donor's change under a random rotation, and the way between the heads that goes with it.
 
-    Of two heads the difference of the heads is turned as well, and that of the biases permuted.
+    Of two heads the difference of the heads is turned as well, and that of the biases permuted; of
+    several donors each change is turned by itself.
 
     Args:
         lesson: the paired rows and the donor.
-        config: its seed draws the rotation.
+        config: its seed draws the rotations.
     """
     pairing, output_map = lesson.pairing, lesson.output_map
     generator, donor = torch.Generator().manual_seed(config.seed), pairing.donor
+    if not isinstance(donor, Panel):
+        turned, way = _turned_one(donor, output_map, config, generator)
+        return lambda taps: turned(pairing.change(taps)), way
+    every = [
+        _turned_one(one, part, config, generator)
+        for one, part in zip(donor.teachers, output_map.parts, strict=True)
+    ]
+    widths, ways = [part.width for part in output_map.parts], [way for _, way in every]
+
+    def change(taps: Mapping[int, Tensor]) -> Tensor:
+        own = pairing.change(taps).split(widths, dim=1)
+        found = [turned(part) for (turned, _), part in zip(every, own, strict=True)]
+        return torch.cat(found, dim=1)
+
+    return change, joined_maps(ways)
+
+
+def _turned_one(
+    donor: HostedModel, output_map: OutputMap, config: MoveConfig, generator: torch.Generator
+) -> tuple[Callable[[Tensor], Tensor], OutputMap]:
+    """Of one donor: from its correction to the turned one, and the way that goes with it."""
     if not isinstance(donor, TunedDonor) or donor.pair.one_head:
         turn = _rotation(output_map.width, generator)
-        return lambda taps: pairing.change(taps) @ turn, output_map
+        return lambda correction: correction @ turn, output_map
     width = donor.pair.base.d_model
     turn, turn_head = _rotation(width, generator), _rotation(width, generator)
 
-    def change(taps: Mapping[int, Tensor]) -> Tensor:
-        h_tuned, h_base, constant = pairing.change(taps).split([width, width, 2], dim=1)
+    def turned(correction: Tensor) -> Tensor:
+        h_tuned, h_base, constant = correction.split([width, width, 2], dim=1)
         return torch.cat([h_base + (h_tuned - h_base) @ turn, h_base, constant], dim=1)
 
     tuned, minus_base, biases = output_map.wide_donor_head.split([width, width, 2], dim=1)
@@ -115,7 +139,7 @@ def turned_change(
         dim=1,
     )  # fmt: skip
     matrix = fit_output_map(head, output_map.head, output_map.shared, config.output_ridge)
-    return change, dataclasses.replace(output_map, donor_head=head, matrix=matrix)
+    return turned, dataclasses.replace(output_map, donor_head=head, matrix=matrix)
 
 
 def _rotation(width: int, generator: torch.Generator) -> Tensor:

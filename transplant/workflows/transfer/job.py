@@ -31,9 +31,9 @@ class TransferJob:
     """With `donor`: its tuned copy: a folder of PEFT or of save_pretrained, a hub id, a backbone of
     the library, or NAME@DONOR."""
     teachers: tuple[str, ...] | None = None
-    """In place of `module`: several parts of the library as one teacher, as
-    python@ref-gpt2,python@ref-gpt2-b, of one tokenizer or not: their changes are averaged in the
-    target's vocabulary."""
+    """In place of `module`: several tuned copies as one teacher, of one tokenizer or not: as
+    python@ref-gpt2,python@ref-gpt2-b of the library, or TUNED@BASE of whatever `tuned` takes, as
+    ./my-lora@ref-gpt2. Their changes are averaged in the target's vocabulary."""
     domain: str | None = None
     """With `donor` or `teachers`: what was learned is about, as python."""
     student: str | None = None
@@ -125,8 +125,7 @@ class TransferJob:
         if self.donor is not None and self.tuned is None:
             raise InputError("`donor`", expected="`tuned` beside it, its tuned copy")
         if self.teachers is not None:
-            idle = {"tuned": self.tuned, "other_base": self.other_base or None}
-            self._refuse("`donor`", idle, "`teachers`")
+            self._refuse("`donor`", {"tuned": self.tuned}, "`teachers`")
         if self.domain is None:
             raise InputError(source, expected="`domain` beside it, as python")
         if self.student != BASIS:

@@ -100,7 +100,7 @@ def plan_transfer(work: Work, job: TransferJob, config: MoveConfig) -> WholeMove
         names = ",".join(job.teachers)
         return WholeTaughtMove(
             work, names, job.to, job.data, job.domain_data, config, job.name, base=names,
-            teachers=job.teachers, **learned,
+            teachers=job.teachers, other_base=job.other_base, **learned,
         )  # fmt: skip
     assert job.donor is not None
     assert job.tuned is not None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError, NumericalError, foreign
+from transplant.errors import InputError, NotFoundError, NumericalError, foreign
 from transplant.files.plain import expand
 from transplant.surgery.lora.folder import CONFIG, WEIGHTS
 from transplant.workflows.tuned.recorded_base import check_base
@@ -70,6 +70,41 @@ def load_donor(
     pair = TunedPair(base, found.model, found.head)
     _refuse_unchanged(pair, donor, tuned)
     return TunedDonor(tuned, pair, _movable(found) if with_module else None), found
+
+
+def parts_of_teacher(work: Work, name: str) -> tuple[str, str]:
+    """The base and the tuned copy that a teacher's name says, as `load_donor` takes them.
+
+    Args:
+        work: the setting.
+        name: `NAME@BACKBONE` of the library, or `TUNED@BASE` of any tuned copy.
+
+    Raises:
+        InputError: there is no base in it, or the library holds a core's own module by that name.
+        NotFoundError: the library holds nothing of that name, and it is neither a folder nor a hub
+            id nor a backbone.
+    """
+    tuned, at, base = name.rpartition("@")
+    is_path = tuned.startswith((".", "/", "~"))
+    if expand(tuned).is_dir() if is_path else "/" in tuned:
+        return base, tuned
+    if is_path or (at and not (tuned and base)):
+        raise InputError(
+            f"`teachers`: {name}", expected="each as NAME@BACKBONE of the library, or TUNED@BASE",
+            found="no such folder" if is_path else "half a name",
+        )  # fmt: skip
+    try:
+        found = work.named(name)
+        if found.module is not None:
+            work.find(found)
+            return found.backbone, name
+    except NotFoundError:
+        if expand(tuned).is_dir() or work.library.holds_backbone(tuned):
+            return base, tuned
+        raise
+    raise InputError(
+        f"`teachers`: {name} is a raw backbone", expected="NAME@BACKBONE, or TUNED@BASE"
+    )
 
 
 def _movable(found: Tuned) -> Correction | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.calibration.config import LEFT_OUT, MoveConfig
 from transplant.errors import InputError
 from transplant.workflows.move.writing import Writing, write_panel
-from transplant.workflows.tuned.donor import Tuned, load_donor
+from transplant.workflows.tuned.donor import Tuned, load_donor, parts_of_teacher
 from transplant.workflows.tuned.move import counts_in
 from transplant.workflows.tuned.whole import WholeTunedMove
 
@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 
 @dataclass
 class WholeTaughtMove(WholeTunedMove):
-    """A move of several donors, each something hosted on a backbone; see `TunedMove`.
+    """A move of several donors, each a base and a tuned copy of it; see `TunedMove`.
 
     Args:
-        teachers: their names, as `python@ref-gpt2`; on one backbone or on several.
+        teachers: their names, as `python@ref-gpt2` of the library or `./my-lora@ref-gpt2`; on one
+            backbone or on several.
     """
 
     teachers: tuple[str, ...] = field(kw_only=True)
@@ -35,19 +36,24 @@ class WholeTaughtMove(WholeTunedMove):
     def __post_init__(self) -> None:
         """Refuses what cannot go together, before anything is loaded."""
         super().__post_init__()
-        raw = [name for name in self.teachers if self.work.named(name).module is None]
-        if raw or len({*self.teachers}) < max(2, len(self.teachers)):
+        if len({*self.teachers}) < max(2, len(self.teachers)):
             raise InputError(
                 "`teachers`", expected="two or more, all different, as NAME@BACKBONE",
-                found=", ".join(raw or self.teachers) or "none",
+                found=", ".join(self.teachers) or "none",
             )  # fmt: skip
+        self._parts  # noqa: B018  refuses names that say no base
         if self.general is not None:
             raise InputError("`general`", expected="one donor", found=", ".join(self.teachers))
 
     @cached_property
+    def _parts(self) -> list[tuple[str, str]]:
+        return [parts_of_teacher(self.work, name) for name in self.teachers]
+
+    @cached_property
     def _all(self) -> list[tuple[TunedDonor, Tuned]]:
         return [
-            load_donor(self.work, self.work.named(name).backbone, name) for name in self.teachers
+            load_donor(self.work, base, tuned, other_base=self.other_base)
+            for base, tuned in self._parts
         ]
 
     @cached_property
@@ -138,7 +144,8 @@ class WholeTaughtMove(WholeTunedMove):
 
     @property
     def _head_facts(self) -> dict[str, Any]:
-        return {"teachers": [*self.teachers]}
+        kinds = [{"kind": tuned.kind, **tuned.facts} for _, tuned in self._all]
+        return {"teachers": [*self.teachers], "tuned_copies": kinds}
 
     def parents(self) -> dict[str, str]:
         """What it was made from."""
