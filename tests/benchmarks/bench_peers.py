@@ -32,7 +32,7 @@ import torch
 from tests.benchmarks.peer_lora import teach
 from tests.benchmarks.peer_maps import copied, cross_lora, theseus
 from tests.benchmarks.peer_scene import BUDGET, GAINS, OTHER, RECIPE, Made, Scene, Unfinished
-from tests.benchmarks.peer_table import as_lists, lines, share_of
+from tests.benchmarks.peer_table import COLUMNS, as_lists, lines, share_of
 from transplant.calibration.changes.spec import LACKING, PUSH_FORWARD
 from transplant.calibration.config import LEFT_OUT
 from transplant.calibration.gain import scaled
@@ -255,9 +255,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 options.out.write_text(json.dumps(rows, indent=1) + "\n")
                 print(f"{name}: {cells[name]['seconds']} s", file=sys.stderr)
             print(key)
-            for row in lines(cells, [*CELLS, PROXY]):
-                seconds = f"{row[3]:>5} s" if row[3] else ""
-                print(f"  {row[0]:24} {row[1]:28} {row[2]:26} {seconds}".rstrip())
+            for row in (COLUMNS, *lines(cells, [*CELLS, PROXY])):
+                print("  {:30} {:30} {:28} {:32} {:>7}".format(*row).rstrip())
             for name, goal in GOAL.items():
                 share = share_of(cells, name)
                 missed |= share is not None and share.mean < goal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.peer_table import has_ceiling, lines, share_of
+from tests.benchmarks.peer_table import BUDGETED, COLUMNS, has_ceiling, lines, over_budget, share_of
 
 
 def cells(**losses):
@@ -40,4 +40,22 @@ def test_a_cell_of_other_windows_brings_its_own_ceiling():
 
 def test_what_is_not_possible_is_said():
     found = cells(raw=(4, 4, 4)) | {"copy": {"not_possible": "shapes differ", "seconds": 0.0}}
-    assert lines(found, ["copy"]) == [("copy", "shapes differ", "", "")]
+    assert lines(found, ["copy"]) == [("copy", "shapes differ", "", "", "")]
+
+
+def test_a_cell_is_compared_with_retraining_on_the_budget_document_by_document():
+    """Documents differ by far more than the two cells do: unpaired, nothing would be seen."""
+    found = cells(raw=(9, 5, 1), retrained=(8, 4, 0.5), budget=(8.5, 4.5, 0.7),
+                  ahead=(8.4, 4.4, 0.6), behind=(8.6, 4.7, 0.7))  # fmt: skip
+    found[BUDGETED] = found.pop("budget")
+    ahead, behind = (over_budget(found, name) for name in ("ahead", "behind"))
+    assert ahead.mean == pytest.approx(0.1)
+    assert ahead.low == pytest.approx(0.1)
+    assert behind.mean == pytest.approx(-0.1)
+    assert behind.high <= 0
+    row = dict(zip(COLUMNS, lines(found, ["ahead"])[0], strict=True))
+    assert row["minus retrained on budget, 95 %"] == "+0.100 (+0.100 to +0.100)"
+    assert over_budget(found, BUDGETED) is None
+    other = cells(elsewhere=(5, 5))["elsewhere"] | {"tokens": [10.0, 9.0]}
+    assert over_budget(found | {"elsewhere": other}, "elsewhere") is None
+    assert over_budget(cells(raw=(4, 4, 4), it=(3, 3, 3)), "it") is None
