@@ -25,7 +25,7 @@ from transplant.workflows.basis.compare.job import (
     summary,
     verdict,
 )
-from transplant.workflows.basis.compare.method import Scene
+from transplant.workflows.basis.compare.method import Once, Scene
 from transplant.workflows.basis.compare.table import METHODS, Row
 from transplant.workflows.work import Work
 
@@ -113,6 +113,23 @@ def test_a_basis_of_a_comparison_reads_what_the_verbs_read(backbone, tiny_tokeni
     assert asked == [(windows, FitConfig().tokens), (windows, AllocateConfig(budget=1).tokens)]
 
 
+def test_a_basis_is_fitted_once_for_all_cells(backbone, tiny_tokenizer, monkeypatch):
+    copied = copy_with_linears(backbone)
+    windows = ragged_windows(len(tiny_tokenizer), 30)
+    scene = Scene(copied, select_maps(copied, "up_proj"), windows, windows, 4, CONFIG.steps, 0)
+    fits, fit = [], of_gradients.fit_gradients
+    monkeypatch.setattr(of_gradients, "fit_gradients", lambda *a: fits.append(a) or fit(*a))
+    first = METHODS["basis"].prepare(scene)
+    assert scene.once.saved == 0.0
+    again = METHODS["basis"].prepare(replace(scene, seed=1))
+    METHODS["basis-energy"].prepare(scene)
+    assert len(fits) == 1
+    assert scene.once.saved > 0.0  # it counts as a cell's seconds all the same
+    assert first.moving.held[0] is not again.moving.held[0]  # what learns is each cell's own
+    METHODS["basis-unspared"].prepare(scene)  # the control: other directions
+    assert len(fits) == 2
+
+
 def rates_tried(losses: dict[float, float], rates=(0.5, 2.0, 8.0)) -> list[float]:
     tried = list(rates)
     for further in further_rates(rates, lambda: min(tried, key=losses.__getitem__)):
@@ -140,7 +157,7 @@ def test_what_lacks_a_package_is_tried_again(tmp_path, backbone):
 
     cells = Cells(tmp_path / "cells", {"run": 1})
     row = Row(lacking)
-    searched, found = _cells_of(Work(), job, backbone, "corda-kpm", row, texts, cells)
+    searched, found = _cells_of(Work(), job, backbone, "corda-kpm", row, texts, cells, Once())
     assert [one["missing"] for one in searched] == ["attr"] * 3
     assert not found
     assert not [*tmp_path.rglob("*.json")]

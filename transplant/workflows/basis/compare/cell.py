@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import InputError, NumericalError, first_line
 from transplant.files import strict_json
 from transplant.files.whole_file import whole_file
-from transplant.workflows.basis.compare.method import Prepared, Scene
+from transplant.workflows.basis.compare.method import Once, Prepared, Scene
 from transplant.workflows.basis.compare.peak import peak_bytes, reset_peak
 from transplant.workflows.basis.scores import score_text
 
@@ -79,7 +79,7 @@ class Cells:
 
 def run_cell(
     work: Work, backbone: Backbone, layers: str, method: str, row: Row, texts: Texts, rank: int,
-    config: AdaptConfig,
+    config: AdaptConfig, once: Once,
 ) -> dict[str, Any]:  # fmt: skip
     """Trains a method in a copy of the backbone and scores it.
 
@@ -95,6 +95,7 @@ def run_cell(
         texts: the same for all cells.
         rank: of the LoRA whose parameters are the budget.
         config: the recipe, with this cell's rate and seed.
+        once: what cells before it computed; its seconds count as this cell's too.
     """
     from transplant.basis.maps import select_maps
     from transplant.basis.train import train_inside
@@ -102,7 +103,8 @@ def run_cell(
     reset_peak(backbone.device)
     copied = copy_with_linears(backbone)
     maps = select_maps(copied, layers)
-    scene = Scene(copied, maps, texts.train, texts.kept, rank, config.steps, config.seed)
+    scene = Scene(copied, maps, texts.train, texts.kept, rank, config.steps, config.seed, once)
+    once.saved = 0.0
     facts = {"method": method, "rate": config.learning_rate, "seed": config.seed}
     began = time.monotonic()
     try:
@@ -126,7 +128,7 @@ def run_cell(
     return {
         **facts, "trainable": prepared.moving.count, **prepared.facts,
         "calibration": course.best, "best_step": course.best_step,
-        "prepare_seconds": ready - began, "train_seconds": trained - ready,
+        "prepare_seconds": ready - began + once.saved, "train_seconds": trained - ready,
         "peak_bytes": peak_bytes(backbone.device),
         "scores": {name: as_lists(likelihood) for name, likelihood in scored.items()},
     }  # fmt: skip

@@ -16,6 +16,7 @@ from transplant.workflows.corpus import read_as_needed, windows_of
 
 if TYPE_CHECKING:
     from transplant.workflows.basis.compare.cell import Cells, Texts
+    from transplant.workflows.basis.compare.method import Once
     from transplant.workflows.basis.compare.table import Row
     from transplant.workflows.work import Work
 
@@ -39,6 +40,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
     """
     from transplant.basis.maps import select_maps
     from transplant.workflows.basis.compare.cell import Cells, Texts, as_lists
+    from transplant.workflows.basis.compare.method import Once
     from transplant.workflows.basis.compare.table import METHODS
     from transplant.workflows.basis.scores import score_text
 
@@ -50,9 +52,10 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
         work, data, train=config.train_tokens, calibration=config.calibration_tokens,
         evaluation=job.eval_tokens,
     )  # fmt: skip
-    other = read_as_needed(work, job.forget, evaluation=job.eval_tokens)
     retain = job.retain or job.forget
-    spared = read_as_needed(work, retain, train=FitConfig.tokens)
+    kept_tokens = FitConfig.tokens if retain == job.forget else 0
+    other = read_as_needed(work, job.forget, train=kept_tokens, evaluation=job.eval_tokens)
+    spared = other if kept_tokens else read_as_needed(work, retain, train=FitConfig.tokens)
     texts = Texts(
         windows_of(backbone, splits.train, config.window, config.train_tokens),
         windows_of(backbone, spared.train, config.window, FitConfig.tokens),
@@ -76,8 +79,9 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
         raw = cells.write("raw", {"scores": {n: as_lists(s) for n, s in scored.items()}})
     found: dict[str, list[dict[str, Any]]] = {}
     searched: dict[str, list[dict[str, Any]]] = {}
+    once = Once()
     for name, row in chosen.items():
-        searched[name], found[name] = _cells_of(work, job, backbone, name, row, texts, cells)
+        searched[name], found[name] = _cells_of(work, job, backbone, name, row, texts, cells, once)
     return {
         "backbone": job.backbone, "domain": job.domain, "corpus": data, "other": job.forget,
         "retain": retain,
@@ -110,8 +114,9 @@ def check_methods(job: CompareJob, known: Mapping[str, Row]) -> Sequence[str]:
 
 
 def _cells_of(
-    work: Work, job: CompareJob, backbone: Any, name: str, row: Row, texts: Texts, cells: Cells
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    work: Work, job: CompareJob, backbone: Any, name: str, row: Row, texts: Texts, cells: Cells,
+    once: Once,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # fmt: skip
     """The cells of a method: those of the search, and those at its best rate, seed by seed."""
 
     def cell(rate: float, seed: int) -> dict[str, Any]:
@@ -121,7 +126,7 @@ def _cells_of(
         config = dataclasses.replace(job.config, learning_rate=rate, seed=seed)
         stored = cells.read(key)
         if stored is None:
-            made = run_cell(work, backbone, job.layers, name, row, texts, job.rank, config)
+            made = run_cell(work, backbone, job.layers, name, row, texts, job.rank, config, once)
             # What a package is missing for is tried again.
             stored = made if "missing" in made else cells.write(key, made)
         return stored

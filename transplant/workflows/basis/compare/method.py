@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from torch import Tensor, nn
 
@@ -13,6 +14,29 @@ if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.basis.maps import LinearMap
     from transplant.text.windows import Window
+
+
+Made = TypeVar("Made")
+
+
+class Once:
+    """What does not differ from cell to cell: the first one that asks for it computes it."""
+
+    def __init__(self) -> None:
+        self._made: dict[Hashable, tuple[object, float]] = {}
+        self.saved = 0.0
+        """Seconds that were not spent again since this was last set."""
+
+    def __call__(self, name: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` gave the first time; a name is always asked for with the same `make`."""
+        if name in self._made:
+            made, seconds = self._made[name]
+            self.saved += seconds
+            return cast("Made", made)
+        began = time.monotonic()
+        made = make()
+        self._made[name] = made, time.monotonic() - began
+        return made
 
 
 @dataclass(frozen=True)
@@ -31,6 +55,8 @@ class Scene:
     """Of the LoRA whose parameters are the budget."""
     steps: int
     seed: int
+    once: Once = field(default_factory=Once)
+    """What the cells of a comparison compute once."""
 
     @property
     def budget(self) -> int:

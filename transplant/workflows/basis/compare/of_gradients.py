@@ -110,7 +110,10 @@ def _fitted(scene: Scene, *, spared: bool = True) -> Basis:
     wanted = min(RECIPE.max_rank, max(m.into for m in scene.maps))
     for text in (windows, kept):
         check_tokens(scene.backbone, text, RECIPE.tokens, wanted)
-    return fit_gradients(scene.backbone, scene.maps, windows, kept, RECIPE)
+    return scene.once(
+        (GRADIENTS, spared),
+        lambda: fit_gradients(scene.backbone, scene.maps, windows, kept, RECIPE),
+    )
 
 
 def _ranks(scene: Scene, found: Basis, score: str) -> dict[str, int]:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from transplant.basis.adapter import BasisAdapter, Subspace, adapter_of
 from transplant.basis.budget import allocate, choices_by_map, energy_scores
-from transplant.basis.config import OUTPUTS, AdaptConfig, AllocateConfig, FitConfig
+from transplant.basis.config import FISHER, OUTPUTS, AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import Basis, check_tokens, fit_basis
 from transplant.text.windows import Window, first_windows
@@ -16,7 +16,7 @@ from transplant.workflows.basis.compare.method import Moving, Prepared, Scene
 FIT_TOKENS, FISHER_TOKENS = FitConfig.tokens, AllocateConfig.tokens
 
 
-def outputs(scene: Scene, score: str = "fisher", *, random: bool = False) -> Prepared:
+def outputs(scene: Scene, score: str = FISHER, *, random: bool = False) -> Prepared:
     """C alone, in subspaces whose ranks come of one budget.
 
     Args:
@@ -67,14 +67,16 @@ def _fitted(scene: Scene) -> Basis:
     windows = first_windows(scene.windows, FIT_TOKENS)
     wanted = min(FitConfig.max_rank, max(m.out for m in scene.maps))
     check_tokens(scene.backbone, windows, FIT_TOKENS, wanted)
-    return fit_basis(scene.backbone, scene.maps, windows, FitConfig())
+    return scene.once(OUTPUTS, lambda: fit_basis(scene.backbone, scene.maps, windows, FitConfig()))
 
 
 def _scores(scene: Scene, found: Basis, score: str) -> dict[str, Tensor]:
-    if score != "fisher":
+    if score != FISHER:
         return energy_scores(found)
     windows: list[Window] = first_windows(scene.windows, FISHER_TOKENS)
-    return fisher_scores(scene.backbone, scene.maps, found.spectra, windows)
+    return scene.once(
+        FISHER, lambda: fisher_scores(scene.backbone, scene.maps, found.spectra, windows)
+    )
 
 
 def _capped(found: Basis, rank: int) -> dict[str, int]:
