@@ -54,9 +54,21 @@ def test_excerpts_are_cut_from_every_document_and_none_twice(tiny_corpus):
     assert 0.8 * len(whole) < sum(len("".join(e.text.split())) for e in taken) <= len(whole)
 
 
+def test_short_documents_are_excerpts_as_they_are_where_most_of_the_text_is_in_them():
+    games = [Document(f"1. e4 e5 {n} " + "2. Nf3 Nc6 " * 10, "") for n in range(20)]
+    long = Document("a long one " * 40, "")
+    taken = [e.text for e in cut_excerpts([*games, long, Document("1-0", "")], chars=400)]
+    assert taken[:20] == [game.text.strip() for game in games]
+    assert len(taken) == 21
+    assert len(taken[20]) <= 400
+    few = [e.text for e in cut_excerpts([*games[:3], long], chars=400)]  # the control: mostly long
+    assert few == taken[20:]
+
+
 def test_no_document_long_enough_is_an_error():
-    with pytest.raises(CorpusError, match="long enough"):
+    with pytest.raises(CorpusError, match="long enough") as caught:
         cut_excerpts([Document("short", "")])
+    assert caught.value.found == "5 in the longest of 1 documents"
 
 
 def test_chunks_lie_between_characters_at_which_both_sides_end():
