@@ -3,12 +3,15 @@
     G = sum_t g_t x_t'            g_t = dLoss / dy_t, over the text of the domain
     S = E[x x']                   over a text that is to be kept
     G S^-1/2 = U diag(s) V'       R_r = c V_r' S^-1/2
-    c^2 = E|W x|^2 / out          so that entries of B are shares of what the map gives there
+    log c = E log rms(W x)        so that entries of B are shares of what the map gives there
 
 Of all dW = B R with R [r, in] and E|dW x|^2 = 1 on the text that is kept, those of R_r fall
 steepest: what a rank misses of |G S^-1/2|^2 is the sum of the s_k^2 that it drops. z = R_r x / c is
-white there, so E|dW x|^2 = c^2 |B|_F^2. To begin at the gradient is LoRA-GA's idea (arXiv
-2407.05000); there it starts both factors, here one of them stays there, measured by another text.
+white there, so E|dW x|^2 = c^2 |B|_F^2. c is a mean of logarithms: in models of today a few
+positions bear activations a thousand times as large as all others (arXiv 2402.17762), and where
+they set the step of a map it is too long for the rest. To begin at the gradient is LoRA-GA's idea
+(arXiv 2407.05000); there it starts both factors, here one of them stays there, measured by another
+text.
 """
 
 from __future__ import annotations
@@ -18,10 +21,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from transplant.backbones.view import Backbone
 from transplant.basis.config import GRADIENTS, FitConfig
 from transplant.basis.fit import Basis, read_windows
+from transplant.basis.log_mean import LogMean
 from transplant.basis.maps import LinearMap
 from transplant.basis.moment import SecondMoment
 from transplant.basis.shared import groups_by_input, start_of
@@ -92,7 +97,7 @@ def gradients_bytes(maps: Sequence[LinearMap]) -> int:
 
 
 class InputMoments:
-    """E[x x'] of what maps read, once for those that read the same.
+    """E[x x'] of what maps read, once for those that read the same, and the size of what they give.
 
     Args:
         backbone: the frozen language model.
@@ -111,6 +116,7 @@ class InputMoments:
         self._of = {
             g[0].name: SecondMoment(g[0].into, g[0].beside(backbone.device)) for g in self._groups
         }
+        self._sizes = {m.name: LogMean() for group in self._groups for m in group}
 
     @property
     def rows(self) -> int:
@@ -121,21 +127,25 @@ class InputMoments:
     def read(
         self, windows: Sequence[Window], ranks: Ranks = ALONE, progress: Progress = unseen
     ) -> None:
-        """Adds what the maps read over the token positions of windows; see `watched`."""
+        """Adds what the maps read and give over the token positions of windows; see `watched`."""
         with self.watched():
             read_windows(self._backbone, windows, ranks, progress)
-        for moment in self._of.values():
-            moment.add_up(ranks)
+        for seen in (*self._of.values(), *self._sizes.values()):
+            seen.add_up(ranks)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Adds what the maps read inside the block.
+        """Adds what the maps read and give inside the block.
 
         Raises:
             NumericalError: inputs that are NaN or infinite, naming the map.
         """
 
-        def see(of: LinearMap, read: Tensor, _output: Tensor, mask: Tensor) -> None:
+        def see(of: LinearMap, read: Tensor, output: Tensor, mask: Tensor) -> None:
+            rows = rows_at(output, mask).float()
+            self._sizes[of.name].update(rows if of.bias is None else rows - of.bias.float())
+            if of.name not in self._of:
+                return
             try:
                 self._of[of.name].update(rows_at(read, mask))
             except NumericalError as error:
@@ -143,9 +153,13 @@ class InputMoments:
                     f"inputs of {of.name} are NaN or infinite", hint="`dtype='float32'`"
                 ) from error
 
-        firsts = [group[0] for group in self._groups]
-        with watching(self._backbone, firsts, see):
+        maps = [found for group in self._groups for found in group]
+        with watching(self._backbone, maps, see):
             yield
+
+    def output_scale(self, of: LinearMap) -> float:
+        """c of a map: what is usual for the root mean square of W x at a position; 0 of zeros."""
+        return self._sizes[of.name].mean()
 
     def of_maps(self) -> Iterator[tuple[LinearMap, Tensor]]:
         """Each map with its E[x x'] [in, in], float64."""
@@ -161,33 +175,28 @@ class InputMoments:
             moment = self._of[group[0].name].mean()
             white = whitener(moment, config)
             for found in group:
-                scale = output_scale(found, moment)
+                scale = self.output_scale(found)
                 yield found.name, reading_directions(slopes[found.name], white, scale, config)
 
 
-def output_scale(of: LinearMap, moment: Tensor) -> float:
-    """The root mean square of an entry of W x.
-
-    Args:
-        of: the map.
-        moment: S [in, in], float64, of what it reads.
-    """
-    weight = of.weight.detach().to(moment)
-    return float(((weight @ moment) * weight).sum().clamp_min(0) / of.out) ** 0.5
-
-
 def whitener(moment: Tensor, config: FitConfig) -> Tensor:
-    """S^-1/2 [in, in], symmetric, of the shrunk S; without directions under the floor.
+    """T [in, k] of S^-1 = T T', S shrunk: rows x T are white. R is the same for every such T.
 
     Args:
         moment: S [in, in], float64.
-        config: `shrunk` and `floor`.
+        config: `shrunk` and `floor`; where nothing can lie under the floor T is triangular, which
+            takes a tenth of the time, else it has no directions under it.
 
     Raises:
         NumericalError: S holds NaN or infinity, or no decomposition is orthonormal.
     """
+    mean = moment.diagonal().mean()
+    if config.shrunk / len(moment) > config.floor and torch.isfinite(mean) and mean > 0:
+        unit = torch.eye(len(moment), dtype=moment.dtype, device=moment.device)
+        lower = torch.linalg.cholesky((1 - config.shrunk) * moment + config.shrunk * mean * unit)
+        return torch.linalg.solve_triangular(lower, unit, upper=False).T
     found = eigenbasis(moment, floor=config.floor, shrinkage=config.shrunk)
-    return (found.vectors / found.scales) @ found.vectors.T
+    return found.vectors / found.scales
 
 
 def reading_directions(slope: Tensor, white: Tensor, scale: float, config: FitConfig) -> Spectrum:
@@ -195,12 +204,14 @@ def reading_directions(slope: Tensor, white: Tensor, scale: float, config: FitCo
 
     Args:
         slope: G [out, in].
-        white: S^-1/2 [in, in], float64.
+        white: T [in, t] of S^-1 = T T', float64.
         scale: c; a map that gives nothing but zeros has no direction.
         config: `floor` and `max_rank`.
     """
-    inside = white @ slope.to(white).T  # (G S^-1/2)' [in, out]
-    most = config.max_rank if scale else 0
-    found = eigenbasis_of_product(inside, floor=config.floor, max_rank=config.max_rank)
-    rows = scale * (white @ found.vectors[:, :most])
-    return Spectrum(rows.cpu(), found.energies.cpu())
+    into, found = len(white), white.shape[1]
+    if not scale or not found:
+        return Spectrum(torch.zeros(into, 0).double(), torch.zeros(into).double())
+    inside = white.T @ slope.to(white).T  # (G T)' [t, out]
+    steep = eigenbasis_of_product(inside, floor=config.floor, max_rank=config.max_rank)
+    rows = scale * (white @ steep.vectors)
+    return Spectrum(rows.cpu(), functional.pad(steep.energies, (0, into - found)).cpu())
