@@ -46,7 +46,7 @@ class PairedSides:
 
 
 def parse_side(text: str) -> Side:
-    """Reads one of the two words of `--between`.
+    """Reads one of the two names of `between`.
 
     Raises:
         InputError: no colon in it.

@@ -240,7 +240,7 @@ def _share(
 
 
 def _taps(backbone: Backbone, text: str) -> Taps:
-    """The taps of `--taps`: layers sorted, then parts as they were named."""
+    """The taps of `taps`: layers sorted, then parts as they were named."""
     from transplant.activations.capture import Taps
     from transplant.backbones.parts import find_part
 

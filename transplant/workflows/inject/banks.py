@@ -97,7 +97,7 @@ def extract_bank(
 
 
 def donor_part(work: Work, source: str) -> DonorPart:
-    """The part that `--from NAME:ffn.3` names.
+    """The part that a source names, as in NAME:ffn.3.
 
     Raises:
         InputError: no colon in it.

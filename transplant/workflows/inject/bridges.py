@@ -72,7 +72,7 @@ def stored_bridge(
 def stored_inward(
     work: Work, entry: Entry, bank: Manifest, target: Backbone, taps: tuple[str, str]
 ) -> InwardFit:
-    """The map that `abi bridge-align --between` has stored, if it is between these layers.
+    """The map between layers that is stored, if it is between these.
 
     Args:
         work: whose library holds it.

@@ -12,7 +12,7 @@ class TransferEvidence:
     """What a move has brought, beside its controls, on held-out documents."""
 
     report: dict[str, Any]
-    """All of it, as `abi transfer --json` prints it."""
+    """All of it, by the keys of its schema."""
 
     @property
     def ppl(self) -> Mapping[str, float]:
