@@ -77,6 +77,7 @@ FAMILIES: dict[str, tuple[Any, Any, dict[str, Any]]] = {
         hf.LlamaForCausalLM,
         {**_LLAMA_LIKE, "rope_parameters": _LLAMA3_ROPE},
     ),
+    "llama-padded": (hf.LlamaConfig, hf.LlamaForCausalLM, {**_LLAMA_LIKE, "padding_rows": 24}),
     "gemma3_text": (hf.Gemma3TextConfig, hf.Gemma3ForCausalLM, _GEMMA3),
     "gemma3": (_with_eyes, hf.Gemma3ForConditionalGeneration, _GEMMA3),
     "phi3": (hf.Phi3Config, hf.Phi3ForCausalLM, {**_LLAMA_LIKE, "sliding_window": 16}),
@@ -120,7 +121,9 @@ def tiny_model(
     }
     if family.startswith("t5"):
         ids["decoder_start_token_id"] = tokenizer.pad_token_id
-    config = config_class(vocab_size=len(tokenizer), **{**options, **ids, **changes})
+    options = {**options, **ids, **changes}
+    rows = len(tokenizer) + options.pop("padding_rows", 0)
+    config = config_class(vocab_size=rows, **options)
     config.dropout_rate = config.resid_pdrop = config.embd_pdrop = config.attn_pdrop = 0.0
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -27,7 +27,7 @@ def in_two(abi, *words: str, passes: bool = True) -> dict:
     }  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert (done.returncode == 0) == passes, done.stderr  # a launcher makes every other code a 1
-    notes = [line for line in done.stderr.splitlines() if line.startswith(("loading ", "pair "))]
+    notes = [line for line in done.stderr.splitlines() if line.startswith("loading ")]
     assert len(notes) == len({*notes}), notes  # the first process alone tells what goes on
     return json.loads(done.stdout)
 
@@ -116,3 +116,23 @@ def test_a_move_in_two_processes_is_the_same(abi) -> None:
     assert both["module_sha256"] == alone["module_sha256"]
     one, two = (weights(abi, name, "interface") for name in ("alone", "both"))
     torch.testing.assert_close(one["proj_in.weight"], two["proj_in.weight"], rtol=1e-3, atol=1e-4)
+
+
+def test_a_calibration_in_two_processes_is_the_same(abi) -> None:
+    assert abi.train("tiny-gpt2").code == 0
+    words = (
+        "calibrate", "--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--objective", "lm",
+        "--data", abi.corpus, "--excerpts", "40", "--steps", "6", "--tokens", "1500",
+    )  # fmt: skip
+    alone = abi(*words, "--name", "alone", "--json").json
+    both = in_two(abi, *words, "--name", "both")
+    close(both["gain"], alone["gain"])
+    assert both["module_sha256"] == alone["module_sha256"]
+    one, two = (weights(abi, name, "interface") for name in ("alone", "both"))
+    assert one.keys() == two.keys()
+    ours, theirs = (torch.cat([held[name].flatten() for name in one]) for held in (one, two))
+    assert (ours - theirs).norm() < 1e-3 * ours.norm()
+    fewer = [*words[:-3], "2", *words[-2:]]
+    assert abi(*fewer, "--name", "fewer").code == 0
+    other = torch.cat([tensor.flatten() for tensor in weights(abi, "fewer", "interface").values()])
+    assert (ours - other).norm() > 1e-3 * ours.norm()  # the control: steps that were not taken

@@ -86,6 +86,11 @@ class Backbone(ABC):
         return self.unembedding.shape[0]
 
     @property
+    def padding_rows(self) -> list[int]:
+        """Rows of a padded head that stand for no token of the tokenizer; most heads have none."""
+        return [*range(len(self.tokenizer), self.vocab_size)]
+
+    @property
     @abstractmethod
     def n_layers(self) -> int:
         """The number of layers; the taps are 0 (embeddings) to `n_layers`."""

@@ -187,5 +187,4 @@ def _drawing(donor: HostedModel, tokens: int) -> dict[str, Any]:
 
 def _unwritten(donor: HostedModel) -> list[int]:
     """Special tokens, and rows of a padded head that stand for no token."""
-    rows = range(len(donor.tokenizer), donor.backbone.vocab_size)
-    return sorted({*donor.tokenizer.all_special_ids, *rows})
+    return sorted({*donor.tokenizer.all_special_ids, *donor.backbone.padding_rows})

@@ -183,7 +183,7 @@ def _write(
         written = model.generate(
             ids.to(place), attention_mask=torch.ones_like(ids, device=place),
             streamer=_streamer(tokenizer, listener), pad_token_id=_padding(tokenizer),
-            **config.options(),
+            suppress_tokens=model.backbone.padding_rows or None, **config.options(),
         )[0]  # fmt: skip
     listener.end()
     # A decoder alone gives the prompt, too; the other kind the token that it starts with.

@@ -89,5 +89,6 @@ def _continue(hosted: HostedModel, prompt: str) -> str:
         out = hosted.generate(
             input_ids=ids, attention_mask=torch.ones_like(ids), max_new_tokens=WRITTEN,
             do_sample=False, pad_token_id=tokenizer.eos_token_id or 0,
+            suppress_tokens=hosted.backbone.padding_rows or None,
         )  # fmt: skip
     return str(tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True))

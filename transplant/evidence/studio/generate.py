@@ -61,6 +61,7 @@ def continue_prompt(
     written = model.generate(
         ids.to(model.backbone.device), max_new_tokens=tokens, do_sample=False,
         stopping_criteria=StoppingCriteriaList([_Checked(check)]),
+        suppress_tokens=model.backbone.padding_rows or None,
     )[0]  # fmt: skip
     decodes = bool(getattr(model.backbone.model.config, "is_encoder_decoder", False))
     new = written[1:] if decodes else written[ids.shape[1] :]
