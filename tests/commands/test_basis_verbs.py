@@ -10,11 +10,7 @@ import torch
 import transplant
 from tests.commands.test_bad_input import assert_refused
 from tests.tiny import tiny_model
-from transplant.basis import descent
-from transplant.errors import InputError
 from transplant.files.result_kinds import kind_of
-from transplant.tables.basis import compress_table
-from transplant.workflows.basis import allocate
 from transplant.workflows.work import Work
 
 FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
@@ -175,53 +171,6 @@ def test_an_adapter_that_cannot_be_is_refused(adapted, words, said):
     assert_refused(abi("basis", "adapt", *words, "--json"), said)
 
 
-@pytest.fixture(scope="module")
-def whole(fitted, corpus):
-    """The same registry with the basis `whole`, of which no map's directions were left out."""
-    abi, _ = fitted
-    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, *FIT)
-    ran = abi(*words, "--max-rank", "48", "--name", "whole", "--json")
-    assert ran.code == 0, ran.err
-    return abi
-
-
-@pytest.mark.parametrize("score", ["energy", "fisher"])
-def test_a_cut_backbone_is_a_folder_of_its_own(whole, tmp_path, score):
-    abi, out = whole, tmp_path / "cut"
-    scored = ("--budget", "600", "--tokens", "1k", "--score", score, "--json")
-    assert abi("basis", "allocate", "whole@tiny-llama", *scored).code == 0
-    words = ("--compress", "0.6", "--out", str(out), "--eval-tokens", "600", "--json")
-    ran = abi("basis", "adapt", "whole@tiny-llama", *words)
-    assert ran.code == 0, ran.err
-    assert ran.json["score"] == score
-    sizes = ran.json["parameters"]
-    assert 0.5 * sizes["maps"] < sizes["kept"] <= 0.6 * sizes["maps"]
-    cut = transplant.load(str(out), library=_library(abi))
-    name, rank = next(iter(ran.json["ranks"].items()))
-    weight = cut.backbone.model.get_submodule(name).weight.double()
-    assert torch.linalg.matrix_rank(weight, rtol=1e-5) == rank
-    raw = transplant.load("tiny-llama", library=_library(abi)).backbone.model.state_dict()
-    shapes = {name: one.shape for name, one in cut.backbone.model.state_dict().items()}
-    assert shapes == {name: one.shape for name, one in raw.items()}
-    assert any("dense" in note for note in compress_table(ran.json).notes)
-    assert_refused(abi("basis", "adapt", "whole@tiny-llama", *words), "exists already")
-    few = ("--compress", "0.01", "--out", str(tmp_path / "few"), "--json")
-    said = assert_refused(abi("basis", "adapt", "whole@tiny-llama", *few), "--compress")
-    assert "budget" not in json.dumps(said)
-    more = ("--compress", "0.95", "--out", str(tmp_path / "more"), "--eval-tokens", "600")
-    sizes = abi("basis", "adapt", "whole@tiny-llama", *more, "--json").json["parameters"]
-    assert 0.9 * sizes["maps"] < sizes["kept"] <= 0.95 * sizes["maps"]
-
-
-def test_a_cut_by_too_few_directions_is_refused_before_the_work(fitted, tmp_path):
-    abi, _ = fitted
-    words = ("--compress", "0.95", "--out", str(tmp_path / "cut"), "--json")
-    ran = abi("basis", "adapt", "b@tiny-llama", *words)
-    assert_refused(ran, "--max-rank 19")  # 19 (48 + 32) < 48 * 32
-    assert "abi basis fit" in ran.json["hint"]
-    assert not (tmp_path / "cut").exists()
-
-
 @pytest.mark.parametrize(
     ("more", "said"),
     [
@@ -284,42 +233,3 @@ def test_a_comparison_is_continued_and_drawn(fitted, corpus, tmp_path):
     assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert_refused(abi(*words, "--methods", "best"), "basis-energy")
     assert_refused(abi(*words, "--methods", "lora", "--rank", "3"), "another comparison")
-
-
-def test_a_fit_layer_by_layer_is_the_same_and_leaves_nothing_behind(fitted, corpus):
-    abi, whole = fitted
-    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, *FIT, "--json")
-    ran = abi(*words, "--name", "by-layer", "--layer-at-a-time")
-    assert ran.code == 0, ran.err
-    assert ran.json["types"] == whole["types"]
-    assert ran.json["directions"] == whole["directions"]
-    allocate = ("basis", "allocate", "by-layer@tiny-llama", "--budget-like", "lora:r=2", "--json")
-    near, far = abi(*allocate), abi(*allocate, "--layer-at-a-time")
-    assert far.code == 0, far.err
-    assert far.json["ranks"] == near.json["ranks"]
-    assert far.json["share_kept"] == pytest.approx(near.json["share_kept"], rel=1e-3)
-    assert not [*abi.root.rglob("*.layers"), *abi.root.rglob("*.fisher")]
-    t5 = ("--backbone", "tiny-t5", "--name", "c", "--layer-at-a-time")
-    assert_refused(abi("basis", "fit", "--data", corpus, *FIT, *t5, "--json"), "decoder-only")
-
-
-def test_scores_layer_by_layer_outlive_a_store_that_fails(fitted, monkeypatch):
-    abi, _ = fitted
-    words = ("basis", "allocate", "b@tiny-llama", "--budget", "600", "--tokens", "1k",
-             "--layer-at-a-time", "--json")  # fmt: skip
-
-    def full(*_args, **_options):
-        raise InputError("the disk is full")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(allocate, "store_basis", full)
-        assert_refused(abi(*words), "the disk is full")
-    assert [*abi.root.rglob("*.fisher")]
-
-    def again(*_args):
-        raise AssertionError("scored again")
-
-    monkeypatch.setattr(descent, "_run_down", again)
-    ran = abi(*words)
-    assert ran.code == 0, ran.err
-    assert not [*abi.root.rglob("*.fisher")]

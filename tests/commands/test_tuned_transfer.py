@@ -3,46 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 import pytest
 import torch
 
 import transplant
-from commands.options import transfer as transfer_options
 from registry.store import Registry
 from tests.calibration.tiny_training import windows_of
-from tests.commands.conftest import Abi
 from tests.commands.test_bad_input import assert_refused
+from tests.commands.tuned_runs import tuned_registry
 from tests.tiny_lora import train_lora
-from tests.tiny_registry import put_backbones
 from transplant.calibration.students import module_new
-from transplant.calibration.students.spec import STUDENTS
 from transplant.errors import CorruptError, ShapeError
 from transplant.tables.tuned import tuned_table
 from transplant.text.splits import split_documents
 
-WHOLE = ("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "tales@tiny-gpt2", "--student",
-         "module")  # fmt: skip
-TAUGHT = ("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales")
-CURVE = ("--to", "tiny-llama", "--module", "tales@tiny-gpt2", "--curve", "0,600")
 IDS = torch.arange(20)[None]
 
 
 @pytest.fixture(scope="module")
 def tuned_abi(tmp_path_factory, tiny_texts, tiny_corpus, corpus):
     """A registry of this file's own, and the words that move a LoRA to tiny-llama."""
-    root, folder = (tmp_path_factory.mktemp(name) for name in ("registry", "lora"))
-    put_backbones(root, tiny_texts)
-    abi = Abi(root, corpus)
-    base = transplant.load("tiny-gpt2", library=Registry.open(root)).backbone
-    windows = windows_of(base, split_documents(tiny_corpus).train)
-    train_lora(base, windows, folder, base=str(root / "tiny-gpt2"))
-    assert abi.train("tiny-llama").code == 0  # the ceiling
-    words = ("transfer", "--donor", "tiny-gpt2", "--tuned", str(folder), "--to", "tiny-llama",
-             "--domain", "tales", "--domain-data", corpus, "--data", corpus, "--excerpts", "40",
-             "--eval-tokens", "2000", "--json")  # fmt: skip
-    return abi, words
+    return tuned_registry(tmp_path_factory, tiny_texts, tiny_corpus, corpus)
 
 
 def test_a_linear_student_is_stored_hosted_verified_and_gone_again(tuned_abi):
@@ -121,77 +103,6 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
     assert kinds == ({"module", "interface"} if kept == "module" else {kept})
 
 
-def test_a_student_inside_a_basis_moves_c_alone_and_is_a_basis(tuned_abi, tmp_path):
-    abi, words = tuned_abi
-    fit = ("basis", "fit", "--backbone", "tiny-llama", "--data", abi.corpus, "--name", "dirs",
-           "--tokens", "3k", "--window", "64", "--max-rank", "16", "--json")  # fmt: skip
-    assert abi(*fit).code == 0
-    inside = ("--student", "basis", "--basis", "dirs@tiny-llama", "--lora-steps", "4")
-    early = abi(*words, "--name", "in", *inside)
-    assert early.code == 1
-    assert "has no ranks yet" in json.dumps(early.json)
-    assert abi("basis", "allocate", "dirs@tiny-llama", "--budget-like", "lora:r=2", "--score",
-               "energy", "--json").code == 0  # fmt: skip
-    ran = abi(*words, "--name", "in", *inside)
-    assert ran.code == 0, ran.err
-    assert (ran.json["student"], ran.json["stored"]["kind"]) == ("basis", "basis")
-    assert {"shuffled_lora", "untrained_lora"} <= ran.json["ppl"].keys()
-    assert ran.json["ppl"]["candidate"] < ran.json["ppl"]["raw"]
-    library = Registry.open(abi.root)
-    basis = library.read(library.find("basis", "dirs", "tiny-llama"))
-    own = library.read(library.find("basis", "in", "tiny-llama"))
-    for name in (name for name in own if name.endswith(".U")):
-        assert torch.equal(own[name], basis[name][:, : own[name].shape[1]])
-    assert any(tensor.abs().max() > 0 for name, tensor in own.items() if name.endswith(".C"))
-    hosted = transplant.load("in@tiny-llama", library=library)
-    raw = transplant.load("tiny-llama", library=library)
-    with torch.no_grad():
-        assert not torch.equal(hosted(input_ids=IDS).logits, raw(input_ids=IDS).logits)
-    shown = abi("show", "in@tiny-llama", "--verify", "--json").json
-    assert shown["results"]["ppl"] == ran.json["ppl"]
-    out = str(tmp_path / "out")
-    gone = abi("export", "in@tiny-llama", out, "--as", "lora", "--json")
-    assert (gone.code, gone.json["merges"]) == (0, True), gone.err
-    alone = abi("export", "dirs@tiny-llama", f"{out}-2", "--as", "lora", "--json")
-    assert_refused(alone, "is a basis alone")
-
-
-def test_an_adapter_inside_a_basis_is_a_donor(tuned_abi):
-    abi, words = tuned_abi
-    name, text = "ends@tiny-gpt2", ("--data", abi.corpus)
-    fit = ("--name", "ends", "--tokens", "3k", "--window", "64", "--max-rank", "16", "--json")
-    assert abi("basis", "fit", "--backbone", "tiny-gpt2", *text, *fit).code == 0
-    few = ("--budget", "600", "--score", "energy", "--json")
-    assert abi("basis", "allocate", name, *few).code == 0
-    learn = ("--steps", "12", "--batch", "2", "--window", "64", "--tokens", "6k", "--eval-tokens",
-             "600", "--calibration-tokens", "600", "--learning-rate", "0.02", "--forget", "none",
-             "--name", "t", "--json")  # fmt: skip
-    adapted = abi("basis", "adapt", name, "--domain", "tales", "--domain-data", abi.corpus, *learn)
-    assert adapted.code == 0, adapted.err
-    moved = [*words]
-    moved[moved.index("--tuned") + 1] = "t@tiny-gpt2"
-    ran = abi(*moved, "--name", "of-basis", "--student", "linear")
-    assert ran.code == 0, ran.err
-    assert (ran.json["name"], ran.json["stored"]["kind"]) == ("of-basis@tiny-llama", "linear")
-    assert ran.json["ppl"]["candidate"] < ran.json["ppl"]["raw"]
-    whole = abi("show", "of-basis@tiny-llama", "--verify", "--json").json
-    assert whole["parents"]["tuned"] == ran.json["tuned_sha256"]
-
-
-@pytest.mark.parametrize(
-    ("more", "said"),
-    [
-        (("--student", "basis"), "--basis"),
-        (("--student", "linear", "--basis", "dirs@tiny-llama"), "belongs to"),
-        (("--student", "basis", "--basis", "x@tiny-gpt2"), "x@tiny-gpt2"),
-        (("--student", "basis", "--basis", "dirs@tiny-llama", "--lora-rank", "3"), "belongs to"),
-    ],
-)
-def test_a_basis_that_cannot_be_is_refused_before_the_work(tuned_abi, more, said):
-    abi, words = tuned_abi
-    assert_refused(abi(*words, "--name", "no", *more), said)
-
-
 def test_the_ways_that_were_tried_are_explained(tuned_abi):
     abi, words = tuned_abi
     told = (*words[:-1], "--student", "linear", "--native", "none", "--replace", "--name", "told")
@@ -243,57 +154,6 @@ def test_a_lora_student_is_an_adapter_of_the_shape_that_was_asked_for(tuned_abi)
     assert abi("rm", "taught@tiny-llama", "--yes").code == 0
     wrong = abi(*words, "--name", "w", "--student", "lora", "--lora-targets", "nowhere")
     assert (wrong.code, "nowhere" in wrong.json["found"]) == (1, True)
-
-
-def test_the_help_says_what_each_student_needs():
-    told = " ".join(transfer_options.STUDENT.help.split())
-    for name, spec in STUDENTS.items():
-        own = told.partition(f"{name} (")[2].partition(spec.cost)[0]
-        assert own, name
-        for need in spec.needs:
-            assert need in own or f"each needs {need}" in told, (name, need)
-    of_basis = told.partition("basis (")[2].partition(STUDENTS["basis"].cost)[0]
-    assert "needs a basis of the target that has ranks" in of_basis
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--to", "tiny-llama"), "--module"),
-        (("--to", "tiny-llama", "--donor", "tiny-gpt2"), "--tuned"),
-        (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x"), "--domain"),
-        (("--to", "tiny-llama", "--module", "a@b", "--donor", "tiny-gpt2"), "both"),
-        (("--to", "tiny-llama", "--module", "a@b", "--student", "linear"), "tuned copy"),
-        (("--to", "tiny-llama", "--module", "a@b", "--lora-rank", "3"), "--lora-rank"),
-        (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",
-          "--student", "linear", "--lora-rank", "3"), "--lora-rank"),
-        (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",
-          "--student", "module"), "module"),
-        (("--to", "tiny-llama", "--donor", "tiny-gpt2", "--tuned", "x", "--domain", "tales",
-          "--curve", "0"), "--curve"),
-        (("--to", "tiny-llama", "--teachers", "a@b,c@d"), "--domain"),
-        (("--to", "tiny-llama", "--teachers", "a@b", "--module", "a@b"), "both"),
-        (("--to", "tiny-llama", "--teachers", "a@b", "--domain", "tales"), "two or more"),
-        (("--to", "tiny-llama", "--teachers", "a@b,c@d", "--domain", "tales", "--tuned", "x"),
-         "--tuned"),
-        ((*WHOLE, "--lora-rank", "3"), "--lora-rank"),
-        ((*WHOLE, "--domain", "tales"), "--domain"),
-        ((*WHOLE, "--no-intercept"), "--no-intercept"),
-        ((*TAUGHT, "--student", "lora", "--no-intercept"), "--no-intercept"),
-        ((*TAUGHT, "--method", "procrustes"), "--method"),
-        (("--to", "tiny-llama", "--donor", "tiny-t5", "--tuned", "tales@tiny-gpt2", "--student",
-          "module"), "another backbone"),
-        ((*CURVE, "--ceiling"), "--ceiling"),
-        ((*CURVE, "--explain"), "--explain"),
-        ((*CURVE, "--name", "other"), "--name"),
-        ((*CURVE, "--replace"), "--replace"),
-        ((*CURVE, "--general", "tales@tiny-gpt2"), "--general"),
-    ],
-)  # fmt: skip
-def test_words_that_do_not_belong_together_are_refused(trained_abi, words, said):
-    ran = trained_abi("transfer", *words, "--json")
-    assert ran.code == 1
-    assert said in json.dumps(ran.json)
 
 
 def test_a_lora_moves_by_what_it_writes_though_nobody_has_counted_its_domain(tuned_abi):

@@ -1,0 +1,60 @@
+"""`abi basis ... --layer-at-a-time`: the same numbers, and nothing left behind."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.commands.test_bad_input import assert_refused
+from transplant.basis import descent
+from transplant.errors import InputError
+from transplant.workflows.basis import allocate
+
+FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
+
+
+@pytest.fixture(scope="module")
+def fitted(trained_abi, corpus):
+    """A registry with the basis `near` of tiny-llama."""
+    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, "--name", "near", *FIT)
+    ran = trained_abi(*words, "--json")
+    assert ran.code == 0, ran.err
+    return trained_abi, ran.json
+
+
+def test_a_fit_layer_by_layer_is_the_same_and_leaves_nothing_behind(fitted, corpus):
+    abi, whole = fitted
+    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, *FIT, "--json")
+    ran = abi(*words, "--name", "by-layer", "--layer-at-a-time")
+    assert ran.code == 0, ran.err
+    assert ran.json["types"] == whole["types"]
+    assert ran.json["directions"] == whole["directions"]
+    allocate = ("basis", "allocate", "by-layer@tiny-llama", "--budget-like", "lora:r=2", "--json")
+    near, far = abi(*allocate), abi(*allocate, "--layer-at-a-time")
+    assert far.code == 0, far.err
+    assert far.json["ranks"] == near.json["ranks"]
+    assert far.json["share_kept"] == pytest.approx(near.json["share_kept"], rel=1e-3)
+    assert not [*abi.root.rglob("*.layers"), *abi.root.rglob("*.fisher")]
+    t5 = ("--backbone", "tiny-t5", "--name", "c", "--layer-at-a-time")
+    assert_refused(abi("basis", "fit", "--data", corpus, *FIT, *t5, "--json"), "decoder-only")
+
+
+def test_scores_layer_by_layer_outlive_a_store_that_fails(fitted, monkeypatch):
+    abi, _ = fitted
+    words = ("basis", "allocate", "near@tiny-llama", "--budget", "600", "--tokens", "1k",
+             "--layer-at-a-time", "--json")  # fmt: skip
+
+    def full(*_args, **_options):
+        raise InputError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(allocate, "store_basis", full)
+        assert_refused(abi(*words), "the disk is full")
+    assert [*abi.root.rglob("*.fisher")]
+
+    def again(*_args):
+        raise AssertionError("scored again")
+
+    monkeypatch.setattr(descent, "_run_down", again)
+    ran = abi(*words)
+    assert ran.code == 0, ran.err
+    assert not [*abi.root.rglob("*.fisher")]
