@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from transplant.calibration.changes.spec import AUTO, CHANGES, SUITED, changes_of
-from transplant.calibration.config import INSIDE, MoveConfig
+from transplant.calibration.config import INSIDE, LONGER, MoveConfig
 from transplant.options import Field, Fields
 from transplant.training.config import NAMED_TAPS, parse_taps
 
@@ -30,6 +30,7 @@ MoveRecipe = Annotated[
     MoveConfig,
     Fields(
         PAIRED, taps=TAPS, change=CHANGE, inside=Field(metavar="|".join(INSIDE)),
+        longer=Field(metavar="|".join(LONGER)),
         keep=Field(metavar="SHARE"), less_general=Field(metavar="WEIGHT"),
     ),
 ]  # fmt: skip

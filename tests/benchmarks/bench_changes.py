@@ -26,7 +26,14 @@ from typing import Any
 
 from tests.benchmarks.stages import Stages, staged_move
 from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES, LACKING, PUSH_FORWARD
-from transplant.calibration.config import CONTINUED, LEFT_OUT, NOTHING, MoveConfig
+from transplant.calibration.config import (
+    CONTINUED,
+    FIRST,
+    LEFT_OUT,
+    NOTHING,
+    PRODUCT,
+    MoveConfig,
+)
 from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.evaluation.evidence import Ceiling
 from transplant.evaluation.likelihood import score_documents
@@ -48,6 +55,8 @@ METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
     "lacking": ({"changes": (LACKING,)}, CLOSED),
     "lacking, nothing inside": ({"changes": (LACKING,), "inside": NOTHING}, CLOSED),
     "lacking, continued inside": ({"changes": (LACKING,), "inside": CONTINUED}, CLOSED),
+    "push-forward, product": ({"changes": (PUSH_FORWARD,), "longer": PRODUCT}, CLOSED),
+    "lacking, product": ({"changes": (LACKING,), "longer": PRODUCT}, CLOSED),
     "push-forward, k 1e-4": ({"changes": (PUSH_FORWARD,), "shrink": 1e-4}, CLOSED),
     "push-forward, k 1e-2": ({"changes": (PUSH_FORWARD,), "shrink": 1e-2}, CLOSED),
     "donor-kd, begins-with": ({"changes": (BEGINS_WITH,)}, TAUGHT),
@@ -142,16 +151,16 @@ def measured(
 ) -> list[dict[str, Any]]:
     """The rows of some methods of one pair."""
     work = Workspace()
-    config = MoveConfig(excerpts=options.excerpts, inside=CONTINUED)
+    config = MoveConfig(excerpts=options.excerpts, inside=CONTINUED, longer=PRODUCT)
     move = WholeMove(work, f"python@{donor}", target, options.text, "python", config)
     systems: dict[str, Any] = {"raw": None, "native": native_correction(move, None)}
     move.bridge, move.output_map, move.calibration_text  # noqa: B018
-    rows = {}
+    rows, unasked = {}, {"inside": LEFT_OUT, "longer": FIRST}
     for name in methods:
         began = time.monotonic()
         changed, choice = METHODS[name]
         this = copy.copy(move)  # rows and bridge are read and fitted once for all of them
-        this.config = dataclasses.replace(move.config, **{"inside": LEFT_OUT, **changed})
+        this.config = dataclasses.replace(move.config, **(unasked | changed))
         this = this.by(choice)
         chosen = this.choice
         systems[name] = this.calibrated.correction

@@ -8,7 +8,7 @@ what it says next. It counts for the longest token of the target that it begins 
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -45,6 +45,7 @@ class Continuations:
         self._targets = {r: n for r, n in canonical_tokens(target).items() if n < sizes[1]}
         self._bytes = {n: r for n, r in token_bytes(target).items() if n < sizes[1]}
         self._known: dict[bytes, Continued] = {}
+        self._completing: dict[tuple[bytes, int], Tensor] = {}
 
     def after(self, read: bytes) -> Continued:
         """How tokens of the donor go on that begin with some bytes, and are longer."""
@@ -65,6 +66,35 @@ class Continuations:
                 images=torch.tensor([*images], dtype=torch.long),
             )
         return self._known[read]
+
+    def completing(self, read: bytes, token: int) -> Tensor:
+        """The donor's tokens that complete one of the target's, some of which is read already.
+
+        Of the bytes read and a token of the donor behind them, the longest token of the target that
+        they begin with is the asked one: with nothing read these are the tokens that M counts for
+        it. None where it does not begin with the bytes, or is not longer.
+
+        Args:
+            read: bytes.
+            token: of the target.
+
+        Returns:
+            ids of the donor [tokens]
+        """
+        key = read, token
+        if key not in self._completing:
+            whole = self._bytes.get(token, b"")
+            found: list[int] = []
+            if len(whole) > len(read) and whole.startswith(read):
+                rest = whole[len(read) :]
+                first = bisect_left(self._raw, rest)
+                last = bisect_right(self._raw, rest, lo=first, key=lambda raw: raw[: len(rest)])
+                for place in range(first, last):
+                    image = next(tokens_beginning(read + self._raw[place], self._targets), None)
+                    if image is not None and self._bytes[image] == whole:
+                        found.append(place)
+            self._completing[key] = self._ids[torch.tensor(found, dtype=torch.long)]
+        return self._completing[key]
 
     def classes(self, tokens: Sequence[int], continued: Continued) -> list[int]:
         """The column of each token of the target, or of what it begins with; -1 for none.

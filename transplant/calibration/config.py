@@ -12,6 +12,8 @@ from transplant.validation import Bounds, Count, above, at_least, at_most, check
 METHODS = ("ridge", "procrustes")
 LEFT_OUT, NOTHING, CONTINUED = "left-out", "nothing", "continued"
 INSIDE = (LEFT_OUT, NOTHING, CONTINUED)
+FIRST, PRODUCT = "first", "product"
+LONGER = (FIRST, PRODUCT)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +75,11 @@ class MoveConfig:
     `continued`: it learns how the donor's tokens go on that begin with the bytes read since the
     donor's last boundary. None: `left-out`, or `continued` where the target's vocabulary is large,
     both read text and one donor teaches."""
+    longer: str = FIRST
+    """What a token of the target changes by that is longer than the donor's own: `first`, the
+    factor of the first of the donor's tokens that it is made of; `product`: where the pairing text
+    goes on with it, the product along all of them, else the first. It is learned where changes at
+    likely tokens are: in closed forms, and by gradients where the vocabulary is large."""
     shrink: float = 0.0
     """k of mass / (mass + k), the factor on a change that is carried by push-forward to tokens of
     so much probability; 0 for none."""
@@ -93,6 +100,8 @@ class MoveConfig:
             raise InputError("unknown method", expected=f"one of {METHODS}", found=self.method)
         if self.inside not in (None, *INSIDE):
             raise InputError("`inside`", expected=f"one of {INSIDE}", found=self.inside)
+        if self.longer not in LONGER:
+            raise InputError("`longer`", expected=f"one of {LONGER}", found=self.longer)
         check_bounds(self)
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")

@@ -13,9 +13,10 @@ from transplant.alignment.likely import LikelyRows, Vocabularies, likely_tokens
 from transplant.alignment.logits import LikelyChange, likely_change
 from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
+from transplant.calibration.changes.along import Shown, products_along
 from transplant.calibration.changes.likely import likely_changes
 from transplant.calibration.changes.table import WAYS
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import PRODUCT, MoveConfig
 from transplant.calibration.large_vocabulary import (
     LOGITS_AT_ONCE,
     head_on_cpu,
@@ -96,10 +97,16 @@ def map_corrections(
     corrections = tuple(map(moved, paired.batches))
     mine = current().turns(len(corrections))
     likely: tuple[LikelyRows, ...] = ()
+    shown = [
+        _shown(output_map, correction, corrections[number], paired, number, config)
+        for number in mine
+    ]
     if not is_large(target) or output_map.parts:
         changes = [
-            _dense_changes(output_map, corrections[number], target, paired.batches[number], config)
-            for number in mine
+            _dense_changes(
+                output_map, corrections[number], target, paired.batches[number], config, along
+            )
+            for number, along in zip(mine, shown, strict=True)
         ]
     else:
         likely = likely_rows(output_map, corrections, target, paired, config, like)
@@ -109,8 +116,8 @@ def map_corrections(
         way, weights = WAYS[config.change], donor_mix(config).weights
         kept = {"likely": config.likely_tokens, "rest": config.rest_tokens}
         changes = [
-            likely_changes(rows, one, between, way, weights, **kept)
-            for rows, one in zip(likely, (corrections[number] for number in mine), strict=True)
+            likely_changes(rows, corrections[number], between, way, weights, **kept, shown=along)
+            for rows, number, along in zip(likely, mine, shown, strict=True)
         ]
     mapped = tuple(moved @ output_map.matrix for moved in corrections)
     within = wanted_inside(
@@ -120,20 +127,47 @@ def map_corrections(
     return MappedCorrections(mapped, tuple(changes), output_map, likely, within)
 
 
+def _shown(
+    output_map: OutputMap,
+    correction: Callable[[Mapping[int, Tensor]], Tensor] | None,
+    at_pairs: Tensor,
+    paired: PairedText,
+    number: int,
+    config: MoveConfig,
+) -> Shown | None:
+    """What the text of a batch shows of tokens longer than the donor's, where that is wanted."""
+    if config.longer != PRODUCT or (longer := paired.batches[number].longer) is None:
+        return None
+    rows = longer.donor
+    learned = torch.zeros_like(rows.h_last) if correction is None else correction(rows.taps)
+    assert output_map.continuations is not None
+    return products_along(
+        paired.batches[number], (at_pairs, learned.float()), output_map.donor_head.cpu(),
+        output_map.continuations,
+    )  # fmt: skip
+
+
 def _dense_changes(
     output_map: OutputMap,
     correction: Tensor,
     target: Backbone,
     batch: PairedRows,
     config: MoveConfig,
+    shown: Shown | None,
 ) -> LikelyChange:
     """Of a batch, from the logits of all tokens at a few rows at a time."""
     size = max(1, LOGITS_AT_ONCE // target.vocab_size)
     rows = (correction, batch.donor.h_last, batch.target.h_last)
-    parts = []
+    parts, begin, mix = [], 0, donor_mix(config)
     for c, h_donor, h in zip(*(states.split(size) for states in rows), strict=True):
         logits = target.head(h.to(target.device)).cpu().float()
-        change = change_of_logits(output_map, c, h_donor, logits, donor_mix(config))
+        change = change_of_logits(output_map, c, h_donor, logits, mix)
+        if shown is not None:
+            some = shown.among(slice(begin, begin + len(h)))
+            theirs = logits[some.rows].softmax(-1).gather(1, some.tokens[:, None])[:, 0]
+            found = some.change(theirs, WAYS[config.change], mix.weights)
+            change = change.index_put((some.rows, some.tokens), found)
+        begin += len(h)
         parts.append(likely_change(logits, change, config.likely_tokens))
     return LikelyChange.joined(parts)
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.bridge import Bridge, fit_bridge
-from transplant.calibration.config import LEFT_OUT, MoveConfig
+from transplant.calibration.config import LEFT_OUT, PRODUCT, MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.gain import AnyCorrection
 from transplant.calibration.general import General
@@ -141,15 +141,20 @@ def pair_for_move(
     held_out = chosen(text.calibration, config.held_out_excerpts)
     total = len(fitted) + len(held_out)
 
-    def paired(excerpts: Sequence[Document], before: int, inside: str) -> PairedText:
+    along = config.longer == PRODUCT
+
+    def paired(
+        excerpts: Sequence[Document], before: int, inside: str, *, longer: bool = False
+    ) -> PairedText:
         return pair_text(
             donor.backbone, target, excerpts, donor_taps, target_taps, stride=config.stride,
-            inside=inside, folder=folder,
+            inside=inside, longer=longer, folder=folder,
             progress=part_of(progress, before, len(excerpts), total),
         )  # fmt: skip
 
-    rows = paired(fitted, 0, config.inside or LEFT_OUT), paired(held_out, len(fitted), LEFT_OUT)
-    return Pairing(donor, target, *rows, tuple(fitted), general)
+    rows = paired(fitted, 0, config.inside or LEFT_OUT, longer=along)
+    judged = paired(held_out, len(fitted), LEFT_OUT)
+    return Pairing(donor, target, rows, judged, tuple(fitted), general)
 
 
 def check_move_fits(donor: HostedModel, target: Backbone, config: MoveConfig) -> None:
@@ -192,6 +197,7 @@ def pair_also(
         pairing.donor_taps,
         pairing.target.check_taps(config.taps or pairing.target.all_taps),
         inside=config.inside or LEFT_OUT,
+        longer=config.longer == PRODUCT,
         folder=folder,
     )
     return dataclasses.replace(

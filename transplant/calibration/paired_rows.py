@@ -28,7 +28,7 @@ class InsideRows:
     def texts(self) -> list[bytes]:
         """The bytes that the target has read since the donor's row, of each."""
         assert self.read is not None
-        return [bytes(byte for byte in row if byte >= 0) for row in self.read.tolist()]
+        return _as_texts(self.read)
 
     def mixed(self, seed: int) -> InsideRows:
         """The same with the donor's rows, and the bytes read since, in random order."""
@@ -36,6 +36,28 @@ class InsideRows:
             return self
         order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
         return InsideRows(self.target, self.donor.select(order), self.read[order])
+
+
+@dataclass(frozen=True)
+class LongerRows:
+    """Rows of the donor inside tokens of the target that begin at a pair."""
+
+    places: Tensor
+    """The numbers of these pairs, ascending [places]."""
+    donor: States
+    """The donor's rows between such a pair and the end of the target's next token, in turn."""
+    owners: Tensor
+    """Of each of these rows, the place that it belongs to, from 0 [rows of `donor`]."""
+    read: Tensor
+    """The bytes between the pair and its last row, -1 behind the last of them [places, longest]."""
+
+    def texts(self) -> list[bytes]:
+        """These bytes of each place."""
+        return _as_texts(self.read)
+
+
+def _as_texts(read: Tensor) -> list[bytes]:
+    return [bytes(byte for byte in row if byte >= 0) for row in read.tolist()]
 
 
 def as_bytes(texts: Sequence[str]) -> Tensor:
@@ -58,6 +80,8 @@ class PairedRows:
     """Where the donor's rows stood before they were shuffled [rows]; None: as they were read."""
     inside: InsideRows | None = None
     """Target rows that end inside a donor token, where they were asked for."""
+    longer: LongerRows | None = None
+    """Donor rows inside target tokens, where they were asked for."""
 
     def __len__(self) -> int:
         return len(self.donor)
@@ -77,6 +101,11 @@ class PairedRows:
             sides["inside"] = self.inside.target
             if self.inside.donor is not None and self.inside.read is not None:
                 sides["before"], named["read"] = self.inside.donor, self.inside.read
+        if (longer := self.longer) is not None:
+            sides["longer"] = longer.donor
+            named |= {
+                f"of_longer_{part}": getattr(longer, part) for part in ("places", "owners", "read")
+            }
         for side, states in sides.items():
             named |= {f"{side}.{name}": value for name, value in states.tensors().items()}
         return named
@@ -85,19 +114,23 @@ class PairedRows:
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> PairedRows:
         """What `tensors` gave out."""
         parts: dict[str, dict[str, Tensor]] = {
-            "donor": {}, "target": {}, "inside": {}, "before": {},
+            "donor": {}, "target": {}, "inside": {}, "before": {}, "longer": {},
         }  # fmt: skip
         for name, value in tensors.items():
             side, _, part = name.partition(".")
             if part:
                 parts[side][part] = value
-        donor, target, inside, before = (
+        donor, target, inside, before, along = (
             States.from_tensors(found) if found else None for found in parts.values()
         )
         assert donor is not None
         assert target is not None
         within = None if inside is None else InsideRows(inside, before, tensors.get("read"))
-        return cls(donor, target, int(tensors["unpaired"]), inside=within)
+        longer = None
+        if along is not None:
+            places, owners, read = (tensors[f"of_longer_{n}"] for n in ("places", "owners", "read"))
+            longer = LongerRows(places, along, owners, read)
+        return cls(donor, target, int(tensors["unpaired"]), inside=within, longer=longer)
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from torch import Tensor
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import CONTINUED, LEFT_OUT
 from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows, as_bytes
-from transplant.calibration.stored_pairs import PairedWindows, Side, store_pairs
+from transplant.calibration.stored_pairs import LongerPlaces, PairedWindows, Side, store_pairs
 from transplant.errors import CorpusError
 from transplant.memory import available_bytes, check_memory
 from transplant.progress import Progress
 from transplant.ranks import current
 from transplant.text.documents import Document
-from transplant.text.offsets import match_positions, rows_before, thinned, unmatched
+from transplant.text.offsets import match_positions, rows_before, rows_inside, thinned, unmatched
 from transplant.text.windows import Window, tokenize
 
 BATCH = 16  # excerpts
@@ -84,7 +84,8 @@ def _mix(batch: PairedRows | LazyBatch, order: Tensor, seed: int) -> PairedRows:
     rows = batch.read() if isinstance(batch, LazyBatch) else batch
     mixed, inside = rows.donor.select(order), rows.inside
     inside = None if inside is None else inside.mixed(seed)
-    return dataclasses.replace(rows, donor=mixed, donor_order=order, inside=inside)
+    # The donor's rows inside a token of the target belong to no other pair: they are left out.
+    return dataclasses.replace(rows, donor=mixed, donor_order=order, inside=inside, longer=None)
 
 
 def _lazy(batch: PairedRows | LazyBatch) -> LazyBatch:
@@ -102,6 +103,7 @@ def pair_text(
     *,
     stride: int = 1,
     inside: str = LEFT_OUT,
+    longer: bool = False,
     folder: Path | None = None,
     in_memory: int = IN_MEMORY,
     progress: Progress | None = None,
@@ -120,6 +122,7 @@ def pair_text(
         stride: 1 keeps every pair.
         inside: what is wanted of the target's rows that end inside a donor token, see `MoveConfig`;
             they are kept unless they are left out, the donor's before them where it is `continued`.
+        longer: whether the donor's rows are kept that lie inside the target's token behind a pair.
         folder: where rows go that take more than `in_memory` bytes, or than half of what is free;
             None: they stay in memory.
         in_memory: bytes.
@@ -132,7 +135,7 @@ def pair_text(
     """
     sides = Side(donor, tuple(donor_taps)), Side(target, tuple(target_taps))
     chunks = [
-        _paired_rows(donor, target, excerpts, *windows, stride, inside)
+        _paired_rows(donor, target, excerpts, *windows, stride, inside, longer=longer)
         for windows in paired_windows(donor, target, excerpts)
     ]
     rows = sum(map(len, chunks))
@@ -174,21 +177,38 @@ def _paired_rows(
     right: list[Window],
     stride: int,
     inside: str,
+    *,
+    longer: bool,
 ) -> PairedWindows:
     sides = window_ends(donor, left), window_ends(target, right)
     ours, theirs = match_positions(*sides[0], *sides[1])
     count = len(sides[1][0])
     unpaired = thinned(count - len(theirs), stride)
     kept = ours[::stride], theirs[::stride]
+    along = _longer_places(excerpts, right, *sides, *kept) if longer else None
     if inside == LEFT_OUT:
-        return PairedWindows(left, right, kept, unpaired)
+        return PairedWindows(left, right, kept, unpaired, longer=along)
     rows = unmatched(theirs, count)
     if inside != CONTINUED:
-        return PairedWindows(left, right, kept, unpaired, rows[::stride])
+        return PairedWindows(left, right, kept, unpaired, rows[::stride], longer=along)
     rows, before = (found[::stride] for found in rows_before(*sides[0], *sides[1], rows))
     (ends_a, _), (ends_b, numbers) = sides
     read = texts_between(excerpts, right, numbers[rows], ends_a[before], ends_b[rows])
-    return PairedWindows(left, right, kept, unpaired, rows, before, as_bytes(read))
+    return PairedWindows(left, right, kept, unpaired, rows, before, as_bytes(read), along)
+
+
+def _longer_places(
+    excerpts: Sequence[Document], windows: Sequence[Window], donor: tuple[Tensor, Tensor],
+    target: tuple[Tensor, Tensor], ours: Tensor, theirs: Tensor,
+) -> LongerPlaces | None:  # fmt: skip
+    """The pairs whose next token of the target holds rows of the donor; None where none does."""
+    places, rows, owners = rows_inside(donor, target, ours, theirs)
+    if not len(places):
+        return None
+    last = torch.searchsorted(owners, torch.arange(len(places)), right=True) - 1
+    starts, ends = target[0][theirs[places]], donor[0][rows[last]]
+    read = texts_between(excerpts, windows, target[1][theirs[places]], starts, ends)
+    return LongerPlaces(places, rows, owners, as_bytes(read))
 
 
 def texts_between(

@@ -14,7 +14,7 @@ from transplant.activations.reader import Activations
 from transplant.activations.splits import windows_by_side
 from transplant.backbones.states import concat_states
 from transplant.backbones.view import Backbone
-from transplant.calibration.config import CONTINUED, NOTHING, MoveConfig
+from transplant.calibration.config import CONTINUED, NOTHING, PRODUCT, MoveConfig
 from transplant.calibration.excerpt_selection import by_likeness
 from transplant.calibration.move import Pairing, check_movable
 from transplant.calibration.paired_rows import InsideRows, LazyBatch, LazyBatches, PairedRows
@@ -106,11 +106,12 @@ def pair_captured(
 
 def _check_captured(files: Sequence[Activations], sides: Sequence[Side], config: MoveConfig) -> int:
     """Refuses files that do not hold what a move reads; the bytes of a pair in memory."""
-    if config.inside == CONTINUED:
-        raise InputError(
-            f"`inside={CONTINUED!r}` reads the text that both have read",
-            expected="pairs from text", found="rows from files", hint="`data='TEXT'`",
-        )  # fmt: skip
+    for name, value in (("inside", CONTINUED), ("longer", PRODUCT)):
+        if getattr(config, name) == value:
+            raise InputError(
+                f"`{name}={value!r}` reads the text that both have read",
+                expected="pairs from text", found="rows from files", hint="`data='TEXT'`",
+            )  # fmt: skip
     for acts, side in zip(files, sides, strict=True):
         acts.check_made_by(side.backbone, side.backbone.name)
         acts.check_holds({*side.layers})

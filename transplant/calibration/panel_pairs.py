@@ -9,7 +9,7 @@ import torch
 
 from transplant.backbones.states import States
 from transplant.backbones.view import Backbone
-from transplant.calibration.config import LEFT_OUT, MoveConfig
+from transplant.calibration.config import FIRST, LEFT_OUT, MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.move import Pairing
 from transplant.calibration.output_map import OutputMap, joined_maps, map_outputs
@@ -47,6 +47,8 @@ def pair_panel(
     """
     if config.inside not in (None, LEFT_OUT):
         raise InputError("`inside` with several donors", expected=LEFT_OUT, found=config.inside)
+    if config.longer != FIRST:
+        raise InputError("`longer` with several donors", expected=FIRST, found=config.longer)
     sides = (text.train, config.excerpts), (text.calibration, config.held_out_excerpts)
     found: list[PairedText] = []
     excerpts: tuple[Document, ...] = ()

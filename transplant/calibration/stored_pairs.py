@@ -21,11 +21,28 @@ from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.backbones.states import States
 from transplant.backbones.view import Backbone
-from transplant.calibration.paired_rows import InsideRows, LazyBatch, LazyBatches, PairedRows
+from transplant.calibration.paired_rows import (
+    InsideRows,
+    LazyBatch,
+    LazyBatches,
+    LongerRows,
+    PairedRows,
+)
 from transplant.progress import Progress
 from transplant.text.windows import Window
 
 STORED = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+
+
+@dataclass(frozen=True)
+class LongerPlaces:
+    """Which pairs a token of the target begins at that is longer than the donor's; `LongerRows`."""
+
+    places: Tensor
+    rows: Tensor
+    """Of the donor, inside that token, place by place."""
+    owners: Tensor
+    read: Tensor
 
 
 @dataclass(frozen=True)
@@ -43,11 +60,15 @@ class PairedWindows:
     """Of the donor, the row before each of these, where it is kept [rows]."""
     read: Tensor | None = None
     """The bytes between the two, see `InsideRows`."""
+    longer: LongerPlaces | None = None
+    """Where tokens of the target are longer than the donor's, where that was asked for."""
 
     @property
     def donor_rows(self) -> Tensor:
-        """All rows of the donor that are read: those that pair, then those before `inside`."""
-        return self.rows[0] if self.before is None else torch.cat([self.rows[0], self.before])
+        """All rows of the donor that are read: those that pair, before `inside`, in `longer`."""
+        more = [] if self.before is None else [self.before]
+        more += [] if self.longer is None else [self.longer.rows]
+        return torch.cat([self.rows[0], *more]) if more else self.rows[0]
 
     @property
     def target_rows(self) -> Tensor:
@@ -56,12 +77,17 @@ class PairedWindows:
 
     def paired(self, donor: States, target: States) -> PairedRows:
         """The pairs, from `donor_rows` and from `target_rows`."""
-        if not len(self.inside):
-            return PairedRows(donor, target, self.unpaired)
-        pairs, others = slice(len(self)), slice(len(self), None)
-        before = None if self.before is None else donor.select(others)
-        inside = InsideRows(target.select(others), before, self.read)
-        return PairedRows(donor.select(pairs), target.select(pairs), self.unpaired, inside=inside)
+        pairs, inside, longer = len(self), None, None
+        end = pairs + (0 if self.before is None else len(self.before))
+        if len(self.inside):
+            before = None if self.before is None else donor.select(slice(pairs, end))
+            inside = InsideRows(target.select(slice(pairs, None)), before, self.read)
+        if (found := self.longer) is not None:
+            rows = donor.select(slice(end, None))
+            longer = LongerRows(found.places, rows, found.owners, found.read)
+        if inside is not None or longer is not None:
+            donor, target = (side.select(slice(pairs)) for side in (donor, target))
+        return PairedRows(donor, target, self.unpaired, inside=inside, longer=longer)
 
     def __len__(self) -> int:
         return len(self.rows[0])

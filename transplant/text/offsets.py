@@ -70,6 +70,42 @@ def rows_before(
     return torch.from_numpy(wanted[kept]), torch.from_numpy(before[kept])
 
 
+def rows_inside(
+    side_a: tuple[Tensor, Tensor], side_b: tuple[Tensor, Tensor], rows_a: Tensor, rows_b: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The rows of side A inside the token of B that comes next, where both have read as much.
+
+    Places at which a token ends inside a character are left out.
+
+    Args:
+        side_a: of each row of A, the character up to which it has read, and its window.
+        side_b: the same of B.
+        rows_a: of A, those that pair [pairs].
+        rows_b: of B, their partners [pairs].
+
+    Returns:
+        The numbers of such pairs, ascending [places]; the rows of A between each of them and the
+        end of that token, in turn; and of each row its place, from 0.
+    """
+    keys_a, keys_b = _keys(*side_a), _keys(*side_b)
+    whole = [np.append(keys[1:] != keys[:-1], True) for keys in (keys_a, keys_b)]  # no half letter
+    following = np.minimum(rows_b.numpy() + 1, len(keys_b) - 1)
+    begin = keys_b[rows_b.numpy()]
+    ends = np.where(keys_b[following] // STRIDE == begin // STRIDE, keys_b[following], begin)
+    first = rows_a.numpy() + 1
+    counts = np.maximum(np.searchsorted(keys_a, ends) - first, 0)
+    counts[~whole[1][following]] = 0
+    inside = np.concatenate(
+        [np.arange(f, f + n) for f, n in zip(first, counts, strict=True)] or [[]]
+    )
+    pairs = np.repeat(np.arange(len(counts)), counts)
+    broken = np.unique(pairs[~whole[0][inside.astype(np.int64)]])
+    kept = ~np.isin(pairs, broken)
+    places, owners = np.unique(pairs[kept], return_inverse=True)
+    found = places, inside[kept], owners
+    return tuple(torch.from_numpy(x.astype(np.int64)) for x in found)  # pyright: ignore[reportReturnType]
+
+
 def number_chunks(
     ends_a: Tensor, windows_a: Tensor, ends_b: Tensor, windows_b: Tensor
 ) -> tuple[Tensor, Tensor]:

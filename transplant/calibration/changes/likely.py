@@ -9,6 +9,7 @@ from torch import Tensor
 
 from transplant.alignment.likely import LikelyRows, LikelyTokens, Vocabularies
 from transplant.alignment.logits import LikelyChange
+from transplant.calibration.changes.along import Shown
 from transplant.calibration.changes.way import AskedTokens, ChangeWeights, Way
 
 AT_ONCE = 64  # rows whose tokens' vectors are gathered at a time
@@ -24,6 +25,7 @@ def likely_changes(
     *,
     likely: int,
     rest: int = 0,
+    shown: Shown | None = None,
 ) -> LikelyChange:
     """The change of the target's logits that is wanted, on the tokens that are likely there.
 
@@ -39,13 +41,19 @@ def likely_changes(
         likely: tokens to keep of each row.
         rest: tokens that stand for all others, evenly drawn from what is left of the probability
             and of equal weight; without them nothing holds the others where they should be.
+        shown: tokens that the text goes on with, by the donor's product along its own.
     """
     parts = []
     for start in range(0, len(correction), AT_ONCE):
         block = slice(start, start + AT_ONCE)
-        asked = candidates(rows[block], between, way)
-        change = way.of_likely(rows[block], correction[block], asked, between, weights)
-        parts.append(keep_likely(rows[block].target, asked, change, likely, rest))
+        some, asked = rows[block], candidates(rows[block], between, way)
+        own = None if shown is None else shown.among(slice(start, start + len(some.h_target)))
+        if own is not None:
+            asked = _with_shown(asked, own, some, between)
+        change = way.of_likely(some, correction[block], asked, between, weights)
+        if own is not None:
+            change = _put_shown(change, asked, own, some.target, way, weights)
+        parts.append(keep_likely(some.target, asked, change, likely, rest))
     return LikelyChange.joined(parts)
 
 
@@ -80,6 +88,31 @@ def label_losses(
         for name, loss in changed_losses(some.target, asked, change, of_label, gains).items():
             parts[name].append(loss)
     return {name: torch.cat(found) for name, found in parts.items()}
+
+
+def _with_shown(
+    asked: AskedTokens, shown: Shown, rows: LikelyRows, between: Vocabularies
+) -> AskedTokens:
+    """The same tokens, and behind them those that are shown; where none is, one of the others."""
+    label = asked.tokens[:, :1].index_copy(0, shown.rows, shown.tokens[:, None])
+    return with_labels(asked, label, between.head.at(rows.h_target, label))
+
+
+def _put_shown(
+    change: tuple[Tensor, Tensor], asked: AskedTokens, shown: Shown, target: LikelyTokens,
+    way: Way, weights: ChangeWeights,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """A change at the tokens that are asked for, with that of the shown ones in its place."""
+    here = (asked.tokens[shown.rows] == shown.tokens[:, None]) & asked.logits[shown.rows].isfinite()
+    places = here.int().argmax(1)
+    logits = asked.logits[shown.rows, places]
+    theirs = (logits - target.total[shown.rows]).exp()
+    found = shown.change(theirs, way, weights)
+    carried, known = change
+    at = shown.rows, places
+    return carried.index_put(at, found), known.index_put(
+        at, torch.ones_like(places, dtype=torch.bool)
+    )
 
 
 def with_labels(asked: AskedTokens, label: Tensor, of_label: Tensor) -> AskedTokens:
