@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.tiny import tiny_backbone
+from transplant.backbones import split_head
 from transplant.backbones import token_losses as token_losses_file
 from transplant.backbones.split_head import SplitHead, capped
 from transplant.backbones.token_losses import LOGITS, token_losses
@@ -63,6 +64,18 @@ def test_the_dense_logits_would_be_noticed(hidden):
     with Largest() as made:
         WideHead().head(hidden)
     assert made.numbers == ROWS * VOCAB > LOGITS
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+@pytest.mark.parametrize("cached", [1, 20, 1 << 19], ids=["less than a row", "two rows", "all"])
+def test_sums_over_a_piece_are_those_of_all_rows_together(dtype, cached, monkeypatch):
+    logits = (9 * torch.randn(7, 10, generator=torch.Generator().manual_seed(3))).to(dtype)
+    monkeypatch.setattr(split_head, "CACHED", cached)
+    blocks = [*split_head.cached_rows(logits)]
+    assert len(blocks) == {1: 7, 20: 4, 1 << 19: 1}[cached]
+    sums = split_head.log_sums(logits)
+    assert sums.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
+    torch.testing.assert_close(sums.double(), logits.double().logsumexp(1), rtol=1e-6, atol=1e-6)
 
 
 HEADS = [(torch.float32, None), (torch.bfloat16, None), (torch.float32, 6.0)]

@@ -12,6 +12,7 @@ from transplant.backbones.states import States
 from transplant.calibration import gain as gain_file
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gain, choose_gains, gain_curves
+from transplant.calibration.gain_sums import GainSums
 
 ROWS, WIDTH, VOCAB = 40, 5, 23
 GAINS = (0.0, 0.125, 0.5, 1.0, 1.5)
@@ -79,6 +80,28 @@ def test_losses_at_every_gain_are_the_dense_ones(split, soft_cap, size):
         dense = [scene.loss(name, gain) for gain in GAINS]
         assert curve.losses == pytest.approx(dense, rel=1e-5)
         assert curve.best == (GAINS[dense.index(min(dense))], pytest.approx(min(dense), rel=1e-5))
+
+
+def test_a_few_rows_in_the_cache_have_the_losses_of_all_together(monkeypatch):
+    """Small changes of logits are summed in one way, large ones in another."""
+    scene = Scene()
+    scene.corrections["mixed"] = Shift(scene.corrections["good"].change.detach().clone())
+    with torch.no_grad():
+        scene.corrections["mixed"].change[::8] *= 80
+    whole = gain_curves(scene, scene.corrections, [], GAINS, slopes=True)
+    monkeypatch.setattr(split_head, "CACHED", 20)  # two rows of a piece
+    ways = []
+    for way in ("_multiplied", "_one_by_one"):
+        taken = getattr(GainSums, way)
+        monkeypatch.setattr(
+            GainSums, way, lambda *given, way=way, taken=taken: (ways.append(way), taken(*given))[1]
+        )
+    few = gain_curves(scene, scene.corrections, [], GAINS, slopes=True)
+    assert ways.count("_multiplied") > 20
+    assert ways.count("_one_by_one") > 4
+    for name, curve in few.items():
+        assert curve.losses == pytest.approx(whole[name].losses, rel=1e-5)
+        assert curve.slopes == pytest.approx(whole[name].slopes, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("size", [0.5, 40.0], ids=["small", "large"])

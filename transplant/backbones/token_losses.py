@@ -41,7 +41,7 @@ def token_losses(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tensor:
 def _losses_of_block(head: SplitHead, hidden: Tensor, labels: Tensor) -> Tensor:
     sums = LogSum(labels)
     for tokens in head.pieces():
-        sums.add(head.logits(hidden, tokens).float(), tokens)
+        sums.add(head.logits(hidden, tokens), tokens)
     return sums.losses
 
 

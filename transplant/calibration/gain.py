@@ -188,11 +188,11 @@ def _in_pieces(
         block = slice(start, start + ROWS)
         sums = [GainSums(labels[block], gains, head.soft_cap, slopes=slopes) for _ in changes]
         for tokens in head.pieces():
-            raw = head.products(hidden[block], tokens).float()
+            raw = head.products(hidden[block], tokens)
             if head.bias is not None:
-                raw += head.bias[tokens]
+                raw = raw.float() + head.bias[tokens]
             for change, one in zip(changes, sums, strict=True):
-                one.add(raw, head.products(change[block], tokens).float(), tokens)
+                one.add(raw, head.products(change[block], tokens), tokens)
         for total, one in zip(found, sums, strict=True):
             total[0] += one.losses.double().sum(1)
             if slopes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from transplant.backbones.split_head import capped, pick_labels
+from transplant.backbones.split_head import at_least_single, cached_rows, capped, pick_labels
 
 LARGEST = (
     20.0  # a change of a logit, in nats, up to which exp(logit) and exp(change) are multiplied
@@ -38,18 +38,26 @@ class GainSums:
         self._rise = torch.zeros(shape, device=labels.device) if slopes else None
 
     def add(self, raw: Tensor, added: Tensor, tokens: slice) -> None:
-        """Takes in a piece: raw logits and what a gain of 1 adds, [rows, tokens], before a cap."""
+        """Takes in a piece: raw logits and what a gain of 1 adds, [rows, tokens], before a cap.
+
+        In any type; sums are in single precision at least.
+        """
         pick_labels(self._of_label[0], raw, self.labels, tokens)
         pick_labels(self._of_label[1], added, self.labels, tokens)
+        for rows in cached_rows(raw):
+            self._add_rows(at_least_single(raw[rows]), at_least_single(added[rows]), rows)
+
+    def _add_rows(self, raw: Tensor, added: Tensor, rows: slice) -> None:
         spread = float(added.abs().max()) * max(map(abs, self.gains))
         small = self.soft_cap is None and spread <= LARGEST
         walk = self._multiplied(raw, added) if small else self._one_by_one(raw, added)
         for number, total, rise in walk:
-            before = self._total[number].clone()
-            self._total[number] = torch.logaddexp(before, total)
+            before = self._total[number, rows].clone()
+            after = torch.logaddexp(before, total)
+            self._total[number, rows] = after
             if self._rise is not None and rise is not None:
-                kept, new = ((part - self._total[number]).exp_() for part in (before, total))
-                self._rise[number] = self._rise[number] * kept + rise * new
+                kept, new = ((part - after).exp_() for part in (before, total))
+                self._rise[number, rows] = self._rise[number, rows] * kept + rise * new
 
     def _multiplied(
         self, raw: Tensor, added: Tensor

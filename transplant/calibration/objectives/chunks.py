@@ -174,7 +174,7 @@ def label_nats(head: SplitHead, hidden: Tensor, labels: Tensor) -> Tensor:
     for some, label in zip(hidden.split(ROWS), labels.split(ROWS), strict=True):
         sums = LogSum(label)
         for tokens in head.pieces():
-            sums.add(head.logits(some, tokens).float(), tokens)
+            sums.add(head.logits(some, tokens), tokens)
         parts.append(sums.losses)
     return torch.cat(parts)
 
