@@ -17,12 +17,15 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_also, pair_for_move, want
 from transplant.calibration.output_map import map_outputs
 from transplant.calibration.paired_rows import LazyBatch, LazyBatches
+from transplant.calibration.stored_pairs import Side
 from transplant.errors import MemoryLimitError
 from transplant.modules.hosted import HostedModel
+from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import new_correction
 
 CONFIG = MoveConfig(excerpts=40, excerpt_chars=240, held_out_excerpts=12, stride=2)
+LENGTHS = (150, 40, 90, 200)
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +145,47 @@ def test_the_output_fit_holds_one_batch_of_a_file_at_a_time(both, sides, tiny_te
     fit_module_output(reading, stored.correction.module, fitted, wanted, CONFIG)
     assert len(batches) > 2
     assert max(most) <= 2  # the one before is there until the next one is read
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama", "t5"])
+def test_windows_that_run_alone_have_the_rows_of_a_padded_batch(family, tiny_texts):
+    """In any order, also twice, and of a window of which none is kept."""
+    tokenizer = train_tokenizer("bpe", tiny_texts, 330, context=128)
+    backbone = tiny_backbone(family, tokenizer, seed=1)
+    texts = [Document(text[:length], "") for text, length in zip(tiny_texts, LENGTHS, strict=False)]
+    windows = [*pairs_module._windows(backbone, texts)]
+    assert len({*map(len, windows)}) == len(LENGTHS)
+    counts = [len(backbone.rows_of(window).ids) for window in windows]
+    kept = torch.arange(sum(counts))
+    kept = kept[(kept < counts[0]) | (kept >= sum(counts[:2]))]
+    kept = torch.cat([kept.flip(0), kept[::3]])
+    batch = backbone.read(windows, (1, 2)).select(kept)
+    alone = Side(backbone, (1, 2)).read(windows, kept)
+    for tap in (1, 2):
+        torch.testing.assert_close(alone.taps[tap], batch.taps[tap], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(alone.h_last, batch.h_last, rtol=1e-4, atol=1e-5)
+    for name in ("labels", "ends", "windows"):
+        assert torch.equal(getattr(alone, name), getattr(batch, name))
+    with pytest.raises(AssertionError):
+        torch.testing.assert_close(alone.h_last, batch.h_last.flip(0))
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_no_padding_is_computed_on_a_processor(spread, sides, tiny_texts, monkeypatch):
+    """Where layers may have to be read from a disk they are read for a batch at a time."""
+    _, target = sides
+    if spread:
+        monkeypatch.setattr(target.model, "hf_device_map", {"": "cpu"}, raising=False)
+    texts = [Document(text[:length], "") for text, length in zip(tiny_texts, LENGTHS, strict=False)]
+    windows, shapes = [*pairs_module._windows(target, texts)], []
+    handle = target.reader().register_forward_pre_hook(
+        lambda _, __, given: shapes.append(given["input_ids"].shape), with_kwargs=True
+    )
+    try:
+        Side(target, target.all_taps).read(windows, torch.arange(0, sum(map(len, windows)), 4))
+    finally:
+        handle.remove()
+    positions = sum(batch * length for batch, length in shapes)
+    longest = max(map(len, windows)) + target.skipped
+    alone = sum(len(window) + target.skipped for window in windows)
+    assert positions == (longest * len(windows) if spread else alone)

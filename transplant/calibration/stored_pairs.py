@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,7 @@ from transplant.activations.file_states import read_states
 from transplant.activations.layout import CaptureHeader, TokenTable
 from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
-from transplant.backbones.states import States
+from transplant.backbones.states import States, concat_states
 from transplant.backbones.view import Backbone
 from transplant.calibration.paired_rows import (
     InsideRows,
@@ -101,9 +101,35 @@ class Side:
     taps: tuple[int, ...]
 
     def read(self, windows: Sequence[Window], rows: Tensor) -> States:
-        """Runs the backbone; fits are on the CPU, wherever it runs and in what it computes."""
-        read = self.backbone.read(windows, self.taps).to("cpu").select(rows)
-        return read.to("cpu", torch.float32)
+        """Runs the backbone; fits are on the CPU, wherever it runs and in what it computes.
+
+        On a processor each window runs by itself: nothing is padded, no mask is needed, what layers
+        compute stays in the cache, and of the taps only the rows that are kept are held.
+
+        Args:
+            windows: of a batch.
+            rows: which of their rows are kept, in this order.
+        """
+        if not self._runs_windows_alone:
+            read = self.backbone.read(windows, self.taps).to("cpu").select(rows)
+            return read.to("cpu", torch.float32)
+        order = rows.argsort(stable=True)
+        kept, parts, numbers, first = rows[order], [], [], 0
+        for number, window in enumerate(windows):
+            count = len(self.backbone.rows_of(window).ids)
+            low, high = torch.searchsorted(kept, torch.tensor([first, first + count])).tolist()
+            read = self.backbone.read([window], self.taps).select(kept[low:high] - first)
+            parts.append(read.to("cpu", torch.float32))
+            numbers.append(torch.full((high - low,), number))
+            first += count
+        joined = replace(concat_states(parts), windows=torch.cat(numbers))
+        return joined.select(order.argsort())
+
+    @property
+    def _runs_windows_alone(self) -> bool:
+        """On a processor that has all weights: layers that come from a disk come once a batch."""
+        spread = getattr(self.backbone.model, "hf_device_map", None)
+        return self.backbone.device.type == "cpu" and not spread
 
     @property
     def layers(self) -> tuple[int, ...]:
