@@ -1,12 +1,15 @@
 """Memory and seconds of BASIS with one layer in memory, by depth, and what they say of 70 B.
 
-    python tests/benchmarks/bench_basis_depth.py [--depths 4 8 16] [--whole 4] [--out FILE]
+    python tests/benchmarks/bench_basis_depth.py [--depths 4 8 16] [--whole 4] [--out FILE] \
+        [--directions gradients]
 
 Models of one shape and several depths, of random weights, are written to a scratch folder; `abi
 basis fit` and `abi basis allocate` (Fisher) read each with `--layer-at-a-time`, in processes of
 their own, whose peak memory is what the system says of them, with and without the pages of mapped
 files. `--whole` does the same with all layers in memory. The plan for 70 B is arithmetic: the bytes
-of its shape, and seconds by the rates of here (with OMP_NUM_THREADS=1, of one core).
+of its shape, and seconds by the rates of here (with OMP_NUM_THREADS=1, of one core). Directions of
+gradients are fitted in narrower models, to fewer tokens, which are read as the text to keep, too;
+their ranks need no passes, and nothing is planned by them.
 """
 
 from __future__ import annotations
@@ -25,13 +28,15 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
 from registry import REFERENCE
 from tests.benchmarks.own_process import run_alone
+from transplant.basis.config import DIRECTIONS, GRADIENTS, OUTPUTS
 from transplant.basis.maps import LinearMap
 from transplant.basis.output_moments import statistics_bytes
 from transplant.files.results import write_json
 
 WIDTH, INNER, HEADS = 768, 2048, 12
+SHAPES = {OUTPUTS: (WIDTH, INNER, HEADS), GRADIENTS: (384, 1024, 6)}
 TOKENS, WINDOW, RANK = 8_192, 256, 128
-FISHER_TOKENS = 2_048
+FISHER_TOKENS = GRADIENT_TOKENS = 2_048
 PLAN = {
     "layers": 80, "width": 8192, "inner": 28_672, "key_value": 1024, "vocabulary": 128_256,
     "tokens": 200_000, "fisher_tokens": 20_000, "rank": 256,
@@ -48,48 +53,58 @@ def main() -> int:
     parser.add_argument("--depths", type=int, nargs="*", default=[4, 8, 16])
     parser.add_argument("--whole", type=int, nargs="*", default=[4])
     parser.add_argument("--data", default="python")
+    parser.add_argument("--directions", choices=DIRECTIONS, default=OUTPUTS)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="basis-depth-") as scratch:
         rows = [
-            measure(Path(scratch), depth, whole=whole, data=asked.data)
+            measure(Path(scratch), depth, asked.directions, whole=whole, data=asked.data)
             for whole, depths in ((False, asked.depths), (True, asked.whole))
             for depth in depths
         ]
-    found = {"shape": {"width": WIDTH, "inner": INNER}, "rows": rows, "rates": rates(rows)}
-    found["plan"] = plan(found["rates"])
+    shape = dict(zip(("width", "inner", "heads"), SHAPES[asked.directions], strict=True))
+    found: dict[str, Any] = {"shape": shape, "directions": asked.directions, "rows": rows}
+    if asked.directions == OUTPUTS:
+        found["rates"] = rates(rows)
+        found["plan"] = plan(found["rates"])
     if asked.out:
         write_json(asked.out, found)
     print(json.dumps(found, indent=1))
     return 0
 
 
-def measure(scratch: Path, depth: int, *, whole: bool, data: str) -> dict[str, Any]:
-    """Fit and allocation of one model: seconds, peak MiB, bytes on the disk."""
+def measure(
+    scratch: Path, depth: int, directions: str, *, whole: bool, data: str
+) -> dict[str, Any]:
+    """Fit and allocation of one model: seconds and peak MiB."""
     model = scratch / f"layers-{depth}"
     if not model.exists():
-        write_model(model, depth)
+        write_model(model, depth, *SHAPES[directions])
     registry, name = scratch / "registry", f"whole-{whole}".lower()
     way = [] if whole else ["--layer-at-a-time"]
+    kept = [] if directions == OUTPUTS else ["--retain", data]  # another text takes no more
+    tokens = TOKENS if directions == OUTPUTS else GRADIENT_TOKENS
     fit = run(
         registry, "basis", "fit", "--backbone", str(model), "--data", data, "--name", name,
-        "--tokens", str(TOKENS), "--window", str(WINDOW), "--max-rank", str(RANK), *way,
+        "--tokens", str(tokens), "--window", str(WINDOW), "--max-rank", str(RANK),
+        "--directions", directions, *kept, *way,
     )  # fmt: skip
-    allocate = run(
-        registry, "basis", "allocate", f"{name}@{model}", "--budget-like", "lora:r=4",
-        "--tokens", str(FISHER_TOKENS), *way,
-    )  # fmt: skip
-    row = {"layers": depth, "whole": whole, "fit": fit, "allocate": allocate}
+    row: dict[str, Any] = {"layers": depth, "whole": whole, "fit": fit}
+    if directions == OUTPUTS:
+        row["allocate"] = run(
+            registry, "basis", "allocate", f"{name}@{model}", "--budget-like", "lora:r=4",
+            "--tokens", str(FISHER_TOKENS), *way,
+        )  # fmt: skip
     print(json.dumps(row), file=sys.stderr, flush=True)
     return row
 
 
-def write_model(folder: Path, depth: int) -> None:
+def write_model(folder: Path, depth: int, width: int, inner: int, heads: int) -> None:
     """A Llama of random weights in bfloat16, with the vocabulary of a shipped backbone."""
     tokenizer = AutoTokenizer.from_pretrained(REFERENCE / "ref-llama")
     config = LlamaConfig(
-        vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=INNER,
-        num_hidden_layers=depth, num_attention_heads=HEADS, num_key_value_heads=HEADS,
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=inner,
+        num_hidden_layers=depth, num_attention_heads=heads, num_key_value_heads=heads,
         max_position_embeddings=1024,
     )  # fmt: skip
     torch.manual_seed(0)
