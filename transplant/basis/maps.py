@@ -119,7 +119,7 @@ def _ends_with(name: str, end: str) -> bool:
 def _targets(pattern: str) -> tuple[str, ...] | str:
     if pattern == ALL:
         return ALL_LINEAR
-    names = tuple(pattern.split(","))
+    names = tuple(name.strip() for name in pattern.split(","))
     if all(re.fullmatch(r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*", name) for name in names):
         return names
     return check_pattern(pattern)
