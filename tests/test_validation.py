@@ -34,12 +34,12 @@ def test_the_bound_itself_is_in_for_one_check_and_out_for_the_other():
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (Config(steps=0), "steps: expected at least 1, found 0"),
-        (Config(rate=0.0), "rate: expected a number above 0, found 0.0"),
-        (Config(rate=math.inf), "rate: .* found inf"),
-        (Config(rate=math.nan), "rate: .* found nan"),
-        (Config(gains=(1.0, 0.0)), r"gains: expected a number above 0, found \(1.0, 0.0\)"),
-        (Config(gains=()), "gains: .* found nothing"),
+        (Config(steps=0), "`steps`: expected at least 1, found 0"),
+        (Config(rate=0.0), "`rate`: expected a number above 0, found 0.0"),
+        (Config(rate=math.inf), "`rate`: .* found inf"),
+        (Config(rate=math.nan), "`rate`: .* found nan"),
+        (Config(gains=(1.0, 0.0)), r"`gains`: expected a number above 0, found \(1.0, 0.0\)"),
+        (Config(gains=()), "`gains`: .* found nothing"),
     ],
 )
 def test_what_is_out_of_bounds_is_named_with_its_bound(config, says):
@@ -62,11 +62,11 @@ class Bounded:
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        (Bounded(steps=0), "steps: expected at least 1, found 0"),
-        (Bounded(share=-0.1), "share: expected at least 0, found -0.1"),
-        (Bounded(share=1.1), "share: expected at most 1, found 1.1"),
-        (Bounded(share=math.nan), "share: expected at least 0, found nan"),
-        (Bounded(gains=(1.0, -1.0)), "gains: expected at least 0"),
+        (Bounded(steps=0), "`steps`: expected at least 1, found 0"),
+        (Bounded(share=-0.1), "`share`: expected at least 0, found -0.1"),
+        (Bounded(share=1.1), "`share`: expected at most 1, found 1.1"),
+        (Bounded(share=math.nan), "`share`: expected at least 0, found nan"),
+        (Bounded(gains=(1.0, -1.0)), "`gains`: expected at least 0"),
     ],
 )
 def test_a_bound_in_the_type_of_a_field_is_held_to(config, says):

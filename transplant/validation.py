@@ -95,6 +95,6 @@ def _check(
         found = getattr(config, field)
         several = isinstance(found, tuple)
         if several and not found:
-            raise InputError(field, expected=f"{expected}, once or more", found="nothing")
+            raise InputError(f"`{field}`", expected=f"{expected}, once or more", found="nothing")
         if not all(map(holds, found if several else (found,))):
-            raise InputError(field, expected=expected, found=found)
+            raise InputError(f"`{field}`", expected=expected, found=found)

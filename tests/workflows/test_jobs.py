@@ -86,7 +86,7 @@ def test_an_ablation_takes_what_it_reads_and_nothing_else(what):
 def test_an_unknown_ablation_and_a_count_below_its_bound_are_refused():
     with pytest.raises(InputError, match="cannot ablate 'magic'"):
         AblationJob(what="magic")
-    with pytest.raises(InputError, match="tokens: expected at least 64"):
+    with pytest.raises(InputError, match="tokens`: expected at least 64"):
         AblationJob(what="controls", tokens=63)
 
 
@@ -120,5 +120,5 @@ def test_a_core_is_called_as_its_size_and_an_unknown_size_is_refused():
     assert CoreJob(size="5M").shape.d_model == 256
     with pytest.raises(InputError, match="`size`: expected one of 2M"):
         CoreJob(size="3M")
-    with pytest.raises(InputError, match="vocab: expected at least 300"):
+    with pytest.raises(InputError, match="`vocab`: expected at least 300"):
         CoreJob(size="2M", vocab=299)

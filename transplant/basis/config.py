@@ -46,7 +46,9 @@ class FitConfig:
             )
         for name in ("floor", "shrinkage"):
             if not 0 <= (getattr(self, name) or 0) < 1:
-                raise InputError(name, expected="0 to 1, without 1", found=getattr(self, name))
+                raise InputError(
+                    f"`{name}`", expected="0 to 1, without 1", found=getattr(self, name)
+                )
 
     @property
     def shrunk(self) -> float:

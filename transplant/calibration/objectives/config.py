@@ -64,4 +64,4 @@ class LearnConfig:
             raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
         check_matmul_type(self.head_type)
         if self.schedule not in SCHEDULES:
-            raise InputError("schedule", expected=f"one of {[*SCHEDULES]}", found=self.schedule)
+            raise InputError("`schedule`", expected=f"one of {[*SCHEDULES]}", found=self.schedule)
