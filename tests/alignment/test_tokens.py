@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
+from transplant.alignment import tokens
 from transplant.alignment.tokens import (
     beginnings,
     canonical_tokens,
@@ -81,3 +84,18 @@ def test_a_token_begins_with_the_longest_that_the_donor_has(tokenizers):
         exact += piece == raw
     assert 0 < exact < len(token_bytes(theirs))
     assert all(int(first[number]) == -1 for number in theirs.all_special_ids)
+
+
+def test_bytes_are_read_once_and_again_where_tokens_were_added(tiny_tokenizer, monkeypatch):
+    tokenizer, read = copy.deepcopy(tiny_tokenizer), []
+    taken = tokens._read_bytes
+    monkeypatch.setattr(tokens, "_read_bytes", lambda it: (read.append(1), taken(it))[1])
+    first = token_bytes(tokenizer)
+    first[0] = b"changed by a caller"
+    assert token_bytes(tokenizer) == taken(tokenizer) != first
+    assert read == [1]
+    tokenizer.add_tokens(["<never seen>"])
+    assert b"<never seen>" in token_bytes(tokenizer).values()
+    tokenizer.add_special_tokens({"mask_token": "<never seen>"})
+    assert b"<never seen>" not in token_bytes(tokenizer).values()
+    assert read == [1, 1, 1]

@@ -7,12 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+_KNOWN: WeakKeyDictionary[Any, tuple[Any, dict[int, bytes]]] = WeakKeyDictionary()
+"""The bytes of each tokenizer's tokens, and how many it had: Gemma's definition takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,17 @@ class SharedTokens:
 def token_bytes(tokenizer: PreTrainedTokenizerBase) -> dict[int, bytes]:
     """Every ordinary token as the bytes it stands for: Ġ and ▁ are a space, <0x0A> a line feed.
 
-    Special tokens stand for no text and are left out.
+    Special tokens stand for no text and are left out. They are read once for each tokenizer, and
+    again where it has got other tokens since.
     """
+    state = len(tokenizer), tuple(tokenizer.all_special_ids)
+    known = _KNOWN.get(tokenizer)
+    if known is None or known[0] != state:
+        known = _KNOWN[tokenizer] = state, _read_bytes(tokenizer)
+    return dict(known[1])
+
+
+def _read_bytes(tokenizer: PreTrainedTokenizerBase) -> dict[int, bytes]:
     backend: Any = tokenizer.backend_tokenizer
     definition = json.loads(backend.to_str())
     byte_level = "ByteLevel" in json.dumps(
