@@ -56,6 +56,7 @@ class Stream:
         self.weights_sha256 = self.tokenizer_sha256 = self.config_sha256 = "0" * 64
         self.n_layers, self.d_model, self.device = layers, width, torch.device("cpu")
         self.all_taps = tuple(range(layers + 1))
+        self.model = None  # nothing of it is asked of `transformers`
         self.unembedding = torch.zeros(self.vocab_size, width, dtype=torch.bfloat16)
         fall = torch.arange(1, LATENT + 1).float() ** -0.5
         self._mixing = [
