@@ -39,12 +39,15 @@ from transplant.calibration.gain import scaled
 from transplant.calibration.move import want
 from transplant.calibration.output_map import donor_mix
 from transplant.calibration.students.controls import SHUFFLED, student_controls
+from transplant.calibration.students.copy import pairs_for
+from transplant.calibration.students.lora_gain import nearest_best
 from transplant.calibration.students.lora_run import LoraRun, PairsLearner, still, text_loss
 from transplant.calibration.students.taught_windows import TaughtWindows, teacher_of
 from transplant.evaluation.likelihood import score_documents
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.start import untrained_like
 from transplant.surgery.lora.update import LoraUpdate
+from transplant.surgery.task_vector import added_to, same_weights
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.move.ceiling import LENGTH, score_move_beside
 from transplant.workflows.move.side_by_side import Beside
@@ -75,6 +78,8 @@ def by_maps(maps: Callable[[Scene, LoraUpdate], LoraUpdate | None]) -> Callable[
     """A cell that carries the pairs themselves."""
 
     def made(scene: Scene) -> Made:
+        if scene.is_whole:
+            return Made(None, 0.0, {"not_possible": "the donor is no LoRA"})
         update, _ = scene.donor_lora(scene.domain)
         began = time.process_time()
         found = maps(scene, update)
@@ -84,6 +89,23 @@ def by_maps(maps: Callable[[Scene, LoraUpdate], LoraUpdate | None]) -> Callable[
         return Made(system, time.process_time() - began, {"gain": gain})
 
     return made
+
+
+def plain_copy(scene: Scene) -> Made:
+    """The donor's pairs as they are; of a full fine-tune its task vector, added to the target."""
+    if not scene.is_whole:
+        return by_maps(lambda one, update: copied(one.donor, one.target, update))(scene)
+    began, base, target = time.process_time(), scene.donor, scene.target
+    tuned = scene.work.backbone(str(scene.tuned))
+    if not same_weights(base, tuned, target):
+        return Made(None, 0.0, {"not_possible": "shapes differ"})
+
+    def loss_at(gain: float) -> float:
+        return text_loss(added_to(base, tuned, target, gain), None, scene.held)
+
+    gain, _ = nearest_best(loss_at, GAINS, {0.0: text_loss(target, None, scene.held)})
+    found = added_to(base, tuned, target, gain)
+    return Made(None, time.process_time() - began, {"gain": gain}, found)
 
 
 def linear(scene: Scene, text: str, learned: str | None = None) -> Made:
@@ -117,7 +139,7 @@ def taught(scene: Scene, text: str, *, copied_first: bool = False, **mix: Any) -
     learner = PairsLearner(target, recipe, scene.seed)
     begun = None
     if copied_first:
-        update = copied(scene.donor, target, scene.donor_lora(scene.domain)[0])
+        update = pairs_for(move.donor, target, RECIPE)
         if update is None:
             return Made(None, 0.0, {"not_possible": "shapes differ"})
         begun, gain = scene.at_its_gain(update)
@@ -153,7 +175,7 @@ CELLS: dict[str, Callable[[Scene], Made]] = {
     "raw": raw,
     "retrained": retrained,
     "retrained, the budget": retrained_on_budget,
-    "plain copy": by_maps(lambda scene, update: copied(scene.donor, scene.target, update)),
+    "plain copy": plain_copy,
     "Cross-LoRA": by_maps(lambda scene, update: cross_lora(scene.donor, scene.target, update)),
     "Theseus": by_maps(
         lambda scene, update: theseus(
@@ -186,7 +208,7 @@ def run_cell(scene: Scene, name: str, eval_tokens: int) -> dict[str, Any]:
     if "not_possible" in found:
         return found
     windows = windows_of(scene.target, documents, 512, eval_tokens)
-    scored = score_documents(scene.target, windows, {name: made.system})[name]
+    scored = score_documents(made.backbone or scene.target, windows, {name: made.system})[name]
     return {**found, **as_lists(scored)}
 
 
@@ -223,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--domain", default="python")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--cells", default="")
-    parser.add_argument("--tuned", type=Path, help="the donor's LoRA as PEFT saved it")
+    parser.add_argument("--tuned", type=Path, help="the donor's LoRA or full fine-tune")
     parser.add_argument("--excerpts", type=int, default=150)
     parser.add_argument("--excerpt-chars", type=int, default=Scene.excerpt_chars)
     parser.add_argument("--steps", type=int, default=Scene.steps, help="of training a LoRA")

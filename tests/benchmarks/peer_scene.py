@@ -16,7 +16,7 @@ from transplant.calibration.config import LEFT_OUT, MoveConfig
 from transplant.calibration.students.lora_gain import lora_gain, still, text_loss
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.evaluation.likelihood import System
-from transplant.surgery.lora.folder import read_lora
+from transplant.surgery.lora.folder import CONFIG, read_lora
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.match import match_lora
 from transplant.surgery.lora.update import LoraUpdate
@@ -40,6 +40,8 @@ class Made:
     seconds: float
     """Of the processor, of all that a move of the LoRA would cost with it."""
     facts: dict[str, Any] = dataclasses.field(default_factory=dict)
+    backbone: Backbone | None = None
+    """What is scored with it, where that is not the target as it is."""
 
 
 class Unfinished(Exception):
@@ -65,7 +67,8 @@ class Scene:
     taught_steps: int = RECIPE.steps
     """Of the student lora."""
     tuned: Path | None = None
-    """A LoRA of the donor that is there already, as PEFT saves it; None: it is trained here."""
+    """A LoRA of the donor that is there already, as PEFT saves it, or a full fine-tune of it as
+    `save_pretrained` does; None: a LoRA is trained here."""
 
     def __post_init__(self) -> None:
         self.work = Workspace(seed=self.seed)
@@ -118,6 +121,11 @@ class Scene:
         """
         return self.trained(self.target, self.domain, self.steps)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the donor is a full fine-tune."""
+        return self.tuned is not None and not (self.tuned / CONFIG).is_file()
+
     def donor_lora(self, domain: str) -> tuple[LoraUpdate, str]:
         """The donor's LoRA of a domain, and its name in the library."""
         if domain == self.domain and self.tuned is not None:
@@ -146,8 +154,10 @@ class Scene:
         """A move of the donor's LoRA of the domain, or of another domain, paired on some text."""
         learned = learned or self.domain
         if (text, learned) not in self._moves:
+            whole = self.is_whole and learned == self.domain
+            tuned = str(self.tuned) if whole else self.donor_lora(learned)[1]
             move = self.work.move_tuned(
-                self.donor_name, self.donor_lora(learned)[1], self.target_name,
+                self.donor_name, tuned, self.target_name,
                 domain=self.domain, pair_on=TEXTS[text] or self.domain,
                 config=MoveConfig(
                     excerpts=self.excerpts, excerpt_chars=self.excerpt_chars, changes=(LACKING,),

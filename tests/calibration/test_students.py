@@ -150,6 +150,7 @@ def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(
     assert quick == ["linear", "module-new"]
     monkeypatch.setitem(table.FITS, "module-new", other("module-new", worse))
     monkeypatch.setitem(table.FITS, "lora", other("lora", best - 0.1))
+    monkeypatch.setitem(table.FITS, "copy", other("copy", worse))
     learned = fit_student("auto", scene.lesson, linear)
     assert (learned.student, learned.left_out) == ("linear", ("lora",))
     monkeypatch.setattr(table, "slow_on", lambda _: ())  # as on an accelerator
@@ -158,7 +159,7 @@ def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(
         monkeypatch.setitem(table.FITS, "lora", other("lora", loss))
         learned = fit_student("auto", scene.lesson, linear)
         assert learned.student == student
-        assert [one.student for one in learned.tried] == names
+        assert [one.student for one in learned.tried] == [*names, "copy"]
     monkeypatch.undo()
     monkeypatch.setitem(table.FITS, "lora", other("lora", best - 0.1))
     assert fit_student("lora", scene.lesson, linear).student == "lora"  # by its name

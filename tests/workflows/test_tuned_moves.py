@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 
@@ -11,9 +12,11 @@ import torch
 import transplant
 from registry import Registry
 from tests.calibration.tiny_training import windows_of
+from tests.calibration.tuned_scene import tuned_copy
 from tests.tiny import tiny_model
 from tests.tiny_lora import train_lora
 from tests.tiny_registry import put_backbones, put_corpus
+from transplant.backbones.views import view_of
 from transplant.calibration.move import align
 from transplant.calibration.students import module_new, table
 from transplant.calibration.students.recipe import LoraRecipe
@@ -277,3 +280,33 @@ def test_of_a_lora_auto_does_not_try_a_module(scene, monkeypatch):
     assert "module" not in {one.student for one in move.learned.tried}
     with pytest.raises(InputError, match="needs a donor that is a module"):
         table.FITS["module"](move.lesson, move.linear, None)
+
+
+def test_a_full_fine_tune_goes_on_to_a_new_version_of_its_base(scene):
+    """Its change of weights stands beside as it is, cut to pairs it is a student."""
+    text = split_documents(scene.documents).train
+    made = tuned_copy(scene.base, windows_of(scene.base, text), head=False)
+    made.model.save_pretrained(scene.root / "tuned-whole")
+    for name in ("tuned-whole", "new-version"):
+        scene.base.tokenizer.save_pretrained(scene.root / name)
+    noise = view_of("x", copy.deepcopy(scene.base.model), scene.base.tokenizer)
+    draw = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in noise.model.parameters():
+            parameter += 0.01 * torch.randn(parameter.shape, generator=draw)
+    noise.model.save_pretrained(scene.root / "new-version")
+    recipe = LoraRecipe(rank=8)
+    move = scene.work.move_tuned(
+        "tiny-gpt2", str(scene.root / "tuned-whole"), str(scene.root / "new-version"),
+        domain="tales", domain_data=scene.corpus, pair_on=scene.corpus, config=CONFIG,
+        student="copy", lora=recipe, name="whole-copy",
+    )  # fmt: skip
+    found = move.evidence(native="none", eval_tokens=1000)
+    assert move.learned.gain > 0
+    assert all(pair.a.shape[0] == 8 for pair in move.learned.correction.pairs.values())
+    ppl = found.ppl
+    assert ppl["direct_copy"] < ppl["raw"]
+    assert ppl["candidate"] < min(ppl["raw"], ppl["untrained_lora"])
+    other = scene.move(scene.root / "tuned-whole", student="copy")
+    with pytest.raises(InputError, match="same maps"):
+        other.learned  # noqa: B018

@@ -1,13 +1,15 @@
 """The student `copy`: the donor's own LoRA as it is, where the target has the maps that it changes.
 
-So an adapter goes on to a new version of its base. Nothing is learned but its gain, which is 0
-where the weights of the target have nothing to do with those of the donor; the student `lora`
-starts from it where it is not.
+Of a full fine-tune it is the change of its linear maps, cut to pairs of the rank that a student
+`lora` would have. So what was tuned goes on to a new version of its base. Nothing is learned but
+its gain, which is 0 where the weights of the target have nothing to do with those of the donor; the
+student `lora` starts from it where it is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection, Iterable
 
 from torch import nn
 
@@ -16,6 +18,7 @@ from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora_gain import judging_windows, lora_gain
 from transplant.calibration.students.lora_run import still, text_loss
+from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.spec import COPY
 from transplant.calibration.tuning import Choice
 from transplant.errors import InputError
@@ -24,7 +27,9 @@ from transplant.modules.linear import LinearCorrection
 from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress, unseen
 from transplant.surgery.lora.hosted import LoraModel
+from transplant.surgery.lora.start import adapted_maps
 from transplant.surgery.lora.update import LoraUpdate
+from transplant.surgery.task_vector import cut_to_pairs
 
 
 def fit_copy(
@@ -38,12 +43,13 @@ def fit_copy(
         progress: is told of the choice.
 
     Raises:
-        InputError: no LoRA of plain pairs, or a target without such maps.
+        InputError: no LoRA of plain pairs and no full fine-tune, or a target without such maps.
     """
-    update = pairs_for(lesson.pairing.donor, lesson.pairing.target)
+    update = pairs_for(lesson.pairing.donor, lesson.pairing.target, lesson.lora)
     if update is None:
         raise InputError(
-            f"`student={COPY!r}` takes a LoRA of pairs alone to a target with the same maps",
+            f"`student={COPY!r}` takes a LoRA of pairs alone, or a full fine-tune, to a target "
+            "with the same maps",
             found=f"{lesson.pairing.donor.name} to {lesson.pairing.target.name}",
             hint="`student='linear'`, or 'lora'",
         )  # fmt: skip
@@ -54,16 +60,50 @@ def fit_copy(
     return Learned(COPY, still(update, gain), gain, loss)
 
 
-def pairs_for(donor: HostedModel, target: Backbone) -> LoraUpdate | None:
-    """The donor's pairs, where it is a LoRA of nothing else and the target has such maps."""
-    model = donor.pair.tuned if isinstance(donor, TunedDonor) else None
-    if not isinstance(model, LoraModel):
+def pairs_for(donor: HostedModel, target: Backbone, recipe: LoraRecipe) -> LoraUpdate | None:
+    """The donor's pairs, or those that a full fine-tune is cut to; None where there are none.
+
+    Args:
+        donor: a LoRA of nothing but pairs, or a full fine-tune.
+        target: a backbone with such maps.
+        recipe: rank and maps of the latter.
+    """
+    if not has_pairs(donor, target, recipe):
         return None
-    update = model.update
-    if update.whole or any(pair.bias is not None for pair in update.pairs.values()):
-        return None
-    ours, theirs = (shapes_of(one.model, update.pairs) for one in (model.backbone, target))
-    return update if ours == theirs else None
+    assert isinstance(donor, TunedDonor)
+    model = donor.pair.tuned
+    if isinstance(model, LoraModel):
+        return model.update
+    return cut_to_pairs(donor.pair.base, model.backbone, _maps(donor, recipe), recipe.rank)
+
+
+def has_pairs(donor: HostedModel, target: Backbone, recipe: LoraRecipe) -> bool:
+    """Whether `pairs_for` gives some."""
+    if not isinstance(donor, TunedDonor):
+        return False
+    model, base = donor.pair.tuned, donor.pair.base
+    if isinstance(model, LoraModel):
+        pairs = model.update.pairs
+        if model.update.whole or any(pair.bias is not None for pair in pairs.values()):
+            return False
+        return _alike(pairs, model.backbone, target)
+    if type(model) is not HostedModel or not model.is_raw:
+        return False
+    return _alike(_maps(donor, recipe), base, target, model.backbone)
+
+
+def _maps(donor: TunedDonor, recipe: LoraRecipe) -> list[str]:
+    """The linear maps of the donor's base; none where it has none of those names."""
+    with contextlib.suppress(InputError):
+        return adapted_maps(donor.pair.base, recipe.rank, recipe.alpha, recipe.targets)
+    return []
+
+
+def _alike(names: Collection[str], first: Backbone, *others: Backbone) -> bool:
+    """Whether all have the modules of these names, which are some, in the same shapes."""
+    shapes = shapes_of(first.model, names)
+    alike = all(shapes_of(other.model, names) == shapes for other in others)
+    return len(shapes) == len(names) > 0 and alike
 
 
 def as_pairs(learned: Learned) -> LoraUpdate:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.move import Pairing, want
-from transplant.calibration.students.copy import as_pairs, fit_copy, pairs_for
+from transplant.calibration.students.copy import as_pairs, fit_copy, has_pairs
 from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora_gain import judging_windows, lora_gain
@@ -49,7 +49,7 @@ def fit_lora(
         InputError: no text to read, or no such maps.
     """
     target, begin, begun = lesson.pairing.target, None, None
-    if pairs_for(lesson.pairing.donor, target) is not None:
+    if has_pairs(lesson.pairing.donor, target, lesson.lora):
         copied = fit_copy(lesson, linear)
         if copied.gain:
             begin, begun = lambda: PairsLearner.of(target, as_pairs(copied)), copied.loss

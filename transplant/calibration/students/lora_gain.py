@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.students.lesson import Lesson
@@ -32,10 +32,7 @@ def lora_gain(
     gains: Sequence[float],
     known: Mapping[float, float],
 ) -> tuple[float, float]:
-    """The factor on a LoRA with the smallest loss, and that loss, from the one next to 1 on.
-
-    Its loss is not that of a straight line, so each factor costs a pass; neighbours are looked at
-    as long as they are better.
+    """The factor on a LoRA with the smallest loss, and that loss; see `nearest_best`.
 
     Args:
         target: the frozen backbone.
@@ -44,13 +41,32 @@ def lora_gain(
         gains: the factors.
         known: losses at some of them.
     """
+
+    def loss_at(gain: float) -> float:
+        return text_loss(target, LoraModel("lora", target, still(update, gain)), windows)
+
+    return nearest_best(loss_at, gains, known)
+
+
+def nearest_best(
+    loss_at: Callable[[float], float], gains: Sequence[float], known: Mapping[float, float]
+) -> tuple[float, float]:
+    """The factor with the smallest loss, and that loss, from the one next to 1 on.
+
+    What is inside a model has no loss of a straight line, so each factor costs a pass; neighbours
+    are looked at as long as they are better.
+
+    Args:
+        loss_at: of a factor.
+        gains: the factors.
+        known: losses at some of them.
+    """
     losses, ordered = dict(known), sorted(gains)
 
     def at(place: int) -> float:
         gain = ordered[place]
         if gain not in losses:
-            model = LoraModel("lora", target, still(update, gain))
-            losses[gain] = text_loss(target, model, windows)
+            losses[gain] = loss_at(gain)
         return losses[gain]
 
     place = min(range(len(ordered)), key=lambda number: abs(ordered[number] - 1))

@@ -25,7 +25,7 @@ class StudentSpec:
 LINEAR, MODULE, LORA = "linear", "module", "lora"
 BASIS, COPY, AUTO = "basis", "copy", "auto"
 DONORS_MODULE = "a donor that is a module"
-SAME_MAPS = "a donor that is a LoRA, and a target with the maps that it changes"
+SAME_MAPS = "a donor that is a LoRA or a full fine-tune, and a target with the maps that it changes"
 RANKED_BASIS = "a basis of the target that has ranks"
 STUDENTS: dict[str, StudentSpec] = {
     LINEAR: StudentSpec(
@@ -43,7 +43,8 @@ STUDENTS: dict[str, StudentSpec] = {
         cost="up to 300 gradient steps through all of the target, and 40 for each other rate",
     ),
     COPY: StudentSpec(
-        says="the donor's own LoRA as it is: for a new version of its base",
+        says="the donor's own LoRA as it is, or what a full fine-tune changed of its linear maps,"
+        " cut to the rank of a LoRA: for a new version of its base",
         needs=(SAME_MAPS,), cost="a few readings of calibration text; no gradient", kind="adapter",
     ),
     BASIS: StudentSpec(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from transplant.backbones.view import Backbone
 from transplant.calibration.move import movable_module
 from transplant.calibration.students.basis import fit_inside
-from transplant.calibration.students.copy import fit_copy, pairs_for
+from transplant.calibration.students.copy import fit_copy, has_pairs
 from transplant.calibration.students.learned import Learned, TriedStudent
 from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora import fit_lora
@@ -90,7 +90,7 @@ def _not_of(lesson: Lesson) -> tuple[str, ...]:
     """The students that a donor has not what they need for."""
     donor = lesson.pairing.donor
     needed = {
-        COPY: pairs_for(donor, lesson.pairing.target) is not None,
+        COPY: has_pairs(donor, lesson.pairing.target, lesson.lora),
         MODULE: movable_module(donor) is not None,
     }
     return tuple(name for name, there in needed.items() if not there)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
-    from transplant.evaluation.likelihood import System
+    from transplant.evaluation.likelihood import Likelihood, System
     from transplant.modules.correction import Correction
     from transplant.modules.linear import LinearCorrection
     from transplant.progress import Progress
     from transplant.surgery.lora.update import LoraUpdate
+    from transplant.text.windows import Window
     from transplant.workflows.tuned.move import TunedMove
 
 OTHER, COPY = "other_domain_", "direct_copy"
@@ -66,6 +68,23 @@ def copied_over(move: TunedMove) -> dict[str, System]:
     if correction is None or interface is None or interface.d_model != target.d_model:
         return {}
     return {COPY: correction} if max(interface.taps) <= target.n_layers else {}
+
+
+def score_added(move: TunedMove, windows: Sequence[Window]) -> dict[str, Likelihood]:
+    """Of a full fine-tune `direct_copy`: its change of weights, whole, added to the target's.
+
+    Nothing where names or shapes of weights differ.
+    """
+    from transplant.evaluation.likelihood import score_documents
+    from transplant.modules.panel import Panel
+    from transplant.surgery.task_vector import added_to, same_weights
+
+    if isinstance(move.donor, Panel) or move.tuned.kind != "model":
+        return {}
+    base, tuned, target = move.donor.pair.base, move.tuned.model.backbone, move.target
+    if not same_weights(base, tuned, target):
+        return {}
+    return score_documents(added_to(base, tuned, target), windows, {COPY: None})
 
 
 def other_domains(move: TunedMove) -> dict[str, System]:

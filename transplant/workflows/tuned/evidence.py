@@ -48,6 +48,7 @@ def tuned_report(
         controls_of,
         copied_over,
         other_domains,
+        score_added,
     )
 
     move.check()  # before the long work
@@ -68,6 +69,7 @@ def tuned_report(
     windows = windows_of(move.target, move.domain_text.eval, 512, eval_tokens)
     with move.step("evaluate") as progress:
         likelihoods = score_documents(move.target, windows, systems, progress=progress)
+        likelihoods |= score_added(move, windows)
     found = weigh(
         likelihoods,
         donor_free=(RAW, *controls),
