@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.memory import WIDTHS, check_memory
-from transplant.backbones.whole import load_whole, quiet
+from transplant.backbones.quiet import quiet
+from transplant.backbones.whole import load_whole
 from transplant.errors import BackboneError, InputError, foreign
 from transplant.files.gguf import GgufHeader, read_header
 

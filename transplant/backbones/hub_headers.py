@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from transplant.backbones.folder import Header
+from transplant.backbones.quiet import quiet
 
 
 def header_of(hub_id: str, revision: str | None) -> Header | None:
@@ -22,8 +23,6 @@ def header_of(hub_id: str, revision: str | None) -> Header | None:
         is wrong is left to whoever loads it.
     """
     from huggingface_hub import HfApi
-
-    from transplant.backbones.whole import quiet
 
     with quiet(), suppress(Exception):  # of the hub, of httpx, or of what a file holds
         found = HfApi().get_safetensors_metadata(hub_id, revision=revision)

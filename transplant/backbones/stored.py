@@ -13,8 +13,9 @@ import torch
 from transplant.backbones.folder import check_folder, check_sizes
 from transplant.backbones.hub_ids import can_be_hub_id
 from transplant.backbones.packed import check_head, check_known, quantisation, reading_packed
+from transplant.backbones.quiet import quiet
 from transplant.backbones.spread import Spread
-from transplant.backbones.whole import check_fits, load_whole, quiet
+from transplant.backbones.whole import check_fits, load_whole
 from transplant.errors import BackboneError, foreign
 from transplant.files.gguf import is_gguf
 from transplant.files.plain import expand

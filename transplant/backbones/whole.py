@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from itertools import chain
 from typing import Any
 
@@ -17,6 +15,7 @@ from torch import Tensor, nn
 
 from transplant.backbones.downloads import download_options
 from transplant.backbones.folder import AGAIN, Header
+from transplant.backbones.quiet import quiet
 from transplant.backbones.spread import every_tensor
 from transplant.errors import BackboneError, NumericalError
 
@@ -163,23 +162,3 @@ def _some(names: Iterable[str]) -> str:
     listed = list(names)
     more = f" and {len(listed) - SHOWN} more" if len(listed) > SHOWN else ""
     return ", ".join(listed[:SHOWN]) + more
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps the report of `transformers` off the terminal: errors here say the same by name."""
-    from transformers.utils import logging as hub_logging
-
-    before, bar = hub_logging.get_verbosity(), hub_logging.is_progress_bar_enabled()
-    hub_logging.set_verbosity(logging.CRITICAL)
-    hub_logging.disable_progress_bar()
-    dispatching = logging.getLogger("accelerate.big_modeling")  # says what is offloaded, as asked
-    its_own = dispatching.level
-    dispatching.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        dispatching.setLevel(its_own)
-        hub_logging.set_verbosity(before)
-        if bar:
-            hub_logging.enable_progress_bar()

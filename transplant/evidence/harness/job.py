@@ -68,7 +68,7 @@ def _evaluate(
 ) -> Mapping[str, Any]:  # fmt: skip
     from lm_eval.evaluator import simple_evaluate
 
-    from transplant.backbones.whole import quiet
+    from transplant.backbones.quiet import quiet
     from transplant.evidence.harness.model import AbiLM
 
     seeds: dict[str, Any] = {

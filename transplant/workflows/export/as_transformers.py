@@ -48,7 +48,7 @@ def bytes_needed(source: Source, job: ExportJob) -> int:
 
 def write(source: Source, job: ExportJob, folder: Path) -> dict[str, Any]:
     """Fills a folder, and compares the logits of what it wrote with those of what was loaded."""
-    from transplant.backbones.whole import quiet
+    from transplant.backbones.quiet import quiet
 
     model = build(source, code=job.code, public=job.push is not None)
     difference = largest_difference(source.hosted, model)
