@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
 import torch
 
@@ -9,13 +11,14 @@ from tests.linked import in_two
 from tests.tiny import tiny_backbone
 from transplant.alignment import logits
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import large_vocabulary
+from transplant.calibration import closed_form, large_vocabulary
 from transplant.calibration.closed_form import fit_linear_surrogate, fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import gain_curves
 from transplant.calibration.mapped_corrections import map_corrections
 from transplant.calibration.output_map import map_outputs
 from transplant.calibration.pairs import pair_text
+from transplant.modules.linear import LinearCorrection
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows
 from transplant.training.loop import new_correction
@@ -69,6 +72,34 @@ def test_a_fit_in_two_is_the_fit_in_one(scene, fit, whole, monkeypatch):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
     assert torch.equal(both[0][1].weight, both[1][1].weight)
     assert float(alone.weight.detach().abs().max()) > 1e-2  # control: there is something to fit
+
+
+@torch.no_grad()
+def test_a_fit_holds_features_once_and_no_moments_beside_them(scene, monkeypatch):
+    output_map, correction, reading, target, paired = scene
+    wanted = map_corrections(output_map, correction, target, paired, CONFIG)
+    held, alive = [], {}
+
+    def watch(owner, name, *, result=False, when=None):
+        """Holds weak references to what a function returns, or counts those alive when it runs."""
+        whole = getattr(owner, name)
+
+        def watched(*given, **named):
+            if when is not None:
+                alive[when] = sum(one() is not None for one in held)
+            made = whole(*given, **named)
+            if result:
+                held.append(weakref.ref(made))
+            return made
+
+        monkeypatch.setattr(owner, name, watched)
+
+    watch(LinearCorrection, "gather", result=True)
+    watch(closed_form, "CrossMoments", result=True)
+    watch(closed_form, "fit_ridge", when="first guess")
+    watch(logits, "_preconditioner", when="solver")
+    fit_linear_surrogate(reading.interface, paired, wanted, CONFIG)
+    assert alive == {"first guess": len(paired.batches) + 1, "solver": 0}
 
 
 @pytest.mark.parametrize("kept", [False, True], ids=["windows", "rows"])

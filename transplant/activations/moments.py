@@ -101,8 +101,10 @@ class CrossMoments:
         if self.count < 2:
             raise NumericalError("too few paired rows for a fit", expected=2, found=self.count)
         mean_x, mean_y = self.x / self.count, self.y / self.count
+        xx = self.xx / self.count
+        xx -= torch.outer(mean_x, mean_x)  # in place: of many columns it is hundreds of megabytes
         return (
-            self.xx / self.count - torch.outer(mean_x, mean_x),
+            xx,
             self.xy / self.count - torch.outer(mean_x, mean_y),
             self.yy / self.count - mean_y**2,
         )

@@ -39,7 +39,9 @@ def _path(
 ) -> Iterator[tuple[tuple[int, ...], float]]:
     """R2 on held-out rows of the regression on all taps, on all but one, and so on to one."""
     xx, xy, _ = moments.centred()
-    inverse = torch.linalg.inv(xx + ridge * torch.eye(len(xx), dtype=torch.float64))
+    xx.diagonal().add_(ridge)
+    inverse = torch.linalg.inv(xx)
+    del xx  # each of these is a matrix of all columns: none is held longer than it is read
     weight, judged = inverse @ xy, _Judged(moments, held_out)
     kept, left = list(range(len(sizes))), list(sizes)
     while True:
@@ -56,7 +58,8 @@ def _path(
         across = inverse[others, block]
         solved = torch.linalg.solve(inverse[block, block], torch.cat([weight[block], across.T], 1))
         weight = weight[others] - across @ solved[:, : weight.shape[1]]
-        inverse = inverse[others][:, others] - across @ solved[:, weight.shape[1] :]
+        inverse = _square(inverse, others)
+        inverse -= across @ solved[:, weight.shape[1] :]
         judged.drop(others)
         del kept[place], left[place]
 
@@ -78,8 +81,14 @@ class _Judged:
 
     def drop(self, others: Tensor) -> None:
         """Goes on with these columns."""
-        self.xx, self.xy = self.xx[others][:, others], self.xy[others]
+        self.xx, self.xy = _square(self.xx, others), self.xy[others]
         self.off_x = self.off_x[others]
+
+
+def _square(matrix: Tensor, kept: Tensor) -> Tensor:
+    """The rows and columns of a matrix that are kept, with no copy of the rows alone."""
+    places = kept.nonzero()[:, 0]
+    return matrix[places[:, None], places]
 
 
 def _cost(inverse: Tensor, weight: Tensor, block: slice) -> float:

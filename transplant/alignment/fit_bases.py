@@ -124,9 +124,9 @@ def used_directions(rows: Rows, leading: LeadingFit, columns: int, steps: int = 
 def _solve(rows: Rows, leading: LeadingFit, steps: int) -> tuple[Tensor, ...]:
     """Conjugate gradients for each column of y alone; weights [width, q] of each tap."""
     bases, apply = leading.bases, _preconditioner(leading)
-    coarse, xy, _ = leading.moments.centred()
-    system = coarse + leading.ridge * torch.eye(len(coarse), dtype=torch.float64)
+    system, xy = _coarse_system(leading)
     weights = bases.folded(AffineMap(torch.linalg.solve(system, xy).float(), xy[0].float())).weight
+    del system
     left = _gradient(rows, leading, weights, whole=True)
     pulled = apply(left)
     direction, size = pulled.clone(), (left * pulled).sum(0)
@@ -167,15 +167,20 @@ def _gradient(rows: Rows, leading: LeadingFit, weights: Tensor, *, whole: bool) 
     return found - leading.ridge * weights if whole else found + leading.ridge * weights
 
 
+def _coarse_system(leading: LeadingFit) -> tuple[Tensor, Tensor]:
+    """The ridge system of the leading directions: (x'x + ridge [k, k], x'y [k, q]), centred."""
+    xx, xy, _ = leading.moments.centred()
+    xx.diagonal().add_(leading.ridge)
+    return xx, xy
+
+
 def _preconditioner(leading: LeadingFit) -> Callable[[Tensor], Tensor]:
     """Exact on the leading directions of all taps together; the mean variance of the rest beside.
 
     A two-level preconditioner, as of domain decomposition.
     """
     bases = leading.bases
-    coarse, _, _ = leading.moments.centred()
-    system = coarse + leading.ridge * torch.eye(len(coarse), dtype=torch.float64)
-    factor = torch.linalg.cholesky(system)
+    factor = torch.linalg.cholesky(_coarse_system(leading)[0])
 
     def apply(matrix: Tensor) -> Tensor:
         parts = bases.split(matrix)

@@ -8,7 +8,7 @@ the distribution that is wanted and the one that results (the Fisher metric of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -80,7 +80,7 @@ def likely_change(logits: Tensor, change: Tensor, likely: int) -> LikelyChange:
 
 
 def fit_to_changes(
-    features: Sequence[Tensor],
+    features: Iterable[Tensor],
     changes: Sequence[LikelyChange],
     head: Tensor,
     start: AffineMap,
@@ -98,7 +98,8 @@ def fit_to_changes(
     free, since it changes no probability.
 
     Args:
-        features: x, [rows, d_features] for each batch.
+        features: x, [rows, d_features] for each batch. Each is copied; of an iterator that lets go
+            of what it has given, no two are held beside their copies.
         changes: the wanted change of the same rows.
         head: U of the target [vocab, d_model].
         start: the first guess.
@@ -113,6 +114,9 @@ def fit_to_changes(
     ]
     first = torch.cat([start.weight, start.bias[None]])  # [d_features + 1, d_model]
 
+    rows = int(ranks.total(sum(len(x) for x, _ in batches))[0])
+    ridge, precondition = _preconditioner(batches, len(first), rows, head, strength, ranks)
+    # Behind the curvature, which takes as much: the vectors of most of a vocabulary.
     vectors = TokenVectors.of_batches(head, [batch.tokens for batch in changes])
 
     def curve(unknowns: Tensor, *, residual: bool = False) -> Tensor:
@@ -125,8 +129,6 @@ def fit_to_changes(
         ranks.sum(total)
         return total / rows
 
-    rows = int(ranks.total(sum(len(x) for x, _ in batches))[0])
-    ridge, precondition = _preconditioner(batches, len(first), rows, head, strength, ranks)
     step = torch.zeros_like(first)
     left = curve(first, residual=True)
     pulled = precondition(left)
@@ -160,10 +162,7 @@ def _preconditioner(
     for _, batch in batches:
         mean.index_add_(0, batch.tokens.flatten(), batch.weights.flatten() / rows)
     ranks.sum(mean)
-    seen = mean.nonzero()[:, 0]  # of a large vocabulary few are likely anywhere
-    some, weights = head[seen].float(), mean[seen]
-    centred = some - weights @ some
-    curvature = ((centred * weights[:, None]).T @ centred).double()
+    curvature = _mean_curvature(head, mean)
     leading = _leading([x for x, _ in batches], width, rows, ranks)
     ridge = strength * float(leading.mean * curvature.diagonal().mean())
     b, right = torch.linalg.eigh(curvature)
@@ -180,6 +179,14 @@ def _preconditioner(
         return solved @ right.T
 
     return ridge, apply
+
+
+def _mean_curvature(head: Tensor, mean: Tensor) -> Tensor:
+    """The covariance of U under the mean weights of tokens, in float64 [d_model, d_model]."""
+    seen = mean.nonzero()[:, 0]  # of a large vocabulary few are likely anywhere
+    centred, weights = head[seen].float(), mean[seen]
+    centred -= weights @ centred
+    return ((centred * weights[:, None]).T @ centred).double()
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,10 @@ def fit_ridge(
     if not intercept:
         xx, xy = moments.xx / moments.count, moments.xy / moments.count
     ridge = strength * xx.diagonal().mean().clamp_min(1e-12)  # features that never vary
-    system = xx + ridge * torch.eye(moments.p, dtype=torch.float64)
+    xx.diagonal().add_(ridge)
     try:
-        solved = linalg.solve(system.numpy(), xy.numpy(), assume_a="pos")
+        # Symmetric, and transposed as LAPACK has it: it is factored where it lies.
+        solved = linalg.solve(xx.numpy().T, xy.numpy(), overwrite_a=True, assume_a="pos")
     except (linalg.LinAlgError, ValueError) as error:
         raise NumericalError(f"the ridge system cannot be solved: {error}") from error
     weight = torch.from_numpy(solved)

@@ -6,23 +6,25 @@ domain text.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from transplant.activations.moments import CrossMoments
+from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import fit_to_changes
 from transplant.alignment.ridge import fit_ridge
 from transplant.calibration.columns import columns_for
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.pairs import PairedText
+from transplant.calibration.wanted_inside import WantedInside
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
 from transplant.modules.interface import Interface
 from transplant.modules.linear import LinearCorrection
-from transplant.ranks import current
+from transplant.ranks import Ranks, current
 
 
 @torch.no_grad()
@@ -88,20 +90,45 @@ def _fit_output(
     ranks = current()
     mine = ranks.turns(len(paired.batches))
     within = wanted.inside or [None] * len(mine)
+    features, inside = _read_all(read, paired, mine, within)
+    start = _first_guess(features, [wanted.corrections[n] for n in mine], proj_out, config,
+                         intercept=intercept, ranks=ranks)  # fmt: skip
+    changes = [*wanted.changes, *(more.change for more in within if more is not None)]
+    fit_to_changes(
+        _handed_over(features, inside), changes, wanted.output_map.head, start,
+        strength=config.logit_ridge, iterations=config.iterations, intercept=intercept,
+        ranks=ranks,
+    ).write_to(proj_out)  # fmt: skip
+
+
+def _read_all(
+    read: Callable[[Mapping[int, Tensor]], Tensor], paired: PairedText, mine: Sequence[int],
+    within: Sequence[WantedInside | None],
+) -> tuple[list[Tensor], list[Tensor]]:  # fmt: skip
+    """The features at the pairs of each batch, and at its rows inside donor tokens."""
     features, inside = [], []
     for number, more in zip(mine, within, strict=True):
         batch = paired.batches[number]  # it may be read from a file: no two of them are held
         features.append(read(batch.target.taps))
         if more is not None and batch.inside is not None:
             inside.append(read(batch.inside.target.taps))
+    return features, inside
+
+
+def _first_guess(
+    features: Sequence[Tensor], corrections: Sequence[Tensor], proj_out: nn.Linear,
+    config: MoveConfig, *, intercept: bool, ranks: Ranks,
+) -> AffineMap:  # fmt: skip
+    """The map to the mapped corrections; its moments are gone once it is fitted."""
     moments = CrossMoments(proj_out.in_features, proj_out.out_features)
-    for number, rows in zip(mine, features, strict=True):
-        moments.update(rows, wanted.corrections[number])
+    for rows, wanted in zip(features, corrections, strict=True):
+        moments.update(rows, wanted)
     moments.add_up(ranks)
-    changes = [*wanted.changes, *(more.change for more in within if more is not None)]
-    fit_to_changes(
-        [*features, *inside], changes, wanted.output_map.head,
-        fit_ridge(moments, config.ridge, intercept=intercept),
-        strength=config.logit_ridge, iterations=config.iterations, intercept=intercept,
-        ranks=ranks,
-    ).write_to(proj_out)  # fmt: skip
+    return fit_ridge(moments, config.ridge, intercept=intercept)
+
+
+def _handed_over(*parts: list[Tensor]) -> Iterator[Tensor]:
+    """The tensors of some lists in turn; the lists hold them no longer."""
+    for part in parts:
+        while part:
+            yield part.pop(0)

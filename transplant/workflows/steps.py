@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from transplant.allocator import give_back
 from transplant.progress import Progress
 from transplant.workflows.work import Work
 
@@ -22,6 +23,7 @@ class Stepwise:
         title = name.replace("_", " ")
         self.work.reporter.note(f"{title} ...")
         began = time.monotonic()
+        give_back()  # what the last one freed is in blocks of its sizes: it would come on top
         with self.work.reporter.progress(title) as progress:
             yield progress
         self.seconds[name] = self.seconds.get(name, 0.0) + time.monotonic() - began
