@@ -22,10 +22,9 @@ from transplant.workflows.basis.compare.job import (
     _cells_of,
     check_methods,
     further_rates,
-    summary,
-    verdict,
 )
 from transplant.workflows.basis.compare.method import Once, Scene
+from transplant.workflows.basis.compare.summary import summary, verdict
 from transplant.workflows.basis.compare.table import METHODS, Row
 from transplant.workflows.work import Work
 
