@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.basis.tiny_basis import ragged_windows
+from tests.basis.tiny_basis import ragged_windows, rows_one_by_one
 from tests.tiny import tiny_backbone
 from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.maps import select_maps
@@ -110,6 +110,23 @@ def test_a_basis_of_a_comparison_reads_what_the_verbs_read(backbone, tiny_tokeni
     asked.clear()
     METHODS["basis-outputs"].prepare(scene)
     assert asked == [(windows, FitConfig().tokens), (windows, AllocateConfig(budget=1).tokens)]
+
+
+def test_random_directions_are_white_on_what_is_kept(backbone, tiny_tokenizer, monkeypatch):
+    copied = copy_with_linears(backbone)
+    domain, kept = (ragged_windows(len(tiny_tokenizer), 60, seed) for seed in (0, 1))
+    (of, *_) = maps = select_maps(copied, "down_proj")
+    scene = Scene(copied, maps, domain, kept, 2, CONFIG.steps, 0)
+    monkeypatch.setattr(of_gradients, "_prepared", lambda _scene, adapter: adapter)
+    r = METHODS["basis-random"].prepare(scene).subspaces[of.name].r.double()
+    x, y = rows_one_by_one(copied, of, kept)
+    z = x @ r.T
+    white = z.T @ z / len(z) / y.square().mean(1).log().mean().exp()
+    shrunk = 0.2  # S is shrunk by 0.05 of its mean, so that small directions are below 1
+    assert (white - torch.eye(len(r))).abs().max() < shrunk
+    turned = r[:, torch.arange(of.into).roll(1)]  # the control: of other inputs
+    other = (x @ turned.T).T @ (x @ turned.T) / len(z) / y.square().mean(1).log().mean().exp()
+    assert (other - torch.eye(len(r))).abs().max() > 2 * shrunk
 
 
 def test_a_basis_is_fitted_once_for_all_cells(backbone, tiny_tokenizer, monkeypatch):

@@ -49,7 +49,7 @@ def basis_unspared(scene: Scene) -> Prepared:
 
 
 def basis_random(scene: Scene) -> Prepared:
-    """Random directions, white on the text that is to be kept: no gradient."""
+    """Random directions, white on the text that is to be kept, at the same scale: no gradient."""
     windows = first_windows(scene.kept, FitConfig.tokens)
     moments = InputMoments(scene.backbone, scene.maps, windows[0])
     moments.read(windows)
@@ -63,9 +63,10 @@ def basis_random(scene: Scene) -> Prepared:
     generator = torch.Generator().manual_seed(scene.seed)
     places: dict[str, Subspace] = {}
     for of, moment in moments.of_maps():
-        drawn = torch.randn(of.into, ranks[of.name], generator=generator).double()
-        v = torch.linalg.qr(drawn).Q.to(moment.device)
-        r = v.T @ whitener(moment, RECIPE)
+        white = whitener(moment, RECIPE)
+        drawn = torch.randn(white.shape[1], ranks[of.name], generator=generator).double()
+        v = torch.linalg.qr(drawn).Q.to(white.device)
+        r = moments.output_scale(of) * (white @ v).T
         places[of.name] = Subspace(None, r.float().contiguous(), of.out)
     return _prepared(scene, BasisAdapter(places))
 
