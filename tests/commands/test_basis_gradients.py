@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 
 import transplant
 from registry.store import Registry
+from tests.commands.basis_runs import FIT, fit_named
 from tests.commands.test_bad_input import assert_refused
 from transplant.basis import descent
 from transplant.errors import InputError
 from transplant.workflows.basis import fit
 
-FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
 GRADIENTS = ("--directions", "gradients")
 NAME = "g@tiny-llama"
 
@@ -22,10 +22,7 @@ NAME = "g@tiny-llama"
 @pytest.fixture(scope="module")
 def fitted(trained_abi, corpus):
     """A registry with the basis `g` of gradients of tiny-llama, and the report."""
-    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, "--name", "g", *FIT)
-    ran = trained_abi(*words, *GRADIENTS, "--retain", corpus, "--json")
-    assert ran.code == 0, ran.err
-    return trained_abi, ran.json
+    return fit_named(trained_abi, corpus, "g", *GRADIENTS, "--retain", corpus)
 
 
 @pytest.fixture(scope="module")

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import pytest
 
+from tests.commands.basis_runs import FIT, fit_named
 from tests.commands.test_bad_input import assert_refused
 from transplant.basis import descent
 from transplant.errors import InputError
 from transplant.workflows.basis import allocate
 
-FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
-
 
 @pytest.fixture(scope="module")
 def fitted(trained_abi, corpus):
     """A registry with the basis `near` of tiny-llama."""
-    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, "--name", "near", *FIT)
-    ran = trained_abi(*words, "--json")
-    assert ran.code == 0, ran.err
-    return trained_abi, ran.json
+    return fit_named(trained_abi, corpus, "near")
 
 
 def test_a_fit_layer_by_layer_is_the_same_and_leaves_nothing_behind(fitted, corpus):

@@ -8,21 +8,17 @@ import pytest
 import torch
 
 import transplant
+from tests.commands.basis_runs import FIT, fit_named
 from tests.commands.test_bad_input import assert_refused
 from tests.tiny import tiny_model
 from transplant.files.result_kinds import kind_of
 from transplant.workflows.work import Work
 
-FIT = ("--tokens", "3k", "--window", "64", "--max-rank", "16")
-
 
 @pytest.fixture(scope="module")
 def fitted(trained_abi, corpus):
     """A registry with the basis `b` of tiny-llama."""
-    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, "--name", "b", *FIT)
-    ran = trained_abi(*words, "--json")
-    assert ran.code == 0, ran.err
-    return trained_abi, ran.json
+    return fit_named(trained_abi, corpus, "b")
 
 
 ADAPT = ("--steps", "12", "--batch", "2", "--window", "64", "--tokens", "6k",

@@ -1,4 +1,4 @@
-"""What `transformers` and accelerate say while they load, kept off the terminal."""
+"""Keeps off the terminal what `transformers` and accelerate say while they load."""
 
 from __future__ import annotations
 

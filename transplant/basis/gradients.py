@@ -161,22 +161,19 @@ class InputMoments:
         """c of a map: what is usual for the root mean square of W x at a position; 0 of zeros."""
         return self._sizes[of.name].mean()
 
-    def of_maps(self) -> Iterator[tuple[LinearMap, Tensor]]:
-        """Each map with its E[x x'] [in, in], float64."""
+    def whitened(self, config: FitConfig) -> Iterator[tuple[LinearMap, Tensor, float]]:
+        """Each map with the `whitener` of what it reads, one for a group, and its scale c."""
         for group in self._groups:
+            white = whitener(self._of[group[0].name].mean(), config)
             for found in group:
-                yield found, self._of[group[0].name].mean()
+                yield found, white, self.output_scale(found)
 
     def readings(
         self, slopes: Mapping[str, Tensor], config: FitConfig
     ) -> Iterator[tuple[str, Spectrum]]:
         """The directions of each map, with its name; see `reading_directions`."""
-        for group in self._groups:
-            moment = self._of[group[0].name].mean()
-            white = whitener(moment, config)
-            for found in group:
-                scale = self.output_scale(found)
-                yield found.name, reading_directions(slopes[found.name], white, scale, config)
+        for found, white, scale in self.whitened(config):
+            yield found.name, reading_directions(slopes[found.name], white, scale, config)
 
 
 def whitener(moment: Tensor, config: FitConfig) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is usual for the size of a row, whatever a few rows are."""
+"""The usual size of a row, whatever a few rows are: a streamed geometric mean."""
 
 from __future__ import annotations
 

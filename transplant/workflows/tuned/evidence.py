@@ -95,6 +95,14 @@ def tuned_report(
         **found.as_dict(),
         **({} if best is None else {"native_model": best.as_dict()}),
         **sources,
+        **_how_it_was_made(move),
+    }
+
+
+def _how_it_was_made(move: TunedMove) -> dict[str, Any]:
+    """The part of the report that tells of the fit, not of what it is worth."""
+    linear, learned = move.linear, move.learned
+    return {
         "tuned_sha256": move.tuned.sha256,
         "gain": learned.gain,
         "left_out": [*learned.left_out],

@@ -12,7 +12,7 @@ from transplant.basis.budget import allocate, choices_by_map, energy_scores
 from transplant.basis.choices import choices_of
 from transplant.basis.config import GRADIENTS, WIDTHS, AllocateConfig, FitConfig
 from transplant.basis.fit import Basis, check_tokens
-from transplant.basis.gradients import InputMoments, fit_gradients, whitener
+from transplant.basis.gradients import InputMoments, fit_gradients
 from transplant.text.windows import first_windows
 from transplant.workflows.basis.compare.method import Moving, Prepared, Scene
 
@@ -62,11 +62,10 @@ def basis_random(scene: Scene) -> Prepared:
     ranks = allocate(choices, scene.budget, WIDTHS, scene.maps)
     generator = torch.Generator().manual_seed(scene.seed)
     places: dict[str, Subspace] = {}
-    for of, moment in moments.of_maps():
-        white = whitener(moment, RECIPE)
+    for of, white, scale in moments.whitened(RECIPE):
         drawn = torch.randn(white.shape[1], ranks[of.name], generator=generator).double()
         v = torch.linalg.qr(drawn).Q.to(white.device)
-        r = moments.output_scale(of) * (white @ v).T
+        r = scale * (white @ v).T
         places[of.name] = Subspace(None, r.float().contiguous(), of.out)
     return _prepared(scene, BasisAdapter(places))
 

@@ -1,4 +1,4 @@
-"""What the cells of a comparison say: a row for each method, and how BASIS stands beside it."""
+"""Cells of a comparison as a report: a row for each method, and how BASIS stands beside it."""
 
 from __future__ import annotations
 
