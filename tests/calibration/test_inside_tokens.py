@@ -17,8 +17,8 @@ from transplant.calibration.move import align, pair_also, pair_for_move, want
 from transplant.calibration.objectives.paired_blocks import PairedBlocks
 from transplant.calibration.output_map import map_outputs
 from transplant.calibration.paired_rows import LazyBatches, PairedRows
-from transplant.calibration.pairs import window_ends
 from transplant.calibration.wanted_inside import wanted_inside
+from transplant.calibration.windows_together import window_ends
 from transplant.errors import InputError
 from transplant.text.offsets import match_positions
 

@@ -22,6 +22,7 @@ from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
 from transplant.modules.panel import Panel
 from transplant.modules.tuned import TunedDonor, TunedPair
+from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import new_correction
 
@@ -142,3 +143,22 @@ def test_of_rows_without_a_partner_as_many_are_counted_as_thinning_keeps(scene, 
     for all_rows, few in zip(whole, thin, strict=True):
         assert few.unpaired == -(-all_rows.unpaired // 3) > 0
         assert len(few) == -(-len(all_rows) // 3)
+
+
+def test_an_excerpt_that_is_one_token_for_one_donor_is_read_by_none(scene, text, tiny_texts):
+    """Else the batches of its neighbours would be of other excerpts than the other donor's."""
+    donors, target, counts = scene
+    line = "x" * 32
+    coarse = donor_of("gpt2", "bpe", 330, (*tiny_texts, f"{line} " * 400), 1)
+    assert len(coarse.tokenizer(line)["input_ids"]) == 1 < len(target.tokenizer(line)["input_ids"])
+    documents = [Document(line if n % 2 else one.text[:200], "text")
+                 for n, one in enumerate(text.train)]  # fmt: skip
+    mixed = dataclasses.replace(text, train=documents)
+    config = dataclasses.replace(CONFIG, excerpt_chars=40, excerpts=200)
+    both = pair_panel(Panel([donors[1], coarse]), target, mixed, counts[1], config)
+    assert both.excerpts
+    assert line not in {one.text for one in both.excerpts}
+    windows = [window for batch in both.fitted.windows for window in batch.donor]
+    for window in windows:
+        read = donors[1].tokenizer.decode(window.ids, skip_special_tokens=True)
+        assert "x" * 9 not in read

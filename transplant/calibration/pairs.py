@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +15,15 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.config import CONTINUED, LEFT_OUT
 from transplant.calibration.paired_rows import LazyBatch, LazyBatches, PairedRows, as_bytes
 from transplant.calibration.stored_pairs import LongerPlaces, PairedWindows, Side, store_pairs
+from transplant.calibration.windows_together import paired_windows, texts_between, window_ends
 from transplant.errors import CorpusError
 from transplant.memory import available_bytes, check_memory
 from transplant.progress import Progress
 from transplant.ranks import current
 from transplant.text.documents import Document
 from transplant.text.offsets import match_positions, rows_before, rows_inside, thinned, unmatched
-from transplant.text.windows import Window, tokenize
+from transplant.text.windows import Window
 
-BATCH = 16  # excerpts
 IN_MEMORY = 2 * 1024**3
 """Bytes of paired rows; where they take more, they go to files."""
 
@@ -209,47 +209,3 @@ def _longer_places(
     starts, ends = target[0][theirs[places]], donor[0][rows[last]]
     read = texts_between(excerpts, windows, target[1][theirs[places]], starts, ends)
     return LongerPlaces(places, rows, owners, as_bytes(read))
-
-
-def texts_between(
-    texts: Sequence[Document], windows: Sequence[Window], numbers: Tensor, starts: Tensor,
-    ends: Tensor,
-) -> list[str]:  # fmt: skip
-    """What stands between two characters of a text, of each row.
-
-    Args:
-        texts: the texts that windows were cut from.
-        windows: of a batch.
-        numbers: the window of each row [rows].
-        starts: the first character [rows].
-        ends: the one behind the last [rows].
-    """
-    places = zip(numbers.tolist(), starts.tolist(), ends.tolist(), strict=True)
-    return [texts[windows[number].document].text[start:end] for number, start, end in places]
-
-
-def paired_windows(
-    donor: Backbone, target: Backbone, excerpts: Sequence[Document]
-) -> Iterator[tuple[list[Window], list[Window]]]:
-    """Windows of both sides; an excerpt enters on both or on neither, so numbers agree."""
-    pairs = [
-        (ours, theirs)
-        for ours, theirs in zip(_windows(donor, excerpts), _windows(target, excerpts), strict=True)
-        if len(ours) >= 2 and len(theirs) >= 2
-    ]
-    for start in range(0, len(pairs), BATCH):
-        chunk = pairs[start : start + BATCH]
-        yield [ours for ours, _ in chunk], [theirs for _, theirs in chunk]
-
-
-def window_ends(backbone: Backbone, windows: Sequence[Window]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of every row of some windows: the character up to which it has read, and its window."""
-    rows = [backbone.rows_of(window).ends for window in windows]
-    numbers = [torch.full((len(ends),), number) for number, ends in enumerate(rows)]
-    return torch.tensor([end for ends in rows for end in ends]), torch.cat(numbers)
-
-
-def _windows(backbone: Backbone, excerpts: Sequence[Document]) -> Iterator[Window]:
-    for number, (ids, ends) in enumerate(tokenize(excerpts, backbone.tokenizer)):
-        limit = backbone.context
-        yield Window(ids[:limit], ends[:limit], number)

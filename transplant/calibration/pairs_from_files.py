@@ -18,8 +18,9 @@ from transplant.calibration.config import CONTINUED, NOTHING, PRODUCT, MoveConfi
 from transplant.calibration.excerpt_selection import by_likeness
 from transplant.calibration.move import Pairing, check_movable
 from transplant.calibration.paired_rows import InsideRows, LazyBatch, LazyBatches, PairedRows
-from transplant.calibration.pairs import BATCH, IN_MEMORY, PairedText
+from transplant.calibration.pairs import IN_MEMORY, PairedText
 from transplant.calibration.stored_pairs import Side
+from transplant.calibration.windows_together import BATCH
 from transplant.errors import CorpusError, InputError
 from transplant.modules.hosted import HostedModel
 from transplant.text.offsets import thinned, unmatched

@@ -16,13 +16,14 @@ from transplant.calibration.output_map import OutputMap, joined_maps, map_output
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText, pair_text
 from transplant.calibration.stored_pairs import PairedWindows
+from transplant.calibration.windows_together import windows_together
 from transplant.errors import CorpusError, InputError
 from transplant.modules.panel import Panel
 from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress, part_of
 from transplant.text.documents import Document
 from transplant.text.excerpts import cut_excerpts
-from transplant.text.offsets import thinned
+from transplant.text.offsets import common_rows, thinned
 from transplant.text.splits import Splits
 
 
@@ -56,11 +57,22 @@ def pair_panel(
         cut = cut_excerpts(documents, chars=config.excerpt_chars)
         chosen = most_like_domain(cut, counts, panel.tokenizer, count)
         random.Random(config.seed).shuffle(chosen)
+        chosen = _read_by_all(panel, target, chosen)
         excerpts = excerpts or tuple(chosen)
         told = part_of(progress, number, 1, len(sides))
         found.append(_side_by_side(panel, target, chosen, config, told))
     fitted, held_out = found
     return Pairing(panel, target, fitted, held_out, excerpts)
+
+
+def _read_by_all(panel: Panel, target: Backbone, excerpts: Sequence[Document]) -> list[Document]:
+    """The excerpts that are two tokens or more for the target and for every donor."""
+    backbones = [*(one.backbone for one in panel.teachers), target]
+    return [
+        excerpts[window.document]
+        for windows in windows_together(backbones, excerpts)
+        for window in windows[-1]
+    ]
 
 
 def _side_by_side(
@@ -93,14 +105,10 @@ def _common(
     teachers: Sequence[TunedDonor], read: Sequence[PairedText], number: int, stride: int
 ) -> tuple[PairedRows, PairedWindows]:
     """One batch: the target's rows that pair with every donor, of these every `stride`-th."""
-    theirs = [one.windows[number].rows[1] for one in read]
-    common = theirs[0]
-    for rows in theirs[1:]:
-        common = common[torch.isin(common, rows)]
+    common, places = common_rows([one.windows[number].rows[1] for one in read])
     batches = [one.batches[number] for one in read]
-    unpaired = thinned(len(theirs[0]) + batches[0].unpaired - len(common), stride)
-    common = common[::stride].contiguous()
-    places = [torch.searchsorted(rows, common) for rows in theirs]
+    unpaired = thinned(len(batches[0]) + batches[0].unpaired - len(common), stride)
+    common, *places = (rows[::stride].contiguous() for rows in (common, *places))
     donors = [batch.donor.select(rows) for batch, rows in zip(batches, places, strict=True)]
     changes = [
         one.change(states.taps).float() for one, states in zip(teachers, donors, strict=True)

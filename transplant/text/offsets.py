@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -30,6 +32,18 @@ def match_positions(
     keys_b, rows_b = _last_rows(ends_b, windows_b)
     _, at_a, at_b = np.intersect1d(keys_a, keys_b, assume_unique=True, return_indices=True)
     return torch.from_numpy(rows_a[at_a]), torch.from_numpy(rows_b[at_b])
+
+
+def common_rows(rows: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+    """The rows that stand in each of several lists, and their places in each.
+
+    Args:
+        rows: ascending, as `match_positions` finds those of one side with several others.
+    """
+    common = rows[0]
+    for more in rows[1:]:
+        common = common[torch.isin(common, more)]
+    return common, [torch.searchsorted(one, common) for one in rows]
 
 
 def unmatched(rows: Tensor, count: int) -> Tensor:

@@ -116,7 +116,7 @@ def _rows(acts: Activations, tap: str, numbers: Any) -> Any:
 
 def _layers(work: Work, a: Side, b: Side, data: str, excerpts: int) -> PairedSides:
     from transplant.activations.capture import Taps, read_taps
-    from transplant.calibration.pairs import paired_windows, window_ends
+    from transplant.calibration.windows_together import paired_windows, window_ends
     from transplant.text.excerpts import cut_excerpts
     from transplant.text.limits import EXCERPT_TOKENS
     from transplant.text.offsets import match_positions

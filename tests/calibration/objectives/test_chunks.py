@@ -21,7 +21,7 @@ from transplant.calibration.objectives.run import Material, fit_by
 from transplant.calibration.objectives.shared_step import Subject, add_up, part_of_loss
 from transplant.calibration.objectives.train import learn, mean_of
 from transplant.calibration.output_map import DonorMix, map_outputs
-from transplant.calibration.pairs import paired_windows
+from transplant.calibration.windows_together import paired_windows
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel

@@ -23,7 +23,7 @@ from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.objectives.batches import Batch
 from transplant.calibration.output_map import DonorMix, OutputMap
-from transplant.calibration.pairs import paired_windows
+from transplant.calibration.windows_together import paired_windows
 from transplant.text.documents import Document
 from transplant.text.offsets import number_chunks
 from transplant.training.losses import through_head

@@ -16,7 +16,7 @@ from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.ridge import fit_ridge
 from transplant.backbones.view import Backbone
-from transplant.calibration.pairs import paired_windows, window_ends
+from transplant.calibration.windows_together import paired_windows, window_ends
 from transplant.errors import CorpusError, NumericalError
 from transplant.surgery.inject.graft import Graft
 from transplant.surgery.inject.streams import Stream, read_stream, read_streams
