@@ -11,6 +11,7 @@ from tests.calibration.tuned_scene import tuned_copy
 from tests.tiny_lora import train_lora
 from tests.tiny_registry import tiny_workspace
 from transplant.errors import InputError, NotFoundError
+from transplant.tables.tuned import tuned_table
 from transplant.text.splits import split_documents
 
 RECIPE = transplant.TrainConfig(steps=30, window=64, batch=2, train_tokens=6000, d_abi=16)
@@ -124,6 +125,16 @@ def test_fewer_than_two_different_modules_are_refused(scene, names):
         taught(scene, names=names)
 
 
-def test_two_teachers_have_no_side_by_side(scene):
-    with pytest.raises(InputError, match="ceiling"):
-        taught(scene).evidence(ceiling=True)
+def test_the_ceiling_of_two_teachers_is_both_side_by_side_with_the_target(scene):
+    """Beside it stands the student itself, on the same text."""
+    report = taught(scene).evidence(ceiling=True, eval_tokens=1500).report
+    found, raw = report["ceiling"], report["ppl"]["raw"]
+    assert {"change", "change_and_raw", "candidate", "of"} < found.keys()
+    assert found["change"]["ppl"] < 0.9 * raw
+    assert 0 < found["paired_share"] < 1
+    reached, best = found["candidate"]["recovered"], found[found["of"]]["recovered"]
+    assert found["vocabulary_loses"] == pytest.approx(1 - best)
+    assert found["alignment_loses"] == pytest.approx(best - reached)
+    text = " ".join(tuned_table(report).to_markdown().split())
+    assert text.count("all 3 models side by side: the mean change of all donors") == 2
+    assert "of the tokens are predicted by all" in text

@@ -45,6 +45,11 @@ class OutputMap:
         """The tokens that both have."""
         return self.ways.shared
 
+    @property
+    def one_vocabulary(self) -> bool:
+        """Whether both have the same tokens; of several donors whether all have."""
+        return all(part.ways.one_vocabulary for part in self.parts or (self,))
+
     @cached_property
     def wide_donor_head(self) -> Tensor:
         """U of the donor in single precision at least."""

@@ -127,7 +127,7 @@ def ways_to_try(output_map: OutputMap, config: MoveConfig) -> list[MoveConfig]:
         config: names what is tried.
     """
     changes: Sequence[str] = config.changes or (BEGINS_WITH,)
-    if output_map.ways.one_vocabulary and BEGINS_WITH in changes:
+    if output_map.one_vocabulary and BEGINS_WITH in changes:
         changes = [change for change in changes if change != PUSH_FORWARD]
     return [
         dataclasses.replace(config, change=change, donor_word=word)

@@ -17,6 +17,9 @@ def add_ceiling(shown: Table, report: dict[str, Any]) -> None:
     found = report.get("ceiling")
     if found is None:
         return
+    teachers = report.get("made", {}).get("donor", {}).get("teachers", ())
+    change = "the donor's change" if not teachers else "the mean change of all donors"
+    models = "both models" if not teachers else f"all {len(teachers) + 1} models"
     for name, title in ROWS.items():
         row = found[name]
         weight = row["donor_word"]
@@ -25,19 +28,19 @@ def add_ceiling(shown: Table, report: dict[str, Any]) -> None:
             title, f"{row['ppl']:.2f}", share_text(row["recovered"]),
             bounds_text(row["interval"]),
             faint(
-                f"both models side by side: the donor's change{raw}, gain {row['gain']:g}, "
+                f"{models} side by side: {change}{raw}, gain {row['gain']:g}, "
                 f"{row.get('change', BEGINS_WITH)}"
             ),
         )  # fmt: skip
-    shown.note(losses_line(found))
+    shown.note(losses_line(found, "all" if teachers else "both"))
 
 
-def losses_line(found: dict[str, Any]) -> str:
+def losses_line(found: dict[str, Any], models: str = "both") -> str:
     """What of the native's gain is lost on the way, in one line."""
     if found["vocabulary_loses"] is None:
         return str(found.get("no_ceiling", ""))
     return (
         f"of the native's gain {found['vocabulary_loses']:.3f} is lost between donor and "
-        f"vocabulary ({found['paired_share']:.0%} of the tokens are predicted by both), "
+        f"vocabulary ({found['paired_share']:.0%} of the tokens are predicted by {models}), "
         f"{found['alignment_loses']:.3f} in alignment"
     )

@@ -1,9 +1,9 @@
 """Proxy tuning: donor and target run side by side, and their log ratios are added to the logits.
 
 The change that the donor's module, or its tuned copy, makes to the donor's logits is added to the
-target's, wherever both have read up to the same character. A moved module reads the target's hidden
-states instead, so this is the ceiling of a move (Liu et al., "Tuning language models by proxy",
-arXiv 2401.08565).
+target's, wherever both have read up to the same character; of several donors the mean change, where
+all have. A moved module reads the target's hidden states instead, so this is the ceiling of a move
+(Liu et al., "Tuning language models by proxy", arXiv 2401.08565).
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from transplant.calibration.config import MoveConfig
 from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, is_large
 from transplant.calibration.mapped_corrections import likely_at, vocabularies
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
-from transplant.calibration.pairs import paired_windows, texts_between
 from transplant.calibration.wanted_inside import within_tokens
+from transplant.calibration.windows_together import texts_between, windows_together
 from transplant.evaluation.likelihood import Corrector, Likelihood, Tally, row_losses
 from transplant.modules.hosted import HostedModel
+from transplant.modules.panel import Panel
 from transplant.modules.tuned import TunedDonor
 from transplant.text.documents import Document
-from transplant.text.offsets import match_positions, rows_before, unmatched
+from transplant.text.offsets import common_rows, match_positions, rows_before, unmatched
+from transplant.text.windows import Window
 
 RAW = "raw"
 
@@ -73,41 +75,41 @@ def score_beside(
     """Scores systems, and sums of the donor's and the target's logits, on the same text.
 
     Args:
-        donor: a hosted module, or a base and a tuned copy of it.
+        donor: a hosted module, a base and a tuned copy of it, or several of these.
         target: the backbone that the module would move to.
         texts: held-out text; what is longer than a backbone's context is cut.
         documents: the document that each text is of.
-        output_map: the two heads.
+        output_map: the two heads, or of several donors all of them.
         systems: corrections of the target by name; `None` is the raw backbone.
         ways: the weights of the sums, by name; `elsewhere` names one of `systems`. Where it is
             `raw`, and the output map has continuations, the donor's tokens go on inside them.
     """
-    donor_taps, correction_of = _change(donor)
+    donors = [_Reader.of(one) for one in (donor.teachers if isinstance(donor, Panel) else [donor])]
     taps = sorted({tap for one in systems.values() if one is not None for tap in one.taps})
     for one in systems.values():
         if isinstance(one, nn.Module):
             one.to(target.device)
-    large = is_large(target)
-    losses_of = _losses_of_likely if large else _losses_of_all
-    output_map = output_map if large else output_map.to(target.device)
+    likely = is_large(target) and not output_map.parts
+    losses_of = _losses_of_likely if likely else _losses_of_all
+    output_map = output_map if likely else output_map.to(target.device)
     tally, rows, paired = Tally([*systems, *ways]), 0, 0
-    for left, right in paired_windows(donor.backbone, target, texts):
-        ours = donor.backbone.read(left, donor_taps)
+    size = AT_ONCE if likely else max(1, LOGITS_AT_ONCE // target.vocab_size)
+    for *left, right in windows_together([*(one.backbone for one in donors), target], texts):
         theirs = target.read(right, taps).labelled()
-        at_ours, at_theirs = match_positions(ours.ends, ours.windows, theirs.ends, theirs.windows)
+        ours = [one.read(windows) for one, windows in zip(donors, left, strict=True)]
+        at_ours, at_theirs = _paired(ours, theirs)
         losses = {name: row_losses(target, theirs, one) for name, one in systems.items()}
         losses |= {name: losses[way.elsewhere].clone() for name, way in ways.items()}
         rows, paired = rows + len(theirs), paired + len(at_theirs)
-        size = max(1, LOGITS_AT_ONCE // target.vocab_size) if not large else AT_ONCE
-        for a, b in zip(at_ours.split(size), at_theirs.split(size), strict=True):
-            both = _Block(correction_of(ours.select(a)), ours.h_last[a], theirs.select(b))
+        for b, *a in zip(*(at.split(size) for at in (at_theirs, *at_ours)), strict=True):
+            both = _block(donors, ours, a, theirs.select(b))
             for name, loss in losses_of(target, both, output_map, ways).items():
                 losses[name][b] = loss.to(losses[name].device)
         if output_map.continuations is not None:
-            unpaired = unmatched(at_theirs, len(theirs))
-            b, a = rows_before(ours.ends, ours.windows, theirs.ends, theirs.windows, unpaired)
-            both = _Block(correction_of(ours.select(a)), ours.h_last[a], theirs.select(b))
-            read = texts_between(texts, right, theirs.windows[b], ours.ends[a], theirs.ends[b])
+            (own,), unpaired = ours, unmatched(at_theirs, len(theirs))  # of one donor alone
+            b, a = rows_before(own.ends, own.windows, theirs.ends, theirs.windows, unpaired)
+            both = _block(donors, ours, [a], theirs.select(b))
+            read = texts_between(texts, right, theirs.windows[b], own.ends[a], theirs.ends[b])
             for name, loss in _losses_inside(target, both, read, output_map, ways).items():
                 losses[name][b] = loss.to(losses[name].device)
         owners = torch.tensor([documents[window.document] for window in right])
@@ -119,21 +121,57 @@ AT_ONCE = 512  # rows of a large vocabulary, of which the likely tokens are kept
 
 
 @dataclass(frozen=True)
+class _Reader:
+    """A donor, read for its correction."""
+
+    backbone: Backbone
+    taps: tuple[int, ...]
+    correction_of: Callable[[States], Tensor]
+
+    @classmethod
+    def of(cls, donor: HostedModel) -> _Reader:
+        if isinstance(donor, TunedDonor):
+            taps = donor.change_taps
+            return cls(donor.backbone, taps, lambda states: donor.change(states.taps).float())
+        correction = donor.correction
+        assert correction is not None
+        return cls(
+            donor.backbone, correction.taps,
+            lambda states: correction(states.taps, states.windows).float(),
+        )  # fmt: skip
+
+    def read(self, windows: Sequence[Window]) -> States:
+        return self.backbone.read(windows, self.taps)
+
+
+def _paired(ours: Sequence[States], theirs: States) -> tuple[list[Tensor], Tensor]:
+    """The rows at which all have read up to the same character: of each donor, of the target."""
+    pairs = [
+        match_positions(states.ends, states.windows, theirs.ends, theirs.windows)
+        for states in ours
+    ]  # fmt: skip
+    common, places = common_rows([rows for _, rows in pairs])
+    return [rows[at] for (rows, _), at in zip(pairs, places, strict=True)], common
+
+
+@dataclass(frozen=True)
 class _Block:
-    """Rows that pair, one by one."""
+    """Rows that pair, one by one; those of several donors side by side."""
 
     correction: Tensor  # the donor's [rows, d_donor]
     h_donor: Tensor  # [rows, d_donor]
     target: States
 
 
-def _change(donor: HostedModel) -> tuple[tuple[int, ...], Callable[[States], Tensor]]:
-    """The layers that the donor's correction is computed from, and how."""
-    if isinstance(donor, TunedDonor):
-        return donor.change_taps, lambda states: donor.change(states.taps).float()
-    correction = donor.correction
-    assert correction is not None
-    return correction.taps, lambda states: correction(states.taps, states.windows).float()
+def _block(
+    donors: Sequence[_Reader], ours: Sequence[States], rows: Sequence[Tensor], target: States
+) -> _Block:
+    place = target.h_last.device
+    read = [states.select(some) for states, some in zip(ours, rows, strict=True)]
+    changes = [one.correction_of(states) for one, states in zip(donors, read, strict=True)]
+    sides = changes, [states.h_last.float() for states in read]
+    correction, h_donor = (torch.cat([part.to(place) for part in side], dim=1) for side in sides)
+    return _Block(correction, h_donor, target)
 
 
 def _losses_of_all(

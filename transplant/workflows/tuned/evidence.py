@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.students.spec import MODULE
-from transplant.errors import InputError
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
 from transplant.workflows.move.native import check_native
@@ -39,7 +38,7 @@ def tuned_report(
         beside: whether donor and target are run side by side, too: the ceiling of the move.
 
     Raises:
-        InputError: several donors side by side with the target.
+        InputError: side by side without a module of the target as the ceiling.
     """
     from transplant.evaluation.evidence import RAW, weigh
     from transplant.evaluation.likelihood import score_documents
@@ -123,12 +122,8 @@ def _check_beside(move: TunedMove, native: str | None) -> None:
     """Refuses what donor and target cannot be run side by side with.
 
     Raises:
-        InputError: several donors, or a ceiling that is no module of the target.
+        InputError: a ceiling that is no module of the target.
     """
-    from transplant.modules.panel import Panel
-
-    if isinstance(move.donor, Panel):
-        raise InputError("`ceiling`", expected="one donor", found=move.module)
     purpose = "the ceiling of both models side by side"
     check_native(native, purpose)
     check_adapter(move, native, purpose)
