@@ -7,9 +7,9 @@ import torch
 
 from transplant.basis import layerwise
 from transplant.basis.boundaries import Place
+from transplant.basis.by_layer import fit_by_layer
 from transplant.basis.config import FitConfig
 from transplant.basis.fit import fit_basis
-from transplant.basis.layerwise import fit_by_layer
 from transplant.basis.maps import select_maps
 from transplant.basis.one_layer import layers_of
 from transplant.errors import BackboneError, InputError

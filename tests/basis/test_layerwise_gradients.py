@@ -10,11 +10,11 @@ from accelerate.hooks import AlignDevicesHook
 
 from tests.basis.tiny_basis import ragged_windows
 from tests.tiny import tiny_backbone
-from transplant.basis import descent, layerwise, layerwise_gradients
+from transplant.basis import by_layer, descent, layerwise, layerwise_gradients
 from transplant.basis.boundaries import Place
+from transplant.basis.by_layer import fit_by_layer
 from transplant.basis.config import GRADIENTS, FitConfig
 from transplant.basis.gradients import fit_gradients
-from transplant.basis.layerwise_gradients import fit_gradients_by_layer
 from transplant.basis.maps import select_maps
 from transplant.basis.one_layer import layers_of
 from transplant.errors import BackboneError, InputError, NumericalError
@@ -46,13 +46,13 @@ def distance(one, two) -> float:
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gemma3_text", "gptj"])  # tied: gpt2, gemma3
 def test_it_is_the_basis_of_whole_passes(backbones, windows, kept, tmp_path, monkeypatch, family):
-    monkeypatch.setattr(layerwise_gradients, "TOKENS", 64)  # other batches than those of the whole
-    monkeypatch.setattr(layerwise_gradients, "TOKENS_UP", 64)
+    monkeypatch.setattr(by_layer, "TOKENS", 64)  # other batches than those of the whole
+    monkeypatch.setattr(by_layer, "TOKENS_FORWARD", 64)
     backbone = backbones(family)
     maps = select_maps(backbone)
     place = Place(tmp_path / "run", {"a": 1})
     with backbone.frozen():
-        found = fit_gradients_by_layer(backbone, maps, windows, kept, CONFIG, place)
+        found = fit_by_layer(backbone, maps, windows, CONFIG, place, kept=kept)
         whole = fit_gradients(backbone, maps, windows, kept, CONFIG)
         for texts in ((windows[:6], kept), (windows, kept[:6])):  # the controls: other texts
             assert distance(fit_gradients(backbone, maps, *texts, CONFIG), found) > 0.05
@@ -68,7 +68,7 @@ def test_maps_of_some_layers_are_enough(backbones, windows, kept, tmp_path, laye
     backbone = backbones("llama")
     maps = [m for m in select_maps(backbone) if m.layer == layer]
     place = Place(tmp_path / "run", {})
-    found = fit_gradients_by_layer(backbone, maps, windows, kept, CONFIG, place)
+    found = fit_by_layer(backbone, maps, windows, CONFIG, place, kept=kept)
     assert distance(fit_gradients(backbone, maps, windows, kept, CONFIG), found) < SAME
 
 
@@ -86,7 +86,7 @@ def test_layers_on_the_disk_are_loaded_once_a_pass(
 
     monkeypatch.setattr(AlignDevicesHook, "pre_forward", counted)
     place = Place(tmp_path / "run", {})
-    found = fit_gradients_by_layer(far, maps, windows, kept, CONFIG, place)
+    found = fit_by_layer(far, maps, windows, CONFIG, place, kept=kept)
     assert (loads[0], loads[1]) == (4, 2)  # the probe, both texts up, down; one text up, down
     near_maps = select_maps(near, "down_proj")
     assert distance(fit_gradients(near, near_maps, windows, kept, CONFIG), found) < SAME
@@ -113,8 +113,8 @@ def test_a_killed_run_goes_on_where_it_was(
     module, name, after = STEPS[killed_at]
     step, calls = getattr(module, name), []
 
-    def run(*texts):
-        return fit_gradients_by_layer(backbone, maps, *texts, CONFIG, place)
+    def run():
+        return fit_by_layer(backbone, maps, windows, CONFIG, place, kept=kept)
 
     def failing(*args, **options):
         calls.append(name)
@@ -124,20 +124,20 @@ def test_a_killed_run_goes_on_where_it_was(
 
     monkeypatch.setattr(module, name, failing)
     with pytest.raises(KeyboardInterrupt):
-        run(windows, kept)
-    found = run(windows, kept)
+        run()
+    found = run()
     # layer 0 of the kept text and both of the domain; the loss; two layers down
     once = {"upwards": 3, "top": 1}.get(killed_at.rpartition(" ")[2], 2)
     assert len(calls) == once + 1  # the step that was killed is the only one that is done twice
     assert distance(fit_gradients(backbone, maps, windows, kept, CONFIG), found) < SAME
     with pytest.raises(InputError, match="another run"):
-        fit_gradients_by_layer(backbone, maps, windows, kept, CONFIG, Place(place.folder, {"a": 2}))
+        fit_by_layer(backbone, maps, windows, CONFIG, Place(place.folder, {"a": 2}), kept=kept)
 
 
 def test_what_is_no_number_is_named(tiny_tokenizer, windows, kept, tmp_path):
     def run(backbone):
         place = Place(tmp_path / str(len([*tmp_path.iterdir()])), {})
-        fit_gradients_by_layer(backbone, select_maps(backbone), windows, kept, CONFIG, place)
+        fit_by_layer(backbone, select_maps(backbone), windows, CONFIG, place, kept=kept)
 
     run(tiny_backbone("llama", tiny_tokenizer))  # the control
     top = tiny_backbone("llama", tiny_tokenizer)
@@ -154,5 +154,5 @@ def test_an_encoder_decoder_is_refused(backbones, windows, kept, tmp_path):
     backbone = backbones("t5")
     place = Place(tmp_path / "run", {})
     with pytest.raises(BackboneError, match="layer by layer"):
-        fit_gradients_by_layer(backbone, select_maps(backbone), windows, kept, CONFIG, place)
+        fit_by_layer(backbone, select_maps(backbone), windows, CONFIG, place, kept=kept)
     assert not place.folder.exists()

@@ -6,8 +6,9 @@ import pytest
 
 from tests.commands.basis_runs import FIT, fit_named
 from tests.commands.test_bad_input import assert_refused
-from transplant.basis import descent
+from transplant.basis import descent, layerwise
 from transplant.errors import InputError
+from transplant.files import room
 from transplant.workflows.basis import allocate
 
 
@@ -32,6 +33,23 @@ def test_a_fit_layer_by_layer_is_the_same_and_leaves_nothing_behind(fitted, corp
     assert not [*abi.root.rglob("*.layers"), *abi.root.rglob("*.fisher")]
     t5 = ("--backbone", "tiny-t5", "--name", "c", "--layer-at-a-time")
     assert_refused(abi("basis", "fit", "--data", corpus, *FIT, *t5, "--json"), "decoder-only")
+
+
+@pytest.mark.parametrize("directions", ["outputs", "gradients"])
+def test_a_disk_without_room_for_what_passes_between_layers_is_refused_first(
+    fitted, corpus, monkeypatch, directions
+):
+    abi, _ = fitted
+    retain = ("--retain", corpus) if directions == "gradients" else ()
+    words = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, *FIT, *retain,
+             "--directions", directions, "--name", "f", "--layer-at-a-time", "--json")  # fmt: skip
+    monkeypatch.setattr(room, "free_bytes", lambda _: room.LEAST_FREE)
+    monkeypatch.setattr(layerwise, "carry_up", lambda *_args, **_options: pytest.fail("work"))
+    assert_refused(
+        abi(*words), "too full for what passes between layers", f"{room.LEAST_FREE:,} bytes",
+        "fewer --tokens, or a --registry on another disk",
+    )  # fmt: skip
+    assert not [*abi.root.rglob("*.layers")]
 
 
 def test_scores_layer_by_layer_outlive_a_store_that_fails(fitted, monkeypatch):

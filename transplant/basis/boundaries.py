@@ -13,15 +13,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from transplant.activations.hdf5 import built_size
 from transplant.activations.layout import CaptureHeader, TokenTable
 from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.backbones.view import Backbone
 from transplant.errors import InputError
 from transplant.files import strict_json
+from transplant.files.room import check_room
 from transplant.files.whole_file import whole_file
 from transplant.text.windows import Window, batches
 
+ROOM = "fewer `tokens`, or a `registry` on another disk"
 STORED = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
@@ -37,23 +40,30 @@ class Place:
     folder: Path
     run: Mapping[str, Any]
 
-    def open(self) -> None:
+    def open(self, needed: int = 0) -> None:
         """Makes the folder, or finds the same run in it.
+
+        Args:
+            needed: the bytes in it when it is fullest, those that are there already included.
 
         Raises:
             InputError: another run is there.
+            StorageError: the disk has no room for what is still to be written; nothing is made.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "run.json"
         now = json.loads(json.dumps(self.run))
-        if not file.is_file():
-            with whole_file(file) as partial:
-                partial.write_text(json.dumps(now) + "\n", "utf-8")
-        elif strict_json.parse(file.read_text("utf-8")) != now:
+        known = file.is_file()
+        if known and strict_json.parse(file.read_text("utf-8")) != now:
             raise InputError(
                 f"{self.folder} holds the boundaries of another run",
                 hint="the run of before, another name, or the folder removed",
             )
+        there = sum(one.stat().st_size for one in self.folder.rglob("*") if one.is_file())
+        check_room(self.folder, needed - there, ROOM, what="what passes between layers")
+        if not known:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with whole_file(file) as partial:
+                partial.write_text(json.dumps(now) + "\n", "utf-8")
 
     def boundary(self, number: int) -> Path:
         """The states that layer `number` reads."""
@@ -120,6 +130,10 @@ class Boundaries:
 
             yield write
             writer.commit(self._table.rows)
+
+    def file_bytes(self, dtype: torch.dtype) -> int:
+        """About what one file takes whose states are of this type."""
+        return built_size(_header(self.backbone, "boundary", self.place, dtype), self._table)
 
     def is_whole(self, path: Path) -> bool:
         """Whether a file was written to its end."""

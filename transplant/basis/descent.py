@@ -23,7 +23,7 @@ from torch import Tensor
 from transplant.allocator import give_back
 from transplant.basis.boundaries import Boundaries
 from transplant.basis.fisher import with_gradients
-from transplant.basis.layerwise import climb, write_layer
+from transplant.basis.layerwise import climb, first_layer, write_layer
 from transplant.basis.maps import LinearMap
 from transplant.basis.one_layer import OneByOne
 from transplant.basis.watch import watching
@@ -75,7 +75,7 @@ def descend(
         NumericalError: states or gradients that are NaN or infinite.
     """
     place, size, top = between.place, len(between.windows), len(layers)
-    first = min(number for number in (m.layer for m in maps) if number is not None)
+    first = first_layer(maps)
     steps = 2 * top * size
     if not any(file_of(number).is_file() for number in range(top)):
         _go_up(layers, between, part_of(progress, 0, top * size, steps))

@@ -1,4 +1,4 @@
-"""A basis one decoder layer at a time: what one layer needs is in memory, boundaries on the disk.
+"""Directions of outputs one decoder layer at a time, on one way up; what all such runs share.
 
 Boundary activations are files of the capture format, two at a time; the spectra of a layer are a
 file of their own, so that a run goes on at the first layer that is not done.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -15,9 +16,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from transplant.allocator import give_back
-from transplant.backbones.view import Backbone
-from transplant.basis.boundaries import Boundaries, Place
+from transplant.basis.boundaries import Boundaries
 from transplant.basis.config import OUTPUTS, FitConfig
+from transplant.basis.disk_needs import Sizes, results_by_layer, spectra_bytes, still_needed
 from transplant.basis.fit import Basis, basis_from_tensors, solve
 from transplant.basis.maps import LinearMap
 from transplant.basis.one_layer import OneByOne
@@ -26,47 +27,23 @@ from transplant.basis.shared import groups_by_input, start_of
 from transplant.basis.watch import watching
 from transplant.files.tensors_on_disk import TensorsOnDisk
 from transplant.files.whole_file import whole_file
-from transplant.progress import Progress, part_of, unseen
-from transplant.text.windows import Window
-
-TOKENS = 4096  # of a batch
+from transplant.progress import Progress, part_of
 
 
 @torch.no_grad()
-def fit_by_layer(
-    backbone: Backbone,
-    maps: Sequence[LinearMap],
-    windows: Sequence[Window],
-    config: FitConfig,
-    place: Place,
-    progress: Progress = unseen,
-) -> Basis:
-    """The same basis as `fit_basis`, with the moments of one layer in memory at a time.
-
-    Its directions stay in the files of `place`, as long as these are there.
-
-    Args:
-        backbone: decoder-only; its layers may be on the disk.
-        maps: of its linear maps, each inside a layer.
-        windows: calibration text.
-        config: the recipe.
-        place: where boundaries and finished layers are kept.
-        progress: called after each batch of each layer.
-
-    Raises:
-        BackboneError: no layers to go through.
-        InputError: the folder holds another run.
-        NumericalError: states that are NaN or infinite.
-    """
-    layers = OneByOne(backbone, windows[0])
-    place.open()
-    between = Boundaries(backbone, windows, place, TOKENS)
+def fit_upwards(
+    layers: OneByOne, maps: Sequence[LinearMap], between: Boundaries, config: FitConfig,
+    progress: Progress,
+) -> Basis:  # fmt: skip
+    """Directions of outputs; see `by_layer.fit_by_layer`."""
+    place, size = between.place, len(between.windows)
     files: list[Path] = []
     last = last_layer(maps)
+    place.open(_needed(maps, last + 1, between, config))
     for number in range(last + 1):
         ours = [m for m in maps if m.layer == number]
         if not place.spectra(number).is_file():
-            told = part_of(progress, number * len(windows), len(windows), (last + 1) * len(windows))
+            told = part_of(progress, number * size, size, (last + 1) * size)
             found = _fit_layer(layers, number, ours, config, between, told)
             write_layer(place.spectra(number), spectra_tensors(found))
             place.boundary(number).unlink(missing_ok=True)
@@ -74,6 +51,20 @@ def fit_by_layer(
         files.append(place.spectra(number))
     place.boundary(last + 1).unlink(missing_ok=True)
     return read_layers(files, maps)
+
+
+def _needed(
+    maps: Sequence[LinearMap], layers: int, between: Boundaries, config: FitConfig
+) -> int:  # fmt: skip
+    """The bytes on the disk when it is fullest; at last the spectra are stored beside the files."""
+    results = results_by_layer(maps, layers, partial(spectra_bytes, config=config))
+    sizes = Sizes(boundary=between.file_bytes(between.backbone.dtype), results=results)
+    return max(still_needed(sizes.upwards(), between.place.spectra), 2 * sum(results))
+
+
+def first_layer(maps: Sequence[LinearMap]) -> int:
+    """The number of the lowest layer that one of these maps is in."""
+    return min(number for number in (m.layer for m in maps) if number is not None)
 
 
 def last_layer(maps: Sequence[LinearMap]) -> int:

@@ -10,72 +10,60 @@ In memory: one layer, G and S of its maps, and a batch; see `descent` and `gradi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from transplant.allocator import give_back
-from transplant.backbones.view import Backbone
-from transplant.basis.boundaries import Boundaries, Place
+from transplant.basis.boundaries import Boundaries
 from transplant.basis.config import GRADIENTS, FitConfig
+from transplant.basis.descent import STORED as GRADIENT_TYPE
 from transplant.basis.descent import Pass, descend
-from transplant.basis.fisher import TOKENS
+from transplant.basis.disk_needs import Sizes, results_by_layer, spectra_bytes, still_needed
 from transplant.basis.fit import Basis
 from transplant.basis.gradients import InputMoments, solve_readings
-from transplant.basis.layerwise import TOKENS as TOKENS_UP
-from transplant.basis.layerwise import carry_up, climb, last_layer, read_layers, spectra_tensors
+from transplant.basis.layerwise import (
+    carry_up,
+    climb,
+    first_layer,
+    last_layer,
+    read_layers,
+    spectra_tensors,
+)
 from transplant.basis.maps import LinearMap
 from transplant.basis.one_layer import OneByOne
 from transplant.basis.slopes import SlopeSums
-from transplant.progress import Progress, part_of, unseen
-from transplant.text.windows import Window
-
-KEPT = "kept"  # folder of the boundaries of the text that is to be kept
+from transplant.progress import Progress, part_of
 
 
-def fit_gradients_by_layer(
-    backbone: Backbone,
-    maps: Sequence[LinearMap],
-    windows: Sequence[Window],
-    kept: Sequence[Window],
-    config: FitConfig,
-    place: Place,
-    progress: Progress = unseen,
-) -> Basis:
-    """The same basis as `fit_gradients`, with what one layer needs in memory at a time.
-
-    Its directions stay in the files of `place`, as long as these are there.
+def fit_downwards(
+    layers: OneByOne, maps: Sequence[LinearMap], domain: Boundaries, spared: Boundaries,
+    config: FitConfig, progress: Progress,
+) -> Basis:  # fmt: skip
+    """Directions of gradients; see `by_layer.fit_by_layer`.
 
     Args:
-        backbone: decoder-only; its layers may be on the disk.
+        layers: of the backbone.
         maps: of its linear maps, each inside a layer.
-        windows: of the domain.
-        kept: of the text that is to be kept.
+        domain: the text of the domain.
+        spared: the text that is to be kept, in a folder inside that of `domain`.
         config: the recipe.
-        place: where boundaries, gradients and finished layers are kept.
         progress: called after each batch of each layer, upwards and downwards.
-
-    Raises:
-        BackboneError: no layers to go through.
-        InputError: the folder holds another run.
-        NumericalError: states, gradients or inputs that are NaN or infinite.
     """
-    layers = OneByOne(backbone, windows[0])
-    place.open()
-    beside = Place(place.folder / KEPT, place.run)
+    place, beside, top = domain.place, spared.place, last_layer(maps)
+    place.open(_needed(maps, len(layers), domain, spared, config))
     beside.open()
-    spared = Boundaries(backbone, kept, beside, TOKENS_UP)
-    domain = Boundaries(backbone, windows, place, TOKENS)
-    top = last_layer(maps)
-    steps = top * len(kept), 4 * len(layers) * len(windows)  # a layer forward is a step a window
+    size = len(domain.windows), len(spared.windows)
+    steps = top * size[1], 4 * len(layers) * size[0]  # a layer forward is a step a window
     if not any(place.spectra(number).is_file() for number in range(len(layers))):
         climb(layers, spared, top, part_of(progress, 0, steps[0], sum(steps)))
 
     def fitted(
         number: int, maps: Sequence[LinearMap], run: Pass, progress: Progress
     ) -> dict[str, Tensor]:
-        return _fit_layer(layers, number, maps, spared, windows, config, run, progress)
+        return _fit_layer(layers, number, maps, spared, size[0], config, run, progress)
 
     files: list[Path] = []
     told = part_of(progress, steps[0], steps[1], sum(steps))
@@ -85,15 +73,30 @@ def fit_gradients_by_layer(
     return read_layers(files, maps, GRADIENTS)
 
 
+def _needed(
+    maps: Sequence[LinearMap], layers: int, domain: Boundaries, spared: Boundaries,
+    config: FitConfig,
+) -> int:  # fmt: skip
+    """The bytes on the disk when it is fullest; at last the spectra are stored beside the files."""
+    results = results_by_layer(maps, layers, partial(spectra_bytes, config=config))
+    dtype = domain.backbone.dtype
+    sizes = Sizes(
+        boundary=domain.file_bytes(dtype), gradient=domain.file_bytes(GRADIENT_TYPE),
+        spared=spared.file_bytes(dtype), results=results,
+    )  # fmt: skip
+    steps = sizes.downwards(first_layer(maps), last_layer(maps))
+    return max(still_needed(steps, domain.place.spectra), 2 * sum(results))
+
+
 def _fit_layer(
     layers: OneByOne, number: int, maps: Sequence[LinearMap], spared: Boundaries,
-    windows: Sequence[Window], config: FitConfig, run: Pass, progress: Progress,
+    windows: int, config: FitConfig, run: Pass, progress: Progress,
 ) -> dict[str, Tensor]:  # fmt: skip
     """Reads both texts through a layer and solves the directions of its maps."""
     if not maps:
         run(SlopeSums(maps, layers.backbone.device), progress)
         return {}
-    size = len(spared.windows), 3 * len(windows)  # a pass forward and backward takes three
+    size = len(spared.windows), 3 * windows  # a pass forward and backward takes three
     with torch.no_grad():
         with layers.alone(number) as feed:
             moments = InputMoments(

@@ -13,13 +13,14 @@ from transplant.errors import StorageError
 LEAST_FREE = 1 << 20  # bytes: a manifest and a small module
 
 
-def check_room(folder: Path, needed: int, hint: str) -> None:
+def check_room(folder: Path, needed: int, hint: str, *, what: str = "") -> None:
     """Refuses work whose result the disk has no room for.
 
     Args:
         folder: where it will be written; it need not be there.
         needed: the bytes that will be written, as far as they are known.
         hint: what to try.
+        what: will be written, for the message.
 
     Raises:
         StorageError: less is free.
@@ -28,7 +29,7 @@ def check_room(folder: Path, needed: int, hint: str) -> None:
     free, needed = free_bytes(folder), max(needed, LEAST_FREE)
     if free < needed:
         raise StorageError(
-            f"the disk of {folder} is too full",
+            f"the disk of {folder} is too full" + (f" for {what}" if what else ""),
             expected=f"{needed:,} bytes free",
             found=f"{free:,} bytes",
             hint=hint,

@@ -40,6 +40,7 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         InputError: a pattern that names no map, too few tokens, or what cannot be fitted together.
         BackboneError: quantised weights, or weights that are not in memory.
         MemoryLimitError: the moments do not fit into memory.
+        StorageError: the disk has no room for what passes between layers.
         NumericalError: outputs that are NaN or infinite.
     """
     from transplant.basis.boundaries import Place
@@ -71,12 +72,11 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     scratch = work.library.checkpoint_path(job.name, job.backbone).with_suffix(".layers")
     run = {"weights": backbone.weights_sha256, "split": splits.fingerprint,
            **dataclasses.asdict(config)}  # fmt: skip
+    kept: list[Window] = []
     if by_gradients:
         kept, facts["retain"] = _kept(work, job, backbone, wanted)
-        place = Place(scratch, {**run, "retain": facts["retain"]["split"]})
-        basis = _fit_gradients(work, job, backbone, maps, windows, kept, place)
-    else:
-        basis = _fit_outputs(work, job, backbone, maps, windows, Place(scratch, run))
+        run["retain"] = facts["retain"]["split"]
+    basis = _fitted(work, job, backbone, maps, windows, kept, Place(scratch, run))
     _note_dead(work, basis)
     record = BasisRecord(
         rows={name: int(rows) for name, rows in basis.rows.items()},
@@ -120,22 +120,6 @@ def _together(maps: list[LinearMap], layer_at_a_time: bool) -> list[list[LinearM
     return [[m for m in maps if m.layer == number] for number in {m.layer for m in maps}]
 
 
-def _fit_outputs(
-    work: Work, job: FitJob, backbone: Backbone, maps: list[LinearMap], windows: list[Window],
-    place: Place,
-) -> Basis:  # fmt: skip
-    """The basis; what a layer at a time leaves in `place` is needed until it is stored."""
-    from transplant.basis.fit import fit_basis
-    from transplant.basis.layerwise import fit_by_layer
-
-    config = job.config
-    with work.reporter.progress(f"basis of {backbone.name}") as progress:
-        if job.layer_at_a_time:
-            return fit_by_layer(backbone, maps, windows, config, place, progress)
-        with backbone.frozen():
-            return fit_basis(backbone, maps, windows, config, current(), progress)
-
-
 def _kept(
     work: Work, job: FitJob, backbone: Backbone, wanted: int
 ) -> tuple[list[Window], dict[str, str]]:
@@ -153,20 +137,23 @@ def _kept(
     return kept, {"corpus": retain, "split": splits.fingerprint}
 
 
-def _fit_gradients(
+def _fitted(
     work: Work, job: FitJob, backbone: Backbone, maps: list[LinearMap], windows: list[Window],
     kept: list[Window], place: Place,
 ) -> Basis:  # fmt: skip
-    """The basis of gradients; see `_fit_outputs`."""
+    """The basis; what a layer at a time leaves in `place` is needed until it is stored."""
+    from transplant.basis.by_layer import fit_by_layer
+    from transplant.basis.fit import fit_basis
     from transplant.basis.gradients import fit_gradients
-    from transplant.basis.layerwise_gradients import fit_gradients_by_layer
 
     config = job.config
     with work.reporter.progress(f"basis of {backbone.name}") as progress:
         if job.layer_at_a_time:
-            return fit_gradients_by_layer(backbone, maps, windows, kept, config, place, progress)
+            return fit_by_layer(backbone, maps, windows, config, place, progress, kept=kept)
         with backbone.frozen():
-            return fit_gradients(backbone, maps, windows, kept, config, current(), progress)
+            if config.directions == GRADIENTS:
+                return fit_gradients(backbone, maps, windows, kept, config, current(), progress)
+            return fit_basis(backbone, maps, windows, config, current(), progress)
 
 
 def _note_dead(work: Work, basis: Basis) -> None:
