@@ -109,6 +109,7 @@ def main() -> int:
     parser.add_argument("--text", default="donor", help="what is paired on")
     parser.add_argument("--text-name", default="donor", help="what it is called in the result")
     parser.add_argument("--pairs", default="ref-gpt2:ref-llama")
+    parser.add_argument("--module", default="python", help="on the donor, and native on the target")
     parser.add_argument("--methods", default="")
     parser.add_argument("--excerpts", type=int, default=500)
     parser.add_argument("--eval-tokens", type=int, default=40_000)
@@ -152,8 +153,9 @@ def measured(
     """The rows of some methods of one pair."""
     work = Workspace()
     config = MoveConfig(excerpts=options.excerpts, inside=CONTINUED, longer=PRODUCT)
-    move = WholeMove(work, f"python@{donor}", target, options.text, "python", config)
-    systems: dict[str, Any] = {"raw": None, "native": native_correction(move, None)}
+    named = f"{options.module}@{donor}"
+    move = WholeMove(work, named, target, options.text, "python", config)
+    systems: dict[str, Any] = {"raw": None, "native": native_correction(move, options.module)}
     move.bridge, move.output_map, move.calibration_text  # noqa: B018
     rows, unasked = {}, {"inside": LEFT_OUT, "longer": FIRST}
     for name in methods:

@@ -154,6 +154,13 @@ def test_calibrate_takes_the_bridge_that_bridge_align_left(trained_abi):
     assert ways == {*itertools.product(CHANGES, (0.0, 0.3))}
     made = trained_abi("show", every["name"], "--json").json["made"]
     assert made["change"] == min(every["tried"], key=lambda way: way["loss"])["change"]
+    assert made["longer"] == "first"
+    longer = trained_abi("calibrate", *common, "--replace", "--longer", "auto").json
+    assert longer["bridge"] == "from the registry"
+    ways = {(way["longer"], way["donor_word"]) for way in longer["tried"]}
+    assert ways == {*itertools.product(("first", "product"), (0.0, 0.3))}
+    made = trained_abi("show", longer["name"], "--json").json["made"]
+    assert made["longer"] == min(longer["tried"], key=lambda way: way["loss"])["longer"]
     wrong = trained_abi("calibrate", *common, "--replace", "--change", "push")
     assert wrong.code == 1
     assert wrong.json["what"] == "unknown --change"

@@ -75,10 +75,13 @@ def test_several_donors_have_no_tokens_in_common_to_go_on_inside(scene, large):
     move = work.move_taught(
         ("tales@tiny-gpt2", "tales@tiny-t5"), "tiny-llama", domain="tales", pair_on=corpus,
         domain_data=corpus,
-        config=transplant.MoveConfig(excerpts=20, donor_words=(0.0,), likely_tokens=64),
+        config=transplant.MoveConfig(
+            excerpts=20, donor_words=(0.0,), likely_tokens=64, longer="auto"
+        ),
     )  # fmt: skip
     assert move.linear.config.change == ("lacking" if large else "begins-with")
     assert move.linear.wanted.inside == ()
+    assert {way.longer for way in move.linear.tried} == {"first"}  # nor along one of them
 
 
 def test_the_ceiling_is_that_of_every_way_and_not_of_the_move_s_own(scene, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES
+from transplant.calibration.changes.spec import AUTO, BEGINS_WITH, CHANGES
 from transplant.errors import InputError
 from transplant.validation import Bounds, Count, above, at_least, at_most, check_bounds
 
@@ -13,7 +13,7 @@ METHODS = ("ridge", "procrustes")
 LEFT_OUT, NOTHING, CONTINUED = "left-out", "nothing", "continued"
 INSIDE = (LEFT_OUT, NOTHING, CONTINUED)
 FIRST, PRODUCT = "first", "product"
-LONGER = (FIRST, PRODUCT)
+LONGER = (FIRST, PRODUCT, AUTO)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +78,9 @@ class MoveConfig:
     longer: str = FIRST
     """What a token of the target changes by that is longer than the donor's own: `first`, the
     factor of the first of the donor's tokens that it is made of; `product`: where the pairing text
-    goes on with it, the product along all of them, else the first. It is learned where changes at
-    likely tokens are: in closed forms, and by gradients where the vocabulary is large."""
+    goes on with it, the product along all of them, else the first; `auto`: what the calibration
+    split prefers of both. It is learned where changes at likely tokens are: in closed forms, and by
+    gradients where the vocabulary is large."""
     shrink: float = 0.0
     """k of mass / (mass + k), the factor on a change that is carried by push-forward to tokens of
     so much probability; 0 for none."""

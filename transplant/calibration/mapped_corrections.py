@@ -43,6 +43,8 @@ class MappedCorrections:
     """What was likely at the rows of these batches, where the vocabulary is large."""
     inside: tuple[WantedInside | None, ...] = ()
     """At the rows inside donor tokens of the same batches; empty where they are left out."""
+    shown: tuple[Shown | None, ...] = ()
+    """What the text of these batches shows of tokens longer than the donor's, where that counts."""
 
     def all_changes(self) -> list[LikelyChange]:
         """The changes at the pairs of each batch, and then inside donor tokens.
@@ -97,10 +99,7 @@ def map_corrections(
     corrections = tuple(map(moved, paired.batches))
     mine = current().turns(len(corrections))
     likely: tuple[LikelyRows, ...] = ()
-    shown = [
-        _shown(output_map, correction, corrections[number], paired, number, config)
-        for number in mine
-    ]
+    shown = _all_shown(output_map, correction, corrections, paired, config, like)
     if not is_large(target) or output_map.parts:
         changes = [
             _dense_changes(
@@ -124,25 +123,42 @@ def map_corrections(
         output_map, correction, target, (paired.batches[number] for number in mine), config,
         like=like.inside if like is not None else (),
     )  # fmt: skip
-    return MappedCorrections(mapped, tuple(changes), output_map, likely, within)
+    return MappedCorrections(mapped, tuple(changes), output_map, likely, within, shown)
+
+
+def _all_shown(
+    output_map: OutputMap, correction: Callable[[Mapping[int, Tensor]], Tensor] | None,
+    at_pairs: Sequence[Tensor], paired: PairedText, config: MoveConfig,
+    like: MappedCorrections | None,
+) -> tuple[Shown | None, ...]:  # fmt: skip
+    """What the text of each batch of this process shows, of what is known from before or anew."""
+    mine = current().turns(len(at_pairs))
+    if config.longer != PRODUCT:
+        return (None,) * len(mine)
+    known = like.shown if like is not None and like.shown else (None,) * len(mine)
+    return tuple(
+        _shown(output_map, correction, at_pairs[number], paired.batches[number], before)
+        for number, before in zip(mine, known, strict=True)
+    )
 
 
 def _shown(
     output_map: OutputMap,
     correction: Callable[[Mapping[int, Tensor]], Tensor] | None,
     at_pairs: Tensor,
-    paired: PairedText,
-    number: int,
-    config: MoveConfig,
+    batch: PairedRows,
+    known: Shown | None,
 ) -> Shown | None:
-    """What the text of a batch shows of tokens longer than the donor's, where that is wanted."""
-    if config.longer != PRODUCT or (longer := paired.batches[number].longer) is None:
+    """What the text of a batch shows of tokens longer than the donor's."""
+    if (longer := batch.longer) is None:
         return None
+    if known is not None:
+        return known if correction is not None else dataclasses.replace(known, p1=known.p0)
     rows = longer.donor
     learned = torch.zeros_like(rows.h_last) if correction is None else correction(rows.taps)
     assert output_map.continuations is not None
     return products_along(
-        paired.batches[number], (at_pairs, learned.float()), output_map.donor_head.cpu(),
+        batch, (at_pairs, learned.float()), output_map.donor_head.cpu(),
         output_map.continuations,
     )  # fmt: skip
 

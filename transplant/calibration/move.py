@@ -15,7 +15,7 @@ from torch import Tensor
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.bridge import Bridge, fit_bridge
-from transplant.calibration.config import LEFT_OUT, PRODUCT, MoveConfig
+from transplant.calibration.config import FIRST, LEFT_OUT, MoveConfig
 from transplant.calibration.excerpt_selection import most_like_domain
 from transplant.calibration.gain import AnyCorrection
 from transplant.calibration.general import General
@@ -141,7 +141,7 @@ def pair_for_move(
     held_out = chosen(text.calibration, config.held_out_excerpts)
     total = len(fitted) + len(held_out)
 
-    along = config.longer == PRODUCT
+    along = config.longer != FIRST
 
     def paired(
         excerpts: Sequence[Document], before: int, inside: str, *, longer: bool = False
@@ -197,7 +197,7 @@ def pair_also(
         pairing.donor_taps,
         pairing.target.check_taps(config.taps or pairing.target.all_taps),
         inside=config.inside or LEFT_OUT,
-        longer=config.longer == PRODUCT,
+        longer=config.longer != FIRST,
         folder=folder,
     )
     return dataclasses.replace(

@@ -18,7 +18,7 @@ from transplant.backbones.view import Backbone
 from transplant.calibration.changes.spec import BEGINS_WITH
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.changes.way import ChangeWeights, DonorLogits
-from transplant.calibration.config import CONTINUED, PRODUCT, MoveConfig
+from transplant.calibration.config import CONTINUED, FIRST, MoveConfig
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def map_outputs(
     sizes = len(ours), target.vocab_size
     ways = token_ways(donor.tokenizer, target.tokenizer, counts, sizes)
     matrix = fit_output_map(ours, theirs, ways.shared, config.output_ridge)
-    continued = config.inside == CONTINUED or config.longer == PRODUCT
+    continued = config.inside == CONTINUED or config.longer != FIRST
     tokenizers = donor.tokenizer, target.tokenizer
     go_on = Continuations(*tokenizers, sizes) if continued else None
     return OutputMap(ours, theirs, matrix, ways, go_on)

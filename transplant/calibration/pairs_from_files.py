@@ -14,6 +14,7 @@ from transplant.activations.reader import Activations
 from transplant.activations.splits import windows_by_side
 from transplant.backbones.states import concat_states
 from transplant.backbones.view import Backbone
+from transplant.calibration.changes.spec import AUTO
 from transplant.calibration.config import CONTINUED, NOTHING, PRODUCT, MoveConfig
 from transplant.calibration.excerpt_selection import by_likeness
 from transplant.calibration.move import Pairing, check_movable
@@ -107,8 +108,9 @@ def pair_captured(
 
 def _check_captured(files: Sequence[Activations], sides: Sequence[Side], config: MoveConfig) -> int:
     """Refuses files that do not hold what a move reads; the bytes of a pair in memory."""
-    for name, value in (("inside", CONTINUED), ("longer", PRODUCT)):
-        if getattr(config, name) == value:
+    reading = {"inside": (CONTINUED,), "longer": (PRODUCT, AUTO)}
+    for name, values in reading.items():
+        if (value := getattr(config, name)) in values:
             raise InputError(
                 f"`{name}={value!r}` reads the text that both have read",
                 expected="pairs from text", found="rows from files", hint="`data='TEXT'`",

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic
 
-from transplant.calibration.changes.spec import BEGINS_WITH, PUSH_FORWARD
+from transplant.calibration.changes.spec import AUTO, BEGINS_WITH, PUSH_FORWARD
 from transplant.calibration.closed_form import fit_module_output
-from transplant.calibration.config import MoveConfig
+from transplant.calibration.config import FIRST, PRODUCT, MoveConfig
 from transplant.calibration.gain import AnyCorrection, choose_gains, scaled
 from transplant.calibration.mapped_corrections import MappedCorrections
 from transplant.calibration.move import Calibrated, Pairing, want
@@ -34,6 +34,9 @@ class Tried:
     """Nats per token on the calibration split."""
     change: str = BEGINS_WITH
     """How changes of logits were carried to the target's vocabulary."""
+    longer: str = FIRST
+    """What a token of the target that is longer than the donor's changed by: `first` or `product`.
+    """
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,14 @@ def choose(
     *,
     progress: Progress | None = None,
 ) -> Choice[Correction]:
-    """Tries each of `config.changes` and `config.donor_words`; keeps the best on calibration text.
+    """Tries every way that a configuration names; keeps the best on calibration text.
 
     Args:
         pairing: the paired rows.
         reading: the interface whose input side is fitted.
         output_map: the way between the two heads.
         calibration: windows of the domain's calibration split, or their rows.
-        config: how to fit; its `changes` and `donor_words` are tried.
+        config: how to fit, and of `changes`, `donor_words` and `longer` what is tried.
         progress: is told of each, and of the choice.
     """
     module = pairing.correction.module
@@ -94,7 +97,7 @@ def choose_fitted(
         pairing: the paired rows.
         output_map: the way between the two heads.
         calibration: windows of the domain's calibration split, or their rows.
-        config: how to fit; its `changes` and `donor_words` are tried.
+        config: how to fit, and of `changes`, `donor_words` and `longer` what is tried.
         progress: is told of each, and of the choice.
     """
     ways = ways_to_try(output_map, config)
@@ -102,13 +105,13 @@ def choose_fitted(
     wanted: list[MappedCorrections] = []
     fitted: dict[str, AnyCorrection] = {}
     for number, way in enumerate(ways):
-        wanted.append(want(pairing, output_map, way, like=wanted[0] if wanted else None))
+        wanted.append(want(pairing, output_map, way, like=wanted[-1] if wanted else None))
         fitted[f"{number}"] = fit(wanted[number], way)
         told(number + 1, steps, "changes and weights of the donor")
     gains = choose_gains(pairing.target, fitted, calibration, config.gains, solve=config.solve_gain)
     told(steps, steps, "gains")
     tried = [
-        Tried(way.donor_word, *gain, way.change)
+        Tried(way.donor_word, *gain, way.change, way.longer)
         for way, gain in zip(ways, gains.values(), strict=True)
     ]
     best = min(range(len(tried)), key=lambda number: tried[number].loss)
@@ -120,7 +123,8 @@ def choose_fitted(
 def ways_to_try(output_map: OutputMap, config: MoveConfig) -> list[MoveConfig]:
     """One configuration for each way to carry a change and each weight of the donor.
 
-    Between vocabularies that are the same push-forward is begins-with, and not tried beside it.
+    Between vocabularies that are the same push-forward is begins-with, and not tried beside it; nor
+    is a product along the donor's tokens, where the choice is left to the calibration split.
 
     Args:
         output_map: the way between the two heads.
@@ -129,7 +133,10 @@ def ways_to_try(output_map: OutputMap, config: MoveConfig) -> list[MoveConfig]:
     changes: Sequence[str] = config.changes or (BEGINS_WITH,)
     if output_map.one_vocabulary and BEGINS_WITH in changes:
         changes = [change for change in changes if change != PUSH_FORWARD]
+    longer: Sequence[str] = (config.longer,)
+    if config.longer == AUTO:
+        longer = (FIRST,) if output_map.one_vocabulary else (FIRST, PRODUCT)
     return [
-        dataclasses.replace(config, change=change, donor_word=word)
-        for change, word in itertools.product(changes, config.donor_words)
+        dataclasses.replace(config, change=change, donor_word=word, longer=product)
+        for product, change, word in itertools.product(longer, changes, config.donor_words)
     ]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from transplant.calibration.changes.spec import BEGINS_WITH
+from transplant.calibration.config import PRODUCT
 from transplant.tables.table import Sheet, Table
 
 
@@ -16,7 +17,7 @@ def explained(shown: Table, tried: Sequence[dict[str, Any]]) -> Sheet:
     best = min((way["loss"] for way in tried), default=None)
     for way in tried:
         ways.add(
-            way.get("change", BEGINS_WITH),
+            way.get("change", BEGINS_WITH) + (", product" if way.get("longer") == PRODUCT else ""),
             f"{way['donor_word']:g}",
             f"{way['gain']:g}",
             f"{way['loss']:.4f}",

@@ -166,6 +166,7 @@ class Move(MoveInputs):
             "gain": self.calibrated.gain,
             "donor_word": self.choice.config.donor_word if self.paired else None,
             "change": self.choice.config.change if self.paired else None,
+            "longer": self.choice.config.longer if self.paired else None,
             "split": self.domain_split,
         }
         stored = store_hosted(

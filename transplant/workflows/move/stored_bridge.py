@@ -13,7 +13,7 @@ from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
 # Of a `MoveConfig`; of `keep` the split tells.
-OUTPUT_ALONE = ("changes", "change", "inside", "shrink", "keep", "less_general")
+OUTPUT_ALONE = ("changes", "change", "inside", "longer", "shrink", "keep", "less_general")
 
 
 def with_stored_bridge(move: M) -> M:

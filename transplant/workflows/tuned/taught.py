@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from transplant.calibration.config import LEFT_OUT, MoveConfig
+from transplant.calibration.changes.spec import AUTO
+from transplant.calibration.config import FIRST, LEFT_OUT, MoveConfig
 from transplant.errors import InputError
 from transplant.workflows.move.writing import Writing, write_panel
 from transplant.workflows.tuned.donor import Tuned, load_donor, parts_of_teacher
@@ -75,7 +76,10 @@ class WholeTaughtMove(WholeTunedMove):
     @cached_property
     def fitting(self) -> MoveConfig:
         """How to fit; inside tokens nothing is learned, unless asked: donors have their own."""
-        return dataclasses.replace(super().fitting, inside=self.config.inside or LEFT_OUT)
+        longer = FIRST if self.config.longer == AUTO else self.config.longer
+        return dataclasses.replace(
+            super().fitting, inside=self.config.inside or LEFT_OUT, longer=longer
+        )
 
     @property
     def moved_name(self) -> str:

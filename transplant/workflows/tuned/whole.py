@@ -73,5 +73,9 @@ class WholeTunedMove(TunedMove):
         learned = self.learned
         report = self.measured.report if self.measured else {}
         results = {key: report[key] for key in STORED if key in report}
-        made = {**self.facts(), "gain": learned.gain, "token_counts": self.token_counts}
+        way = self.linear.config
+        made = {
+            **self.facts(), "gain": learned.gain, "donor_word": way.donor_word,
+            "change": way.change, "longer": way.longer, "token_counts": self.token_counts,
+        }  # fmt: skip
         return store_student(self, learned, made, results, replace=replace)
