@@ -31,7 +31,8 @@ MoveRecipe = Annotated[
     Fields(
         PAIRED, taps=TAPS, change=CHANGE, inside=Field(metavar="|".join(INSIDE)),
         longer=Field(metavar="|".join(LONGER)),
-        keep=Field(metavar="SHARE"), less_general=Field(metavar="WEIGHT"),
+        keep=Field(metavar="SHARE"), guidance=Field(metavar="FACTOR"),
+        less_general=Field(metavar="WEIGHT"),
     ),
 ]  # fmt: skip
 """How a move is fitted that is stored."""

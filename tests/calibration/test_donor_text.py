@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 
 import pytest
@@ -13,6 +14,7 @@ from transplant.calibration import large_vocabulary
 from transplant.calibration.donor_text import write_documents
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
+from transplant.modules.tuned import TunedDonor, TunedPair
 from transplant.training.loop import new_correction
 
 D_ABI = 16
@@ -72,6 +74,40 @@ def test_it_is_the_module_that_speaks(tiny_tokenizer, counts):
     with torch.no_grad():
         donor.correction.interface.proj_out.bias.zero_()
     assert max(shares()) < 0.5
+
+
+@pytest.mark.parametrize("kind", ["module", "tuned"])
+def test_guidance_raises_what_was_learned_in_a_module_and_in_a_tuned_copy(
+    kind, tiny_tokenizer, counts
+):
+    """The odds of a token that the module makes likelier grow with the power of the factor."""
+    module = hosted("llama", tiny_tokenizer)
+    token = int(tiny_tokenizer(" cor").input_ids[0])
+    with torch.no_grad():
+        wanted = module.backbone.unembedding[token]
+        bias = 0.5 * math.log(module.backbone.unembedding.shape[0]) * wanted / wanted.square().sum()
+        module.correction.interface.proj_out.bias += bias
+    donor = module
+    if kind == "tuned":
+        donor = TunedDonor("tales", TunedPair(module.backbone, module))
+    word = tiny_tokenizer.decode([token])
+
+    def share(guidance):
+        """Of all characters, those of the token."""
+        texts = [d.text for d in write_documents(donor, counts, 4, chars=300, guidance=guidance)]
+        return sum(text.count(word) for text in texts) * len(word) / len("".join(texts))
+
+    assert share(0.001) < 0.1
+    assert share(4) > max(0.9, 3 * share(1))
+
+
+def test_guidance_of_a_copy_of_an_encoder_decoder_is_refused(tiny_tokenizer, counts):
+    module = hosted("t5", tiny_tokenizer)
+    assert len(write_documents(module, counts, 2, chars=20, guidance=2)) == 2
+    donor = TunedDonor("tales", TunedPair(module.backbone, module))
+    assert len(write_documents(donor, counts, 2, chars=20)) == 2
+    with pytest.raises(InputError, match="guidance"):
+        write_documents(donor, counts, 2, chars=20, guidance=2)
 
 
 def test_each_token_is_told_and_all_documents_at_the_end(tiny_tokenizer, counts):

@@ -182,8 +182,8 @@ def test_a_donor_writes_what_it_is_paired_on(trained_abi, tmp_path):
 
 def test_a_share_of_what_the_donor_wrote_is_kept_and_said_to_be_synthetic(trained_abi):
     words = ("calibrate", *MOVE, "--to", "tiny-llama", "--data", "donor", "--keep", "0.5",
-             "--text-free", "--objective", "lm+donor-kd", "--steps", "2", "--tokens", "2000",
-             "--name", "from-the-best")  # fmt: skip
+             "--guidance", "1.5", "--text-free", "--objective", "lm+donor-kd", "--steps", "2",
+             "--tokens", "2000", "--name", "from-the-best")  # fmt: skip
     report = trained_abi(*words, "--json").json
     text = report["pairing_text"]
     assert (text["synthetic"], text["text_free"]) == (True, True)
@@ -191,10 +191,11 @@ def test_a_share_of_what_the_donor_wrote_is_kept_and_said_to_be_synthetic(traine
     assert text["donor_gain"] > text["donor_gain_of_all"]
     made = trained_abi("show", report["name"], "--json").json["made"]
     assert made["pairing_text"] == text
-    assert made["config"]["keep"] == 0.5
+    assert (made["config"]["keep"], made["config"]["guidance"]) == (0.5, 1.5)
     shown = trained_abi(*words, "--replace").out
     assert "synthetic" in shown
-    for wrong in (("--keep", "0.5"), ("--text-free",)):
+    assert "with guidance 1.5" in " ".join(shown.split())
+    for wrong in (("--keep", "0.5"), ("--guidance", "1.5"), ("--text-free",)):
         refused = trained_abi(
             "calibrate", *MOVE, "--to", "tiny-llama", "--data", "nowhere", *wrong, "--json"
         )
@@ -202,6 +203,8 @@ def test_a_share_of_what_the_donor_wrote_is_kept_and_said_to_be_synthetic(traine
         assert (wrong[0], "--data") == (refused.json["what"].split()[0], "--data")
         assert refused.json["found"] == "nowhere"
     assert trained_abi(*words, "--keep", "0").code == 1
+    refused = trained_abi(*words, "--guidance", "0", "--json").json
+    assert ("--guidance" in refused["what"], refused["found"]) == (True, "0.0")
 
 
 def test_how_much_of_a_change_is_general_is_printed_and_can_be_taken_away(trained_abi):

@@ -29,6 +29,9 @@ class MoveConfig:
     keep: float = 1.0
     """With pairing text that the donor writes, synthetic text: the share of it that is kept, that
     on which it gained most, by its own log p1 - log p0; more is written, as much is paired."""
+    guidance: float = 1.0
+    """With pairing text that the donor writes: the factor on what it learned while it writes. Above
+    1 its text is more of the domain's manner, and less varied."""
     stride: Count = 3
     """Of the paired positions every so many-th is kept: neighbours say much the same."""
     held_out_excerpts: Count = 60
@@ -107,7 +110,14 @@ class MoveConfig:
         at_least(self, self.excerpt_chars, "text_chars")
         at_least(self, 2, "likely_tokens")
         at_least(self, 0, "rest_tokens")
-        above(self, 0, "ridge", "keep", *(["stronger_ridges"] if self.stronger_ridges else []))
+        above(
+            self,
+            0,
+            "ridge",
+            "keep",
+            "guidance",
+            *(["stronger_ridges"] if self.stronger_ridges else []),
+        )
         at_most(self, 1, "keep")
         at_least(self, 0, "iterations", "donor_words", "donor_word", "gains", "shrink")
         at_least(self, 0, "less_general")

@@ -19,10 +19,10 @@ from transplant.alignment.tokens import token_bytes
 from transplant.backbones.decoding import plain_attention
 from transplant.backbones.drawing import Draws
 from transplant.backbones.encoder_decoder import PrefixBackbone
+from transplant.calibration.guided import SideBySide, guided
 from transplant.calibration.large_vocabulary import is_large
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
-from transplant.modules.tuned import TunedDonor
 from transplant.progress import Progress
 from transplant.text.documents import Document
 
@@ -41,10 +41,11 @@ def write_documents(
     documents: int,
     *,
     chars: int = 600,
+    guidance: float = 1.0,
     seed: int = 0,
     progress: Progress | None = None,
 ) -> list[Document]:
-    """Draws documents from a hosted module; nothing is cut off its distribution.
+    """Draws documents from a donor; nothing is cut off its distribution.
 
     The first token of each is drawn from the domain's counts, and read behind the beginning-of-text
     token where the donor's tokenizer puts one before every text. Random numbers that others draw
@@ -56,12 +57,15 @@ def write_documents(
             first token, too, behind a token that begins or ends texts.
         documents: how many.
         chars: that most of them have.
+        guidance: the factor on what the donor learned; above 1 it writes more in the manner of it.
         seed: of all that is drawn.
         progress: called after each token of a batch of documents.
 
     Raises:
-        InputError: no counted token is one of the donor's, or none begins its texts.
+        InputError: no counted token is one of the donor's, or none begins its texts; guidance of a
+            tuned encoder-decoder.
     """
+    writer = guided(donor, guidance)
     start, firsts = start_of_texts(donor, alone=counts is None), [[] for _ in range(documents)]
     if counts is not None:
         firsts = _first_tokens(donor, counts, documents, seed)
@@ -76,7 +80,6 @@ def write_documents(
         return torch.zeros(len(ids), dtype=torch.bool, device=ids.device)
 
     device = donor.backbone.device
-    writer = donor.pair.tuned if isinstance(donor, TunedDonor) else donor
     drawing = torch.random.fork_rng([device] if device.type == "cuda" else [])
     with drawing, plain_attention(writer.backbone.model):
         torch.manual_seed(seed)
@@ -173,7 +176,7 @@ def _draw(donor: HostedModel, ids: Tensor, tokens: int, told: Told) -> Tensor:
 def _drawing(donor: HostedModel, tokens: int) -> dict[str, Any]:
     """Options of `generate` with which so many tokens are drawn, none of them cut off."""
     never = _unwritten(donor)
-    if is_large(donor.backbone):
+    if is_large(donor.backbone) or isinstance(donor, SideBySide):
         return {"do_sample": False, "logits_processor": [Draws(never)]}
     return {
         "do_sample": True,

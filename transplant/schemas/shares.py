@@ -194,6 +194,8 @@ class PairingText(Part):
     written: int
     """Documents."""
     kept: int
+    guidance: float | None = None
+    """The factor on what the donor learned while it wrote, where it is not 1."""
     donor_gain: float | None = None
     """log p1 - log p0 of the kept ones by the donor itself, in nats per token."""
     donor_gain_of_all: float | None = None

@@ -21,6 +21,8 @@ def moved_lines(report: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def written_text(text: Mapping[str, Any]) -> str:
     """How synthetic text was made and chosen."""
     said = f"synthetic: {text['written']:,} documents that the donor wrote"
+    if text.get("guidance"):
+        said += f" with guidance {text['guidance']:g}"
     if "donor_gain" in text:
         said += (
             f", {text['kept']:,} kept, on which it gains {text['donor_gain']:.3f} nats per token "

@@ -12,8 +12,10 @@ from transplant.library import Manifest
 from transplant.workflows.move.move import Move
 
 M = TypeVar("M", bound=Move)
-# Of a `MoveConfig`; of `keep` the split tells.
-OUTPUT_ALONE = ("changes", "change", "inside", "longer", "shrink", "keep", "less_general")
+# Of a `MoveConfig`; of `keep` and `guidance` the split tells.
+OUTPUT_ALONE = (
+    "changes", "change", "inside", "longer", "shrink", "keep", "guidance", "less_general",
+)  # fmt: skip
 
 
 def with_stored_bridge(move: M) -> M:

@@ -30,6 +30,8 @@ class Writing:
     """Documents."""
     kept: int
     """Of these."""
+    guidance: float = 1.0
+    """The factor on what the donor learned while it wrote."""
     gain: float | None = None
     """log p1 - log p0 of the kept ones by the donor itself, in nats per token; None where all were
     kept and none was scored."""
@@ -38,6 +40,8 @@ class Writing:
     def facts(self) -> dict[str, Any]:
         """For manifests and reports."""
         named: dict[str, Any] = {"synthetic": True, "written": self.written, "kept": self.kept}
+        if self.guidance != 1:
+            named["guidance"] = self.guidance
         if self.gain is not None:
             named |= {"donor_gain": self.gain, "donor_gain_of_all": self.gain_of_all}
         return named
@@ -49,7 +53,7 @@ def check_text(data: str, config: MoveConfig, *, text_free: bool) -> None:
     Raises:
         InputError: it names the parameter.
     """
-    asked = {"keep": config.keep < 1, "text_free": text_free}
+    asked = {"keep": config.keep < 1, "guidance": config.guidance != 1, "text_free": text_free}
     for name, is_asked in asked.items():
         if is_asked and data != DONOR:
             raise InputError(
@@ -70,7 +74,8 @@ def write_text(
         donor: a hosted module, or a base and a tuned copy of it.
         counts: the domain's token counts, from which first tokens are drawn; None: the donor draws
             them, too.
-        config: how many excerpts, of how many characters, which share is kept, and the seed.
+        config: how many excerpts, of how many characters, with which guidance, which share is kept,
+            and the seed.
         progress: is told of the documents.
     """
     return write_panel([donor], [counts], config, progress)
@@ -100,7 +105,8 @@ def write_panel(
     gains, known = 0.0, [0.0, 0.0]  # of the kept ones; of all, and how many
     for number, (donor, own) in enumerate(zip(donors, counts, strict=True)):
         written = write_documents(
-            donor, own, count, chars=config.excerpt_chars, seed=config.seed + number,
+            donor, own, count, chars=config.excerpt_chars, guidance=config.guidance,
+            seed=config.seed + number,
             progress=part_of(progress, number * count, count, len(donors) * count),
         )  # fmt: skip
         if count > kept:
@@ -112,5 +118,5 @@ def write_panel(
         best += written
     total, of = len(donors) * count, len(donors) * kept
     if count == kept:
-        return Writing(split_documents(best), total, of)
-    return Writing(split_documents(best), total, of, gains, known[0] / known[1])
+        return Writing(split_documents(best), total, of, config.guidance)
+    return Writing(split_documents(best), total, of, config.guidance, gains, known[0] / known[1])
