@@ -61,6 +61,7 @@ OTHER_NAMES = {
     "skip_bad": "--skip-bad",
     "shapes": "--only",
     "source": "--from",
+    "students": "--students",
     "train_tokens": "--tokens",
 }
 """Flags of parameters that the command line calls otherwise, where the verb does not say so."""

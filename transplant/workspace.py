@@ -107,6 +107,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         *,
         domain: str,
         student: str = "linear",
+        students: Sequence[str] | None = None,
         pair_on: str = "prose",
         domain_data: str | None = None,
         config: MoveConfig | None = None,
@@ -126,6 +127,8 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
             to: the target backbone.
             domain: what the tuned copy is about; the text of that name where none is given.
             student: what learns from it in the target.
+            students: of the student `auto`: those that are tried, as `("linear", "lora")`; None for
+                all but a LoRA on a CPU, of which every step runs all of the target.
             pair_on: the text to pair on; `donor` for text that the tuned copy generates.
             domain_data: the domain's text: counted, to choose gains by, and to judge on.
             config: how to fit.
@@ -147,13 +150,15 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         config = config or MoveConfig(seed=self.seed)
         return WholeTunedMove(
             self, tuned, to, pair_on, domain_data, config, name,
-            base=donor, domain=domain, student=student, other_base=other_base,
+            base=donor, domain=domain, student=student,
+            students=None if students is None else tuple(students), other_base=other_base,
             lora=lora or LoraRecipe(), basis=basis, text_free=text_free, general=general,
         )  # fmt: skip
 
     def move_taught(
         self, teachers: Sequence[str], to: str, *, domain: str, student: str = "linear",
-        pair_on: str = "prose", domain_data: str | None = None, config: MoveConfig | None = None,
+        students: Sequence[str] | None = None, pair_on: str = "prose",
+        domain_data: str | None = None, config: MoveConfig | None = None,
         name: str | None = None, other_base: bool = False, lora: LoraRecipe | None = None,
         text_free: bool = False,
     ) -> WholeTaughtMove:  # fmt: skip
@@ -166,6 +171,7 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
             to: the target backbone.
             domain: what they are about; the other parameters are those of `move_tuned`.
             student: what learns from them in the target.
+            students: as for `move_tuned`.
             pair_on: the text to pair on; `donor` for text that they generate, each an equal part.
             domain_data: the domain's text.
             config: how to fit.
@@ -185,7 +191,8 @@ class Workspace(BasisWorkspace, EvidenceWorkspace, RecipeWorkspace):
         return WholeTaughtMove(
             self, ",".join(names), to, pair_on, domain_data, config or MoveConfig(seed=self.seed),
             name, base=",".join(names), domain=domain, student=student, teachers=names,
-            other_base=other_base, lora=lora or LoraRecipe(), text_free=text_free,
+            students=None if students is None else tuple(students), other_base=other_base,
+            lora=lora or LoraRecipe(), text_free=text_free,
         )  # fmt: skip
 
     def paste(

@@ -26,7 +26,7 @@ def _told(name: str) -> str:
 STUDENT = Field(
     help=f"What learns from it; each needs {' and '.join(ALL_NEED)}: "
     + "; ".join(map(_told, STUDENTS))
-    + f"; {AUTO}: the best of those that are not slow here. Default: {AUTO}; of --module: {MODULE}."
+    + f"; {AUTO}: the best of --students. Default: {AUTO}; of --module: {MODULE}."
 )
 RANK = Field(help=f"Of the student lora: its rank. Default: {LoraRecipe.rank}.")
 ALPHA = Field(help=f"The same: B A counts alpha / rank. Default: {LoraRecipe.alpha:g}.")
@@ -36,7 +36,8 @@ Transferred = Annotated[
     Fields(
         "module to donor tuned domain basis other_base no_intercept domain_data text_free general "
         "name",
-        teachers=Field(parse=parse_names, metavar="NAMES"), student=STUDENT, lora_rank=RANK,
+        teachers=Field(parse=parse_names, metavar="NAMES"), student=STUDENT,
+        students=Field(parse=parse_names, metavar="NAMES"), lora_rank=RANK,
         lora_alpha=ALPHA, lora_targets=Field(parse=parse_names, metavar="NAMES"), lora_steps=STEPS,
         data=PAIRING,
     ),

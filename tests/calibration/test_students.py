@@ -19,12 +19,14 @@ from transplant.calibration.students.learned import Learned
 from transplant.calibration.students.linear import fit_linear
 from transplant.calibration.students.module_controls import module_controls
 from transplant.calibration.students.module_new import untaught_module, whitened
-from transplant.calibration.students.spec import learned_by
-from transplant.calibration.students.table import fit_student
+from transplant.calibration.students.recipe import LoraRecipe
+from transplant.calibration.students.spec import candidates_of, learned_by
+from transplant.calibration.students.table import check_named, fit_student
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.tuned import TunedPair
+from transplant.progress import SilentReporter
 from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.update import LoraUpdate, Pair
 
@@ -151,8 +153,21 @@ def test_auto_takes_the_student_with_the_smallest_loss_on_the_calibration_split(
     monkeypatch.setitem(table.FITS, "module-new", other("module-new", worse))
     monkeypatch.setitem(table.FITS, "lora", other("lora", best - 0.1))
     monkeypatch.setitem(table.FITS, "copy", other("copy", worse))
-    learned = fit_student("auto", scene.lesson, linear)
+    told = []
+    reporter = SilentReporter()
+    monkeypatch.setattr(reporter, "note", told.append)
+    learned = fit_student("auto", scene.lesson, linear, reporter=reporter)
     assert (learned.student, learned.left_out) == ("linear", ("lora",))
+    (note,) = told
+    assert "runs all of the target, which is slow on a CPU" in note
+    assert "`student='lora'`" in note
+    assert "`students`" in note
+    told.clear()
+    named = ["lora", "linear"]
+    learned = fit_student("auto", scene.lesson, linear, students=named, reporter=reporter)
+    assert (learned.student, learned.left_out) == ("lora", ())  # it is named: slow or not
+    assert [one.student for one in learned.tried] == named
+    assert not told
     monkeypatch.setattr(table, "slow_on", lambda _: ())  # as on an accelerator
     for loss, student in ((best - 0.1, "lora"), (best + 0.1, "linear")):
         monkeypatch.setitem(table.FITS, "module-new", other("module-new", worse))
@@ -169,6 +184,26 @@ def test_the_donors_own_module_is_refused_of_a_donor_that_has_none():
     with pytest.raises(InputError, match="needs a donor that is a module"):
         learned_by("module")
     assert learned_by("auto") == ("linear", "module-new", "lora", "copy", "module")
+
+
+def test_auto_can_be_told_what_it_is_to_try():
+    assert candidates_of("auto") == learned_by("auto")
+    assert candidates_of("auto", ("lora", "linear", "lora")) == ("lora", "linear")
+    assert candidates_of("linear") == ("linear",)
+    for name, students, said in (
+        ("linear", ("lora",), "belongs to `student='auto'`"), ("auto", ("wise",), "found wise"),
+        ("auto", (), "found none"), ("auto", ("linear", "basis"), "not tried beside others"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match="`students`") as refused:
+            candidates_of(name, students)
+        assert said in str(refused.value.line()) + str(refused.value.hint)
+
+
+def test_a_student_that_is_named_is_refused_where_the_donor_has_not_what_it_needs(scene):
+    donor, target = scene.lesson.pairing.donor, scene.target
+    with pytest.raises(InputError, match="module needs a donor that is a module"):
+        check_named(("linear", "module"), donor, target, LoraRecipe())
+    check_named(("linear", "lora"), donor, target, LoraRecipe())
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -97,10 +97,29 @@ def test_a_new_module_is_a_module_of_the_target_and_auto_keeps_one_of_the_studen
     tried = {one["student"]: one["loss"] for one in ran.json["students"]}
     assert tried.keys() == {"linear", "module-new"}
     assert ran.json["left_out"] == ["lora"]  # slow on a processor: asked for by name
+    told = " ".join(ran.err.split())
+    assert "the student lora is not tried: every step of it runs all of the target" in told
+    assert "--student lora asks for it, --students names all that are to be tried" in told
+    shown = " ".join(tuned_table(ran.json).to_markdown().split())
+    assert "not tried: every step of it runs all of the target" in shown
     assert ran.json["student"] == min(tried, key=tried.get)
     kinds = {kind for r in abi.rows() if r["name"] == "new" for kind in (r["kind"], *r["with"])}
     kept = ran.json["stored"]["kind"]
     assert kinds == ({"module", "interface"} if kept == "module" else {kept})
+
+
+def test_what_auto_tries_can_be_named(tuned_abi):
+    """A LoRA on a processor, too."""
+    abi, words = tuned_abi
+    named = (*words, "--name", "named", "--native", "none", "--students", "lora,linear")
+    ran = abi(*named, "--lora-rank", "2", "--lora-targets", "q_proj", "--lora-steps", "4")
+    assert ran.code == 0, ran.err
+    assert ran.json["left_out"] == []
+    assert [one["student"] for one in ran.json["students"]] == ["lora", "linear"]
+    assert (ran.json["made"]["student"], ran.json["made"]["students"]) == (
+        "auto", ["lora", "linear"]
+    )  # fmt: skip
+    assert_refused(abi(*words, "--name", "none", "--students", "module"), "--students: module")
 
 
 def test_the_ways_that_were_tried_are_explained(tuned_abi):

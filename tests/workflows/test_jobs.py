@@ -33,6 +33,11 @@ LEARNED = {"to": "b", "donor": "a", "tuned": "./lora", "domain": "python"}
         ({"teachers": ("x@a",), "domain": "d", "tuned": "y"}, "`tuned` belongs to `donor`"),
         ({"teachers": ("x@a",), "domain": "d", "general": "z@a"}, "`general` belongs to one donor"),
         ({**LEARNED, "student": "linear", "lora_rank": 4}, "belongs to `student='lora'`"),
+        ({"module": "x@a", "students": ("linear",)}, "`students` belongs to `donor`"),
+        ({**LEARNED, "student": "lora", "students": ("lora",)}, "`students` belongs to"),
+        ({**LEARNED, "students": ("linear", "wise")}, "`students`.*found wise"),
+        ({**LEARNED, "students": ("linear",), "lora_rank": 4}, "belongs to `student='lora'`"),
+        ({**LEARNED, "students": ("lora",), "no_intercept": True}, "`student='linear'`"),
     ],
 )
 def test_what_does_not_belong_together_is_refused_by_the_name_of_a_parameter(asked, says):
@@ -49,6 +54,8 @@ def test_a_transfer_knows_what_is_moved_as_it_is_and_what_a_student_learns():
     asked = TransferJob(**LEARNED, lora_rank=4, lora_targets=("q_proj",)).recipe
     assert asked == LoraRecipe(rank=4, targets=("q_proj",))
     assert TransferJob(**LEARNED).recipe == LoraRecipe()
+    both = TransferJob(**LEARNED, students=("linear", "lora"), lora_rank=4, no_intercept=True)
+    assert both.recipe == LoraRecipe(rank=4)
 
 
 def test_a_curve_is_refused_without_budgets_or_beside_other_sources(tmp_path):

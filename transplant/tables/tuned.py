@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from transplant.calibration.students.spec import WHY_SLOW
 from transplant.tables.ceiling import add_ceiling
 from transplant.tables.moved_change import add_moved_change
 from transplant.tables.systems import NOTES
@@ -38,7 +39,8 @@ def tuned_table(report: dict[str, Any]) -> Table:
         took = f", {one['seconds']:.1f} s" if "seconds" in one else ""
         shown.add(f"student {one['student']}", "", "", "", faint(scored + took))
     for name in report["left_out"]:
-        slow = faint("not tried: slow here (", call(f"student={name!r}"), ")")
+        slow = faint(f"not tried: {WHY_SLOW} (", call(f"student={name!r}"), ", or ",
+                     call("students"), " to try it beside others)")  # fmt: skip
         shown.add(f"student {name}", "", "", "", slow)
     add_moved_change(shown, report)
     shown.note(*notes_of(report))

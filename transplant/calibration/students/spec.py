@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transplant.calibration.objectives.spec import PAIRED
@@ -58,6 +59,13 @@ STUDENTS: dict[str, StudentSpec] = {
 }  # fmt: skip
 """By name; `auto` takes the one with the smallest loss on the calibration split, of those that the
 donor has what they need for."""
+WHY_SLOW = "every step of it runs all of the target, which is slow on a CPU"
+"""Why a student is left out by `auto` where it is not named."""
+
+
+def how_to_ask(student: str) -> str:
+    """For a student that `auto` leaves out, in one line."""
+    return f"`student={student!r}` asks for it, `students` names all that are to be tried"
 
 
 def student_of(name: str) -> StudentSpec:
@@ -87,6 +95,32 @@ def learned_by(name: str) -> tuple[str, ...]:
     return (name,)
 
 
-def kinds_of(name: str) -> tuple[str, ...]:
-    """The kinds of artifact that a student may be stored as."""
-    return tuple(dict.fromkeys(student_of(student).kind for student in learned_by(name)))
+def candidates_of(name: str, students: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The students that may be fitted, where `auto` may be told which it is to try.
+
+    Args:
+        name: of a student, or `auto`.
+        students: of `auto`: the students that are tried; None for all.
+
+    Raises:
+        InputError: there is none of that name, `students` beside another than `auto`, one in it
+            that cannot be tried beside others, or none.
+    """
+    every = learned_by(name)
+    if students is None:
+        return every
+    if name != AUTO:
+        raise InputError(f"`students` belongs to `student={AUTO!r}`", found=name)
+    unknown = [one for one in students if one not in every]
+    if unknown or not students:
+        raise InputError(
+            "`students`", expected=f"of {', '.join(every)}", found=", ".join(unknown) or "none",
+            hint=f"`student={BASIS!r}`, which is not tried beside others"
+            if BASIS in unknown else None,
+        )  # fmt: skip
+    return tuple(dict.fromkeys(students))
+
+
+def kinds_of(students: Sequence[str]) -> tuple[str, ...]:
+    """The kinds of artifact that one of some students may be stored as."""
+    return tuple(dict.fromkeys(student_of(student).kind for student in students))

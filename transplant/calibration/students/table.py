@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from transplant.backbones.view import Backbone
 from transplant.calibration.move import movable_module
@@ -15,6 +15,7 @@ from transplant.calibration.students.lesson import Lesson
 from transplant.calibration.students.lora import fit_lora
 from transplant.calibration.students.module import fit_module
 from transplant.calibration.students.module_new import fit_module_new
+from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.spec import (
     AUTO,
     BASIS,
@@ -22,9 +23,14 @@ from transplant.calibration.students.spec import (
     LINEAR,
     LORA,
     MODULE,
-    learned_by,
+    STUDENTS,
+    WHY_SLOW,
+    candidates_of,
+    how_to_ask,
 )
 from transplant.calibration.tuning import Choice
+from transplant.errors import InputError
+from transplant.modules.hosted import HostedModel
 from transplant.modules.linear import LinearCorrection
 from transplant.progress import Progress, Reporter, SilentReporter
 
@@ -49,33 +55,38 @@ def slow_on(target: Backbone) -> tuple[str, ...]:
 
 def fit_student(
     name: str, lesson: Lesson, linear: Choice[LinearCorrection], *,
-    reporter: Reporter | None = None, linear_seconds: float = 0.0,
+    students: Sequence[str] | None = None, reporter: Reporter | None = None,
+    linear_seconds: float = 0.0,
 ) -> Learned:  # fmt: skip
     """Fits one student, or the one with the smallest loss on the calibration split.
 
-    `auto` tries each that the donor has what it needs for, and leaves out what is slow: ask for
-    that by its name.
+    `auto` tries each that the donor has what it needs for, and leaves out what is slow, which it
+    says; of `students` it tries all.
 
     Args:
         name: of `spec.STUDENTS`, or `auto`.
         lesson: what it learns from.
         linear: the linear student, from which others start.
+        students: of `auto`: the students that are tried.
         reporter: is told of the steps of each.
         linear_seconds: that the linear student took.
 
     Raises:
-        InputError: no such student.
+        InputError: no such student, or one that the donor has not what it needs for.
     """
-    names, target = learned_by(name), lesson.pairing.target
-    if name == AUTO:
-        names = tuple(one for one in names if one not in _not_of(lesson))
-    slow = slow_on(target) if name == AUTO else ()
+    names, pairing = candidates_of(name, students), lesson.pairing
+    told, slow = reporter or SilentReporter(), ()
+    if name == AUTO and students is None:
+        without = impossible(pairing.donor, pairing.target, lesson.lora)
+        names, slow = tuple(one for one in names if one not in without), slow_on(pairing.target)
     left_out = tuple(student for student in names if student in slow)
+    for one in left_out:
+        told.note(f"the student {one} is not tried: {WHY_SLOW}; {how_to_ask(one)}")
     found: list[Learned] = []
     seconds: list[float] = []
     for one in (student for student in names if student not in left_out):
         began = time.monotonic()
-        with (reporter or SilentReporter()).progress(f"the student {one}") as progress:
+        with told.progress(f"the student {one}") as progress:
             found.append(FITS[one](lesson, linear, progress))
         seconds.append(time.monotonic() - began + (linear_seconds if one == LINEAR else 0.0))
     tried = tuple(
@@ -86,11 +97,25 @@ def fit_student(
     return dataclasses.replace(best, tried=tried, left_out=left_out)
 
 
-def _not_of(lesson: Lesson) -> tuple[str, ...]:
+def check_named(
+    students: Sequence[str], donor: HostedModel, target: Backbone, recipe: LoraRecipe
+) -> None:
+    """Refuses students that were named and that the donor has not what they need for.
+
+    Raises:
+        InputError: it names the first of them, and what it needs.
+    """
+    without = impossible(donor, target, recipe) if students else ()
+    for one in without:
+        if one in students:
+            raise InputError(
+                f"`students`: {one} needs {STUDENTS[one].needs[0]}", found=donor.name
+            )  # fmt: skip
+
+
+def impossible(donor: HostedModel, target: Backbone, recipe: LoraRecipe) -> tuple[str, ...]:
     """The students that a donor has not what they need for."""
-    donor = lesson.pairing.donor
     needed = {
-        COPY: has_pairs(donor, lesson.pairing.target, lesson.lora),
-        MODULE: movable_module(donor) is not None,
-    }
+        COPY: has_pairs(donor, target, recipe), MODULE: movable_module(donor) is not None,
+    }  # fmt: skip
     return tuple(name for name, there in needed.items() if not there)

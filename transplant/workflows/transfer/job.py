@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.spec import AUTO, BASIS, LINEAR, LORA, MODULE
+from transplant.calibration.students.spec import (
+    AUTO,
+    BASIS,
+    LINEAR,
+    LORA,
+    MODULE,
+    candidates_of,
+)
 from transplant.errors import InputError
 
 OF_LORA = ("lora_rank", "lora_alpha", "lora_targets", "lora_steps")
@@ -38,6 +45,9 @@ class TransferJob:
     """With `donor` or `teachers`: what was learned is about, as python."""
     student: str | None = None
     """What learns from it, of `STUDENTS`; None for `auto`, of a module for the module itself."""
+    students: tuple[str, ...] | None = None
+    """Of the student auto: those that are tried, as linear,lora; None for all that the donor has
+    what they need for, but lora on a CPU: every step of it runs all of the target."""
     basis: str | None = None
     """Of the student basis: the basis of the target that it stays in, as code@ref-llama."""
     other_base: bool = False
@@ -109,7 +119,8 @@ class TransferJob:
     @property
     def _of_students(self) -> dict[str, Any]:
         own = {name: getattr(self, name) or None for name in ("other_base", "no_intercept")}
-        return {"domain": self.domain, "basis": self.basis, **own, **self._of_lora}
+        named = {"domain": self.domain, "students": self.students, "basis": self.basis}
+        return {**named, **own, **self._of_lora}
 
     def _check_module(self) -> None:
         """Refuses, beside a module that is moved as it is, what a student would need."""
@@ -132,12 +143,14 @@ class TransferJob:
             self._refuse(f"`student={BASIS!r}`", {"basis": self.basis}, self.student or AUTO)
         elif self.basis is None:
             raise InputError("`student='basis'`", expected="`basis` beside it, one of the target")
-        if self.student not in (None, AUTO, LORA):
+        tried = candidates_of(self.student or AUTO, self.students)
+        shown = ", ".join(tried)
+        if LORA not in tried:
             own = {"lora_steps": None} if self.student == BASIS else {}
-            self._refuse(f"`student={LORA!r}`", self._of_lora | own, self.student)
-        if self.student not in (None, AUTO, LINEAR):
+            self._refuse(f"`student={LORA!r}`", self._of_lora | own, shown)
+        if LINEAR not in tried:
             idle = {"no_intercept": self.no_intercept or None}
-            self._refuse(f"`student={LINEAR!r}`", idle, self.student)
+            self._refuse(f"`student={LINEAR!r}`", idle, shown)
         if self.teachers is not None and self.general is not None:
             raise InputError("`general` belongs to one donor", found="`teachers`")
 

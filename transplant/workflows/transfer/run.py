@@ -93,7 +93,8 @@ def plan_transfer(work: Work, job: TransferJob, config: MoveConfig) -> WholeMove
     config = dataclasses.replace(config, intercept=not job.no_intercept)
     assert job.domain is not None
     learned: dict[str, Any] = {
-        "domain": job.domain, "student": job.student or AUTO, "lora": job.recipe,
+        "domain": job.domain, "student": job.student or AUTO, "students": job.students,
+        "lora": job.recipe,
         "basis": job.basis, "text_free": job.text_free,
     }  # fmt: skip
     if job.teachers is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.students.spec import kinds_of
@@ -23,7 +23,7 @@ def claim_student(move: TunedMove, *, replace: bool) -> None:
     Raises:
         ExistsError: something that would be found by the same name is there.
     """
-    library, kinds = move.work.library, kinds_of(move.student)
+    library, kinds = move.work.library, kinds_of(move.candidates)
     others = tuple(kind for kind in HOSTED if kind not in kinds)
     library.check_free(others, move.moved_name, move.to, None)
     for kind in kinds:
@@ -98,13 +98,13 @@ def _remove_other(move: TunedMove, kind: str) -> None:
     library, others = move.work.library, ("module", "interface", "linear", "adapter", "basis")
     own = ("module", "interface") if kind == "module" else (kind,)
     for other in others:
-        if other in kinds_with_interface(move.student) and other not in own:
+        if other in kinds_with_interface(move.candidates) and other not in own:
             entry = library.get(other, move.moved_name, move.to, None)
             if entry is not None:
                 library.remove(entry)
 
 
-def kinds_with_interface(student: str) -> tuple[str, ...]:
-    """The kinds of artifact that a student may be stored as, a module's interface among them."""
-    kinds = kinds_of(student)
+def kinds_with_interface(students: Sequence[str]) -> tuple[str, ...]:
+    """The kinds that one of some students may be stored as, a module's interface among them."""
+    kinds = kinds_of(students)
     return (*kinds, "interface") if "module" in kinds else kinds

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.spec import AUTO, BASIS, LORA, learned_by
+from transplant.calibration.students.spec import BASIS, LORA, MODULE, candidates_of
 from transplant.errors import InputError, NotFoundError
 from transplant.training.config import TrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
@@ -41,6 +41,7 @@ class TunedMove(MoveInputs):
         base: the base's name; `module` is that of the tuned copy.
         domain: what the tuned copy is about.
         student: of `students.spec.STUDENTS`, or `auto`.
+        students: of `auto`: the students that are tried; None for all but the slow.
         other_base: whether a LoRA that was trained on another base is meant.
         lora: the recipe of the student `lora`.
         basis: of the student `basis`: the name of one of the target, as `code@ref-llama`.
@@ -49,6 +50,7 @@ class TunedMove(MoveInputs):
     base: str = field(kw_only=True)
     domain: str = field(kw_only=True)
     student: str = field(default="linear", kw_only=True)
+    students: tuple[str, ...] | None = field(default=None, kw_only=True)
     other_base: bool = field(default=False, kw_only=True)
     lora: LoraRecipe = field(default_factory=LoraRecipe, kw_only=True)
     basis: str | None = field(default=None, kw_only=True)
@@ -56,12 +58,17 @@ class TunedMove(MoveInputs):
     def __post_init__(self) -> None:
         """Refuses a student that there is not, before anything is loaded."""
         super().__post_init__()
-        learned_by(self.student)
+        self.candidates  # noqa: B018  refuses unknown ones
         if (self.student == BASIS) != (self.basis is not None):
             raise InputError(
                 f"`student={self.student!r}`", expected="`student='basis'` and `basis` together",
                 found="no basis" if self.basis is None else self.basis,
             )  # fmt: skip
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The students that may be fitted."""
+        return candidates_of(self.student, self.students)
 
     @cached_property
     def _loaded(self) -> tuple[TunedDonor, Tuned]:
@@ -69,7 +76,7 @@ class TunedMove(MoveInputs):
 
         return load_donor(
             self.work, self.base, self.module, other_base=self.other_base,
-            with_module=self.student == AUTO,
+            with_module=MODULE in self.candidates,
         )  # fmt: skip
 
     @property
@@ -132,7 +139,7 @@ class TunedMove(MoveInputs):
     @property
     def module_widths(self) -> tuple[int, ...]:
         """d_abi of the module that a student may be: a new one's, and that of the donor's own."""
-        own = self.source if self.student == AUTO else None
+        own = self.source if MODULE in self.candidates else None
         if own is None or own.module is None:
             return (self.d_abi,)
         try:
@@ -145,16 +152,20 @@ class TunedMove(MoveInputs):
         """Loads donor and target, and refuses what could not be taught.
 
         Raises:
-            InputError: what is no donor, or maps that the target has not.
+            InputError: what is no donor, students that it has not what they need for, or maps that
+            the target has not.
             CorpusError: pairing text that cannot be split.
             MemoryLimitError: fits that memory does not hold.
         """
-        self.donor  # noqa: B018  loaded here
+        from transplant.calibration.students.table import check_named
+
+        donor = self.donor  # loaded here
+        check_named(self.students or (), donor, self.target, self.lora)
         self.check_text()
         self._check_writer()
         self.check_memory()
         self.directions  # noqa: B018  those of `basis`
-        if LORA in learned_by(self.student):
+        if LORA in self.candidates:
             from transplant.surgery.lora.start import adapted_maps
 
             adapted_maps(self.target, self.lora.rank, self.lora.alpha, self.lora.targets)
@@ -204,7 +215,8 @@ class TunedMove(MoveInputs):
         lesson, linear = self.lesson, self.linear
         with self.target.frozen(), self.step("teach"):
             return fit_student(
-                self.student, lesson, linear, reporter=self.work.reporter,
+                self.student, lesson, linear, students=self.students,
+                reporter=self.work.reporter,
                 linear_seconds=self.seconds.get("calibrate", 0.0),
             )  # fmt: skip
 
@@ -213,6 +225,7 @@ class TunedMove(MoveInputs):
         return self.work.made(
             config=dataclasses.asdict(self.fitting),
             student=self.student,
+            **({"students": [*self.candidates]} if self.students else {}),
             donor={"base": self.base, "tuned": self.module, "kind": self.tuned.kind,
                    **self._head_facts, **self.tuned.facts},
             pairing_corpus=self.data,
