@@ -36,6 +36,13 @@ def test_what_is_no_number_is_refused_and_leaves_no_trace(value):
     assert torch.equal(moment.mean(), torch.ones(3, 3).double())
 
 
+def test_no_rows_change_nothing():
+    moment = SecondMoment(3)
+    moment.update(torch.ones(2, 3))
+    moment.update(torch.ones(0, 3))
+    assert torch.equal(moment.mean(), torch.ones(3, 3).double())
+
+
 def test_other_widths_are_refused():
     with pytest.raises(ShapeError):
         SecondMoment(3).update(torch.ones(2, 4))

@@ -24,7 +24,7 @@ def share(scene: Scene, steps: int | None) -> dict[str, Any]:
         allocate, ranks = timed(lambda b=basis, t=tokens: scene.allocate(b, t["fisher"]))
         adapter = adapter_of(scene.maps, basis, ranks)
         with adapter.attached(scene.maps):
-            seconds, trained = timed(lambda a=adapter: _train(scene, a, steps))
+            seconds, trained = timed(lambda a=adapter: train_seconds(scene, a, steps))
             if steps is None:
                 scored[name] = score_text(scene.work, scene.backbone, {"it": scene.judged})["it"]
             else:
@@ -39,7 +39,7 @@ def share(scene: Scene, steps: int | None) -> dict[str, Any]:
     return found
 
 
-def _train(scene: Scene, adapter: Any, steps: int | None) -> float:
+def train_seconds(scene: Scene, adapter: Any, steps: int | None) -> float:
     """Trains by the default recipe, or tells its seconds from a few steps and one look."""
     config, held = AdaptConfig(), first_windows(scene.held, AdaptConfig.calibration_tokens)
     if steps is None:

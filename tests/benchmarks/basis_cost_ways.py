@@ -52,14 +52,14 @@ def ways(scene: Scene, rounds: int) -> dict[str, Any]:
     fit: list[float] = []
     fisher: list[float] = []
     gap = apart = 0.0
-    own = fisher_room._products_in
+    own = fisher_room.products_in
     for number in range(rounds + 1):
         new, basis = timed(lambda: fit_basis(backbone, maps, windows, config))
         old, spectra = timed(lambda: fit_by_outputs(backbone, maps, windows, config.max_rank))
         fast, scores = timed(lambda b=basis: fisher_scores(backbone, maps, b.spectra, looks))
-        fisher_room._products_in = lambda _weights: torch.float32
+        fisher_room.products_in = lambda _weights: torch.float32
         slow, exact = timed(lambda b=basis: fisher_scores(backbone, maps, b.spectra, looks))
-        fisher_room._products_in = own
+        fisher_room.products_in = own
         if not number:  # unmeasured, and the same in all rounds
             gap = max(
                 float((basis.spectra[n].energies - s.energies).abs().max() / s.energies[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-BLOCK = 512  # columns: wider ones multiply more of what is mirrored
+BLOCK = 128  # columns: wider ones multiply more of what is mirrored
 
 
 def add_gram(total: Tensor, rows: Tensor) -> None:

@@ -137,14 +137,15 @@ def _run_down(
         if further:
             write = stack.enter_context(between.writing(place.gradient(number), STORED))
         stack.enter_context(watching(layers.backbone, maps, sums.see))
-        stack.enter_context(with_gradients(layers.backbone))
+        stack.enter_context(with_gradients(maps))
         feed = stack.enter_context(layers.alone(number))
         for batch in between.batches:
-            hidden = None if below is None else below(batch).requires_grad_()
+            hidden = None if below is None else below(batch).requires_grad_(further)
             left = feed([windows[index] for index in batch], hidden)
             left.backward(above(batch).to(left.dtype))
             sums.check()
-            if hidden is not None and write is not None:
+            if write is not None:
+                assert hidden is not None
                 assert hidden.grad is not None
                 write(hidden.grad, batch)
             done += len(batch)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from transplant.backbones.view import Backbone
-from transplant.basis.maps import LinearMap, stacks
+from transplant.basis.maps import LinearMap
 from transplant.basis.spectrum import Spectrum
 from transplant.basis.watch import watching
 from transplant.errors import NumericalError
@@ -53,13 +53,14 @@ def fisher_scores(
     """
     sums = DirectionSums(maps, spectra, backbone.device)
     with watching(backbone, maps, sums.see):
-        run_backward(backbone, windows, ranks, progress, sums.check)
+        run_backward(backbone, maps, windows, ranks, progress, sums.check)
     ranks.sum(*sums.of.values())
     return sums.scores(len(windows))
 
 
 def run_backward(
     backbone: Backbone,
+    maps: Sequence[LinearMap],
     windows: Sequence[Window],
     ranks: Ranks,
     progress: Progress,
@@ -69,6 +70,7 @@ def run_backward(
 
     Args:
         backbone: the frozen language model.
+        maps: whose outputs have gradients; what is below the first of them has none.
         windows: each process runs those that are its turn.
         ranks: of the processes.
         progress: called after each batch.
@@ -76,7 +78,7 @@ def run_backward(
     """
     mine = [windows[index] for index in ranks.turns(len(windows))]
     done = 0
-    with with_gradients(backbone):
+    with with_gradients(maps):
         for batch in batches(mine, TOKENS):
             states = backbone.run([mine[index] for index in batch]).labelled()
             loss = next_token_loss(backbone, states.h_last, states.labels) * len(states)
@@ -157,15 +159,19 @@ def products_in(weights: torch.dtype) -> torch.dtype:
 
 
 @contextmanager
-def with_gradients(backbone: Backbone) -> Iterator[None]:
-    """Has what frozen maps compute ask for gradients inside the block, from the embeddings on."""
+def with_gradients(maps: Sequence[LinearMap]) -> Iterator[None]:
+    """Has the outputs of frozen maps ask for gradients inside the block, from the first ones on.
 
-    def ask(_module: Any, _args: Any, output: Tensor) -> Tensor:
-        return output if output.requires_grad else output.requires_grad_()
+    Other hooks on them are told of outputs that do.
+    """
+
+    def ask(_module: Any, _args: Any, output: Tensor) -> Tensor | None:
+        if output.requires_grad:
+            return None
+        return output.requires_grad_().clone()  # no leaf: some models write to it in place
 
     with torch.enable_grad(), ExitStack() as stack:
-        for one in stacks(backbone):
-            embeddings: Any = one
-            hook = embeddings.get_input_embeddings().register_forward_hook(ask)
+        for found in maps:
+            hook = found.module.register_forward_hook(ask, prepend=True)
             stack.callback(hook.remove)
         yield

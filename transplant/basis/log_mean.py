@@ -18,8 +18,8 @@ class LogMean:
 
     def update(self, rows: Tensor) -> None:
         """Adds rows [rows, width]."""
-        squares = rows.square().mean(1).double()
-        logs = squares[squares > 0].log() / 2
+        sizes = torch.linalg.vector_norm(rows, dim=1).double() / math.sqrt(rows.shape[1])
+        logs = sizes[sizes > 0].log()
         self._seen += torch.tensor([float(logs.sum()), len(logs)], dtype=torch.float64)
 
     def add_up(self, ranks: Ranks) -> None:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from transplant.basis.maps import LinearMap
-from transplant.basis.moment import SecondMoment
+from transplant.basis.moment import SecondMoment, is_finite
 from transplant.basis.spectrum import Spectrum, eigenbasis, eigenbasis_of_product, root_of
 from transplant.basis.watch import rows_at
 from transplant.errors import NumericalError
@@ -160,8 +160,7 @@ def statistics_bytes(maps: Sequence[LinearMap]) -> int:
 
 
 def _check_finite(of: LinearMap, output: Tensor, mask: Tensor) -> None:
-    low, high = output.detach().aminmax()
-    if torch.isfinite(low) and torch.isfinite(high):
+    if is_finite(output):
         return
     if not torch.isfinite(rows_at(output, mask)).all():  # padding may be anything
         raise NumericalError(

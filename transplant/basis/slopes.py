@@ -33,8 +33,11 @@ class SlopeSums:
         x, kind = read.detach(), self._kind[of.name]
 
         def felt(gradient: Tensor) -> None:
-            g = rows_at(gradient, mask).to(kind)
-            self.of[of.name] += (g.T @ rows_at(x, mask).to(kind)).float()
+            g, rows = rows_at(gradient, mask).to(kind), rows_at(x, mask).to(kind)
+            if kind == torch.float32:
+                self.of[of.name].addmm_(g.T, rows)
+            else:
+                self.of[of.name] += (g.T @ rows).float()
 
         output.register_hook(felt)
 
@@ -68,7 +71,7 @@ def slopes_of(
     """
     sums = SlopeSums(maps, backbone.device)
     with watching(backbone, maps, sums.see):
-        run_backward(backbone, windows, ranks, progress)
+        run_backward(backbone, maps, windows, ranks, progress)
     ranks.sum(*sums.of.values())
     sums.check()
     return sums.of

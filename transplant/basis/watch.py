@@ -18,7 +18,9 @@ its bias, and the mask [batch, seq] of its positions; `...` is `batch, seq` or `
 
 
 def rows_at(states: Tensor, mask: Tensor) -> Tensor:
-    """The rows [rows, width] of states at the positions of a mask [batch, seq]."""
+    """The rows [rows, width] of states at the positions of a mask [batch, seq]; of all, no copy."""
+    if bool(mask.all()):
+        return states.reshape(mask.numel(), -1)
     return states.reshape(*mask.shape, -1)[mask.to(states.device)]
 
 
