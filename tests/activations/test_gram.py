@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from transplant.activations.gram import BLOCK, add_gram
+from transplant.activations.gram import BLOCK, PARTS, add_gram
+
+WIDE = PARTS * (BLOCK + 1)
 
 
-@pytest.mark.parametrize("width", [1, 7, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 3])
+@pytest.mark.parametrize("width", [1, 7, BLOCK, BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 3, WIDE])
 def test_it_adds_what_the_whole_product_is(width):
     generator = torch.Generator().manual_seed(0)
     total = torch.zeros(width, width, dtype=torch.float64)
