@@ -27,7 +27,7 @@ def kind_named(word: str | None) -> str | None:
         return word
     if word in PLURALS:
         return PLURALS[word]
-    raise InputError("kind", expected=f"one of {', '.join(KINDS)}", found=repr(word))
+    raise InputError("`kind`", expected=f"one of {', '.join(KINDS)}", found=repr(word))
 
 
 def artifact_rows(entries: Sequence[Entry], backbones: Iterable[Entry]) -> list[dict[str, Any]]:

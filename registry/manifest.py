@@ -97,7 +97,7 @@ class Manifest:
 
     def __post_init__(self) -> None:
         """Check what a folder name and a reader will depend on."""
-        check_name(self.name, "artifact name")
+        check_name(self.name, "name of an artifact")
         if self.schema_version != SCHEMA_VERSION:
             raise InputError("schema_version", expected=SCHEMA_VERSION, found=self.schema_version)
         if self.kind not in KINDS:

@@ -32,7 +32,7 @@ def parse_hosted(text: str) -> HostedName:
     module, rest = None, text
     head, at, tail = text.partition("@")
     if at and not head.startswith(_PATH_STARTS):
-        module, rest = check_name(head, "module name"), tail
+        module, rest = check_name(head, "name of a module"), tail
     suffix = _D_ABI_SUFFIX.search(rest)
     backbone = rest[: suffix.start()] if suffix else rest
     backbone_key(backbone)
@@ -52,7 +52,7 @@ def backbone_key(backbone: str) -> str:
         path = os.path.abspath(os.path.expanduser(backbone))
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(path)).lstrip("._-")[:80]
         return f"{base or 'folder'}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
-    return "--".join(check_name(part, "backbone") for part in backbone.split("/"))
+    return "--".join(check_name(part, "name of a backbone") for part in backbone.split("/"))
 
 
 def check_name(name: str, what: str = "name") -> str:
@@ -63,10 +63,9 @@ def check_name(name: str, what: str = "name") -> str:
     """
     if not _NAME.fullmatch(name) or len(name) > _MAX_NAME:
         raise InputError(
-            what,
+            f"{name!r} is no {what}",
             expected=f"letters, digits, '.', '_' or '-', a letter or digit first, "
             f"at most {_MAX_NAME} of them",
-            found=repr(name),
             hint="a name such as python@ref-gpt2 (`list()` shows those that exist)",
         )
     return name

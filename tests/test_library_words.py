@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from commands.options.groups import parameters_of
+from commands.verb_table import VERBS, find_verb
+
 ROOT = Path(__file__).parents[1]
 TYPED = re.compile(r"(^|[^-\w])--[a-z]|\babi [a-z]")
 
@@ -54,3 +57,35 @@ def test_no_string_of_the_library_names_a_flag_or_a_command(package: str) -> Non
 )
 def test_a_flag_or_a_command_in_a_string_is_noticed(source: str, count: int) -> None:
     assert len([*typed_words(source)]) == count
+
+
+OF_FILES = {"transplant/activations/layout.py", "transplant/studio/pages/generation.py"}
+"""What these refuse is a field of a file or of a form, and no parameter."""
+
+
+def bare_names(source: str, names: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and text of each `InputError` about a parameter that does not quote its name."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "InputError" and node.args:
+            what = node.args[0]
+            words = what.value.split() if isinstance(what, ast.Constant) else []
+            if {w for w in words if "_" in w or len(words) == 1} & names:
+                yield node.lineno, " ".join(words)
+
+
+def test_an_error_about_a_parameter_quotes_its_name():
+    """Else the command line cannot tell which flag was typed."""
+    names = {one.name for named in VERBS.values() for verb in named
+             for one in parameters_of(find_verb(verb))}  # fmt: skip
+    paths = [path.relative_to(ROOT) for path in (ROOT / "transplant").rglob("*.py")]
+    found = [
+        f"{path}:{line}: {text}"
+        for path in paths
+        if str(path) not in OF_FILES
+        for line, text in bare_names((ROOT / path).read_text("utf-8"), names)
+    ]
+    assert not found
+    for bare in ("method", "taps must differ", "max_chars is too small"):
+        noticed = [*bare_names(f"raise InputError({bare!r})", {"method", "max_chars"})]
+        assert len(noticed) == (bare != "taps must differ")
+    assert not [*bare_names("raise InputError('`method`')", {"method"})]

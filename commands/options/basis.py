@@ -12,8 +12,8 @@ def tokens_of(field: str = "tokens") -> Field:
 
 
 BUDGET = count_of("budget", "Trainable parameters, as 100k.")
-ADAPTED = Fields(
-    "steps batch window calibration_tokens learning_rate evaluate_every seed",
-    tokens=tokens_of("train_tokens"),
-)
+_TRAINED = "steps batch window calibration_tokens evaluate_every seed"
+ADAPTED = Fields(f"{_TRAINED} learning_rate", tokens=tokens_of("train_tokens"))
 """How the matrices C are trained."""
+COMPARED = Fields(_TRAINED, tokens=tokens_of("train_tokens"))
+"""The same of a comparison, which searches a rate for each method."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.options import DOMAIN_DATA, Field, Fields, parse_names
-from commands.options.basis import ADAPTED
+from commands.options.basis import COMPARED as RECIPE
 from commands.session import Session
 from transplant.workflows.basis.spec import CompareJob
 from transplant.workflows.out_folder import check_out, with_files
 
 COMPARED = Fields(
-    "backbone domain out forget retain layers rank seeds", data=DOMAIN_DATA, config=ADAPTED,
+    "backbone domain out forget retain layers rank seeds", data=DOMAIN_DATA, config=RECIPE,
     methods=Field(parse=parse_names, show=",".join), eval_tokens=Field(low=64),
 )  # fmt: skip
 

@@ -36,8 +36,9 @@ def bridge_align(
     """
     if between is not None:
         from transplant.tables.bridge import between_table
-        from transplant.workflows.align import align_between
+        from transplant.workflows.align import align_between, check_between
 
+        check_between(config, module=module, to=to)
         found = align_between(
             session, between, data, method, config.excerpts, name or "align", replace=replace
         )

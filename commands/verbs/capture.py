@@ -19,7 +19,7 @@ from transplant.validation import Bounds
 STORED = ("fp32", "fp16", "bf16")
 
 
-@described_by("workflows.capture.CaptureJob")
+@described_by("workflows.capture_job.CaptureJob")
 def capture(
     session: Session,
     *,
@@ -28,7 +28,7 @@ def capture(
     out: Path | None = None,
     taps: str = "last",
     dtype: str = AUTO,
-    stored: Annotated[str, Field(help="Stored as fp32, fp16 or bf16.")] = STORED[0],
+    stored: str = STORED[0],
     window: Window = 512,
     max_tokens: Annotated[int | None, Bounds(1)] = None,
     pool: str = "none",
@@ -46,7 +46,8 @@ def capture(
         verify: compute a sample of a file again and compare.
     """
     from transplant.tables.capture import capture_table
-    from transplant.workflows.capture import CaptureJob, inspect_file, run_capture, verify_file
+    from transplant.workflows.capture import inspect_file, run_capture, verify_file
+    from transplant.workflows.capture_job import CaptureJob
 
     if inspect is not None:
         report = inspect_file(inspect)
@@ -62,7 +63,7 @@ def capture(
             dtype, stored = AUTO, dtype
         session = dataclasses.replace(session, dtype=dtype)
         job = CaptureJob(
-            backbone=backbone, data=data, out=out, taps=taps, dtype=stored, window=window,
+            backbone=backbone, data=data, out=out, taps=taps, stored=stored, window=window,
             max_tokens=max_tokens, pool=pool,
         )  # fmt: skip
         report = run_capture(session, job, resume=resume)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from commands.options import AlsoEval, Fields, HeldOutText, described_by
 from commands.session import Session
-from transplant.evaluation.config import NIBConfig, PowerConfig
+from transplant.evaluation.config import NIBConfig, power_asked
 
 
 @described_by("workflows.nib.nib_report", "evaluation.config.PowerConfig")
@@ -22,19 +22,21 @@ def nib(
     extended: bool = False,
     config: Annotated[NIBConfig, Fields("chunks chunk_length skip")],
     power: bool = False,
-    margin: float = PowerConfig.margin,
+    margin: float | None = None,
     also_eval: AlsoEval = None,
 ) -> None:
     """Run the Non-Inferiority Benchmark; exit 3 where it does not pass.
 
     Args:
         power: what so many chunks can tell, from many more chunks.
+        margin: with --power: the distance from a threshold that shall be told, in the criterion's
+            own unit; default: 0.01.
     """
     from transplant.tables.nib import nib_sheet
     from transplant.workflows.nib import nib_report
 
     report = nib_report(
         session, anchor, candidate, data=data, config=config, extended=extended,
-        power=PowerConfig(margin=margin) if power else None, also_eval=also_eval,
+        power=power_asked(power, margin), also_eval=also_eval,
     )  # fmt: skip
     session.out.result(report, nib_sheet(report), passed=report["pass"])

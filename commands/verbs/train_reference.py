@@ -11,6 +11,7 @@ from typing import Annotated
 from commands.options import EvalTokens, Field, described_by
 from commands.session import Session
 from transplant.files.writable import check_writable
+from transplant.validation import Bounds
 
 
 @described_by("workflows.train.reference.train_new_reference")
@@ -19,8 +20,8 @@ def train_reference(
     *,
     name: Annotated[str, Field(argument=True, help="ref-gpt2, ref-gpt2-b, ref-llama or ref-t5.")],
     out: Annotated[Path, Field(help="Folder to write to.")],
-    tokens: int | None = None,
-    max_chars: int | None = None,
+    tokens: Annotated[int | None, Bounds(1)] = None,
+    max_chars: Annotated[int | None, Bounds(1)] = None,
     eval_tokens: EvalTokens = 100_000,
 ) -> None:
     """Train a reference backbone from scratch on `prose` (about an hour on one core)."""

@@ -63,6 +63,16 @@ def test_the_tables_name_roles_ranks_and_layers(trained_abi, catalog):
     assert "effective rank of maps" in ran.out
 
 
+def test_roles_are_of_as_many_windows_as_are_asked_for(trained_abi, catalog):
+    folder, found = catalog
+    words = ("analyze", "--bank", "pieces", "--activations", str(folder / "tiny-gpt2.h5"))
+    ran = trained_abi(*words, "--windows", "2", "--json")
+    assert ran.code == 0, ran.err
+    scores, fewer = ([row["scores"] for row in one["heads"]] for one in (found, ran.json))
+    assert scores != fewer
+    assert ran.json["pieces"] == found["pieces"]  # of weights alone
+
+
 def test_a_report_shows_the_catalog(trained_abi, catalog, tmp_path):
     folder, found = catalog
     out = tmp_path / "report.md"

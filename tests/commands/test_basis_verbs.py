@@ -10,7 +10,9 @@ import torch
 import transplant
 from tests.commands.basis_runs import FIT, fit_named
 from tests.commands.test_bad_input import assert_refused
+from tests.conftest import write_document
 from tests.tiny import tiny_model
+from tests.tiny_registry import put_corpus
 from transplant.files.result_kinds import kind_of
 from transplant.workflows.work import Work
 
@@ -21,9 +23,10 @@ def fitted(trained_abi, corpus):
     return fit_named(trained_abi, corpus, "b")
 
 
-ADAPT = ("--steps", "12", "--batch", "2", "--window", "64", "--tokens", "6k",
-         "--calibration-tokens", "600", "--eval-tokens", "600", "--learning-rate", "0.02",
+TRAIN = ("--steps", "12", "--batch", "2", "--window", "64", "--tokens", "6k",
+         "--calibration-tokens", "600", "--eval-tokens", "600",
          "--evaluate-every", "6")  # fmt: skip
+ADAPT = (*TRAIN, "--learning-rate", "0.02")
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +220,7 @@ def test_a_comparison_is_continued_and_drawn(fitted, corpus, tmp_path):
     words = (
         "basis", "compare", "--backbone", "tiny-llama", "--domain", "tales", "--data", corpus,
         "--forget", corpus, "--layers", "q_proj,down_proj", "--rank", "2", "--seeds", "1",
-        "--out", str(tmp_path / "out"), *ADAPT, "--steps", "4", "--json",
+        "--out", str(tmp_path / "out"), *TRAIN, "--steps", "4", "--json",
     )  # fmt: skip
     first = abi(*words, "--methods", "basis-energy,lora")
     assert first.code == 0, first.err
@@ -229,3 +232,23 @@ def test_a_comparison_is_continued_and_drawn(fitted, corpus, tmp_path):
     assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert_refused(abi(*words, "--methods", "best"), "basis-energy")
     assert_refused(abi(*words, "--methods", "lora", "--rank", "3"), "another comparison")
+    assert abi(*words, "--learning-rate", "0.02").code == 2  # each method has a search of its own
+
+
+def test_a_comparison_keeps_the_text_that_it_is_told_to(fitted, corpus, tmp_path):
+    pytest.importorskip("peft")
+    abi, _ = fitted
+    kept = put_corpus(tmp_path / "kept", tuple(write_document(seed) for seed in range(900, 960)))
+    words = (
+        "basis", "compare", "--backbone", "tiny-llama", "--domain", "tales", "--data", corpus,
+        "--forget", corpus, "--layers", "q_proj", "--rank", "2", "--seeds", "1", "--methods",
+        "basis", *TRAIN, "--steps", "2", "--evaluate-every", "2", "--json",
+    )  # fmt: skip
+    reports = []
+    for name, more in (("plain", ()), ("told", ("--retain", kept))):
+        ran = abi(*words, *more, "--out", str(tmp_path / name))
+        assert ran.code == 0, ran.err
+        reports.append(ran.json)
+    assert [one["retain"] for one in reports] == [corpus, kept]
+    (plain,), (told,) = (one["rows"] for one in reports)
+    assert plain["domain"] != told["domain"], plain

@@ -60,10 +60,9 @@ def test_pieces_are_printed_as_they_come_and_steer_no_terminal():
     assert "a\\x1b[31m\tb\n" in out.said
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_eval_prints_values_with_their_errors(trained_abi, tmp_path):
-    pytest.importorskip("lm_eval", reason="lm-eval is not installed")
-    data = tmp_path / "questions.jsonl"
+def own_task(folder):
+    """A task of four questions, in files of that folder."""
+    data = folder / "questions.jsonl"
     rows = [{"stem": "The ba", "ends": [" cor", " dens"], "right": n % 2} for n in range(4)]
     data.write_text("".join(json.dumps(row) + "\n" for row in rows))
     task = {
@@ -72,12 +71,44 @@ def test_eval_prints_values_with_their_errors(trained_abi, tmp_path):
         "doc_to_choice": "{{ends}}", "doc_to_target": "{{right}}",
         "metric_list": [{"metric": "acc"}],
     }  # fmt: skip
-    (tmp_path / "own.yaml").write_text(json.dumps(task))
-    words = ("eval", "tales@tiny-gpt2", "--task-path", str(tmp_path / "own.yaml"))
+    (folder / "own.yaml").write_text(json.dumps(task))
+    return ("--task-path", str(folder / "own.yaml"))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_eval_prints_values_with_their_errors(trained_abi, tmp_path, monkeypatch):
+    pytest.importorskip("lm_eval", reason="lm-eval is not installed")
+    from transplant.evidence.harness import model as harness
+
+    words = ("eval", "tales@tiny-gpt2", *own_task(tmp_path))
     report = trained_abi(*words, "--json").json
     assert {*report["systems"]} == {"raw", "native"}
     assert report["tasks"]["own"]["metrics"]["acc,none"]["raw"]["value"] == 0.5
+    assert (report["tasks"]["own"]["questions"], report["tasks"]["own"]["shots"]) == (4, 0)
     assert "0.5000 ± 0.2887" in trained_abi(*words).out
+    batches = []
+
+    class Counted(harness.AbiLM):
+        def __init__(self, model, *, batch_size):
+            batches.append(batch_size)
+            super().__init__(model, batch_size=batch_size)
+
+    monkeypatch.setattr(harness, "AbiLM", Counted)
+    less = ("--limit", "2", "--shots", "1", "--batch", "3", "--native", "none")
+    asked = trained_abi(*words, *less, "--json").json["tasks"]["own"]
+    assert (asked["questions"], asked["shots"], {*batches}) == (2, 1, {3})
     refused = trained_abi("eval", "tiny-gpt2", "--task-path", str(tmp_path / "no"), "--json")
     assert (refused.code, refused.json["error"]) == (1, "NotFoundError")
     assert "--tasks" in trained_abi("eval", "tiny-gpt2", "--json").json["what"]
+
+
+def test_a_native_is_asked_for_beside_what_was_moved_alone(trained_abi):
+    for name in ("tales@tiny-gpt2", "tiny-llama"):
+        ran = trained_abi("generate", name, "--prompt", "The", "--native", "tales", "--json")
+        assert (ran.code, "--native tales" in ran.json["what"]) == (1, True)
+
+
+@pytest.mark.parametrize(("flag", "wrong"), [("--limit", "0"), ("--shots", "-1"), ("--batch", "0")])
+def test_eval_refuses_what_it_cannot_ask_by_its_flag(trained_abi, flag, wrong):
+    ran = trained_abi("eval", "tiny-gpt2", "--tasks", "any", flag, wrong, "--json")
+    assert (ran.code, flag in ran.json["what"]) == (1, True)

@@ -90,3 +90,14 @@ def test_bad_pairs_are_refused_before_a_model_is_loaded(trained_abi, tmp_path):
         ran = trained_abi("cfeval", "--model", "none", "--pairs", str(tmp_path / path), "--json")
         assert ran.code == 1
         assert path in ran.json["what"]
+
+
+def test_a_space_is_put_before_every_text_where_it_is_asked_for(trained_abi, pairs):
+    path, rows = pairs
+    name, root = "tales@tiny-gpt2", trained_abi.root
+    words = ("cfeval", "--model", name, "--pairs", str(path), "--json")
+    plain, spaced = (trained_abi(*words, *more).json for more in ((), ("--space",)))
+    right = loop(name, root, [{side: f" {row[side]}" for side in ("good", "bad")} for row in rows])
+    assert spaced["accuracy"] == sum(right) / len(rows)
+    assert right != loop(name, root, rows)  # control: a text begins with another token
+    assert (plain["space"], spaced["space"]) == (False, True)

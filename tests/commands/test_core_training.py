@@ -110,3 +110,13 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_weights_come(stored, tmp
     assert shown(fresh, "2M")["sha256"] == shown(abi, "2M")["sha256"]
     assert resumed.json["train_loss"] == made["2M"]["train_loss"]
     assert shown(fresh, "2M")["sha256"] != shown(abi, "other")["sha256"]
+
+
+def test_a_core_reads_as_much_of_the_text_as_it_is_told(stored, tmp_path):
+    abi = copy_of(stored, tmp_path)
+    few = ("--name", "few", "--tokenizer", "2M", "--max-chars", "20000")
+    ran = train_core(abi, *few, steps=1)
+    assert ran.code == 0, ran.err
+    whole, part = (shown(abi, name)["made"] for name in ("2M", "few"))
+    assert part["recipe"]["max_chars"] == 20000
+    assert part["split"] != whole["split"]

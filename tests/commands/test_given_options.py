@@ -6,6 +6,7 @@ import h5py
 import pytest
 
 from tests.commands.test_bad_input import assert_refused
+from transplant.errors import InputError
 
 WRITE = ("generate", "tales@tiny-gpt2", "--native", "none", "--prompt", "The ba",
          "--max-new-tokens", "24", "--json")  # fmt: skip
@@ -90,3 +91,96 @@ def test_a_text_is_read_as_far_as_characters_says(trained_abi):
     assert few["paired"] < all_of_it["paired"]
     for name in ("spelled-few", "spelled-more"):
         assert trained_abi("rm", f"{name}@tiny-llama", "--yes").code == 0
+
+
+MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "20", "--json")
+FITTED = (("inside", "nothing"), ("longer", "product"), ("method", "procrustes"),
+          ("excerpt_chars", 150), ("stride", 1), ("columns", 20))  # fmt: skip
+
+
+def flag(name, value):
+    return f"--{name.replace('_', '-')}", str(value)
+
+
+@pytest.fixture(scope="module")
+def calibrated(trained_abi):
+    """A calibration with options more than its own: its report, and how it was made."""
+
+    def run(*more):
+        words = ("--pair-data", trained_abi.corpus, "--name", "tried", "--replace")
+        ran = trained_abi("calibrate", *MOVE, *words, *more)
+        assert ran.code == 0, ran.err
+        shown = trained_abi("show", "tried@tiny-llama", "--json").json
+        return ran.json["tried"], shown["made"]["config"]
+
+    yield run, run()[0]
+    assert trained_abi("rm", "tried@tiny-llama", "--yes").code == 0
+
+
+@pytest.mark.parametrize(("name", "value"), FITTED)
+def test_what_a_fit_is_told_changes_it(calibrated, name, value):
+    run, plain = calibrated
+    tried, config = run(*flag(name, value))
+    assert config[name] == value
+    assert tried != plain
+
+
+def test_a_transfer_is_fitted_as_it_is_told(trained_abi):
+    words = ("transfer", *MOVE, "--pair-data", trained_abi.corpus, "--native", "none",
+             "--eval-tokens", "300", "--name", "told")  # fmt: skip
+    told = [word for pair in FITTED for word in flag(*pair)]
+    ran = trained_abi(*words, *told)
+    assert ran.code == 0, ran.err
+    config = ran.json["made"]["config"]
+    assert {name: config[name] for name, _ in FITTED} == dict(FITTED)
+    assert trained_abi("rm", "told@tiny-llama", "--yes").code == 0
+
+
+def test_an_ablation_is_of_the_move_that_was_described(trained_abi, monkeypatch):
+    from transplant.workflows.move import ablate
+
+    moves = []
+
+    def stop(move, *_):
+        moves.append(move)
+        raise InputError("enough")
+
+    monkeypatch.setattr(ablate, "run_ablation", stop)
+    paired = [pair for pair in FITTED if pair[0] not in ("inside", "longer")]
+    told = [word for pair in paired for word in flag(*pair)]
+    assert trained_abi("ablate", "controls", *MOVE, *told, "--domain-data", "a.txt").code == 1
+    (move,) = moves
+    assert {name: getattr(move.config, name) for name, _ in paired} == dict(paired)
+    assert (move.domain_data, move.domain_source) == ("a.txt", "a.txt")
+
+
+def test_an_update_moves_the_interface_where_it_is_told_to(trained_abi, monkeypatch):
+    from transplant.workflows.update import succession
+
+    configs = []
+
+    def stop(study, *_):
+        configs.append(study.config)
+        raise InputError("enough")
+
+    monkeypatch.setattr(succession, "succession_report", stop)
+    words = ("succession", "--module", "tales@tiny-gpt2", "--stability", "0.5", "--json")
+    for more in ((), ("--train-interface",), ("--freeze-interface",)):
+        assert trained_abi(*words, *more).code == 1
+    assert [one.train_interface for one in configs] == [False, True, False]
+    assert {one.stability for one in configs} == {0.5}
+
+
+def test_text_that_is_not_there_is_refused_before_a_native_is_trained(trained_abi):
+    for what in ("controls", "ceiling", "shapes"):
+        ran = trained_abi("ablate", what, *MOVE, "--pair-data", "/no/such/text")
+        assert_refused(ran, "/no/such/text")
+        assert "train" not in ran.err
+
+
+def test_a_general_module_that_is_not_there_is_refused_before_a_native_is_trained(trained_abi):
+    ran = trained_abi(
+        "transfer", *MOVE, "--pair-data", trained_abi.corpus, "--general", "no@tiny-gpt2"
+    )
+    assert_refused(ran, "no@tiny-gpt2")
+    assert "train" not in ran.err

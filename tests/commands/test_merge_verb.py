@@ -61,10 +61,10 @@ def merged(scene, tmp_path_factory):
     abi, twin = scene
     file = recipe(tmp_path_factory.mktemp("recipe"), "tiny-gpt2", twin)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(plans.SUITES, "quick", SMALL)
+        patch.setitem(plans.SUITES, "full", SMALL)
         ran = abi(
             "merge", "--global", file, "--name", "both", "--general", f"general={abi.corpus}",
-            "--data", f"tales={abi.corpus}", "--json",
+            "--data", f"tales={abi.corpus}", "--suite", "full", "--json",
         )  # fmt: skip
     assert ran.code == 0, ran.err
     return ran.json

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx
 
+from transplant.errors import InputError
 from transplant.studio.listening import open_socket
 
 ROOT = Path(__file__).parents[2]
@@ -68,3 +69,18 @@ def test_without_the_extra_it_is_named(abi, monkeypatch):
     monkeypatch.setattr(job, "NEEDED", ("starlette", "no_such_module"))
     ran = abi("studio")
     assert (ran.code, "abi-transplant[studio]" in ran.err) == (1, True)
+
+
+def test_it_listens_on_the_host_that_is_named(abi, monkeypatch):
+    from transplant.studio import listening
+
+    heard = []
+
+    def refuse(host, _port):
+        heard.append(host)
+        raise InputError(f"the host {host}", hint="`host='127.0.0.1'`")
+
+    monkeypatch.setattr(listening, "open_socket", refuse)
+    ran = abi("studio", "--host", "elsewhere", "--port", "0")
+    assert (ran.code, ran.out, heard) == (1, "", ["elsewhere"])
+    assert "Try: --host 127.0.0.1" in ran.err

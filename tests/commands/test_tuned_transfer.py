@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import shutil
 
 import pytest
 import torch
@@ -234,3 +236,18 @@ def test_a_copy_to_other_maps_is_refused_and_auto_does_not_try_it(tuned_abi):
 
 def _students(abi, words):
     return abi(*words, "--name", "every", "--native", "none").json["students"]
+
+
+def test_a_lora_of_another_base_is_taken_where_it_is_meant(tuned_abi, tmp_path):
+    abi, words = tuned_abi
+    own = shutil.copytree(words[words.index("--tuned") + 1], tmp_path / "own")
+    config = json.loads((own / "adapter_config.json").read_text())
+    base = str(abi.root / "tiny-llama")
+    (own / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": base}))
+    words = [str(own) if one == words[words.index("--tuned") + 1] else one for one in words]
+    words = [*words, "--student", "linear", "--native", "none", "--name", "other"]
+    assert_refused(abi(*words), "--other-base", base)
+    ran = abi(*words, "--other-base")
+    assert ran.code == 0, ran.err
+    assert ran.json["made"]["donor"]["base"]["agrees"] is False
+    assert abi("rm", "other@tiny-llama", "--yes").code == 0

@@ -59,6 +59,21 @@ def test_a_raw_model_and_an_ensemble_are_measured(trained_abi, tmp_path):
         assert 0 < ran.json["calibration"]["ece"] < 1
 
 
+def test_a_diagram_has_as_many_bins_as_are_asked_for(trained_abi, tmp_path):
+    words = ("uq", "--model", "tales@tiny-gpt2", "--eval-tokens", "200", "--window", "64",
+             "--members", "2", "--out", str(tmp_path), "--json")  # fmt: skip
+    for count in (2, 7):
+        ran = trained_abi(*words, "--bins", str(count))
+        assert ran.code == 0, ran.err
+        bins = ran.json["calibration"]["bins"]
+        assert sum(one["count"] for one in bins) == ran.json["tokens"]
+        edges = [one["from"] * count for one in bins]
+        assert edges == pytest.approx([*map(round, edges)])
+        assert max(one["confidence"] - one["from"] for one in bins) <= 1 / count
+    refused = trained_abi(*words, "--bins", "0")
+    assert (refused.code, "--bins" in refused.json["what"]) == (1, True)
+
+
 def test_a_threshold_is_chosen_and_judged(measured, trained_abi, tmp_path):
     out, report = measured
     words = ("route-sim", "--metrics", str(out / "metrics.json"))

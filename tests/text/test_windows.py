@@ -102,7 +102,7 @@ def test_windows_take_eight_bytes_for_each_token(
 def test_windows_that_cannot_be_are_refused(
     tiny_corpus: Corpus, tiny_tokenizer: "PreTrainedTokenizerFast"
 ) -> None:
-    with pytest.raises(InputError, match="two tokens"):
+    with pytest.raises(InputError, match="`window`: expected 2 tokens"):
         cut_windows(tiny_corpus, tiny_tokenizer, 1)
     with pytest.raises(CorpusError, match="as long as a window of 16"):
         cut_windows([Document("short", "")], tiny_tokenizer, 64)

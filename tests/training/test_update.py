@@ -135,7 +135,7 @@ def test_eight_bits_are_off_by_half_a_step_at_most():
 def test_what_cannot_be_is_refused(scene, monkeypatch):
     backbone, windows, _ = scene
     for options, message in (
-        ({"kind": "prune"}, "unknown kind"),
+        ({"kind": "prune"}, "`kind`: expected one of"),
         ({"kind": "int8", "stability": 1.0}, "takes no steps"),
         ({"train_interface": True}, "nothing trains the interface"),
         ({"stability": -1.0}, "`stability`: expected at least 0, found -1.0"),

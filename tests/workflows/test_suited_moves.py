@@ -10,7 +10,8 @@ from transplant import memory
 from transplant.calibration import large_vocabulary
 from transplant.calibration.changes.spec import CHANGES
 from transplant.errors import MemoryLimitError
-from transplant.workflows.capture import CaptureJob, run_capture
+from transplant.workflows.capture import run_capture
+from transplant.workflows.capture_job import CaptureJob
 from transplant.workflows.move import ceiling
 from transplant.workflows.move.from_activations import reading_files
 
@@ -26,7 +27,7 @@ def scene(tmp_path_factory, tiny_texts):
     for backbone in ("tiny-gpt2", "tiny-llama"):
         files.append(root / f"{backbone}.h5")
         job = CaptureJob(
-            backbone=backbone, data=corpus, out=files[-1], taps="all", dtype="fp32", window=64,
+            backbone=backbone, data=corpus, out=files[-1], taps="all", stored="fp32", window=64,
             max_tokens=None, pool="none",
         )  # fmt: skip
         run_capture(work, job, resume=False)

@@ -164,10 +164,10 @@ class Backbone(ABC):
         """
         chosen = tuple(sorted(tap + self.n_layers + 1 if tap < 0 else tap for tap in taps))
         if not chosen or len(set(chosen)) < len(chosen):
-            raise InputError("taps must be distinct and at least one", found=list(chosen))
+            raise InputError("`taps`", expected="one or more, each once", found=list(chosen))
         if not set(chosen) <= set(self.all_taps):
             raise InputError(
-                f"{self.name} has no such tap",
+                f"`taps`: {self.name} has no such tap",
                 expected=f"of {list(self.all_taps)} (0 is the embeddings)",
                 found=list(chosen),
             )

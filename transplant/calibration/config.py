@@ -101,7 +101,7 @@ class MoveConfig:
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
-            raise InputError("unknown method", expected=f"one of {METHODS}", found=self.method)
+            raise InputError("`method`", expected=f"one of {METHODS}", found=self.method)
         if self.inside not in (None, *INSIDE):
             raise InputError("`inside`", expected=f"one of {INSIDE}", found=self.inside)
         if self.longer not in LONGER:
@@ -127,7 +127,7 @@ class MoveConfig:
                 "`changes`", expected=f"of {', '.join(CHANGES)}", found=", ".join(sorted(unknown))
             )
         if not self.gains:
-            raise InputError("no gain to choose from", expected="one or more", found=self.gains)
+            raise InputError("`gains`", expected="one or more", found=self.gains)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +190,6 @@ class GateConfig:
         at_least(self, 1, "tokens", "calibration_tokens")
         at_least(self, 2, "window")
         if not self.memories or not all(0 <= memory <= 1 for memory in self.memories):
-            raise InputError("a gate's memory", expected="0 to 1", found=self.memories)
+            raise InputError("`memories`", expected="0 to 1", found=self.memories)
         at_least(self, 0, "most_worse")
         above(self, 0, "ridge")

@@ -61,8 +61,8 @@ def draw_pairs(task: str, n: int, *, seed: int = 0) -> list[DrawnPair]:
     templates, most = _grammar(task), capacity(task)
     if not 1 <= n <= most:
         raise InputError(
-            f"the grammar of `{task}` makes no such number of pairs",
-            expected=f"from 1 to {most:,}", found=f"{n:,}",
+            "`n`", expected=f"from 1 to {most:,}, which is what the grammar of {task} makes",
+            found=f"{n:,}",
         )  # fmt: skip
     generator = random.Random(seed)
     chosen = [

@@ -85,6 +85,23 @@ class PowerConfig:
         _require(self.measured >= 2, "measured", ">= 2", self.measured)
 
 
+def power_asked(power: bool, margin: float | None) -> PowerConfig | None:
+    """The power that is asked for; None for none.
+
+    Args:
+        power: whether it is.
+        margin: of `PowerConfig`; None for its own.
+
+    Raises:
+        InputError: a margin, and no power.
+    """
+    if power:
+        return PowerConfig() if margin is None else PowerConfig(margin=margin)
+    if margin is not None:
+        raise InputError("`margin` is of the power", expected="`power` beside it", found=margin)
+    return None
+
+
 def _require(holds: bool, field: str, expected: str, found: object) -> None:
     if not holds:
-        raise InputError(f"NIB option {field}", expected=expected, found=found)
+        raise InputError(f"`{field}`", expected=expected, found=found)

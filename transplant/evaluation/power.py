@@ -125,7 +125,7 @@ def _least(enough: Callable[[int], bool]) -> int:
     while not enough(high):
         if high > MOST_CHUNKS:
             raise InputError(
-                "the margin is too small for this benchmark",
+                "`margin` is too small for this benchmark",
                 expected=f"one that {MOST_CHUNKS:,} chunks can tell",
                 hint="a larger `margin`",
             )

@@ -34,23 +34,37 @@ def load_beside(work: Work, name: str, native: str | None = None) -> dict[str, H
         By role, `raw` first: `native`, and `moved` or `hosted`, where there are such.
 
     Raises:
-        InputError: a native of another backbone, or several to choose from.
+        InputError: a native of another backbone, several to choose from, or one that is named
+            beside what is no moved module.
         NotFoundError: nothing of that name.
     """
     named = work.named(name)
     manifest = _manifest(work, named)
+    role = None if manifest is None else _role(manifest)
+    if role in (None, NATIVE) and native not in (None, LEFT_OUT):
+        raise InputError(
+            f"`native={native!r}` is beside a module that was moved", found=name,
+            expected=f"one that was moved, or `native={LEFT_OUT!r}`",
+        )  # fmt: skip
+    beside = (
+        None
+        if manifest is None or role == NATIVE or native == LEFT_OUT
+        else _native(work, manifest, named, native)
+    )
     model = work.load(named)
     systems = {RAW: _host(work, model.backbone, None)}
-    if manifest is None:
+    if manifest is None or role is None:
         return systems if model.is_raw else systems | {HOSTED: model}
-    role = MOVED if "donor_backbone" in manifest.parents else NATIVE
-    role = role if manifest.kind == "module" or role == MOVED else HOSTED
-    beside = (
-        None if role == NATIVE or native == LEFT_OUT else _native(work, manifest, named, native)
-    )
     if beside is not None:
         systems[NATIVE] = _host(work, model.backbone, beside, manifest.d_abi)
     return systems | {role: model}
+
+
+def _role(manifest: Manifest) -> str:
+    """What a hosted model is beside the others."""
+    if "donor_backbone" in manifest.parents:
+        return MOVED
+    return NATIVE if manifest.kind == "module" else HOSTED
 
 
 def _manifest(work: Work, named: HostedName) -> Manifest | None:

@@ -46,6 +46,12 @@ class GenerateConfig:
         ):
             if not right:
                 raise InputError(f"`{name}`", expected=expected, found=getattr(self, name))
+        idle = [name for name, none in (("top_p", 1), ("top_k", 0)) if getattr(self, name) != none]
+        if idle and not self.temperature:
+            raise InputError(
+                f"`{idle[0]}` is of draws, and at `temperature=0` nothing is drawn",
+                expected="`temperature` above 0", found=self.temperature,
+            )  # fmt: skip
 
     def options(self) -> dict[str, Any]:
         """The same for `generate` of `transformers`."""

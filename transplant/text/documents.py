@@ -105,7 +105,7 @@ def read_corpus(
         InputError: `max_chars` is not positive.
     """
     if max_chars is not None and max_chars <= 0:
-        raise InputError("max_chars must be positive", found=max_chars)
+        raise InputError("`max_chars`", expected="1 or more", found=max_chars)
     reporter = reporter or SilentReporter()
     reach = stream_chars or limits.STREAM_CHARS
     names = names_of(source)

@@ -89,7 +89,7 @@ def cut_windows(
         CorpusError: no window is long enough.
     """
     if length < 2:
-        raise InputError("a window needs at least two tokens", found=length)
+        raise InputError("`window`", expected="2 tokens or more", found=length)
     min_length = min(min_length, length)
     windows: list[Window] = []
     total = 0

@@ -36,10 +36,10 @@ class PretrainConfig:
 MATMUL_TYPES = ("auto", "float32", "bfloat16")
 
 
-def check_matmul_type(name: str) -> None:
-    """Refuses what is none of `MATMUL_TYPES`."""
+def check_matmul_type(name: str, field: str) -> None:
+    """Refuses what is none of `MATMUL_TYPES`, by the name of the field."""
     if name not in MATMUL_TYPES:
-        raise InputError("type of products", expected=f"one of {MATMUL_TYPES}", found=name)
+        raise InputError(f"`{field}`", expected=f"one of {MATMUL_TYPES}", found=name)
 
 
 WINDOW_CHOICES = ("first", "any")
@@ -113,8 +113,8 @@ class TrainConfig:
         at_most(self, WIDEST, "d_abi")
         above(self, 0, "learning_rate")
         if not 0 <= self.warmup < 1:
-            raise InputError("warmup is a share of the steps", expected="0 to 1", found=self.warmup)
-        check_matmul_type(self.matmul_type)
+            raise InputError("`warmup`", expected="a share of the steps, 0 to 1", found=self.warmup)
+        check_matmul_type(self.matmul_type, "matmul_type")
         if self.window_choice not in WINDOW_CHOICES:
             raise InputError(
                 "`window_choice`", expected=f"one of {', '.join(WINDOW_CHOICES)}",
@@ -162,9 +162,7 @@ class UpdateConfig:
 
     def __post_init__(self) -> None:
         if self.kind not in UPDATE_KINDS:
-            raise InputError(
-                "unknown kind of update", expected=f"one of {UPDATE_KINDS}", found=self.kind
-            )
+            raise InputError("`kind`", expected=f"one of {UPDATE_KINDS}", found=self.kind)
         at_least(self, 1, "steps", "batch", "lora_rank")
         at_least(self, 2, "window")
         above(self, 0, "learning_rate")

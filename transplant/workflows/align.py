@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
 from transplant.library import KnownBackbone
 from transplant.workflows.work import Work
@@ -43,6 +44,26 @@ class PairedSides:
     held_out: Iterator[Rows] | list[Rows]
     reads: BackboneIdentity
     facts: dict[str, Any]
+
+
+def check_between(config: MoveConfig, **of_a_module: object) -> None:
+    """Refuses what a map between two layers has no use for.
+
+    Args:
+        config: as it was asked for; excerpts and seed count.
+        of_a_module: what names a module's move, by parameter.
+
+    Raises:
+        InputError: it names the parameter.
+    """
+    plain = MoveConfig(excerpts=config.excerpts, seed=config.seed)
+    given = {name: value is not None for name, value in of_a_module.items()}
+    given |= {name: value != getattr(plain, name) for name, value in vars(config).items()}
+    if idle := [f"`{name}`" for name, counts in given.items() if counts]:
+        raise InputError(
+            f"`between` has no use for {', '.join(idle)}",
+            expected="at most `data`, `method`, `excerpts` and `name`",
+        )
 
 
 def parse_side(text: str) -> Side:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import InputError
 from transplant.ranks import ALONE, Ranks, current
 from transplant.training.config import NAMED_TAPS
+from transplant.workflows.capture_job import CaptureJob, is_layer, names_in
 from transplant.workflows.corpus import read_documents_of
 from transplant.workflows.work import Work
 
@@ -26,28 +27,6 @@ if TYPE_CHECKING:
 SAMPLE = 16  # windows that are computed again
 # A batch of another make-up is summed in another order; relative to the largest state of a tap.
 TOLERANCE = {"fp32": 1e-4, "fp16": 2e-3, "bf16": 1.6e-2}
-
-
-@dataclass(frozen=True, kw_only=True)
-class CaptureJob:
-    """What to capture, of what, and where to."""
-
-    backbone: str
-    """A name of the library, a folder or a hub id."""
-    data: str
-    """Text: prose, python, a file, a folder, a data set."""
-    out: Path
-    """The file to write."""
-    taps: str
-    """`all`, last, or a list as 0,3,block.2.attn,block.2.mlp.in."""
-    dtype: str
-    """As the file stores states: `fp32`, `fp16` or `bf16`."""
-    window: int
-    """Tokens per window."""
-    max_tokens: int | None
-    """Tokens after which it stops; None for all of the text."""
-    pool: str
-    """`none`: a row for each token; mean or last: one for each window."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +67,7 @@ def run_capture(work: Work, job: CaptureJob, *, resume: bool) -> dict[str, Any]:
         ):
             capture(
                 prepared.backbone, prepared.windows, prepared.tokens, prepared.taps, writer,
-                dtype=job.dtype, pool=job.pool, progress=progress,
+                dtype=job.stored, pool=job.pool, progress=progress,
             )  # fmt: skip
     ranks.wait()
     if ranks.first and ranks.count > 1:
@@ -192,7 +171,7 @@ def _prepare(work: Work, job: CaptureJob, ranks: Ranks) -> _Prepared:
         corpus_fingerprint=fingerprint(used),
         window=length,
         pool=job.pool,
-        dtype=job.dtype,
+        dtype=job.stored,
         taps=taps.names,
         widths=tuple(
             backbone.d_model if name.isdecimal() else block_width(backbone) for name in taps.names
@@ -247,9 +226,9 @@ def _taps(backbone: Backbone, text: str) -> Taps:
     if text in NAMED_TAPS:
         layers, parts = NAMED_TAPS[text] or backbone.all_taps, []
     else:
-        names = [name.strip() for name in text.split(",")]
-        layers = tuple(int(name) for name in names if name.lstrip("-").isdecimal())
-        parts = [name for name in names if not name.lstrip("-").isdecimal()]
+        names = names_in(text)
+        layers = tuple(int(name) for name in names if is_layer(name))
+        parts = [name for name in names if not is_layer(name)]
     for part in parts:
         find_part(backbone, part)
     chosen = backbone.check_taps(layers) if layers else ()
@@ -271,6 +250,6 @@ def _job_of(acts: Activations, path: Path) -> CaptureJob:
         )  # fmt: skip
     return CaptureJob(
         backbone=header.backbone, data=header.corpus, out=path, taps=taps,
-        dtype=header.dtype, window=header.window, max_tokens=max_tokens,
+        stored=header.dtype, window=header.window, max_tokens=max_tokens,
         pool=header.pool,
     )  # fmt: skip

@@ -69,7 +69,7 @@ def nib_report(
     if source is None:
         source = work.domain_source(candidate) or work.domain_source(anchor)
     if source is None:
-        raise InputError("two raw backbones have no domain", hint="data, as python")
+        raise InputError("two raw backbones have no domain", hint="`data`, as python")
     reach = stream_chars(evaluation=SPARE * config.chunks * config.chunk_length)
     splits = read_splits(work, source, stream_chars=reach)
     windows = windows_of(one.backbone, splits.eval, config.chunk_length, 10**9)

@@ -161,7 +161,7 @@ def test_every_objective_is_described_and_every_described_one_exists():
     learnt = {name for name, spec in SPECS.items() if spec.learn is not None}
     assert learnt == LOSSES.keys()
     assert all(spec.needs for spec in SPECS.values())
-    with pytest.raises(InputError, match="unknown objective"):
+    with pytest.raises(InputError, match="unknown `objective`"):
         spec_of("magic")
 
 

@@ -61,7 +61,7 @@ class LearnConfig:
         at_least(self, 0, "paired_tokens", "donor_tokens", "pull", "chunks")
         above(self, 0, "learning_rate")
         if self.train not in (*TRAINED, EVERYTHING):
-            raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
-        check_matmul_type(self.head_type)
+            raise InputError("`train`", expected=f"one of {TRAINED}", found=self.train)
+        check_matmul_type(self.head_type, "head_type")
         if self.schedule not in SCHEDULES:
             raise InputError("`schedule`", expected=f"one of {[*SCHEDULES]}", found=self.schedule)

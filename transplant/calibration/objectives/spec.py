@@ -115,5 +115,5 @@ def spec_of(name: str) -> Spec:
         InputError: there is none.
     """
     if name not in SPECS:
-        raise InputError("unknown objective", expected=f"one of {', '.join(SPECS)}", found=name)
+        raise InputError("unknown `objective`", expected=f"one of {', '.join(SPECS)}", found=name)
     return SPECS[name]

@@ -59,6 +59,21 @@ class Injection:
     inward: InwardFit | None = None
     began: float = field(default_factory=time.monotonic)
 
+    def __post_init__(self) -> None:
+        """Refuses two places for the bridges to come from.
+
+        Raises:
+            InputError: it names both.
+        """
+        ways = ["bridge"] * (self.bridge is not None) + ["align"] * (self.align is not None)
+        if self.config.start not in ("auto", "fit" if ways == ["align"] else "auto"):
+            ways.append("start")
+        if len(ways) > 1:
+            raise InputError(
+                f"`{ways[0]}` and `{ways[1]}` both say where the bridges come from",
+                expected="one of them",
+            )
+
     @cached_property
     def donor_part(self) -> DonorPart:
         """The donor's part."""

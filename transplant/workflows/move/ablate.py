@@ -25,6 +25,7 @@ def run_ablation(move: WholeMove, job: AblationJob, eval_tokens: int) -> dict[st
     Returns:
         The report; `ablation` says which one it is.
     """
+    _check_text(move, job.what)
     seeds = job.seeds or Sizes.seeds
     if job.what == "shapes":
         return shapes_report(move, eval_tokens, job.only or tuple(SHAPES), seeds)
@@ -37,3 +38,12 @@ def run_ablation(move: WholeMove, job: AblationJob, eval_tokens: int) -> dict[st
     )  # fmt: skip
     trials = Trials(move.start(), job.native, eval_tokens)
     return ablation_report(trials, job.what, sizes, job.also_eval)
+
+
+def _check_text(move: WholeMove, what: str) -> None:
+    """Refuses pairing text that cannot be read before a native or a shape is trained."""
+    if what == "shapes":  # it moves others than the module that is named
+        move.target  # noqa: B018  its template reads chats
+    else:
+        move.donor  # noqa: B018  the same; what cannot be moved fails here
+    move.check_text()

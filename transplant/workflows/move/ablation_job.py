@@ -53,6 +53,6 @@ class AblationJob:
         given = [name for name in names if getattr(self, name) is not None]
         if unread := [f"`{name}`" for name in given if name not in read]:
             raise InputError(
-                f"`ablate {self.what}` has no use for {', '.join(unread)}",
+                f"`ablate({self.what!r})` has no use for {', '.join(unread)}",
                 expected=f"at most {', '.join(f'`{name}`' for name in read)}",
             )

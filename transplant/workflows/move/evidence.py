@@ -38,6 +38,7 @@ def transfer_report(
     from transplant.workflows.move.controls import build_controls
 
     move.donor  # noqa: B018  what cannot be moved fails before the long work
+    move.general_part  # noqa: B018  a module that is not there, too
     move.check_text()
     move.check_memory()
     others = read_others(move, also_eval, eval_tokens)

@@ -24,7 +24,7 @@ class CoreJob:
     """Name in the library; None for the size, or <size>-plain."""
     data: str = "prose"
     """Text: prose, python, a file, a folder, a data set."""
-    max_chars: int | None = None
+    max_chars: Annotated[int | None, Bounds(1)] = None
     """Characters of the text that are used; None for all of it."""
     tokenizer: str | None = None
     """A backbone whose tokenizer it takes; None: one is trained."""

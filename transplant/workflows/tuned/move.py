@@ -161,6 +161,7 @@ class TunedMove(MoveInputs):
 
         donor = self.donor  # loaded here
         check_named(self.students or (), donor, self.target, self.lora)
+        self.general_part  # noqa: B018  a module that is not there, too
         self.check_text()
         self._check_writer()
         self.check_memory()

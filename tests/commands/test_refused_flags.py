@@ -1,0 +1,68 @@
+"""What an option cannot be is refused by its flag, before anything is loaded or read."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.commands.test_bad_input import assert_refused
+
+MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama")
+CAPTURE = ("capture", "--backbone", "tiny-llama", "--data", "TEXT", "--out", "OUT")
+UPDATE = ("--module", "tales@tiny-gpt2", "--update-data", "TEXT")
+NIB = ("nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--data", "TEXT")
+WRONG = [
+    (("train", "--backbone", "tiny-gpt2", "--domain", "x"), ("--matmul-type", "int4")),
+    (("train", "--backbone", "tiny-gpt2", "--domain", "x"), ("--window-choice", "last")),
+    (("train", "--backbone", "tiny-gpt2", "--domain", "x"), ("--form", "tall")),
+    *((("transfer", *MOVE), (flag, "odd")) for flag in ("--inside", "--longer", "--method")),
+    *((("calibrate", *MOVE), (flag, "odd")) for flag in ("--inside", "--longer", "--method")),
+    (("calibrate", *MOVE), ("--objective", "odd")),
+    (("calibrate", *MOVE, "--objective", "kd", "--anchor", "x"), ("--train", "odd")),
+    (("calibrate", *MOVE, "--objective", "corr-mse", "--anchor", "x"),
+     ("--schedule", "odd")),
+    (("ablate", "controls", *MOVE), ("--method", "odd")),
+    (("ablate", "controls", *MOVE), ("--only", "kd")),
+    *((("ablate", "controls", *MOVE), (flag, "0"))
+      for flag in ("--excerpt-chars", "--stride", "--columns")),
+    (("train-core", "--size", "2M", "--data", "TEXT"), ("--max-chars", "0")),
+    (("train-reference", "ref-gpt2", "--out", "OUT"), ("--max-chars", "0")),
+    (("train-reference", "ref-gpt2", "--out", "OUT"), ("--tokens", "0")),
+    *((CAPTURE, (flag, "odd")) for flag in ("--stored", "--pool", "--taps")),
+    *((("invariance", *UPDATE), pair) for pair in (("--kind", "odd"), ("--train-interface",))),
+    *((("succession", *UPDATE), pair) for pair in (("--kind", "odd"), ("--train-interface",))),
+    *((NIB, pair) for pair in (("--chunks", "0"), ("--skip", "-1"), ("--margin", "0.1"))),
+    ((*NIB, "--power"), ("--margin", "-1")),
+    ((*NIB, "--skip", "20"), ("--chunk-length", "20")),
+    (("cfgen", "--task", "agreement", "--out", "OUT"), ("--n", "-1")),
+    (("uq", "--model", "tiny-gpt2", "--out", "OUT"), ("--bins", "0")),
+    (("generate", "tiny-gpt2", "--prompt", "x"), ("--top-k", "5")),
+    (("generate", "tiny-gpt2", "--prompt", "x"), ("--top-p", "0.5")),
+    (("list",), ("--kind", "odd")),
+    (("show", "tales@tiny-gpt2"), ("--kind", "odd")),
+    *((("bridge-align", "--between", "a:1", "b:1"), pair)
+      for pair in (("--module", "x"), ("--to", "x"), ("--taps", "last"), ("--stride", "9"))),
+    (("inject", "--from", "x:ffn.1", "--to", "tiny-llama", "--layer", "1", "--align", "x"),
+     ("--start", "identity")),
+    (("analyze", "--bank", "x", "--activations", "x.h5"), ("--windows", "0")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "wrong"), WRONG, ids=[f"{words[0]} {' '.join(wrong)}" for words, wrong in WRONG]
+)
+def test_what_an_option_cannot_be_is_refused_by_its_flag(trained_abi, tmp_path, words, wrong):
+    places = {"TEXT": trained_abi.corpus, "OUT": str(tmp_path / "out")}
+    ran = trained_abi(*(places.get(word, word) for word in words), *wrong, "--json")
+    report = assert_refused(ran, wrong[0])
+    assert "`" not in report["what"]
+    assert "loading" not in ran.err
+    assert "reading" not in ran.err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("flag", ["--name", "--domain", "--backbone"])
+def test_what_can_be_no_name_is_said_as_it_was_typed(trained_abi, flag):
+    words = {"--backbone": "tiny-gpt2", "--domain": "tales", flag: "a name?"}
+    ran = trained_abi("train", *(word for pair in words.items() for word in pair), "--json")
+    assert_refused(ran, "'a name?' is no name")
+    assert "loading" not in ran.err

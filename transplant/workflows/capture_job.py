@@ -1,0 +1,61 @@
+"""A capture as it is asked for, checked before anything is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from transplant.errors import InputError
+from transplant.training.config import NAMED_TAPS
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaptureJob:
+    """What to capture, of what, and where to."""
+
+    backbone: str
+    """A name of the library, a folder or a hub id."""
+    data: str
+    """Text: prose, python, a file, a folder, a data set."""
+    out: Path
+    """The file to write."""
+    taps: str
+    """`all`, last, or a list as 0,3,block.2.attn,block.2.mlp.in."""
+    stored: str
+    """As the file stores states: `fp32`, `fp16` or `bf16`."""
+    window: int
+    """Tokens per window."""
+    max_tokens: int | None
+    """Tokens after which it stops; None for all of the text."""
+    pool: str
+    """`none`: a row for each token; mean or last: one for each window."""
+
+    def __post_init__(self) -> None:
+        """Refuses what no file stores, and names that are of no tap.
+
+        Raises:
+            InputError: it names the parameter.
+        """
+        from transplant.activations.layout import POOLS, STORED
+        from transplant.backbones.parts import PART
+
+        for name, known in (("stored", STORED), ("pool", POOLS)):
+            if getattr(self, name) not in known:
+                raise InputError(
+                    f"`{name}`", expected=f"one of {', '.join(known)}", found=getattr(self, name)
+                )
+        for name in () if self.taps in NAMED_TAPS else names_in(self.taps):
+            if not is_layer(name) and not PART.fullmatch(name):
+                raise InputError(
+                    "`taps`", expected="all, last, or a list as 0,2,block.2.attn", found=name
+                )
+
+
+def names_in(taps: str) -> list[str]:
+    """The taps of a list, as they are named."""
+    return [name.strip() for name in taps.split(",")]
+
+
+def is_layer(name: str) -> bool:
+    """Whether a tap is named by its number."""
+    return name.lstrip("-").isdecimal()
