@@ -77,7 +77,7 @@ class ObjectiveChoice:
     def learn_config(self, seed: int) -> LearnConfig:
         """The objective's recipe with what was asked for."""
         if self.train not in (None, *TRAINED):  # what is calibrated keeps its module
-            raise InputError("what is trained", expected=f"one of {TRAINED}", found=self.train)
+            raise InputError("`train`", expected=f"one of {TRAINED}", found=self.train)
         names = ("tokens", "steps", "train", "schedule", "learning_rate", "chunks")
         asked = {name: value for name in names if (value := getattr(self, name)) is not None}
         return dataclasses.replace(self.spec.learn or LearnConfig(), **asked, seed=seed)
