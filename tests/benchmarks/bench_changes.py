@@ -5,17 +5,16 @@
     python tests/benchmarks/bench_changes.py --beside [--pairs ...]   # both models side by side
     python tests/benchmarks/bench_changes.py --written [--methods ...]   # the donor writes itself
 
-`ABI_REGISTRY` holds `python` modules on the backbones; `--text` is what the donor has written, or
-any text to pair on. A method is a row, and what the result file holds is not computed again, so
-that a run can be stopped at any time. Methods of one pair share the rows that both have read.
-With `--written` the donor writes, which is synthetic text, and a share of it may be kept; such a
-row is done, and can be run, by itself.
+`ABI_REGISTRY` holds `python` modules on the backbones, or those of `--module`; `--text` is what the
+donor has written, or any text to pair on. A method is a row, and what the result file holds is not
+computed again, so that a run can be stopped at any time. Methods of one pair share the rows that
+both have read, and the input map, which are files of `--folder`.
+With `--written` the donor writes, which is synthetic text, and a share of it may be kept.
 """
 
 from __future__ import annotations
 
 import argparse
-import copy
 import dataclasses
 import json
 import sys
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.stages import Stages, staged_move
-from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES, LACKING, PUSH_FORWARD
+from transplant.calibration.changes.spec import AUTO, BEGINS_WITH, CHANGES, LACKING, PUSH_FORWARD
 from transplant.calibration.config import (
     CONTINUED,
     FIRST,
@@ -57,6 +56,7 @@ METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
     "lacking, continued inside": ({"changes": (LACKING,), "inside": CONTINUED}, CLOSED),
     "push-forward, product": ({"changes": (PUSH_FORWARD,), "longer": PRODUCT}, CLOSED),
     "lacking, product": ({"changes": (LACKING,), "longer": PRODUCT}, CLOSED),
+    "lacking, longer auto": ({"changes": (LACKING,), "longer": AUTO}, CLOSED),
     "push-forward, k 1e-4": ({"changes": (PUSH_FORWARD,), "shrink": 1e-4}, CLOSED),
     "push-forward, k 1e-2": ({"changes": (PUSH_FORWARD,), "shrink": 1e-2}, CLOSED),
     "donor-kd, begins-with": ({"changes": (BEGINS_WITH,)}, TAUGHT),
@@ -116,7 +116,8 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("examples/results/changes.json"))
     parser.add_argument("--beside", action="store_true", help="ceilings alone, of every change")
     parser.add_argument("--written", action="store_true", help="the donor writes the text")
-    parser.add_argument("--folder", type=Path, default=Path("changes-work"), help="what is written")
+    parser.add_argument("--text-chars", type=int, default=MoveConfig.text_chars)
+    parser.add_argument("--folder", type=Path, default=Path("changes-work"), help="what is read")
     parser.add_argument("--show", action="store_true", help="print the table, run nothing")
     options = parser.parse_args()
     rows = json.loads(options.out.read_text())["rows"] if options.out.is_file() else []
@@ -127,7 +128,8 @@ def main() -> int:
     for pair in [] if options.show else options.pairs.split(","):
         donor, target = pair.split(":")
         done = {row["method"] for row in rows if row["pair"] == pair
-                and row["text"] == options.text_name}  # fmt: skip
+                and row["text"] == options.text_name
+                and row.get("module", "python") == options.module}  # fmt: skip
         missing = [name for name in methods if name not in done]
         if options.beside:
             rows += beside(donor, target, options.eval_tokens)
@@ -136,9 +138,10 @@ def main() -> int:
             for name in missing:
                 rows.append(written(donor, target, name, options))
                 options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-        elif missing:
-            rows += measured(donor, target, missing, options)
-            options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+        else:
+            for name in missing:
+                rows.append(measured(donor, target, name, options))
+                options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
     for row in rows:
         share, (low, high) = row["recovered"], row["interval"]
         print(f"{row['pair']:22} {row['text']:8} {row['method']:36} {row['change']:13}"
@@ -147,42 +150,44 @@ def main() -> int:
     return 0
 
 
-def measured(
-    donor: str, target: str, methods: list[str], options: argparse.Namespace
-) -> list[dict[str, Any]]:
-    """The rows of some methods of one pair."""
-    work = Workspace()
-    config = MoveConfig(excerpts=options.excerpts, inside=CONTINUED, longer=PRODUCT)
-    named = f"{options.module}@{donor}"
-    move = WholeMove(work, named, target, options.text, "python", config)
-    systems: dict[str, Any] = {"raw": None, "native": native_correction(move, options.module)}
-    move.bridge, move.output_map, move.calibration_text  # noqa: B018
-    rows, unasked = {}, {"inside": LEFT_OUT, "longer": FIRST}
-    for name in methods:
-        began = time.monotonic()
-        changed, choice = METHODS[name]
-        this = copy.copy(move)  # rows and bridge are read and fitted once for all of them
-        this.config = dataclasses.replace(move.config, **(unasked | changed))
-        this = this.by(choice)
-        chosen = this.choice
-        systems[name] = this.calibrated.correction
-        rows[name] = {
-            "pair": f"{donor}:{target}", "text": options.text_name, "method": name,
-            "excerpts": options.excerpts, "change": chosen.config.change,
-            "shrink": chosen.config.shrink, "donor_word": chosen.config.donor_word,
-            "gain": this.calibrated.gain, "loss": this.calibrated.loss,
-            "tried": [dataclasses.asdict(way) for way in chosen.tried],
-            "seconds": round(time.monotonic() - began, 1),
-        }  # fmt: skip
-        print(f"{name}: {rows[name]['seconds']} s, {rows[name]['loss']:.4f}", file=sys.stderr)
+def measured(donor: str, target: str, name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """The row of one method of one pair; its seconds are those of its own fit."""
+    config = MoveConfig(
+        text_chars=options.text_chars, excerpts=options.excerpts, inside=CONTINUED, longer=PRODUCT
+    )
+    named, stages = f"{options.module}@{donor}", Stages(options.folder)
+    stage = f"{named} {target} {options.text_name} {options.text_chars} {options.excerpts}"
+    move = staged_move(stages, stage, WholeMove(
+        Workspace(), named, target, options.text, "python", config
+    ))  # fmt: skip
+    move.__dict__["bridge"] = stages.get(f"bridge {stage}", lambda: move.bridge)
+    changed, choice = METHODS[name]
+    asked = {"inside": LEFT_OUT, "longer": FIRST} | changed
+    move.__dict__.pop("fitting", None)  # that of the rows, which hold what any method reads
+    move.config = dataclasses.replace(config, **asked)
+
+    def fit() -> tuple[Any, ...]:
+        learned = move.by(choice)
+        return learned.calibrated, learned.choice.config, learned.choice.tried
+
+    fitted, chosen, tried = stages.get(f"{name} {stage}", fit)
+    seconds = round(stages.seconds[f"{name} {stage}"], 1)
+    print(f"{name}: {seconds} s, {fitted.loss:.4f}", file=sys.stderr)
+    systems = {
+        "raw": None, "native": native_correction(move, options.module), "moved": fitted.correction,
+    }  # fmt: skip
     windows = windows_of(move.target, move.domain_text.eval, 512, options.eval_tokens)
     scored = score_documents(move.target, windows, systems)
-    ceiling = Ceiling(scored)
-    return [
-        {**row, "eval_tokens": options.eval_tokens, "ppl": scored[name].perplexity,
-         **ceiling.row(name)}
-        for name, row in rows.items()
-    ]  # fmt: skip
+    return {
+        "pair": f"{donor}:{target}", "module": options.module, "text": options.text_name,
+        "text_chars": options.text_chars, "method": name, "excerpts": options.excerpts,
+        "pairs": move.pairing.fitted.rows, "change": chosen.change, "longer": chosen.longer,
+        "shrink": chosen.shrink, "donor_word": chosen.donor_word, "gain": fitted.gain,
+        "loss": fitted.loss, "tried": [dataclasses.asdict(way) for way in tried],
+        "seconds": seconds,
+        "eval_tokens": options.eval_tokens, "ppl": scored["moved"].perplexity,
+        **Ceiling(scored).row("moved"),
+    }  # fmt: skip
 
 
 def written(donor: str, target: str, name: str, options: argparse.Namespace) -> dict[str, Any]:
