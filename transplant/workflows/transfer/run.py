@@ -36,8 +36,8 @@ def run_transfer(
             three quarters of the time; none: no ceiling, and no shares of it.
         eval_tokens: held-out tokens to evaluate on.
         also_eval: other sources of the domain, by name, to evaluate on, too.
-        ceiling: whether donor and target are run side by side, too (proxy tuning): what the move
-            could reach.
+        ceiling: whether the donor, or all teachers, and the target are run side by side, too (proxy
+            tuning): what the move could reach.
         replace: whether what has its name may go.
 
     Returns:
