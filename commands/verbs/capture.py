@@ -15,6 +15,7 @@ from transplant.dtypes import AUTO
 from transplant.errors import InputError
 from transplant.files.writable import check_writable
 from transplant.validation import Bounds
+from transplant.workflows.capture_job import CaptureJob, check_alone
 
 STORED = ("fp32", "fp16", "bf16")
 
@@ -26,12 +27,12 @@ def capture(
     backbone: str | None = None,
     data: str | None = None,
     out: Path | None = None,
-    taps: str = "last",
+    taps: str = CaptureJob.taps,
     dtype: str = AUTO,
-    stored: str = STORED[0],
-    window: Window = 512,
+    stored: str = CaptureJob.stored,
+    window: Window = CaptureJob.window,
     max_tokens: Annotated[int | None, Bounds(1)] = None,
-    pool: str = "none",
+    pool: str = CaptureJob.pool,
     resume: Annotated[
         bool, Field(spelled="--resume", help="Continue an interrupted file.")
     ] = False,
@@ -47,11 +48,17 @@ def capture(
     """
     from transplant.tables.capture import capture_table
     from transplant.workflows.capture import inspect_file, run_capture, verify_file
-    from transplant.workflows.capture_job import CaptureJob
 
+    asked = {
+        "backbone": backbone, "data": data, "out": out, "taps": taps,
+        "dtype": None if dtype == AUTO else dtype, "stored": stored, "window": window,
+        "max_tokens": max_tokens, "pool": pool, "resume": resume,
+    }  # fmt: skip
     if inspect is not None:
+        check_alone("inspect", **asked, verify=verify)
         report = inspect_file(inspect)
     elif verify is not None:
+        check_alone("verify", **asked)
         report = verify_file(session, verify)
     elif backbone is None or data is None or out is None:
         raise InputError(

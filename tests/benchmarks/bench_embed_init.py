@@ -23,7 +23,6 @@ In 0.1.5 `omp` with k = 64 is the default; `common_interpolation` was in earlier
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import importlib.util
 import json
 import subprocess
@@ -42,7 +41,7 @@ from transplant.evaluation.evidence import difference, in_nats
 from transplant.evaluation.likelihood import Likelihood, score_documents
 from transplant.loading.hosted import versions
 from transplant.surgery.embeddings.choose import Chosen, choose_vocabulary
-from transplant.surgery.embeddings.config import METHODS, EmbedConfig
+from transplant.surgery.embeddings.config import ATOMS, METHODS, EmbedConfig
 from transplant.surgery.embeddings.vocabulary import spelled_in, with_vocabulary
 from transplant.text.documents import Document, read_documents
 from transplant.text.excerpts import cut_excerpts
@@ -140,7 +139,7 @@ def ours(
     chosen = choose_vocabulary("best", target, donor, spelled, config, texts.calibration)
     scores = {"best": score(chosen.backbone, texts.excerpts)}
     for method in METHODS:
-        own = dataclasses.replace(config, method=method)
+        own = config.by(method)
         made = with_vocabulary(method, target, donor, spelled, own)
         scores[method] = score(made, texts.excerpts)
     return scores, chosen, spelled.coverage()
@@ -246,7 +245,7 @@ def main() -> int:
     parser.add_argument("--pairs", default=PAIRS)
     parser.add_argument("--data", default="prose")
     parser.add_argument("--excerpts", type=int, default=120)
-    parser.add_argument("--atoms", type=int, default=EmbedConfig().atoms)
+    parser.add_argument("--atoms", type=int, default=ATOMS)
     parser.add_argument("--mergekit", help="an interpreter that has mergekit")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()

@@ -10,6 +10,13 @@ MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama")
 CAPTURE = ("capture", "--backbone", "tiny-llama", "--data", "TEXT", "--out", "OUT")
 UPDATE = ("--module", "tales@tiny-gpt2", "--update-data", "TEXT")
 NIB = ("nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--data", "TEXT")
+OF_A_CAPTURE = [
+    ("--backbone", "tiny-llama"), ("--data", "prose"), ("--out", "x"), ("--taps", "all"),
+    ("--dtype", "float32"), ("--stored", "fp16"), ("--window", "64"), ("--max-tokens", "9"),
+    ("--pool", "mean"), ("--resume",), ("--verify", "y.h5"),
+]  # fmt: skip
+NOWHERE = ("nobody@tiny-gpt2", "nobody")
+"""Names of what is not there: on a backbone that is, and of no backbone."""
 WRONG = [
     (("train", "--backbone", "tiny-gpt2", "--domain", "x"), ("--matmul-type", "int4")),
     (("train", "--backbone", "tiny-gpt2", "--domain", "x"), ("--window-choice", "last")),
@@ -35,6 +42,19 @@ WRONG = [
     ((*NIB, "--skip", "20"), ("--chunk-length", "20")),
     (("cfgen", "--task", "agreement", "--out", "OUT"), ("--n", "-1")),
     (("uq", "--model", "tiny-gpt2", "--out", "OUT"), ("--bins", "0")),
+    *((("capture", "--inspect", "x.h5"), pair) for pair in OF_A_CAPTURE),
+    *((("capture", "--verify", "x.h5"), pair) for pair in (("--taps", "0"), ("--out", "y"))),
+    *((("uq", "--model", "tales@tiny-gpt2", "--ensemble", "tiny-gpt2", "--out", "OUT"), pair)
+      for pair in (("--members", "8"), ("--scale", "0.05"))),
+    (("uq", "--model", "tiny-gpt2", "--method", "dropout", "--out", "OUT"), ("--scale", "0.1")),
+    *((("uq", "--model", "tales@tiny-gpt2", "--out", "OUT"), (flag, name))
+      for flag in ("--baseline", "--ensemble") for name in NOWHERE),
+    *((("cfeval", "--model", "tales@tiny-gpt2", "--pairs", "PAIRS"), ("--baseline", name))
+      for name in NOWHERE),
+    *((("embed-init", "--from", "tiny-llama", "--to", "tiny-gpt2", "--data", "TEXT",
+        "--method", method), ("--atoms", "64")) for method in ("bridge", "decompose", "mean")),
+    (("embed-init", "--from", "tiny-llama", "--to", "tiny-gpt2", "--data", "TEXT",
+      "--method", "omp"), ("--calibration-tokens", "300")),
     (("generate", "tiny-gpt2", "--prompt", "x"), ("--top-k", "5")),
     (("generate", "tiny-gpt2", "--prompt", "x"), ("--top-p", "0.5")),
     (("list",), ("--kind", "odd")),
@@ -51,7 +71,11 @@ WRONG = [
     ("words", "wrong"), WRONG, ids=[f"{words[0]} {' '.join(wrong)}" for words, wrong in WRONG]
 )
 def test_what_an_option_cannot_be_is_refused_by_its_flag(trained_abi, tmp_path, words, wrong):
-    places = {"TEXT": trained_abi.corpus, "OUT": str(tmp_path / "out")}
+    (tmp_path / "pairs.jsonl").write_text('{"good": "a b", "bad": "b a"}\n')
+    places = {
+        "TEXT": trained_abi.corpus, "OUT": str(tmp_path / "out"),
+        "PAIRS": str(tmp_path / "pairs.jsonl"),
+    }  # fmt: skip
     ran = trained_abi(*(places.get(word, word) for word in words), *wrong, "--json")
     report = assert_refused(ran, wrong[0])
     assert "`" not in report["what"]

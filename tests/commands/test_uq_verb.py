@@ -10,7 +10,8 @@ import torch
 
 from transplant.files.result_kinds import kind_of
 
-WORDS = ("--eval-tokens", "1500", "--window", "64", "--members", "3")
+SHORT = ("--eval-tokens", "1500", "--window", "64")
+WORDS = (*SHORT, "--members", "3")
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +51,10 @@ def test_files_are_written_and_the_report_sums_them_up(measured):
 
 def test_a_raw_model_and_an_ensemble_are_measured(trained_abi, tmp_path):
     for name, more in (
-        ("tiny-t5", ("--data", trained_abi.corpus)),
+        ("tiny-t5", ("--data", trained_abi.corpus, "--members", "3")),
         ("tales@tiny-gpt2", ("--ensemble", "tiny-gpt2")),
     ):
-        ran = trained_abi("uq", "--model", name, *more, *WORDS, "--out", str(tmp_path), "--json")
+        ran = trained_abi("uq", "--model", name, *more, *SHORT, "--out", str(tmp_path), "--json")
         assert ran.code == 0, ran.err
         assert ran.json["method"] == ("ensemble" if "--ensemble" in more else "perturb")
         assert 0 < ran.json["calibration"]["ece"] < 1

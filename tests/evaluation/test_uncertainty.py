@@ -20,12 +20,16 @@ from transplant.evaluation.members import (
 )
 from transplant.evaluation.scoring import hosted_rows
 from transplant.evaluation.uncertainty import error_auroc, token_nats, token_uncertainty
+from transplant.evaluation.uq_config import UqConfig
+from transplant.evidence.uq import members_of
 from transplant.modules.gate import Gate
 from transplant.modules.hosted import HostedModel
 from transplant.text.windows import cut_windows
 from transplant.training.loop import new_correction
+from transplant.workflows.work import Work
 
 ROWS, VOCAB = 40, 30
+WORK = Work(library=None)
 
 
 def rows(seed: int, scale: float = 2.0) -> LogitRows:
@@ -153,6 +157,10 @@ def test_dropout_that_is_no_layer_of_its_own_is_found(family, rates, scene, tiny
             module.p = 0.3
     own = hosted_rows(model, windows[0]).dense()
     assert spread(dropout_members(model, 3), windows[0]) > 0.001
+    assert members_of(WORK, model, UqConfig(members=3)).method == "dropout"
+    with pytest.raises(InputError, match="dropout has no use for `scale`"):
+        members_of(WORK, model, UqConfig(scale=0.1))
+    assert members_of(WORK, model, UqConfig(method="perturb", scale=0.1)).method == "perturb"
     assert torch.equal(own, hosted_rows(model, windows[0]).dense())
     assert not any(module.training for module in model.modules())
 

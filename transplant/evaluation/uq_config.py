@@ -6,6 +6,10 @@ from dataclasses import dataclass
 
 from transplant.errors import InputError
 
+MEMBERS = 8
+"""Members, where no number is asked for."""
+SCALE = 0.05
+"""Size of a perturbation, where none is asked for."""
 METHODS = ("auto", "dropout", "perturb", "ensemble")
 UNCERTAINTIES = ("entropy", "predictive_entropy", "mutual_information")
 """The columns of metrics that a route can go by."""
@@ -20,10 +24,10 @@ class UqConfig:
     method: str = "auto"
     """Members: auto, dropout, perturb or ensemble. auto is ensemble where one is given, dropout
     where the model has any, else perturb."""
-    members: int = 8
-    """Dropout masks or perturbations."""
-    scale: float = 0.05
-    """Size of a perturbation, as a share of the weights."""
+    members: int | None = None
+    """Dropout masks or perturbations; None for 8."""
+    scale: float | None = None
+    """Size of a perturbation, as a share of the weights; None for 0.05."""
     ensemble: tuple[str, ...] = ()
     """Another hosted model that is a member, beside the model itself; repeatable."""
     bins: int = 15
@@ -37,7 +41,8 @@ class UqConfig:
         """Checks every field.
 
         Raises:
-            InputError: a field outside its range, or an ensemble that is not meant.
+            InputError: a field outside its range, an ensemble that is not meant, or what the
+                members have no use for.
         """
         if self.method not in METHODS:
             raise InputError("`method`", expected=f"one of {', '.join(METHODS)}", found=self.method)
@@ -47,7 +52,27 @@ class UqConfig:
                 found=", ".join(self.ensemble) or "none",
             )  # fmt: skip
         for name, least in (("members", 2), ("bins", 1), ("window", 2), ("eval_tokens", 64)):
-            if getattr(self, name) < least:
-                raise InputError(f"`{name}`", expected=f">= {least}", found=getattr(self, name))
-        if not self.scale > 0:
+            if (value := getattr(self, name)) is not None and value < least:
+                raise InputError(f"`{name}`", expected=f">= {least}", found=value)
+        if self.scale is not None and not self.scale > 0:
             raise InputError("`scale`", expected="> 0", found=self.scale)
+        if self.ensemble:
+            self._refuse("an `ensemble`", "members", "scale")
+        if self.method == "dropout":
+            self._refuse("`method='dropout'`", "scale")
+
+    def check_dropout(self) -> None:
+        """Refuses a size of perturbations where a model is found to have dropout.
+
+        Raises:
+            InputError: one was asked for.
+        """
+        self._refuse("a model with dropout", "scale")
+
+    def _refuse(self, says: str, *names: str) -> None:
+        if idle := [f"`{name}`" for name in names if getattr(self, name) is not None]:
+            raise InputError(
+                f"{says} has no use for {', '.join(idle)}",
+                expected="members that are perturbed, by `method='perturb'`"
+                if idle == ["`scale`"] else "the model itself and those that are named",
+            )  # fmt: skip

@@ -64,6 +64,7 @@ def evaluate_pairs(
     Raises:
         CorpusError: what is no file of pairs.
         InputError: a text that the model cannot read.
+        NotFoundError: a model of that name is not there.
     """
     from transplant.evaluation.sentences import Start
 
@@ -77,6 +78,7 @@ def evaluate_pairs(
         )
     if space:
         found = dataclasses.replace(found, pairs=tuple(map(_after_space, found.pairs)))
+    work.check_there(model=model, baseline=baseline)
     hosted = work.load(model)
     judged = judge_pairs(work, hosted, found.pairs)
     other = None if baseline is None else judge_pairs(work, work.load(baseline), found.pairs)

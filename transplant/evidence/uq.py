@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from transplant.errors import InputError
 from transplant.evaluation.intervals import over_groups
-from transplant.evaluation.uq_config import UNCERTAINTIES, UqConfig
+from transplant.evaluation.uq_config import MEMBERS, SCALE, UNCERTAINTIES, UqConfig
 from transplant.workflows.corpus import read_as_needed, windows_of
 from transplant.workflows.work import Work
 
@@ -55,12 +55,14 @@ def measure_uncertainty(
 
     Raises:
         InputError: no text, or models that do not fit together.
+        NotFoundError: the model, the baseline or a member is not there.
     """
     config = config or UqConfig()
-    hosted = work.load(model)
+    work.check_there(model=model, baseline=baseline, ensemble=config.ensemble)
     data = data or work.domain_source(model)
     if data is None:
         raise InputError(f"{model} has no domain", hint="`data`, as python")
+    hosted = work.load(model)
     other = None if baseline is None else _fitting(work, hosted, baseline)
     members = members_of(work, hosted, config)
     splits = read_as_needed(work, data, evaluation=config.eval_tokens)
@@ -95,9 +97,11 @@ def members_of(work: Work, model: HostedModel, config: UqConfig) -> Members:
 
     if config.ensemble:
         return ensemble_members([model, *map(work.load, config.ensemble)])
+    count = config.members or MEMBERS
     if config.method == "dropout" or (config.method == "auto" and dropout_layers(model)):
-        return dropout_members(model, config.members, seed=work.seed)
-    return perturbed_members(model, config.members, scale=config.scale, seed=work.seed)
+        config.check_dropout()
+        return dropout_members(model, count, seed=work.seed)
+    return perturbed_members(model, count, scale=config.scale or SCALE, seed=work.seed)
 
 
 def _fitting(work: Work, model: HostedModel, baseline: str) -> HostedModel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from transplant.errors import InputError
@@ -19,15 +19,15 @@ class CaptureJob:
     """Text: prose, python, a file, a folder, a data set."""
     out: Path
     """The file to write."""
-    taps: str
+    taps: str = "last"
     """`all`, last, or a list as 0,3,block.2.attn,block.2.mlp.in."""
-    stored: str
+    stored: str = "fp32"
     """As the file stores states: `fp32`, `fp16` or `bf16`."""
-    window: int
+    window: int = 512
     """Tokens per window."""
-    max_tokens: int | None
+    max_tokens: int | None = None
     """Tokens after which it stops; None for all of the text."""
-    pool: str
+    pool: str = "none"
     """`none`: a row for each token; mean or last: one for each window."""
 
     def __post_init__(self) -> None:
@@ -49,6 +49,25 @@ class CaptureJob:
                 raise InputError(
                     "`taps`", expected="all, last, or a list as 0,2,block.2.attn", found=name
                 )
+
+
+def check_alone(way: str, **asked: object) -> None:
+    """Refuses what is of a capture beside a file that is there already, which says it itself.
+
+    Args:
+        way: the parameter that names the file: `inspect` or `verify`.
+        asked: what else may have been asked for, by parameter.
+
+    Raises:
+        InputError: it names the parameters.
+    """
+    unasked = {field.name: field.default for field in fields(CaptureJob)}
+    idle = [name for name, value in asked.items() if value not in (None, unasked.get(name, False))]
+    if idle:
+        raise InputError(
+            f"`{way}` has no use for {', '.join(f'`{name}`' for name in idle)}",
+            expected=f"`{way}` alone: the file says how it was captured",
+        )
 
 
 def names_in(taps: str) -> list[str]:

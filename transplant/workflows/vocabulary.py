@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,15 +72,15 @@ def take_vocabulary(
         name: of the new backbone; by default made from both names.
     """
     from transplant.surgery.embeddings.choose import choose_vocabulary
+    from transplant.surgery.embeddings.config import CALIBRATION_TOKENS
     from transplant.surgery.embeddings.vocabulary import with_vocabulary
 
     stored = name or f"{map_name(to).removeprefix('from-')}-in-{map_name(source)[5:]}-tokens"
     claim_core(work, stored, weights_bytes(work, to))
     donor, target = work.backbone(source), work.backbone(to)
     spelled, origin = stored_map(work, target, donor)
-    splits = read_as_needed(
-        work, data, 8_000_000, calibration=config.calibration_tokens, evaluation=eval_tokens
-    )
+    chosen_on = config.calibration_tokens or CALIBRATION_TOKENS
+    splits = read_as_needed(work, data, 8_000_000, calibration=chosen_on, evaluation=eval_tokens)
     ppl = {"before": nats_per_character(target, splits.eval, eval_tokens)}
     with target.frozen():
         with work.reporter.progress("making rows") as progress:
@@ -90,8 +89,7 @@ def take_vocabulary(
             )
         ppl[made.method] = nats_per_character(made.backbone, splits.eval, eval_tokens)
         if made.method != "mean":
-            mean = dataclasses.replace(config, method="mean")
-            control = with_vocabulary(stored, target, donor, spelled, mean)
+            control = with_vocabulary(stored, target, donor, spelled, config.by("mean"))
             ppl["mean"] = nats_per_character(control, splits.eval, eval_tokens)
     results = {"coverage": spelled.coverage(), "text": ppl, "tried": made.tried}
     facts = work.made(corpus=data, split=splits.fingerprint, token_map=origin, method=made.method)

@@ -14,7 +14,13 @@ from transplant.errors import CorpusError, InputError, ShapeError
 from transplant.evaluation.likelihood import score_documents
 from transplant.surgery.embeddings import pursuit
 from transplant.surgery.embeddings.choose import choose_vocabulary
-from transplant.surgery.embeddings.config import BEST, METHODS, EmbedConfig
+from transplant.surgery.embeddings.config import (
+    ATOMS,
+    BEST,
+    CALIBRATION_TOKENS,
+    METHODS,
+    EmbedConfig,
+)
 from transplant.surgery.embeddings.methods import MAKERS, Tables, new_table
 from transplant.surgery.embeddings.pursuit import pursue
 from transplant.surgery.embeddings.vocabulary import input_table, spelled_in, with_vocabulary
@@ -104,7 +110,7 @@ def test_where_two_tables_are_one_turned_every_row_is_found(vocabularies):
     target[theirs] = truth[ours]
     errors = {}
     for method in METHODS:
-        config = EmbedConfig(method=method, atoms=64, ridge=1e-9)
+        config = EmbedConfig(ridge=1e-9).by(method)
         made = new_table(Tables(source, target, spelled), config)
         assert torch.equal(made[ours], truth[ours])  # shared tokens keep the target's own
         missing = spelled.of_kind("decomposed")
@@ -134,7 +140,7 @@ def test_what_rows_have_in_common_stays_as_it_is_where_the_source_knows_nothing(
 
     made = new_table(tables, OMP)[missing]
     assert off(made) < 1.5
-    plain = pursue(source[missing], source[ours], OMP.atoms).of(target[theirs].double()).float()
+    plain = pursue(source[missing], source[ours], ATOMS).of(target[theirs].double()).float()
     assert off(plain) > 5  # the control: weights that add up to anything
 
 
@@ -195,8 +201,7 @@ def test_what_cannot_be_is_refused(vocabularies):
 
 def cost(backbone, documents):
     """Nats per character of what `choose_vocabulary` reads of documents."""
-    tokens = EmbedConfig.calibration_tokens
-    windows = spread_windows(documents, backbone.tokenizer, backbone.context, tokens)
+    windows = spread_windows(documents, backbone.tokenizer, backbone.context, CALIBRATION_TOKENS)
     nats = score_documents(backbone, windows, {"it": None})["it"].nats.sum()
     return float(nats) / sum(window.ends[-1] - window.ends[0] for window in windows)
 

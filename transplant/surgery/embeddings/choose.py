@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from transplant.alignment.token_map import TokenMap
 from transplant.backbones.view import Backbone
 from transplant.evaluation.likelihood import score_documents
 from transplant.progress import Progress, unseen
-from transplant.surgery.embeddings.config import BEST, METHODS, EmbedConfig
+from transplant.surgery.embeddings.config import BEST, CALIBRATION_TOKENS, METHODS, EmbedConfig
 from transplant.surgery.embeddings.vocabulary import with_vocabulary
 from transplant.text.documents import Document
 from transplant.text.windows import predicted_characters, spread_windows
@@ -58,11 +57,12 @@ def choose_vocabulary(
         made = with_vocabulary(name, target, source, spelled, config, progress)
         return Chosen(made, config.method, {})
     length = min(WINDOW, target.context)
-    windows = spread_windows(calibration, source.tokenizer, length, config.calibration_tokens)
+    tokens = config.calibration_tokens or CALIBRATION_TOKENS
+    windows = spread_windows(calibration, source.tokenizer, length, tokens)
     characters = predicted_characters(windows)
     kept, tried = None, {}
     for method in METHODS:
-        own = dataclasses.replace(config, method=method)
+        own = config.by(method)
         made = with_vocabulary(name, target, source, spelled, own, progress)
         found = score_documents(made, windows, {"it": None})["it"]
         tried[method] = float(found.nats.sum()) / characters

@@ -23,7 +23,7 @@ from transplant.alignment.ridge import fit_ridge
 from transplant.alignment.token_map import TokenMap
 from transplant.errors import InputError, ShapeError
 from transplant.progress import Progress, unseen
-from transplant.surgery.embeddings.config import METHODS, EmbedConfig
+from transplant.surgery.embeddings.config import ATOMS, METHODS, EmbedConfig
 from transplant.surgery.embeddings.pursuit import pursue
 
 
@@ -83,7 +83,7 @@ def _omp(tables: Tables, tokens: Tensor, config: EmbedConfig, progress: Progress
     known, own = tables.source[ours].double(), tables.target[theirs].double()
     middle, own_middle = known.mean(0), own.mean(0)
     vectors = tables.source[tokens].double() - middle
-    found = pursue(vectors, known - middle, config.atoms, progress)
+    found = pursue(vectors, known - middle, config.atoms or ATOMS, progress)
     return own_middle + found.of(own - own_middle)
 
 
