@@ -6,7 +6,7 @@ So much is read from the source of the tests; that an option does something is f
 from __future__ import annotations
 
 import ast
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import get_args
 
@@ -25,9 +25,14 @@ UNTYPED: frozenset[tuple[str, str]] = frozenset()
 """Verb and flag of what no test types, each with its reason."""
 
 
+@lru_cache(maxsize=1)  # both readers of a file follow one another
+def nodes_of(source: str) -> list[ast.AST]:
+    return [*ast.walk(ast.parse(source))]
+
+
 def words_of(source: str) -> set[str]:
     """Names in a file, and the words of its texts but docstrings; of `--flag=VALUE` the flag."""
-    nodes = [*ast.walk(ast.parse(source))]
+    nodes = nodes_of(source)
     said = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
     texts = [
         node.value for node in nodes
@@ -40,7 +45,7 @@ def words_of(source: str) -> set[str]:
 
 def helpers_of(source: str) -> list[Path]:
     """The files that a test imports to run verbs, as `tests.commands.core_runs`."""
-    imports = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom))
+    imports = (node for node in nodes_of(source) if isinstance(node, ast.ImportFrom))
     named = [(node.module or "").split(".") for node in imports]
     inside = (Path(*parts[1:]) for parts in named if parts[0] == "tests" and len(parts) > 1)
     return [
