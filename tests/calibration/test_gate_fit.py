@@ -93,7 +93,7 @@ def test_a_module_that_brings_nothing_is_refused(scene):
             fit_gate(backbone, silent, domain, general, CONFIG)
     finally:
         silent.interface.proj_out.weight.copy_(weight)
-    with pytest.raises(InputError, match="memory"):
+    with pytest.raises(InputError, match="memories"):
         GateConfig(memories=(2.0,))
 
 

@@ -12,6 +12,7 @@ from tests.tiny import tiny_backbone
 from transplant import memory
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration import pairs as pairs_module
+from transplant.calibration import windows_together
 from transplant.calibration.closed_form import fit_module_output
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align, pair_also, pair_for_move, want
@@ -153,7 +154,7 @@ def test_windows_that_run_alone_have_the_rows_of_a_padded_batch(family, tiny_tex
     tokenizer = train_tokenizer("bpe", tiny_texts, 330, context=128)
     backbone = tiny_backbone(family, tokenizer, seed=1)
     texts = [Document(text[:length], "") for text, length in zip(tiny_texts, LENGTHS, strict=False)]
-    windows = [*pairs_module._windows(backbone, texts)]
+    windows = [*windows_together._windows(backbone, texts)]
     assert len({*map(len, windows)}) == len(LENGTHS)
     counts = [len(backbone.rows_of(window).ids) for window in windows]
     kept = torch.arange(sum(counts))
@@ -177,7 +178,7 @@ def test_no_padding_is_computed_on_a_processor(spread, sides, tiny_texts, monkey
     if spread:
         monkeypatch.setattr(target.model, "hf_device_map", {"": "cpu"}, raising=False)
     texts = [Document(text[:length], "") for text, length in zip(tiny_texts, LENGTHS, strict=False)]
-    windows, shapes = [*pairs_module._windows(target, texts)], []
+    windows, shapes = [*windows_together._windows(target, texts)], []
     handle = target.reader().register_forward_pre_hook(
         lambda _, __, given: shapes.append(given["input_ids"].shape), with_kwargs=True
     )

@@ -179,16 +179,15 @@ BUDGETS = {
     ),
     "bridge-align": (
         ("--between", "tiny-gpt2:1", "tiny-llama:1", "--data", "endless", "--method", "rotation"),
-        ("--excerpts", "30"), ("--excerpts", "900", "--name", "other"),
+        ("--excerpts", "30"), ("--excerpts", "900", "--name", "read-far"),
     ),
     "embed-init": (
-        ("--from", "tiny-llama", "--to", "tiny-gpt2", "--data", "endless", "--method", "mean",
-         "--calibration-tokens", "400"),
+        ("--from", "tiny-llama", "--to", "tiny-gpt2", "--data", "endless", "--method", "mean"),
         ("--eval-tokens", "400", "--name", "small"), (*LARGE, "--name", "large"),
     ),
     "inject": (
         ("--from", "pieces:ffn.0", "--to", "tiny-gpt2", "--layer", "0", "--data", "endless"),
-        ("--excerpts", "20"), ("--excerpts", "1500", "--name", "other"),
+        ("--excerpts", "20"), ("--excerpts", "1500", "--name", "read-far"),
     ),
     "advise": (
         ("--from", "tiny-gpt2", "--to", "tiny-llama", "--data", "endless"),
@@ -197,7 +196,7 @@ BUDGETS = {
     "fuse": (
         (MODULE, "fables@tiny-gpt2", "--data", "endless", "--steps", "1", "--window", "64",
          "--no-controls", "--combiner", "gate", "--tokens", "600"),
-        ("--eval-tokens", "400"), (*LARGE, "--name", "other"),
+        ("--eval-tokens", "400"), (*LARGE, "--name", "read-far"),
     ),
     "succession": (
         ("--module", MODULE, "--update-data", "endless", "--general", "endless-other", "--steps",

@@ -90,8 +90,8 @@ def test_what_an_objective_lacks_or_does_not_use_is_said_before_the_work(trained
     assert "--anchor" in refused(trained_abi, "--objective", "lm", "--anchor", oracle)["what"]
     assert "--tokens" in refused(trained_abi, "--objective", "donor-kd", "--tokens", "9")["what"]
     assert "--steps" in refused(trained_abi, "--objective", "closed-form", *QUICK)["what"]
-    assert "unknown objective" in refused(trained_abi, "--objective", "magic")["what"]
-    assert "trained" in refused(trained_abi, "--objective", "lm", "--train", "module")["what"]
+    assert "unknown --objective" in refused(trained_abi, "--objective", "magic")["what"]
+    assert "--train" in refused(trained_abi, "--objective", "lm", "--train", "module")["what"]
     elsewhere = refused(trained_abi, "--objective", "kl", "--anchor", "tales@tiny-gpt2")
     assert "not at work on the target" in elsewhere["what"]
     raw = refused(trained_abi, "--objective", "kl", "--anchor", "tiny-llama")

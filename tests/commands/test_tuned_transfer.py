@@ -245,9 +245,9 @@ def test_a_lora_of_another_base_is_taken_where_it_is_meant(tuned_abi, tmp_path):
     base = str(abi.root / "tiny-llama")
     (own / "adapter_config.json").write_text(json.dumps(config | {"base_model_name_or_path": base}))
     words = [str(own) if one == words[words.index("--tuned") + 1] else one for one in words]
-    words = [*words, "--student", "linear", "--native", "none", "--name", "other"]
+    words = [*words, "--student", "linear", "--native", "none", "--name", "elsewhere"]
     assert_refused(abi(*words), "--other-base", base)
     ran = abi(*words, "--other-base")
     assert ran.code == 0, ran.err
     assert ran.json["made"]["donor"]["base"]["agrees"] is False
-    assert abi("rm", "other@tiny-llama", "--yes").code == 0
+    assert abi("rm", "elsewhere@tiny-llama", "--yes").code == 0

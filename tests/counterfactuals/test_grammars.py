@@ -124,7 +124,7 @@ def test_more_than_a_grammar_can_make_is_refused_with_the_number(monkeypatch):
     other = Template("two", (("c", "d", "e"),), tiny.build)
     monkeypatch.setitem(GRAMMARS, "tiny", (tiny, other))
     assert Counter(one.field for one in draw_pairs("tiny", 10)) == {"one": 4, "two": 6}
-    with pytest.raises(InputError, match="from 1 to 10, found 11"):
+    with pytest.raises(InputError, match="`n`: expected from 1 to 10, .* found 11"):
         draw_pairs("tiny", 11)
     with pytest.raises(InputError, match="agreement"):
         draw_pairs("agrement", 1)
