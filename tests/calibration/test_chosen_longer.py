@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from tests.calibration.inside_scene import make_sides
+from tests.calibration.inside_scene import make_short_sides, way_between
 from tests.calibration.tiny_training import windows_of
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration import large_vocabulary, mapped_corrections
@@ -20,10 +20,8 @@ from transplant.calibration.output_map import map_outputs
 from transplant.calibration.pairs_from_files import pair_captured
 from transplant.calibration.tuning import choose, ways_to_try
 from transplant.errors import InputError
-from transplant.modules.hosted import HostedModel
 from transplant.tables.table import Table
 from transplant.tables.tried import explained
-from transplant.training.loop import new_correction
 
 CONFIG = MoveConfig(
     excerpts=16, excerpt_chars=240, held_out_excerpts=4, stride=1, rest_tokens=0,
@@ -34,10 +32,7 @@ CONFIG = MoveConfig(
 @pytest.fixture(scope="module")
 def sides(tiny_texts):
     """A donor whose tokens are shorter than the target's."""
-    donor, target = make_sides(tiny_texts)
-    correction = new_correction(32, 8, (1, 2), seed=0)
-    torch.nn.init.normal_(correction.interface.proj_out.weight, std=0.5)
-    return HostedModel("tales@short", target, correction), donor.backbone
+    return make_short_sides(tiny_texts)
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +42,7 @@ def pairing(sides, text):
 
 @pytest.fixture(scope="module")
 def output_map(sides, tiny_texts):
-    donor, target = sides
-    counts = count_tokens(donor.tokenizer("".join(tiny_texts[:20])).input_ids, donor.tokenizer)
-    return map_outputs(donor.backbone, target, counts, CONFIG)
+    return way_between(sides, tiny_texts, CONFIG)
 
 
 def of(longer):

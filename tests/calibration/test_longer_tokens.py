@@ -8,10 +8,10 @@ import itertools
 import pytest
 import torch
 
-from tests.calibration.inside_scene import make_sides
+from tests.calibration.inside_scene import make_short_sides, way_between
 from tests.tiny import tiny_backbone
 from transplant.alignment.continuations import Continuations
-from transplant.alignment.tokens import canonical_tokens, count_tokens, token_bytes
+from transplant.alignment.tokens import canonical_tokens, token_bytes
 from transplant.backbones.states import NO_LABEL
 from transplant.calibration import large_vocabulary
 from transplant.calibration.changes.along import log_masses, products_along
@@ -19,14 +19,11 @@ from transplant.calibration.changes.spec import BEGINS_WITH, CHANGES, LACKING, P
 from transplant.calibration.config import CONTINUED, PRODUCT, MoveConfig
 from transplant.calibration.mapped_corrections import map_corrections
 from transplant.calibration.move import pair_for_move, want
-from transplant.calibration.output_map import map_outputs
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import pair_text
 from transplant.calibration.pairs_from_files import pair_captured
 from transplant.errors import InputError
-from transplant.modules.hosted import HostedModel
 from transplant.text.tokenizers import train_tokenizer
-from transplant.training.loop import new_correction
 
 CONFIG = MoveConfig(
     excerpts=16, excerpt_chars=240, held_out_excerpts=4, stride=1, rest_tokens=0,
@@ -36,11 +33,8 @@ CONFIG = MoveConfig(
 
 @pytest.fixture(scope="module")
 def sides(tiny_texts):
-    """A donor whose tokens are shorter than the target's: the other way round than elsewhere."""
-    donor, target = make_sides(tiny_texts)
-    correction = new_correction(32, 8, (1, 2), seed=0)
-    torch.nn.init.normal_(correction.interface.proj_out.weight, std=0.5)
-    return HostedModel("tales@short", target, correction), donor.backbone
+    """A donor whose tokens are shorter than the target's."""
+    return make_short_sides(tiny_texts)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +44,7 @@ def pairing(sides, text):
 
 @pytest.fixture(scope="module")
 def output_map(sides, tiny_texts):
-    donor, target = sides
-    counts = count_tokens(donor.tokenizer("".join(tiny_texts[:20])).input_ids, donor.tokenizer)
-    return map_outputs(donor.backbone, target, counts, CONFIG)
+    return way_between(sides, tiny_texts, CONFIG)
 
 
 def image_of(raw, targets):

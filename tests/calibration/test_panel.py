@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.calibration.tiny_training import windows_of
-from tests.tiny import tiny_backbone
+from tests.teachers import random_donor, third_party, two_donors
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import MoveConfig
@@ -19,33 +19,16 @@ from transplant.calibration.panel_pairs import map_panel, pair_panel
 from transplant.calibration.students.controls import turned_change
 from transplant.calibration.students.lesson import Lesson
 from transplant.errors import InputError
-from transplant.modules.hosted import HostedModel
 from transplant.modules.panel import Panel
-from transplant.modules.tuned import TunedDonor, TunedPair
 from transplant.text.documents import Document
-from transplant.text.tokenizers import train_tokenizer
-from transplant.training.loop import new_correction
 
 CONFIG = MoveConfig(excerpts=20, excerpt_chars=240, held_out_excerpts=6, stride=1, likely_tokens=64)
-
-
-def donor_of(family, kind, size, texts, seed):
-    """A base, and a module that changes it: random, and not small."""
-    backbone = tiny_backbone(family, train_tokenizer(kind, texts, size, context=128), seed=seed)
-    correction = new_correction(backbone.d_model, 16, (backbone.n_layers,), seed)
-    with torch.no_grad():
-        correction.interface.proj_out.weight.normal_(generator=torch.Generator().manual_seed(seed))
-    hosted = HostedModel(f"tales@{family}-{seed}", backbone, correction)
-    return TunedDonor(hosted.name, TunedPair(backbone, hosted))
 
 
 @pytest.fixture(scope="module")
 def scene(tiny_texts, text):
     """Two donors of two tokenizers, a target of a third, and the domain's counts."""
-    donors = [
-        donor_of("gpt2", "bpe", 330, tiny_texts, 1), donor_of("t5", "unigram", 400, tiny_texts, 2)
-    ]  # fmt: skip
-    target = tiny_backbone("llama", train_tokenizer("bpe-digits", tiny_texts, 350, context=128))
+    donors, target = two_donors(tiny_texts), third_party(tiny_texts)
     counts = [
         count_tokens((i for w in windows_of(one.backbone, text.train) for i in w.ids),
                      one.tokenizer)
@@ -149,7 +132,7 @@ def test_an_excerpt_that_is_one_token_for_one_donor_is_read_by_none(scene, text,
     """Else the batches of its neighbours would be of other excerpts than the other donor's."""
     donors, target, counts = scene
     line = "x" * 32
-    coarse = donor_of("gpt2", "bpe", 330, (*tiny_texts, f"{line} " * 400), 1)
+    coarse = random_donor("gpt2", "bpe", 330, (*tiny_texts, f"{line} " * 400), 1)
     assert len(coarse.tokenizer(line)["input_ids"]) == 1 < len(target.tokenizer(line)["input_ids"])
     documents = [Document(line if n % 2 else one.text[:200], "text")
                  for n, one in enumerate(text.train)]  # fmt: skip

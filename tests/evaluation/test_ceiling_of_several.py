@@ -6,21 +6,17 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tests.tiny import tiny_backbone
+from tests.teachers import third_party, two_donors
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration import large_vocabulary
 from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.output_map import change_of_logits
 from transplant.calibration.panel_pairs import map_panel
-from transplant.modules.hosted import HostedModel
 from transplant.modules.panel import Panel
-from transplant.modules.tuned import TunedDonor, TunedPair
 from transplant.text.documents import Document
 from transplant.text.offsets import match_positions
-from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows
-from transplant.training.loop import new_correction
 from transplant.workflows.move.side_by_side import Beside, score_beside
 
 DOCUMENTS = (0, 1, 1, 2)  # the second document is in two pieces
@@ -32,26 +28,14 @@ WAYS = {
 }
 
 
-def donor_of(family, kind, size, texts, seed):
-    """A base, and a random module that changes it, and not a little."""
-    backbone = tiny_backbone(family, train_tokenizer(kind, texts, size, context=128), seed=seed)
-    correction = new_correction(backbone.d_model, 16, (backbone.n_layers,), seed)
-    with torch.no_grad():
-        correction.interface.proj_out.weight.normal_(generator=torch.Generator().manual_seed(seed))
-    hosted = HostedModel(f"tales@{family}-{seed}", backbone, correction)
-    return TunedDonor(hosted.name, TunedPair(backbone, hosted))
-
-
 @pytest.fixture(scope="module")
 def donors(tiny_texts):
-    return [
-        donor_of("gpt2", "bpe", 330, tiny_texts, 1), donor_of("t5", "unigram", 400, tiny_texts, 2)
-    ]  # fmt: skip
+    return two_donors(tiny_texts)
 
 
 @pytest.fixture(scope="module")
 def target(tiny_texts):
-    return tiny_backbone("llama", train_tokenizer("bpe-digits", tiny_texts, 350, context=128))
+    return third_party(tiny_texts)
 
 
 @pytest.fixture(scope="module")
