@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -86,6 +86,17 @@ def at_most(config: object, most: float, *fields: str) -> None:
         InputError: it names the field, the bound and what was found.
     """
     _check(config, fields, lambda value: value <= most, f"at most {most:,}")
+
+
+def one_of(config: object, field: str, known: Iterable[str]) -> None:
+    """Refuses a field that is none of some names.
+
+    Raises:
+        InputError: it names the field, all that there are and what was found.
+    """
+    names, found = tuple(known), getattr(config, field)
+    if found not in names:
+        raise InputError(f"`{field}`", expected=f"one of {', '.join(names)}", found=found)
 
 
 def _check(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transplant.errors import InputError
+from transplant.validation import one_of
 
 MEMBERS = 8
 """Members, where no number is asked for."""
@@ -44,8 +45,7 @@ class UqConfig:
             InputError: a field outside its range, an ensemble that is not meant, or what the
                 members have no use for.
         """
-        if self.method not in METHODS:
-            raise InputError("`method`", expected=f"one of {', '.join(METHODS)}", found=self.method)
+        one_of(self, "method", METHODS)
         if self.method not in (("auto", "ensemble") if self.ensemble else METHODS[:3]):
             raise InputError(
                 "`ensemble`", expected="models, with `method='ensemble'`",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from transplant.errors import InputError
 from transplant.evidence.validate.plan import SUITES, Suite
+from transplant.validation import one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,7 @@ class MergeJob:
         Raises:
             InputError: no such suite, or a text that is named twice.
         """
-        if self.suite not in SUITES:
-            raise InputError("`suite`", expected=f"one of {', '.join(SUITES)}", found=self.suite)
+        one_of(self, "suite", SUITES)
         if twice := set(self.domains) & set(self.general):
             raise InputError("the names of texts", expected="each once", found=min(twice))
 

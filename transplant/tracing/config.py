@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from transplant.errors import InputError
-from transplant.validation import Bounds, Count, Length, above, at_least, at_most, check_bounds
+from transplant.validation import (
+    Bounds,
+    Count,
+    Length,
+    above,
+    at_least,
+    at_most,
+    check_bounds,
+    one_of,
+)
 
 INTERVENTIONS = ("mean", "zero", "noise", "resample")
 METRICS = ("nll", "kl", "logit-diff")
@@ -43,11 +52,8 @@ class TraceConfig:
         Raises:
             InputError: it names the field.
         """
-        for name, known in (("intervention", INTERVENTIONS), ("metric", METRICS)):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"`{name}`", expected=f"one of {', '.join(known)}", found=getattr(self, name)
-                )
+        one_of(self, "intervention", INTERVENTIONS)
+        one_of(self, "metric", METRICS)
         check_bounds(self)
         at_least(self, 0, "seed")
         at_most(self, MAX_WINDOW, "documents", "window")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transplant.errors import InputError
-from transplant.validation import Count, above, at_least, at_most, check_bounds
+from transplant.validation import Count, above, at_least, at_most, check_bounds, one_of
 
 WIDEST = 1 << 20  # of a shared space; backbones are narrower than 1 << 15
 
@@ -115,11 +115,7 @@ class TrainConfig:
         if not 0 <= self.warmup < 1:
             raise InputError("`warmup`", expected="a share of the steps, 0 to 1", found=self.warmup)
         check_matmul_type(self.matmul_type, "matmul_type")
-        if self.window_choice not in WINDOW_CHOICES:
-            raise InputError(
-                "`window_choice`", expected=f"one of {', '.join(WINDOW_CHOICES)}",
-                found=self.window_choice,
-            )  # fmt: skip
+        one_of(self, "window_choice", WINDOW_CHOICES)
 
     @property
     def window_seed(self) -> int | None:

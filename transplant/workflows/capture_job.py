@@ -7,6 +7,7 @@ from pathlib import Path
 
 from transplant.errors import InputError
 from transplant.training.config import NAMED_TAPS
+from transplant.validation import one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +40,8 @@ class CaptureJob:
         from transplant.activations.layout import POOLS, STORED
         from transplant.backbones.parts import PART
 
-        for name, known in (("stored", STORED), ("pool", POOLS)):
-            if getattr(self, name) not in known:
-                raise InputError(
-                    f"`{name}`", expected=f"one of {', '.join(known)}", found=getattr(self, name)
-                )
+        one_of(self, "stored", STORED)
+        one_of(self, "pool", POOLS)
         for name in () if self.taps in NAMED_TAPS else names_in(self.taps):
             if not is_layer(name) and not PART.fullmatch(name):
                 raise InputError(

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from transplant.backbones.layercake.sizes import SIZES, CoreSize
-from transplant.errors import InputError
 from transplant.training.config import PretrainConfig
-from transplant.validation import Bounds, Length, check_bounds
+from transplant.validation import Bounds, Length, check_bounds, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +43,7 @@ class CoreJob:
             InputError: a field outside its range, or an unknown size.
         """
         check_bounds(self)
-        if self.size not in SIZES:
-            raise InputError("`size`", expected=f"one of {', '.join(SIZES)}", found=self.size)
+        one_of(self, "size", SIZES)
 
     @property
     def shape(self) -> CoreSize:
