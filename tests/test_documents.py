@@ -18,8 +18,11 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "examples/README.md",
-    "examples/results/README.md",
-    *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))),
+    *(
+        path.relative_to(ROOT).as_posix()
+        for folder in ("examples/results", "docs")
+        for path in sorted((ROOT / folder).glob("*.md"))
+    ),
 )
 
 
@@ -51,7 +54,7 @@ def anchors_of(document: Path) -> set[str]:
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_every_command_of_a_document_is_valid(name):
     found = [*commands_in((ROOT / name).read_text("utf-8"))]
-    assert found or name in WORDS_ALONE
+    assert found or name in WORDS_ALONE or name.startswith("examples/results/")
     for words in found:
         try:
             parse(words)
