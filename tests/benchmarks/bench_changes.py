@@ -23,17 +23,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from tests.benchmarks.change_rows import METHODS, WRITTEN
 from tests.benchmarks.stages import Stages, staged_move
-from transplant.calibration.changes.spec import AUTO, BEGINS_WITH, CHANGES, LACKING, PUSH_FORWARD
-from transplant.calibration.config import (
-    CONTINUED,
-    FIRST,
-    LEFT_OUT,
-    NOTHING,
-    PRODUCT,
-    MoveConfig,
-)
-from transplant.calibration.objectives.choice import ObjectiveChoice
+from transplant.calibration.changes.spec import CHANGES
+from transplant.calibration.config import CONTINUED, FIRST, LEFT_OUT, PRODUCT, MoveConfig
 from transplant.evaluation.evidence import Ceiling
 from transplant.evaluation.likelihood import score_documents
 from transplant.workflows.corpus import DONOR, windows_of
@@ -44,63 +37,6 @@ from transplant.workflows.move.whole import WholeMove
 from transplant.workspace import Workspace
 
 RAW, GAINS, CALIBRATION_TOKENS = (0.0, 0.3), (0.5, 0.75, 1.0, 1.25), 6_000
-CLOSED = ObjectiveChoice()
-TAUGHT = ObjectiveChoice(objective="donor-kd", train="interface", steps=100)
-IN_CHUNKS = dataclasses.replace(TAUGHT, chunks=0.1)
-READ = ObjectiveChoice(objective="lm+donor-kd", tokens=32_000, steps=100)
-METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
-    "begins-with": ({"changes": (BEGINS_WITH,)}, CLOSED),
-    "push-forward": ({"changes": (PUSH_FORWARD,)}, CLOSED),
-    "lacking": ({"changes": (LACKING,)}, CLOSED),
-    "lacking, nothing inside": ({"changes": (LACKING,), "inside": NOTHING}, CLOSED),
-    "lacking, continued inside": ({"changes": (LACKING,), "inside": CONTINUED}, CLOSED),
-    "push-forward, product": ({"changes": (PUSH_FORWARD,), "longer": PRODUCT}, CLOSED),
-    "lacking, product": ({"changes": (LACKING,), "longer": PRODUCT}, CLOSED),
-    "lacking, longer auto": ({"changes": (LACKING,), "longer": AUTO}, CLOSED),
-    "push-forward, k 1e-4": ({"changes": (PUSH_FORWARD,), "shrink": 1e-4}, CLOSED),
-    "push-forward, k 1e-2": ({"changes": (PUSH_FORWARD,), "shrink": 1e-2}, CLOSED),
-    "donor-kd, begins-with": ({"changes": (BEGINS_WITH,)}, TAUGHT),
-    "donor-kd, push-forward": ({"changes": (PUSH_FORWARD,)}, TAUGHT),
-    "donor-kd, lacking": ({"changes": (LACKING,)}, TAUGHT),
-    "donor-kd, begins-with, chunks": ({"changes": (BEGINS_WITH,)}, IN_CHUNKS),
-    "donor-kd, push-forward, chunks": ({"changes": (PUSH_FORWARD,)}, IN_CHUNKS),
-    "32k tokens, begins-with": ({"changes": (BEGINS_WITH,)}, READ),
-    "32k tokens, lacking": ({"changes": (LACKING,)}, READ),
-    "32k tokens, push-forward": ({"changes": (PUSH_FORWARD,)}, READ),
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Written:
-    """A move that is paired on what its donor writes."""
-
-    keep: float = 1.0
-    excerpts: int = 150
-    text_free: bool = False
-    choice: ObjectiveChoice = CLOSED
-    change: str = LACKING
-    less: float | None = None
-    """How much of the change of `prose` on the donor is taken away; None: it is not looked at."""
-
-
-LEARNED = dataclasses.replace(READ, tokens=200_000)  # all of it
-WRITTEN = {
-    "all": Written(),
-    "best half": Written(0.5),
-    "best quarter": Written(0.25),
-    "all, text-free": Written(text_free=True),
-    "best half, text-free": Written(0.5, text_free=True),
-    "all, general compared": Written(less=0.0),
-    "all, less half of general": Written(less=0.5),
-    "all, less general": Written(less=1.0),
-    "donor-kd": Written(choice=TAUGHT),
-    "donor-kd, best half": Written(0.5, choice=TAUGHT),
-    "lm+donor-kd, text-free": Written(text_free=True, choice=LEARNED),
-    "lm+donor-kd, best half, text-free": Written(0.5, text_free=True, choice=LEARNED),
-    "600 excerpts": Written(excerpts=600),
-    "600 excerpts, donor-kd": Written(excerpts=600, choice=TAUGHT),
-    "600 excerpts, lm+donor-kd, text-free": Written(excerpts=600, text_free=True, choice=LEARNED),
-}
 
 
 def main() -> int:
@@ -197,14 +133,16 @@ def written(donor: str, target: str, name: str, options: argparse.Namespace) -> 
     """
     how, work, stages = WRITTEN[name], Workspace(), Stages(options.folder)
     config = MoveConfig(
-        excerpts=how.excerpts, keep=how.keep, changes=(how.change,), less_general=how.less or 0.0
-    )
+        excerpts=how.excerpts, keep=how.keep, changes=(how.change,), inside=how.inside,
+        less_general=how.less or 0.0,
+    )  # fmt: skip
     general = None if how.less is None else f"prose@{donor}"
     move = WholeMove(
         work, f"python@{donor}", target, DONOR, "python", config, text_free=how.text_free,
         general=general,
     )  # fmt: skip
     stage = f"{donor} {target} {how.excerpts} {how.keep}" + (" general" if general else "")
+    stage += "" if how.inside == LEFT_OUT else f" {how.inside}"
     move = staged_move(stages, stage, move)
     began = time.process_time()
     move = move.by(how.choice)
@@ -220,7 +158,8 @@ def written(donor: str, target: str, name: str, options: argparse.Namespace) -> 
         "excerpts": how.excerpts, "keep": how.keep, "text_free": how.text_free,
         **move.writing.facts(), "objective": how.choice.objective,
         "pairs": move.pairing.fitted.rows,
-        "change": chosen.config.change, "donor_word": chosen.config.donor_word,
+        "change": chosen.config.change, "inside": how.inside,
+        "donor_word": chosen.config.donor_word,
         "gain": fitted.gain, "loss": fitted.loss, "seconds": seconds,
         "eval_tokens": options.eval_tokens, "ppl": scored["moved"].perplexity,
         **Ceiling(scored).row("moved"), **move.general_facts,
