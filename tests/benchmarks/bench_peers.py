@@ -148,6 +148,7 @@ def taught(scene: Scene, text: str, *, copied_first: bool = False, **mix: Any) -
     run = LoraRun(learner, windows, scene.held, recipe, recipe.rates[0], base, scene.seed)
     settings = f"{scene.sizes} {recipe.steps}".replace(" ", "-")
     how = f"{text}-{'copied' if copied_first else bool(mix)}"
+    how += f"-{scene.guidance:g}" if text == "written" else ""
     state = scene.folder / f"taught-{scene.domain}-{how}-{settings}-{scene.seed}.pt"
     spent = teach(run, state, scene.deadline)
     if spent is None:
@@ -250,6 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--excerpt-chars", type=int, default=Scene.excerpt_chars)
     parser.add_argument("--steps", type=int, default=Scene.steps, help="of training a LoRA")
     parser.add_argument("--inside", default=Scene.inside, help="as of abi transfer")
+    parser.add_argument("--guidance", type=float, default=Scene.guidance, help="of `written`")
     parser.add_argument("--taught-steps", type=int, default=Scene.taught_steps, help="of `lora`")
     parser.add_argument("--eval-tokens", type=int, default=20_000)
     parser.add_argument("--minutes", type=float, default=4.5, help="no cell begins after them")
@@ -263,9 +265,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for seed in map(int, options.seeds.split(",")):
             key = f"{pair} {options.domain} {seed}"
             cells = rows.setdefault(key, {})
-            scene = Scene(*pair.split(":"), options.domain, seed, options.folder,
-                          options.excerpts, deadline, options.excerpt_chars, options.steps,
-                          options.inside, options.taught_steps, options.tuned)  # fmt: skip
+            scene = Scene(
+                *pair.split(":", 1), domain=options.domain, seed=seed, folder=options.folder,
+                excerpts=options.excerpts, deadline=deadline,
+                excerpt_chars=options.excerpt_chars, steps=options.steps, inside=options.inside,
+                taught_steps=options.taught_steps, guidance=options.guidance, tuned=options.tuned,
+            )  # fmt: skip
             for name in [] if options.show else asked:
                 if name in cells or time.monotonic() > deadline:
                     continue

@@ -66,6 +66,8 @@ class Scene:
     """What is wanted inside a donor's tokens, as of `MoveConfig`."""
     taught_steps: int = RECIPE.steps
     """Of the student lora."""
+    guidance: float = MoveConfig.guidance
+    """The factor on what the donor learned while it writes, as of `MoveConfig`."""
     tuned: Path | None = None
     """A LoRA of the donor that is there already, as PEFT saves it, or a full fine-tune of it as
     `save_pretrained` does; None: a LoRA is trained here."""
@@ -154,6 +156,7 @@ class Scene:
         """A move of the donor's LoRA of the domain, or of another domain, paired on some text."""
         learned = learned or self.domain
         if (text, learned) not in self._moves:
+            guidance = self.guidance if text == "written" else MoveConfig.guidance
             whole = self.is_whole and learned == self.domain
             tuned = str(self.tuned) if whole else self.donor_lora(learned)[1]
             move = self.work.move_tuned(
@@ -161,11 +164,12 @@ class Scene:
                 domain=self.domain, pair_on=TEXTS[text] or self.domain,
                 config=MoveConfig(
                     excerpts=self.excerpts, excerpt_chars=self.excerpt_chars, changes=(LACKING,),
-                    seed=self.seed, inside=self.inside,
+                    seed=self.seed, inside=self.inside, guidance=guidance,
                 ),
                 text_free=text == "written",
             )  # fmt: skip
-            name = f"{self.donor_name} {self.target_name} {learned} {text} {self.sizes}"
+            how = text if guidance == MoveConfig.guidance else f"{text} {guidance:g}"
+            name = f"{self.donor_name} {self.target_name} {learned} {how} {self.sizes}"
             stages = Stages(self.folder / f"{self.domain}-{self.seed}")
             staged_move(stages, name, move)
             move.__dict__["linear"] = stages.get(f"linear {name}", lambda: move.linear)
