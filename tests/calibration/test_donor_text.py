@@ -10,7 +10,7 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import large_vocabulary
+from transplant.calibration import donor_text, large_vocabulary
 from transplant.calibration.donor_text import write_documents
 from transplant.errors import InputError
 from transplant.modules.hosted import HostedModel
@@ -147,6 +147,32 @@ def test_what_stands_before_every_text_is_read_and_not_written(tiny_tokenizer, c
     assert all(ids.shape[1] <= CONTEXT for ids in prompts)
     for document, first in zip(written, prompts[0][:, 1].tolist(), strict=True):
         assert document.text.startswith(tiny_tokenizer.decode([first]))
+
+
+@pytest.mark.parametrize("kind", ["module", "tuned", "guided"])
+def test_where_there_is_room_a_text_is_read_once_however_long_it_becomes(
+    kind, tiny_tokenizer, counts, monkeypatch
+):
+    """Read again for each round, all of it at once took most of the memory of a move."""
+    monkeypatch.setattr(donor_text, "TOKENS", 8)
+    guidance = 2.0 if kind == "guided" else 1.0
+
+    def written(room):
+        """Texts, and how many tokens were read at each call of the backbone."""
+        module, lengths = hosted("llama", tiny_tokenizer, max_position_embeddings=room), []
+        module.backbone.model.model.register_forward_pre_hook(
+            lambda _, __, given: lengths.append(given["input_ids"].shape[1]), with_kwargs=True
+        )
+        pair = TunedPair(module.backbone, module)
+        donor = module if kind == "module" else TunedDonor("tales", pair)
+        documents = write_documents(donor, counts, 3, chars=80, guidance=guidance)
+        return [document.text for document in documents], lengths
+
+    texts, lengths = written(room=512)
+    assert set(lengths) == {1}  # the first token, then one at a time
+    assert len(lengths) % (16 if kind == "guided" else 8) == 0  # looked at behind every eighth
+    assert statistics.median(map(len, texts)) >= 80
+    assert max(written(room=16)[1]) > 1  # the control: without room it is read again
 
 
 def test_without_counts_the_donor_draws_the_first_token_too(tiny_tokenizer):

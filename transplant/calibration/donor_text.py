@@ -27,11 +27,11 @@ from transplant.progress import Progress
 from transplant.text.documents import Document
 
 AT_ONCE = 64  # documents: more of them outgrow the cache of a processor
-TOKENS = 256  # drawn in a round
+TOKENS = 256  # drawn in a round, behind which lengths are looked at
 ROUNDS = 16  # at most, of a donor that writes few characters at a time
 
-Told = Callable[..., Tensor]
-"""A stopping criterion that stops nothing: it is told of each token that was drawn."""
+Stops = Callable[..., Tensor]
+"""A stopping criterion [batch] of `generate`, which hears of each token that was drawn."""
 
 
 @torch.no_grad()
@@ -139,35 +139,60 @@ def _first_tokens(
     return [[token] for token in drawn]
 
 
-def _write(donor: HostedModel, start: list[int], ids: Tensor, chars: int, told: Told) -> list[str]:
+def _write(donor: HostedModel, start: list[int], ids: Tensor, chars: int, told: Stops) -> list[str]:
     """Texts that begin with these tokens [batch, n]; the median one has so many characters."""
     texts: list[str] = []
     for _ in range(ROUNDS):
-        ids = torch.cat([ids, _continuation(donor, start, ids, told)], dim=1)
-        texts = donor.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
-        if median(map(len, texts)) >= chars:
+        ids = torch.cat([ids, _continuation(donor, start, ids, chars, told)], dim=1)
+        texts = _texts(donor, ids)
+        if _are_long(texts, chars) or ids.shape[1] > ROUNDS * TOKENS:
             break
     return texts
 
 
-def _continuation(donor: HostedModel, start: list[int], ids: Tensor, told: Told) -> Tensor:
-    """More tokens [batch, `TOKENS` at most], drawn behind as many of the last as there is room."""
+def _texts(donor: HostedModel, ids: Tensor) -> list[str]:
+    return donor.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
+
+
+def _are_long(texts: list[str], chars: int) -> bool:
+    return median(map(len, texts)) >= chars
+
+
+def _continuation(
+    donor: HostedModel, start: list[int], ids: Tensor, chars: int, told: Stops
+) -> Tensor:
+    """More tokens [batch, `TOKENS` or several times that], behind as many as there is room for.
+
+    Where there is room for all that was written and as much again, the next round goes on from the
+    keys and values that this one has: read again, all of a long text at once would take several
+    times the memory of its last token.
+    """
     if isinstance(donor.backbone, PrefixBackbone):  # the decoder writes what the encoder reads
         read = ids[:, -TOKENS:]
-        return _draw(donor, read, read.shape[1], told)[:, 1:]  # without what starts the decoder
+        return _draw(donor, read, read.shape[1], [told])[:, 1:]  # without what starts the decoder
     room = donor.backbone.context + len(donor.backbone.prefix)
     before = torch.tensor(start, dtype=torch.long, device=ids.device).expand(len(ids), -1)
     read = torch.cat([before, ids[:, -(room // 2) :]], dim=1)
-    return _draw(donor, read, min(TOKENS, room - read.shape[1]), told)[:, read.shape[1] :]
+    rounds = 1 + max(0, room // 2 - ids.shape[1]) // TOKENS
+    most = min(rounds * TOKENS, ROUNDS * TOKENS, room - read.shape[1])
+
+    def long_enough(drawn: Tensor, *_: object, **__: object) -> Tensor:
+        new = drawn[:, read.shape[1] :]
+        done = new.shape[1] % TOKENS == 0 and _are_long(
+            _texts(donor, torch.cat([ids, new], dim=1)), chars
+        )
+        return torch.full((len(drawn),), done, device=drawn.device)
+
+    return _draw(donor, read, most, [told, long_enough])[:, read.shape[1] :]
 
 
-def _draw(donor: HostedModel, ids: Tensor, tokens: int, told: Told) -> Tensor:
+def _draw(donor: HostedModel, ids: Tensor, tokens: int, stops: list[Stops]) -> Tensor:
     return donor.generate(
         input_ids=ids,
         attention_mask=torch.ones_like(ids),
         max_new_tokens=tokens,
         repetition_penalty=1.0,  # some models come with another
-        stopping_criteria=[told],
+        stopping_criteria=stops,
         pad_token_id=donor.tokenizer.pad_token_id or 0,
         **_drawing(donor, tokens),
     )

@@ -75,7 +75,7 @@ class SideBySide(HostedModel):
             input_ids: what was written so far [batch, seq], nothing of it padding.
             max_new_tokens: how many are drawn.
             logits_processor: what draws the next token.
-            stopping_criteria: told of each.
+            stopping_criteria: told of each; one that stops all texts ends them.
         """
         ids, read, caches = input_ids, input_ids, [None, None]
         for _step in range(max_new_tokens):
@@ -92,6 +92,7 @@ class SideBySide(HostedModel):
                 logits = draws(ids, logits)
             read = logits.argmax(1, keepdim=True)
             ids = torch.cat([ids, read], dim=1)
-            for told in stopping_criteria:
-                told(ids, logits)
+            stopped = [stops(ids, logits) for stops in stopping_criteria]  # each hears of it
+            if any(bool(texts.all()) for texts in stopped):
+                break
         return ids
