@@ -10,7 +10,7 @@ import torch
 from tests.tiny import tiny_backbone
 from transplant.alignment.tokens import count_tokens
 from transplant.calibration import large_vocabulary
-from transplant.calibration import mapped_corrections as file
+from transplant.calibration import likely_rows as file
 from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.mapped_corrections import map_corrections

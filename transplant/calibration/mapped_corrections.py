@@ -9,27 +9,20 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from transplant.alignment.likely import LikelyRows, Vocabularies, likely_tokens
+from transplant.alignment.likely import LikelyRows
 from transplant.alignment.logits import LikelyChange, likely_change
-from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
 from transplant.calibration.changes.along import Shown, products_along
 from transplant.calibration.changes.likely import likely_changes
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.config import PRODUCT, MoveConfig
-from transplant.calibration.large_vocabulary import (
-    LOGITS_AT_ONCE,
-    head_on_cpu,
-    is_large,
-    likely_for,
-)
+from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, is_large
+from transplant.calibration.likely_rows import likely_rows, untaught, vocabularies
 from transplant.calibration.output_map import OutputMap, change_of_logits, donor_mix
 from transplant.calibration.paired_rows import PairedRows
 from transplant.calibration.pairs import PairedText
 from transplant.calibration.wanted_inside import WantedInside, wanted_inside
 from transplant.ranks import current
-
-DONORS = 2  # times `likely_tokens` are kept of the donor, before changes are known
 
 
 @dataclass(frozen=True)
@@ -108,9 +101,10 @@ def map_corrections(
             for number, along in zip(mine, shown, strict=True)
         ]
     else:
-        likely = likely_rows(output_map, corrections, target, paired, config, like)
+        before = like.likely if like is not None else ()
+        likely = likely_rows(output_map, corrections, target, paired, config, before)
         if correction is None and like is not None:
-            likely = tuple(map(_untaught, likely))
+            likely = tuple(map(untaught, likely))
         between = vocabularies(output_map, target)
         way, weights = WAYS[config.change], donor_mix(config).weights
         kept = {"likely": config.likely_tokens, "rest": config.rest_tokens}
@@ -186,85 +180,3 @@ def _dense_changes(
         begin += len(h)
         parts.append(likely_change(logits, change, config.likely_tokens))
     return LikelyChange.joined(parts)
-
-
-def _untaught(rows: LikelyRows) -> LikelyRows:
-    """The same rows where the donor has learned nothing."""
-    taught = dataclasses.replace(rows.taught, total=rows.donor.total)
-    return dataclasses.replace(rows, taught=taught)
-
-
-def likely_rows(
-    output_map: OutputMap,
-    corrections: Sequence[Tensor],
-    target: Backbone,
-    paired: PairedText,
-    config: MoveConfig,
-    like: MappedCorrections | None,
-) -> tuple[LikelyRows, ...]:
-    """What is likely at each row for the target, the donor, and the donor with its module.
-
-    Args:
-        output_map: the two heads.
-        corrections: the donor's, [rows, d_donor] of each batch.
-        target: the backbone that the module moves to.
-        paired: the paired rows; of several processes, each looks at the batches of its turn.
-        config: how many tokens a position looks at.
-        like: of the same target rows, in the same batches; what was found there is taken from it.
-    """
-    donor_head = SplitHead(output_map.donor_head)
-    ours, theirs, likely = output_map.shared.ids_a, output_map.shared.ids_b, config.likely_tokens
-    found = []
-    for place, number in enumerate(current().turns(len(corrections))):
-        batch, correction = paired.batches[number], corrections[number]
-        h_donor, h_target = batch.donor.h_last, batch.target.h_last
-        known = like.likely[place] if like is not None and like.likely else None
-        if known is not None and known.h_donor is h_donor and known.h_target is h_target:
-            found.append(known)
-            continue
-        if known is not None and torch.equal(known.h_target, h_target):
-            for_target = known.target
-        else:
-            for_target = likely_for(target, h_target, theirs, likely)
-        order = slice(None) if batch.donor_order is None else batch.donor_order
-        if known is not None and torch.equal(known.h_donor[order], h_donor):
-            for_donor, taught = known.donor[order], known.taught[order]
-        else:
-            for_donor = likely_tokens(donor_head, h_donor, DONORS * likely, ours)
-            changed = h_donor + correction
-            taught = likely_tokens(donor_head, changed, DONORS * likely, ours[:1])
-        found.append(LikelyRows(h_donor, h_target, for_target, for_donor, taught))
-    return tuple(found)
-
-
-def likely_at(
-    output_map: OutputMap,
-    target: Backbone,
-    h_donor: Tensor,
-    h_target: Tensor,
-    correction: Tensor,
-    likely: int,
-) -> LikelyRows:
-    """What is likely at some rows for the target, the donor, and the donor with what it learned.
-
-    Args:
-        output_map: the two heads, on the CPU.
-        target: the backbone.
-        h_donor: last hidden states [rows, d_donor].
-        h_target: last hidden states [rows, d_target].
-        correction: the donor's [rows, d_donor].
-        likely: tokens that a position is compared on; several times as many are looked for.
-    """
-    donor_head = SplitHead(output_map.donor_head)
-    ours, theirs = output_map.shared.ids_a, output_map.shared.ids_b
-    return LikelyRows(
-        h_donor, h_target, likely_for(target, h_target, theirs, likely),
-        likely_tokens(donor_head, h_donor, DONORS * likely, ours),
-        likely_tokens(donor_head, h_donor + correction, DONORS * likely, ours[:1]),
-    )  # fmt: skip
-
-
-def vocabularies(output_map: OutputMap, target: Backbone) -> Vocabularies:
-    """Both heads on the CPU, and how their tokens belong together."""
-    head = head_on_cpu(target, output_map.head)
-    return Vocabularies(SplitHead(output_map.donor_head), head, output_map.ways)

@@ -23,7 +23,7 @@ from transplant.calibration.changes.likely import label_losses
 from transplant.calibration.changes.table import WAYS
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.large_vocabulary import LOGITS_AT_ONCE, is_large
-from transplant.calibration.mapped_corrections import likely_at, vocabularies
+from transplant.calibration.likely_rows import likely_at, vocabularies
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
 from transplant.calibration.wanted_inside import within_tokens
 from transplant.calibration.windows_together import texts_between, windows_together
