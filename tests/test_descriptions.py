@@ -16,6 +16,7 @@ Args:
     second: two lines, the
         second of which is deeper; None for all of it.
     third: None: nothing.
+    fourth: a sentence. None for none.
 
 Returns:
     other: not an argument.
@@ -27,6 +28,7 @@ def test_the_entries_of_a_docstring_are_sentences_and_none_is_a_default():
         "first": "One line.",
         "second": "Two lines, the second of which is deeper; default: all of it.",
         "third": "Default: nothing.",
+        "fourth": "A sentence. Default: none.",
     }
     assert args_of("No arguments.") == {}
 

@@ -82,5 +82,5 @@ def _sentence(text: str) -> str:
 
     A value in backquotes at its beginning is typed as it is.
     """
-    words = _NONE.sub("default: ", " ".join(text.split()))
+    words = _NONE.sub("default: ", " ".join(text.split())).replace(". default:", ". Default:")
     return words[:1].upper() + words[1:].rstrip(".") + "." if words else ""

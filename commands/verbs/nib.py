@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from commands.options import AlsoEval, Fields, HeldOutText, described_by
+from commands.options import AlsoEval, Field, Fields, HeldOutText, described_by
 from commands.session import Session
-from transplant.evaluation.config import NIBConfig, power_asked
+from transplant.evaluation.config import NIBConfig, PowerConfig, power_asked
+
+MARGIN = Field(
+    help="With --power: the distance from a threshold that shall be told, in the criterion's own "
+    "unit."
+)
 
 
-@described_by("workflows.nib.nib_report", "evaluation.config.PowerConfig")
+@described_by("workflows.nib.nib_report")
 def nib(
     session: Session,
     *,
@@ -22,21 +27,19 @@ def nib(
     extended: bool = False,
     config: Annotated[NIBConfig, Fields("chunks chunk_length skip")],
     power: bool = False,
-    margin: float | None = None,
+    of_power: Annotated[PowerConfig, Fields(margin=MARGIN)],
     also_eval: AlsoEval = None,
 ) -> None:
     """Run the Non-Inferiority Benchmark; exit 3 where it does not pass.
 
     Args:
         power: what so many chunks can tell, from many more chunks.
-        margin: with --power: the distance from a threshold that shall be told, in the criterion's
-            own unit; default: 0.01.
     """
     from transplant.tables.nib import nib_sheet
     from transplant.workflows.nib import nib_report
 
     report = nib_report(
         session, anchor, candidate, data=data, config=config, extended=extended,
-        power=power_asked(power, margin), also_eval=also_eval,
+        power=power_asked(power, of_power), also_eval=also_eval,
     )  # fmt: skip
     session.out.result(report, nib_sheet(report), passed=report["pass"])

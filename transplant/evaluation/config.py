@@ -85,20 +85,22 @@ class PowerConfig:
         _require(self.measured >= 2, "measured", ">= 2", self.measured)
 
 
-def power_asked(power: bool, margin: float | None) -> PowerConfig | None:
+def power_asked(power: bool, config: PowerConfig) -> PowerConfig | None:
     """The power that is asked for; None for none.
 
     Args:
         power: whether it is.
-        margin: of `PowerConfig`; None for its own.
+        config: how it is measured.
 
     Raises:
-        InputError: a margin, and no power.
+        InputError: a margin of its own, and no power.
     """
     if power:
-        return PowerConfig() if margin is None else PowerConfig(margin=margin)
-    if margin is not None:
-        raise InputError("`margin` is of the power", expected="`power` beside it", found=margin)
+        return config
+    if config != PowerConfig():
+        raise InputError(
+            "`margin` is of the power", expected="`power` beside it", found=config.margin
+        )
     return None
 
 
