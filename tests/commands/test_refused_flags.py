@@ -10,13 +10,14 @@ MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama")
 CAPTURE = ("capture", "--backbone", "tiny-llama", "--data", "TEXT", "--out", "OUT")
 UPDATE = ("--module", "tales@tiny-gpt2", "--update-data", "TEXT")
 NIB = ("nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--data", "TEXT")
+FROM_TO = ("--from", "tiny-llama", "--to", "tiny-gpt2", "--data", "TEXT")
 OF_A_CAPTURE = [
     ("--backbone", "tiny-llama"), ("--data", "prose"), ("--out", "x"), ("--taps", "all"),
     ("--dtype", "float32"), ("--stored", "fp16"), ("--window", "64"), ("--max-tokens", "9"),
     ("--pool", "mean"), ("--resume",), ("--verify", "y.h5"),
 ]  # fmt: skip
-NOWHERE = ("nobody@tiny-gpt2", "nobody")
-"""Names of what is not there: on a backbone that is, and of no backbone."""
+NOWHERE = ("nobody@tiny-gpt2", "nobody", "./nobody")
+"""Names of what is not there: on a backbone that is, of no backbone, and of no folder."""
 WRONG = [
     (("train", "--backbone", "tiny-gpt2", "--domain", "x"), ("--matmul-type", "int4")),
     (("train", "--backbone", "tiny-gpt2", "--domain", "x"), ("--window-choice", "last")),
@@ -57,6 +58,11 @@ WRONG = [
       "--method", "omp"), ("--calibration-tokens", "300")),
     (("generate", "tiny-gpt2", "--prompt", "x"), ("--top-k", "5")),
     (("generate", "tiny-gpt2", "--prompt", "x"), ("--top-p", "0.5")),
+    *((NIB, (flag, name)) for flag in ("--anchor", "--candidate") for name in NOWHERE),
+    *((("validate", "--model", "tales@tiny-gpt2", "--baseline", "tiny-gpt2"), (flag, name))
+      for flag in ("--model", "--baseline") for name in NOWHERE),
+    *(((verb, *FROM_TO), (flag, name)) for verb in ("tokenize-align", "embed-init", "advise")
+      for flag in ("--from", "--to") for name in NOWHERE[1:]),
     (("list",), ("--kind", "odd")),
     (("show", "tales@tiny-gpt2"), ("--kind", "odd")),
     *((("bridge-align", "--between", "a:1", "b:1"), pair)
@@ -76,12 +82,19 @@ def test_what_an_option_cannot_be_is_refused_by_its_flag(trained_abi, tmp_path, 
         "TEXT": trained_abi.corpus, "OUT": str(tmp_path / "out"),
         "PAIRS": str(tmp_path / "pairs.jsonl"),
     }  # fmt: skip
-    ran = trained_abi(*(places.get(word, word) for word in words), *wrong, "--json")
+    ran = trained_abi(*(places.get(word, word) for word in (*words, *wrong)), "--json")
     report = assert_refused(ran, wrong[0])
     assert "`" not in report["what"]
     assert "loading" not in ran.err
     assert "reading" not in ran.err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", NOWHERE)
+def test_the_last_of_several_models_is_looked_for_before_the_first_is_loaded(trained_abi, name):
+    ran = trained_abi("perplexity", "tiny-gpt2", name, "--data", trained_abi.corpus, "--json")
+    assert_refused(ran, "nobody")
+    assert "loading" not in ran.err
 
 
 @pytest.mark.parametrize("flag", ["--name", "--domain", "--backbone"])

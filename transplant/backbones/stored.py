@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,11 +12,11 @@ import torch
 from transplant.backbones.folder import check_folder, check_sizes
 from transplant.backbones.hub_ids import can_be_hub_id
 from transplant.backbones.packed import check_head, check_known, quantisation, reading_packed
+from transplant.backbones.paths import check_path, way_in
 from transplant.backbones.quiet import quiet
 from transplant.backbones.spread import Spread
 from transplant.backbones.whole import check_fits, load_whole
 from transplant.errors import BackboneError, foreign
-from transplant.files.gguf import is_gguf
 from transplant.files.plain import expand
 
 LOADABLE = "a registry name, a save_pretrained folder with safetensors, or a hub id as owner/model"
@@ -70,12 +69,12 @@ def load_stored(
         if folder.is_dir():
             held = None if checked else check_folder(folder)
             source = str(folder)
-        elif source.startswith((".", "/", "~")):
-            raise BackboneError(f"no such backbone folder: {source}", hint=_way_in(folder))
-        elif not can_be_hub_id(source):
-            raise BackboneError(
-                f"no backbone {source!r}", expected=LOADABLE, hint=_way_in(folder) or LIST
-            )
+        else:
+            check_path(source)
+            if not can_be_hub_id(source):
+                raise BackboneError(
+                    f"no backbone {source!r}", expected=LOADABLE, hint=way_in(folder) or LIST
+                )
         options: dict[str, Any] = {"revision": revision}
         if files.offline:
             options["local_files_only"] = True
@@ -93,11 +92,6 @@ def load_stored(
         expected="a fast tokenizer (tokenizer.json) as save_pretrained writes it",
     ):  # fmt: skip
         return model, AutoTokenizer.from_pretrained(source, **options), unexpected
-
-
-def _way_in(path: Path) -> str | None:
-    """What to do with a GGUF file that is there, but is no folder."""
-    return f"`add({str(path)!r}, name='NAME')`" if path.is_file() and is_gguf(path) else None
 
 
 def _whole(

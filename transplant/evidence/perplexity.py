@@ -46,10 +46,12 @@ def measure_perplexity(
     Raises:
         InputError: no model, or one twice.
         CorpusError: a text that cannot be read, or without a held-out split.
+        NotFoundError: one of the models is not there.
     """
     config = config or PerplexityConfig()
     if not models or len({*models}) < len(models):
         raise InputError("models", expected="names, each once", found=", ".join(models) or "none")
+    work.check_there(*models)
     data = data or next(filter(None, map(work.domain_source, models)), PROSE)
     loaded = _load(work, models)
     documents, fingerprint = _read(work, data, config)

@@ -200,11 +200,16 @@ class Advising(Stepwise):
 
 
 def run_advice(advising: Advising) -> tuple[Measured, Advice, dict[str, Any]]:
-    """Measures, decides, and reports both; no weight of either backbone moves."""
+    """Measures, decides, and reports both; no weight of either backbone moves.
+
+    Raises:
+        NotFoundError: one of the backbones is not there.
+    """
     from transplant.advice.config import Thresholds
     from transplant.advice.decide import advise
 
     thresholds = Thresholds()
+    advising.work.check_there(source=advising.source, to=advising.to)
     with advising.donor.frozen(), advising.target.frozen():
         found = advising.measured
     advice = advise(found, thresholds)

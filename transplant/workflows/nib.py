@@ -51,6 +51,7 @@ def nib_report(
 
     Raises:
         InputError: two backbones, or no domain.
+        NotFoundError: one of them is not there.
     """
     from transplant.backbones.identity import difference
     from transplant.evaluation.nib import run_nib
@@ -58,6 +59,7 @@ def nib_report(
     from transplant.text.limits import stream_chars
 
     config = config or NIBConfig()
+    work.check_there(anchor=anchor, candidate=candidate)
     one, other = work.load(anchor), work.load(candidate)
     if difference(one.backbone, other.backbone):
         raise InputError(

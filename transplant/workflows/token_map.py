@@ -40,10 +40,14 @@ def align_tokens(
         characters: characters of that text, at most.
         name: of the map; by default made from the source's.
         replace: whether a map of that name may go.
+
+    Raises:
+        NotFoundError: one of them is not there.
     """
     from transplant.alignment.token_map import map_tokens
     from transplant.workflows.corpus import read_documents_of
 
+    work.check_there(source=source, to=to)
     stored = name or map_name(source)
     work.library.claim(("tokens",), stored, to, None, replace=replace)
     donor, target = work.backbone(source), work.backbone(to)

@@ -70,11 +70,15 @@ def take_vocabulary(
         config: how rows are made.
         eval_tokens: held-out tokens.
         name: of the new backbone; by default made from both names.
+
+    Raises:
+        NotFoundError: one of them is not there.
     """
     from transplant.surgery.embeddings.choose import choose_vocabulary
     from transplant.surgery.embeddings.config import CALIBRATION_TOKENS
     from transplant.surgery.embeddings.vocabulary import with_vocabulary
 
+    work.check_there(source=source, to=to)
     stored = name or f"{map_name(to).removeprefix('from-')}-in-{map_name(source)[5:]}-tokens"
     claim_core(work, stored, weights_bytes(work, to))
     donor, target = work.backbone(source), work.backbone(to)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from transplant.errors import CorruptError, InputError, NotFoundError
+from transplant.errors import BackboneError, CorruptError, InputError, NotFoundError
 from transplant.files.plain import expand
 from transplant.library import BackboneRecord, Entry, HostedName, Manifest
 from transplant.workflows.job_setting import JobSetting
@@ -60,34 +60,40 @@ class Work(JobSetting):
         self.arithmetic[hosted.backbone.name] = str(hosted.backbone.dtype).removeprefix("torch.")
         return hosted
 
-    def check_there(self, **names: str | Sequence[str] | None) -> None:
+    def check_there(self, *bare: str, **names: str | Sequence[str] | None) -> None:
         """Refuses names of models that nothing has, before any of them is loaded.
 
         What is inside a folder or behind a hub id is seen as it is loaded, and not here.
 
         Args:
+            bare: names that were given for no parameter of their own.
             names: by the parameter that they were given for; None where none was.
 
         Raises:
             NotFoundError: no backbone of that name, or nothing of that name on it.
+            BackboneError: a path that leads nowhere.
             InputError: no name, or a bare one of what is hosted on several backbones.
         """
+        for name in bare:
+            self._check_there(self.named(name))
         for parameter, given in names.items():
             for name in (given,) if isinstance(given, str) else given or ():
                 try:
                     self._check_there(self.named(name))
-                except NotFoundError as error:
-                    raise NotFoundError(
+                except (NotFoundError, BackboneError) as error:
+                    raise type(error)(
                         f"`{parameter}`: {error.what}", expected=error.expected, found=error.found,
                         hint=error.hint,
                     ) from None  # fmt: skip
 
     def _check_there(self, named: HostedName) -> None:
+        from transplant.backbones.paths import check_path
         from transplant.loading.bare_names import refuse_unknown
         from transplant.workflows.cores.modules_inside import find_core_module
 
         if self.library.backbone_path(named.backbone) is None:
             refuse_unknown(named.backbone, self.library)
+            check_path(named.backbone)
         elif named.module is not None and find_core_module(self.library, named) is None:
             self.find(named)
 

@@ -42,7 +42,11 @@ def plan_validation(
         general: texts that it must not get worse on, by name.
         pairs: files of minimal pairs of the user's own, by name.
         suite: `quick` or `full`.
+
+    Raises:
+        NotFoundError: one of them is not there.
     """
+    work.check_there(model=model, baseline=baseline)
     if not domains:
         name, source = work.named(model), work.domain_source(model)
         domains = {} if source is None else {name.module or source: source}
