@@ -10,18 +10,21 @@ from typing import Annotated
 from commands.options import EvalTokens, Field
 from commands.session import Session
 
+CORES = Field(argument=True, help="Cores of the registry, one for each seed.")
+
 
 def compare(
     session: Session,
     *,
-    cores: Annotated[list[str], Field(argument=True, help="Cores, one for each seed.")],
+    cores: Annotated[list[str], CORES],
     baseline: list[str] | None = None,
     eval_tokens: EvalTokens = 200_000,
 ) -> None:
     """Compare cores with the plain transformers of the same recipe, on held-out documents.
 
     Args:
-        baseline: the plain transformer of each, in order; default: <core>-plain.
+        baseline: the plain transformer of each, in order, of the registry, too: it alone says what
+            they were trained on; default: <core>-plain.
     """
     from transplant.tables.comparison import comparison_table
     from transplant.workflows.train.compare_cores import compare_cores

@@ -59,6 +59,19 @@ def test_a_core_against_itself_is_refused_and_so_is_another_recipe(cores):
     assert cores("compare", "nothing").code == 1
 
 
+def test_what_does_not_say_what_it_was_trained_on_is_refused_before_any_is_loaded(cores):
+    folder = str(cores.root / "a-plain")
+    for words, said in (
+        (("a", "--baseline", folder), "does not say what it was trained on"),
+        (("a", "b", "--baseline", "a-plain", "--baseline", "nothing"), "nothing"),
+        (("a", "b", "--baseline", "a-plain", "--baseline", "a-plain"), "seed differs"),
+    ):
+        ran = cores("compare", *words)
+        assert ran.code == 1
+        assert said in " ".join(ran.err.split())
+        assert "loading" not in ran.err
+
+
 def test_one_pair_has_no_interval_over_seeds(cores):
     report = cores("compare", "a", "--eval-tokens", "64", "--json").json
     assert "mean" not in report

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorruptError, InputError, foreign
+from transplant.files.plain import expand
 from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
 from transplant.workflows.work import Work
 
@@ -26,7 +27,9 @@ def compare_cores(
         eval_tokens: held-out tokens to evaluate on.
 
     Raises:
-        InputError: not as many of one as of the other, or a pair that differs in more.
+        InputError: not as many of one as of the other, or a pair that differs in more; before any
+            of them is loaded.
+        NotFoundError: one of them is not there.
     """
     from transplant.evaluation.intervals import t_interval
 
@@ -34,7 +37,10 @@ def compare_cores(
         raise InputError(
             "every core needs its `baseline`", expected=f"{len(cores)} of them", found=len(plain)
         )
-    pairs = [compare_pair(work, *names, eval_tokens) for names in zip(cores, plain, strict=True)]
+    both = [*zip(cores, plain, strict=True)]
+    for names in both:
+        _common_recipe(*(_trained(work, name) for name in names))
+    pairs = [compare_pair(work, *names, eval_tokens) for names in both]
     report: dict[str, Any] = {"pairs": pairs, "made": work.made()}
     if len(pairs) > 1:
         over_seeds = t_interval([pair["difference_percent"] for pair in pairs])
@@ -55,8 +61,7 @@ def compare_pair(work: Work, core: str, plain: str, eval_tokens: int) -> dict[st
     from transplant.evaluation.intervals import paired_bootstrap
     from transplant.evaluation.likelihood import score_documents
 
-    of_core = work.library.find("backbone", core).manifest
-    of_plain = work.library.find("backbone", plain).manifest
+    of_core, of_plain = (_trained(work, name) for name in (core, plain))
     recipe = _common_recipe(of_core, of_plain)
     splits = read_splits(
         work, recipe["data"], recipe["max_chars"], recorded_reach(of_core.made, recipe["data"])
@@ -93,6 +98,22 @@ def compare_pair(work: Work, core: str, plain: str, eval_tokens: int) -> dict[st
         "recipe": recipe,
         "split": splits.fingerprint,
     }
+
+
+def _trained(work: Work, name: str) -> Manifest:
+    """The manifest of what `train_core()` has made.
+
+    Raises:
+        InputError: a folder or a hub id.
+        NotFoundError: nothing has that name.
+    """
+    if not work.library.holds_backbone(name) and ("/" in name or expand(name).is_dir()):
+        raise InputError(
+            f"{name} does not say what it was trained on",
+            expected="a name of the registry, as `train_core()` gives it", found="a folder or a "
+            "hub id", hint="`list(kind='backbone')`",
+        )  # fmt: skip
+    return work.library.find("backbone", name).manifest
 
 
 def _common_recipe(core: Manifest, plain: Manifest) -> dict[str, Any]:
