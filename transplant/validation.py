@@ -5,6 +5,7 @@ Reading a default must not load torch, so this module does not either.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import typing
 from collections.abc import Callable, Iterable
@@ -97,6 +98,30 @@ def one_of(config: object, field: str, known: Iterable[str]) -> None:
     names, found = tuple(known), getattr(config, field)
     if found not in names:
         raise InputError(f"`{field}`", expected=f"one of {', '.join(names)}", found=found)
+
+
+def refuse_idle(owner: str, expected: str, /, **given: object) -> None:
+    """Refuses what was asked for beside something that leaves it without effect.
+
+    Args:
+        owner: what leaves it so.
+        expected: what would be right.
+        given: whether each was asked for, by parameter, or its value; None and False: it was not.
+
+    Raises:
+        InputError: it names all that were.
+    """
+    idle = [
+        f"`{name}`" for name, value in given.items() if value is not None and value is not False
+    ]
+    if idle:
+        raise InputError(f"{owner} has no use for {', '.join(idle)}", expected=expected)
+
+
+def changed(config: object, *fields: str) -> dict[str, bool]:
+    """Whether each of some fields has another value than a configuration has by itself."""
+    plain = {field.name: field.default for field in dataclasses.fields(config)}  # pyright: ignore
+    return {name: getattr(config, name) != plain[name] for name in fields}
 
 
 def _check(

@@ -21,6 +21,10 @@ from commands.options.basis import ADAPTED
 from commands.session import Session
 from transplant.basis.config import AdaptConfig
 from transplant.errors import InputError
+from transplant.validation import changed, refuse_idle
+
+RECIPE = ("steps", "batch", "window", "calibration_tokens", "evaluate_every", "learning_rate",
+          "train_tokens")  # fmt: skip
 
 
 @described_by("workflows.basis.spec.AdaptJob")
@@ -54,14 +58,20 @@ def basis_adapt(
     from transplant.workflows.basis.spec import AdaptJob, CompressJob
 
     if compress is not None:
-        if out is None or domain is not None:
-            raise InputError("--compress", expected="--out DIR beside it, and no --domain")
+        refuse_idle(
+            "`compress`", "`compress` with `out`, `data` and `eval_tokens`", domain=domain,
+            name=name, peft=peft, merge=merge, forget=forget != "prose", replace=replace,
+            **changed(config, *RECIPE),
+        )  # fmt: skip
+        if out is None:
+            raise InputError("`compress`", expected="`out` beside it, the folder to be")
         cut = CompressJob(basis=basis, ratio=compress, out=out, data=data, eval_tokens=eval_tokens)
         report = run_compress(session, cut)
         session.out.result(report, compress_table(report))
         return
-    if domain is None or out is not None:
-        raise InputError("--domain", expected="what the adapter is about; --out is of --compress")
+    refuse_idle("an adapter", "`out` beside `compress`", out=out)
+    if domain is None:
+        raise InputError("`domain`", expected="what the adapter is about, as python")
     job = AdaptJob(
         basis=basis, domain=domain, data=data, name=name, peft=peft, merge=merge,
         forget=None if forget == "none" else forget, eval_tokens=eval_tokens, config=config,

@@ -15,9 +15,10 @@ from transplant.dtypes import AUTO
 from transplant.errors import InputError
 from transplant.files.writable import check_writable
 from transplant.validation import Bounds
-from transplant.workflows.capture_job import CaptureJob, check_alone
+from transplant.workflows.capture_job import SHORT, CaptureJob, arithmetic_of, check_alone
 
-STORED = ("fp32", "fp16", "bf16")
+FORMATS = f"As the file stores states: {', '.join(SHORT)}; default: {CaptureJob.stored}."
+Stored = Annotated[str | None, Field(help=FORMATS)]
 
 
 @described_by("workflows.capture_job.CaptureJob")
@@ -29,7 +30,7 @@ def capture(
     out: Path | None = None,
     taps: str = CaptureJob.taps,
     dtype: str = AUTO,
-    stored: str = CaptureJob.stored,
+    stored: Stored = None,
     window: Window = CaptureJob.window,
     max_tokens: Annotated[int | None, Bounds(1)] = None,
     pool: str = CaptureJob.pool,
@@ -66,8 +67,7 @@ def capture(
         )
     else:
         check_writable(out)
-        if dtype in STORED:
-            dtype, stored = AUTO, dtype
+        dtype, stored = arithmetic_of(dtype, stored)
         session = dataclasses.replace(session, dtype=dtype)
         job = CaptureJob(
             backbone=backbone, data=data, out=out, taps=taps, stored=stored, window=window,

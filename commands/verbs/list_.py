@@ -11,6 +11,7 @@ from commands.options import Field
 from commands.session import Session
 from registry.listing import artifact_rows, kind_named
 from registry.manifest import KINDS
+from transplant.errors import InputError
 
 
 def list_(
@@ -28,6 +29,8 @@ def list_(
     from transplant.tables.artifacts import list_table
 
     wanted = kind_named(which or kind)
+    if None not in (which, kind) and kind_named(kind) != wanted:
+        raise InputError("`kind`", expected=f"{which}, or one of the two alone", found=kind)
     if backbone is not None:
         session.recognise(backbone)
     # A module is listed with what belongs to it, which is of other kinds.

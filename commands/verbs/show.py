@@ -9,6 +9,7 @@ from __future__ import annotations
 from commands.options import Named, Verify
 from commands.session import Session
 from registry.listing import kind_named
+from transplant.validation import refuse_idle
 
 
 def show(
@@ -32,6 +33,7 @@ def show(
     from transplant.workflows.artifacts import describe_artifact
 
     if recipe:
+        refuse_idle("`recipe`", "`recipe` alone, or with `kind`", verify=verify, full=full)
         from commands.steps import StepVerbs
         from transplant.recipes.origin import origin_of
 

@@ -12,11 +12,13 @@ from typing import Annotated
 from commands.options import ARGUMENT, Field
 from commands.session import Session
 from transplant.errors import InputError
+from transplant.validation import refuse_idle
 
 VERIFIED = ("results", "paste")
 
 
 SHIPPED = "headline.json"
+TOKENS = 50
 
 
 def verify(
@@ -28,7 +30,7 @@ def verify(
     source: str | None = None,
     to: str | None = None,
     domain: list[str] | None = None,
-    tokens: Annotated[int, Field(low=1, help="paste: tokens to generate.")] = 50,
+    tokens: Annotated[int, Field(low=1, help="paste: tokens to generate.")] = TOKENS,
 ) -> None:
     """Recompute recorded results, or check a paste, each beside a control that must fail.
 
@@ -42,13 +44,17 @@ def verify(
         to: `paste`: the core that it was pasted into.
         domain: `paste`: a module's name; repeatable. Default: all.
     """
+    of_paste = {"source": source, "to": to, "domain": domain, "tokens": tokens != TOKENS}
+    of_results = {"record": record, "allow_other_text": allow_other_text}
     if what == "paste":
+        refuse_idle("a paste", "`source`, `to`, `domain` and `tokens`", **of_results)
         from transplant.tables.paste import paste_table
         from transplant.workflows.verify_paste import paste_report
 
         report = paste_report(session, source, to, domain, tokens)
         shown = paste_table(report)
     elif what == "results":
+        refuse_idle("a record of results", "`record`, and `allow_other_text`", **of_paste)
         from registry.store import REFERENCE, Registry
         from transplant.tables.recomputed import results_sheet
         from transplant.workflows.move.json_record import results_report

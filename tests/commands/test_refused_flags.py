@@ -16,6 +16,12 @@ OF_A_CAPTURE = [
     ("--dtype", "float32"), ("--stored", "fp16"), ("--window", "64"), ("--max-tokens", "9"),
     ("--pool", "mean"), ("--resume",), ("--verify", "y.h5"),
 ]  # fmt: skip
+OF_AN_ADAPTER = [
+    ("--domain", "x"), ("--name", "x"), ("--peft", "x"), ("--merge", "x"), ("--forget", "none"),
+    ("--replace",), ("--steps", "9"), ("--batch", "9"), ("--window", "99"),
+    ("--learning-rate", "0.1"), ("--tokens", "999"), ("--calibration-tokens", "99"),
+    ("--evaluate-every", "9"),
+]  # fmt: skip
 NOWHERE = ("nobody@tiny-gpt2", "nobody", "./nobody")
 """Names of what is not there: on a backbone that is, of no backbone, and of no folder."""
 WRONG = [
@@ -35,6 +41,7 @@ WRONG = [
     (("train-core", "--size", "2M", "--data", "TEXT"), ("--max-chars", "0")),
     (("train-reference", "ref-gpt2", "--out", "OUT"), ("--max-chars", "0")),
     (("train-reference", "ref-gpt2", "--out", "OUT"), ("--tokens", "0")),
+    ((*CAPTURE, "--stored", "bf16"), ("--dtype", "fp16")),
     *((CAPTURE, (flag, "odd")) for flag in ("--stored", "--pool", "--taps")),
     *((("invariance", *UPDATE), pair) for pair in (("--kind", "odd"), ("--train-interface",))),
     *((("succession", *UPDATE), pair) for pair in (("--kind", "odd"), ("--train-interface",))),
@@ -64,6 +71,21 @@ WRONG = [
     *(((verb, *FROM_TO), (flag, name)) for verb in ("tokenize-align", "embed-init", "advise")
       for flag in ("--from", "--to") for name in NOWHERE[1:]),
     (("list",), ("--kind", "odd")),
+    (("list", "modules"), ("--kind", "backbone")),
+    *((("basis", "adapt", "b@tiny-gpt2", "--compress", "0.5", "--out", "OUT"), pair)
+      for pair in OF_AN_ADAPTER),
+    (("basis", "adapt", "b@tiny-gpt2", "--domain", "x"), ("--out", "OUT")),
+    (("show", "tales@tiny-gpt2", "--recipe"), ("--verify",)),
+    (("show", "tales@tiny-gpt2", "--recipe"), ("--full",)),
+    *((("verify",), pair) for pair in (("--from", "a"), ("--to", "b"), ("--domain", "x"),
+                                       ("--tokens", "9"))),
+    *((("verify", "paste", "--from", "a", "--to", "b"), pair)
+      for pair in (("--record", "x.json"), ("--allow-other-text",))),
+    (("trace", "--model", "tiny-gpt2"), ("--noise", "2")),
+    (("train-core", "--size", "2M", "--data", "TEXT", "--tokenizer", "tiny-gpt2"),
+     ("--vocab", "320")),
+    *((("calibrate", *MOVE, "--from-activations", "a.h5", "b.h5", "--name", "free"), pair)
+      for pair in (("--pair-data", "TEXT"), ("--excerpts", "9"), ("--excerpt-chars", "99"))),
     (("show", "tales@tiny-gpt2"), ("--kind", "odd")),
     *((("bridge-align", "--between", "a:1", "b:1"), pair)
       for pair in (("--module", "x"), ("--to", "x"), ("--taps", "last"), ("--stride", "9"))),

@@ -13,8 +13,10 @@ from transplant.validation import (
     above,
     at_least,
     at_most,
+    changed,
     check_bounds,
     one_of,
+    refuse_idle,
 )
 
 INTERVENTIONS = ("mean", "zero", "noise", "resample")
@@ -58,6 +60,11 @@ class TraceConfig:
         at_least(self, 0, "seed")
         at_most(self, MAX_WINDOW, "documents", "window")
         above(self, 0, "noise")
+        if self.intervention != "noise":
+            refuse_idle(
+                f"`intervention={self.intervention!r}`", "`intervention='noise'`",
+                **changed(self, "noise"),
+            )  # fmt: skip
         if not 0.0 < self.level < 1.0:
             raise InputError("`level`", expected="between 0 and 1", found=self.level)
         if self.intervention == "resample" and self.documents < 2:

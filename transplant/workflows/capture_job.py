@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from transplant.dtypes import AUTO
 from transplant.errors import InputError
 from transplant.training.config import NAMED_TAPS
-from transplant.validation import one_of
+from transplant.validation import one_of, refuse_idle
+
+SHORT = ("fp32", "fp16", "bf16")
+"""How states are stored; as `dtype` of a capture they are short for it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,27 @@ class CaptureJob:
                 )
 
 
+def arithmetic_of(dtype: str, stored: str | None) -> tuple[str, str]:
+    """The arithmetic of the backbone, and how states are stored.
+
+    Args:
+        dtype: of the arithmetic; one of `SHORT` tells how states are stored alone.
+        stored: how states are stored; None where nothing was asked for.
+
+    Raises:
+        InputError: both tell the second, and differ.
+    """
+    if dtype not in SHORT:
+        return dtype, stored or CaptureJob.stored
+    if stored not in (None, dtype):
+        raise InputError(
+            f"`dtype={dtype!r}` is short for `stored={dtype!r}`", expected="one of them",
+            found=f"`stored={stored!r}` beside it",
+            hint="`dtype='float16'` or the like, for the arithmetic",
+        )  # fmt: skip
+    return AUTO, dtype
+
+
 def check_alone(way: str, **asked: object) -> None:
     """Refuses what is of a capture beside a file that is there already, which says it itself.
 
@@ -60,12 +85,8 @@ def check_alone(way: str, **asked: object) -> None:
         InputError: it names the parameters.
     """
     unasked = {field.name: field.default for field in fields(CaptureJob)}
-    idle = [name for name, value in asked.items() if value not in (None, unasked.get(name, False))]
-    if idle:
-        raise InputError(
-            f"`{way}` has no use for {', '.join(f'`{name}`' for name in idle)}",
-            expected=f"`{way}` alone: the file says how it was captured",
-        )
+    given = {name: value not in (None, unasked.get(name, False)) for name, value in asked.items()}
+    refuse_idle(f"`{way}`", f"`{way}` alone: the file says how it was captured", **given)
 
 
 def names_in(taps: str) -> list[str]:

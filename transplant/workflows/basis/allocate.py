@@ -23,6 +23,7 @@ from transplant.basis.choices import Choices
 from transplant.basis.config import FISHER, AllocateConfig
 from transplant.errors import InputError
 from transplant.ranks import current
+from transplant.validation import refuse_idle
 from transplant.workflows.basis.far import check_inside_layers
 from transplant.workflows.basis.spec import AllocateJob
 from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
@@ -50,7 +51,8 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
 
     Raises:
         NotFoundError: no such basis.
-        InputError: a budget that does not pay for the smallest ranks, or ranks that are not kept.
+        InputError: a budget that does not pay for the smallest ranks, ranks that are not kept, or
+            text for a score that reads none.
         BackboneError: no layers to go through one at a time.
     """
     from transplant.basis.maps import select_maps
@@ -60,6 +62,10 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
     hosted, record, _ = check_basis(work, job.name)
     claim(work, str(hosted.module), hosted.backbone, replace=True)
     began, config = time.monotonic(), job.config.settled(record.directions)
+    if config.score != FISHER:
+        refuse_idle(
+            f"`score={config.score!r}`", f"`score={FISHER!r}`, which reads text", data=job.data
+        )
     stored = read_basis(work, job.name, layer_at_a_time=job.layer_at_a_time)
     basis = basis_of(stored)
     maps = select_maps(stored.backbone, str(stored.record.fit["layers"]))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.errors import InputError
+from transplant.validation import changed, refuse_idle
 from transplant.workflows.also_eval import OtherSource
 from transplant.workflows.move.from_activations import reading_files
 from transplant.workflows.move.move import Move
@@ -18,6 +19,9 @@ from transplant.workflows.move.whole import WholeMove
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
+
+PROSE = "prose"
+"""What a move pairs on, where nothing else is asked for."""
 
 
 def check_files(
@@ -61,6 +65,12 @@ def run_calibration(
         raise InputError("files hold no text to compare", expected="`also_eval` with `data`")
     if paired and move.general:
         raise InputError("files hold no rows of `general`", expected="`general` with `data`")
+    if paired:
+        refuse_idle(
+            "`activations`", "the text of the files, as far as they hold it",
+            data=None if move.data == PROSE else move.data,
+            **changed(move.config, "excerpts", "excerpt_chars"),
+        )  # fmt: skip
     move.claim("module", "interface", replace=replace)
     source = reading_files(move, paired, domain) if paired else nullcontext(move)
     with source as fitted:
