@@ -37,6 +37,7 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
 
     Raises:
         ExistsError: the folder is there.
+        CorpusError: text that cannot be read, or too little of it.
         InputError: a share that does not pay for the smallest ranks, or a basis whose `max_rank`
             left out directions that a cut may keep.
     """
@@ -63,6 +64,9 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
     backbone, basis = stored.backbone, basis_of(stored)
     maps = select_maps(backbone, str(stored.record.fit["layers"]))
     check_directions(maps, basis.spectra, int(stored.record.fit["max_rank"]), job.basis)
+    data, window = job.data or stored.corpus, int(stored.record.fit["window"])
+    splits = read_as_needed(work, data, evaluation=job.eval_tokens)
+    texts = {"text": windows_of(backbone, splits.eval, window, job.eval_tokens)}
     score, scores = _scores(stored, basis)
     values = {name: s.tolist() for name, s in scores.items()}
     whole = None if score == FISHER else WHOLE
@@ -72,10 +76,6 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
         name: truncated(m.weight, basis.spectra[name], ranks[name]) for name, m in cut.items()
     }
     small = with_weights(f"{backbone.name}, cut", backbone, weights)
-    data = job.data or stored.corpus
-    splits = read_as_needed(work, data, evaluation=job.eval_tokens)
-    window = int(stored.record.fit["window"])
-    texts = {"text": windows_of(backbone, splits.eval, window, job.eval_tokens)}
     before, after = (score_text(work, one, texts)["text"] for one in (backbone, small))
     report = {
         "basis": job.basis, "backbone": backbone.name, "corpus": data,
