@@ -2,6 +2,7 @@ import math
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy
 import pytest
 
 from transplant.errors import InputError
@@ -67,6 +68,10 @@ class Bounded:
         (Bounded(share=1.1), "`share`: expected at most 1, found 1.1"),
         (Bounded(share=math.nan), "`share`: expected at least 0, found nan"),
         (Bounded(gains=(1.0, -1.0)), "`gains`: expected at least 0"),
+        (Bounded(steps="5"), "`steps`: expected a whole number, found '5'"),  # type: ignore
+        (Bounded(steps=2.5), "`steps`: expected a whole number, found 2.5"),  # type: ignore
+        (Bounded(steps=True), "`steps`: expected a whole number, found True"),
+        (Bounded(share="much"), "`share`: expected at least 0, found 'much'"),  # type: ignore
     ],
 )
 def test_a_bound_in_the_type_of_a_field_is_held_to(config, says):
@@ -74,3 +79,4 @@ def test_a_bound_in_the_type_of_a_field_is_held_to(config, says):
         check_bounds(config)
     check_bounds(Bounded())
     check_bounds(Bounded(free=-9, steps=1, share=1.0))  # both ends are allowed
+    check_bounds(Bounded(steps=numpy.int64(3), share=1))  # type: ignore

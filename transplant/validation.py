@@ -11,6 +11,7 @@ import typing
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from typing import Annotated, Any
 
 from transplant.errors import InputError
@@ -35,16 +36,18 @@ Length = Annotated[int, Bounds(2)]
 
 
 def check_bounds(config: object) -> None:
-    """Refuses a field outside the bounds that its type declares, and what is not finite.
+    """Refuses a field outside the bounds that its type declares, and what is no finite number.
 
     A field that is None is not looked at.
 
     Raises:
         InputError: it names the field, the bound and what was found.
     """
-    for field, bounds in _bounds_of(type(config)):
+    for field, bounds, whole in _bounds_of(type(config)):
         if getattr(config, field) is None:
             continue
+        if whole:
+            _check(config, (field,), _is_whole, "a whole number")
         if bounds.low is not None:
             at_least(config, bounds.low, field)
         if bounds.high is not None:
@@ -52,10 +55,11 @@ def check_bounds(config: object) -> None:
 
 
 @cache
-def _bounds_of(config: type) -> tuple[tuple[str, Bounds], ...]:
+def _bounds_of(config: type) -> tuple[tuple[str, Bounds, bool], ...]:
+    """Each field with bounds, and whether it takes whole numbers alone."""
     hints: dict[str, Any] = typing.get_type_hints(config, include_extras=True)
     return tuple(
-        (name, mark)
+        (name, mark, hint.__origin__ in (int, int | None))
         for name, hint in hints.items()
         for mark in getattr(hint, "__metadata__", ())
         if isinstance(mark, Bounds)
@@ -132,5 +136,18 @@ def _check(
         several = isinstance(found, tuple)
         if several and not found:
             raise InputError(f"`{field}`", expected=f"{expected}, once or more", found="nothing")
-        if not all(map(holds, found if several else (found,))):
-            raise InputError(f"`{field}`", expected=expected, found=found)
+        if not all(_is_true(holds, value) for value in (found if several else (found,))):
+            shown = repr(found) if isinstance(found, str) else found
+            raise InputError(f"`{field}`", expected=expected, found=shown)
+
+
+def _is_true(holds: Callable[[Any], bool], value: object) -> bool:
+    """Whether a condition holds for a value; it does not where the two cannot be compared."""
+    try:
+        return bool(holds(value))
+    except TypeError:
+        return False
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, Integral) and not isinstance(value, bool)
