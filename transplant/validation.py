@@ -128,6 +128,20 @@ def changed(config: object, *fields: str) -> dict[str, bool]:
     return {name: getattr(config, name) != plain[name] for name in fields}
 
 
+def check_several(**given: object) -> None:
+    """Refuses one text in the place of several, of which each character would be one.
+
+    Args:
+        given: by parameter; None where nothing was.
+
+    Raises:
+        InputError: it names the parameter.
+    """
+    for name, value in given.items():
+        if isinstance(value, str):
+            raise InputError(f"`{name}`", expected=f"several, as [{value!r}]", found=repr(value))
+
+
 def _check(
     config: object, fields: tuple[str, ...], holds: Callable[[float], bool], expected: str
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.evidence.workspace import EvidenceWorkspace
 from transplant.recipes.workspace import RecipeWorkspace
+from transplant.validation import check_several
 from transplant.workflows.basis.workspace import BasisWorkspace
 from transplant.workflows.tuned.workspace import MoveWorkspace
 
@@ -66,6 +67,7 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
         """Copies modules from core to core as bytes; see `workflows.paste.paste_into_library`."""
         from transplant.workflows.paste import PasteJob, run_paste
 
+        check_several(modules=modules)
         return run_paste(
             self, PasteJob(source, to, None if modules is None else tuple(modules), **options)
         )
@@ -116,6 +118,7 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
         from transplant.merging.job import run_merge
         from transplant.merging.spec import MergeJob
 
+        check_several(remote=remote)
         job = MergeJob(
             recipe=Path(recipe), name=name, remote=tuple(remote), domains=domains or {},
             general={"prose": "prose"} if general is None else general, suite=suite,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.validation import check_several
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ class EvidenceWorkspace(Work):
         """What predicting a text costs models; see `evidence.perplexity.measure_perplexity`."""
         from transplant.evidence.perplexity import measure_perplexity
 
+        check_several(models=models)
         return measure_perplexity(self, models, data, config=config)
 
     def generate(
@@ -145,6 +147,7 @@ class EvidenceWorkspace(Work):
         """Texts of a model, its raw backbone and a native; see `evidence.generate`."""
         from transplant.evidence.generate import run_generate
 
+        check_several(prompts=prompts)
         return run_generate(self, model, prompts, native=native, config=config, listener=listener)
 
     def eval(
@@ -163,6 +166,7 @@ class EvidenceWorkspace(Work):
         """
         from transplant.evidence.harness.tasks import check_installed
 
+        check_several(tasks=tasks)
         check_installed()
         from transplant.evidence.harness.job import run_eval
 
@@ -192,6 +196,7 @@ class EvidenceWorkspace(Work):
         """
         from transplant.evidence.report.job import ReportJob, run_report
 
+        check_several(runs=runs, prompts=prompts)
         job = ReportJob(runs=runs, out=Path(out), prompts=prompts, samples=samples)
         return run_report(self, job)
 

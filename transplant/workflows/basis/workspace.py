@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.validation import check_several
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -105,6 +106,8 @@ class BasisWorkspace(Work):
         """
         from transplant.workflows.basis.adapt import AdaptJob, run_adapt
 
+        if options.get("peft") is not None:
+            options["peft"] = Path(options["peft"])
         return run_adapt(self, AdaptJob(basis=basis, domain=domain, **options), replace=replace)
 
     def compare_basis(
@@ -126,6 +129,7 @@ class BasisWorkspace(Work):
         """
         from transplant.workflows.basis.compare.job import CompareJob, run_compare
 
+        check_several(methods=options.get("methods"))
         job = CompareJob(backbone=backbone, domain=domain, out=Path(out), **options)
         return run_compare(self, job)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from transplant.validation import check_several
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class MoveWorkspace(Work):
         from transplant.calibration.students.recipe import LoraRecipe
         from transplant.workflows.tuned.whole import WholeTunedMove
 
+        check_several(students=students)
         config = config or MoveConfig(seed=self.seed)
         return WholeTunedMove(
             self, tuned, to, pair_on, domain_data, config, name,
@@ -141,6 +143,7 @@ class MoveWorkspace(Work):
         from transplant.calibration.students.recipe import LoraRecipe
         from transplant.workflows.tuned.taught import WholeTaughtMove
 
+        check_several(teachers=teachers, students=students)
         names = tuple(teachers)
         return WholeTaughtMove(
             self, ",".join(names), to, pair_on, domain_data, config or MoveConfig(seed=self.seed),
