@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shlex
 
@@ -16,10 +17,15 @@ EVERY = [name for names in VERBS.values() for name in names]
 HOSTED = {"name": "law@tiny/d64", "hosted": "law@tiny/d64", "backbone": "tiny"}
 VARIANTS = {
     "train": [HOSTED, {**HOSTED, "form": "lite", "domain": "law"}],
-    "transfer": [HOSTED, {"donor": "law@a", "target": "b", "curves": {}}],
+    "transfer": [
+        HOSTED,
+        {"donor": "law@a", "target": "b", "curves": {}},
+        {**HOSTED, "donor": "a", "tuned": "./my lora", "target": "tiny", "curves": {}},
+        {**HOSTED, "stored": {"kind": "adapter"}},
+    ],
     "bridge-align": [HOSTED, {"donor": "law@a", "target": "b"}],
     "paste": [{"source": "a", "to": "b", "out": "c"}, {"source": "a", "to": "b", "dry_run": True}],
-    "nib": [{"pass": True, "candidate": "x@b"}, {"pass": False}],
+    "nib": [{"pass": True, "candidate": "x@b"}, {"pass": False}, {"pass": False, "power": {}}],
     "uq": [{"files": ["uq/metrics.json"], "baseline": "b"}, {"files": []}],
     "trace": [
         {"files": ["t/trace.json"], "backbone": "b", "mode": "ablation", "metric": "nll"},
@@ -52,6 +58,7 @@ def test_the_next_step_is_a_valid_command(name):
             parse(words[1:])
         else:
             assert name == "route-sim", step
+            ast.parse(step)
 
 
 def test_what_reads_a_model_names_it_in_the_next_step():
@@ -64,14 +71,6 @@ def test_what_reads_a_model_names_it_in_the_next_step():
 def test_what_is_not_known_stands_in_capitals_and_what_is_known_is_quoted():
     assert next_step("cfgen", {}, {}) == "abi cfeval --model MODEL --pairs OUT"
     assert next_step("cfgen", {"out": "a b"}, {}) == "abi cfeval --model MODEL --pairs 'a b'"
-    loaded = next_step("export", {}, {"form": "lora", "out": "x{1}"})
-    assert loaded == "AutoPeftModelForCausalLM.from_pretrained('x{1}')"
-    own, with_code = (
-        next_step("export", {"code": code}, {"form": "transformers", "out": "x"})
-        for code in (False, True)
-    )
-    assert own == "import transplant; AutoModelForCausalLM.from_pretrained('x')"
-    assert with_code == "AutoModelForCausalLM.from_pretrained('x', trust_remote_code=True)"
     kept = {"module_sha256": {"x@b": {}, "y@b": {}}}
     assert next_step("succession", {}, kept) == "abi gate --module x@b"
     judged = {"model": "x@b", "pairs": 7, "data": {"source": "my p.jsonl"}}
@@ -81,6 +80,49 @@ def test_what_is_not_known_stands_in_capitals_and_what_is_known_is_quoted():
     assert "--to b --trace t/trace.json" in next_step("trace", {}, traced | by_nll)
     assert next_step("trace", {}, traced | by_kl) == "abi report t/trace.json --out report.html"
     assert next_step("advise", {}, {"next": "abi show {x}"}) == "abi show {x}"
+
+
+def test_the_next_step_after_an_export_is_python_that_finds_what_it_names():
+    out = {"out": "x{1}", "loader": "AutoModelForSeq2SeqLM"}
+    own, with_code, lora = (
+        next_step("export", {"code": code}, {"form": form, **out})
+        for form, code in (("transformers", False), ("transformers", True), ("lora", False))
+    )
+    assert own == "import transplant; transplant.load('x{1}')"
+    assert "AutoModelForSeq2SeqLM.from_pretrained('x{1}', trust_remote_code=True)" in with_code
+    assert "AutoPeftModelForSeq2SeqLM.from_pretrained('x{1}')" in lora
+    routed = next_step("route-sim", {}, {"model": "x@b", "baseline": "b", "tau": 0.1234567})
+    assert routed == "import transplant; transplant.load('x@b|b', route=0.123457)"
+    for step in (own, with_code, lora, routed):
+        imports, call = ast.parse(step).body
+        (named,) = (one for one in ast.walk(call) if isinstance(one, ast.Name))
+        assert named.id in {alias.name for alias in imports.names}
+
+
+def test_a_move_that_was_not_judged_is_made_again_as_it_was_asked_for():
+    asked = {"native": "none", "data": "my text.txt", "domain_data": "d.jsonl"}
+    report = {"donor": "law@a", "target": "./data", "name": "mine@./data/d64"}
+    again = next_step("transfer", asked, report)
+    assert again == (
+        "abi transfer --module law@a --to ./data --pair-data 'my text.txt' --domain-data d.jsonl "
+        "--name mine --native train --replace"
+    )
+    # A student's donor is a backbone, which is no module.
+    learned = next_step("transfer", asked, report | {"donor": "a", "tuned": "./lora"})
+    assert learned == "abi validate --model mine@./data/d64 --baseline ./data"
+
+
+def test_the_backbone_of_a_name_is_whole_where_a_folder_begins_with_d():
+    for backbone in ("./data", "owner/distilled", "/d/models"):
+        for width in ("", "/d64"):
+            step = next_step("gate", {}, {"name": f"x@{backbone}{width}"})
+            assert step.endswith(f"--baseline {backbone}")
+
+
+def test_the_next_step_after_a_comparison_reads_its_text():
+    told = {"backbone": "b", "domain": "law"}
+    assert "--data law " in next_step("basis compare", {}, told)
+    assert "--data 'my law.txt' " in next_step("basis compare", {"data": "my law.txt"}, told)
 
 
 def test_a_verb_ends_with_one_such_line_on_stderr_and_has_none_in_json(trained_abi):

@@ -25,12 +25,13 @@ def test_what_has_passed_goes_on_and_what_has_not_is_looked_at():
 
 def test_code_that_is_no_call_of_a_verb_stays_code():
     loaded = next_call("export", {}, {"form": "lora", "out": "dir"})
-    assert str(loaded) == "`AutoPeftModelForCausalLM.from_pretrained('dir')`"
+    peft = "AutoPeftModelForCausalLM"
+    assert str(loaded) == f"`from peft import {peft}; {peft}.from_pretrained('dir')`"
 
 
 @pytest.mark.parametrize("verb", NEXT)
 def test_every_next_call_is_python(verb):
     text = str(next_call(verb, {}, {"out": "dir"}))
-    ast.parse(text.strip("`"), mode="eval")
+    ast.parse(text.strip("`"))
     with pytest.raises(KeyError):
         next_call(f"no-{verb}", {}, {})

@@ -169,7 +169,7 @@ class ExportReport(Report):
     """`export`.
 
     `class`, `code` and `with_backbone` are of the form `transformers`; `compared_in`, `pairs`,
-    `ranks` and `merges` of the form `lora`; `pushed` is there where it was sent.
+    `ranks` and `merges` of the form `lora`; `loader` of both; `pushed` is there where it was sent.
     """
 
     name: str
@@ -178,6 +178,8 @@ class ExportReport(Report):
     backbone: str
     logits: float
     class_: str | None = Field(None, alias="class")
+    loader: str | None = None
+    """The class of `transformers` that loads it, of PEFT's the base."""
     code: bool | None = None
     with_backbone: bool | None = None
     compared_in: str | None = None

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transplant.workflows.export.source import LORAS
+
 Facts = Mapping[str, Any]
 """What a verb was asked with, and over that what it has reported."""
 _IN_BRACES = re.compile(r"\{([^}]+)\}")
+_WIDTH = re.compile(r"/d\d+\Z")  # of a full name
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,25 @@ def _train(told: Facts) -> Call:
 
 
 def _transfer(told: Facts) -> Call:
-    if "curves" in told or str(told.get("native")) == "none":
-        return _call("transfer", module="{donor}", to="{target}", native="train", replace=True)
-    return _call("export", "{name}", "DIR")
+    unjudged = "curves" in told or str(told.get("native")) == "none"
+    if unjudged and "tuned" in told:  # the donor of a student, which is no module
+        return _call("validate", model="{name}", baseline="{target}")
+    if unjudged:
+        given = {name: told.get(name) for name in ("data", "domain_data")}
+        texts = {name: text for name, text in given.items() if text not in (None, "prose")}
+        named = {"name": "{own}"} if "name" in told else {}
+        return _call("transfer", module="{donor}", to="{target}", **texts, **named, native="train",
+                     replace=True)  # fmt: skip
+    stored = told.get("stored")
+    lora = isinstance(stored, Mapping) and stored.get("kind") in LORAS
+    return _call("export", "{name}", "DIR", **({"form": "lora"} if lora else {}))
 
 
 def _nib(told: Facts) -> Call:
     if told.get("pass"):
         return _call("export", "{candidate}", "DIR")
+    if told.get("power"):
+        return _call("perplexity", "{anchor}", "{candidate}")
     return _call("nib", anchor="{anchor}", candidate="{candidate}", power=True)
 
 
@@ -80,15 +94,31 @@ def _paste(told: Facts) -> Call:
 
 
 def _export(told: Facts) -> Call | Code:
-    forms = {"transformers": "AutoModelForCausalLM", "lora": "AutoPeftModelForCausalLM"}
-    loader = forms.get(str(told.get("form")))
-    if loader is None:
+    form, folder = told.get("form"), repr(str(told.get("out")))
+    loader = str(told.get("loader", "AutoModelForCausalLM"))
+    if form == "lora":
+        loader = loader.replace("AutoModel", "AutoPeftModel")
+        return Code(f"from peft import {loader}; {loader}.from_pretrained({folder})")
+    if form != "transformers":
         return _call("list")
-    read = f"{loader}.from_pretrained({str(told['out'])!r}"
-    if told.get("form") == "lora":
-        return Code(f"{read})")
-    with_code = f"{read}, trust_remote_code=True)"
-    return Code(with_code if told.get("code") else f"import transplant; {read})")
+    if told.get("code"):
+        read = f"{loader}.from_pretrained({folder}, trust_remote_code=True)"
+        return Code(f"from transformers import {loader}; {read}")
+    return Code(f"import transplant; transplant.load({folder})")
+
+
+def _route(told: Facts) -> Code:
+    tau, names = (
+        told.get("tau"),
+        "{model}|{baseline}".format_map({"model": "MODEL", "baseline": "BASELINE"} | dict(told)),
+    )
+    route = f"{tau:.6g}" if isinstance(tau, float) else "TAU"
+    return Code(f"import transplant; transplant.load({names!r}, route={route})")
+
+
+def _compare(told: Facts) -> Call:
+    return _call("basis_fit", backbone="{backbone}", data=str(told.get("data") or "{domain}"),
+                 name="BASIS")  # fmt: skip
 
 
 def _adapt(told: Facts) -> Call:
@@ -168,7 +198,7 @@ NEXT: dict[str, Call | Code | Callable[[Facts], Call | Code]] = {
     "basis_fit": _call("basis_allocate", "{name}", budget_like="lora:r=8"),
     "basis_allocate": _call("basis_adapt", "{name}", domain="DOMAIN"),
     "basis_adapt": _adapt,
-    "basis_compare": _call("basis_fit", backbone="{backbone}", data="{domain}", name="BASIS"),
+    "basis_compare": _compare,
     "capture": _call("train", backbone="{backbone}", domain="DOMAIN", activations="{file}"),
     "tokenize_align": _call("advise", source="{source}", to="{to}"),
     "bridge_align": _bridge,
@@ -185,7 +215,7 @@ NEXT: dict[str, Call | Code | Callable[[Facts], Call | Code]] = {
     "cfgen": _call("cfeval", model="MODEL", pairs="{out}"),
     "cfeval": _cfeval,
     "uq": _uq,
-    "route_sim": Code("transplant.load('MODEL|BASELINE', route=TAU)"),
+    "route_sim": _route,
     "validate": _validate,
     "demo": _call("list", "modules", registry="{registry}"),
     "add": _call("train", backbone="{name}", domain="DOMAIN"),
@@ -243,7 +273,7 @@ def _words(told: Facts) -> dict[str, str]:
     """The facts that are words; parts of full names, files and the like beside them."""
     words = {k: str(v) for k, v in told.items() if isinstance(v, str | int | Path)}
     own, _, backbone = words.get("hosted", words.get("name", "")).partition("@")
-    words |= {"own": own, "on": backbone.rpartition("/d")[0] or backbone or own, "onto": backbone}
+    words |= {"own": own, "on": _WIDTH.sub("", backbone) or own, "onto": backbone}
     words["core"] = words["on"]
     pieces, data = told.get("pieces"), told.get("data")
     if isinstance(pieces, list) and pieces:

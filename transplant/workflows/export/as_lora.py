@@ -76,6 +76,7 @@ def write(source: Source, job: ExportJob, folder: Path) -> dict[str, Any]:
         "pairs": len(update.pairs),
         "ranks": sorted({len(pair.a) for pair in update.pairs.values()}),
         "merges": _merges(update, source),
+        "loader": source.loader,
         "use": _use(source, update, base["id"]),
     }
 
@@ -111,8 +112,7 @@ def _tied(update: LoraUpdate, source: Source) -> bool:
 
 def _use(source: Source, update: LoraUpdate, base: str) -> str:
     """How the folder is loaded and merged, for its card."""
-    seq2seq = source.hosted.backbone.model.config.is_encoder_decoder
-    auto = "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
+    auto = source.loader
     loading = f"""```python
 from peft import PeftModel
 from transformers import {auto}, AutoTokenizer

@@ -64,15 +64,15 @@ def write(source: Source, job: ExportJob, folder: Path) -> dict[str, Any]:
     for file in folder.glob("*.safetensors"):  # as readable as the others
         file.chmod((folder / "config.json").stat().st_mode & 0o777)
     return {
-        "logits": difference, "class": type(model).__name__, "code": job.code,
+        "logits": difference, "class": type(model).__name__, "loader": source.loader,
+        "code": job.code,
         "with_backbone": job.with_backbone, "use": _use(source, job),
     }  # fmt: skip
 
 
 def _use(source: Source, job: ExportJob) -> str:
     """How the folder is loaded, for its card."""
-    seq2seq = source.hosted.backbone.model.config.is_encoder_decoder
-    auto = "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
+    auto = source.loader
     importing = "" if job.code else "import transplant\n"
     trusting = ", trust_remote_code=True" if job.code else ""
     inside = (

@@ -47,6 +47,12 @@ class Source:
         """The module's name on its backbone's, without the folders of a path."""
         return f"{self.manifest.name}@{without_folders(self.hosted.backbone.name)}"
 
+    @property
+    def loader(self) -> str:
+        """The class of `transformers` that loads such a backbone."""
+        seq2seq = self.hosted.backbone.model.config.is_encoder_decoder
+        return "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
+
     def reference(self, *, public: bool) -> dict[str, Any]:
         """The backbone as an exported configuration refers to it.
 
