@@ -151,6 +151,22 @@ def foreign(
         raise error(what, expected=expected, found=first_line(cause), hint=hint) from cause
 
 
+@contextmanager
+def given_for(parameter: str) -> Iterator[None]:
+    """Names the parameter that what is not there was given for; other errors pass unchanged.
+
+    Args:
+        parameter: its name.
+    """
+    try:
+        yield
+    except (NotFoundError, BackboneError) as error:
+        raise type(error)(
+            f"`{parameter}`: {error.what}", expected=error.expected, found=error.found,
+            hint=error.hint,
+        ) from None  # fmt: skip
+
+
 def first_line(error: BaseException, limit: int = 200) -> str:
     """An exception as one line: its class and the first line of its message.
 

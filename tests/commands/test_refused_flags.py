@@ -10,6 +10,8 @@ MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama")
 CAPTURE = ("capture", "--backbone", "tiny-llama", "--data", "TEXT", "--out", "OUT")
 UPDATE = ("--module", "tales@tiny-gpt2", "--update-data", "TEXT")
 NIB = ("nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--data", "TEXT")
+TUNED = ("--donor", "tiny-gpt2", "--tuned", "tales@tiny-gpt2", "--to", "tiny-llama", "--domain",
+         "x", "--domain-data", "TEXT", "--data", "TEXT", "--native", "none")  # fmt: skip
 FROM_TO = ("--from", "tiny-llama", "--to", "tiny-gpt2", "--data", "TEXT")
 OF_A_CAPTURE = [
     ("--backbone", "tiny-llama"), ("--data", "prose"), ("--out", "x"), ("--taps", "all"),
@@ -65,6 +67,14 @@ WRONG = [
       "--method", "omp"), ("--calibration-tokens", "300")),
     (("generate", "tiny-gpt2", "--prompt", "x"), ("--top-k", "5")),
     (("generate", "tiny-gpt2", "--prompt", "x"), ("--top-p", "0.5")),
+    *((("transfer", *TUNED), (flag, name)) for flag in ("--donor", "--tuned", "--to")
+      for name in NOWHERE),
+    *((("transfer", *TUNED[4:]), ("--teachers", f"tales@tiny-gpt2,{name}"))
+      for name in (*NOWHERE, "x@nobody")),
+    *(((*words, *MOVE), ("--to", name)) for words in (("transfer", "--name", "free"),
+      ("transfer", "--curve", "0,1k"), ("calibrate", "--name", "free"),
+      ("bridge-align", "--name", "free")) for name in NOWHERE[1:]),
+    *((("ablate", "controls", *MOVE), ("--to", name)) for name in NOWHERE[1:]),
     *((NIB, (flag, name)) for flag in ("--anchor", "--candidate") for name in NOWHERE),
     *((("validate", "--model", "tales@tiny-gpt2", "--baseline", "tiny-gpt2"), (flag, name))
       for flag in ("--model", "--baseline") for name in NOWHERE),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from transplant.errors import BackboneError, CorruptError, InputError, NotFoundError
+from transplant.errors import CorruptError, InputError, given_for
 from transplant.files.plain import expand
 from transplant.library import BackboneRecord, Entry, HostedName, Manifest
 from transplant.workflows.job_setting import JobSetting
@@ -78,13 +78,8 @@ class Work(JobSetting):
             self._check_there(self.named(name))
         for parameter, given in names.items():
             for name in (given,) if isinstance(given, str) else given or ():
-                try:
+                with given_for(parameter):
                     self._check_there(self.named(name))
-                except (NotFoundError, BackboneError) as error:
-                    raise type(error)(
-                        f"`{parameter}`: {error.what}", expected=error.expected, found=error.found,
-                        hint=error.hint,
-                    ) from None  # fmt: skip
 
     def _check_there(self, named: HostedName) -> None:
         from transplant.backbones.paths import check_path

@@ -25,6 +25,7 @@ def run_ablation(move: WholeMove, job: AblationJob, eval_tokens: int) -> dict[st
     Returns:
         The report; `ablation` says which one it is.
     """
+    move.check_names()
     _check_text(move, job.what)
     seeds = job.seeds or Sizes.seeds
     if job.what == "shapes":

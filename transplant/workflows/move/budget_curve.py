@@ -41,6 +41,7 @@ def run_curve(
     from transplant.pictures.curve import write_curve
 
     assert curve.budgets is not None
+    move.check_names()
     trials = Trials(move.start(), native, eval_tokens)
     report = curve_report(trials, curve.budgets, curve.seeds, curve.steps)
     return {**report, "files": write_curve(curve.out or Path(), report)}

@@ -51,10 +51,21 @@ class Move(MoveInputs):
     paired: bool = True
 
     def claim(self, *kinds: str, replace: bool = False) -> None:
-        """Takes, before the work, the name of what will be stored of these kinds."""
+        """Takes, before the work, the name of what will be stored of these kinds.
+
+        Raises:
+            ExistsError: something has it.
+            NotFoundError: a model that is named is not there.
+        """
+        self.check_names()
         self.work.library.claim(
             kinds, self.moved_name, self.to, self.manifest.d_abi, replace=replace
         )
+
+    def check_names(self) -> None:
+        """Refuses a target or a general module that is not there, before anything is loaded."""
+        self.manifest  # noqa: B018  what is no module fails here
+        self.work.check_there(to=self.to, general=self.general)
 
     def pair_also(self, windows: Sequence[Window]) -> Self:
         """The same move, fitted on windows of the domain's training split as well.

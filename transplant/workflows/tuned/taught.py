@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.changes.spec import AUTO
 from transplant.calibration.config import FIRST, LEFT_OUT, MoveConfig
-from transplant.errors import InputError
+from transplant.errors import InputError, given_for
 from transplant.workflows.move.writing import Writing, write_panel
 from transplant.workflows.tuned.donor import Tuned, load_donor, parts_of_teacher
 from transplant.workflows.tuned.move import counts_in
@@ -48,7 +48,11 @@ class WholeTaughtMove(WholeTunedMove):
 
     @cached_property
     def _parts(self) -> list[tuple[str, str]]:
-        return [parts_of_teacher(self.work, name) for name in self.teachers]
+        with given_for("teachers"):
+            return [parts_of_teacher(self.work, name) for name in self.teachers]
+
+    def _check_there(self) -> None:
+        self.work.check_there(teachers=[base for base, _ in self._parts], to=self.to)
 
     @cached_property
     def _all(self) -> list[tuple[TunedDonor, Tuned]]:

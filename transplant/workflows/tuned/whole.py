@@ -27,8 +27,15 @@ class WholeTunedMove(TunedMove):
 
         Raises:
             ExistsError: something that would be found by the same name is there.
+            NotFoundError: a model that is named is not there.
         """
+        self._check_there()
         claim_student(self, replace=replace)
+
+    def _check_there(self) -> None:
+        self.work.check_there(
+            donor=self.base, tuned=self.module, to=self.to, general=self.general
+        )  # fmt: skip
 
     def evidence(
         self, *, native: str | None = None, eval_tokens: int = 40_000,
