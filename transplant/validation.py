@@ -33,6 +33,21 @@ Count = Annotated[int, Bounds(1)]
 """A number of things, of which there is one at least."""
 Length = Annotated[int, Bounds(2)]
 """Tokens of a window, of which one is predicted at least."""
+LEAST_HELD = 64
+Held = Annotated[int, Bounds(LEAST_HELD)]
+"""Held-out tokens that something is judged on."""
+
+
+def check_held(eval_tokens: int) -> None:
+    """Refuses fewer held-out tokens than anything is judged on.
+
+    Raises:
+        InputError: it names the parameter.
+    """
+    if not (_is_whole(eval_tokens) and eval_tokens >= LEAST_HELD):
+        raise InputError(
+            "`eval_tokens`", expected=f"a whole number, {LEAST_HELD} or more", found=eval_tokens
+        )
 
 
 def check_bounds(config: object) -> None:

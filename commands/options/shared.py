@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Annotated
 
 from transplant.options import Field
+from transplant.validation import Held
 from transplant.values import named_paths
 
 EVAL_TOKENS = 40_000
@@ -21,7 +22,7 @@ NAME = Field(help="Its name in the registry; default: made from the other names.
 NameOption = Annotated[str | None, NAME]
 Replace = Annotated[bool, Field(help="Replace what has that name.")]
 Explain = Annotated[bool, Field(help="Print what was tried, too.")]
-EvalTokens = Annotated[int, Field(low=64, help="Held-out tokens to evaluate on.")]
+EvalTokens = Annotated[Held, Field(help="Held-out tokens to evaluate on.")]
 Text = Annotated[str, Field(help="Text: prose, python, a file, a folder, a data set.")]
 HostedOption = Annotated[str, Field(help="The module, as in python@ref-gpt2.")]
 NAMED = Field(argument=True, help="A backbone, or what is hosted on one: NAME@BACKBONE.")

@@ -14,8 +14,8 @@ from transplant.workflows.basis.spec import CompareJob
 from transplant.workflows.out_folder import check_out, with_files
 
 COMPARED = Fields(
-    "backbone domain out forget retain layers rank seeds", data=DOMAIN_DATA, config=RECIPE,
-    methods=Field(parse=parse_names, show=",".join), eval_tokens=Field(low=64),
+    "backbone domain out forget retain layers rank seeds eval_tokens",
+    data=DOMAIN_DATA, config=RECIPE, methods=Field(parse=parse_names, show=",".join),
 )  # fmt: skip
 
 

@@ -13,12 +13,13 @@ from commands.session import Session
 from transplant.workflows.train.job import TrainJob
 
 TRAINED = Fields(
-    "backbone domain form name", data=DOMAIN_DATA, activations=Field(spelled="--from-activations"),
+    "backbone domain form name eval_tokens", data=DOMAIN_DATA,
+    activations=Field(spelled="--from-activations"),
     config=Fields(
         "d_abi steps batch window window_choice learning_rate matmul_type seed", taps=TAPS,
         tokens=Field(of="train_tokens"),
     ),
-    eval_tokens=Field(low=64), also_eval=named_paths("also_eval"),
+    also_eval=named_paths("also_eval"),
 )  # fmt: skip
 
 

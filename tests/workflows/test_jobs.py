@@ -6,14 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from registry.store import Registry
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.errors import InputError
 from transplant.training.config import TrainConfig
+from transplant.validation import check_held
+from transplant.workflows.basis.spec import AdaptJob, CompareJob, CompressJob
 from transplant.workflows.move.ablation_job import ABLATED, AblationJob
 from transplant.workflows.move.curve_job import CurveJob
 from transplant.workflows.train.core_job import CoreJob
 from transplant.workflows.train.job import TrainJob
 from transplant.workflows.transfer.job import TransferJob
+from transplant.workspace import Workspace
 
 LEARNED = {"to": "b", "donor": "a", "tuned": "./lora", "domain": "python"}
 
@@ -129,3 +133,29 @@ def test_a_core_is_called_as_its_size_and_an_unknown_size_is_refused():
         CoreJob(size="3M")
     with pytest.raises(InputError, match="`vocab`: expected at least 300"):
         CoreJob(size="2M", vocab=299)
+
+
+@pytest.mark.parametrize("tokens", [0, 63, -1, 100.5, "400"])
+def test_too_few_held_out_tokens_are_refused_in_python_as_they_are_typed(tmp_path, tokens):
+    jobs = (
+        lambda: TrainJob("b", "law", eval_tokens=tokens),
+        lambda: CoreJob(size="2M", eval_tokens=tokens),
+        lambda: AdaptJob(basis="b@x", domain="law", eval_tokens=tokens),
+        lambda: CompressJob(basis="b@x", ratio=0.5, out=tmp_path, eval_tokens=tokens),
+        lambda: CompareJob(backbone="b", domain="law", out=tmp_path, eval_tokens=tokens),
+        lambda: check_held(tokens),
+    )
+    for make in jobs:
+        with pytest.raises(InputError, match="`eval_tokens`: expected"):
+            make()
+    check_held(64)
+
+
+def test_a_move_with_too_few_held_out_tokens_is_refused_before_it_is_loaded(tmp_path):
+    work = Workspace(library=Registry.open(tmp_path))
+    move = work.move("python-shipped@ref-gpt2", to="ref-llama")
+    tuned = work.move_tuned("ref-gpt2", "python-shipped@ref-gpt2", "ref-llama", domain="python")
+    for one in (move, tuned):
+        with pytest.raises(InputError, match="`eval_tokens`"):
+            one.evidence(eval_tokens=0)
+        assert not {"donor", "target", "_loaded"} & vars(one).keys()

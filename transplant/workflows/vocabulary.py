@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.validation import check_held
 from transplant.workflows.cores.folders import claim_core, weights_bytes
 from transplant.workflows.corpus import read_as_needed
 from transplant.workflows.token_map import map_name, stored_map
@@ -78,6 +79,7 @@ def take_vocabulary(
     from transplant.surgery.embeddings.config import CALIBRATION_TOKENS
     from transplant.surgery.embeddings.vocabulary import with_vocabulary
 
+    check_held(eval_tokens)
     work.check_there(source=source, to=to)
     stored = name or f"{map_name(to).removeprefix('from-')}-in-{map_name(source)[5:]}-tokens"
     claim_core(work, stored, weights_bytes(work, to))

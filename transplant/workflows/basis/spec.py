@@ -7,7 +7,7 @@ from pathlib import Path
 
 from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.errors import InputError
-from transplant.validation import Count, check_bounds
+from transplant.validation import Count, Held, check_bounds
 
 STEP = 8
 """Ranks of a backbone that is cut are multiples of this."""
@@ -64,7 +64,7 @@ class AdaptJob:
     """Hosted as `<name>@<backbone>`; by default the domain."""
     forget: str | None = "prose"
     """Other text, on which forgetting is measured; None for none."""
-    eval_tokens: int = 40_000
+    eval_tokens: Held = 40_000
     """Held-out tokens of each."""
     peft: Path | None = None
     """A folder to be, for PEFT."""
@@ -72,6 +72,9 @@ class AdaptJob:
     """The name of a new backbone with the adapter in its weights."""
     config: AdaptConfig = field(default_factory=AdaptConfig)
     """The recipe."""
+
+    def __post_init__(self) -> None:
+        check_bounds(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,12 +89,13 @@ class CompressJob:
     """The folder to be; it must not be there."""
     data: str | None = None
     """What it is evaluated on; by default the text of the fit, held out."""
-    eval_tokens: int = 40_000
+    eval_tokens: Held = 40_000
     """Held-out tokens."""
     step: int = STEP
     """Ranks are multiples of this."""
 
     def __post_init__(self) -> None:
+        check_bounds(self)
         if not 0 < self.ratio < 1:
             raise InputError("`compress`", expected="a share between 0 and 1", found=self.ratio)
 
@@ -120,7 +124,7 @@ class CompareJob:
     """Some of the methods, as basis,lora,eva; none means all of them."""
     seeds: Count = 3
     """Runs at the chosen rate; the first one searches."""
-    eval_tokens: int = 20_000
+    eval_tokens: Held = 20_000
     """Held-out tokens of each text."""
     config: AdaptConfig = field(default_factory=AdaptConfig)
     """The recipe of every method; its rate and seed are not used."""

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from transplant.validation import check_held
 from transplant.workflows.cores.modules_inside import module_records
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
@@ -37,6 +38,7 @@ def transfer_report(
     from transplant.evaluation.likelihood import score_documents
     from transplant.workflows.move.controls import build_controls
 
+    check_held(eval_tokens)
     move.donor  # noqa: B018  what cannot be moved fails before the long work
     move.general_part  # noqa: B018  a module that is not there, too
     move.check_text()

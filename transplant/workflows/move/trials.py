@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.spec import PAIRED, Spec, spec_of
+from transplant.validation import check_held
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.native import check_native, native_correction
@@ -49,7 +50,8 @@ class Trials:
     _closed: dict[tuple[str, int], Correction] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuses to be without a native."""
+        """Refuses to be without a native, or with too little to judge on."""
+        check_held(self.eval_tokens)
         check_native(self.native, "what is tried side by side")
 
     def pairing_also(self, windows: Sequence[Window]) -> Trials:

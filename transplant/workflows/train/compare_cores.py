@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import CorruptError, InputError, foreign
 from transplant.files.plain import expand
+from transplant.validation import check_held
 from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
 from transplant.workflows.work import Work
 
@@ -37,6 +38,7 @@ def compare_cores(
         raise InputError(
             "every core needs its `baseline`", expected=f"{len(cores)} of them", found=len(plain)
         )
+    check_held(eval_tokens)
     both = [*zip(cores, plain, strict=True)]
     for names in both:
         _common_recipe(*(_trained(work, name) for name in names))

@@ -9,6 +9,7 @@ from pathlib import Path
 from transplant.backbones.layercake.names import FORM_NAMES
 from transplant.errors import InputError
 from transplant.training.config import TrainConfig
+from transplant.validation import Held, check_bounds
 
 INSIDE = "a module inside a core reads what the core reads, and makes a new core"
 OF_CORES = "`form` without `d_abi`, `taps` and `replace`"
@@ -28,7 +29,7 @@ class TrainJob:
     """Name in the library; None for the domain, of a module inside a core <core>-<domain>."""
     config: TrainConfig = field(default_factory=TrainConfig)
     """The recipe."""
-    eval_tokens: int = 40_000
+    eval_tokens: Held = 40_000
     """Held-out tokens to evaluate on."""
     form: str | None = None
     """Of a module inside a core, lite or full; None for a module behind an interface."""
@@ -44,6 +45,7 @@ class TrainJob:
             InputError: an unknown form, a shape of a module inside a core, which has the core's, or
                 a text beside a file of rows.
         """
+        check_bounds(self)
         if self.form not in (None, *FORM_NAMES):
             raise InputError("`form`", expected=f"one of {', '.join(FORM_NAMES)}", found=self.form)
         shape = (self.config.d_abi, self.config.taps)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.students.spec import MODULE
+from transplant.validation import check_held
 from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
 from transplant.workflows.move.native import check_native
@@ -50,6 +51,7 @@ def tuned_report(
         score_added,
     )
 
+    check_held(eval_tokens)
     move.check()  # before the long work
     if beside:
         _check_beside(move, native)

@@ -11,6 +11,7 @@ from transplant.backbones.identity import difference
 from transplant.calibration.config import RepairConfig
 from transplant.errors import InputError
 from transplant.training.config import ROUNDING_KINDS, UpdateConfig
+from transplant.validation import check_held
 from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
 from transplant.workflows.move.native import native_recipe_of
 from transplant.workflows.steps import Stepwise
@@ -75,6 +76,10 @@ class Study(Stepwise):
     repair: RepairConfig
     eval_tokens: int
     seconds: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuses too little to judge on."""
+        check_held(self.eval_tokens)
 
     def open_module(self, name: str, backbone: Backbone, text: UpdateText) -> Studied:
         """A hosted module with its domain's text, scored on its backbone as it is.
