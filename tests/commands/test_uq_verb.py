@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -58,6 +59,24 @@ def test_a_raw_model_and_an_ensemble_are_measured(trained_abi, tmp_path):
         assert ran.code == 0, ran.err
         assert ran.json["method"] == ("ensemble" if "--ensemble" in more else "perturb")
         assert 0 < ran.json["calibration"]["ece"] < 1
+
+
+def test_a_folder_is_a_baseline_and_a_member_as_it_is_a_model(trained_abi, tmp_path):
+    folder = tmp_path / "my own"
+    folder.mkdir()
+    for file in (trained_abi.root / "tiny-gpt2").iterdir():
+        if file.is_file() and file.name != "manifest.json":
+            shutil.copyfile(file, folder / file.name)
+    beside = ("--baseline", str(folder), "--ensemble", str(folder))
+    words = ("uq", "--data", trained_abi.corpus, "--eval-tokens", "200", "--window", "64", "--json")
+    found = [
+        trained_abi(*words, "--model", model, *more, "--out", str(tmp_path / "out"))
+        for model, more in (("tales@tiny-gpt2", beside), (str(folder), ()))
+    ]
+    assert [ran.code for ran in found] == [0, 0], found[0].err + found[1].err
+    as_baseline, as_model = (ran.json for ran in found)
+    assert as_baseline["method"] == "ensemble"
+    assert as_baseline["baseline_nats"] == pytest.approx(as_model["nats"]["mean"])
 
 
 def test_a_diagram_has_as_many_bins_as_are_asked_for(trained_abi, tmp_path):

@@ -30,7 +30,8 @@ class UqConfig:
     scale: float | None = None
     """Size of a perturbation, as a share of the weights; None for 0.05."""
     ensemble: tuple[str, ...] = ()
-    """Another hosted model that is a member, beside the model itself; repeatable."""
+    """Another model that is a member, beside the model itself: a backbone (a name, a folder or a
+    hub id) or what is hosted on one; repeatable."""
     bins: int = 15
     """Of the reliability diagram."""
     window: int = 512

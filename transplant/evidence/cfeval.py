@@ -50,8 +50,8 @@ def evaluate_pairs(
         work: library, device, seed and reporter.
         model: the hosted model to judge.
         pairs: the file, or a folder of such files; see `read_pairs`.
-        baseline: another hosted model, which is compared on the same pairs, by McNemar's
-            test.
+        baseline: another model, a backbone (a name, a folder or a hub id) or what is hosted on
+            one, which is compared on the same pairs, by McNemar's test.
         per_paradigm: how many pairs of each paradigm, drawn by the seed, couples whole; None for
             all of them.
         space: whether a space is put before every text, as the BLiMP task of the

@@ -49,8 +49,8 @@ def measure_uncertainty(
         work: library, device, seed and reporter.
         model: the hosted model.
         data: the text, of which the held-out split is read; by default the module's domain.
-        baseline: another hosted model of the same tokenizer: what each token costs it, for
-            `route_sim()`.
+        baseline: another model of the same tokenizer, a backbone (a name, a folder or a hub id) or
+            what is hosted on one: what each token costs it, for `route_sim()`.
         config: how.
 
     Raises:

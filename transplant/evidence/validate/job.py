@@ -37,7 +37,8 @@ def plan_validation(
     Args:
         work: where the model's domain is looked up.
         model: the hosted model to judge.
-        baseline: what it is held against; the same tokenizer.
+        baseline: what it is held against, of the same tokenizer: a backbone (a name, a folder or a
+            hub id) or what is hosted on one.
         domains: texts that the model is for, by name.
         general: texts that it must not get worse on, by name.
         pairs: files of minimal pairs of the user's own, by name.
