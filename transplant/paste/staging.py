@@ -8,6 +8,7 @@ beside it is settled by the next one. A `.out.partial` without it is not ours.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -94,7 +95,7 @@ def _lock_file(out: Path) -> Path:
 
 def _in_the_way(partial: Path) -> StorageError:
     what = f"{partial} is in the way: another paste writes it, or somebody else made it"
-    return StorageError(what, hint=f"rm -r '{partial}', if no other is at work")
+    return StorageError(what, hint=f"rm -r {shlex.quote(str(partial))}, if no other is at work")
 
 
 def _storage_errors(out: Path, needed: int) -> AbstractContextManager[None]:

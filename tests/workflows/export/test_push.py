@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,8 +93,8 @@ def test_what_the_hub_answers_has_a_name_before_the_work(
 
 def test_a_failure_on_the_way_leaves_the_folder_and_says_how_to_send_it(hub, shelf, name, tmp_path):
     hub.raises["upload"] = ConnectionError("cut")
-    out = tmp_path / "out"
-    with pytest.raises(StorageError, match="hf upload lab/law"):
+    out = tmp_path / "the out"
+    with pytest.raises(StorageError, match=f"`hf upload lab/law '{re.escape(str(out))}'`"):
         shelf.work.export(name, out, form="lora", push="lab/law")
     assert (out / "adapter_model.safetensors").is_file()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,7 +67,7 @@ def push_folder(folder: Path, name: str, *, public: bool) -> dict[str, Any]:
     """
     from huggingface_hub import HfApi
 
-    with _hub_errors(name, f" (`hf upload {name} {folder}` sends it again)"):
+    with _hub_errors(name, f" (`hf upload {name} {shlex.quote(str(folder))}` sends it again)"):
         api = HfApi()
         url = api.create_repo(name, private=not public, exist_ok=True)
         commit = api.upload_folder(
