@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.backbones.written import write_model
 from transplant.validation import check_held
 from transplant.workflows.cores.folders import claim_core, weights_bytes
 from transplant.workflows.corpus import read_as_needed
@@ -45,8 +46,7 @@ def nats_per_character(
 def store_backbone(work: Work, backbone: Backbone, made: dict[str, Any], **facts: Any) -> Entry:
     """Writes a backbone that is in memory to the registry."""
     with tempfile.TemporaryDirectory() as folder:
-        backbone.model.save_pretrained(folder)
-        backbone.tokenizer.save_pretrained(folder)
+        write_model(backbone.model, backbone.tokenizer, folder)
         return work.library.store_backbone(
             Path(folder), backbone=backbone, taps=backbone.all_taps, made=made, **facts
         )

@@ -6,6 +6,7 @@ import json
 import time
 from typing import TYPE_CHECKING, Any
 
+from transplant.backbones.written import write_model
 from transplant.basis.budget import energy_scores
 from transplant.basis.config import FISHER, GRADIENTS, OUTPUTS
 from transplant.errors import InputError
@@ -88,8 +89,7 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
         "loss": change(before, after), "out": str(job.out),
     }  # fmt: skip
     with new_folder(job.out) as folder:
-        small.model.save_pretrained(folder)
-        small.tokenizer.save_pretrained(folder)
+        write_model(small.model, small.tokenizer, folder)
         (folder / FACTS).write_text(json.dumps(work.made(**report), indent=1) + "\n", "utf-8")
     return {**report, "seconds": time.monotonic() - began}
 

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.backbones.written import write_model
 from transplant.errors import InputError
 from transplant.ranks import current
 from transplant.workflows.cores.folders import core_folder, promised_tensors, store_core
@@ -101,8 +102,7 @@ def store_in_core(
     with torch.no_grad():
         load_tensors(inside, trained.state_dict(), f"module {module}")
     with tempfile.TemporaryDirectory() as scratch:
-        model.save_pretrained(scratch)
-        core.tokenizer.save_pretrained(scratch)
+        write_model(model, core.tokenizer, scratch)
         made = hash_tensors(Path(scratch) / "model.safetensors")
         for file in folder.glob("*.safetensors"):
             for name, before in hash_tensors(file).items():

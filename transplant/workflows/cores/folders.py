@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.layercake.sizes import SIZES
+from transplant.backbones.written import write_model
 from transplant.errors import BackboneError, InputError, NotFoundError, foreign
 from transplant.files.plain import expand
 from transplant.library import BackboneDescription, KnownBackbone
@@ -81,8 +82,7 @@ def make_untrained(work: Work, size: str, seed: int, module: str | None) -> Entr
             spread = projection.in_features**-0.5
             torch.nn.init.normal_(projection.weight, std=spread, generator=generator)
     with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        write_model(model, tokenizer, folder)
         return store_core(work, size, Path(folder), trained=False)
 
 

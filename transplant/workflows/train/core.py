@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.layercake.sizes import count_parameters
+from transplant.backbones.written import write_model
 from transplant.workflows.cores.folders import claim_core, store_core
 from transplant.workflows.corpus import read_splits, windows_of
 from transplant.workflows.train.core_job import CoreJob
@@ -75,8 +76,7 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
         "train_seconds": trained - started,
     }
     with tempfile.TemporaryDirectory() as folder:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        write_model(model, tokenizer, folder)
         entry = store_core(work, job.called, Path(folder), results, **run)
     checkpoint.remove()
     return {

@@ -6,6 +6,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
+from transplant.backbones.written import write_model
 from transplant.errors import InputError
 from transplant.training.config import PretrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
@@ -112,8 +113,7 @@ def save_reference(
     from transplant.backbones.load import load_backbone
 
     partial = library.root / f".{backbone.name}.partial"
-    backbone.model.to(torch.float16).save_pretrained(partial)
-    backbone.tokenizer.save_pretrained(partial)
+    write_model(backbone.model.to(torch.float16), backbone.tokenizer, partial)
     stored = load_backbone(backbone.name, path=partial)
     library.store_backbone(
         partial, backbone=stored, taps=tuple(range(stored.n_layers + 1)),
