@@ -92,8 +92,6 @@ WRONG = [
     *((("verify", "paste", "--from", "a", "--to", "b"), pair)
       for pair in (("--record", "x.json"), ("--allow-other-text",))),
     (("trace", "--model", "tiny-gpt2"), ("--noise", "2")),
-    (("train-core", "--size", "2M", "--data", "TEXT", "--tokenizer", "tiny-gpt2"),
-     ("--vocab", "320")),
     *((("calibrate", *MOVE, "--from-activations", "a.h5", "b.h5", "--name", "free"), pair)
       for pair in (("--pair-data", "TEXT"), ("--excerpts", "9"), ("--excerpt-chars", "99"))),
     (("show", "tales@tiny-gpt2"), ("--kind", "odd")),

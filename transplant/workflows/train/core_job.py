@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from transplant.backbones.layercake.sizes import SIZES, CoreSize
 from transplant.training.config import PretrainConfig
-from transplant.validation import Bounds, Length, changed, check_bounds, one_of, refuse_idle
+from transplant.validation import Bounds, Length, check_bounds, one_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +44,6 @@ class CoreJob:
         """
         check_bounds(self)
         one_of(self, "size", SIZES)
-        if self.tokenizer is not None:
-            refuse_idle("`tokenizer`", "one of the two", **changed(self, "vocab"))
 
     @property
     def shape(self) -> CoreSize:
