@@ -60,6 +60,7 @@ BRIEF = {
     "abi trace": "--documents 4",
     "abi basis fit": "--tokens 5000",
     "abi basis allocate": "--tokens 5000",
+    "abi basis adapt code@ref-gpt2 --compress": "--eval-tokens 2000",  # it trains nothing
     "abi basis adapt": "--steps 10 --tokens 20000 --calibration-tokens 1000 --eval-tokens 2000",
     "abi basis compare": "--steps 4 --eval-tokens 1000 --calibration-tokens 1000 --tokens 20000",
     "abi analyze": "--windows 4",
