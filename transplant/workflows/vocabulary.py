@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.written import write_model
 from transplant.validation import check_held
 from transplant.workflows.cores.folders import claim_core, weights_bytes
 from transplant.workflows.corpus import read_as_needed
+from transplant.workflows.scratch import scratch_folder
 from transplant.workflows.token_map import map_name, stored_map
 
 if TYPE_CHECKING:
@@ -44,11 +43,11 @@ def nats_per_character(
 
 
 def store_backbone(work: Work, backbone: Backbone, made: dict[str, Any], **facts: Any) -> Entry:
-    """Writes a backbone that is in memory to the registry."""
-    with tempfile.TemporaryDirectory() as folder:
+    """Writes a backbone that is in memory to the library, by way of its own disk."""
+    with scratch_folder(work, backbone.name, "storing") as folder:
         write_model(backbone.model, backbone.tokenizer, folder)
         return work.library.store_backbone(
-            Path(folder), backbone=backbone, taps=backbone.all_taps, made=made, **facts
+            folder, backbone=backbone, taps=backbone.all_taps, made=made, move=True, **facts
         )
 
 

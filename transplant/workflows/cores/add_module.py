@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.written import write_model
@@ -11,6 +9,7 @@ from transplant.errors import InputError
 from transplant.ranks import current
 from transplant.workflows.cores.folders import core_folder, promised_tensors, store_core
 from transplant.workflows.cores.modules_inside import module_records
+from transplant.workflows.scratch import scratch_folder
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -101,13 +100,13 @@ def store_in_core(
     inside = model.add_domain_module(module, form, 0)
     with torch.no_grad():
         load_tensors(inside, trained.state_dict(), f"module {module}")
-    with tempfile.TemporaryDirectory() as scratch:
+    with scratch_folder(work, stored, "storing") as scratch:
         write_model(model, core.tokenizer, scratch)
-        made = hash_tensors(Path(scratch) / "model.safetensors")
+        made = hash_tensors(scratch / "model.safetensors")
         for file in folder.glob("*.safetensors"):
             for name, before in hash_tensors(file).items():
                 if promised is not None and name in promised:
                     check_bytes(name, file, before.sha256, promised)
                 assert made[name] == before, f"{name} of the core changed"
         modules = {**module_records(work.library, core.name), module: record}
-        return store_core(work, stored, Path(scratch), record["results"], modules=modules)
+        return store_core(work, stored, scratch, record["results"], move=True, modules=modules)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from transplant.backbones.written import write_model
 from transplant.errors import BackboneError, InputError, NotFoundError, foreign
 from transplant.files.plain import expand
 from transplant.library import BackboneDescription, KnownBackbone
+from transplant.workflows.scratch import scratch_folder
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -81,9 +81,9 @@ def make_untrained(work: Work, size: str, seed: int, module: str | None) -> Entr
         for projection in form.last_projections():
             spread = projection.in_features**-0.5
             torch.nn.init.normal_(projection.weight, std=spread, generator=generator)
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder(work, size, "storing") as folder:
         write_model(model, tokenizer, folder)
-        return store_core(work, size, Path(folder), trained=False)
+        return store_core(work, size, folder, move=True, trained=False)
 
 
 def store_core(
@@ -91,16 +91,19 @@ def store_core(
     name: str,
     folder: Path,
     results: dict[str, Any] | None = None,
+    *,
+    move: bool = False,
     **facts: Any,
 ) -> Entry:
     """Copies a core's folder into the registry; neither model nor tokenizer is loaded.
 
-    A plain transformer's folder is taken the same way.
+    A plain transformer's folder is taken the same way. With `move` its files go: it was made for
+    this, on the same disk.
     """
     described = describe_core(work, name, folder, results, **facts)
     return work.library.store_backbone(
         folder, backbone=described.backbone, taps=described.taps, made=described.made,
-        results=results,
+        results=results, move=move,
     )  # fmt: skip
 
 

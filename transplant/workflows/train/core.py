@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.layercake.sizes import count_parameters
 from transplant.backbones.written import write_model
 from transplant.workflows.cores.folders import claim_core, store_core
 from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.scratch import scratch_folder
 from transplant.workflows.train.core_job import CoreJob
 from transplant.workflows.train.reference import TOKENIZER_CHARS, first_chars
 from transplant.workflows.work import Work
@@ -75,9 +74,9 @@ def run_core_job(work: Work, job: CoreJob, *, resume: bool) -> dict[str, Any]:
         "ppl": held_out,
         "train_seconds": trained - started,
     }
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder(work, job.called, "storing") as folder:
         write_model(model, tokenizer, folder)
-        entry = store_core(work, job.called, Path(folder), results, **run)
+        entry = store_core(work, job.called, folder, results, move=True, **run)
     checkpoint.remove()
     return {
         "name": job.called,
