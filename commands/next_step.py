@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from commands.errors import command
-from transplant.workflows.next_steps import Call, Facts, next_call
+from transplant.workflows.calls import Call, Facts
+from transplant.workflows.next_steps import next_call
 
 
 def next_step(verb: str, asked: Facts, report: object) -> str:

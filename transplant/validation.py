@@ -5,7 +5,6 @@ Reading a default must not load torch, so this module does not either.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import typing
 from collections.abc import Callable, Iterable
@@ -138,9 +137,8 @@ def refuse_idle(owner: str, expected: str, /, **given: object) -> None:
 
 
 def changed(config: object, *fields: str) -> dict[str, bool]:
-    """Whether each of some fields has another value than a configuration has by itself."""
-    plain = {field.name: field.default for field in dataclasses.fields(config)}  # pyright: ignore
-    return {name: getattr(config, name) != plain[name] for name in fields}
+    """Whether each of some fields has another value than its plain default."""
+    return {name: getattr(config, name) != getattr(type(config), name) for name in fields}
 
 
 def check_several(**given: object) -> None:

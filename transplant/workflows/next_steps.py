@@ -2,51 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from transplant.workflows.calls import (
+    Call,
+    Code,
+    Facts,
+    filled,
+    made_last,
+    words_of,
+    written,
+)
 from transplant.workflows.export.source import LORAS
-
-Facts = Mapping[str, Any]
-"""What a verb was asked with, and over that what it has reported."""
-_IN_BRACES = re.compile(r"\{([^}]+)\}")
-_WIDTH = re.compile(r"/d\d+\Z")  # of a full name
-
-
-@dataclass(frozen=True)
-class Call:
-    """A verb with what it is given; as text a call in backquotes.
-
-    Args:
-        verb: its name in the library, such as `bridge_train`.
-        names: what it takes without a parameter's name.
-        options: the other values, by parameter.
-    """
-
-    verb: str
-    names: tuple[str, ...]
-    options: Mapping[str, str | bool]
-
-    def __str__(self) -> str:
-        given = [*map(repr, self.names), *(f"{k}={value!r}" for k, value in self.options.items())]
-        return f"`{self.verb}({', '.join(given)})`"
 
 
 def _call(verb: str, *names: str, **options: str | bool) -> Call:
     return Call(verb, names, options)
-
-
-@dataclass(frozen=True)
-class Code:
-    """Python that is no call of a verb."""
-
-    text: str
-
-    def __str__(self) -> str:
-        return f"`{self.text}`"
 
 
 def _train(told: Facts) -> Call:
@@ -128,13 +100,13 @@ def _adapt(told: Facts) -> Call:
 
 
 def _uq(told: Facts) -> Call:
-    if told.get("baseline") and _written(told, "metrics.json"):
+    if told.get("baseline") and written(told, "metrics.json"):
         return _call("route_sim", metrics="{metrics.json}")
     return _call("uq", model="{model}", baseline="BACKBONE")
 
 
 def _trace(told: Facts) -> Call:
-    if not _written(told, "trace.json"):
+    if not written(told, "trace.json"):
         return _call("trace", model="{model}", out="trace")
     if (told.get("mode"), told.get("metric")) != ("ablation", "nll"):  # not what advice reads
         return _call("report", "{trace.json}", out="report.html")
@@ -178,7 +150,7 @@ def _run(told: Facts) -> Call:
     steps = told.get("steps") or [{}]
     if any(step.get("state") == "would run" for step in steps):
         return _call("run", "{recipe}")
-    return _call("show", "{made}") if _made(told) else _call("list")
+    return _call("show", "{made}") if made_last(told) else _call("list")
 
 
 NEXT: dict[str, Call | Code | Callable[[Facts], Call | Code]] = {
@@ -255,48 +227,10 @@ def next_call(verb: str, asked: Facts, report: object) -> Call | Code:
     step = step(told) if callable(step) else step
     if isinstance(step, Code):
         return step
-    words = _words(told)
-    names = tuple(_filled(name, words) for name in step.names)
+    words = words_of(told)
+    names = tuple(filled(name, words) for name in step.names)
     options = {
-        name: _filled(value, words) if isinstance(value, str) else value
+        name: filled(value, words) if isinstance(value, str) else value
         for name, value in step.options.items()
     }
     return Call(step.verb, names, options)
-
-
-def _filled(text: str, words: Mapping[str, str]) -> str:
-    """Text with facts in place of their names in braces; one that is not known in capitals."""
-    return _IN_BRACES.sub(lambda found: words.get(found[1], found[1].upper()), text)
-
-
-def _words(told: Facts) -> dict[str, str]:
-    """The facts that are words; parts of full names, files and the like beside them."""
-    words = {k: str(v) for k, v in told.items() if isinstance(v, str | int | Path)}
-    own, _, backbone = words.get("hosted", words.get("name", "")).partition("@")
-    words |= {"own": own, "on": _WIDTH.sub("", backbone) or own, "onto": backbone}
-    words["core"] = words["on"]
-    pieces, data = told.get("pieces"), told.get("data")
-    if isinstance(pieces, list) and pieces:
-        first = pieces[0]
-        words["piece"] = str(first["piece"] if isinstance(first, Mapping) else first)
-    if isinstance(data, Mapping):
-        words["judged"] = str(data.get("source", ""))
-    words |= {name: _written(told, name) for name in ("metrics.json", "trace.json")}
-    words["made"] = _made(told)
-    return {fact: word for fact, word in words.items() if word}
-
-
-def _written(told: Facts, name: str) -> str:
-    """A file that was written; nothing where none of that name was."""
-    return next((str(file) for file in told.get("files", ()) if Path(file).name == name), "")
-
-
-def _made(told: Facts) -> str:
-    """The last artifact that a recipe made; nothing where it made none."""
-    steps = told.get("steps")
-    each = steps if isinstance(steps, list) else []
-    made = [it for step in each for it in step.get("made", ()) if it["kind"] != "interface"]
-    if not made:
-        return ""
-    last = made[-1]
-    return f"{last['name']}@{last['backbone']}" if last["backbone"] else str(last["name"])
