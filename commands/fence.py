@@ -6,7 +6,8 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from typer import Abort
@@ -64,12 +65,14 @@ def run_fenced(
     Args:
         work: what is run; it returns an exit code.
         out: where the line goes, and under `--json` the object.
-        debug: whether named errors and faults show their tracebacks.
+        debug: whether named errors and faults show their tracebacks, and other libraries their
+            warnings.
         flags: the flag of each parameter, for errors that name parameters.
         verb: the verb's name, for the hint of a usage error.
     """
     try:
-        code = work()
+        with _no_warnings(debug):
+            code = work()
         out.flush()
         return code
     except GeneratorExit:
@@ -93,6 +96,18 @@ def run_fenced(
                 traceback.print_exception(error)
         out.error(in_flags(named_error(error) or FaultError(error), flags or {}))
         return EXIT_ERROR
+
+
+@contextlib.contextmanager
+def _no_warnings(debug: bool) -> Iterator[None]:
+    """Keeps off the terminal what libraries tell those who program with them.
+
+    `--debug` shows it, and so does Python where it was asked to (`-W`, `PYTHONWARNINGS`).
+    """
+    with warnings.catch_warnings():
+        if not debug and not sys.warnoptions:
+            warnings.simplefilter("ignore")
+        yield
 
 
 def check_streams() -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,25 @@ def test_a_result_that_was_printed_stays_the_only_object(capsys) -> None:
 
     assert run_fenced(work, out, debug=False) == EXIT_ERROR
     assert json.loads(capsys.readouterr().out) == {"schema_version": SCHEMA_VERSION, "a": 1}
+
+
+@pytest.mark.parametrize(
+    ("debug", "asked", "shown"), [(False, [], 0), (True, [], 1), (False, ["default"], 1)]
+)
+def test_warnings_of_libraries_are_shown_to_who_asks_for_them(
+    debug, asked, shown, monkeypatch
+) -> None:
+    """PEFT, transformers and torch warn those who program with them, between bars and results."""
+    monkeypatch.setattr(sys, "warnoptions", asked)
+
+    def work() -> int:
+        warnings.warn("deprecated", FutureWarning, stacklevel=1)
+        return 0
+
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert run_fenced(work, Output(), debug=debug) == 0
+    assert len(seen) == shown
 
 
 def test_debug_shows_the_traceback_beside_the_object(trained_abi) -> None:
