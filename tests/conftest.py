@@ -12,6 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is first importe
 import pytest
 import torch
 
+from transplant.backbones import arithmetic
 from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 
@@ -80,3 +81,9 @@ def tiny_corpus(tiny_texts: tuple[str, ...]) -> tuple[Document, ...]:
 def tiny_tokenizer(tiny_texts: tuple[str, ...]) -> PreTrainedTokenizerFast:
     """Byte-level BPE of 320 entries, trained on the tiny corpus."""
     return train_tokenizer("bpe", tiny_texts, 320, context=128)
+
+
+@pytest.fixture
+def any_arithmetic(monkeypatch):
+    """Products of any type are taken: a processor may lack instructions for those of 16 bits."""
+    monkeypatch.setattr(arithmetic, "multiplies", lambda *_: True)

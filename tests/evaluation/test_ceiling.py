@@ -8,7 +8,7 @@ import torch
 from tests.tiny import WIDTH, rotated_twin, tiny_backbone
 from transplant.alignment.likely import LikelyTokens
 from transplant.alignment.tokens import count_tokens
-from transplant.calibration import large_vocabulary, mapped_corrections
+from transplant.calibration import large_vocabulary, likely_rows
 from transplant.calibration.changes.inside import Heads, Within, changes_inside
 from transplant.calibration.changes.spec import CHANGES, LACKING
 from transplant.calibration.changes.table import WAYS
@@ -118,7 +118,7 @@ def test_a_large_vocabulary_is_scored_by_its_likely_tokens(
     found = {}
     for kept in (40, 1):
         monkeypatch.setattr(large_vocabulary, "TARGETS", kept)
-        monkeypatch.setattr(mapped_corrections, "DONORS", kept)
+        monkeypatch.setattr(likely_rows, "DONORS", kept)
         found[kept] = beside(donor, target, texts, {"raw": None}, ways).likelihoods
     for name, one in dense.items():
         assert found[40][name].per_token == pytest.approx(one.per_token, rel=1e-4)
@@ -202,7 +202,7 @@ def test_a_large_vocabulary_goes_on_as_a_small_one(donor, texts, tiny_texts, mon
     dense = beside(donor, target, texts, {"raw": None}, ways, config).likelihoods
     monkeypatch.setattr(large_vocabulary, "WHOLE", 100)
     monkeypatch.setattr(large_vocabulary, "TARGETS", 40)
-    monkeypatch.setattr(mapped_corrections, "DONORS", 40)
+    monkeypatch.setattr(likely_rows, "DONORS", 40)
     likely = beside(donor, target, texts, {"raw": None}, ways, config).likelihoods
     for name, one in dense.items():
         assert likely[name].per_token == pytest.approx(one.per_token, rel=1e-4)

@@ -52,6 +52,7 @@ def test_a_copy_computes_the_same_and_is_apart(loaded, kind):
     assert not model.backbone.reader()._forward_pre_hooks
 
 
+@pytest.mark.usefixtures("any_arithmetic")
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_cast_is_that_of_loading_and_goes_back(loaded, kind):
     model, halved = loaded(kind), loaded(kind, dtype="bfloat16")

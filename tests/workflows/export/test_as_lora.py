@@ -130,6 +130,7 @@ def test_a_map_of_the_last_layer_has_its_own_rank_on_the_head(shelf, tmp_path):
     assert "cannot be merged" in (out / "README.md").read_text()
 
 
+@pytest.mark.usefixtures("any_arithmetic")
 @pytest.mark.parametrize("family", ["llama", "t5", "phi"])
 def test_in_16_bits_the_head_is_compared_before_it_rounds(shelf, tmp_path, family):
     backbone = shelf.work.backbone(shelf.backbone(family).name)
