@@ -15,6 +15,7 @@ from transplant.backbones.fingerprint import hash_parameters
 from transplant.backbones.reference import REFERENCES
 from transplant.errors import InputError
 from transplant.text.windows import pack_tokens
+from transplant.training import precision
 from transplant.training.checkpoint import CheckpointFile
 from transplant.training.config import PretrainConfig
 from transplant.training.optimizer import make_adamw
@@ -224,3 +225,15 @@ def test_several_runs_count_on_to_the_end_of_the_last(tiny_tokenizer, rows):
     model = tiny_model("layercake", tiny_tokenizer)
     pretrain_cycles(model, rows, cycles, 0, lambda step, total, _: seen.append((step, total)))
     assert seen == [(step, 5) for step in range(1, 6)]
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_matrices_are_rounded_where_the_processor_multiplies_16_bits_alone(
+    native, tiny_tokenizer, tiny_corpus, monkeypatch
+):
+    """Emulated, a step takes several times as long as in single precision."""
+    monkeypatch.setattr(precision, "multiplies", lambda *_: native)
+    model, seen = tiny_model("gpt2", tiny_tokenizer), set()
+    model.lm_head.register_forward_hook(lambda _module, _given, logits: seen.add(logits.dtype))
+    pretrain(model, pack_tokens(tiny_corpus, tiny_tokenizer, 32), STEPS_12)
+    assert seen == {torch.bfloat16 if native else torch.float32}

@@ -19,6 +19,7 @@ from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
 from transplant.training.loop import WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate, take_step
+from transplant.training.precision import fast_products
 from transplant.training.schedule import warmup_cosine
 from transplant.training.z_cache import ReferenceZ
 
@@ -74,7 +75,7 @@ def finetune(
     for step in range(config.steps):
         set_rate(optimizer, config.learning_rate * warmup_cosine(step, config.steps))
         indices = order.batch(step)
-        with torch.autocast(backbone.device.type, dtype=torch.bfloat16):
+        with fast_products(backbone.device):
             states = backbone.run([windows[i] for i in indices], taps).labelled()
             loss = _loss(backbone, states.h_last, states.labels)
         moved, value = "", loss.item()

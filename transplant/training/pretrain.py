@@ -23,6 +23,7 @@ from transplant.training.checkpoint import (
 )
 from transplant.training.config import PretrainConfig
 from transplant.training.optimizer import make_adamw, set_rate, take_step
+from transplant.training.precision import fast_products
 from transplant.training.schedule import warmup_cosine
 
 SAVE_EVERY = 100  # steps
@@ -133,7 +134,7 @@ def _batches(rows: int, config: PretrainConfig) -> Iterator[np.ndarray]:
 def _loss(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """Mean next-token cross-entropy of a batch `ids` [batch, length], in nats."""
     config: Any = model.config
-    with torch.autocast(ids.device.type, dtype=torch.bfloat16):
+    with fast_products(ids.device):
         if config.is_encoder_decoder:
             half = ids.shape[1] // 2
             targets = ids[:, half:]
