@@ -1,4 +1,4 @@
-"""What is likely at each paired row, for the target, the donor, and the donor with its module."""
+"""Likely tokens at each paired row: of the target, the donor, and the donor with its module."""
 
 from __future__ import annotations
 

@@ -5,15 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from transplant.workflows.calls import (
-    Call,
-    Code,
-    Facts,
-    filled,
-    made_last,
-    words_of,
-    written,
-)
+from transplant.workflows.calls import Call, Code, Facts, filled, made_last, words_of, written
 from transplant.workflows.export.source import LORAS
 
 
