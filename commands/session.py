@@ -17,6 +17,7 @@ from commands.next_step import next_step
 from commands.options.by_table import LOG_TO, MODEL_OPTIONS, PLOT, SHARED_OPTIONS, TEXT_OPTIONS
 from commands.options.follow import followed
 from commands.options.groups import parameters_of
+from commands.options.models import parse_models
 from commands.output import Output
 from commands.verb_table import (
     NO_MODEL,
@@ -109,8 +110,6 @@ def run_verb(
         out: where its result goes.
         settings: of `open_session`; those of `common` go before them.
     """
-    from transplant.backbones.spread import parse_models
-
     given = dict(common)
     unasked = {name: (default, []) for name, (_, default) in MODEL_OPTIONS.items()}
     models = {name: given[name] for name in unasked if given.get(name, []) not in unasked[name]}

@@ -46,6 +46,14 @@ def test_help_of_every_verb_is_light_and_has_the_shared_options():
             assert option in shown, (name, option)
 
 
+@pytest.mark.parametrize(
+    "words", [["list"], ["cores"], ["schema"], ["show", "python-shipped@ref-gpt2"]]
+)
+def test_a_look_at_the_registry_is_light(words, tmp_path, monkeypatch):
+    monkeypatch.setenv("ABI_REGISTRY", str(tmp_path))
+    assert output_of(PROBE.format(words=words)).strip()
+
+
 def test_version_is_the_installed_one_and_as_light_as_help():
     shown = output_of(PROBE.format(words=["--version"]))
     assert shown.strip() == f"abi {metadata.version('abi-transplant')}"

@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from transplant.backbones.places import DISK, bytes_by_device, check_places
 from transplant.errors import BackboneError, InputError, StorageError, foreign
-from transplant.files import strict_json
 
 NAMED = ("auto", "balanced", "balanced_low_0", "sequential")
 
@@ -158,18 +157,6 @@ def _above(name: str, device_map: Mapping[str, Any]) -> str | None:
     return next((prefix for prefix in covering if prefix in device_map), None)
 
 
-def parse_device_map(text: str) -> str | dict[str, Any]:
-    """A map as it is typed: one of `NAMED`, or JSON.
-
-    Raises:
-        InputError: neither.
-    """
-    if not text.lstrip().startswith("{"):
-        return text
-    with foreign("`device_map`", InputError, expected='JSON, as {"model": "cpu"}'):
-        return dict(strict_json.parse(text))
-
-
 def is_offloaded(model: nn.Module) -> bool:
     """Whether some of a model's weights are not in memory."""
     return any(parameter.is_meta for parameter in model.parameters())
@@ -213,44 +200,3 @@ def require_weights(model: nn.Module, name: str, what: str) -> None:
             f"{what} needs all weights of {name} in memory", found="some of them on the disk",
             hint="without `device_map`",
         )  # fmt: skip
-
-
-def parse_memory(given: list[str] | None) -> dict[str | int, str] | None:
-    """Turns texts as `cpu=8GiB` into what each device may hold."""
-    found: dict[str | int, str] = {}
-    for text in given or ():
-        device, named, amount = text.partition("=")
-        if not (named and device and amount):
-            raise InputError("`max_memory`", expected="DEVICE=AMOUNT, as cpu=8GiB", found=text)
-        place = int(device) if device.isdecimal() else device
-        if place in found:
-            raise InputError("`max_memory`", expected="each device once", found=text)
-        found[place] = amount
-    return found or None
-
-
-def parse_revisions(given: list[str] | None) -> dict[str, str]:
-    """Turns texts as `ID=REVISION` into revisions by hub id; under the empty one for any other."""
-    revisions: dict[str, str] = {}
-    for text in given or ():
-        name, named, revision = text.rpartition("=")
-        if not revision or (named and not name) or name in revisions:
-            raise InputError(
-                "`revision`", expected="REVISION, or ID=REVISION once for each", found=text
-            )
-        revisions[name] = revision
-    return revisions
-
-
-def parse_models(given: Mapping[str, Any]) -> dict[str, Any]:
-    """What `Work` takes of `revision`, `device_map` and `max_memory`, of what was given as text.
-
-    Raises:
-        InputError: one cannot be read.
-    """
-    parse: dict[str, Callable[[Any], Any]] = {
-        "revision": parse_revisions,
-        "device_map": lambda text: None if text is None else parse_device_map(text),
-        "max_memory": parse_memory,
-    }
-    return {name: parsed(given[name]) for name, parsed in parse.items() if name in given}
