@@ -9,6 +9,7 @@ import pytest
 from transplant.errors import InputError
 from transplant.evaluation.curve import parse_budgets
 from transplant.workflows.move.ablation import SIDE_BY_SIDE
+from transplant.workflows.move.whole import WholeMove
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")
 
@@ -107,19 +108,23 @@ def test_the_ceiling_is_the_donor_beside_the_target(ready):
     assert "raw log ratio" in shown.out
 
 
-def test_unknown_names_are_refused(ready):
+def test_unknown_names_are_refused_before_text_is_read(ready, monkeypatch):
+    read = []
+    monkeypatch.setattr(WholeMove, "check_text", lambda _: read.append(1))
     for words, named in (
         (("ablate", "magic"), "magic"),
         (("ablate", "objectives", "--only", "kd,magic"), "magic"),
         (("ablate", "controls", "--modules", "nobody"), "nobody"),
         (("ablate", "shapes", "--only", "d16,square"), "square"),
         (("ablate", "ceiling", "--only", "d16", "--seeds", "2"), "--only, --seeds"),
+        (("ablate", "ceiling", "--native", "none"), "--native"),
         (("ablate", "controls", "--only", "kd"), "--only"),
         (("ablate", "shapes", "--tokens", "64", "--native", "python"), "--tokens, --native"),
     ):
         ran = ready(*words, *MOVE)
         assert ran.code == 1
         assert named in json.dumps(ran.json)
+    assert not read
 
 
 def test_a_curve_has_three_systems_a_plot_and_a_crossing(ready, tmp_path):

@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transplant.calibration.objectives.choice import ObjectiveChoice
 from transplant.calibration.objectives.config import LearnConfig
@@ -14,9 +14,6 @@ from transplant.calibration.objectives.spec import PAIRED, SPECS
 from transplant.errors import InputError
 from transplant.workflows.move.other_sources import evaluate_others, read_others
 from transplant.workflows.move.trials import MODULES, Trials
-
-if TYPE_CHECKING:
-    pass
 
 # The published protocol: an oracle teaches for 1200 steps at 1e-4.
 PUBLISHED = {"steps": 1200, "learning_rate": 1e-4}

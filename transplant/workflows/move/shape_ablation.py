@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from transplant.errors import InputError, NotFoundError
 from transplant.workflows.move.evidence import transfer_report
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.native import native_recipe_of
 from transplant.workflows.train.module import TrainJob, run_train_job
-
-if TYPE_CHECKING:
-    pass
-
 
 ONE, ALL = (-1,), ()
 SHAPES: dict[str, dict[str, Any]] = {
@@ -89,16 +85,20 @@ class ShapeRuns:
         }
 
 
+def check_shapes(shapes: tuple[str, ...]) -> None:
+    """Refuses a shape that is not in the table.
+
+    Raises:
+        InputError: naming it.
+    """
+    if unknown := [shape for shape in shapes if shape not in SHAPES]:
+        raise InputError("`only`", expected=f"of {', '.join(SHAPES)}", found=", ".join(unknown))
+
+
 def shapes_report(
     move: Move, eval_tokens: int, shapes: tuple[str, ...], seeds: int
 ) -> dict[str, Any]:
-    """One row for each shape and seed, judged on the same held-out documents.
-
-    Raises:
-        InputError: a shape that is not in the table.
-    """
-    if unknown := [shape for shape in shapes if shape not in SHAPES]:
-        raise InputError("`shapes`", expected=f"of {', '.join(SHAPES)}", found=", ".join(unknown))
+    """One row for each shape and seed, judged on the same held-out documents."""
     runs, first = ShapeRuns(move, eval_tokens), move.work.seed
     rows = [runs.row(shape, seed) for seed in range(first, first + seeds) for shape in shapes]
     return {
