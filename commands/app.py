@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from commands.errors import version_of_abi
-from commands.fence import EXIT_ERROR, Fenced, check_streams
+from commands.fence import EXIT_ERROR, Fenced, check_streams, run_fenced
 from commands.output import Output
 from commands.session import as_command
 from commands.verb_help import VerbCommand
@@ -74,5 +74,9 @@ def main() -> None:
         Output().error(closed)
         sys.exit(EXIT_ERROR)
     keep_freed_memory()
-    with signals():
-        app()
+    with signals():  # also while the verbs' options are made, before their own fence stands
+        sys.exit(run_fenced(_run, Output(as_json="--json" in sys.argv), debug=False))
+
+
+def _run() -> int:
+    return typer.main.get_command(app).main(standalone_mode=False)

@@ -26,5 +26,5 @@ def main() -> None:
             }
             print(json.dumps(named, indent=2))
         print("error interrupted", file=sys.stderr)
-        sys.exit(1)
+        sys.exit(130)
     run()

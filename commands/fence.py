@@ -17,9 +17,10 @@ from commands.errors import FaultError, in_flags
 from commands.former_names import former_names_in
 from commands.output import Output
 from transplant.errors import InputError, StorageError, named_error
-from transplant.interruption import TerminatedError
+from transplant.interruption import TerminatedError, exit_of
 
 EXIT_ERROR, EXIT_USAGE, EXIT_NOT_PASSED = 1, 2, 3
+EXIT_INTERRUPTED = exit_of(KeyboardInterrupt())
 STREAMS = ("stdin", "stdout", "stderr")
 
 
@@ -36,11 +37,14 @@ class Fenced(TyperGroup):
         verb = _verb_of(words, self.commands)
 
         def run() -> int:
-            code = super(Fenced, self).main(
-                args=_json_first(words, len(verb.split())) if verb else args, prog_name=prog_name,
-                complete_var=complete_var, standalone_mode=False,
-                windows_expand_args=windows_expand_args, **extra,
-            )  # fmt: skip
+            try:
+                code = super(Fenced, self).main(
+                    args=_json_first(words, len(verb.split())) if verb else args,
+                    prog_name=prog_name, complete_var=complete_var, standalone_mode=False,
+                    windows_expand_args=windows_expand_args, **extra,
+                )  # fmt: skip
+            except _StoppedError as stopped:
+                raise stopped.stop from None
             return code if isinstance(code, int) else 0
 
         out = Output(as_json="--json" in words, quiet=bool({"--quiet", "-q"} & {*words}))
@@ -50,6 +54,32 @@ class Fenced(TyperGroup):
         if not standalone_mode:
             return code
         sys.exit(code)
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Reads the words; a signal meanwhile is not Typer's to answer."""
+        with _not_answered():
+            return super().make_context(*args, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the verb; a signal outside of its own fence is not Typer's to answer."""
+        with _not_answered():
+            return super().invoke(ctx)
+
+
+class _StoppedError(BaseException):
+    """A signal on its way through Typer, which would end without a word."""
+
+    def __init__(self, stop: KeyboardInterrupt) -> None:
+        super().__init__()
+        self.stop = stop
+
+
+@contextlib.contextmanager
+def _not_answered() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise _StoppedError(stop) from stop
 
 
 def run_fenced(
@@ -82,7 +112,7 @@ def run_fenced(
         return EXIT_ERROR
     except KeyboardInterrupt as stop:
         out.error(InputError("terminated" if isinstance(stop, TerminatedError) else "interrupted"))
-        return EXIT_ERROR
+        return exit_of(stop)
     except BrokenPipeError:  # the reader of our stdout has left, as `| head` does
         _silence(sys.stdout)
         return EXIT_ERROR

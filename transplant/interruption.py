@@ -10,11 +10,23 @@ from collections.abc import Iterator
 from types import FrameType
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")
-EXIT_ENDED = 1
 
 
 class TerminatedError(KeyboardInterrupt):
-    """SIGTERM came: what Ctrl-C would clean up is cleaned up."""
+    """Another signal than that of Ctrl-C came: what Ctrl-C would clean up is cleaned up.
+
+    Args:
+        number: the signal's.
+    """
+
+    def __init__(self, number: int = signal.SIGTERM) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def exit_of(stop: KeyboardInterrupt) -> int:
+    """Gives what a signal has ended its exit code, as shells do: 130 of Ctrl-C, 143 of SIGTERM."""
+    return 128 + (stop.number if isinstance(stop, TerminatedError) else signal.SIGINT)
 
 
 @contextlib.contextmanager
@@ -35,9 +47,9 @@ def signals() -> Iterator[None]:
         nonlocal seen
         seen += 1
         if seen == 1:
-            raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
+            raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError(number)
         if seen > 2:
-            os._exit(EXIT_ENDED)
+            os._exit(128 + number)
         with contextlib.suppress(OSError, ValueError, AttributeError):
             os.write(2, b"cleaning up; once more ends at once\n")
 

@@ -102,7 +102,7 @@ def test_a_fault_is_named_as_one_with_the_version(cause, capsys) -> None:
 )
 def test_what_is_no_fault_is_called_so(cause, word, capsys) -> None:
     code, out, _ = fenced(cause, capsys, flags={"learning_rate": "--learning-rate"})
-    assert code == EXIT_ERROR
+    assert code == (130 if isinstance(cause, KeyboardInterrupt) else EXIT_ERROR)
     assert word in json.loads(out)["what"]
     assert "fault of abi" not in out
 
@@ -199,8 +199,8 @@ def test_streams_and_folders_that_are_gone(tmp_path) -> None:
         assert code == 0 or len(ran.stderr.splitlines()) <= 1, (line, ran.stderr)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_in_one_object(number, trained_abi) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_in_one_object(number, code, trained_abi) -> None:
     env = {**os.environ, "ABI_REGISTRY": str(trained_abi.root)}
     words = ("nib", "--anchor", "tiny-gpt2", "--candidate", "tales@tiny-gpt2", "--json")
     running = subprocess.Popen(
@@ -210,7 +210,7 @@ def test_a_signal_ends_in_one_object(number, trained_abi) -> None:
     running.stderr.readline()  # "loading ...": the verb is at work
     running.send_signal(number)
     out, err = running.communicate(timeout=120)
-    assert (running.returncode, "Traceback" in err) == (1, False), err
+    assert (running.returncode, "Traceback" in err) == (code, False), err
     assert json.loads(out)["what"] in ("interrupted", "terminated")
     check_report(ERROR, out)
 
@@ -235,7 +235,31 @@ from commands.entry import main
 main()
 """
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (ran.returncode, json.loads(ran.stdout)["what"]) == (1, "interrupted")
+    assert (ran.returncode, json.loads(ran.stdout)["what"]) == (130, "interrupted")
+    check_report(ERROR, ran.stdout)
+    assert len(ran.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "moment",
+    ["typer.main.get_command", "commands.verb_help.VerbCommand.make_context",
+     "commands.verb_help.VerbCommand.invoke", "commands.session.Output",
+     "commands.session.run_verb"],
+)  # fmt: skip
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_before_the_verb_is_at_work_is_one_object_too(moment, number, code) -> None:
+    """Typer takes Ctrl-C for itself, and ends without a word."""
+    stop = f"""
+import os, sys
+from unittest import mock
+import commands.app
+sys.argv = ["abi", "list", "--json"]
+with mock.patch({moment!r}, side_effect=lambda *_, **__: os.kill(os.getpid(), {int(number)})):
+    commands.app.main()
+"""
+    ran = subprocess.run([sys.executable, "-c", stop], capture_output=True, text=True)
+    assert ran.returncode == code, ran.stderr
+    assert json.loads(ran.stdout)["what"] in ("interrupted", "terminated")
     check_report(ERROR, ran.stdout)
     assert len(ran.stderr.splitlines()) == 1
 

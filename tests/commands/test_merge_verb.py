@@ -204,7 +204,7 @@ def test_an_interruption_leaves_nothing(scene, tmp_path, monkeypatch):
     before = sorted(path for path in abi.root.rglob("*") if path.name != ".checked.json")
     words = ("merge", "--global", recipe(tmp_path, "tiny-gpt2", twin), "--name", "gone")
     ran = abi(*words, "--general", f"g={abi.corpus}", "--data", f"tales={abi.corpus}")
-    assert ran.code == 1
+    assert ran.code == 130
     assert ran.err.endswith("error interrupted\n")
     after = sorted(path for path in abi.root.rglob("*") if path.name != ".checked.json")
     assert [path for path in after if path.name not in (".runs", ".lock")] == [

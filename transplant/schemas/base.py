@@ -46,7 +46,10 @@ class Made(Part):
 
 
 class ErrorReport(Part):
-    """What is printed in place of a report where a verb has failed; exit code 1, or 2 for usage."""
+    """What is printed in place of a report where a verb has failed.
+
+    Exit code 1, or 2 for usage, 130 for Ctrl-C and 143 for SIGTERM.
+    """
 
     schema_version: VERSION
     error: str
