@@ -11,6 +11,7 @@ import torch
 from tests.calibration.tiny_training import TRAIN, windows_of
 from tests.calibration.tuned_scene import tuned_scene
 from tests.tiny import tiny_backbone
+from transplant.backbones.split_head import SplitHead
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import scaled
 from transplant.calibration.general import General, share_of_nats, share_of_variance
@@ -52,7 +53,7 @@ def unrelated(donor):
 
 def test_a_change_explains_itself_and_half_of_it_all_by_twice(scene):
     donor, pairing, _ = scene
-    head, whole = donor.backbone.unembedding, pairing.whole_change
+    head, whole = SplitHead(donor.backbone.unembedding), pairing.whole_change
 
     def share(correction):
         return share_of_variance(pairing.fitted, whole, general_of(correction), head)

@@ -120,7 +120,7 @@ def test_the_product_is_that_of_the_donors_own_tokens_one_after_the_other(
     rows, windows = pairing.fitted.batches[0], pairing.fitted.windows[0]
     at_rows = pairing.change(rows.longer.donor.taps).float()
     corrections = pairing.change(rows.donor.taps).float(), at_rows
-    shown = products_along(rows, corrections, output_map.donor_head, output_map.continuations)
+    shown = products_along(rows, corrections, output_map.donor, output_map.continuations)
     compared, several = 0, 0
     for number, pair in enumerate(shown.rows.tolist()[:25]):
         where, start = int(rows.donor.windows[pair]), int(rows.donor.ends[pair])
@@ -164,7 +164,7 @@ def test_where_the_text_shows_it_the_product_is_wanted_and_nothing_else_is_other
     shown = products_along(
         rows,
         (pairing.change(rows.donor.taps), pairing.change(rows.longer.donor.taps)),
-        output_map.donor_head, output_map.continuations,
+        output_map.donor, output_map.continuations,
     )  # fmt: skip
     of_row = dict(zip(shown.rows.tolist(), range(len(shown.rows)), strict=True))
     logits = sides[1].head(rows.target.h_last).softmax(-1)
@@ -192,7 +192,7 @@ def test_where_the_text_shows_it_the_product_is_wanted_and_nothing_else_is_other
             ids = output_map.continuations.completing(b"", other).tolist()
             before, after = log_masses(
                 rows.donor.h_last[row : row + 1], pairing.change(rows.donor.taps)[row : row + 1],
-                [ids], output_map.donor_head,
+                [ids], output_map.donor,
             )[:, 0]  # fmt: skip
             wanted = float(r - (after - before))
             assert ours[token] - ours[other] == pytest.approx(wanted, abs=2e-3)

@@ -175,7 +175,7 @@ def test_inside_its_tokens_a_donor_goes_on(donor, texts, tiny_texts, change):
                 for start, end in zip(ours.ends[a].tolist(), theirs.ends[b].tolist(), strict=True)
             ]
             found = changes_inside(
-                within, read, Heads(maps.donor_head, None, maps.continuations), WAYS[change],
+                within, read, Heads(maps.donor, None, maps.continuations), WAYS[change],
                 ChangeWeights(raw_weight=way.raw_weight), **everything,
             )  # fmt: skip
             moved = torch.zeros_like(logits).scatter(1, found.tokens, found.change)

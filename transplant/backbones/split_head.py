@@ -74,6 +74,50 @@ class SplitHead:
             logits = logits + self.bias[tokens].float()
         return logits if self.soft_cap is None else capped(logits, self.soft_cap)
 
+    def change_at(self, hidden: Tensor, added: Tensor, tokens: Tensor) -> Tensor:
+        """By how much `at` [rows, k] changes where something is added to the hidden states.
+
+        Args:
+            hidden: last hidden states [rows, d_model].
+            added: to these [rows, d_model].
+            tokens: of each row [rows, k].
+        """
+        if self.is_linear:
+            return TokenVectors.of(self.weight, tokens).products(added.float())
+        return self.at(hidden.float() + added.float(), tokens) - self.at(hidden, tokens)
+
+    def of_all(self, hidden: Tensor) -> Tensor:
+        """The logits [rows, vocab] of hidden [rows, d_model], in single precision at least."""
+        logits = self._wide_products(hidden)
+        if self.bias is not None:
+            logits = logits + self.bias.float()
+        return logits if self.soft_cap is None else capped(logits, self.soft_cap)
+
+    def change_of_all(self, hidden: Tensor, added: Tensor) -> Tensor:
+        """By how much `of_all` [rows, vocab] changes where something is added.
+
+        Args:
+            hidden: last hidden states [rows, d_model].
+            added: to these [rows, d_model].
+        """
+        if self.is_linear:
+            return self._wide_products(added)
+        return self.of_all(hidden.float() + added.float()) - self.of_all(hidden)
+
+    def _wide_products(self, hidden: Tensor) -> Tensor:
+        wide = torch.promote_types(self.weight.dtype, torch.float32)
+        return (hidden.to(wide) @ self.weight.to(wide).T).float()
+
+    def of(self, tokens: Tensor) -> SplitHead:
+        """The head of these tokens alone [tokens]."""
+        bias = None if self.bias is None else self.bias[tokens]
+        return SplitHead(self.weight[tokens], bias, self.soft_cap)
+
+    def to(self, device: torch.device | str) -> SplitHead:
+        """The same on another device."""
+        bias = None if self.bias is None else self.bias.to(device)
+        return SplitHead(self.weight.to(device), bias, self.soft_cap)
+
 
 def capped(logits: Tensor, soft_cap: float) -> Tensor:
     """c tanh(logits / c)."""

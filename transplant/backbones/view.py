@@ -137,6 +137,11 @@ class Backbone(ABC):
         return None
 
     @property
+    def head_bias(self) -> Tensor | None:
+        """What the head adds to its products [vocab], where it adds something."""
+        return getattr(self.model.get_output_embeddings(), "bias", None)
+
+    @property
     def split_head(self) -> SplitHead | None:
         """The head as what can be computed in pieces; None for one that is no plain matrix.
 

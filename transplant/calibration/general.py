@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transplant.backbones.split_head import ROWS
+from transplant.backbones.split_head import ROWS, SplitHead
 from transplant.calibration.pairs import PairedText
 from transplant.evaluation.intervals import Interval, ratio_interval
 from transplant.evaluation.likelihood import Likelihood, System, score_documents
@@ -67,7 +67,7 @@ class GeneralShare:
 
 @torch.no_grad()
 def share_of_variance(
-    paired: PairedText, whole: Change, general: General, head: Tensor
+    paired: PairedText, whole: Change, general: General, head: SplitHead
 ) -> tuple[float, float]:
     """The share of the change of logits that a multiple of the general one explains, and that.
 
@@ -78,16 +78,16 @@ def share_of_variance(
         paired: the paired rows, with the layers that both changes read.
         whole: the donor's correction from its taps.
         general: the general module.
-        head: of the donor [vocab, d_donor].
+        head: of the donor.
     """
-    head, sums = head.float(), torch.zeros(3, dtype=torch.float64)
+    sums = torch.zeros(3, dtype=torch.float64)
     every = max(1, paired.rows // COMPARED)
     for batch in paired.batches:
         some = batch.donor.select(torch.arange(0, len(batch), every))
         changes = whole(some.taps).float(), general.correction(some.taps).float()
         for h, d, g in zip(*(x.split(ROWS) for x in (some.h_last, *changes)), strict=True):
-            p0 = (h.float() @ head.T).softmax(1)
-            d, g = (_centred(change @ head.T, p0) for change in (d, g))
+            p0 = head.of_all(h).softmax(1)
+            d, g = (_centred(head.change_of_all(h, change), p0) for change in (d, g))
             sums += torch.stack([(p0 * a * b).sum() for a, b in ((d, g), (d, d), (g, g))]).double()
     both, of_whole, of_general = sums.tolist()
     return both**2 / max(of_whole * of_general, LEAST), both / max(of_general, LEAST)

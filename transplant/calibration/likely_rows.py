@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.likely import LikelyRows, Vocabularies, likely_tokens
-from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.large_vocabulary import head_on_cpu, likely_for
@@ -45,7 +44,7 @@ def likely_rows(
         known: of the same target rows, a batch each, or none; what was found there is taken from
             them.
     """
-    donor_head = SplitHead(output_map.donor_head)
+    donor_head = output_map.donor
     ours, theirs, likely = output_map.shared.ids_a, output_map.shared.ids_b, config.likely_tokens
     found = []
     for place, number in enumerate(current().turns(len(corrections))):
@@ -88,7 +87,7 @@ def likely_at(
         correction: the donor's [rows, d_donor].
         likely: tokens that a position is compared on; several times as many are looked for.
     """
-    donor_head = SplitHead(output_map.donor_head)
+    donor_head = output_map.donor
     ours, theirs = output_map.shared.ids_a, output_map.shared.ids_b
     return LikelyRows(
         h_donor, h_target, likely_for(target, h_target, theirs, likely),
@@ -100,4 +99,4 @@ def likely_at(
 def vocabularies(output_map: OutputMap, target: Backbone) -> Vocabularies:
     """Both heads on the CPU, and how their tokens belong together."""
     head = head_on_cpu(target, output_map.head)
-    return Vocabularies(SplitHead(output_map.donor_head), head, output_map.ways)
+    return Vocabularies(output_map.donor, head, output_map.ways)

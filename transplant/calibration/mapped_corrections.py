@@ -152,7 +152,7 @@ def _shown(
     learned = torch.zeros_like(rows.h_last) if correction is None else correction(rows.taps)
     assert output_map.continuations is not None
     return products_along(
-        batch, (at_pairs, learned.float()), output_map.donor_head.cpu(),
+        batch, (at_pairs, learned.float()), output_map.donor.to("cpu"),
         output_map.continuations,
     )  # fmt: skip
 

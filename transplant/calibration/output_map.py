@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from transplant.alignment.continuations import Continuations
 from transplant.alignment.token_ways import TokenWays, token_ways
 from transplant.alignment.tokens import SharedTokens
 from transplant.alignment.unembedding import fit_output_map
+from transplant.backbones.split_head import SplitHead
 from transplant.backbones.view import Backbone
 from transplant.calibration.changes.spec import BEGINS_WITH
 from transplant.calibration.changes.table import WAYS
@@ -25,7 +27,7 @@ from transplant.calibration.config import CONTINUED, FIRST, MoveConfig
 class OutputMap:
     """The way from the donor's head to the target's, the same for all text."""
 
-    donor_head: Tensor  # U of the donor [vocab, d_donor], as it is stored
+    donor: SplitHead  # of the donor, its matrix U [vocab, d_donor] as it is stored
     head: Tensor  # U of the target [vocab, d_target], as it is stored
     matrix: Tensor  # M [d_donor, d_target]
     ways: TokenWays
@@ -34,6 +36,16 @@ class OutputMap:
     parts: tuple[OutputMap, ...] = ()
     """Of several donors the way of each; what they carry is averaged. All else is the first's, but
     M, which is that of all of them, one below the other."""
+
+    @property
+    def donor_head(self) -> Tensor:
+        """U of the donor [vocab, d_donor]."""
+        return self.donor.weight
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether the donor's change of logits is linear in its correction; of several, of all."""
+        return all(part.donor.is_linear for part in self.parts or (self,))
 
     @property
     def width(self) -> int:
@@ -51,17 +63,16 @@ class OutputMap:
         return all(part.ways.one_vocabulary for part in self.parts or (self,))
 
     @cached_property
-    def wide_donor_head(self) -> Tensor:
-        """U of the donor in single precision at least."""
-        return self.donor_head.to(torch.promote_types(self.donor_head.dtype, torch.float32))
+    def wide_donor(self) -> SplitHead:
+        """The donor's head, its matrix in single precision at least."""
+        wide = torch.promote_types(self.donor_head.dtype, torch.float32)
+        return dataclasses.replace(self.donor, weight=self.donor_head.to(wide))
 
     def to(self, device: torch.device) -> OutputMap:
         """The same on another device."""
-        donor_head, head, matrix = (
-            tensor.to(device) for tensor in (self.donor_head, self.head, self.matrix)
-        )
+        donor, head, matrix = self.donor.to(device), self.head.to(device), self.matrix.to(device)
         parts = tuple(part.to(device) for part in self.parts)
-        return OutputMap(donor_head, head, matrix, self.ways.to(device), self.continuations, parts)
+        return OutputMap(donor, head, matrix, self.ways.to(device), self.continuations, parts)
 
 
 @dataclass(frozen=True)
@@ -109,21 +120,22 @@ def map_outputs(
         counts: the domain's token counts, which travel with the module.
         config: the ridge strength of M.
     """
-    ours, theirs = donor.unembedding.cpu(), target.unembedding.cpu()
+    ours, theirs, bias = donor.unembedding.cpu(), target.unembedding.cpu(), donor.head_bias
     sizes = len(ours), target.vocab_size
     ways = token_ways(donor.tokenizer, target.tokenizer, counts, sizes)
     matrix = fit_output_map(ours, theirs, ways.shared, config.output_ridge)
     continued = config.inside == CONTINUED or config.longer != FIRST
     tokenizers = donor.tokenizer, target.tokenizer
     go_on = Continuations(*tokenizers, sizes) if continued else None
-    return OutputMap(ours, theirs, matrix, ways, go_on)
+    head = SplitHead(ours, None if bias is None else bias.cpu(), donor.soft_cap)
+    return OutputMap(head, theirs, matrix, ways, go_on)
 
 
 def joined_maps(parts: Sequence[OutputMap]) -> OutputMap:
     """The ways of several donors to one target; what they carry is averaged there."""
     first = parts[0]
     matrix = torch.cat([part.matrix for part in parts]) / len(parts)
-    return OutputMap(first.donor_head, first.head, matrix, first.ways, parts=tuple(parts))
+    return OutputMap(first.donor, first.head, matrix, first.ways, parts=tuple(parts))
 
 
 def change_of_logits(
@@ -151,9 +163,7 @@ def change_of_logits(
         ]
         return torch.stack(carried).mean(0)
 
-    def own() -> Tensor:
-        # A teacher's products may be taken in 16 bits; sums over the vocabulary never are.
-        return (h_donor.float() @ output_map.wide_donor_head.T).float()
-
-    donor = DonorLogits((correction @ output_map.wide_donor_head.T).float(), own)
+    # A teacher's products may be taken in 16 bits; sums over the vocabulary never are.
+    head = output_map.wide_donor
+    donor = DonorLogits(head.change_of_all(h_donor, correction), lambda: head.of_all(h_donor))
     return WAYS[mix.change].of_all(donor, logits, output_map.ways, mix.weights)

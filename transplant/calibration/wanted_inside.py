@@ -133,10 +133,10 @@ def within_tokens(
         if known is None:
             known = likely_for(target, h_target, output_map.shared.ids_b, likely)
         head = head_on_cpu(target, output_map.head.cpu())
-        heads = Heads(output_map.donor_head.cpu(), head, continuations)
+        heads = Heads(output_map.donor.to("cpu"), head, continuations)
         yield slice(None), Within(h_donor, correction, h_target, known), heads
         return
-    begin, heads = 0, Heads(output_map.donor_head.cpu(), None, continuations)
+    begin, heads = 0, Heads(output_map.donor.to("cpu"), None, continuations)
     for logits in _logits(h_target, target):
         block = slice(begin, begin + len(logits))
         total = logits.logsumexp(1)

@@ -59,6 +59,16 @@ class TunedPair(Backbone):
         return self._matrix
 
     @property
+    def head_bias(self) -> Tensor | None:
+        """That of the one head; of two heads it is in the matrix."""
+        return self.base.head_bias if self.one_head else None
+
+    @property
+    def soft_cap(self) -> float | None:
+        """The base's."""
+        return self.base.soft_cap
+
+    @property
     def device(self) -> torch.device:
         """Where the base is."""
         return self.base.device
@@ -154,7 +164,7 @@ class TunedDonor(HostedModel):
 
 def head_of(backbone: Backbone) -> Head:
     """The matrix of a backbone's head, and its bias."""
-    return backbone.unembedding, getattr(backbone.model.get_output_embeddings(), "bias", None)
+    return backbone.unembedding, backbone.head_bias
 
 
 def _same(ours: Head, theirs: Head) -> bool:

@@ -21,7 +21,7 @@ D_BENT = 20
 class Scene:
     """Two heads, two vocabularies that share some tokens, and rows of both."""
 
-    def __init__(self, soft_cap=None):
+    def __init__(self, soft_cap=None, *, donor_cap=None, donor_bias=False):
         generator = torch.Generator().manual_seed(5)
 
         def draw(*shape):
@@ -41,13 +41,18 @@ class Scene:
         self.between = Vocabularies(self.donor_head, self.head, ways)
         self.h_target, self.h_donor = 1.5 * draw(ROWS, WIDTH), 1.5 * draw(ROWS, D_DONOR)
         self.correction = 0.5 * draw(ROWS, D_DONOR)
+        if donor_cap or donor_bias:
+            bias = draw(VOCAB_DONOR) if donor_bias else None
+            self.donor_head = SplitHead(self.donor_head.weight, bias, donor_cap)
+            self.between = Vocabularies(self.donor_head, self.head, ways)
 
     def dense(self, way, raw_weight, likely):
         logits = self.head.logits(self.h_target, slice(0, VOCAB))
-        donor = DonorLogits(
-            self.correction @ self.donor_head.weight.T,
-            lambda: self.h_donor @ self.donor_head.weight.T,
+        every = slice(0, VOCAB_DONOR)
+        own, taught = (
+            self.donor_head.logits(h, every) for h in (self.h_donor, self.h_donor + self.correction)
         )
+        donor = DonorLogits(taught - own, lambda: own)
         weights = ChangeWeights(raw_weight=raw_weight, shrink=1e-3)
         spread = WAYS[way].of_all(donor, logits, self.between.ways, weights)
         return likely_change(logits, spread, likely), spread
@@ -75,8 +80,9 @@ def by_token(found):
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("raw_weight", [0.0, 0.3])
 @pytest.mark.parametrize("soft_cap", [None, 6.0])
-def test_with_all_tokens_kept_it_is_what_is_computed_of_all(way, raw_weight, soft_cap):
-    scene = Scene(soft_cap)
+@pytest.mark.parametrize("of_donor", [{}, {"donor_cap": 3.0}, {"donor_bias": True}])
+def test_with_all_tokens_kept_it_is_what_is_computed_of_all(way, raw_weight, soft_cap, of_donor):
+    scene = Scene(soft_cap, **of_donor)
     dense, _ = scene.dense(way, raw_weight, LIKELY)
     found = scene.sparse(way, raw_weight, LIKELY, VOCAB)
     for ours, theirs in zip(by_token(found), by_token(dense), strict=True):

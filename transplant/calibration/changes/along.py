@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.continuations import Continuations
+from transplant.backbones.split_head import SplitHead
 from transplant.calibration.changes.way import ChangeWeights, Masses, Way
 from transplant.calibration.paired_rows import PairedRows
 
@@ -53,7 +54,7 @@ class Shown:
 def products_along(
     batch: PairedRows,
     corrections: tuple[Tensor, Tensor],
-    head: Tensor,
+    head: SplitHead,
     continuations: Continuations,
 ) -> Shown | None:
     """The products at the pairs of a batch behind which the target's token is longer.
@@ -62,7 +63,7 @@ def products_along(
         batch: with the donor's rows inside tokens of the target.
         corrections: of the donor, through what it learned: at its pairs, and at those rows
             [rows, d_donor].
-        head: of the donor [vocab_donor, d_donor].
+        head: of the donor.
         continuations: the two vocabularies.
 
     Returns:
@@ -89,20 +90,20 @@ def products_along(
     return Shown(longer.places[kept], shown, p0[kept], p1[kept])
 
 
-def log_masses(h: Tensor, correction: Tensor, tokens: list[list[int]], head: Tensor) -> Tensor:
+def log_masses(h: Tensor, correction: Tensor, tokens: list[list[int]], head: SplitHead) -> Tensor:
     """log of the donor's mass on some tokens, without and with its correction [2, rows].
 
     Args:
         h: its last hidden states [rows, d_donor].
         correction: of these [rows, d_donor].
         tokens: of each row; -inf for none.
-        head: [vocab_donor, d_donor].
+        head: of the donor.
     """
-    size, found = max(1, NUMBERS // len(head)), []
+    size, found = max(1, NUMBERS // head.vocab), []
     for begin in range(0, len(h), size):
         block = slice(begin, begin + size)
-        own = h[block].float() @ head.T.float()
-        both = torch.stack([own, own + correction[block].float() @ head.T.float()])
+        own = head.of_all(h[block])
+        both = torch.stack([own, own + head.change_of_all(h[block], correction[block])])
         log_p = both.log_softmax(-1)
         found.append(torch.stack([
             log_p[:, row, some].logsumexp(-1) for row, some in enumerate(tokens[block])

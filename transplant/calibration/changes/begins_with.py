@@ -46,7 +46,7 @@ def of_likely(
     """The change at some tokens of each row, see `way.OfLikely`."""
     begins = between.ways.beginnings[asked.tokens]
     source = begins.clamp_min(0)
-    carried = between.donor_head.at(correction, source)
+    carried = between.donor_head.change_at(rows.h_donor, correction, source)
     if weights.raw_weight:
         exact = between.ways.same[source]
         own = between.donor_head.at(rows.h_donor, source) - rows.donor.shared[:, None]

@@ -44,7 +44,7 @@ class Within:
 class Heads:
     """How the tokens of a donor go on as tokens of the target."""
 
-    donor: Tensor  # U of the donor [vocab_donor, d_donor]
+    donor: SplitHead
     target: SplitHead | None  # None where `Within.target` holds all of its tokens
     continuations: Continuations
 
@@ -118,9 +118,8 @@ class _SameBytes:
     @cached_property
     def pushed(self) -> Tensor:
         """M p0 and M p1 [2, rows, images] of the tokens that go on."""
-        vectors = self.heads.donor[self.continued.tokens].float()
-        h, correction = self.within.h_donor.float(), self.within.correction.float()
-        own, change = h @ vectors.T, correction @ vectors.T
+        head, h = self.heads.donor.of(self.continued.tokens), self.within.h_donor
+        own, change = head.of_all(h), head.change_of_all(h, self.within.correction)
         p = torch.stack([own, own + change]).softmax(-1)
         pushed = p.new_zeros(2, len(own), len(self.continued.images))
         return pushed.index_add_(2, self.continued.columns, p)

@@ -78,7 +78,7 @@ def masses_of_likely(
     begins = ways.beginnings[asked.tokens].clamp_min(0)
     source = torch.cat([rows.donor.tokens, rows.taught.tokens, begins], dim=1)
     own = between.donor_head.at(rows.h_donor, source)
-    both = own + between.donor_head.at(correction, source)
+    both = own + between.donor_head.change_at(rows.h_donor, correction, source)
     p = torch.stack([own - rows.donor.total[:, None], both - rows.taught.total[:, None]]).exp()
     image = ways.images[source]
     image = torch.where(image >= 0, image, vocab)

@@ -74,7 +74,7 @@ class ChunkBatches:
         drawn = [*excerpts]
         random.Random(seed).shuffle(drawn)
         self.target, self._mix = target, donor_mix
-        self._head = SplitHead(output_map.donor_head)
+        self._head = output_map.donor
         self._units = [*self._read(donor, drawn[:EXCERPTS], taps, change)]
 
     def __len__(self) -> int:

@@ -42,7 +42,8 @@ class DonorTeacher:
                 donor's own logits are of use.
         """
         found = donor(rows.taps).float()
-        return torch.cat([found, rows.h_last], dim=1) if self.donor_mix.reads_donor else found
+        alone = self.output_map.is_linear and not self.donor_mix.reads_donor
+        return found if alone else torch.cat([found, rows.h_last], dim=1)
 
     def logits(self, h_last: Tensor, teacher_correction: Tensor) -> Tensor:
         """The teacher's [rows, vocab] from the target's h_last [rows, d_model], unchanged.

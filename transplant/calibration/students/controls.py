@@ -130,7 +130,7 @@ def _turned_one(
         h_tuned, h_base, constant = correction.split([width, width, 2], dim=1)
         return torch.cat([h_base + (h_tuned - h_base) @ turn, h_base, constant], dim=1)
 
-    tuned, minus_base, biases = output_map.wide_donor_head.split([width, width, 2], dim=1)
+    tuned, minus_base, biases = output_map.wide_donor.weight.split([width, width, 2], dim=1)
     shift = biases[:, :1] - biases[:, 1:]
     shift = shift[torch.randperm(len(shift), generator=generator)]
     head = torch.cat(
@@ -139,7 +139,8 @@ def _turned_one(
         dim=1,
     )  # fmt: skip
     matrix = fit_output_map(head, output_map.head, output_map.shared, config.output_ridge)
-    return turned, dataclasses.replace(output_map, donor_head=head, matrix=matrix)
+    turned_head = dataclasses.replace(output_map.donor, weight=head)
+    return turned, dataclasses.replace(output_map, donor=turned_head, matrix=matrix)
 
 
 def _rotation(width: int, generator: torch.Generator) -> Tensor:

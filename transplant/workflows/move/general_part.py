@@ -12,8 +12,7 @@ from transplant.workflows.corpus import windows_of
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
+    from transplant.backbones.split_head import SplitHead
     from transplant.calibration.general import General
     from transplant.calibration.move import Pairing
     from transplant.modules.hosted import HostedModel
@@ -67,14 +66,14 @@ def load_general(work: Work, name: str, donor: HostedModel, weight: float) -> Ge
 
 
 def general_share(
-    donor: HostedModel, pairing: Pairing, head: Tensor, text: Sequence[Document], seed: int
+    donor: HostedModel, pairing: Pairing, head: SplitHead, text: Sequence[Document], seed: int
 ) -> dict[str, Any]:
     """How much of a donor's change is general, for reports.
 
     Args:
         donor: the donor.
         pairing: the paired rows, and the general module.
-        head: of the donor [vocab, d_donor].
+        head: of the donor.
         text: of the domain, not held out.
         seed: of the bootstrap over documents.
     """

@@ -82,7 +82,7 @@ class MoveInputs(MoveTexts):
         """How much of the donor's change is general, for reports; nothing where none is named."""
         if self.general is None:
             return {}
-        pairing, head, text = self.pairing, self.output_map.donor_head, self.learned_text
+        pairing, head, text = self.pairing, self.output_map.wide_donor, self.learned_text
         with self.step("compare_general"):
             found = general_share(self.donor, pairing, head, text.calibration, self.config.seed)
         return {"general": found}
