@@ -15,14 +15,17 @@ from transplant.backbones.split_head import SplitHead
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import scaled
 from transplant.calibration.general import General, share_of_nats, share_of_variance
-from transplant.calibration.move import pair_for_move
+from transplant.calibration.move import pair_for_move, want
+from transplant.calibration.output_map import map_outputs
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.hosted import HostedModel
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import new_correction, train_module
+from transplant.workflows.move.controls import shuffled
 
 CONFIG = MoveConfig(excerpts=40, excerpt_chars=240, held_out_excerpts=12, stride=1)
+COUNTS = {f"{byte:x}": 1 for byte in b"aeionrst"}
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +85,20 @@ def test_what_is_taken_away_is_not_wanted(scene, text):
         == {0, *donor.correction.taps}
         <= {*paired.fitted.batches[0].donor.taps}
     )
+
+
+@torch.no_grad()
+def test_shuffled_pairs_are_told_no_more_than_the_move(scene):
+    """Of a change that is general all through nothing is left, in whatever order the rows are."""
+    donor, pairing, (target, counts) = scene
+    output_map = map_outputs(donor.backbone, target, counts | COUNTS, CONFIG)
+    loudest = {}
+    for weight in (0.0, 1.0):
+        less = dataclasses.replace(pairing, general=general_of(donor.correction, weight))
+        mixed = shuffled(less, want(less, output_map, CONFIG), CONFIG)
+        found = mixed(less.fitted.batches[0].target.taps)
+        loudest[weight] = float(found.abs().max())
+    assert loudest[1.0] < 1e-4 < loudest[0.0]
 
 
 def test_nats_are_shared_as_the_two_gain_them(scene, text):

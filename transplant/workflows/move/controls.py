@@ -16,7 +16,7 @@ from transplant.calibration.closed_form import fit_linear_surrogate, fit_module_
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import choose_gains, scaled
 from transplant.calibration.mapped_corrections import MappedCorrections, map_corrections
-from transplant.calibration.move import Calibrated, Pairing, align
+from transplant.calibration.move import Calibrated, Pairing, align, want
 from transplant.modules.core import CoreCorrection
 from transplant.modules.correction import Correction
 from transplant.modules.domain import DomainModule
@@ -78,9 +78,7 @@ def shuffled(pairing: Pairing, wanted: MappedCorrections, config: MoveConfig) ->
     """The whole move again, up to the gain, from pairs whose two sides do not belong together."""
     mixed = dataclasses.replace(pairing, fitted=pairing.fitted.shuffled(config.seed))
     reading = align(mixed, config).interface
-    again = map_corrections(
-        wanted.output_map, mixed.correction, mixed.target, mixed.fitted, config, like=wanted
-    )
+    again = want(mixed, wanted.output_map, config, like=wanted)
     return fit_module_output(reading, mixed.correction.module, mixed.fitted, again, config)
 
 
