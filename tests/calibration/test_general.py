@@ -12,13 +12,14 @@ from tests.calibration.tiny_training import TRAIN, windows_of
 from tests.calibration.tuned_scene import tuned_scene
 from tests.tiny import tiny_backbone
 from transplant.backbones.split_head import SplitHead
+from transplant.calibration import general as file
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.gain import scaled
 from transplant.calibration.general import General, share_of_nats, share_of_variance
 from transplant.calibration.move import pair_for_move, want
 from transplant.calibration.output_map import map_outputs
 from transplant.errors import InputError
-from transplant.evaluation.likelihood import score_documents
+from transplant.evaluation.likelihood import Likelihood, score_documents
 from transplant.modules.hosted import HostedModel
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import new_correction, train_module
@@ -115,6 +116,18 @@ def test_nats_are_shared_as_the_two_gain_them(scene, text):
     assert 0 < found.low < found.mean < found.high
     harmful = HostedModel("it", donor.backbone, scaled(donor.correction, -1.0))
     assert share_of_nats(harmful, general_of(weak), windows) is None
+
+
+def test_of_a_gain_within_its_interval_no_share_is_given(scene, monkeypatch):
+    donor, _, _ = scene
+    nats = {"raw": (20.0, 21, 22, 23), "whole": (12.0, 28, 14, 28), "general": (16.0, 17, 18, 19)}
+    scored = {
+        name: Likelihood(torch.tensor(some).double(), torch.full((4,), 10.0).double())
+        for name, some in nats.items()
+    }
+    assert scored["whole"].per_token < scored["raw"].per_token
+    monkeypatch.setattr(file, "score_documents", lambda *_: scored)
+    assert share_of_nats(donor, general_of(donor.correction), ()) is None
 
 
 def test_a_tuned_copy_is_compared_with_a_module_of_its_base(text, tiny_texts):

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+import torch
+
 from registry.store import REFERENCE
 from transplant.evaluation.gated import kept_share
+from transplant.evaluation.likelihood import Likelihood
 from transplant.files.former_keys import with_present_keys
 from transplant.tables.ablation import ablation_table, shapes_table
 from transplant.tables.artifacts import artifact_sheet, evidence_table
@@ -141,6 +145,16 @@ def test_rounds_of_updates_say_which_of_them_have_none():
 
 
 def test_a_gate_keeps_nothing_of_a_gain_that_is_none():
-    assert kept_text(kept_share(10.0, 8.0, 8.0)) == "100.0%"
-    assert kept_share(10.0, 8.0, 10.0) == 0.0
-    assert kept_text(kept_share(10.0, 11.0, 11.0)) == "nothing was gained"
+    raw, module, half, worse, unsure = (
+        Likelihood(torch.tensor(nats, dtype=torch.float64), torch.full((4,), 10.0).double())
+        for nats in (
+            (20.0, 21, 22, 23), (16.0, 17, 18, 19), (18.0, 19, 20, 21), (21.0, 22, 23, 24),
+            (12.0, 28, 14, 28),
+        )
+    )  # fmt: skip
+    assert kept_text(kept_share(raw, module, module)) == "100.0%"
+    assert kept_share(raw, module, half) == pytest.approx(0.5)
+    assert kept_share(raw, module, raw) == 0.0
+    assert kept_text(kept_share(raw, worse, worse)) == "nothing was gained"
+    assert unsure.per_token < raw.per_token  # by what four documents do not tell
+    assert kept_share(raw, unsure, half) is None

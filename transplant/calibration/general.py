@@ -18,7 +18,8 @@ from torch import Tensor
 
 from transplant.backbones.split_head import ROWS, SplitHead
 from transplant.calibration.pairs import PairedText
-from transplant.evaluation.intervals import Interval, ratio_interval
+from transplant.evaluation.evidence import NATIVE, RAW, Ceiling
+from transplant.evaluation.intervals import Interval
 from transplant.evaluation.likelihood import Likelihood, System, score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
@@ -105,7 +106,7 @@ def share_of_nats(
         seed: of the bootstrap.
 
     Returns:
-        None where the donor itself gains nothing.
+        None where the donor itself gains nothing, as far as the interval of its gain tells.
     """
     base = donor.pair.base if isinstance(donor, TunedDonor) else donor.backbone
     systems: dict[str, System] = {"raw": None, "general": general.correction}
@@ -115,11 +116,8 @@ def share_of_nats(
         scored |= score_documents(tuned.backbone, windows, {"whole": tuned})
     else:
         scored = score_documents(base, windows, {**systems, "whole": donor.corrector})
-    nats = {name: found.nats.numpy() for name, found in scored.items()}
-    gained = nats["raw"] - nats["whole"]
-    if gained.sum() <= 0:
-        return None
-    return ratio_interval(nats["raw"] - nats["general"], gained, seed=seed)
+    found = {RAW: scored["raw"], NATIVE: scored["whole"], "general": scored["general"]}
+    return Ceiling(found, seed).recovered("general")
 
 
 def _centred(change: Tensor, weights: Tensor) -> Tensor:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-import math
+from transplant.evaluation.evidence import CANDIDATE, NATIVE, RAW, Ceiling
+from transplant.evaluation.likelihood import Likelihood
 
 
-def kept_share(raw: float, ungated: float, gated: float) -> float | None:
-    """(log raw - log gated) / (log raw - log ungated), of perplexities on the module's own domain.
+def kept_share(raw: Likelihood, ungated: Likelihood, gated: Likelihood) -> float | None:
+    """(log ppl_raw - log ppl_gated) / (log ppl_raw - log ppl_ungated), on the module's own domain.
 
-    None where the module gains nothing without a gate: nothing can be kept of that.
+    None where the module gains nothing without a gate, as far as the interval of that gain tells:
+    nothing can be kept of that.
+
+    Args:
+        raw: of the backbone, on the same documents as the others.
+        ungated: with the module everywhere.
+        gated: with the module where its gate is open.
     """
-    whole = math.log(raw / ungated)
-    return math.log(raw / gated) / whole if whole > 0 else None
+    found = Ceiling({RAW: raw, NATIVE: ungated, CANDIDATE: gated}).recovered(CANDIDATE)
+    return None if found is None else found.mean

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from transplant.backbones.view import Backbone
-from transplant.evaluation.likelihood import Corrector, score_documents
+from transplant.evaluation.likelihood import Corrector, Likelihood, score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.gate import Gated
 from transplant.text.windows import Window
@@ -56,15 +56,30 @@ def interference(
     Returns:
         A row for no module, for each alone, and, of two or more, for all of them together.
     """
+    return perplexities(attached_scores(backbone, corrections, texts))
+
+
+def attached_scores(
+    backbone: Backbone,
+    corrections: Mapping[str, Correction | Gated],
+    texts: Mapping[str, Sequence[Window]],
+) -> dict[str, dict[str, Likelihood]]:
+    """The same as likelihoods, by document."""
     attached: dict[str, Corrector | None] = {NONE: None, **corrections}
     if len(corrections) > 1:
         attached[ALL] = Together([*corrections.values()])
     columns = {
-        text: {name: found.perplexity for name, found in scores.items()}
-        for text, windows in texts.items()
-        for scores in [score_documents(backbone, windows, attached)]
+        text: score_documents(backbone, windows, attached) for text, windows in texts.items()
     }
     return {name: {text: columns[text][name] for text in texts} for name in attached}
+
+
+def perplexities(scores: Mapping[str, Mapping[str, Likelihood]]) -> dict[str, dict[str, float]]:
+    """Those of likelihoods: what is attached -> text -> perplexity."""
+    return {
+        name: {text: found.perplexity for text, found in row.items()}
+        for name, row in scores.items()
+    }
 
 
 def worsening(matrix: Mapping[str, Mapping[str, float]], text: str, name: str, base: str) -> float:

@@ -15,6 +15,7 @@ from transplant.workflows.update.study import open_hosted
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.calibration.gate_fit import FittedGate, GateText
+    from transplant.evaluation.likelihood import Likelihood
     from transplant.library import HostedName
     from transplant.modules.correction import Correction
     from transplant.text.splits import Splits
@@ -65,17 +66,21 @@ def gate_report(
         domain, other = (_text(backbone, side, config) for side in splits)
         fitted = fit_gate(backbone, correction, domain, other, config)
     seconds = time.monotonic() - began
+    scores = _held_out(backbone, correction, fitted, splits, config.window, eval_tokens)
     report = {
         "name": name,
         "general": general,
-        "ppl": _held_out(backbone, correction, fitted, splits, config.window, eval_tokens),
+        "ppl": {
+            text: {system: found.perplexity for system, found in row.items()}
+            for text, row in scores.items()
+        },
         "memory": fitted.chosen.memory,
         "tried": [dataclasses.asdict(one) for one in fitted.tried],
         "config": dataclasses.asdict(config),
         "split": {corpus: splits[0].fingerprint, general: splits[1].fingerprint},
         "seconds": seconds,
     }
-    report |= _worth(report["ppl"])
+    report |= _worth(scores)
     made = work.made(**{key: report[key] for key in ("general", "config", "split", "tried")})
     _store(work, named, hosted, fitted, made, report, replace=replace)
     return report | {"made": made}
@@ -97,30 +102,25 @@ def _held_out(
     splits: list[Splits],
     window: int,
     tokens: int,
-) -> dict[str, dict[str, float]]:
-    """Perplexities on held-out documents: text -> system -> perplexity."""
+) -> dict[str, dict[str, Likelihood]]:
+    """Likelihoods of held-out documents: text -> system -> likelihood."""
     from transplant.evaluation.likelihood import score_documents
     from transplant.modules.gate import Gated
 
     systems = {"raw": None, "ungated": correction, "gated": Gated(correction, fitted.gate)}
     return {
-        text: {
-            name: found.perplexity
-            for name, found in score_documents(
-                backbone, windows_of(backbone, side.eval, window, tokens), systems
-            ).items()
-        }
+        text: score_documents(backbone, windows_of(backbone, side.eval, window, tokens), systems)
         for text, side in zip(("domain", "general"), splits, strict=True)
     }
 
 
-def _worth(ppl: dict[str, dict[str, float]]) -> dict[str, float | None]:
+def _worth(scores: dict[str, dict[str, Likelihood]]) -> dict[str, float | None]:
     """What the gate keeps on the domain, and what general text pays, in % of its perplexity."""
     from transplant.evaluation.gated import kept_share
 
-    domain, general = ppl["domain"], ppl["general"]
+    general = {name: found.perplexity for name, found in scores["general"].items()}
     return {
-        "kept": kept_share(**domain),
+        "kept": kept_share(**scores["domain"]),
         "general_worsens": 100 * (general["gated"] / general["raw"] - 1),
         "general_worsens_ungated": 100 * (general["ungated"] / general["raw"] - 1),
     }

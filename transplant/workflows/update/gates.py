@@ -12,9 +12,12 @@ from transplant.workflows.corpus import windows_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from transplant.evaluation.likelihood import Likelihood
     from transplant.modules.gate import Gate
     from transplant.text.splits import Splits
     from transplant.workflows.update.study import Studied, Study
+
+    Scores = Mapping[str, Mapping[str, Likelihood]]
 
 STORED, FITTED = "stored", "fitted"
 
@@ -61,25 +64,28 @@ def _fit(study: Study, one: Studied, general: Splits) -> tuple[Gate, dict[str, A
 
 
 def at_the_gate(
-    open_to_all: Mapping[str, Any], gated: Mapping[str, Any], names: Sequence[str]
+    open_to_all: Scores, gated: Scores, names: Sequence[str], general: str
 ) -> dict[str, dict[str, float | None]]:
     """What each gate spares and keeps, from the matrices without it and with it.
 
     `general_worsens` and `general_worsens_ungated` are in %; `kept` is the share of the module's
     gain on its own domain, in nats; None where that gain is none.
+
+    Args:
+        open_to_all: scores by what is attached and what is read, without gates.
+        gated: the same with them.
+        names: of the modules, and of their domains.
+        general: of the general text.
     """
-
     from transplant.evaluation.gated import kept_share
+    from transplant.evaluation.interference import NONE, perplexities, worsening
 
-    def kept(name: str) -> float | None:
-        ungated = open_to_all["ppl"]
-        return kept_share(ungated["none"][name], ungated[name][name], gated["ppl"][name][name])
-
+    plain, shut = perplexities(open_to_all), perplexities(gated)
     return {
         name: {
-            "general_worsens": gated["general_worsens"][name],
-            "general_worsens_ungated": open_to_all["general_worsens"][name],
-            "kept": kept(name),
+            "general_worsens": worsening(shut, general, name, NONE),
+            "general_worsens_ungated": worsening(plain, general, name, NONE),
+            "kept": kept_share(open_to_all[NONE][name], open_to_all[name][name], gated[name][name]),
         }
         for name in names
     }

@@ -165,19 +165,22 @@ def _matrices(
     columns: dict[str, list[Window]],
 ) -> dict[str, Any]:
     """For each way of applying the modules: without their gates, with them, and what these do."""
+    from transplant.evaluation.interference import attached_scores
     from transplant.modules.gate import Gated
 
-    plain = {applied: matrix_of(backbone, found, columns) for applied, found in corrections.items()}
+    plain = {way: attached_scores(backbone, found, columns) for way, found in corrections.items()}
     gated = {
-        applied: matrix_of(
+        way: attached_scores(
             backbone, {name: Gated(one, gates[name]) for name, one in found.items()}, columns
         )
-        for applied, found in corrections.items()
+        for way, found in corrections.items()
     }
     return {
-        "matrix": plain,
-        "matrix_gated": gated,
-        "gate": {way: at_the_gate(plain[way], gated[way], [*gates]) for way in corrections},
+        "matrix": {way: _matrix(scores, [*gates]) for way, scores in plain.items()},
+        "matrix_gated": {way: _matrix(scores, [*gates]) for way, scores in gated.items()},
+        "gate": {
+            way: at_the_gate(plain[way], gated[way], [*gates], GENERAL) for way in corrections
+        },
     }
 
 
@@ -189,16 +192,20 @@ def matrix_of(
     `general_worsens`: of general text, in %, against no module; `others_worsen`: of each domain
     with all modules attached, in %, against its own alone.
     """
-    from transplant.evaluation.interference import ALL, NONE, interference, worsening
+    from transplant.evaluation.interference import attached_scores
 
-    ppl = interference(backbone, corrections, columns)
+    return _matrix(attached_scores(backbone, corrections, columns), [*corrections])
+
+
+def _matrix(scores: Any, names: list[str]) -> dict[str, Any]:
+    from transplant.evaluation.interference import ALL, NONE, perplexities, worsening
+
+    ppl = perplexities(scores)
     attached = [name for name in ppl if name != NONE]
     return {
         "ppl": ppl,
         "general_worsens": {name: worsening(ppl, GENERAL, name, NONE) for name in attached},
-        "others_worsen": {
-            name: worsening(ppl, name, ALL, name) for name in corrections if ALL in ppl
-        },
+        "others_worsen": {name: worsening(ppl, name, ALL, name) for name in names if ALL in ppl},
     }
 
 
