@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -75,7 +76,7 @@ class Claiming(References):
         Raises:
             InputError: it cannot be a name, or the root ships with the package.
             ExistsError: it is taken, it ships with the package, or another run makes one.
-            StorageError: the disk is too full, or the root cannot be written.
+            StorageError: the disk is too full, or the root or a folder in it cannot be written.
         """
         self._check_writable()
         check_name(name)
@@ -91,6 +92,7 @@ class Claiming(References):
         for place in places:
             if (self.reference / place / MANIFEST).exists():
                 raise ExistsError(f"{name} ships with abi", hint="another `name`")
+            _check_open(self.root / place)
         check_room(self.root, needed, "`rm('NAME')`, or a `registry` on another disk")
         what = name if backbone is None else f"{name}@{backbone}"
         taken = claims.claim(self.root, places, what)
@@ -156,3 +158,13 @@ class Claiming(References):
                 trained = not entry.manifest.parents  # a moved one says nothing of a training
                 if trained and checkpoint.stat().st_mtime_ns <= stored:
                     checkpoint.unlink()
+
+
+def _check_open(place: Path) -> None:
+    """Refuse a folder that cannot be put in its place, as one of a registry that others share."""
+    above = next(folder for folder in place.absolute().parents if folder.exists())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise StorageError(
+            f"cannot write to {above}: Permission denied",
+            hint="`registry`, a folder that you may write to",
+        )

@@ -144,3 +144,18 @@ def test_a_root_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(StorageError, match="cannot write"):
         Registry(tmp_path / "new").claim(("module",), "a", "b", 4)
+
+
+def test_a_folder_inside_that_cannot_be_written_is_named_before_the_work(
+    tmp_path: Path, make: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a registry that others share: what they have made is theirs."""
+    library = Registry(tmp_path)
+    closed = library.write(make(), WEIGHTS).path.parents[1]
+    able = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: path != closed and able(path, mode))
+    width = int(closed.name.removeprefix("d"))
+    for replace in (False, True):
+        with pytest.raises(StorageError, match=f"cannot write to {closed}:"):
+            library.claim(("bank",), "other", closed.parent.name, width, replace=replace)
+    library.claim(("bank",), "other", "elsewhere", width)  # control
