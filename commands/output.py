@@ -66,7 +66,8 @@ class Output:
             data = {**data, "plot": picture}
         if self.as_json:
             self._answered = True
-            sys.stdout.write(to_json(versioned(data), 2) + "\n")
+            with self._stdout_told():
+                sys.stdout.write(to_json(versioned(data), 2) + "\n")
         else:
             self.show(human)
         if picture is not None:
@@ -75,7 +76,8 @@ class Output:
 
     def show(self, human: Table | Sheet | Words) -> None:
         """Prints tables and words; what may not wrap makes its line longer, and is not cut."""
-        self.stdout.print(drawn(human), crop=False, overflow="ignore")
+        with self._stdout_told():
+            self.stdout.print(drawn(human), crop=False, overflow="ignore")
         self.flush()
 
     @property
@@ -95,8 +97,14 @@ class Output:
             StorageError: the disk behind stdout is full.
             BrokenPipeError: the reader has left.
         """
-        try:
+        with self._stdout_told():
             sys.stdout.flush()
+
+    @contextmanager
+    def _stdout_told(self) -> Iterator[None]:
+        """Names stdout where it takes no more."""
+        try:
+            yield
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -195,6 +195,6 @@ def named_error(error: BaseException) -> TransplantError | None:
     if isinstance(error, OSError) and error.errno is not None:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         where = f" {error.filename}" if error.filename else ""
-        what = f"the disk is full:{where or ' stdout'}" if full else f"cannot use{where}"
+        what = f"the disk is full{where and ':'}{where}" if full else f"cannot use{where}"
         return StorageError(what, found=error.strerror)
     return None

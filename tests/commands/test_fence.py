@@ -96,7 +96,8 @@ def test_a_fault_is_named_as_one_with_the_version(cause, capsys) -> None:
         (MemoryError(), "memory"),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"), "memory"),
         (PermissionError(13, "Permission denied", "/a/file"), "/a/file"),
-        (OSError(28, "No space left on device"), "full"),
+        (OSError(28, "No space left on device"), "the disk is full"),
+        (OSError(28, "No space left on device", "/a/file"), "the disk is full: /a/file"),
         (InputError("`learning_rate` is 0"), "--learning-rate"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -128,3 +129,11 @@ def test_folder_at_the_hidden_name_that_is_not_ours_is_left_alone(tmp_path):
     with pytest.raises(FileExistsError), whole_folder(tmp_path / "a"):
         pass
     assert tree(tmp_path) == {".a.tmp/file": b"theirs"}
+
+
+def test_a_full_disk_names_the_file(tmp_path):
+    """The write of a handle knows no name: what is said of it would be a riddle."""
+    with pytest.raises(OSError, match="No space") as caught, whole_file(tmp_path / "a.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a.json")
+    assert not [*tmp_path.iterdir()]

@@ -43,7 +43,7 @@ def test_a_full_disk_leaves_what_was_there(
         patch.setattr(module, function, fail_with(OSError(errno.ENOSPC, "No space left")))
         with pytest.raises(StorageError) as caught:
             store.write(make(), OTHER, replace=replace)
-    assert caught.value.expected == "24 bytes free"
+    assert caught.value.expected == "1,048,576 bytes free"  # for 24, and the manifest
     assert str(caught.value.found).endswith(" bytes")
     assert files_under(store.root) == before
     assert replace or [p.name for p in store.root.iterdir()] == [".lock"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from transplant.basis.config import AllocateConfig
-from transplant.errors import InputError
+from transplant.errors import InputError, StorageError
 from transplant.evidence.analyze.job import run_analyze
 from transplant.evidence.analyze.spec import AnalyzeJob
 from transplant.evidence.trace.job import run_trace
@@ -49,6 +50,18 @@ def test_a_place_that_cannot_be_written_to_is_refused_before_the_work(
         run(tmp_path / "file" / "inside")
     with pytest.raises(LookupError, match="the work began"):
         run(None)
+
+
+@pytest.mark.parametrize("run", [trace, allocate])
+def test_a_full_disk_is_refused_before_the_work(
+    tmp_path: Path, run: Callable[[Path | None], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(LookupError, match="the work began"):  # control
+        run(tmp_path / "new")
+    left = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: left)
+    with pytest.raises(StorageError, match=r"too full: expected 1,048,576 bytes free.*`out`"):
+        run(tmp_path / "new")
 
 
 def test_a_report_names_its_files_only_where_some_were_asked_for(tmp_path: Path) -> None:

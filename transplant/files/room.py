@@ -62,8 +62,8 @@ def storage_errors(place: Path, needed: int = 0, *, full: str, refused: str) -> 
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(
                 f"the disk of {place} is full",
-                expected=f"{needed} bytes free",
-                found=f"{free_bytes(place)} bytes",
+                expected=f"{max(needed, LEAST_FREE):,} bytes free",
+                found=f"{free_bytes(place):,} bytes",
                 hint=full,
             ) from error
         raise StorageError(f"cannot write to {place}: {error}", hint=refused) from error

@@ -55,8 +55,10 @@ def locked_file(path: Path) -> Iterator[tuple[Path, int]]:
             yield temporary, handle
             flush_file(temporary)  # by its name: some writers put a file of their own there
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException as error:
             temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename is None:  # of a handle: it has no name
+                error.filename = str(path)
             raise
         sync_folder(path.parent)
     except BaseException:

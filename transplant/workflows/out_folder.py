@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from transplant.files.room import check_room
 from transplant.files.writable import check_writable
 
 
@@ -17,7 +18,7 @@ def check_out(out: Path | None, *, page: bool = True) -> None:
         page: whether a page is written, and not a plot alone.
 
     Raises:
-        InputError, StorageError: it may not be written to.
+        InputError, StorageError: it may not be written to, or its disk is full.
         TransplantError: what draws is not installed.
     """
     from transplant.pictures.figures import require_matplotlib
@@ -26,6 +27,7 @@ def check_out(out: Path | None, *, page: bool = True) -> None:
     if out is not None:
         (require_plotting if page else require_matplotlib)()
         check_writable(out, folder=True)
+        check_room(out, 0, "`out`, a folder on another disk")
 
 
 def with_files(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -17,7 +18,7 @@ import transplant
 from registry.store import Registry
 from tests.tiny import tiny_model
 from tests.tiny_registry import put_corpus
-from transplant.errors import ExistsError, InputError
+from transplant.errors import ExistsError, InputError, StorageError
 from transplant.exported.backbone_abi_hosted import fingerprint
 from transplant.exported.modeling_abi_hosted import AbiHostedForCausalLM
 from transplant.workflows.export import place
@@ -188,13 +189,21 @@ def test_the_card_is_read_by_the_hub_and_tells_no_token_counts(work, name, tmp_p
     assert json.loads((tmp_path / "counted" / "abi.json").read_text())["made"]["token_counts"]
 
 
-def test_what_cannot_be_written_is_refused_before_the_work(work, name, folder, tmp_path):
+def test_what_cannot_be_written_is_refused_before_the_work(
+    work, name, folder, tmp_path, monkeypatch
+):
     with pytest.raises(ExistsError, match="exists already"):
         work.export("nothing@nowhere", folder)  # before the name is looked up
     with pytest.raises(InputError, match="is a backbone"):
         work.export(name.partition("@")[2].rpartition("/d")[0], tmp_path / "a")
     with pytest.raises(InputError, match="form"):
         work.export(name, tmp_path / "a", form="onnx")
+    left = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: left)
+    with pytest.raises(StorageError, match="too full: expected 1,048,576 bytes free"):
+        place.check_place(tmp_path / "deep" / "a")
+    with pytest.raises(StorageError, match="too full: expected 5,000,000 bytes free"):
+        place.check_place(tmp_path / "deep" / "a", 5_000_000)
     assert not (tmp_path / "a").exists()
 
 

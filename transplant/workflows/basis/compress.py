@@ -50,16 +50,17 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
         with_weights,
     )
     from transplant.basis.maps import select_maps
+    from transplant.workflows.cores.folders import weights_bytes
     from transplant.workflows.export.place import check_place, new_folder
 
-    _, record, _ = check_basis(work, job.basis)
+    hosted, record, _ = check_basis(work, job.basis)
     if record.directions == GRADIENTS:
         raise InputError(
             "`compress` cuts a backbone to directions of its outputs",
             expected=f"a basis with `directions={OUTPUTS!r}`", found=f"{job.basis}, of gradients",
             hint=f"`basis_fit(..., directions={OUTPUTS!r})`",
         )  # fmt: skip
-    check_place(job.out)
+    check_place(job.out, weights_bytes(work, hosted.backbone))
     began = time.monotonic()
     stored = read_basis(work, job.basis)
     backbone, basis = stored.backbone, basis_of(stored)

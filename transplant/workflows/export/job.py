@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.workflows.export import as_lora, as_safetensors, as_transformers
 from transplant.workflows.export.card import write_card
-from transplant.workflows.export.place import check_place, new_folder
+from transplant.workflows.export.place import FULL, check_place, new_folder
 from transplant.workflows.export.push import check_push, push_folder
 from transplant.workflows.export.source import read_source
 from transplant.workflows.export.spec import LORA, SAFETENSORS, TRANSFORMERS, ExportJob
@@ -42,7 +42,7 @@ def run_export(work: Work, job: ExportJob) -> dict[str, Any]:
     source = read_source(work, job.name)
     form.check(source, job)
     needed = form.bytes_needed(source, job)
-    check_room(job.out.absolute().parent, needed, "a folder on another disk")
+    check_room(job.out.absolute().parent, needed, FULL)
     with new_folder(job.out, needed) as folder:
         facts = form.write(source, job, folder)
         record = source.provenance(token_counts=job.with_token_counts)

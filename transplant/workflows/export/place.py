@@ -9,7 +9,7 @@ from pathlib import Path
 
 from transplant.errors import ExistsError, InputError, StorageError
 from transplant.files.lock import locked
-from transplant.files.room import storage_errors
+from transplant.files.room import check_room, storage_errors
 from transplant.files.whole_folder import (
     clear,
     missing_above,
@@ -18,14 +18,20 @@ from transplant.files.whole_folder import (
     whole_folder,
 )
 
+FULL = "a folder on another disk"
 
-def check_place(out: Path) -> None:
+
+def check_place(out: Path, needed: int = 0) -> None:
     """Refuses a folder that is there, and one that cannot be made.
+
+    Args:
+        out: the folder to be.
+        needed: the bytes that will be written, as far as they are known.
 
     Raises:
         ExistsError: something has that name.
         InputError: a file is where a folder above it would be.
-        StorageError: nothing may be written there.
+        StorageError: nothing may be written there, or its disk is full.
     """
     if os.path.lexists(out):
         raise ExistsError(f"{out} exists already", hint="another folder, or remove it")
@@ -34,6 +40,7 @@ def check_place(out: Path) -> None:
         raise InputError(f"cannot write {out}", expected="a folder above it", found=str(above))
     if not os.access(above, os.W_OK):
         raise StorageError(f"cannot write {out}", found=f"{above} is not writable")
+    check_room(above, needed, FULL)
 
 
 @contextmanager
@@ -48,8 +55,8 @@ def new_folder(out: Path, needed: int = 0) -> Iterator[Path]:
         ExistsError: it was made meanwhile.
         StorageError: the disk refused, or another process writes it.
     """
-    missing, hint = missing_above(out), "a folder on another disk"
-    with storage_errors(out, needed, full=hint, refused="a folder that you may write to"):
+    missing = missing_above(out)
+    with storage_errors(out, needed, full=FULL, refused="a folder that you may write to"):
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
             hidden, lock = sibling(out, "tmp"), sibling(out, "tmp.lock")
