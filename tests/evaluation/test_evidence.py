@@ -43,6 +43,15 @@ def test_recovered_and_the_attributable_shares_by_hand():
     assert evidence.tokens == 30
 
 
+def test_one_document_gives_no_share():
+    alone = weigh({name: Likelihood(s.nats[:1], s.tokens[:1]) for name, s in SYSTEMS.items()})
+    assert "one document" in alone.no_ceiling
+    assert {*alone.recovered.values()} == {None}
+    assert alone.donor_attributable is alone.module_attributable is None
+    two = weigh({name: Likelihood(s.nats[:2], s.tokens[:2]) for name, s in SYSTEMS.items()})
+    assert two.no_ceiling is None
+
+
 def test_raw_counts_as_a_donor_free_control():
     worse = {**SYSTEMS, "shuffled_pairs": likelihood(50.0, 50.0, 50.0)}
     evidence = weigh(worse)

@@ -29,12 +29,13 @@ def random_model(window):
     return torch.randn(len(window), VOCAB, generator=torch.Generator().manual_seed(99))
 
 
-def result_with(**intervals):
+def result_with(chunks=5, **intervals):
     """A result whose criteria pass clearly except the ones given as (low, mean, high)."""
     clear = dict.fromkeys(("top5", "top1"), (0.9, 0.95, 1.0))
     clear |= dict.fromkeys(("js", "entropy"), (0.0, 0.01, 0.02))
     table = {name: Interval(*bounds) for name, bounds in (clear | intervals).items()}
-    return NIBResult(NIBConfig(), (7777,), (0,), (ChunkScore(492, 0, 0, 0, 0),), table)
+    scores = (ChunkScore(492, 0, 0, 0, 0),) * chunks
+    return NIBResult(NIBConfig(), (7777,), (*range(chunks),), scores, table)
 
 
 def test_a_slightly_perturbed_candidate_passes():
@@ -66,6 +67,16 @@ def test_the_worst_criterion_decides(criterion, point, fail):
     assert (between.verdict, between.passed) == ("pass (point)", True)
     assert (below.verdict, below.passed) == ("fail", False)
     assert below.verdicts == dict.fromkeys(CRITERIA, "pass") | {criterion: "fail"}
+
+
+def test_of_one_chunk_nothing_but_the_mean_is_known():
+    assert result_with(2).verdict == "pass"
+    alone = result_with(1)
+    assert (alone.verdict, alone.passed) == ("pass (point)", True)
+    failed = result_with(1, js=(0.2, 0.2, 0.2))
+    assert failed.verdicts["js"] == failed.verdict == "fail"
+    config = NIBConfig(chunks=1, chunk_length=40, skip=10, resamples=100)
+    assert run_nib(WINDOWS, model, lambda w: model(w, noise=0.05), config).verdict == "pass (point)"
 
 
 def test_a_candidate_at_the_threshold_passes_at_the_point_only():

@@ -64,8 +64,13 @@ def _bounds(value: Interval | None) -> list[float] | None:
 
 
 def no_ceiling(raw: Likelihood, native: Likelihood, *, seed: int = 0) -> str | None:
-    """Why no share of a native's gain can be given; None where it gains beyond its interval."""
+    """Why no share of a native's gain can be given; None where it gains beyond its interval.
+
+    One document has no interval: it does not tell whether others gain as well.
+    """
     gain = difference(raw, native, seed=seed)
+    if len(raw.tokens) < 2:
+        return f"no ceiling: one document, on which the native gains {gain.mean:.4f} nats per token"
     if gain.low > 0:
         return None
     bounds = f"{gain.low:.4f} .. {gain.high:.4f}"

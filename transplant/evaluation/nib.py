@@ -35,7 +35,8 @@ class NIBResult:
     """The scores of every chunk, and what follows from them.
 
     `intervals` are bootstrapped over chunks. A verdict is "pass" where the whole interval clears
-    the threshold, "pass (point)" where only the mean does, else "fail"; `verdict` is the worst.
+    the threshold, "pass (point)" where only the mean does, else "fail"; `verdict` is the worst. Of
+    a single chunk, whose interval has no width, nothing but the mean is known.
     """
 
     config: NIBConfig
@@ -52,10 +53,11 @@ class NIBResult:
     @property
     def verdicts(self) -> dict[str, str]:
         """The verdict on each criterion."""
-        limits = self.config.thresholds
-        return {
+        limits, best = self.config.thresholds, PASS if len(self.scores) > 1 else PASS_POINT
+        found = {
             name: judge_criterion(name, self.intervals[name], limits[name]) for name in CRITERIA
         }
+        return {name: best if verdict == PASS else verdict for name, verdict in found.items()}
 
     @property
     def verdict(self) -> str:
