@@ -59,6 +59,18 @@ def test_rotation_between_other_widths_is_refused(noise):
         fit_procrustes(moments_of(torch.randn(9, 3, generator=noise), torch.randn(9, 4)))
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e3])
+def test_rows_that_are_all_the_same_have_no_scale(noise, value):
+    same, y = torch.full((50, 4), value), torch.randn(50, 4, generator=noise)
+    with pytest.raises(NumericalError, match="all the same"):
+        fit_procrustes(moments_of(same, y))
+    rotation = fit_procrustes(moments_of(same, y), scaled=False)
+    assert torch.isfinite(rotation.as_affine().weight).all()
+    near = same + 1e-3 * value * torch.randn(50, 4, generator=noise)
+    if value:
+        assert fit_procrustes(moments_of(near, y)).scale > 0
+
+
 def test_ridge_recovers_a_known_affine_map(noise):
     x = torch.randn(500, 7, generator=noise) + 5.0
     known = AffineMap(torch.randn(7, 3, generator=noise), torch.randn(3, generator=noise))

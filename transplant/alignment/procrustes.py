@@ -9,7 +9,9 @@ from torch import Tensor
 
 from transplant.activations.moments import CrossMoments
 from transplant.alignment.affine import AffineMap
-from transplant.errors import ShapeError
+from transplant.errors import NumericalError, ShapeError
+
+ROUNDING = 1e-12  # of the second moment: what rows that are all the same vary by
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,18 @@ def fit_procrustes(moments: CrossMoments, *, scaled: bool = True) -> Rotation:
 
     Raises:
         ShapeError: the two sides differ in width.
+        NumericalError: rows that are all the same: they have no scale.
     """
     if moments.p != moments.q:
         raise ShapeError(
             "a rotation needs two spaces of one width", expected=moments.q, found=moments.p
         )
     xx, xy, _ = moments.centred()
+    variance, size = float(xx.diagonal().sum()), float(moments.xx.diagonal().sum())
+    if scaled and variance <= ROUNDING * size / moments.count:
+        raise NumericalError("a rotation with a scale of rows that are all the same")
     u, singular, vt = torch.linalg.svd(xy)
-    scale = float(singular.sum() / xx.diagonal().sum()) if scaled else 1.0
+    scale = float(singular.sum()) / variance if scaled else 1.0
     return Rotation(u @ vt, scale, moments.x / moments.count, moments.y / moments.count)
 
 
