@@ -213,6 +213,22 @@ def test_the_best_peer_is_chosen_on_calibration_and_equal_losses_are_a_tie():
     )  # fmt: skip
 
 
+def test_methods_are_compared_on_the_seeds_that_both_have():
+    """A seed that left the finite numbers is in one of them alone."""
+    ours, theirs = (
+        [{**cell(loss, 2.0, 2.0), "seed": seed} for seed, loss in losses.items()]
+        for losses in ({0: 2.0, 2: 3.0}, {0: 2.1, 1: 2.5, 2: 3.1})
+    )
+    found = {"basis": ours, "lora": theirs}
+    report = summary(cell(3.0, 2.0, 3.0), found, found, dict.fromkeys(found, False))
+    (row,) = [row for row in report["rows"] if row["method"] == "lora"]
+    same = {"basis": ours, "lora": [theirs[0], theirs[2]]}
+    expected = summary(cell(3.0, 2.0, 3.0), same, same, dict.fromkeys(found, False))
+    (wanted,) = [row for row in expected["rows"] if row["method"] == "lora"]
+    assert row["basis_minus_it"] == wanted["basis_minus_it"]
+    assert row["basis_minus_it"]["mean"] < 0
+
+
 def test_cells_of_another_comparison_are_refused(tmp_path):
     cells = Cells(tmp_path, {"rank": 8, "recipe": {"steps": (1,)}})
     assert cells.read("lora-0.1-0") is None

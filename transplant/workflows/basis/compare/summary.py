@@ -87,9 +87,9 @@ def _difference(
     ours: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Mean over the seeds that both have, of loss minus loss; interval over documents."""
-    pairs = min(len(ours), len(theirs))
+    both = {one["seed"] for one in ours} & {one["seed"] for one in theirs}
     sides = [
-        np.mean([one["scores"]["domain"]["nats"] for one in side[:pairs]], axis=0)
+        np.mean([one["scores"]["domain"]["nats"] for one in side if one["seed"] in both], axis=0)
         for side in (ours, theirs)
     ]
     tokens = ours[0]["scores"]["domain"]["tokens"]
