@@ -59,6 +59,8 @@ def main() -> int:
     rows = json.loads(options.out.read_text())["rows"] if options.out.is_file() else []
     known = WRITTEN if options.written else METHODS
     methods = [*known] if not options.methods else options.methods.split(";")
+    if unknown := [name for name in methods if name not in known]:
+        parser.error(f"--methods: {'; '.join(unknown)}; of {'; '.join(known)}")
     if options.written:
         options.text_name = "written"
     for pair in [] if options.show else options.pairs.split(","):

@@ -30,6 +30,7 @@ METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
     "donor-kd, lacking": ({"changes": (LACKING,)}, TAUGHT),
     "donor-kd, begins-with, chunks": ({"changes": (BEGINS_WITH,)}, IN_CHUNKS),
     "donor-kd, push-forward, chunks": ({"changes": (PUSH_FORWARD,)}, IN_CHUNKS),
+    "donor-kd, lacking, chunks": ({"changes": (LACKING,)}, IN_CHUNKS),
     "32k tokens, begins-with": ({"changes": (BEGINS_WITH,)}, READ),
     "32k tokens, lacking": ({"changes": (LACKING,)}, READ),
     "32k tokens, push-forward": ({"changes": (PUSH_FORWARD,)}, READ),
