@@ -12,6 +12,7 @@ os.environ["HF_HUB_OFFLINE"] = "1"  # read when huggingface_hub is first importe
 import pytest
 import torch
 
+from tests.warm_abi import warm_path  # noqa: F401  a fixture
 from transplant.backbones import arithmetic
 from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer

@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import h5py
 import pytest
@@ -165,14 +164,14 @@ def test_the_shares_of_all_ranks_are_all_items_once_in_order():
     assert even == [5, 5]
 
 
-def test_two_processes_capture_the_rows_of_one(captured, trained_abi, tmp_path):
+def test_two_processes_capture_the_rows_of_one(warm_path, captured, trained_abi, tmp_path):
     alone, ran = captured("--taps", "all")
     assert ran.code == 0, ran.err
     both = tmp_path / "both.h5"
     words = ("--backbone", "tiny-llama", "--data", trained_abi.corpus, "--window", "64")
     command = [
         sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
-        "29511", "--no-python", str(Path(sys.executable).with_name("abi")), "capture", *words,
+        "29511", "--no-python", str(warm_path / "abi"), "capture", *words,
         "--taps", "all", "--out", str(both), "--json",
     ]  # fmt: skip
     environment = {**os.environ, "ABI_REGISTRY": str(trained_abi.root), "OMP_NUM_THREADS": "1"}

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,16 @@ from safetensors.torch import load_file
 from tests.commands.core_runs import MODULE, copy_of, tensors_of
 
 
-def in_two(abi, *words: str, passes: bool = True) -> dict:
-    """A verb in two processes; the one object that both print."""
+@pytest.fixture
+def in_two(warm_path):
+    """Runs a verb in two processes and gives the one object that both print."""
+    return partial(run_in_two, warm_path / "abi")
+
+
+def run_in_two(program: Path, abi, *words: str, passes: bool = True) -> dict:
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
-        "--no-python", str(Path(sys.executable).with_name("abi")), *words, "--json",
+        "--no-python", str(program), *words, "--json",
     ]  # fmt: skip
     environment = {
         **os.environ, "ABI_REGISTRY": str(abi.root), "OMP_NUM_THREADS": "1",
@@ -41,7 +47,7 @@ def close(ours: object, theirs: object) -> None:
     assert ours == pytest.approx(theirs, rel=1e-4, abs=1e-5)
 
 
-def test_training_in_two_processes_is_training_in_one(abi) -> None:
+def test_training_in_two_processes_is_training_in_one(in_two, abi) -> None:
     words = (
         "train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", abi.corpus,
         "--steps", "6", "--d-abi", "8", "--tokens", "2000", "--window", "32",
@@ -57,7 +63,7 @@ def test_training_in_two_processes_is_training_in_one(abi) -> None:
             torch.testing.assert_close(one[tensor], two[tensor], rtol=1e-3, atol=1e-5)
 
 
-def test_a_module_inside_a_core_in_two_processes_is_the_same(stored, tmp_path) -> None:
+def test_a_module_inside_a_core_in_two_processes_is_the_same(in_two, stored, tmp_path) -> None:
     """The first process alone writes; the other one knows what it has written."""
     abi = copy_of(stored, tmp_path)
     words = (
@@ -78,7 +84,7 @@ def test_a_module_inside_a_core_in_two_processes_is_the_same(stored, tmp_path) -
     assert not [*(abi.root / ".runs").glob("both*")]
 
 
-def test_a_benchmark_in_two_processes_is_the_same(trained_abi) -> None:
+def test_a_benchmark_in_two_processes_is_the_same(in_two, trained_abi) -> None:
     words = (
         "nib",
         "--anchor",
@@ -103,7 +109,7 @@ def test_a_verb_that_is_not_shared_runs_in_one_process(abi, monkeypatch) -> None
     assert (ran.code, "RANK" in ran.json["what"]) == (1, True)
 
 
-def test_a_move_in_two_processes_is_the_same(abi) -> None:
+def test_a_move_in_two_processes_is_the_same(in_two, abi) -> None:
     assert abi.train("tiny-gpt2").code == 0
     words = (
         "transfer", "--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--data", abi.corpus,
@@ -118,7 +124,7 @@ def test_a_move_in_two_processes_is_the_same(abi) -> None:
     torch.testing.assert_close(one["proj_in.weight"], two["proj_in.weight"], rtol=1e-3, atol=1e-4)
 
 
-def test_a_calibration_in_two_processes_is_the_same(abi) -> None:
+def test_a_calibration_in_two_processes_is_the_same(in_two, abi) -> None:
     assert abi.train("tiny-gpt2").code == 0
     words = (
         "calibrate", "--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--objective", "lm",

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,18 @@ def test_every_example_is_run_here():
     }
 
 
-def run(script: str, folder: Path, options: dict[str, str]) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def run(warm_path):
+    """Runs a script in a folder, with variables."""
+    return partial(run_example, warm_path)
+
+
+def run_example(
+    program: Path, script: str, folder: Path, options: dict[str, str]
+) -> subprocess.CompletedProcess[str]:
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PATH": f"{program}:{Path(sys.executable).parent}:{os.environ['PATH']}",
         "ABI_REGISTRY": str(folder / "registry"),
         **options,
     }
@@ -38,7 +47,7 @@ def run(script: str, folder: Path, options: dict[str, str]) -> subprocess.Comple
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shell scripts")
-def test_move_a_module(tmp_path, tiny_texts):
+def test_move_a_module(run, tmp_path, tiny_texts):
     put_backbones(tmp_path / "registry", tiny_texts)
     corpus = put_corpus(tmp_path / "corpus", tiny_texts)
     ran = run("move_a_module.sh", tmp_path, {
@@ -57,7 +66,7 @@ def test_move_a_module(tmp_path, tiny_texts):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shell scripts")
-def test_transplant(tmp_path, tiny_texts):
+def test_transplant(run, tmp_path, tiny_texts):
     put_backbones(tmp_path / "registry", tiny_texts)
     ran = run("transplant.sh", tmp_path, {
         "DONOR": "tiny-llama",
@@ -75,21 +84,21 @@ def test_transplant(tmp_path, tiny_texts):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shell scripts")
-def test_paste_a_module(tmp_path):
+def test_paste_a_module(run, tmp_path):
     ran = run("paste_a_module.sh", tmp_path, {})
     assert ran.stdout.rstrip().endswith("pass")
     assert (tmp_path / "pasted" / "model.safetensors").is_file()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="shell scripts")
-def test_grow_two_cores(tmp_path, tiny_texts):
+def test_grow_two_cores(run, tmp_path, tiny_texts):
     corpus = put_corpus(tmp_path / "corpus", tiny_texts)
     few = "--window 32 --batch 2"
     ran = run("grow_two_cores.sh", tmp_path, {
         "DATA": corpus,
         "DOMAIN": "tales",
         "DOMAIN_DATA": corpus,
-        "TOKENS": "20000",
+        "TOKENS": "6000",
         "GAMES": "40",
         "CORE_OPTIONS": "--window 32 --batch 8 --learning-rate 0.005 --eval-tokens 64",
         "TRAIN_OPTIONS": f"{few} --steps 40 --learning-rate 0.03 --tokens 4096 --eval-tokens 400",
