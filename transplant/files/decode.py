@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import types
+from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
 
 from transplant.errors import CorruptError
@@ -53,8 +54,7 @@ def decode(hint: Any, value: Any, where: str) -> Any:
 def _decode_object(cls: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise _wrong(where, "an object", value)
-    hints = get_type_hints(cls)
-    later = {field.name for field in dataclasses.fields(cls) if "later" in field.metadata}
+    hints, later = _fields(cls)
     for missing in sorted(hints.keys() - value.keys() - later):
         raise CorruptError(f"{where}.{missing}", expected="the field", found="nothing")
     for unknown in sorted(value.keys() - hints.keys()):
@@ -62,6 +62,13 @@ def _decode_object(cls: Any, value: Any, where: str) -> Any:
     return cls(
         **{key: decode(hints[key], value[key], f"{where}.{key}") for key in hints if key in value}
     )
+
+
+@cache
+def _fields(cls: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """What the fields of a dataclass hold, and which of them older manifests do not have."""
+    later = {field.name for field in dataclasses.fields(cls) if "later" in field.metadata}
+    return get_type_hints(cls), frozenset(later)
 
 
 def _wrong(where: str, expected: str, value: Any) -> CorruptError:
