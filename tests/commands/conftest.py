@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer import testing
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from commands.app import app
@@ -17,6 +20,8 @@ from tests.tiny_registry import put_backbones, put_corpus
 from transplant.errors import InputError
 from transplant.schemas.table import ERROR, check_report
 
+# The runner would make the command of all verbs at each call, which takes longer than most of them.
+testing._get_command = cache(get_command)
 TINY = ("--steps", "20", "--window", "64", "--batch", "2", "--tokens", "6000", "--d-abi", "16")
 
 
