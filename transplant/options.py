@@ -72,6 +72,8 @@ class Option:
 class Fields:
     """Which fields of a configuration are options of a verb; the others keep their defaults.
 
+    The options stand in the order of the fields: one that is said in terms of another behind it.
+
     Args:
         names: those that are options as they are, as `"steps batch"`; `seed` is that of the run.
         others: those that are one under another name or as text, by the option's name; of a field
@@ -183,7 +185,8 @@ def _chosen(config: Any, marks: tuple[Any, ...]) -> Fields:
 
 
 def _fields_as_options(config: Any, chosen: Mapping[str, Field]) -> Iterator[Option]:
-    for name, field in chosen.items():
+    order = [field.name for field in dataclasses.fields(config)]
+    for name, field in sorted(chosen.items(), key=lambda item: order.index(item[1].of)):
         if name not in OF_SESSION:
             default = _default(config, field.of) if field.default is ... else field.default
             yield _option(name, _hints(config)[field.of], default, field)

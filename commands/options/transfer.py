@@ -6,25 +6,21 @@ from typing import Annotated
 
 from commands.options.move import PAIRING
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.spec import AUTO, LINEAR, MODULE, STUDENTS
+from transplant.calibration.students.spec import AUTO, MODULE, STUDENTS
 from transplant.evaluation.curve import parse_budgets
 from transplant.options import Field, Fields
 from transplant.values import parse_names
 from transplant.workflows.move.curve_job import CurveJob
 from transplant.workflows.transfer.job import TransferJob
 
-ALL_NEED = [need for need in STUDENTS[LINEAR].needs
-            if all(need in spec.needs for spec in STUDENTS.values())]  # fmt: skip
-
 
 def _told(name: str) -> str:
     spec = STUDENTS[name]
-    needs = " and ".join(need for need in spec.needs if need not in ALL_NEED)
-    return f"{name} ({'; '.join([spec.says, *([f'needs {needs}'] if needs else []), spec.cost])})"
+    return f"{name} ({spec.says}; needs {' and '.join(spec.needs)}; {spec.cost})"
 
 
 STUDENT = Field(
-    help=f"What learns from it; each needs {' and '.join(ALL_NEED)}: "
+    help="What learns from it: "
     + "; ".join(map(_told, STUDENTS))
     + f"; {AUTO}: the best of --students. Default: {AUTO}; of --module: {MODULE}."
 )

@@ -15,10 +15,10 @@ import typer
 from commands.app import app
 from commands.options.groups import parameters_of
 from commands.verb_help import VerbCommand
-from commands.verb_table import VERBS
+from commands.verb_table import VERBS, find_verb
 from transplant.descriptions import descriptions_of
 from transplant.errors import InputError
-from transplant.options import Field, Fields, described_by, grouped
+from transplant.options import Field, Fields, described_by, grouped, options_of
 from transplant.validation import Bounds, Count, check_bounds
 
 
@@ -49,6 +49,13 @@ def widths_of(text: str) -> tuple[int, ...]:
     return tuple(map(int, text.split("+")))
 
 
+BEFORE = {
+    "transfer": [("donor", "tuned"), ("student", "students"), ("lora_rank", "lora_alpha"),
+                 ("data", "text_free"), ("curve", "steps")],
+    "export": [("form", "code"), ("push", "public")],
+    "basis allocate": [("budget", "budget_like")],
+}  # fmt: skip
+"""Options of which the second is said in terms of the first."""
 WIDTHS = Field(of="widths", parse=widths_of, show=lambda given: "+".join(map(str, given)))
 
 
@@ -73,7 +80,7 @@ def option_of(parameter) -> Any:
 
 def test_a_configuration_gives_one_option_for_each_field_that_is_named():
     found = {parameter.name: parameter for parameter in parameters_of(verb)}
-    assert [*found] == ["model", "nowhere", "steps", "names", "w", "rate", "deep"]  # no seed
+    assert {*found} == {"model", "nowhere", "steps", "names", "w", "rate", "deep"}  # no seed
     assert found["model"].default is found["model"].empty  # an option that must be given
     defaults = {name: one.default for name, one in found.items() if name != "model"}
     assert defaults == {
@@ -82,6 +89,16 @@ def test_a_configuration_gives_one_option_for_each_field_that_is_named():
     bounds = {name: (option_of(one).min, option_of(one).max) for name, one in found.items()}
     assert (bounds["steps"], bounds["nowhere"], bounds["rate"]) == ((1, None), (0, 9), (0.1, None))
     assert {bounds[name] for name in ("model", "names", "w")} == {(None, None)}  # controls
+
+
+def test_options_stand_in_the_order_of_the_fields_however_they_are_named():
+    """ "In place of it", "the same": an option is said in terms of the one before it."""
+    of_verb = [parameter.name for parameter in parameters_of(verb)]
+    assert of_verb == ["model", "nowhere", "steps", "rate", "w", "names", "deep"]
+    for name in ("transfer", "export", "basis allocate"):
+        order = [option.name for option in options_of(find_verb(name))]
+        for first, then in BEFORE[name]:
+            assert order.index(first) < order.index(then), (name, first, then)
 
 
 def test_what_was_given_becomes_a_configuration_with_the_seed_of_the_run():
