@@ -43,6 +43,13 @@ class Claiming(References):
             ExistsError: an artifact of one of these kinds has it.
             CorruptError, VersionError: one that may have it cannot be read.
         """
+        self._refuse_taken(kinds, name, backbone, d_abi, replaceable="backbone" in kinds)
+
+    def _refuse_taken(
+        self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None,
+        *, replaceable: bool,
+    ) -> None:  # fmt: skip
+        """Refuse a name that is taken; say `replace` where it would make a difference."""
         check_name(name)
         for kind in kinds:
             if kind == "backbone":
@@ -54,9 +61,10 @@ class Claiming(References):
                     if self._is_of(entry, backbone)
                 ]
             if taken:
+                replace = ", `replace` where there is one" if replaceable else ""
                 raise ExistsError(
                     f"{kind} {taken[0]} is already in the registry",
-                    hint=f"`rm({taken[0]!r})`, `replace` where there is one, or another name",
+                    hint=f"`rm({taken[0]!r})`{replace}, or another name",
                 )
 
     def claim(
@@ -88,7 +96,7 @@ class Claiming(References):
         self._clear_leftovers(places)
         self._drop_spent()
         if not replace:
-            self.check_free(kinds, name, backbone, d_abi or 0)
+            self._refuse_taken(kinds, name, backbone, d_abi or 0, replaceable=True)
         for place in places:
             if (self.reference / place / MANIFEST).exists():
                 raise ExistsError(f"{name} ships with abi", hint="another `name`")
@@ -98,7 +106,7 @@ class Claiming(References):
         taken = claims.claim(self.root, places, what)
         try:  # once more: another run may have ended in between
             if taken and not replace:
-                self.check_free(kinds, name, backbone, d_abi or 0)
+                self._refuse_taken(kinds, name, backbone, d_abi or 0, replaceable=True)
         except BaseException:
             for place in taken:
                 claims.release(self.root, place)
@@ -118,7 +126,7 @@ class Claiming(References):
         if known is None:
             for kinds, name, host, d_abi in self.claimed:
                 if host == backbone.name:
-                    self.check_free(kinds, name, host, d_abi or 0)
+                    self._refuse_taken(kinds, name, host, d_abi or 0, replaceable=True)
 
     def release(self) -> None:
         """Give back every name that was taken and not written."""

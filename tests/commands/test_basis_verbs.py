@@ -157,6 +157,7 @@ def _library(abi):
     ("words", "said"),
     [
         (("nowhere@tiny-llama", "--domain", "tales", "--name", "u"), "nowhere@tiny-llama"),
+        (("nowhere@tiny-llama", "--domain", "tales", "--name", "t"), "nowhere@tiny-llama"),
         (("tiny-llama", "--domain", "tales", "--name", "u"), "NAME@<backbone>"),
         (("t@tiny-llama", "--domain", "tales", "--name", "u"), "the basis itself"),
         (("b@tiny-llama", "--domain", "tales", "--name", "t"), "t@tiny-llama"),

@@ -89,4 +89,6 @@ def test_an_adapter_inside_a_basis_is_a_donor(tuned_abi):
 )
 def test_a_basis_that_cannot_be_is_refused_before_the_work(tuned_abi, more, said):
     abi, words = tuned_abi
-    assert_refused(abi(*words, "--name", "no", *more), said)
+    ran = abi(*words, "--name", "no", *more)
+    assert_refused(ran, said)
+    assert "loading" not in ran.err

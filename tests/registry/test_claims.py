@@ -125,6 +125,20 @@ def _named(manifest):
     return manifest.kind, manifest.name, manifest.backbone.id, manifest.d_abi
 
 
+def test_a_taken_name_proposes_replace_only_where_that_would_help(
+    tmp_path: Path, make: Callable[..., Manifest]
+) -> None:
+    library, manifest = Registry(tmp_path), make()
+    library.write(manifest, WEIGHTS)
+    kind, name, host, d_abi = _named(manifest)
+    with pytest.raises(ExistsError, match="`replace` where there is one, or another name"):
+        library.claim((kind,), name, host, d_abi)
+    with pytest.raises(ExistsError) as of_another_kind:
+        library.check_free((kind, "linear"), name, host, None)
+    assert "`rm(" in str(of_another_kind.value)
+    assert "replace" not in str(of_another_kind.value)
+
+
 def test_what_can_never_be_stored_is_refused(tmp_path: Path) -> None:
     library = Registry(tmp_path)
     with pytest.raises(InputError, match="letters"):

@@ -40,9 +40,9 @@ def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, 
     from transplant.basis.train import train_inside
 
     name = job.name or job.domain
-    _claim_all(work, job, name, work.named(job.basis).backbone, replace=replace)
     hosted, record, _ = check_basis(work, job.basis)
     ranks = record.allocated(job.basis)
+    _claim_all(work, job, name, hosted.backbone, replace=replace)
     began, config = time.monotonic(), job.config
     stored = read_basis(work, job.basis)
     backbone = stored.backbone

@@ -46,7 +46,7 @@ def read_directions(work: Work, name: str, target: Backbone) -> Directions:
     checked = check_basis(work, name)
     hosted, record, _ = checked
     if hosted.backbone != target.name:
-        raise InputError("`basis`", expected=f"one of {target.name}", found=name)
+        raise InputError("`basis`", expected=f"a basis of {target.name}", found=name)
     ranks = record.allocated(name)
     stored = basis_on(work, checked, target)
     basis = basis_from_tensors(stored.tensors, record.rows, record.directions)

@@ -30,12 +30,20 @@ class WholeTunedMove(TunedMove):
             NotFoundError: a model that is named is not there.
         """
         self._check_there()
+        self._check_basis()
         claim_student(self, replace=replace)
 
     def _check_there(self) -> None:
         self.work.check_there(
             donor=self.base, tuned=self.module, to=self.to, general=self.general
         )  # fmt: skip
+
+    def _check_basis(self) -> None:
+        """Looks for the basis of a student, and for its ranks."""
+        if self.basis is not None:
+            from transplant.workflows.basis.stored import check_basis
+
+            check_basis(self.work, self.basis)[1].allocated(self.basis)
 
     def evidence(
         self, *, native: str | None = None, eval_tokens: int = 40_000,
