@@ -15,7 +15,8 @@ from transplant.backbones.fingerprint import hash_tensors
 from transplant.calibration.config import RepairConfig
 from transplant.calibration.repair import repair
 from transplant.calibration.repair_heads import map_heads
-from transplant.calibration.repair_rows import choose_windows, hold_out
+from transplant.calibration.repair_output import _wanted
+from transplant.calibration.repair_rows import choose_windows, hold_out, read_both
 from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
@@ -159,6 +160,27 @@ def own_words(backbone, number):
         return backbone.model.generate(
             start, do_sample=True, max_new_tokens=63, min_new_tokens=63
         ).tolist()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("family", "options"), [
+    ("llama", {}), ("gemma2", {"final_logit_softcapping": 4.0}), ("phi", {}),
+])  # fmt: skip
+def test_what_is_wanted_is_the_change_of_the_old_logits_behind_any_head(
+    scene, tiny_tokenizer, family, options
+):
+    _, _, correction, windows, _ = scene
+    backbone = tiny_backbone(family, tiny_tokenizer, seed=1, **options)
+    rows = read_both(backbone, backbone, correction, windows[:2])[0]
+    every = backbone.vocab_size
+    found = _wanted(backbone, backbone, correction, rows, 1.0, every)
+    h, taps = rows.h_before, {correction.taps[0]: rows.t_before}
+    change = backbone.head(h + correction(taps)) - backbone.head(h)
+    expected = change - (found.weights.scatter(1, found.tokens, found.weights) * change).sum(
+        1, keepdim=True
+    )
+    torch.testing.assert_close(found.change, expected.gather(1, found.tokens), rtol=1e-3, atol=1e-3)
+    assert change.abs().max() > 0.3
 
 
 def test_windows_that_look_like_the_domain_are_read_first(scene, tiny_tokenizer):

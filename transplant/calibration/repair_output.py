@@ -16,6 +16,7 @@ import torch
 
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import LikelyChange, fit_to_changes, likely_change
+from transplant.backbones.split_head import SplitHead
 from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import RepairConfig
@@ -83,7 +84,9 @@ def _wanted(
 ) -> LikelyChange:
     """The change of the updated backbone's logits that is wanted, on each row's likely tokens."""
     size = max(1, LOGITS_AT_ONCE // after.vocab_size)
-    head = before.unembedding.cpu().float()
+    bias = before.head_bias
+    bias = None if bias is None else bias.cpu()
+    head = SplitHead(before.unembedding.cpu().float(), bias, before.soft_cap)
     correction = old.interface.write_out(old.module.y(old.interface.normed(rows.t_before)))
     parts = []
     for c, ours, theirs in zip(
@@ -93,7 +96,8 @@ def _wanted(
             backbone.head(h.to(backbone.device, backbone.unembedding.dtype)).cpu().float()
             for backbone, h in ((before, ours), (after, theirs))
         )
-        parts.append(likely_change(says, c @ head.T + word * (said - says), likely))
+        change = head.change_of_all(ours, c) + word * (said - says)
+        parts.append(likely_change(says, change, likely))
     return LikelyChange(
         torch.cat([part.tokens for part in parts]),
         torch.cat([part.weights for part in parts]),
