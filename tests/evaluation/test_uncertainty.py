@@ -119,6 +119,15 @@ def test_perturbations_are_small_seeded_and_leave_the_model_alone(scene):
         assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
+@pytest.mark.parametrize("whole", [False, True])
+def test_two_seeds_have_no_member_in_common(whole, scene):
+    windows, backbone, hosted = scene
+    model = hosted if whole else HostedModel("raw", backbone)
+    both = [perturbed_members(model, 4, scale=0.5, seed=seed).read(windows[0]) for seed in (1, 2)]
+    ours, theirs = ([one.dense() for one in some] for some in both)
+    assert not any(torch.equal(one, other) for one in ours for other in theirs)
+
+
 def test_a_shut_gate_keeps_the_perturbed_module_out(scene):
     windows, backbone, hosted = scene
     gate = Gate(16)

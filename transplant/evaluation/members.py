@@ -19,6 +19,7 @@ from transplant.modules.hosted import HostedModel
 from transplant.text.windows import Window
 
 DROPOUT = (nn.Dropout, nn.AlphaDropout)
+SEEDS_APART = 1 << 20  # of perturbed members: those of two seeds have none in common
 ReadMembers = Callable[[Window], list[LogitRows]]
 
 
@@ -97,7 +98,8 @@ def perturbed_members(
     """
     if not scale > 0:
         raise InputError("`scale`", expected="> 0", found=scale)
-    generators = [torch.Generator().manual_seed(seed + number) for number in range(count)]
+    seeds = (seed * SEEDS_APART + number for number in range(count))
+    generators = [torch.Generator().manual_seed(one) for one in seeds]
     if model.correction is None:
         gains = [1 + scale * torch.randn(model.backbone.d_model, generator=g) for g in generators]
 
