@@ -12,6 +12,7 @@ from transplant.calibration.objectives.choice import ObjectiveChoice
 CLOSED = ObjectiveChoice()
 TAUGHT = ObjectiveChoice(objective="donor-kd", train="interface", steps=100)
 IN_CHUNKS = dataclasses.replace(TAUGHT, chunks=0.1)
+CHUNKS_LONGER = dataclasses.replace(IN_CHUNKS, steps=600)
 LONGER = dataclasses.replace(TAUGHT, steps=1_200)
 READ = ObjectiveChoice(objective="lm+donor-kd", tokens=32_000, steps=100)
 METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
@@ -74,6 +75,9 @@ WRITTEN = {
     ),
     "3000 excerpts, continued inside, text-free": Written(
         excerpts=3_000, text_free=True, inside=CONTINUED
+    ),
+    "3000 excerpts, continued inside, donor-kd, chunks, 600 steps, text-free": Written(
+        excerpts=3_000, text_free=True, inside=CONTINUED, choice=CHUNKS_LONGER
     ),
     "3000 excerpts, continued inside, donor-kd, 1200 steps, text-free": Written(
         excerpts=3_000, text_free=True, inside=CONTINUED, choice=LONGER
