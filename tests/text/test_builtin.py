@@ -158,6 +158,19 @@ def test_a_package_is_one_document_with_all_that_its_wheel_has_installed(tmp_pat
     assert len(numbers) == builtin.MODULES_A_PACKAGE
 
 
+def test_a_package_that_is_a_copy_of_the_standard_librarys_is_left_out(tmp_path, monkeypatch):
+    """Joined with `python` it would be trained on, and its original held out."""
+    site = tmp_path / "site"
+    write_packages(site)
+    for name in ("multiprocess", "processes"):
+        (site / name).mkdir()
+        (site / name / "managers.py").write_text("value = 1\n" * 60)
+    monkeypatch.setattr(builtin.sysconfig, "get_paths", lambda: {"purelib": str(site)})
+    found = dict(builtin.python_packages())
+    assert "processes" in found
+    assert "multiprocess" not in found
+
+
 def test_packages_are_kept_and_parsed_once(tmp_path, monkeypatch):
     site = tmp_path / "site"
     write_packages(site)

@@ -30,9 +30,11 @@ SKIPPED = frozenset({"test", "tests", "site-packages", "__pycache__", "idlelib",
 GENERATED = frozenset({"encodings", "pydoc_data"})
 # Installed since the shipped results were measured: the corpora stay what they were without them.
 LATER = frozenset({"certifi", "charset_normalizer", "gguf", "requests", "urllib3"})
-# Copies of other packages, which would stand on both sides of a split by package.
+# Copies of other packages, which would stand on both sides of a split by package, and of the
+# standard library's: `multiprocess` is its multiprocessing, of which `python` holds modules out.
 VENDORED = frozenset(
     {"_vendor", "_vendored", "vendor", "vendored", "externals", "_distutils", "extern"}
+    | {"multiprocess"}
 )
 MODULES_A_PACKAGE = 20  # so that the largest ones are not most of the corpus
 WITH_DOCSTRING = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
