@@ -130,7 +130,7 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
         name: str,
         out: str | Path,
         *,
-        form: str = "transformers",
+        form: str | None = None,
         with_backbone: bool = False,
         code: bool = False,
         with_token_counts: bool = False,
@@ -144,7 +144,8 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
             out: the folder to be; it must not be there.
             form: `transformers`, a folder that `AutoModelForCausalLM` loads once this library is
                 imported; `lora`, one that PEFT loads, of a LoRA or of a linear map of the last
-                layer; `safetensors`, plain tensors and their equation.
+                layer; `safetensors`, plain tensors and their equation; None for `lora` of a
+                LoRA, and `transformers` of all else.
             with_backbone: whether the backbone's weights are copied into it.
             code: whether the folder brings its code: it loads without this library, with
                 `trust_remote_code`.

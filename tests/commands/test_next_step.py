@@ -21,11 +21,15 @@ VARIANTS = {
         HOSTED,
         {"donor": "law@a", "target": "b", "curves": {}},
         {**HOSTED, "donor": "a", "tuned": "./my lora", "target": "tiny", "curves": {}},
-        {**HOSTED, "stored": {"kind": "adapter"}},
     ],
     "bridge-align": [HOSTED, {"donor": "law@a", "target": "b"}],
     "paste": [{"source": "a", "to": "b", "out": "c"}, {"source": "a", "to": "b", "dry_run": True}],
-    "nib": [{"pass": True, "candidate": "x@b"}, {"pass": False}, {"pass": False, "power": {}}],
+    "nib": [
+        {"pass": True, "candidate": "x@b", "kind": "adapter"},
+        {"pass": True, "candidate": "x@b", "anchor": "b", "kind": "fusion"},
+        {"pass": False},
+        {"pass": False, "power": {}},
+    ],
     "uq": [{"files": ["uq/metrics.json"], "baseline": "b"}, {"files": []}],
     "trace": [
         {"files": ["t/trace.json"], "backbone": "b", "mode": "ablation", "metric": "nll"},
@@ -34,7 +38,11 @@ VARIANTS = {
     ],
     "cfeval": [{"model": "x@b", "pairs": 7, "data": {"source": "my pairs.jsonl"}}, {}],
     "show": [{"kind": kind, **HOSTED} for kind in ("backbone", "module", "bank")],
-    "validate": [{"pass": True, "model": "x@b"}, {"pass": False, "model": "x@b"}],
+    "validate": [
+        {"pass": True, "model": "x@b", "kind": "linear"},
+        {"pass": True, "model": "x@b"},
+        {"pass": False, "model": "x@b"},
+    ],
     "inspect": [{"name": "bank", "pieces": [{"piece": "ffn.3"}]}],
     "extract": [{"name": "bank", "pieces": ["heads.1"]}],
     "advise": [{"next": "abi transfer --module x@a --to b"}],
@@ -110,6 +118,22 @@ def test_a_move_that_was_not_judged_is_made_again_as_it_was_asked_for():
     # A student's donor is a backbone, which is no module.
     learned = next_step("transfer", asked, report | {"donor": "a", "tuned": "./lora"})
     assert learned == "abi validate --model mine@./data/d64 --baseline ./data"
+
+
+@pytest.mark.parametrize(("verb", "model"), [("nib", "candidate"), ("validate", "model")])
+def test_what_has_passed_is_exported_where_it_can_go_out(verb, model):
+    passed = {"pass": True, model: "x@b", "anchor": "b"}
+    for kind in ("module", "linear", "adapter", "basis"):
+        assert next_step(verb, {}, passed | {"kind": kind}) == "abi export x@b DIR"
+    for kind in ("backbone", "fusion", "injection", None):  # the last one inside a core
+        step = next_step(verb, {}, passed | {"kind": kind})
+        assert step.startswith("abi perplexity ")
+        assert "x@b" in step
+
+
+def test_an_adapter_inside_a_basis_is_validated_against_its_backbone():
+    step = next_step("basis adapt", {"basis": "dirs@b"}, {"name": "x@b", "basis": "dirs@b"})
+    assert step == "abi validate --model x@b --baseline b"
 
 
 def test_the_backbone_of_a_name_is_whole_where_a_folder_begins_with_d():

@@ -18,7 +18,7 @@ def test_facts_of_the_run_are_values_and_what_is_not_known_stands_in_capitals():
 
 
 def test_what_has_passed_goes_on_and_what_has_not_is_looked_at():
-    model = {"model": "law@tiny"}
+    model = {"model": "law@tiny", "kind": "module"}
     assert str(next_call("validate", model, {"pass": True})) == "`export('law@tiny', 'DIR')`"
     assert str(next_call("validate", model, {"pass": False})) == "`show('law@tiny')`"
 

@@ -32,6 +32,8 @@ class NIBReport(Report, NIB):
 
     anchor: str
     candidate: str
+    kind: str | None = None
+    """Of the candidate, as `list` tells it; null where it is inside a core or no artifact."""
     data: str
     split: str
     made: Made
@@ -80,6 +82,8 @@ class ValidateReport(Report):
     """`validate`."""
 
     model: str
+    kind: str | None = None
+    """Of the model, as `list` tells it; null where it is inside a core or no artifact."""
     baseline: str
     suite: str
     passed: bool = Field(alias="pass")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from transplant.workflows.calls import Call, Code, Facts, filled, made_last, words_of, written
-from transplant.workflows.export.source import LORAS
+from transplant.workflows.export.source import KINDS
 
 
 def _call(verb: str, *names: str, **options: str | bool) -> Call:
@@ -29,15 +29,13 @@ def _transfer(told: Facts) -> Call:
         named = {"name": "{own}"} if "name" in told else {}
         return _call("transfer", module="{donor}", to="{target}", **texts, **named, native="train",
                      replace=True)  # fmt: skip
-    stored = told.get("stored")
-    lora = isinstance(stored, Mapping) and stored.get("kind") in LORAS
-    return _call("export", "{name}", "DIR", **({"form": "lora"} if lora else {}))
+    return _call("export", "{name}", "DIR")
 
 
 def _nib(told: Facts) -> Call:
-    if told.get("pass"):
+    if told.get("pass") and told.get("kind") in KINDS:
         return _call("export", "{candidate}", "DIR")
-    if told.get("power"):
+    if told.get("pass") or told.get("power"):
         return _call("perplexity", "{anchor}", "{candidate}")
     return _call("nib", anchor="{anchor}", candidate="{candidate}", power=True)
 
@@ -88,7 +86,7 @@ def _compare(told: Facts) -> Call:
 def _adapt(told: Facts) -> Call:
     if told.get("out"):
         return _call("add", "{out}", name="NAME")
-    return _call("validate", model="{name}", baseline="{backbone}")
+    return _call("validate", model="{name}", baseline="{on}")
 
 
 def _uq(told: Facts) -> Call:
@@ -119,7 +117,8 @@ def _cfeval(told: Facts) -> Call:
 
 def _validate(told: Facts) -> Call:
     if told.get("pass"):
-        return _call("export", "{model}", "DIR")
+        goes_out = told.get("kind") in KINDS
+        return _call("export", "{model}", "DIR") if goes_out else _call("perplexity", "{model}")
     return _call("show", "{model}")
 
 

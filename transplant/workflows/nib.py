@@ -84,6 +84,7 @@ def nib_report(
     report = {
         "anchor": anchor,
         "candidate": candidate,
+        "kind": work.kind_of(candidate),
         **result.as_dict(),
         "data": source,
         "split": splits.fingerprint,

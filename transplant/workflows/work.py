@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from transplant.errors import CorruptError, InputError, given_for
+from transplant.errors import CorruptError, InputError, NotFoundError, given_for
 from transplant.files.plain import expand
 from transplant.library import BackboneRecord, Entry, HostedName, Manifest
 from transplant.workflows.job_setting import JobSetting
@@ -91,6 +92,12 @@ class Work(JobSetting):
             check_path(named.backbone)
         elif named.module is not None and find_core_module(self.library, named) is None:
             self.find(named)
+
+    def kind_of(self, name: str | HostedName) -> str | None:
+        """The kind of an artifact; None of a module inside a core, and of what is not stored."""
+        with suppress(InputError, NotFoundError):
+            return self.find(name).manifest.kind
+        return None
 
     def activations(self, path: Path | str) -> Activations:
         """A complete file of captured activations, open; see `Activations.open`."""

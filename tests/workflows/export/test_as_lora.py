@@ -112,7 +112,8 @@ def test_an_adapter_inside_a_basis_has_the_ranks_of_its_maps(shelf, tmp_path):
     plain = shelf.work.export(name, tmp_path / "plain", form="safetensors")
     assert plain["logits"] < 1e-4
     with pytest.raises(InputError, match="can be exported so"):
-        shelf.work.export(name, tmp_path / "none")
+        shelf.work.export(name, tmp_path / "none", form="transformers")
+    assert shelf.work.export(name, tmp_path / "own")["form"] == "lora"
 
 
 def test_a_map_of_the_last_layer_has_its_own_rank_on_the_head(shelf, tmp_path):
@@ -160,9 +161,22 @@ def test_what_is_no_lora_is_refused_with_the_export_that_takes_it(shelf, tmp_pat
             shelf.work.export(name, tmp_path / "out", form="lora")
         assert hint in str(error.value.hint)
     with pytest.raises(InputError, match="can be exported so") as error:
-        shelf.work.export(shelf.adapter(backbone, "pairs"), tmp_path / "out")
+        shelf.work.export(shelf.adapter(backbone, "pairs"), tmp_path / "out", form="transformers")
     assert "form='lora'" in str(error.value.hint)
+    with pytest.raises(InputError, match="`code` has no use here.*found lora"):
+        shelf.work.export(shelf.adapter(backbone, "more-pairs"), tmp_path / "out", code=True)
     assert not (tmp_path / "out").exists()
+
+
+def test_without_a_form_each_kind_goes_out_as_what_takes_it(shelf, tmp_path):
+    backbone = shelf.backbone("llama")
+    forms = {
+        shelf.adapter(backbone, "unasked-lora"): "lora",
+        shelf.module(backbone, "unasked-module"): "transformers",
+        shelf.linear(backbone, "unasked-map", rank=2): "transformers",
+    }
+    for number, (name, form) in enumerate(forms.items()):
+        assert shelf.work.export(name, tmp_path / str(number))["form"] == form
 
 
 def test_the_card_names_base_controls_and_recipe_and_no_token_counts(shelf, tmp_path):

@@ -93,6 +93,7 @@ def run_validation(
     judged = judge(tolerated, numbers)
     return {
         "model": plan.model,
+        "kind": work.kind_of(plan.model),
         "baseline": plan.baseline,
         "suite": plan.suite,
         "pass": all(one.passed for one in judged),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from typing import TYPE_CHECKING, Any
@@ -35,11 +36,13 @@ def run_export(work: Work, job: ExportJob) -> dict[str, Any]:
     """
     from transplant.files.room import check_room
 
-    began, form = time.monotonic(), TABLE[job.form]
+    began = time.monotonic()
     check_place(job.out)
     if job.push is not None:
         check_push(job.push)
     source = read_source(work, job.name)
+    job = dataclasses.replace(job, form=job.form or source.own_form)
+    form = TABLE[str(job.form)]
     form.check(source, job)
     needed = form.bytes_needed(source, job)
     check_room(job.out.absolute().parent, needed, FULL)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import BackboneError, InputError, foreign
 from transplant.files.plain import expand
+from transplant.workflows.export.spec import LORA, TRANSFORMERS
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
@@ -52,6 +53,11 @@ class Source:
         """The class of `transformers` that loads such a backbone."""
         seq2seq = self.hosted.backbone.model.config.is_encoder_decoder
         return "AutoModelForSeq2SeqLM" if seq2seq else "AutoModelForCausalLM"
+
+    @property
+    def own_form(self) -> str:
+        """The form that it goes out in where none is asked for."""
+        return LORA if self.manifest.kind in LORAS else TRANSFORMERS
 
     def reference(self, *, public: bool) -> dict[str, Any]:
         """The backbone as an exported configuration refers to it.

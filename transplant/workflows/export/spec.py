@@ -20,10 +20,10 @@ class ExportJob:
     """What is hosted: a module, a linear map or a LoRA, as `python@ref-gpt2`."""
     out: Path
     """The folder to be; it must not be there."""
-    form: str = TRANSFORMERS
+    form: str | None = None
     """`transformers`: a folder that `AutoModelForCausalLM` loads; lora: one that PEFT loads, of a
     LoRA, alone or inside a basis, or of a linear map of the last layer; safetensors: plain tensors
-    and their equation."""
+    and their equation; None for lora of a LoRA, and transformers of all else."""
     with_backbone: bool = False
     """Whether the backbone's weights are copied, so that the folder stands alone."""
     code: bool = False
@@ -41,12 +41,12 @@ class ExportJob:
         Raises:
             InputError: an unknown form, or an option of another one.
         """
-        if self.form not in FORMS:
-            raise InputError("`form`", expected=f"one of {[*FORMS]}", found=self.form)
+        if self.form not in (None, *FORMS):
+            raise InputError("`form`", expected=f"one of {', '.join(FORMS)}", found=self.form)
         if self.public and self.push is None:
             raise InputError("`public` has no use here", expected="`push` beside it")
         for option in ("with_backbone", "code"):
-            if getattr(self, option) and self.form != TRANSFORMERS:
+            if getattr(self, option) and self.form not in (None, TRANSFORMERS):
                 raise InputError(
                     f"`{option}` has no use here", expected=f"`form={TRANSFORMERS!r}`",
                     found=self.form,
