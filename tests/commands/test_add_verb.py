@@ -16,10 +16,14 @@ def test_add_takes_a_folder_and_a_gguf_file_and_list_show_and_rm_know_them(
     tiny_model("llama", tiny_tokenizer).save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)
     write_gguf(file, tiny_tokenizer)
-    added = abi("add", str(folder), "--name", "mine", "--json").json
+    ran = abi("add", str(folder), "--name", "mine", "--json")
+    added, idle = ran.json, "weights stay as they are stored: --dtype"
     assert (added["name"], added["folder"]) == ("mine", str(folder))
-    packed = abi("add", str(file), "--name", "packed", "--dtype", "float32", "--json").json
-    assert packed["added"]["dtype"] == "float32"
+    packed = abi("add", str(file), "--name", "packed", "--dtype", "float32", "--json")
+    assert packed.json["added"]["dtype"] == "float32"
+    assert idle not in ran.err + packed.err
+    assert idle in abi("add", str(folder), "--name", "half", "--dtype", "float16").err
+    assert abi("rm", "half", "--yes").code == 0
     assert "mine" in abi("list").out
     assert abi.train("mine").code == 0
     assert abi.train("packed", "--name", "told").code == 0

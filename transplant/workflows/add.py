@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from transplant.workflows.work import Work
 
 UNPACKED = "bfloat16"  # what a GGUF file's weights are stored in where nothing else is asked for
+AS_STORED = (
+    "weights stay as they are stored: `dtype` is what a .gguf is unpacked to here, and what verbs "
+    "that compute take"
+)
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 
 
@@ -52,6 +56,8 @@ def run_add(work: Work, job: AddJob) -> dict[str, Any]:
     packed = not source.is_dir() and is_gguf(source)
     if job.replace:
         _check_reference(work, job, packed)
+    if not packed and work.dtype != AUTO:
+        work.reporter.note(AS_STORED)
     if packed:
         entry, backbone = _add_gguf(work, job, source)
     elif source.is_dir():
