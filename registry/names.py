@@ -52,7 +52,15 @@ def backbone_key(backbone: str) -> str:
         path = os.path.abspath(os.path.expanduser(backbone))
         base = re.sub(r"[^A-Za-z0-9._-]+", "-", os.path.basename(path)).lstrip("._-")[:80]
         return f"{base or 'folder'}-{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
-    return "--".join(check_name(part, "name of a backbone") for part in backbone.split("/"))
+    try:
+        return "--".join(check_name(part, "name of a backbone") for part in backbone.split("/"))
+    except InputError as error:
+        if not os.path.isdir(backbone):
+            raise
+        raise InputError(
+            error.what, expected=error.expected, found="a folder of that name",
+            hint=f"./{backbone}, which is that folder",
+        ) from None  # fmt: skip
 
 
 def check_name(name: str, what: str = "name") -> str:

@@ -30,6 +30,20 @@ def test_a_hosted_name_parses_and_prints_back(text: str, expected: HostedName) -
     assert str(expected) == text
 
 
+@pytest.mark.parametrize("name", ["-dash", "ä ö", "_run", "a, b"])
+def test_a_folder_whose_name_is_no_name_is_found_with_a_point_before_it(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as nothing_there:
+        backbone_key(name)
+    assert "./" not in str(nothing_there.value)  # control
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match=re.escape(f"./{name}, which is that folder")):
+        backbone_key(name)
+    assert backbone_key(f"./{name}")
+
+
 @pytest.mark.parametrize(
     "text", ["", "@ref", "python@", "/d128", "a/b@ref", "py thon@ref", "python@a@b"]
 )
