@@ -37,6 +37,7 @@ def test_paths_are_given_once_for_each_name() -> None:
 
 def test_names_stand_between_commas() -> None:
     assert parse_names(" a, b ,,c") == ("a", "b", "c")
+    assert parse_names(r"./my\, own@a,b\,,c") == ("./my, own@a", "b,", "c")
 
 
 def test_values_are_recorded_as_json_holds_them_and_every_word_is_found() -> None:

@@ -79,8 +79,9 @@ def named_paths(name: str, *, of: str = "", spelled: str = "", said: str | None 
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """The names between commas."""
-    return tuple(name.strip() for name in text.split(",") if name.strip())
+    r"""The names between commas; a comma within a name, as of a folder, is written `\,`."""
+    parts = (part.replace("\\,", ",").strip() for part in re.split(r"(?<!\\),", text))
+    return tuple(name for name in parts if name)
 
 
 def plain_values(values: Mapping[str, Any]) -> dict[str, Any]:

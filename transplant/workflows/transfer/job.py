@@ -40,7 +40,8 @@ class TransferJob:
     teachers: tuple[str, ...] | None = None
     """In place of `module`: several tuned copies as one teacher, of one tokenizer or not: as
     python@ref-gpt2,python@ref-gpt2-b of the library, or TUNED@BASE of whatever `tuned` takes, as
-    ./my-lora@ref-gpt2. Their changes are averaged in the target's vocabulary."""
+    ./my-lora@ref-gpt2; a comma in the name of a folder is written \\,. Their changes are
+    averaged in the target's vocabulary."""
     domain: str | None = None
     """With `donor` or `teachers`: what was learned is about, as python."""
     student: str | None = None
