@@ -71,7 +71,8 @@ class _WholeTable:
         table = self._table
         if table.title:
             yield text_of(table.title, "bold")
-        grid = RichTable(box=None, pad_edge=False)
+        named = any(column.header.strip() for column in table.columns)
+        grid = RichTable(box=None, pad_edge=False, show_header=named)
         for column in table.columns:
             justify = "right" if column.right else "left"
             grid.add_column(Text(column.header), justify=justify, no_wrap=not column.wraps)

@@ -39,7 +39,9 @@ def test_text_is_what_a_wide_terminal_shows():
     wide = Table("", "name", "two\nlines", left("kind"))
     wide.add("日本", "1", "a")
     wide.add("x", "22", "bb")
-    for table in (small(), wide):
+    nameless = Table("facts", left(""), "")  # no blank line in the place of its headers
+    nameless.add("bytes", "12")
+    for table in (small(), wide, nameless):
         console = Console(width=500)
         with console.capture() as found:
             console.print(drawn(table))
