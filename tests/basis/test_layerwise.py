@@ -12,7 +12,7 @@ from transplant.basis.config import FitConfig
 from transplant.basis.fit import fit_basis
 from transplant.basis.maps import select_maps
 from transplant.basis.one_layer import layers_of
-from transplant.errors import BackboneError, InputError
+from transplant.errors import BackboneError, CorruptError, InputError
 
 CONFIG = FitConfig(max_rank=6)
 
@@ -71,6 +71,9 @@ def test_a_killed_run_goes_on_at_the_first_layer_that_is_not_done(
     assert_same(fit_basis(backbone, maps, windows, CONFIG), found)
     with pytest.raises(InputError, match="another run"):
         fit_by_layer(backbone, maps, windows, CONFIG, Place(place.folder, {"a": 2}))
+    (place.folder / "run.json").write_text("{")
+    with pytest.raises(CorruptError, match=r"does not say which run.*Try: remove .*run, and"):
+        place.open()
 
 
 def test_an_encoder_decoder_is_refused(backbones, windows, tmp_path):

@@ -18,7 +18,7 @@ from transplant.activations.layout import CaptureHeader, TokenTable
 from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.backbones.view import Backbone
-from transplant.errors import InputError
+from transplant.errors import CorruptError, InputError, foreign
 from transplant.files import strict_json
 from transplant.files.room import check_room
 from transplant.files.whole_file import whole_file
@@ -48,12 +48,13 @@ class Place:
 
         Raises:
             InputError: another run is there.
+            CorruptError: what is there does not say which run it is of.
             StorageError: the disk has no room for what is still to be written; nothing is made.
         """
         file = self.folder / "run.json"
         now = json.loads(json.dumps(self.run))
         known = file.is_file()
-        if known and strict_json.parse(file.read_text("utf-8")) != now:
+        if known and self._before(file) != now:
             raise InputError(
                 f"{self.folder} holds the boundaries of another run",
                 hint="the run of before, another name, or the folder removed",
@@ -64,6 +65,13 @@ class Place:
             self.folder.mkdir(parents=True, exist_ok=True)
             with whole_file(file) as partial:
                 partial.write_text(json.dumps(now) + "\n", "utf-8")
+
+    def _before(self, file: Path) -> Any:
+        with foreign(
+            f"{file} does not say which run is kept there", CorruptError,
+            hint=f"remove {self.folder}, and it begins anew",
+        ):  # fmt: skip
+            return strict_json.parse(file.read_text("utf-8"))
 
     def boundary(self, number: int) -> Path:
         """The states that layer `number` reads."""

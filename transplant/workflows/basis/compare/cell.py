@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import InputError, NumericalError, first_line
+from transplant.errors import CorruptError, InputError, NumericalError, first_line, foreign
 from transplant.files import strict_json
 from transplant.files.whole_file import whole_file
 from transplant.workflows.basis.compare.method import Once, Prepared, Scene
@@ -57,12 +57,18 @@ class Cells:
 
         Raises:
             InputError: it is of another comparison.
+            CorruptError: it is no cell.
         """
         file = self.folder / f"{name}.json"
         if not file.is_file():
             return None
-        stored = strict_json.parse(file.read_text("utf-8"))
-        if stored["run"] != json.loads(json.dumps(self.run)):
+        with foreign(
+            f"{file} is no cell of a comparison", CorruptError,
+            hint="remove it, and the cell is run again",
+        ):  # fmt: skip
+            stored = dict(strict_json.parse(file.read_text("utf-8")))
+            run = stored["run"]
+        if run != json.loads(json.dumps(self.run)):
             raise InputError(
                 f"{file} is a cell of another comparison", expected="the same text and recipe",
                 hint="another `out`",
