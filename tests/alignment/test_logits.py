@@ -8,6 +8,7 @@ import torch
 from transplant.alignment import logits as logits_file
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import fit_to_changes, likely_change, spread_change
+from transplant.backbones.split_head import capped
 
 ROWS, VOCAB, WIDTH, FEATURES = 60, 40, 6, 4
 
@@ -42,6 +43,23 @@ def test_a_reachable_change_is_found_whatever_constant_is_added(draw):
     found = fit_to_changes(half, parts, head, nothing(), strength=1e-7, iterations=200)
     torch.testing.assert_close(found.weight, true.weight, rtol=1e-2, atol=1e-2)
     torch.testing.assert_close(found.bias, true.bias, rtol=1e-2, atol=1e-2)
+
+
+def test_behind_a_soft_cap_the_change_of_capped_logits_is_found(draw):
+    """A small one, to which the cap is a slope for each token; without slopes another is."""
+    head, features, cap = draw(VOCAB, WIDTH), draw(ROWS, FEATURES), 2.0
+    true = AffineMap(0.01 * draw(FEATURES, WIDTH), 0.01 * draw(WIDTH))
+    before = 2.0 * draw(ROWS, VOCAB)
+    raw, changed = capped(before, cap), capped(before + true(features) @ head.T, cap)
+    wanted = likely_change(raw, changed - raw, VOCAB, cap)
+    assert wanted.slopes.min() < 0.1
+    bare = type(wanted)(wanted.tokens, wanted.weights, wanted.change)
+    off = []
+    for some in (wanted, bare):
+        options = {"strength": 1e-7, "iterations": 300}
+        found = fit_to_changes([features], [some], head, nothing(), **options)
+        off.append(float((found.weight - true.weight).norm() / true.weight.norm()))
+    assert off[0] < 0.05 < 0.3 < off[1]
 
 
 def test_it_is_the_minimum_and_a_few_iterations_come_close(draw):

@@ -29,11 +29,19 @@ class LikelyChange:
     tokens: Tensor  # [rows, likely]
     weights: Tensor  # [rows, likely], sum to 1 in each row
     change: Tensor  # [rows, likely], centred by the weights
+    slopes: Tensor = None  # pyright: ignore[reportAssignmentType]
+    """By how much each logit moves with u_v c [rows, likely]: less than 1 behind a soft cap."""
+
+    def __post_init__(self) -> None:
+        """Takes slopes of 1 where none are given, which take no memory."""
+        if self.slopes is None:
+            ones = torch.ones((), dtype=self.change.dtype, device=self.change.device)
+            object.__setattr__(self, "slopes", ones.expand_as(self.change))
 
     def at(self, rows: Tensor, device: torch.device, gain: float = 1.0) -> LikelyChange:
         """That of some rows on a device, times a gain."""
-        tokens, weights, change = (part[rows].to(device) for part in vars(self).values())
-        return LikelyChange(tokens, weights, gain * change)
+        tokens, weights, change, slopes = (part[rows].to(device) for part in vars(self).values())
+        return LikelyChange(tokens, weights, gain * change, slopes)
 
     @classmethod
     def joined(cls, parts: Sequence[LikelyChange]) -> LikelyChange:
@@ -64,19 +72,29 @@ def spread_change(change: Tensor, probabilities: Tensor, beginnings: Tensor) -> 
     return torch.where(known, carried, expected)
 
 
-def likely_change(logits: Tensor, change: Tensor, likely: int) -> LikelyChange:
+def slopes_of(logits: Tensor, soft_cap: float | None) -> Tensor | None:
+    """The derivative of c tanh(l / c) by l, from its value [rows, likely]; None without a cap."""
+    return None if soft_cap is None else (1 - (logits / soft_cap).square()).clamp(0, 1)
+
+
+def likely_change(
+    logits: Tensor, change: Tensor, likely: int, soft_cap: float | None = None
+) -> LikelyChange:
     """Keeps the tokens that are likely before or after the change.
 
     Args:
         logits: of the raw target [rows, vocab].
         change: the wanted one [rows, vocab].
         likely: tokens to keep in each row.
+        soft_cap: of the target's head, which both are behind.
     """
     mean = logits.softmax(-1) + (logits + change).softmax(-1)
     weights, tokens = mean.topk(min(likely, mean.shape[1]), dim=-1, sorted=False)
     weights = weights / weights.sum(1, keepdim=True)
     kept = change.gather(1, tokens)
-    return LikelyChange(tokens, weights, kept - (weights * kept).sum(1, keepdim=True))
+    kept = kept - (weights * kept).sum(1, keepdim=True)
+    slopes = slopes_of(logits.gather(1, tokens), soft_cap)
+    return LikelyChange(tokens, weights, kept, slopes)  # pyright: ignore[reportArgumentType]
 
 
 def fit_to_changes(
@@ -92,10 +110,10 @@ def fit_to_changes(
 ) -> AffineMap:
     """The affine map from features to corrections whose changes of logits come closest.
 
-    Minimises the mean over rows of sum_v p_v (u_v (x W + b) - change_v - shift)^2 plus a ridge
-    around `start`, by preconditioned conjugate gradients: it is quadratic in (W, b), but the system
-    has (d_features + 1) * d_model unknowns and is never written down. The shift of each row is
-    free, since it changes no probability.
+    Minimises the mean over rows of sum_v p_v (s_v u_v (x W + b) - change_v - shift)^2, with s the
+    slopes, plus a ridge around `start`, by preconditioned conjugate gradients: it is quadratic in
+    (W, b), but the system has (d_features + 1) * d_model unknowns and is never written down. The
+    shift of each row is free, since it changes no probability.
 
     Args:
         features: x, [rows, d_features] for each batch. Each is copied; of an iterator that lets go
@@ -122,10 +140,10 @@ def fit_to_changes(
     def curve(unknowns: Tensor, *, residual: bool = False) -> Tensor:
         total = torch.zeros_like(unknowns)
         for (x, batch), u in zip(batches, vectors, strict=True):
-            reached = u.products(x @ unknowns)
+            reached = batch.slopes * u.products(x @ unknowns)
             left = batch.change - reached if residual else reached
             left = batch.weights * (left - (batch.weights * left).sum(1, keepdim=True))
-            total += x.T @ u.sums(left)
+            total += x.T @ u.sums(batch.slopes * left)
         ranks.sum(total)
         return total / rows
 

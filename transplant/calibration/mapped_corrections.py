@@ -178,5 +178,5 @@ def _dense_changes(
             found = some.change(theirs, WAYS[config.change], mix.weights)
             change = change.index_put((some.rows, some.tokens), found)
         begin += len(h)
-        parts.append(likely_change(logits, change, config.likely_tokens))
+        parts.append(likely_change(logits, change, config.likely_tokens, target.soft_cap))
     return LikelyChange.joined(parts)

@@ -12,8 +12,6 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
-
 from transplant.alignment.affine import AffineMap
 from transplant.alignment.logits import LikelyChange, fit_to_changes, likely_change
 from transplant.backbones.split_head import SplitHead
@@ -97,12 +95,8 @@ def _wanted(
             for backbone, h in ((before, ours), (after, theirs))
         )
         change = head.change_of_all(ours, c) + word * (said - says)
-        parts.append(likely_change(says, change, likely))
-    return LikelyChange(
-        torch.cat([part.tokens for part in parts]),
-        torch.cat([part.weights for part in parts]),
-        torch.cat([part.change for part in parts]),
-    )
+        parts.append(likely_change(says, change, likely, after.soft_cap))
+    return LikelyChange.joined(parts)
 
 
 def _losses(

@@ -79,9 +79,9 @@ def _unchanged(
         nowhere = torch.zeros_like(likely.logits)
         change = nowhere, torch.ones_like(nowhere, dtype=torch.bool)
         sizes = config.likely_tokens, config.rest_tokens
-        return WantedInside(keep_likely(likely, asked, change, *sizes), likely)
+        return WantedInside(keep_likely(likely, asked, change, *sizes, target.soft_cap), likely)
     parts = [
-        likely_change(logits, torch.zeros_like(logits), config.likely_tokens)
+        likely_change(logits, torch.zeros_like(logits), config.likely_tokens, target.soft_cap)
         for logits in _logits(h_target, target)
     ]
     return WantedInside(LikelyChange.joined(parts))
@@ -133,10 +133,10 @@ def within_tokens(
         if known is None:
             known = likely_for(target, h_target, output_map.shared.ids_b, likely)
         head = head_on_cpu(target, output_map.head.cpu())
-        heads = Heads(output_map.donor.to("cpu"), head, continuations)
+        heads = Heads(output_map.donor.to("cpu"), head, continuations, target.soft_cap)
         yield slice(None), Within(h_donor, correction, h_target, known), heads
         return
-    begin, heads = 0, Heads(output_map.donor.to("cpu"), None, continuations)
+    begin, heads = 0, Heads(output_map.donor.to("cpu"), None, continuations, target.soft_cap)
     for logits in _logits(h_target, target):
         block = slice(begin, begin + len(logits))
         total = logits.logsumexp(1)

@@ -55,7 +55,7 @@ class Scene:
         donor = DonorLogits(taught - own, lambda: own)
         weights = ChangeWeights(raw_weight=raw_weight, shrink=1e-3)
         spread = WAYS[way].of_all(donor, logits, self.between.ways, weights)
-        return likely_change(logits, spread, likely), spread
+        return likely_change(logits, spread, likely, self.head.soft_cap), spread
 
     def sparse(self, way, raw_weight, likely, kept, rest=0):
         rows = LikelyRows(

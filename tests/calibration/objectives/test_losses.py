@@ -112,6 +112,30 @@ def test_half_of_donor_changes_is_the_divergence_of_a_small_change(batch):
     torch.testing.assert_close(half, divergence, rtol=0.02, atol=0)
 
 
+@pytest.mark.parametrize("soft_cap", [None, 1.0])
+def test_so_it_is_of_what_has_been_learned_so_far_behind_a_soft_cap_too(
+    batch, tiny_tokenizer, soft_cap
+):
+    target = tiny_backbone("gemma2", tiny_tokenizer, final_logit_softcapping=soft_cap)
+    states, small = batch.states, 0.05 * batch.teacher_correction
+    learned = (0.05 * change_for(batch)).detach().requires_grad_()
+    raw = target.head(states.h_last)
+    change = target.head(states.h_last + small) - raw
+    wanted = likely_change(raw, change, target.vocab_size, soft_cap)
+    taught = dataclasses.replace(
+        batch, target=target, teacher_correction=small, wanted_change=wanted,
+        teach=lambda h, a: target.head(h + a),
+    )  # fmt: skip
+    slopes = []
+    for name, factor in (("donor-kd", 1.0), ("donor-changes", 0.5)):
+        value = factor * LOSSES[name](taught, learned, 0.5)
+        slopes += torch.autograd.grad(value, learned)
+        if name == "donor-kd":
+            divergence = value.item()
+    assert value.item() == pytest.approx(divergence, rel=0.05)
+    assert (slopes[0] - slopes[1]).norm() < 0.1 * slopes[0].norm()
+
+
 def test_corr_mse_by_hand(batch):
     change = change_for(batch)
     expected = ((change - batch.teacher_correction) ** 2).sum() / change.numel()

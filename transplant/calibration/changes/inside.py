@@ -47,6 +47,8 @@ class Heads:
     donor: SplitHead
     target: SplitHead | None  # None where `Within.target` holds all of its tokens
     continuations: Continuations
+    soft_cap: float | None = None
+    """Of the target's head."""
 
 
 @torch.no_grad()
@@ -71,7 +73,8 @@ def changes_inside(
     for same in _by_bytes(within, read, heads):
         asked = same.asked(2 * likely)
         change = same.change(asked, way, weights)
-        parts.append(keep_likely(same.within.target, asked, change, likely, rest))
+        target, cap = same.within.target, heads.soft_cap
+        parts.append(keep_likely(target, asked, change, likely, rest, cap))
         order.append(same.rows)
     found = LikelyChange.joined(parts)
     return found.at(torch.cat(order).argsort(), found.change.device)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from transplant.alignment.likely import LikelyRows, LikelyTokens, Vocabularies
-from transplant.alignment.logits import LikelyChange
+from transplant.alignment.logits import LikelyChange, slopes_of
 from transplant.calibration.changes.along import Shown
 from transplant.calibration.changes.way import AskedTokens, ChangeWeights, Way
 
@@ -53,7 +53,8 @@ def likely_changes(
         change = way.of_likely(some, correction[block], asked, between, weights)
         if own is not None:
             change = _put_shown(change, asked, own, some.target, way, weights)
-        parts.append(keep_likely(some.target, asked, change, likely, rest))
+        cap = between.head.soft_cap
+        parts.append(keep_likely(some.target, asked, change, likely, rest, cap))
     return LikelyChange.joined(parts)
 
 
@@ -203,8 +204,9 @@ def log_total(target: LikelyTokens, asked: AskedTokens, change: Tensor, others: 
 
 
 def keep_likely(
-    target: LikelyTokens, asked: AskedTokens, change: tuple[Tensor, Tensor], likely: int, rest: int
-) -> LikelyChange:
+    target: LikelyTokens, asked: AskedTokens, change: tuple[Tensor, Tensor], likely: int, rest: int,
+    soft_cap: float | None = None,
+) -> LikelyChange:  # fmt: skip
     """Tokens, weights and centred change of the likely ones among the candidates, and of others.
 
     Args:
@@ -213,6 +215,7 @@ def keep_likely(
         change: at these, and whether there is one.
         likely: tokens to keep of each row.
         rest: tokens that stand for all others.
+        soft_cap: of the target's head.
     """
     carried, expected = settled(target, asked, change)
     total = log_total(target, asked, carried, expected)
@@ -227,7 +230,9 @@ def keep_likely(
     weights = weights / weights.sum(1, keepdim=True)
     kept = carried.gather(1, places)
     centred = kept - (weights * kept).sum(1, keepdim=True)
-    return LikelyChange(asked.tokens.gather(1, places), weights, centred)
+    tokens, slopes = asked.tokens.gather(1, places), slopes_of(asked.logits, soft_cap)
+    slopes = None if slopes is None else slopes.gather(1, places)
+    return LikelyChange(tokens, weights, centred, slopes)  # pyright: ignore[reportArgumentType]
 
 
 def _spread_over(masses: Tensor, count: int) -> Tensor:

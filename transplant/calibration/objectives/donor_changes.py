@@ -54,7 +54,7 @@ class ChangeBatches:
 
 
 def donor_changes(batch: Batch, change: Tensor, _progress: float) -> Tensor:
-    """sum_v p_v (u_v c - change_v - shift)^2 over likely tokens v, the mean over rows.
+    """sum_v p_v (s_v u_v c - change_v - shift)^2 over likely tokens v, the mean over rows.
 
     The shift of each row is free, since it changes no probability.
 
@@ -70,10 +70,10 @@ def donor_changes(batch: Batch, change: Tensor, _progress: float) -> Tensor:
         for start in range(0, len(change), size):
             rows = slice(start, start + size)
             tokens, weights = wanted.tokens[rows], wanted.weights[rows]
-            vectors = TokenVectors.of(head, tokens, change.dtype)
-            left = vectors.products(change[rows]) - wanted.change[rows]
+            vectors, slopes_there = TokenVectors.of(head, tokens, change.dtype), wanted.slopes[rows]
+            left = slopes_there * vectors.products(change[rows]) - wanted.change[rows]
             left = left - (weights * left).sum(1, keepdim=True)
             total += (weights * left.square()).sum()
-            slopes.append(2 * vectors.sums(weights * left))
+            slopes.append(2 * vectors.sums(slopes_there * weights * left))
     slope = torch.cat(slopes)
     return (total + (slope * (change - change.detach())).sum()) / len(change)
