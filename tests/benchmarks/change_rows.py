@@ -15,6 +15,7 @@ IN_CHUNKS = dataclasses.replace(TAUGHT, chunks=0.1)
 CHUNKS_LONGER = dataclasses.replace(IN_CHUNKS, steps=600)
 LONGER = dataclasses.replace(TAUGHT, steps=1_200)
 READ = ObjectiveChoice(objective="lm+donor-kd", tokens=32_000, steps=100)
+READ_LONGER = dataclasses.replace(READ, steps=300, chunks=0.1)
 METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
     "begins-with": ({"changes": (BEGINS_WITH,)}, CLOSED),
     "push-forward": ({"changes": (PUSH_FORWARD,)}, CLOSED),
@@ -34,6 +35,7 @@ METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
     "donor-kd, lacking, chunks": ({"changes": (LACKING,)}, IN_CHUNKS),
     "32k tokens, begins-with": ({"changes": (BEGINS_WITH,)}, READ),
     "32k tokens, lacking": ({"changes": (LACKING,)}, READ),
+    "32k tokens, lacking, chunks, 300 steps": ({"changes": (LACKING,)}, READ_LONGER),
     "32k tokens, push-forward": ({"changes": (PUSH_FORWARD,)}, READ),
 }
 
