@@ -58,6 +58,14 @@ def test_what_comes_after_a_calibration_is_a_call_that_python_can_read():
     assert "`nib(anchor='NATIVE@b', candidate='m@b')`" in str(calibrated_table(report))
 
 
+def test_a_count_of_a_calibration_is_shown_whole():
+    counted = {"shared_tokens": 3997, "token_coverage": 0.94312}
+    report = {"name": "m@b", "target": "b", "objective": "kd", "needs": ["x"], "seconds": {"a": 1}}
+    shown_counts = str(calibrated_table(report | counted))
+    assert "3,997" in shown_counts
+    assert "0.943" in shown_counts
+
+
 def test_losses_of_an_artifact_are_a_line_and_its_systems_stand_as_in_a_move():
     run = {"steps": [1, 2, 250], "loss": [9.5, 8.25, 7.125], "held": [[250, 7.5]], "nats": True}
     ppl = {"candidate": 2.5, "native": 2.0, "other_domain_x": 3.5, "raw": 3.0}  # as files sort them

@@ -75,4 +75,4 @@ def _behind(found: Measured) -> Table:
 
 
 def _number(value: float) -> str:
-    return f"{value:g}" if value == int(value) else f"{value:.2f}"
+    return f"{value:,.0f}" if value == int(value) else f"{value:.2f}"

@@ -18,8 +18,8 @@ def calibrated_table(report: dict[str, Any]) -> Table:
     for key in ("bridge", "gain", "shared_tokens", "token_coverage"):
         if key in report:
             value = report[key]
-            text = value if isinstance(value, str) else f"{value:.3g}"
-            shown.add(key.replace("_", " "), text)
+            number = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
+            shown.add(key.replace("_", " "), value if isinstance(value, str) else number)
     for title, said in moved_lines(report):
         shown.add(title, said)
     if learned := report.get("learned"):

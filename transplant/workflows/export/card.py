@@ -137,7 +137,7 @@ def _number(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return "" if value is None else str(value)
     if isinstance(value, int | float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if abs(value) < 10_000 else f"{value:,.0f}"
     if isinstance(value, Mapping):  # a number with its interval
         return ", ".join(f"{key} {_number(inner)}" for key, inner in value.items())
     if isinstance(value, list | tuple):
