@@ -81,6 +81,9 @@ WRITTEN = {
     "3000 excerpts, continued inside, donor-kd, chunks, 600 steps, text-free": Written(
         excerpts=3_000, text_free=True, inside=CONTINUED, choice=CHUNKS_LONGER
     ),
+    "3000 excerpts, continued inside, 32k tokens, chunks, 600 steps": Written(
+        excerpts=3_000, inside=CONTINUED, choice=dataclasses.replace(READ_LONGER, steps=600)
+    ),
     "3000 excerpts, continued inside, donor-kd, 1200 steps, text-free": Written(
         excerpts=3_000, text_free=True, inside=CONTINUED, choice=LONGER
     ),

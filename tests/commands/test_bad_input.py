@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from commands.fence import EXIT_INTERRUPTED
 from registry.store import Registry
 from transplant.training import checkpoint as checkpoint_file
 from transplant.training import loop
@@ -108,7 +109,7 @@ def test_ctrl_c_in_training_then_resume_gives_the_same_module(abi, monkeypatch):
     monkeypatch.setattr(checkpoint_file.CheckpointFile, "save", save_then_interrupt)
     monkeypatch.setattr(loop.TrainConfig, "evaluate_every", 7, raising=False)
     ran = abi.train("tiny-gpt2")
-    assert ran.code == 1
+    assert ran.code == EXIT_INTERRUPTED
     assert "--resume" in ran.err
     assert modules_of(abi) == ["whole"]
     monkeypatch.undo()

@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 
+from commands.fence import EXIT_INTERRUPTED
 from tests.commands.conftest import Abi
 from tests.commands.core_runs import (
     MODULE,
@@ -85,7 +86,7 @@ def test_ctrl_c_in_the_training_of_a_module_leaves_a_checkpoint_too(stored, tmp_
     with monkeypatch.context() as patched:
         stop_at(patched, 6)
         stopped = train_inside(fresh, "2M", "full")
-    assert stopped.code == 1
+    assert stopped.code == EXIT_INTERRUPTED
     assert "--resume continues" in stopped.err
     other = train_inside(fresh, "2M", "lite", "--resume")
     assert (other.code, "form differs" in other.err) == (1, True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from commands.fence import EXIT_INTERRUPTED
 from tests.commands.conftest import Abi
 from tests.commands.core_runs import (
     copy_of,
@@ -91,12 +92,12 @@ def test_ctrl_c_leaves_a_checkpoint_from_which_the_same_weights_come(stored, tmp
         stop_at(patched, 1)
         early = train_core(fresh)
         assert "--resume" not in early.err  # what is there is of another run: it is gone
-        refused = train_core(fresh, "--resume")
-        assert (refused.code, refused.json["error"]) == (1, "InputError")
-        assert "nothing to resume" in refused.err
+        anew = train_core(fresh, "--resume")
+        assert anew.code == EXIT_INTERRUPTED
+        assert "nothing to resume" in anew.err
         stop_at(patched, 2)
         stopped = train_core(fresh)
-    assert stopped.code == 1
+    assert stopped.code == EXIT_INTERRUPTED
     assert "--resume continues" in stopped.err
     checkpoint = fresh.root / ".runs" / "2M.core.safetensors"
     assert checkpoint.is_file()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import transplant
+from commands.fence import EXIT_INTERRUPTED
 from tests.commands.conftest import Abi
 from tests.tiny_registry import put_backbones, put_corpus
 
@@ -193,7 +194,7 @@ def test_an_interrupted_run_goes_on_where_it_was(abi, corpus, tmp_path, monkeypa
 
     monkeypatch.setattr(loop, "train_module", stop_the_second)
     stopped = abi("run", str(recipe), "--json")
-    assert stopped.code == 1
+    assert stopped.code == EXIT_INTERRUPTED
     assert "the same recipe goes on from there" in stopped.err
     assert hosted_in(abi) == ["tales@tiny-gpt2/d16"]
     store = module._store
@@ -204,7 +205,7 @@ def test_an_interrupted_run_goes_on_where_it_was(abi, corpus, tmp_path, monkeypa
 
     with monkeypatch.context() as once:
         once.setattr(module, "_store", stop_behind_it)
-        assert abi("run", str(recipe), "--json").code == 1
+        assert abi("run", str(recipe), "--json").code == EXIT_INTERRUPTED
     assert len(hosted_in(abi)) == 2  # stored, and not on record as finished
     went_on = abi("run", str(recipe), "--json")
     assert went_on.code == 0, went_on.err

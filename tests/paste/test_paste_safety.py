@@ -20,7 +20,7 @@ from transplant.paste.paste import paste, plan_paste
     ("raised", "caught", "message"),
     [
         (KeyboardInterrupt(), KeyboardInterrupt, None),
-        (OSError(errno.ENOSPC, "no space"), StorageError, "is full: expected [0-9]+ bytes"),
+        (OSError(errno.ENOSPC, "no space"), StorageError, "is full: expected [0-9,]+ bytes"),
         (OSError(errno.EACCES, "no"), StorageError, "cannot write"),
     ],
 )
