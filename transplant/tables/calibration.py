@@ -17,9 +17,7 @@ def calibrated_table(report: dict[str, Any]) -> Table:
     shown.add("from", ", ".join(report["needs"]))
     for key in ("bridge", "gain", "shared_tokens", "token_coverage"):
         if key in report:
-            value = report[key]
-            number = f"{value:,}" if isinstance(value, int) else f"{value:.3g}"
-            shown.add(key.replace("_", " "), value if isinstance(value, str) else number)
+            shown.add(key.replace("_", " "), _value(report[key]))
     for title, said in moved_lines(report):
         shown.add(title, said)
     if learned := report.get("learned"):
@@ -28,3 +26,10 @@ def calibrated_table(report: dict[str, Any]) -> Table:
     anchor = (report.get("learned") or {}).get("anchor") or f"NATIVE@{report['target']}"
     shown.add("next", call(f"nib(anchor={anchor!r}, candidate={report['name']!r})"))
     return shown
+
+
+def _value(value: str | float) -> str:
+    """A word as it is, a count whole, any other number to three digits."""
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else value
