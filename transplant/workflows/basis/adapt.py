@@ -40,6 +40,7 @@ def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, 
     from transplant.basis.train import train_inside
 
     name = job.name or job.domain
+    work.library.check_free((), name, work.named(job.basis).backbone, None)  # its form alone
     hosted, record, _ = check_basis(work, job.basis)
     ranks = record.allocated(job.basis)
     _claim_all(work, job, name, hosted.backbone, replace=replace)
