@@ -1,4 +1,4 @@
-"""What is typed of models, read: a device map, what a device may hold, revisions."""
+"""Readers of what is typed of models: a device map, what a device may hold, revisions."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def attached_scores(
 
 
 def perplexities(scores: Mapping[str, Mapping[str, Likelihood]]) -> dict[str, dict[str, float]]:
-    """Those of likelihoods: what is attached -> text -> perplexity."""
+    """Those of likelihoods that are found by two names, as of what is attached and of a text."""
     return {
         name: {text: found.perplexity for text, found in row.items()}
         for name, row in scores.items()

@@ -44,6 +44,7 @@ def gate_report(
         replace: whether a gate of that name may go.
     """
     from transplant.calibration.gate_fit import fit_gate
+    from transplant.evaluation.interference import perplexities
 
     named = work.named(name)
     if named.module is not None:
@@ -70,17 +71,14 @@ def gate_report(
     report = {
         "name": name,
         "general": general,
-        "ppl": {
-            text: {system: found.perplexity for system, found in row.items()}
-            for text, row in scores.items()
-        },
+        "ppl": perplexities(scores),
         "memory": fitted.chosen.memory,
         "tried": [dataclasses.asdict(one) for one in fitted.tried],
         "config": dataclasses.asdict(config),
         "split": {corpus: splits[0].fingerprint, general: splits[1].fingerprint},
         "seconds": seconds,
     }
-    report |= _worth(scores)
+    report |= _worth(scores, report["ppl"]["general"])
     made = work.made(**{key: report[key] for key in ("general", "config", "split", "tried")})
     _store(work, named, hosted, fitted, made, report, replace=replace)
     return report | {"made": made}
@@ -114,11 +112,12 @@ def _held_out(
     }
 
 
-def _worth(scores: dict[str, dict[str, Likelihood]]) -> dict[str, float | None]:
+def _worth(
+    scores: dict[str, dict[str, Likelihood]], general: dict[str, float]
+) -> dict[str, float | None]:
     """What the gate keeps on the domain, and what general text pays, in % of its perplexity."""
     from transplant.evaluation.gated import kept_share
 
-    general = {name: found.perplexity for name, found in scores["general"].items()}
     return {
         "kept": kept_share(**scores["domain"]),
         "general_worsens": 100 * (general["gated"] / general["raw"] - 1),
