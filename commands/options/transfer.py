@@ -43,4 +43,4 @@ BUDGETS = Field(
     help="Budgets of domain text, as 0,4k,32k: recovered at each by the moved module, a random "
     "one and one trained from scratch. Nothing is stored.",
 )  # fmt: skip
-Curve = Annotated[CurveJob, Fields("seeds steps out", curve=BUDGETS)]
+Curve = Annotated[CurveJob, Fields("seeds steps chunks out", curve=BUDGETS)]

@@ -9,6 +9,7 @@ import pytest
 from transplant.errors import InputError
 from transplant.evaluation.curve import parse_budgets
 from transplant.workflows.move.ablation import SIDE_BY_SIDE
+from transplant.workflows.move.trials import Trials
 from transplant.workflows.move.whole import WholeMove
 
 MOVE = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", "--excerpts", "40", "--json")
@@ -169,8 +170,44 @@ def test_every_draw_of_a_curve_reads_the_same_pairs_once(ready, monkeypatch, tmp
     assert len(asked) == 1
 
 
+def test_a_curve_that_was_stopped_goes_on_where_it_was(ready, monkeypatch, tmp_path):
+    pytest.importorskip("matplotlib")
+    words = [
+        "transfer", *MOVE, "--data", ready.corpus, "--seeds", "2", "--steps", "3",
+        "--eval-tokens", "2000",
+    ]  # fmt: skip
+    one = [*words, "--curve", "0,600", "--out", str(tmp_path / "one")]
+    whole = ready(*words, "--curve", "0,600", "--out", str(tmp_path / "whole")).json["rows"]
+    learned, learn, stops = [], Trials.learn, ["random/600/1"]
+
+    def stopped(trials, name, *given, **named):
+        if name in stops:
+            raise KeyboardInterrupt
+        learned.append(name)
+        return learn(trials, name, *given, **named)
+
+    monkeypatch.setattr(Trials, "learn", stopped)
+    assert ready(*one).code == 130
+    (cells,) = (tmp_path / "one" / "curve-cells").iterdir()
+    assert {file.name for file in cells.iterdir()} == {"0-0.json", "600-0.json", "0-1.json"}
+    learned.clear()
+    stops.clear()
+    again = ready(*one)  # the first seed's two are not learned again
+    assert again.code == 0, again.out + again.err
+    assert learned == ["moved/600/1", "random/600/1"]
+
+    def told(rows):
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in rows]
+
+    assert told(again.json["rows"]) == told(whole)
+    learned.clear()
+    other = ready(*one, "--chunks", "0.1")  # another lesson: none of these cells is its own
+    assert other.code == 0, other.out + other.err
+    assert learned == [f"{whose}/600/{seed}" for seed in (0, 1) for whose in ("moved", "random")]
+
+
 def test_what_belongs_to_a_curve_is_refused_without_one(ready):
-    for words in (("--seeds", "2"), ("--out", "."), ("--steps", "3")):
+    for words in (("--seeds", "2"), ("--out", "."), ("--steps", "3"), ("--chunks", "0.1")):
         ran = ready("transfer", *MOVE, *words)
         assert ran.code == 1
         assert "curve" in ran.json["what"]

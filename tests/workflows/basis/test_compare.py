@@ -14,9 +14,10 @@ from tests.tiny import tiny_backbone
 from transplant.basis.config import AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.maps import select_maps
 from transplant.basis.train import mean_loss, train_inside
-from transplant.errors import CorruptError, InputError, NotFoundError
+from transplant.errors import InputError, NotFoundError
+from transplant.files.cells import Cells
 from transplant.workflows.basis.compare import of_gradients, of_outputs
-from transplant.workflows.basis.compare.cell import Cells, Texts, copy_with_linears
+from transplant.workflows.basis.compare.cell import Texts, copy_with_linears
 from transplant.workflows.basis.compare.job import (
     CompareJob,
     _cells_of,
@@ -227,23 +228,6 @@ def test_methods_are_compared_on_the_seeds_that_both_have():
     (wanted,) = [row for row in expected["rows"] if row["method"] == "lora"]
     assert row["basis_minus_it"] == wanted["basis_minus_it"]
     assert row["basis_minus_it"]["mean"] < 0
-
-
-def test_cells_of_another_comparison_are_refused(tmp_path):
-    cells = Cells(tmp_path, {"rank": 8, "recipe": {"steps": (1,)}})
-    assert cells.read("lora-0.1-0") is None
-    cells.write("lora-0.1-0", {"calibration": 1.0})
-    assert Cells(tmp_path, cells.run).read("lora-0.1-0")["calibration"] == 1.0
-    with pytest.raises(InputError, match="another comparison"):
-        Cells(tmp_path, {"rank": 4}).read("lora-0.1-0")
-    assert json.loads((tmp_path / "lora-0.1-0.json").read_text())["run"]["rank"] == 8
-
-
-@pytest.mark.parametrize("text", ["{", "[]", '{"a": 1}', "\x00"])
-def test_a_cell_that_is_none_is_named_with_what_to_do(tmp_path, text):
-    (tmp_path / "raw.json").write_text(text)
-    with pytest.raises(CorruptError, match=r"raw.json is no cell.*Try: remove it"):
-        Cells(tmp_path, {"rank": 8}).read("raw")
 
 
 def test_an_unknown_method_is_refused(tmp_path):

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
 from transplant.evaluation.curve import CURVES, crossing
+from transplant.files.cells import Cells
 from transplant.workflows.move.ablation import reason_of
 from transplant.workflows.move.native import native_recipe
 from transplant.workflows.move.objective import ObjectiveChoice
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
     from transplant.workflows.move.whole import WholeMove
 
 LOOKS = {"evaluate_every": 10, "patience": 15}  # of the native: it must not miss its best
+CELLS = "curve-cells"  # beside the plot, by curve
 MOVED = {"moved": "donor", "random": "random"}  # whose module
 
 
@@ -42,14 +46,12 @@ def run_curve(
 
     assert curve.budgets is not None
     move.check_names()
-    trials = Trials(move.start(), native, eval_tokens)
-    report = curve_report(trials, curve.budgets, curve.seeds, curve.steps)
-    return {**report, "files": write_curve(curve.out or Path(), report)}
+    trials, folder = Trials(move.start(), native, eval_tokens), curve.out or Path()
+    report = curve_report(trials, curve, folder / CELLS)
+    return {**report, "files": write_curve(folder, report)}
 
 
-def curve_report(
-    trials: Trials, budgets: tuple[int, ...], seeds: int, steps: int | None
-) -> dict[str, Any]:
+def curve_report(trials: Trials, curve: CurveJob, folder: Path) -> dict[str, Any]:
     """Recovered against target-domain tokens, for the three of `CURVES`.
 
     At a budget of 0 the moved module is the closed form, and the native the raw backbone. The text
@@ -59,9 +61,9 @@ def curve_report(
 
     Args:
         trials: the move and its ceiling.
-        budgets: tokens, ascending.
-        seeds: draws of the text, of the random module and of the native's first weights.
-        steps: of the calibration; None for the objective's own.
+        curve: budgets in tokens, ascending; seeds of the draws of the text, of the random module
+            and of the native's first weights; what is asked of the calibration.
+        folder: of the cells, one for each budget and seed: what is there is not measured again.
 
     Raises:
         InputError: a move that may read no text of the domain.
@@ -71,18 +73,22 @@ def curve_report(
     move, first = trials.move, trials.move.work.seed
     if move.text_free:
         raise InputError("`text_free`", expected="no curve: its budgets are of domain text")
-    trials.oracle  # noqa: B018
-    choice = ObjectiveChoice(objective=f"lm+{taught_by(move.target)}", steps=steps)
-    for seed in range(first, first + seeds):
-        for budget in budgets:
-            run_budget(trials, choice, budget, seed)
-    rows = trials.judge(nib=False)
+    budgets = curve.budgets or ()
+    choice = ObjectiveChoice(
+        objective=f"lm+{taught_by(move.target)}", steps=curve.steps, chunks=curve.chunks
+    )
+    cells = cells_of(trials, choice, folder)
+    seeds = [*range(first, first + curve.seeds)]
+    rows = [
+        row for seed in seeds for budget in budgets
+        for row in budget_rows(trials, cells, choice, budget, seed)
+    ]  # fmt: skip
     reason = reason_of(rows)
     found = {name: {budget: [] for budget in budgets} for name in CURVES}
     for row in rows:
         found[row["curve"]][row["budget"]].append(row["recovered"])
     if 0 in budgets:  # the native is the raw backbone there, by definition
-        found["native"][0] = [None if reason else 0.0] * seeds
+        found["native"][0] = [None if reason else 0.0] * curve.seeds
     curves = {
         name: [_point(budget, values) for budget, values in by_budget.items()]
         for name, by_budget in found.items()
@@ -92,7 +98,7 @@ def curve_report(
         "objective": choice.objective,
         "pairing_corpus": move.data,
         "budgets": list(budgets),
-        "seeds": [*range(first, first + seeds)],
+        "seeds": seeds,
         "curves": curves,
         "crossing_tokens": None if reason else crossing(budgets, mean["moved"], mean["native"]),
         **reason,
@@ -100,6 +106,37 @@ def curve_report(
         "early_stopping_tokens": choice.learn_config(first).calibration_tokens,
         **trials.facts(),
     }
+
+
+def cells_of(trials: Trials, choice: ObjectiveChoice, folder: Path) -> Cells:
+    """Where budgets and seeds of this curve are kept; other curves have other folders."""
+    from transplant.backbones.fingerprint import hash_tensors
+
+    move = trials.move
+    run = {
+        **move.parents(), "target": move.target.weights_sha256,
+        "native": hash_tensors(trials.oracle.state_dict()),
+        "config": dataclasses.asdict(move.config), "general": move.general,
+        "pairing_split": move.pairing_split, "domain_split": move.domain_split,
+        "objective": dataclasses.asdict(choice), "eval_tokens": trials.eval_tokens,
+    }  # fmt: skip
+    name = hashlib.sha256(json.dumps(run, sort_keys=True).encode()).hexdigest()[:12]
+    return Cells(folder / name, run)
+
+
+def budget_rows(
+    trials: Trials, cells: Cells, choice: ObjectiveChoice, budget: int, seed: int
+) -> list[dict[str, Any]]:
+    """The rows of one budget and seed, as `Trials.judge` gives them: read, or measured and kept."""
+    name = f"{budget}-{seed}"
+    cell = cells.read(name)
+    if cell is None:
+        trials = trials.of_the_same()
+        run_budget(trials, choice, budget, seed)
+        cell = cells.write(name, {"rows": trials.judge(nib=False)})
+    else:
+        trials.move.work.reporter.note(f"{budget:,} tokens, seed {seed}: from {cells.folder}")
+    return cell["rows"]
 
 
 def _point(budget: int, values: list[float | None]) -> dict[str, Any]:

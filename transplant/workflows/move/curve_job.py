@@ -22,8 +22,12 @@ class CurveJob:
     """Of `curve`: seeds of all that is drawn."""
     steps: Annotated[int | None, Bounds(1)] = None
     """Of `curve`: gradient steps at most; None for the objective's own."""
+    chunks: Annotated[float | None, Bounds(0)] = None
+    """Of `curve`: weight of the loss on chunks of text between characters at which tokens of donor
+    and target end; None for 0."""
     out: Path | None = None
-    """Of `curve`: the folder for plot and JSON; None for the working directory."""
+    """Of `curve`: the folder for plot and JSON, and for what each budget and seed has measured: a
+    curve that was stopped goes on there. None for the working directory."""
 
     def __post_init__(self) -> None:
         """Refuses what no curve has.
@@ -32,8 +36,11 @@ class CurveJob:
             InputError: it names the parameters.
         """
         check_bounds(self)
-        if self.budgets is None and (self.seeds, self.steps, self.out) != (1, None, None):
-            raise InputError("`seeds`, `steps` and `out` belong to a curve", expected="`curve` too")
+        asked = (self.seeds, self.steps, self.chunks, self.out)
+        if self.budgets is None and asked != (1, None, None, None):
+            raise InputError(
+                "`seeds`, `steps`, `chunks` and `out` belong to a curve", expected="`curve` too"
+            )
         if self.budgets is not None and (not self.budgets or max(self.budgets) == 0):
             raise InputError("`curve`", expected="budgets, one of them above 0", found=self.budgets)
 

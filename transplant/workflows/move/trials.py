@@ -57,9 +57,15 @@ class Trials:
     def pairing_also(self, windows: Sequence[Window]) -> Trials:
         """Trials of the same move with domain text to fit on; nothing that these keep is shared."""
         self.move.pairing  # noqa: B018  the pairing text is read once for all of them
-        also = copy.copy(self)  # the ceiling and the text that was read stay
-        also.move = self.move.pair_also(windows)
-        also.rows, also.corrections, also._closed = {}, {}, {}
+        also = self.of_the_same()
+        also.move, also._closed = self.move.pair_also(windows), {}
+        return also
+
+    def of_the_same(self) -> Trials:
+        """Further trials of the same move: ceiling, text and closed forms stay, no row does."""
+        self._domain_windows, self._held_out  # noqa: B018  read once for all of them
+        also = copy.copy(self)
+        also.rows, also.corrections = {}, {}
         return also
 
     @cached_property

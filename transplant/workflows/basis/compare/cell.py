@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import CorruptError, InputError, NumericalError, first_line, foreign
-from transplant.files import strict_json
-from transplant.files.whole_file import whole_file
+from transplant.errors import NumericalError, first_line
 from transplant.workflows.basis.compare.method import Once, Prepared, Scene
 from transplant.workflows.basis.compare.peak import peak_bytes, reset_peak
 from transplant.workflows.basis.scores import score_text
@@ -38,49 +34,6 @@ class Texts:
     """Of the calibration split: rates and steps are chosen on it."""
     judged: Mapping[str, Sequence[Window]]
     """`domain` and `other`, held out."""
-
-
-@dataclass(frozen=True)
-class Cells:
-    """The folder of the cells of one comparison.
-
-    Args:
-        folder: that holds them, a file each.
-        run: what must be equal for a cell to be of this comparison.
-    """
-
-    folder: Path
-    run: Mapping[str, Any]
-
-    def read(self, name: str) -> dict[str, Any] | None:
-        """A cell that is there; None where it is still to be run.
-
-        Raises:
-            InputError: it is of another comparison.
-            CorruptError: it is no cell.
-        """
-        file = self.folder / f"{name}.json"
-        if not file.is_file():
-            return None
-        with foreign(
-            f"{file} is no cell of a comparison", CorruptError,
-            hint="remove it, and the cell is run again",
-        ):  # fmt: skip
-            stored = dict(strict_json.parse(file.read_text("utf-8")))
-            run = stored["run"]
-        if run != json.loads(json.dumps(self.run)):
-            raise InputError(
-                f"{file} is a cell of another comparison", expected="the same text and recipe",
-                hint="another `out`",
-            )  # fmt: skip
-        return stored
-
-    def write(self, name: str, cell: Mapping[str, Any]) -> dict[str, Any]:
-        """Keeps a cell, whole or not at all."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with whole_file(self.folder / f"{name}.json") as partial:
-            partial.write_text(json.dumps({"run": self.run, **cell}) + "\n", "utf-8")
-        return dict(cell)
 
 
 def run_cell(

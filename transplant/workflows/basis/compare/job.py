@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.basis.config import FitConfig
 from transplant.errors import InputError, NotFoundError
+from transplant.files.cells import Cells
 from transplant.workflows.basis.compare.summary import summary
 from transplant.workflows.basis.spec import CompareJob
 from transplant.workflows.corpus import read_as_needed, windows_of
 
 if TYPE_CHECKING:
-    from transplant.workflows.basis.compare.cell import Cells, Texts
+    from transplant.workflows.basis.compare.cell import Texts
     from transplant.workflows.basis.compare.method import Once
     from transplant.workflows.basis.compare.table import Row
     from transplant.workflows.work import Work
@@ -36,7 +37,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
         InputError: PEFT is not installed, or `out` holds another comparison.
     """
     from transplant.basis.maps import select_maps
-    from transplant.workflows.basis.compare.cell import Cells, Texts, as_lists
+    from transplant.workflows.basis.compare.cell import Texts, as_lists
     from transplant.workflows.basis.compare.method import Once
     from transplant.workflows.basis.compare.table import METHODS
     from transplant.workflows.basis.scores import score_text
