@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.backbones.written import write_model
 from transplant.basis.budget import energy_scores
-from transplant.basis.config import FISHER, GRADIENTS, OUTPUTS
+from transplant.basis.config import ENERGY, FISHER, GRADIENTS, OUTPUTS
 from transplant.errors import InputError
 from transplant.workflows.basis.allocate import basis_of
 from transplant.workflows.basis.scores import change, score_text
@@ -96,12 +96,10 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
 
 
 def _scores(stored: StoredBasis, basis: Basis) -> tuple[str, dict[str, Tensor]]:
-    """What directions are worth, and by which score."""
-    found = {
-        name: stored.tensors[f"{name}.{FISHER}"]
-        for name in basis.spectra
-        if f"{name}.{FISHER}" in stored.tensors
-    }
-    if len(found) == len(basis.spectra):
-        return FISHER, found
-    return "energy", energy_scores(basis)
+    """What directions are worth, and by which score.
+
+    Scores of an allocation before the last one are still stored: they are not what was asked for.
+    """
+    if (stored.record.allocation or {}).get("score") == FISHER:
+        return FISHER, {name: stored.tensors[f"{name}.{FISHER}"] for name in basis.spectra}
+    return ENERGY, energy_scores(basis)
