@@ -57,6 +57,22 @@ def test_a_whole_map_is_worth_more_than_any_rank_of_it(backbones, maps, windows)
         assert whole == 1.0 > max(cut)
 
 
+def test_all_directions_of_a_map_are_a_rank_where_that_is_cheaper_than_the_whole(maps):
+    of = maps[0]
+    most = most_useful_rank(of)
+    for directions in range(1, most + STEP):
+        scores = [1.0] * directions
+        choices = compressed_choices(of, scores, step=4)
+        *cut, whole = choices.ranks
+        assert whole == of.out
+        steps = {*range(4, min(directions, most) + 1, 4)}
+        assert cut == sorted(steps | ({directions} if directions <= most else set()))
+        if directions <= most:  # nothing is lost by it: the whole map keeps no more
+            assert choices.values[-2] == choices.values[-1] == directions
+            assert choices.costs[-2] < choices.costs[-1]
+    assert compressed_choices(of, [], step=4).ranks == (of.out,)
+
+
 def test_a_basis_is_too_narrow_by_its_max_rank_alone(backbones, maps, windows):
     needed = max(map(most_useful_rank, maps))
     narrow = fitted(backbones, maps, windows, max_rank=needed - 1)

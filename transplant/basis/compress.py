@@ -62,7 +62,8 @@ def compressed_choices(
 ) -> Choices:
     """The ranks that a map may be cut to: r takes r (out + in) parameters, the whole out * in.
 
-    The whole map stands for the rank `out`; it keeps everything.
+    Multiples of a step, and all of its directions, where that is cheaper than the whole map. The
+    whole map stands for the rank `out`; it keeps everything.
 
     Args:
         of: the map.
@@ -72,7 +73,8 @@ def compressed_choices(
     """
     whole = of.out * of.into
     kept = torch.tensor(scores, dtype=torch.float64).cumsum(0).tolist()
-    ranks = [r for r in range(step, len(scores) + 1, step) if r * (of.out + of.into) < whole]
+    tried = sorted({*range(step, len(scores) + 1, step), len(scores)} - {0})
+    ranks = [r for r in tried if r * (of.out + of.into) < whole]
     costs = [r * (of.out + of.into) for r in ranks]
     values = [kept[r - 1] for r in ranks]
     if most is None:
