@@ -178,6 +178,8 @@ class Method(Part):
     rate: float | None = None
     trainable: int | None = None
     seeds: list[int] | None = None
+    failed_seeds: dict[str, str] | None = None
+    """Seeds that could not be trained at that rate, and why; no number is of them."""
     calibration: float | None = None
     domain: float | None = None
     domain_by_seed: list[float] | None = None

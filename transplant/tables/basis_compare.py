@@ -31,6 +31,11 @@ def compare_table(report: dict[str, Any]) -> Table:
     if "verdict" in report:
         shown.note(f"against {report['best_peer']}, the best peer: {report['verdict']}")
     shown.note(
-        *(f"{r['method']}: {r['unavailable']}" for r in report["rows"] if "unavailable" in r)
+        *(f"{r['method']}: {r['unavailable']}" for r in report["rows"] if "unavailable" in r),
+        *(
+            f"{row['method']}, seed {seed}: {reason}; no number of it is in the row"
+            for row in report["rows"]
+            for seed, reason in (row.get("failed_seeds") or {}).items()
+        ),
     )
     return shown

@@ -24,7 +24,6 @@ from transplant.workflows.basis.compare.job import (
     further_rates,
 )
 from transplant.workflows.basis.compare.method import Once, Scene
-from transplant.workflows.basis.compare.summary import summary, verdict
 from transplant.workflows.basis.compare.table import METHODS, Row
 from transplant.workflows.work import Work
 
@@ -183,50 +182,6 @@ def test_what_lacks_a_package_is_tried_again(tmp_path, backbone):
     assert [one["missing"] for one in searched] == ["attr"] * 3
     assert not found
     assert not [*tmp_path.rglob("*.json")]
-
-
-def cell(domain: float, other: float, calibration: float, rate: float = 1e-3) -> dict[str, object]:
-    documents = [1.0, 1.1, 0.9, 1.05]
-    scores = {
-        name: {"nats": [100 * loss * d for d in documents], "tokens": [100.0] * 4}
-        for name, loss in (("domain", domain), ("other", other))
-    }
-    return {
-        "scores": scores, "calibration": calibration, "rate": rate, "seed": 0,
-        "trainable": 10, "prepare_seconds": 1.0, "train_seconds": 2.0, "peak_bytes": None,
-    }  # fmt: skip
-
-
-def test_the_best_peer_is_chosen_on_calibration_and_equal_losses_are_a_tie():
-    raw = cell(3.0, 2.0, 3.0)
-    ours, close, far = cell(2.0, 2.1, 2.0), cell(2.0, 2.4, 2.0), cell(1.9, 2.4, 2.2)
-    found = {"basis": [ours], "lora": [close], "eva": [far], "corda-kpm": []}
-    searched = {**found, "corda-kpm": [{"unavailable": "no attrs"}]}
-    report = summary(raw, searched, found, dict.fromkeys(found, False))
-    assert report["best_peer"] == "lora"  # eva's better held-out loss does not choose it
-    assert report["verdict"] == "tie"
-    rows = {row["method"]: row for row in report["rows"]}
-    assert rows["lora"]["forgetting"] == pytest.approx(0.4 * 4.05 / 4)
-    assert rows["corda-kpm"]["unavailable"] == "no attrs"
-    assert (verdict([0.1, 0.2]), verdict([-0.2, -0.1]), verdict([-0.1, 0.1])) == (
-        "worse", "better", "tie",
-    )  # fmt: skip
-
-
-def test_methods_are_compared_on_the_seeds_that_both_have():
-    """A seed that left the finite numbers is in one of them alone."""
-    ours, theirs = (
-        [{**cell(loss, 2.0, 2.0), "seed": seed} for seed, loss in losses.items()]
-        for losses in ({0: 2.0, 2: 3.0}, {0: 2.1, 1: 2.5, 2: 3.1})
-    )
-    found = {"basis": ours, "lora": theirs}
-    report = summary(cell(3.0, 2.0, 3.0), found, found, dict.fromkeys(found, False))
-    (row,) = [row for row in report["rows"] if row["method"] == "lora"]
-    same = {"basis": ours, "lora": [theirs[0], theirs[2]]}
-    expected = summary(cell(3.0, 2.0, 3.0), same, same, dict.fromkeys(found, False))
-    (wanted,) = [row for row in expected["rows"] if row["method"] == "lora"]
-    assert row["basis_minus_it"] == wanted["basis_minus_it"]
-    assert row["basis_minus_it"]["mean"] < 0
 
 
 def test_an_unknown_method_is_refused(tmp_path):

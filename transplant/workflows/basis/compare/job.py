@@ -115,7 +115,10 @@ def _cells_of(
     work: Work, job: CompareJob, backbone: Any, name: str, row: Row, texts: Texts, cells: Cells,
     once: Once,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:  # fmt: skip
-    """The cells of a method: those of the search, and those at its best rate, seed by seed."""
+    """The cells of a method: those of the search, and those at its best rate, seed by seed.
+
+    A seed that could not be trained at that rate is among them: it belongs to the report.
+    """
 
     def cell(rate: float, seed: int) -> dict[str, Any]:
         from transplant.workflows.basis.compare.cell import run_cell
@@ -145,7 +148,7 @@ def _cells_of(
         works[further] = search[further]
     best = works[best_rate()]
     more = [cell(best["rate"], first + number) for number in range(1, job.seeds)]
-    return [*search.values()], [best, *(one for one in more if "unavailable" not in one)]
+    return [*search.values()], [best, *more]
 
 
 def further_rates(rates: Sequence[float], best: Callable[[], float]) -> Iterator[float]:

@@ -23,7 +23,7 @@ def summary(
     Args:
         raw: the cell of the backbone alone.
         searched: of each method, the cells of its search.
-        found: of each method, its cells at the chosen rate.
+        found: of each method, its cells at the chosen rate, seeds that failed there among them.
         ablations: of each method, whether it is an ablation of BASIS.
     """
     rows = [*_rows(raw, searched, found)]
@@ -38,7 +38,8 @@ def summary(
     if found.get(OWN):
         for row in rows:
             if "rate" in row and row["method"] != OWN:
-                row["basis_minus_it"] = _difference(found[OWN], found[row["method"]])
+                theirs = _trained(found[row["method"]])
+                row["basis_minus_it"] = _difference(_trained(found[OWN]), theirs)
     if best is not None and found.get(OWN):
         report["best_peer"] = best["method"]
         report["verdict"] = verdict(best["basis_minus_it"]["interval"])
@@ -57,16 +58,19 @@ def _rows(
     searched: Mapping[str, Sequence[Mapping[str, Any]]],
     found: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> Iterator[dict[str, Any]]:
-    for name, ours in found.items():
-        if not ours:
+    for name, cells in found.items():
+        if not cells:
             reason = next(iter(searched[name]))["unavailable"]
             yield {"method": name, "unavailable": reason}
             continue
+        ours = _trained(cells)
+        failed = {str(one["seed"]): one["unavailable"] for one in cells if "unavailable" in one}
         losses = [_loss(one, "domain") for one in ours]
         other = [_loss(one, "other") - _loss(raw, "other") for one in ours]
         yield {
             "method": name, "rate": ours[0]["rate"], "trainable": ours[0]["trainable"],
-            "seeds": [one["seed"] for one in ours], "calibration": ours[0]["calibration"],
+            "seeds": [one["seed"] for one in ours], **({"failed_seeds": failed} if failed else {}),
+            "calibration": ours[0]["calibration"],
             "domain": float(np.mean(losses)), "domain_by_seed": losses,
             "forgetting": float(np.mean(other)), "forgetting_by_seed": other,
             "rates": {f"{one['rate']:g}": one.get("calibration") for one in searched[name]},
@@ -76,6 +80,11 @@ def _rows(
             },
             "peak_bytes": max((one["peak_bytes"] or 0 for one in ours), default=0) or None,
         }  # fmt: skip
+
+
+def _trained(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Those that were trained to their end: the first one is, as its rate was chosen by it."""
+    return [one for one in cells if "unavailable" not in one]
 
 
 def _loss(cell: Mapping[str, Any], text: str) -> float:
