@@ -40,7 +40,7 @@ def train_inside(
         held: of the calibration split: the best step is chosen on it.
         config: the recipe.
         progress: called after each step.
-        learned: called between each backward pass and its step.
+        learned: called behind each step, as long as its gradient is there.
         penalty: added to the loss of every step.
 
     Raises:

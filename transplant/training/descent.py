@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ class Plan:
     loss: Callable[[int], Tensor]
     held: Callable[[], float]
     learned: Callable[[int], None] = lambda _step: None
-    """Called between the backward pass of a step and the step itself."""
+    """Called behind each step, as long as its gradient is there."""
 
 
 class Pace(Protocol):
@@ -73,10 +74,9 @@ def descend(plan: Plan, config: Pace, progress: Progress | None = None) -> Cours
         factor = warmup_cosine(step, plan.steps, warmup=config.warmup)
         loss = plan.loss(step)
         loss.backward()
-        plan.learned(step)
         for optimizer, (_, rate) in zip(optimizers, plan.rates, strict=True):
             set_rate(optimizer, rate * factor)
-        take_step(optimizers, parameters, config.clip, step)
+        take_step(optimizers, parameters, config.clip, step, moved=partial(plan.learned, step))
         seen = None
         if (step + 1) % config.evaluate_every == 0 or step + 1 == plan.steps:
             seen = plan.held()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 import torch
 from torch import nn
@@ -58,6 +58,8 @@ def take_step(
     parameters: Sequence[nn.Parameter],
     clip: float,
     step: int,
+    *,
+    moved: Callable[[], None] = lambda: None,
 ) -> None:
     """Moves the parameters by their gradient, which is clipped first and forgotten after.
 
@@ -66,6 +68,7 @@ def take_step(
         parameters: those whose gradient is clipped, as one vector.
         clip: the largest norm of it.
         step: the steps taken so far, for the error.
+        moved: called once they have moved, as long as their gradient is there.
 
     Raises:
         NumericalError: the gradient is not finite.
@@ -76,6 +79,8 @@ def take_step(
         )
     for optimizer in optimizers:
         optimizer.step()
+    moved()
+    for optimizer in optimizers:
         optimizer.zero_grad()
 
 

@@ -84,6 +84,30 @@ def test_every_method_learns_within_the_budget(backbones, tiny_tokenizer, method
     assert all(torch.isfinite(p).all() for p in prepared.moving.parameters())
 
 
+@pytest.mark.filterwarnings("ignore")  # PEFT's own
+def test_adalora_is_judged_with_the_ranks_of_its_budget(backbone, tiny_tokenizer, monkeypatch):
+    copied = copy_with_linears(backbone)
+    windows = ragged_windows(len(tiny_tokenizer), 12)
+    maps = select_maps(copied, "q_proj,up_proj")
+    scene = Scene(copied, maps, windows, windows, 4, CONFIG.steps, 0)
+    prepared = METHODS["adalora"].prepare(scene)
+    values = [p for p in prepared.moving.held if p.shape[1] == 1]
+    assert [len(p) for p in values] == [6] * len(maps)
+    alive = []
+
+    def look(_backbone, _windows):
+        alive.append(sum(int((p != 0).sum()) for p in values))
+        return 1.0 / len(alive)
+
+    monkeypatch.setattr("transplant.basis.train.mean_loss", look)
+    config = replace(CONFIG, evaluate_every=1)
+    train_inside(copied, prepared.moving, windows, windows, config,
+                 learned=prepared.learned, penalty=prepared.penalty)  # fmt: skip
+    assert alive[1] == 6 * len(maps)  # the control: all of them have moved
+    settled = CONFIG.steps - CONFIG.steps // 3  # from this step on none is taken away any more
+    assert alive[settled + 1 :] == [4 * len(maps)] * (CONFIG.steps - settled)
+
+
 @pytest.mark.parametrize("method", ["basis-uniform", "basis-outputs-uniform"])
 def test_a_basis_of_a_comparison_needs_a_row_for_each_direction(backbone, tiny_tokenizer, method):
     copied = copy_with_linears(backbone)

@@ -94,7 +94,7 @@ class Prepared:
     working: Callable[[], AbstractContextManager[object]] = nullcontext
     """Has at work in the backbone what does not stand in it already."""
     learned: Callable[[int], None] = lambda _step: None
-    """Called between each backward pass and its step."""
+    """Called behind each step, as long as its gradient is there."""
     penalty: Callable[[], Tensor] | None = None
     """Added to the loss of every step."""
     facts: dict[str, object] = field(default_factory=dict)
