@@ -85,6 +85,21 @@ def test_every_method_learns_within_the_budget(backbones, tiny_tokenizer, method
 
 
 @pytest.mark.filterwarnings("ignore")  # PEFT's own
+def test_dora_keeps_to_the_budget_or_says_what_it_needs(backbone, tiny_tokenizer):
+    copied = copy_with_linears(backbone)
+    windows = ragged_windows(len(tiny_tokenizer), 2)
+    scene = Scene(copied, select_maps(copied, "q_proj,up_proj"), windows, windows, 1, 1, 0)
+    assert METHODS["lora"].prepare(scene).moving.count == scene.budget  # the control
+    copied = copy_with_linears(backbone)
+    scene = replace(scene, backbone=copied, maps=select_maps(copied, "q_proj,up_proj"))
+    with pytest.raises(InputError, match="magnitudes of DoRA") as told:
+        METHODS["dora"].prepare(scene)
+    found = METHODS["dora"].prepare(replace(scene, rank=2))
+    assert scene.budget < found.moving.count <= 2 * scene.budget
+    assert told.value.expected == f"{found.moving.count:,} parameters or more"
+
+
+@pytest.mark.filterwarnings("ignore")  # PEFT's own
 def test_adalora_is_judged_with_the_ranks_of_its_budget(backbone, tiny_tokenizer, monkeypatch):
     copied = copy_with_linears(backbone)
     windows = ragged_windows(len(tiny_tokenizer), 12)

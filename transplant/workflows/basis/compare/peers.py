@@ -46,9 +46,20 @@ def lora(scene: Scene, **options: Any) -> Prepared:
 
 
 def dora(scene: Scene) -> Prepared:
-    """DoRA (arXiv:2402.09353), whose magnitudes are paid for by a smaller rank."""
-    spare = scene.budget - sum(m.out for m in scene.maps)
-    rank = max(1, spare // sum(m.out + m.into for m in scene.maps))
+    """DoRA (arXiv:2402.09353), whose magnitudes are paid for by a smaller rank.
+
+    Raises:
+        InputError: the budget does not pay for a rank beside them.
+    """
+    magnitudes = sum(m.out for m in scene.maps)
+    each = sum(m.out + m.into for m in scene.maps)
+    rank = (scene.budget - magnitudes) // each
+    if not rank:
+        raise InputError(
+            "the budget does not pay for the magnitudes of DoRA and a rank",
+            expected=f"{magnitudes + each:,} parameters or more", found=f"{scene.budget:,}",
+            hint="a larger `rank`",
+        )  # fmt: skip
     found = lora(scene, r=rank, lora_alpha=2 * rank, use_dora=True)
     return Prepared(found.moving, facts={"rank": rank})
 
