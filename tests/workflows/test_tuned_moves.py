@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 import torch
@@ -126,6 +127,24 @@ def test_another_tokenizer_is_refused_by_name(scene, tiny_texts):
     other.save_pretrained(folder)
     with pytest.raises(InputError, match="another tokenizer than tiny-gpt2"):
         scene.move(folder).donor  # noqa: B018
+
+
+def test_a_lora_with_a_padding_token_beside_it_is_a_donor(scene):
+    """As many a fine-tune adds one: its definition calls it special, and nothing else."""
+    from transplant.workflows.tuned.donor import TOKENIZER
+
+    lora = shutil.copytree(scene.lora, scene.root / "padded")
+    definition = json.loads(scene.base.tokenizer.backend_tokenizer.to_str())
+    pad = {"id": len(scene.base.tokenizer), "content": "[PAD]", "single_word": False,
+           "lstrip": False, "rstrip": False, "normalized": False}  # fmt: skip
+    for special in (True, False):
+        added = [*definition["added_tokens"], {**pad, "special": special}]
+        (lora / TOKENIZER).write_text(json.dumps(definition | {"added_tokens": added}))
+        if special:
+            assert scene.move(lora).donor.pair.one_head
+            continue
+        with pytest.raises(InputError, match="another tokenizer"):
+            scene.move(lora).donor  # noqa: B018
 
 
 def test_a_model_of_another_shape_is_no_tuned_copy(scene):

@@ -201,13 +201,16 @@ def check_one_tokenizer(
 ) -> None:
     """Refuses a pair whose tokens stand for other bytes; special tokens may differ.
 
+    Special is what either has for its own ends, or what its definition calls so: a padding token
+    that was added, a reserved one that was named anew.
+
     Raises:
         InputError: it names the first token that differs.
     """
     from transplant.alignment.tokens import token_bytes
 
     ours, theirs = token_bytes(base), token_bytes(tuned)
-    special = {*base.all_special_ids, *tuned.all_special_ids}
+    special = {*_special(base), *_special(tuned)}
     other = sorted(
         number
         for number in (ours.keys() | theirs.keys()) - special
@@ -220,6 +223,11 @@ def check_one_tokenizer(
             expected=f"token {first} to be {ours.get(first)!r}", found=repr(theirs.get(first)),
             hint="the base that it was tuned on",
         )  # fmt: skip
+
+
+def _special(tokenizer: PreTrainedTokenizerBase) -> set[int]:
+    added = tokenizer.added_tokens_decoder.items()
+    return {*tokenizer.all_special_ids, *(number for number, token in added if token.special)}
 
 
 def _refuse_unchanged(pair: Any, donor: str, tuned: str) -> None:
