@@ -25,7 +25,7 @@ from torch.nn import functional
 from transplant.basis.config import GRADIENTS
 from transplant.basis.maps import LinearMap
 from transplant.basis.spectrum import Spectrum
-from transplant.errors import CorruptError, foreign
+from transplant.errors import BackboneError, CorruptError, foreign
 from transplant.surgery.lora.update import LoraUpdate, Pair
 
 if TYPE_CHECKING:
@@ -174,7 +174,11 @@ def _subspace_in(tensors: Mapping[str, Tensor], name: str) -> Subspace:
 
 
 def adapter_of(maps: Sequence[LinearMap], basis: Basis, ranks: Mapping[str, int]) -> BasisAdapter:
-    """An adapter with C = 0 in the subspaces of these ranks; maps of rank 0 have none."""
+    """An adapter with C = 0 in the subspaces of these ranks; maps of rank 0 have none.
+
+    Raises:
+        BackboneError: directions of outputs, whose R is made of W, of a W that is not in memory.
+    """
     places: dict[str, Subspace] = {}
     for found in maps:
         rank = ranks.get(found.name, 0)
@@ -183,6 +187,11 @@ def adapter_of(maps: Sequence[LinearMap], basis: Basis, ranks: Mapping[str, int]
         spectrum = basis.spectra[found.name]
         if basis.directions == GRADIENTS:
             places[found.name] = reading_subspace(spectrum, rank, found.out)
+        elif found.weight.is_meta:
+            raise BackboneError(
+                "an adapter inside directions of outputs needs the weights of its maps in memory",
+                found=f"{found.name} on the disk", hint="without `device_map`",
+            )  # fmt: skip
         else:
             places[found.name] = subspace(found.weight, spectrum, rank)
     return BasisAdapter(places)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +27,9 @@ def merged(name: str, backbone: Backbone, update: LoraUpdate) -> Backbone:
 
     Raises:
         InputError: a weight that other modules share, or a bias where the backbone has none.
+        BackboneError: weights that are not in memory.
     """
-    _refuse_shared(backbone, update)
-    backbone.require_weights("a merge")
+    check_mergeable(backbone, [*update.whole, *(f"{module}.weight" for module in update.pairs)])
     model = copy.deepcopy(backbone.model)
     for parameter, value in update.whole.items():
         model.get_parameter(parameter).copy_(value)
@@ -51,13 +52,23 @@ def _add(parameter: Tensor, delta: Tensor) -> None:
     parameter.copy_(parameter.float() + delta.to(parameter.device))
 
 
-def _refuse_shared(backbone: Backbone, update: LoraUpdate) -> None:
-    """Refuses to change a weight that another module uses as well: attached, only one changes."""
+def check_mergeable(backbone: Backbone, changed: Iterable[str]) -> None:
+    """Refuses a merge that cannot be, before what is to be merged is made.
+
+    Args:
+        backbone: the frozen language model.
+        changed: names of the parameters that it would change.
+
+    Raises:
+        InputError: a weight that another module uses as well: attached, only one use changes.
+        BackboneError: weights that are not in memory.
+    """
+    backbone.require_weights("a merge")
     names: dict[int, list[str]] = {}
     for name, parameter in backbone.model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)
     shared = {name: group for group in names.values() for name in group if len(group) > 1}
-    for name in [*update.whole, *(f"{module}.weight" for module in update.pairs)]:
+    for name in changed:
         if name in shared:
             raise InputError(
                 f"{name} of {backbone.name} is shared with other modules, and a merge would "

@@ -32,12 +32,14 @@ def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, 
 
     Raises:
         NotFoundError: no such basis.
-        InputError: the basis has no ranks.
+        InputError: the basis has no ranks, or a merge would change weights that are shared.
+        BackboneError: weights that are needed are not in memory.
         ExistsError: a name or a folder is taken.
     """
     from transplant.basis.adapter import adapter_of
     from transplant.basis.maps import select_maps
     from transplant.basis.train import train_inside
+    from transplant.surgery.lora.merge import check_mergeable
 
     name = job.name or job.domain
     work.library.check_free((), name, work.named(job.basis).backbone, None)  # its form alone
@@ -48,6 +50,8 @@ def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, 
     stored = read_basis(work, job.basis)
     backbone = stored.backbone
     maps = [m for m in select_maps(backbone, str(record.fit["layers"])) if m.name in ranks]
+    if job.merge is not None:
+        check_mergeable(backbone, [f"{m.name}.weight" for m in maps])
     adapter = adapter_of(maps, basis_of(stored), ranks).to_device(backbone.device)
     data = job.data or job.domain
     splits = read_as_needed(

@@ -41,6 +41,7 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
         CorpusError: text that cannot be read, or too little of it.
         InputError: a share that does not pay for the smallest ranks, or a basis whose `max_rank`
             left out directions that a cut may keep.
+        BackboneError: weights that are not in memory.
     """
     from transplant.basis.compress import (
         check_directions,
@@ -64,6 +65,7 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
     began = time.monotonic()
     stored = read_basis(work, job.basis)
     backbone, basis = stored.backbone, basis_of(stored)
+    backbone.require_weights("a compressed copy")
     maps = select_maps(backbone, str(stored.record.fit["layers"]))
     check_directions(maps, basis.spectra, int(stored.record.fit["max_rank"]), job.basis)
     data, window = job.data or stored.corpus, int(stored.record.fit["window"])

@@ -35,6 +35,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
     Raises:
         NotFoundError: a method that is not in the table.
         InputError: PEFT is not installed, or `out` holds another comparison.
+        BackboneError: weights that are not in memory.
     """
     from transplant.basis.maps import select_maps
     from transplant.workflows.basis.compare.cell import Texts, as_lists
@@ -44,6 +45,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
 
     chosen = {name: METHODS[name] for name in check_methods(job, METHODS)}
     backbone, config = work.backbone(job.backbone), job.config
+    backbone.require_weights("a comparison of adapters")
     maps = select_maps(backbone, job.layers)
     data = job.data or job.domain
     splits = read_as_needed(
