@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,20 +17,20 @@ if TYPE_CHECKING:
 BRIGHT = 0.6  # of the highest rank: above it the colour is too light for white words
 
 
-def write_allocation(folder: Path, report: dict[str, Any]) -> list[str]:
-    """Writes `ranks.json`, `ranks.png` and `ranks.html` into a folder and returns their paths.
+def draw_allocation(report: dict[str, Any]) -> dict[str, bytes]:
+    """Draws `ranks.png` and `ranks.html`; returns their bytes, by name."""
+    plot = as_svg(draw_ranks(report))
+    page = fill("ranks", report=report, ranks=allocation_table(report), plot=plot)
+    return {"ranks.png": as_png(draw_ranks(report)), "ranks.html": page.encode()}
+
+
+def write_allocation(folder: Path, report: dict[str, Any], drawn: Mapping[str, bytes]) -> list[str]:
+    """Writes `ranks.json` and what was drawn into a folder and returns their paths.
 
     Raises:
         StorageError: the disk refused.
     """
-    plot = as_svg(draw_ranks(report))
-    page = fill("ranks", report=report, ranks=allocation_table(report), plot=plot)
-    files = {
-        "ranks.json": json_bytes(report),
-        "ranks.png": as_png(draw_ranks(report)),
-        "ranks.html": page.encode(),
-    }
-    return write_files(folder, files)
+    return write_files(folder, {"ranks.json": json_bytes(report), **drawn})
 
 
 def _grid(report: dict[str, Any]) -> tuple[list[str], list[Any], list[list[int | None]]]:

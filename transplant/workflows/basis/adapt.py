@@ -6,7 +6,9 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
+from transplant.files.all_or_none import all_or_none
 from transplant.workflows.basis.allocate import basis_of
+from transplant.workflows.basis.handed_on import claim_places, hand_on
 from transplant.workflows.basis.scores import change, score_text
 from transplant.workflows.basis.spec import AdaptJob
 from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from transplant.backbones.view import Backbone
-    from transplant.basis.adapter import BasisAdapter
     from transplant.text.windows import Window
     from transplant.workflows.work import Work
 
@@ -25,6 +26,8 @@ PROBE = 32  # tokens that are read with C = 0 and without the adapter
 
 def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, Any]:
     """Trains C inside a basis whose ranks are allocated, and stores U_r, C and R_r.
+
+    The adapter, its folder for PEFT and the merged backbone are all written, or none of them.
 
     Returns:
         The report: parameters, held-out losses before and after with their paired difference,
@@ -45,7 +48,8 @@ def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, 
     work.library.check_free((), name, work.named(job.basis).backbone, None)  # its form alone
     hosted, record, _ = check_basis(work, job.basis)
     ranks = record.allocated(job.basis)
-    _claim_all(work, job, name, hosted.backbone, replace=replace)
+    claim(work, name, hosted.backbone, replace=replace)
+    claim_places(work, job, hosted.backbone)
     began, config = time.monotonic(), job.config
     stored = read_basis(work, job.basis)
     backbone = stored.backbone
@@ -78,35 +82,20 @@ def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, 
     }  # fmt: skip
     seconds = time.monotonic() - began
     results = {"losses": losses, "logits_at_step_0": start, "seconds": seconds}
-    entry = store_basis(
-        work, name, backbone, dataclasses.replace(record, adapted=adapted), adapter.as_tensors(),
-        replace=replace, domain=job.domain, results=results,
-        parents={"basis": stored.entry.manifest.sha256}, corpus=data, split=splits.fingerprint,
-    )  # fmt: skip
+    with all_or_none() as removals:
+        handed_on = hand_on(work, job, backbone, adapter, removals)
+        entry = store_basis(  # last: what it may replace would not come back
+            work, name, backbone, dataclasses.replace(record, adapted=adapted),
+            adapter.as_tensors(), replace=replace, domain=job.domain, results=results,
+            parents={"basis": stored.entry.manifest.sha256}, corpus=data, split=splits.fingerprint,
+        )  # fmt: skip
     return {
         "name": f"{name}@{hosted.backbone}", "basis": job.basis, "domain": job.domain,
         "corpus": data, "split": splits.fingerprint, "maps": len(maps),
         "parameters": adapter.trainable, **results, "history": course.history,
         "best_step": course.best_step, "seed": config.seed,
-        **_hand_on(work, job, backbone, adapter, entry.manifest.sha256),
-        "sha256": entry.manifest.sha256, "path": str(entry.path),
+        **handed_on, "sha256": entry.manifest.sha256, "path": str(entry.path),
     }  # fmt: skip
-
-
-def _claim_all(work: Work, job: AdaptJob, name: str, backbone: str, *, replace: bool) -> None:
-    """Takes every name and place before the work.
-
-    Raises:
-        ExistsError: one of them is taken.
-    """
-    from transplant.workflows.cores.folders import claim_core, weights_bytes
-    from transplant.workflows.export.place import check_place
-
-    claim(work, name, backbone, replace=replace)
-    if job.peft is not None:
-        check_place(job.peft)
-    if job.merge is not None:
-        claim_core(work, job.merge, weights_bytes(work, backbone))
 
 
 def _probe(backbone: Backbone, window: Window) -> Tensor:
@@ -115,26 +104,3 @@ def _probe(backbone: Backbone, window: Window) -> Tensor:
 
     short = Window(window.ids[:PROBE], window.ends[:PROBE], 0)
     return backbone.head(backbone.read([short]).h_last).float()
-
-
-def _hand_on(
-    work: Work, job: AdaptJob, backbone: Backbone, adapter: BasisAdapter, sha256: str
-) -> dict[str, Any]:
-    """Writes the folder for PEFT and the merged backbone, where they were asked for."""
-    from transplant.surgery.lora.merge import merged
-    from transplant.surgery.lora.peft_folder import write_peft
-    from transplant.workflows.export.place import new_folder
-    from transplant.workflows.vocabulary import store_backbone
-
-    update, found = adapter.as_lora(), {}
-    if job.peft is not None:
-        with new_folder(job.peft) as folder:
-            base = work.library.backbone_path(backbone.name) or backbone.name
-            write_peft(folder, update, backbone, base=str(base), revision=backbone.revision)
-        found["peft"] = str(job.peft)
-    if job.merge is not None:
-        made = merged(job.merge, backbone, update)
-        parents = {"body": backbone.weights_sha256, "basis": sha256}
-        entry = store_backbone(work, made, work.made(merged=job.domain), parents=parents)
-        found["merged"] = str(entry.path)
-    return found

@@ -28,7 +28,7 @@ from transplant.workflows.basis.far import check_inside_layers
 from transplant.workflows.basis.spec import AllocateJob
 from transplant.workflows.basis.stored import check_basis, claim, read_basis, store_basis
 from transplant.workflows.corpus import read_as_needed, windows_of
-from transplant.workflows.out_folder import check_out, with_files
+from transplant.workflows.out_folder import check_out
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
     """Allocates ranks and stores them with the basis, whose directions stay as they are.
 
+    What cannot be drawn, where that was asked for, is not stored either.
+
     Returns:
         The report: the rank of each map, parameters, the share of the score that is kept by this,
         the greedy and the uniform allocation, seconds; the files in `out`, where it is asked for.
@@ -56,7 +58,7 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
         BackboneError: no layers to go through one at a time.
     """
     from transplant.basis.maps import select_maps
-    from transplant.pictures.ranks import write_allocation
+    from transplant.pictures.ranks import draw_allocation, write_allocation
 
     check_out(job.out)
     hosted, record, _ = check_basis(work, job.name)
@@ -81,15 +83,6 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
         stored.record, ranks=ranks,
         allocation={**dataclasses.asdict(config), "budget": budget, "parameters": parameters},
     )  # fmt: skip
-    seconds = time.monotonic() - began
-    results = {**stored.entry.manifest.results, "allocate_seconds": seconds}
-    made = stored.entry.manifest.made
-    entry = store_basis(
-        work, stored.name, stored.backbone, record, tensors, replace=True, results=results,
-        corpus=made.get("corpus"), split=made.get("split"),
-    )  # fmt: skip
-    if job.layer_at_a_time and config.score == FISHER:
-        shutil.rmtree(_fisher_folder(work, stored))
     report = {
         "name": job.name, "backbone": stored.backbone.name, "score": config.score,
         "budget": budget, "parameters": parameters, "ranks": ranks,
@@ -99,9 +92,21 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
             for m in maps
         ],
         "share_kept": shares(choices, whole_score(scores, basis, config.score), budget, ranks),
-        "sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds,
     }  # fmt: skip
-    return with_files(report, job.out, write_allocation)
+    drawn = None if job.out is None else draw_allocation(report)  # before the library changes
+    seconds = time.monotonic() - began
+    results = {**stored.entry.manifest.results, "allocate_seconds": seconds}
+    made = stored.entry.manifest.made
+    entry = store_basis(
+        work, stored.name, stored.backbone, record, tensors, replace=True, results=results,
+        corpus=made.get("corpus"), split=made.get("split"),
+    )  # fmt: skip
+    if job.layer_at_a_time and config.score == FISHER:
+        shutil.rmtree(_fisher_folder(work, stored))
+    report |= {"sha256": entry.manifest.sha256, "path": str(entry.path), "seconds": seconds}
+    if job.out is None or drawn is None:
+        return report
+    return {**report, "files": write_allocation(job.out, report, drawn)}
 
 
 def basis_of(stored: StoredBasis) -> Basis:
