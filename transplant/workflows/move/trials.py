@@ -63,7 +63,8 @@ class Trials:
 
     def of_the_same(self) -> Trials:
         """Further trials of the same move: ceiling, text and closed forms stay, no row does."""
-        self._domain_windows, self._held_out  # noqa: B018  read once for all of them
+        self._domain_windows  # noqa: B018  read once for all of them
+        self._held_out  # noqa: B018
         also = copy.copy(self)
         also.rows, also.corrections = {}, {}
         return also
