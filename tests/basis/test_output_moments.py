@@ -8,10 +8,11 @@ import torch
 from tests.basis.tiny_basis import rows_one_by_one
 from transplant.basis.config import FitConfig
 from transplant.basis.fit import fit_basis, moments_of
-from transplant.basis.maps import select_maps
+from transplant.basis.maps import LinearMap, select_maps
 from transplant.basis.output_moments import OutputMoments, at_inputs, statistics_bytes
 from transplant.basis.shared import groups_by_input, start_of
 from transplant.basis.spectrum import eigenbasis
+from transplant.errors import BackboneError
 
 
 def groups_of(backbone, windows):
@@ -42,6 +43,21 @@ def test_states_of_the_encoder_are_read_by_all_layers_of_the_decoder(backbones, 
     assert across
     assert tuple(across) in groups
     assert sorted(m.name for group in groups for m in group) == sorted(m.name for m in maps)
+
+
+def test_a_map_that_is_not_called_is_named_before_text_is_read(backbones, windows, monkeypatch):
+    backbone = backbones("llama")
+    maps = select_maps(backbone)
+    unused = torch.nn.Linear(4, 3)  # as a map is whose weights alone are used, by a kernel
+    more = [*maps, LinearMap("layers.1.mixer.dt_proj", unused, 3, 4)]
+    asked, read = [], backbone.read
+    monkeypatch.setattr(backbone, "read", lambda some: asked.append(len(some)) or read(some))
+    with pytest.raises(BackboneError, match="1 of 15 maps are not called") as told:
+        moments_of(backbone, more, windows)
+    assert told.value.found == "layers.1.mixer.dt_proj"
+    assert asked == [1]
+    moments_of(backbone, maps, windows)  # the control
+    assert sum(asked) == 2 + len(windows)
 
 
 def test_equal_values_in_another_tensor_are_not_one_input(backbones, windows):

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from transplant.basis.maps import LinearMap
+from transplant.basis.maps import SHOWN, LinearMap
+from transplant.errors import BackboneError
 from transplant.text.windows import Window
 
 PROBE = 16  # tokens of a window: an encoder-decoder reads half of them on each side
@@ -42,11 +43,15 @@ def groups_by_input(
 ) -> list[tuple[LinearMap, ...]]:
     """The maps that read one tensor, together, in the order of the first ones.
 
-    A map that is called more than once, or not at all, is alone.
+    A map that is called more than once is alone.
 
     Args:
         maps: of a backbone.
         run: makes the backbone read a short window; which maps share does not depend on the text.
+
+    Raises:
+        BackboneError: a map that is not called at all: its weights are used in another way, or for
+            some positions alone.
     """
     read: dict[str, list[_Read]] = {m.name: [] for m in maps}
     with ExitStack() as stack:
@@ -58,6 +63,12 @@ def groups_by_input(
 
             stack.callback(found.module.register_forward_hook(told).remove)
         run()
+    if idle := [name for name, calls in read.items() if not calls]:
+        raise BackboneError(
+            f"{len(idle)} of {len(maps)} maps are not called where text is read",
+            expected="maps that read each position", found=", ".join(idle[:SHOWN]),
+            hint="`layers` without them",
+        )  # fmt: skip
     groups: list[list[LinearMap]] = []
     firsts: list[_Read | None] = []
     for found in maps:
