@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from tests.tiny import tiny_backbone
+from transplant.basis.budget import check_felt
 from transplant.basis.config import FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import fit_basis
 from transplant.basis.maps import select_maps
-from transplant.errors import NumericalError
+from transplant.errors import InputError, NumericalError
 from transplant.training.losses import next_token_loss
 
 
@@ -80,6 +81,19 @@ def test_batches_do_not_mix_sequences(backbones, windows, monkeypatch):
     for name, score in together.items():
         assert torch.allclose(score, alone[name], rtol=1e-3)
     assert all(parameter.grad is None for parameter in backbone.model.parameters())
+
+
+def test_maps_that_the_loss_does_not_depend_on_are_no_ground_to_allocate_by(
+    tiny_tokenizer, windows
+):
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    maps = select_maps(backbone, "q_proj")
+    basis = fit_basis(backbone, maps, windows, FitConfig(max_rank=4))
+    check_felt(fisher_scores(backbone, maps, basis.spectra, windows))  # the control
+    for found in select_maps(backbone, "o_proj"):  # as blocks that are inserted begin
+        found.module.weight.data.zero_()
+    with pytest.raises(InputError, match="does not depend on any of 2 maps"):
+        check_felt(fisher_scores(backbone, maps, basis.spectra, windows))
 
 
 def test_a_gradient_that_is_no_number_is_refused_at_its_batch(tiny_tokenizer, windows, monkeypatch):

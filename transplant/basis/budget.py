@@ -16,6 +16,7 @@ from transplant.basis.allocate import (
 )
 from transplant.basis.choices import Choices, choices_of
 from transplant.basis.config import (
+    ENERGY,
     FISHER,
     GRADIENTS,
     STEP,
@@ -24,6 +25,7 @@ from transplant.basis.config import (
     AllocateConfig,
     lora_rank,
 )
+from transplant.errors import InputError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -106,6 +108,20 @@ def energy_scores(basis: Basis) -> dict[str, Tensor]:
         name: s.energies[: s.kept] / s.energies.sum().clamp_min(1e-300)
         for name, s in basis.spectra.items()
     }
+
+
+def check_felt(scores: Mapping[str, Tensor]) -> None:
+    """Refuses Fisher information that is 0 of every direction: there is nothing to allocate by.
+
+    Raises:
+        InputError: as where what comes behind these maps multiplies by 0.
+    """
+    if not any(bool(score.any()) for score in scores.values()):
+        raise InputError(
+            f"`score`: the loss on this text does not depend on any of {len(scores)} maps",
+            expected="Fisher information above 0", found="0 of every direction",
+            hint=f"other `layers`, or `score={ENERGY!r}`",
+        )  # fmt: skip
 
 
 def shares(

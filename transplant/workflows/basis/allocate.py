@@ -13,6 +13,7 @@ from transplant.basis.allocate import cost_of
 from transplant.basis.budget import (
     allocate,
     budget_of,
+    check_felt,
     check_pays,
     choices_by_map,
     energy_scores,
@@ -53,8 +54,8 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
 
     Raises:
         NotFoundError: no such basis.
-        InputError: a budget that does not pay for the smallest ranks, ranks that are not kept, or
-            text for a score that reads none.
+        InputError: a budget that does not pay for the smallest ranks, ranks that are not kept, text
+            for a score that reads none, or Fisher information that is 0 everywhere.
         BackboneError: no layers to go through one at a time.
     """
     from transplant.basis.maps import select_maps
@@ -75,6 +76,8 @@ def run_allocate(work: Work, job: AllocateJob) -> dict[str, Any]:
     _check_ranks(config, basis, job.name)
     check_pays(maps, basis, config, budget)  # before the scores are computed
     scores, tensors = _scores(work, stored, maps, basis, job, config)
+    if config.score == FISHER:
+        check_felt(scores)
     choices = choices_by_map(maps, basis, scores, config)
     _note_budget(work, choices, budget, config, int(stored.record.fit["max_rank"]))
     ranks = allocate(choices, budget, config.score, maps)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from transplant.basis.adapter import BasisAdapter, Subspace, adapter_of
-from transplant.basis.budget import allocate, choices_by_map, energy_scores
+from transplant.basis.budget import allocate, check_felt, choices_by_map, energy_scores
 from transplant.basis.config import FISHER, OUTPUTS, AdaptConfig, AllocateConfig, FitConfig
 from transplant.basis.fisher import fisher_scores
 from transplant.basis.fit import Basis, check_tokens, fit_basis
@@ -74,9 +74,11 @@ def _scores(scene: Scene, found: Basis, score: str) -> dict[str, Tensor]:
     if score != FISHER:
         return energy_scores(found)
     windows: list[Window] = first_windows(scene.windows, FISHER_TOKENS)
-    return scene.once(
+    scores = scene.once(
         FISHER, lambda: fisher_scores(scene.backbone, scene.maps, found.spectra, windows)
     )
+    check_felt(scores)
+    return scores
 
 
 def _capped(found: Basis, rank: int) -> dict[str, int]:
