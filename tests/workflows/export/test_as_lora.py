@@ -102,6 +102,23 @@ def test_peft_loads_it_in_a_fresh_process_and_merges_it(shelf, tmp_path):
             assert perplexity(logits[way]) == pytest.approx(perplexity(expected), rel=1e-4)
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_one_scale_for_all_is_enough_for_readers_without_patterns(shelf, tmp_path, family):
+    """As vLLM reads it: lora_alpha / r for every pair, of whatever rank, and no bias."""
+    name = shelf.adapter(shelf.backbone(family), f"uneven-{family}", uneven=True)
+    shelf.work.export(name, tmp_path / "out", form="lora")
+    settings = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    tensors = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    pairs, scale = shelf.work.load(name).update.pairs, settings["lora_alpha"] / settings["r"]
+    assert len({pair.scale for pair in pairs.values()}) == 2  # control: one does not fit them all
+    assert (settings["bias"], settings["lora_bias"], settings["use_rslora"]) == (
+        "none", False, False
+    )  # fmt: skip
+    for module, pair in pairs.items():
+        a, b = (tensors[f"base_model.model.{module}.lora_{one}.weight"] for one in "AB")
+        torch.testing.assert_close(scale * b @ a, pair.delta)
+
+
 def test_an_adapter_inside_a_basis_has_the_ranks_of_its_maps(shelf, tmp_path):
     name, out = shelf.inside(shelf.backbone("llama"), "ranked"), tmp_path / "out"
     report = shelf.work.export(name, out, form="lora")

@@ -45,6 +45,9 @@ def write_peft(
 ) -> None:
     """Fills a folder that `PeftModel.from_pretrained` loads.
 
+    All pairs have one scale, by which B is made up for: readers that know of no pattern, as vLLM,
+    take `lora_alpha / r` for every one of them, whatever its rank.
+
     Args:
         folder: is there.
         update: pairs alone, see `refuse_whole`.
@@ -52,12 +55,31 @@ def write_peft(
         base: what PEFT is told that is: a hub id or a folder.
         revision: its commit on a hub.
     """
+    update = of_one_scale(update)
     settings = peft_settings(update, backbone) | {
         "base_model_name_or_path": base, "revision": revision,
     }  # fmt: skip
     text = json.dumps(settings, indent=2, sort_keys=True) + "\n"
     (folder / CONFIG).write_text(text, "utf-8")
     save_file(peft_tensors(update, backbone), folder / WEIGHTS, {"format": "pt"})
+
+
+def of_one_scale(update: LoraUpdate) -> LoraUpdate:
+    """The same changes in pairs that all have the scale which most of them have, where not 0."""
+    scales = Counter(pair.scale for pair in update.pairs.values() if pair.scale)
+    if not scales:
+        return update
+    scale = scales.most_common(1)[0][0]
+    pairs = {name: _scaled(pair, scale) for name, pair in update.pairs.items()}
+    return LoraUpdate(pairs, update.whole)
+
+
+def _scaled(pair: Pair, scale: float) -> Pair:
+    if pair.scale == scale:
+        return pair
+    factor = pair.scale / scale
+    bias = None if pair.bias is None else factor * pair.bias.float()
+    return Pair(pair.a, factor * pair.b.float(), bias, scale)
 
 
 def peft_settings(update: LoraUpdate, backbone: Backbone) -> dict[str, Any]:
