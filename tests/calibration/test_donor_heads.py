@@ -7,6 +7,7 @@ import torch
 
 from tests.tiny import tiny_backbone
 from transplant.alignment.tokens import token_bytes
+from transplant.backbones.split_head import SplitHead
 from transplant.calibration.changes.along import log_masses
 from transplant.calibration.changes.spec import BEGINS_WITH, PUSH_FORWARD
 from transplant.calibration.config import MoveConfig
@@ -15,6 +16,8 @@ from transplant.calibration.objectives.donor_kd import DonorTeacher
 from transplant.calibration.output_map import DonorMix, change_of_logits, map_outputs
 from transplant.modules.hosted import HostedModel
 from transplant.modules.tuned import TunedPair
+from transplant.surgery.lora.hosted import LoraModel
+from transplant.surgery.lora.update import LoraUpdate, Pair
 from transplant.text.tokenizers import train_tokenizer
 
 HEADS = {"llama": {}, "gemma2": {"final_logit_softcapping": 4.0}, "phi": {}}
@@ -116,3 +119,37 @@ def test_a_base_and_its_copy_have_their_heads_bias_and_cap(family, two_heads, ti
     tokens = torch.arange(12, 21)[:, None] + torch.arange(5)
     found = way.donor.change_at(rows, change, tokens)
     torch.testing.assert_close(found, expected.gather(1, tokens), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["llama", "phi", "t5", "t5-untied"])
+def test_a_lora_on_a_16_bit_head_is_not_rounded_before_its_change_is_taken(family, tiny_texts):
+    tokenizer = train_tokenizer("bpe", tiny_texts, 330, context=128)
+    base = tiny_backbone(family, tokenizer, seed=1)
+    base.model.to(torch.bfloat16)
+    own, (vocab, width) = base.unembedding, base.unembedding.shape
+    draw = torch.Generator().manual_seed(2)
+    small = 1e-3 * float(own.float().std())
+    pair = Pair(
+        torch.randn(2, width, generator=draw), torch.randn(vocab, 2, generator=draw), None, small
+    )
+    model = LoraModel("lora", base, LoraUpdate({"lm_head": pair}, {}))
+    h = torch.randn(9, width, generator=draw).bfloat16()
+    scale = float(own.double().norm() / base.model.get_output_embeddings().weight.double().norm())
+    expected = scale * h.double() @ pair.delta.double().T
+
+    def lost(both: TunedPair) -> float:
+        """The share of the change of logits that is missing, where only the head changes."""
+        assert not both.one_head
+        one = torch.ones(len(h), 1)
+        way = SplitHead(both.unembedding)
+        change = way.change_of_all(h, torch.cat([h.float(), h.float(), one, -one], 1))
+        return float((change - expected).norm() / expected.norm())
+
+    found = model.head
+    assert found is not None
+    assert lost(TunedPair(base, model, found)) < 1e-3
+    rounded = (found[0].to(own.dtype), found[1])
+    assert lost(TunedPair(base, model, rounded)) > 0.1  # control
+    nothing = LoraUpdate({"lm_head": Pair(pair.a, 0 * pair.b, None, small)}, {})
+    assert TunedPair(base, model, LoraModel("none", base, nothing).head).one_head

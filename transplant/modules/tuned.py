@@ -178,11 +178,12 @@ def _same(ours: Head, theirs: Head) -> bool:
 
 
 def _joint(ours: Head, theirs: Head) -> Tensor:
-    """[U_tuned, -U_base, b_tuned, b_base] of the tokens that both heads have."""
+    """[U_tuned, -U_base, b_tuned, b_base] of the tokens that both heads have, as exact as both."""
     vocab = min(len(ours[0]), len(theirs[0]))
-    (base, tuned), place = (ours[0][:vocab], theirs[0][:vocab]), ours[0].device
-    biases = [_bias(head, vocab).to(place, base.dtype)[:, None] for head in (theirs, ours)]
-    return torch.cat([tuned.to(place, base.dtype), -base, *biases], dim=1)
+    parts = [theirs[0][:vocab], -ours[0][:vocab]]
+    parts += [_bias(head, vocab)[:, None] for head in (theirs, ours)]
+    dtype, place = torch.promote_types(ours[0].dtype, theirs[0].dtype), ours[0].device
+    return torch.cat([part.to(place, dtype) for part in parts], dim=1)
 
 
 def _bias(head: Head, vocab: int) -> Tensor:

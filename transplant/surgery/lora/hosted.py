@@ -55,7 +55,11 @@ class LoraModel(HostedModel):
 
     @property
     def head(self) -> Head | None:
-        """The head as the adapter leaves it; None where it does not touch it."""
+        """The head as the adapter leaves it; None where it does not touch it.
+
+        In single precision where 16 bits do not hold it: what changes is smaller than the rounding
+        of what does not.
+        """
         backbone, update = self.backbone, self.update
         owner = backbone.model.get_output_embeddings()
         names = [name for name, module in backbone.model.named_modules() if module is owner]
@@ -63,15 +67,18 @@ class LoraModel(HostedModel):
         if not touched:
             return None
         name, (own, bias) = touched[0], head_of(backbone)
-        weight = update.whole.get(f"{name}.weight", owner.weight).float()
+        wide = torch.promote_types(own.dtype, torch.float32)
+        # Where the view scales the hidden state before the head, its matrix holds the factor.
+        factor = own.to(wide).norm() / owner.weight.to(wide).norm()
+        whole = update.whole.get(f"{name}.weight")
+        weight = own.to(wide) if whole is None else whole.to(own.device, wide) * factor
         bias = update.whole.get(f"{name}.bias", bias)
         if (pair := update.pairs.get(name)) is not None:
-            weight = weight + pair.delta.to(weight.device)
+            weight = weight + factor * pair.delta.to(weight.device)
             if pair.bias is not None:
                 bias = pair.scale * pair.bias + (0 if bias is None else bias)
-        # Where the view scales the hidden state before the head, its matrix holds the factor.
-        factor = own.float().norm() / owner.weight.float().norm()
-        return (weight * factor).to(own.dtype), bias
+        narrow = weight.to(own.dtype)
+        return (narrow if torch.equal(narrow.to(wide), weight) else weight), bias
 
     @contextmanager
     def inside(self) -> Iterator[None]:
