@@ -35,6 +35,26 @@ def test_a_fit_layer_by_layer_is_the_same_and_leaves_nothing_behind(fitted, corp
     assert_refused(abi("basis", "fit", "--data", corpus, *FIT, *t5, "--json"), "decoder-only")
 
 
+@pytest.mark.usefixtures("bfloat16")
+def test_a_killed_run_does_not_go_on_in_another_arithmetic(fitted, corpus, monkeypatch):
+    abi, _ = fitted
+    fit = ("basis", "fit", "--backbone", "tiny-llama", "--data", corpus, *FIT, "--layers", "q_proj",
+           "--name", "killed", "--layer-at-a-time", "--json")  # fmt: skip
+    scores = ("basis", "allocate", "killed@tiny-llama", "--budget", "600", "--tokens", "1k",
+              "--layer-at-a-time", "--json")  # fmt: skip
+
+    def killed(*_args, **_options):
+        raise InputError("killed")
+
+    for words, module, step in ((fit, layerwise, "solve"), (scores, descent, "_loss_gradients")):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, step, killed)
+            assert_refused(abi(*words), "killed")
+        assert_refused(abi(*words, "--dtype", "bfloat16"), "another run")
+        ran = abi(*words)  # the control
+        assert ran.code == 0, ran.err
+
+
 @pytest.mark.parametrize("directions", ["outputs", "gradients"])
 def test_a_disk_without_room_for_what_passes_between_layers_is_refused_first(
     fitted, corpus, monkeypatch, directions

@@ -215,6 +215,7 @@ def test_a_verb_of_a_group_names_its_own_help(fitted):
     assert_refused(abi("basis", "fit", "--json", "--name", "b"), "Missing option")
 
 
+@pytest.mark.usefixtures("bfloat16")
 def test_a_comparison_is_continued_and_drawn(fitted, corpus, tmp_path):
     pytest.importorskip("peft")
     abi, _ = fitted
@@ -232,7 +233,8 @@ def test_a_comparison_is_continued_and_drawn(fitted, corpus, tmp_path):
     assert rows[1].keys() == {"basis-energy", "lora", "rslora"}
     assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
     assert_refused(abi(*words, "--methods", "best"), "basis-energy")
-    assert_refused(abi(*words, "--methods", "lora", "--rank", "3"), "another comparison")
+    for other in (("--rank", "3"), ("--dtype", "bfloat16")):
+        assert_refused(abi(*words, "--methods", "lora", *other), "another run")
     assert abi(*words, "--learning-rate", "0.02").code == 2  # each method has a search of its own
 
 

@@ -147,6 +147,8 @@ class CompareRun(Part):
     """What all cells of a comparison have in common."""
 
     backbone: Sha256
+    dtype: str | None = None
+    """What the backbone computed in; files of before do not say."""
     split: str
     other: str
     retain: str

@@ -166,6 +166,7 @@ def _fisher_by_layer(
     window: int, tokens: int,
 ) -> dict[str, Tensor]:  # fmt: skip
     """The Fisher scores by map; what passes between layers stands beside checkpoints."""
+    from transplant.backbones.arithmetic import name_of
     from transplant.basis.boundaries import Place
     from transplant.basis.layerwise_fisher import fisher_by_layer
 
@@ -173,8 +174,8 @@ def _fisher_by_layer(
     backbone = stored.backbone
     splits = read_as_needed(work, data, train=tokens)
     windows = windows_of(backbone, splits.train, window, tokens)
-    run = {"basis": stored.entry.manifest.sha256, "split": splits.fingerprint,
-           "window": window, "tokens": tokens}  # fmt: skip
+    run = {"basis": stored.entry.manifest.sha256, "dtype": name_of(backbone.dtype),
+           "split": splits.fingerprint, "window": window, "tokens": tokens}  # fmt: skip
     folder = _fisher_folder(work, stored)
     with work.reporter.progress(f"Fisher of {backbone.name}") as progress:
         return fisher_by_layer(backbone, maps, basis.spectra, windows, Place(folder, run), progress)

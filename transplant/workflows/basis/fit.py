@@ -43,6 +43,7 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
         StorageError: the disk has no room for what passes between layers.
         NumericalError: outputs that are NaN or infinite.
     """
+    from transplant.backbones.arithmetic import name_of
     from transplant.basis.boundaries import Place
     from transplant.basis.fit import check_tokens
     from transplant.basis.gradients import gradients_bytes
@@ -70,8 +71,8 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     check_tokens(backbone, windows, config.tokens, wanted)
     facts: dict[str, Any] = {"corpus": job.data, "split": splits.fingerprint}
     scratch = work.library.checkpoint_path(job.name, job.backbone).with_suffix(".layers")
-    run = {"weights": backbone.weights_sha256, "split": splits.fingerprint,
-           **dataclasses.asdict(config)}  # fmt: skip
+    run = {"weights": backbone.weights_sha256, "dtype": name_of(backbone.dtype),
+           "split": splits.fingerprint, **dataclasses.asdict(config)}  # fmt: skip
     kept: list[Window] = []
     if by_gradients:
         kept, facts["retain"] = _kept(work, job, backbone, wanted)

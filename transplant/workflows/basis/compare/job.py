@@ -37,6 +37,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
         InputError: PEFT is not installed, or `out` holds another comparison.
         BackboneError: weights that are not in memory.
     """
+    from transplant.backbones.arithmetic import name_of
     from transplant.basis.maps import select_maps
     from transplant.workflows.basis.compare.cell import Texts, as_lists
     from transplant.workflows.basis.compare.method import Once
@@ -68,8 +69,9 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
     recipe = {k: v for k, v in dataclasses.asdict(config).items()
               if k not in ("learning_rate", "seed")}  # fmt: skip
     run = {
-        "backbone": backbone.weights_sha256, "split": splits.fingerprint,
-        "other": other.fingerprint, "retain": spared.fingerprint, "layers": job.layers,
+        "backbone": backbone.weights_sha256, "dtype": name_of(backbone.dtype),
+        "split": splits.fingerprint, "other": other.fingerprint, "retain": spared.fingerprint,
+        "layers": job.layers,
         "rank": job.rank, "recipe": recipe, "eval_tokens": job.eval_tokens,
     }  # fmt: skip
     cells = Cells(job.out / "cells", run)
