@@ -86,6 +86,20 @@ def fingerprint(model: nn.Module) -> str:
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
+def folder_here(reference: dict[str, Any]) -> Path | None:
+    """The folder of a backbone on this machine: the recorded one, or one that its name leads to.
+
+    Of a backbone whose commit on a hub is known, without a folder, None: the hub has it.
+    """
+    path = reference.get("path")
+    if path is not None and Path(path).is_dir():
+        return Path(path)
+    if path is None and reference.get("revision") is not None:
+        return None
+    found = (find(reference["id"]) for find in FOUND_BY_NAME)
+    return next((folder for folder in found if folder is not None), None)
+
+
 def _check(model: nn.Module, reference: dict[str, Any], where: str) -> None:
     expected = reference.get("weights_sha256")
     if expected is None:
@@ -113,15 +127,12 @@ def _place(
         inner = f"{outer}/{inner}" if outer else inner
         revision = {name: places[name] for name in ("revision",) if name in places}
         return str(source), own | revision | {"subfolder": inner}
-    name, path = reference["id"], reference.get("path")
-    if path is None:
-        return name, own | {"revision": reference.get("revision")}
-    if Path(path).is_dir():
-        return path, own
-    for find in FOUND_BY_NAME:
-        if (folder := find(name)) is not None:
-            return str(folder), own
+    if (folder := folder_here(reference)) is not None:
+        return str(folder), own
+    name, revision = reference["id"], reference.get("revision")
+    if reference.get("path") is None or revision is not None:
+        return name, own | {"revision": revision}
     raise ValueError(
-        f"the backbone {name} is not at {path}. Pass `backbone=`, a folder or a hub id with its "
-        "weights, or export again with the backbone inside."
+        f"the backbone {name} is not at {reference['path']}. Pass `backbone=`, a folder or a hub "
+        "id with its weights, or export again with the backbone inside."
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from transplant.backbones.load import load_backbone
 from transplant.backbones.view import Backbone
 from transplant.errors import BackboneError, CorruptError, foreign
-from transplant.exported.backbone_abi_hosted import FOUND_BY_NAME
+from transplant.exported.backbone_abi_hosted import folder_here
 from transplant.exported.configuration_abi_hosted import AbiHostedConfig
 from transplant.exported.hosting_abi_hosted import HostingModel, renamed
 from transplant.exported.modeling_abi_hosted import WEIGHTS
@@ -70,10 +70,10 @@ def open_stand_alone(source: str | Path, **loading: Any) -> Opened:
         config = AbiHostedConfig.from_pretrained(folder)
         tensors = load_file(folder / WEIGHTS)
     reference = config.backbone_reference
-    backbone = load_backbone(reference["id"], path=_place(folder, reference), **(
-        loading if reference.get("path") or reference.get("subfolder")
-        else {**loading, "revision": reference.get("revision")}
-    ))  # fmt: skip
+    place = _place(folder, reference)
+    if place is None:
+        loading = {**loading, "revision": reference.get("revision")}
+    backbone = load_backbone(reference["id"], path=place, **loading)
     expected = reference.get("weights_sha256")
     if expected is not None and backbone.weights_sha256 != expected:
         raise BackboneError(
@@ -101,14 +101,10 @@ def _place(folder: Path, reference: Mapping[str, Any]) -> Path | None:
     """The folder of a backbone; None where its hub knows it by its name."""
     if inner := reference.get("subfolder"):
         return folder / inner
-    path, name = reference.get("path"), reference["id"]
-    if path is None:
-        return None
-    found = (place for find in FOUND_BY_NAME if (place := find(name)) is not None)
-    place = Path(path) if Path(path).is_dir() else next(found, None)
-    if place is None:
+    place, path = folder_here(dict(reference)), reference.get("path")
+    if place is None and path is not None and reference.get("revision") is None:
         raise BackboneError(
-            f"the backbone {name} is not at {path}",
+            f"the backbone {reference['id']} is not at {path}",
             hint="save or export it with the backbone inside",
         )
     return place
