@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.figures import as_png, as_svg, new_figure
 from transplant.pictures.page import fill
-from transplant.tables.basis import allocation_table, short
+from transplant.tables.basis import allocation_table, layer_text, short
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +50,7 @@ def draw_ranks(report: dict[str, Any]) -> Figure:
     highest = max((rank for row in rows for rank in row if rank is not None), default=0)
     image = axes.imshow(values, cmap="viridis", aspect="auto", vmin=0, vmax=max(highest, 1))
     axes.set_xticks(range(len(types)), [short(kind) for kind in types], rotation=45, ha="right")
-    axes.set_yticks(range(len(layers)), [str(layer) for layer in layers])
+    axes.set_yticks(range(len(layers)), [*map(layer_text, layers)])
     axes.set_ylabel("layer")
     axes.set_title(f"ranks by {report['score']}: {report['parameters']:,} parameters", fontsize=9)
     for y, row in enumerate(rows):

@@ -35,7 +35,7 @@ def allocation_table(report: dict[str, Any]) -> Table:
     shown = Table(title, "layer", *(short(kind) for kind in types))
     for layer in layers:
         cells = (str(ranks.get((layer, kind), "")) for kind in types)
-        shown.add("-" if layer is None else str(layer), *cells)
+        shown.add(layer_text(layer), *cells)
     kept = (
         f"{name} keeps {share:.1%}"
         for name, share in report["share_kept"].items()
@@ -73,6 +73,11 @@ def compress_table(report: dict[str, Any]) -> Table:
     shown.add("seconds", f"{report['seconds']:.1f}")
     shown.note("the folder is dense: weights have the shapes that they had")
     return shown
+
+
+def layer_text(layer: int | None) -> str:
+    """The number of a layer, as heads of rows say it; a dash where a map is in none."""
+    return "-" if layer is None else str(layer)
 
 
 def short(kind: str) -> str:
