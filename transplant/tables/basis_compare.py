@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from transplant.tables.artifacts import size_text
 from transplant.tables.shares import bounds_text
 from transplant.tables.table import Table
 
 
 def compare_table(report: dict[str, Any]) -> Table:
-    """A row for each method; differences are in nats per token on held-out documents."""
+    """A row for each method; differences are in nats per token on held-out documents.
+
+    Memory is the most that the process, or the device, held in one of its runs.
+    """
     shown = Table(
         f"{report['backbone']} to {report['domain']}: {report['budget']:,} parameters "
         f"({report['like']})",
         "method", "rate", "trained", "domain", "forgets", "basis - it", "95 %", "start s", "s",
+        "peak",
     )  # fmt: skip
     raw = report["raw"]
-    shown.add("raw", "", "0", f"{raw['domain']:.4f}", "0", "", "", "", "")
+    shown.add("raw", "", "0", f"{raw['domain']:.4f}", "0")
     for row in report["rows"]:
         if "unavailable" in row:
             shown.add(row["method"], "not run")
@@ -27,6 +32,7 @@ def compare_table(report: dict[str, Any]) -> Table:
             f"{row['forgetting']:+.4f}", "" if it is None else f"{it['mean']:+.4f}",
             "" if it is None else bounds_text(it["interval"]), f"{row['prepare_seconds']:.1f}",
             f"{row['train_seconds']:.1f}",
+            size_text(row["peak_bytes"]) if row["peak_bytes"] else "",
         )  # fmt: skip
     if "verdict" in report:
         shown.note(f"against {report['best_peer']}, the best peer: {report['verdict']}")

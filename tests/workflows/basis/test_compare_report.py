@@ -73,6 +73,7 @@ def test_methods_are_compared_on_the_seeds_that_both_have():
         for losses in ({0: 2.0, 2: 3.0}, {0: 2.1, 1: 2.5, 2: 3.1})
     )
     failed = {"seed": 1, "rate": 1e-3, "unavailable": "the gradient is not finite at step 4"}
+    ours[1]["peak_bytes"] = 1_234_000_000
     found = {"basis": [ours[0], failed, ours[1]], "lora": theirs}
     report = summary(cell(3.0, 2.0, 3.0), found, found, dict.fromkeys(found, False))
     (row,) = [row for row in report["rows"] if row["method"] == "lora"]
@@ -81,7 +82,9 @@ def test_methods_are_compared_on_the_seeds_that_both_have():
     assert row["seeds"] == [0, 1, 2]
     assert "failed_seeds" not in row  # the control
     shown = {"backbone": "b", "domain": "d", "budget": 1, "like": "lora:r=8", **report}
-    (told,) = [note for note in compare_table(shown).notes if "seed" in note]
+    table = compare_table(shown)
+    assert [row[-1] for row in table.rows] == ["", "1.2 GB", ""]  # raw, and one that nobody counted
+    (told,) = [note for note in table.notes if "seed" in note]
     assert told.startswith("basis, seed 1: the gradient is not finite")
     same = {"basis": ours, "lora": [theirs[0], theirs[2]]}
     expected = summary(cell(3.0, 2.0, 3.0), same, same, dict.fromkeys(found, False))
