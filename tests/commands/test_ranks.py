@@ -142,3 +142,26 @@ def test_a_calibration_in_two_processes_is_the_same(in_two, abi) -> None:
     assert abi(*fewer, "--name", "fewer").code == 0
     other = torch.cat([tensor.flatten() for tensor in weights(abi, "fewer", "interface").values()])
     assert (ours - other).norm() > 1e-3 * ours.norm()  # the control: steps that were not taken
+
+
+@pytest.mark.parametrize("directions", ["outputs", "gradients"])
+def test_a_basis_and_its_ranks_in_two_processes_are_the_same(in_two, abi, directions) -> None:
+    kept = ("--retain", abi.corpus) if directions == "gradients" else ()
+    fit = (
+        "basis", "fit", "--backbone", "tiny-llama", "--data", abi.corpus, "--tokens", "3k",
+        "--window", "64", "--max-rank", "12", "--directions", directions, *kept,
+    )  # fmt: skip
+    by = ("--score", "fisher" if directions == "outputs" else "energy", "--tokens", "1k")
+    reports = {"alone": lambda *words: abi(*words, "--json").json, "both": partial(in_two, abi)}
+    ranks = {}
+    for name, run in reports.items():
+        run(*fit, "--name", name)
+        found = run("basis", "allocate", f"{name}@tiny-llama", "--budget-like", "lora:r=1", *by)
+        ranks[name] = found["ranks"], found["share_kept"]["exact"]
+    assert ranks["both"][0] == ranks["alone"][0]
+    close(ranks["both"][1], ranks["alone"][1])
+    one, two = (weights(abi, name, "basis") for name in ranks)
+    assert one.keys() == two.keys()
+    for name in (name for name in one if name.endswith((".energies", ".fisher"))):
+        scale = float(one[name].abs().max())
+        torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-3 * scale)
