@@ -23,7 +23,11 @@ class StandIn:
         return f"https://hub/{name}"
 
     def upload_folder(self, *, repo_id, folder_path, commit_message):
-        files = {file.name: file.read_text("utf-8", "replace") for file in folder_path.iterdir()}
+        files = {
+            str(file.relative_to(folder_path)): file.read_text("utf-8", "replace")
+            for file in folder_path.rglob("*")
+            if file.is_file()
+        }
         self._call("upload", repo_id, files)
         assert commit_message
         return SimpleNamespace(oid="c0ffee")

@@ -62,7 +62,8 @@ def write(source: Source, job: ExportJob, folder: Path) -> dict[str, Any]:
     hosted, backbone = source.hosted, source.hosted.backbone
     update = _update(source)
     base = source.reference(public=job.push is not None)
-    write_peft(folder, update, backbone, base=base["path"] or base["id"], revision=base["revision"])
+    named = base["id"] if base["revision"] else base["path"] or base["id"]
+    write_peft(folder, update, backbone, base=named, revision=base["revision"])
     again = match_lora(read_lora(folder), backbone)
     if isinstance(hosted, LinearModel) and backbone.dtype.itemsize < 4:
         difference = largest_on_head(hosted, next(iter(again.pairs.values())))

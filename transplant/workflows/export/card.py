@@ -74,7 +74,7 @@ def _metadata(source: Source, library: str) -> Any:
 
     stated = sorted({text.lower() for text in source.licenses.values()})
     own, name = (stated[0], None) if len(stated) == 1 else (OTHER, "-and-".join(stated))
-    base = source.hosted.backbone.name if source.from_hub else None
+    base = None if source.hub is None else source.hub.id
     domain = source.manifest.domain
     return ModelCardData(
         license=own, license_name=name, base_model=base, library_name=library,

@@ -44,6 +44,11 @@ def run_export(work: Work, job: ExportJob) -> dict[str, Any]:
     job = dataclasses.replace(job, form=job.form or source.own_form)
     form = TABLE[str(job.form)]
     form.check(source, job)
+    if job.push is not None and source.hub is None and not job.with_backbone:
+        work.reporter.warn(
+            f"{source.hosted.backbone.name} is on no hub as far as is known here: whoever loads "
+            f"{job.push} has to have that backbone"
+        )
     needed = form.bytes_needed(source, job)
     check_room(job.out.absolute().parent, needed, FULL)
     with new_folder(job.out, needed) as folder:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import BackboneError, InputError, foreign
 from transplant.files.plain import expand
 from transplant.workflows.export.spec import LORA, TRANSFORMERS
+from transplant.workflows.hub_origin import HubOrigin, hub_origin
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
@@ -34,10 +35,10 @@ class Source:
     """Of the module."""
     folder: Path
     """The files of its backbone."""
-    revision: str | None
-    """The commit of a backbone from a hub; None for a folder."""
-    from_hub: bool
-    """Whether anybody finds the backbone under its name."""
+    hub: HubOrigin | None
+    """Where anybody finds the backbone; None where it came from a folder."""
+    is_local: bool
+    """Whether its files are in the library or a folder, and no download alone."""
     licenses: Mapping[str, str]
     """The licence of each backbone by name, its own first, then the donors'; or `unknown`."""
     donors: tuple[str, ...] = ()
@@ -65,11 +66,11 @@ class Source:
         Args:
             public: whether it goes to others, whom folders of this machine tell nothing.
         """
-        backbone, here = self.hosted.backbone, not (self.from_hub or public)
+        backbone, hub = self.hosted.backbone, self.hub
         return {
-            "id": without_folders(backbone.name),
-            "revision": self.revision,
-            "path": str(self.folder.resolve()) if here else None,
+            "id": without_folders(backbone.name) if hub is None else hub.id,
+            "revision": None if hub is None else hub.revision,
+            "path": str(self.folder.resolve()) if self.is_local and not public else None,
             "weights_sha256": backbone.weights_sha256,
             "tokenizer_sha256": backbone.tokenizer_sha256,
             "config_sha256": backbone.config_sha256,
@@ -111,12 +112,12 @@ def read_source(work: Work, name: str) -> Source:
             hint=f"`show({name!r})` tells what it was made of",
         )  # fmt: skip
     hosted = work.load(named)
-    folder, revision = _files_of(work, named.backbone, hosted.backbone.revision)
+    folder, hub, is_local = _files_of(work, named.backbone, hosted.backbone.revision)
     donors = _donors(work, manifest)
     own = {named.backbone: _license_of(work, named.backbone, folder)}
     return Source(
-        hosted=hosted, manifest=manifest, folder=folder, revision=revision,
-        from_hub=revision is not None, licenses=own | donors, donors=tuple(donors),
+        hosted=hosted, manifest=manifest, folder=folder, hub=hub, is_local=is_local,
+        licenses=own | donors, donors=tuple(donors),
     )  # fmt: skip
 
 
@@ -133,19 +134,21 @@ def without_folders(value: Any) -> Any:
     return value
 
 
-def _files_of(work: Work, backbone: str, revision: str | None) -> tuple[Path, str | None]:
-    """The folder of a backbone's files, and its commit where it is from a hub."""
+def _files_of(
+    work: Work, backbone: str, revision: str | None
+) -> tuple[Path, HubOrigin | None, bool]:
+    """The folder of a backbone's files, its hub, and whether the folder is no mere download."""
     held = work.library.backbone_path(backbone)
     if held is not None:
-        return held, None
+        return held, hub_origin(work, backbone), True
     if expand(backbone).is_dir():
-        return expand(backbone), None
+        return expand(backbone), None, True
     with foreign(f"the files of {backbone} are not found", BackboneError):
         from huggingface_hub import snapshot_download
 
         revision = revision or work.revision_of(backbone)
         kept = snapshot_download(backbone, revision=revision, local_files_only=True)
-    return Path(kept), Path(kept).name
+    return Path(kept), HubOrigin(backbone, Path(kept).name), False
 
 
 def _donors(work: Work, manifest: Manifest) -> dict[str, str]:
