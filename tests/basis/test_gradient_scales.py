@@ -7,10 +7,12 @@ import torch
 from torch import nn
 
 from tests.basis.tiny_basis import rows_one_by_one
+from tests.tiny import tiny_backbone
 from transplant.basis.config import GRADIENTS, FitConfig
 from transplant.basis.gradients import InputMoments, reading_directions, whitener
 from transplant.basis.log_mean import LogMean
 from transplant.basis.maps import LinearMap, select_maps
+from transplant.errors import NumericalError
 
 
 def test_the_scale_of_a_map_is_what_is_usual_for_its_outputs(backbones, windows):
@@ -22,6 +24,18 @@ def test_the_scale_of_a_map_is_what_is_usual_for_its_outputs(backbones, windows)
     _, y = rows_one_by_one(backbone, of, windows)
     sizes = y.square().mean(1).sqrt()
     assert moments.output_scale(of) == pytest.approx(float(sizes.log().mean().exp()), rel=1e-3)
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_outputs_that_are_no_numbers_are_named_and_rule_no_scale(tiny_tokenizer, windows, value):
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    maps = select_maps(backbone, "down_proj")
+    moments = InputMoments(backbone, maps, windows[0])
+    moments.read(windows)  # the control
+    assert all(0 < moments.output_scale(of) < 1e6 for of in maps)
+    maps[-1].module.get_parameter("weight").data[0, 0] = value  # no map reads what it gives
+    with pytest.raises(NumericalError, match=f"outputs of {maps[-1].name} are NaN or infinite"):
+        moments.read(windows)
 
 
 def test_a_few_massive_rows_do_not_rule_a_scale():

@@ -29,6 +29,7 @@ from transplant.basis.fit import Basis, read_windows
 from transplant.basis.log_mean import LogMean
 from transplant.basis.maps import LinearMap
 from transplant.basis.moment import SecondMoment
+from transplant.basis.output_moments import check_outputs
 from transplant.basis.shared import groups_by_input, start_of
 from transplant.basis.slopes import slopes_of
 from transplant.basis.spectrum import Spectrum, eigenbasis, eigenbasis_of_product
@@ -138,20 +139,20 @@ class InputMoments:
         """Adds what the maps read and give inside the block.
 
         Raises:
-            NumericalError: inputs that are NaN or infinite, naming the map.
+            NumericalError: inputs or outputs that are NaN or infinite, naming the map.
         """
 
         def see(of: LinearMap, read: Tensor, output: Tensor, mask: Tensor) -> None:
+            if of.name in self._of:
+                try:
+                    self._of[of.name].update(rows_at(read, mask))
+                except NumericalError as error:
+                    raise NumericalError(
+                        f"inputs of {of.name} are NaN or infinite", hint="`dtype='float32'`"
+                    ) from error
+            check_outputs(of, output, mask)
             rows = rows_at(output, mask).float()
             self._sizes[of.name].update(rows if of.bias is None else rows - of.bias.float())
-            if of.name not in self._of:
-                return
-            try:
-                self._of[of.name].update(rows_at(read, mask))
-            except NumericalError as error:
-                raise NumericalError(
-                    f"inputs of {of.name} are NaN or infinite", hint="`dtype='float32'`"
-                ) from error
 
         maps = [found for group in self._groups for found in group]
         with watching(self._backbone, maps, see):

@@ -98,7 +98,7 @@ class OutputMoments(Mapping[str, OutputMoment]):
             NumericalError: outputs at positions that are NaN or infinite, naming the map.
         """
         moment = self._of[of.name]
-        _check_finite(of, output, mask)
+        check_outputs(of, output, mask)
         if of.name not in self._fed_by:
             return
         if moment.at_inputs:
@@ -159,10 +159,15 @@ def statistics_bytes(maps: Sequence[LinearMap]) -> int:
     return moments + 8 * max(2 * m.out * m.into for m in maps) + 48 * narrow**2
 
 
-def _check_finite(of: LinearMap, output: Tensor, mask: Tensor) -> None:
+def check_outputs(of: LinearMap, output: Tensor, mask: Tensor) -> None:
+    """Refuses outputs of a map that are no numbers at positions of text; padding may be anything.
+
+    Raises:
+        NumericalError: naming the map.
+    """
     if is_finite(output):
         return
-    if not torch.isfinite(rows_at(output, mask)).all():  # padding may be anything
+    if not torch.isfinite(rows_at(output, mask)).all():
         raise NumericalError(
             f"outputs of {of.name} are NaN or infinite", expected="finite numbers",
             hint="`dtype='float32'`, or a backbone whose weights are numbers",
