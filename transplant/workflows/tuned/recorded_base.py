@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import InputError, TransplantError
 from transplant.files.plain import expand
 from transplant.workflows.adapters import last_part
+from transplant.workflows.hub_origin import hub_origin
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -63,10 +65,11 @@ def check_base(
         expected, found = f"weights {weights[:12]}", f"weights {base.weights_sha256[:12]}"
     else:
         named = last_part(recorded) in {last_part(name) for name in names_of(work, base)}
-        moved = _other_commit(revision, base.revision)
+        moved = _other_commit(revision, _commits_of(work, base, recorded))
         check = BaseCheck(recorded, revision, "name", named and not moved)
         expected = recorded + (f" at {revision}" if revision else "")
-        found = base.name + (f" at {base.revision}" if base.revision else "")
+        commits = sorted(_commits_of(work, base, recorded))
+        found = base.name + (f" at {', '.join(commits)}" if commits else "")
     if check.agrees:
         if check.by == "name":
             work.reporter.warn(
@@ -95,10 +98,17 @@ def names_of(work: Work, base: Backbone) -> set[str]:
     return names
 
 
-def _other_commit(recorded: str | None, given: str | None) -> bool:
+def _commits_of(work: Work, base: Backbone, recorded: str) -> set[str]:
+    """The commits that a backbone is known to be of: its own, or that it was added from."""
+    origins = [hub_origin(work, name) for name in {base.name, *work.library.called(base)}]
+    added = {one.revision for one in origins if one is not None and one.id == recorded}
+    return {one for one in (base.revision, *added) if one}
+
+
+def _other_commit(recorded: str | None, given: Set[str]) -> bool:
     """Whether two commits are known, and differ; a branch says nothing."""
-    known = [one for one in (recorded, given) if one and COMMIT.fullmatch(one)]
-    return len(known) == 2 and known[0] != known[1]
+    known = {one for one in given if COMMIT.fullmatch(one)}
+    return bool(recorded and COMMIT.fullmatch(recorded) and known) and recorded not in known
 
 
 def _weights_of(work: Work, name: str, revision: str | None, base: Backbone) -> str | None:
