@@ -85,6 +85,33 @@ def test_every_method_learns_within_the_budget(backbones, tiny_tokenizer, method
 
 
 @pytest.mark.filterwarnings("ignore")  # PEFT's own
+@pytest.mark.parametrize("method", ["full", "lora", "dora", "basis", "basis-outputs"])
+def test_small_steps_in_a_backbone_of_16_bits_are_not_rounded_away(tiny_tokenizer, method):
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    backbone.model.bfloat16()
+    copied = copy_with_linears(backbone)
+    windows = ragged_windows(len(tiny_tokenizer), 30)
+    scene = Scene(copied, select_maps(copied, "q_proj,up_proj"), windows, windows, 4, 1, 0)
+    prepared = METHODS[method].prepare(scene)
+    moving, moved = [*prepared.moving.held], []
+    before = [p.detach().clone() for p in moving]
+
+    def look(_step):
+        moved.extend(p.detach() - b for p, b in zip(moving, before, strict=True))
+
+    config = replace(CONFIG, steps=1, learning_rate=1e-5, warmup=0.0)
+    with prepared.working():
+        assert mean_loss(copied, windows) == pytest.approx(mean_loss(backbone, windows), abs=0.05)
+        train_inside(copied, prepared.moving, windows, windows, config, learned=look)
+    assert {p.dtype for p in moving} == {torch.float32}
+    assert max(float(one.abs().max()) for one in moved) == pytest.approx(1e-5, rel=0.1)
+    if method == "full":
+        largest = max(before, key=lambda p: float(p.abs().max())).bfloat16()
+        rounded = (largest + 1e-5) != largest  # the control: of 16 bits few would have moved
+        assert rounded.float().mean() < 0.2
+
+
+@pytest.mark.filterwarnings("ignore")  # PEFT's own
 def test_dora_keeps_to_the_budget_or_says_what_it_needs(backbone, tiny_tokenizer):
     copied = copy_with_linears(backbone)
     windows = ragged_windows(len(tiny_tokenizer), 2)

@@ -145,7 +145,11 @@ def adalora(scene: Scene) -> Prepared:
 
 
 def full(scene: Scene) -> Prepared:
-    """All weights of the same maps: no budget."""
+    """All weights of the same maps: no budget.
+
+    In float32, as what adapters train is in any case: weights of 16 bits round small steps away.
+    """
+    scene.backbone.model.float()
     for found in scene.maps:
         found.module.get_parameter("weight").requires_grad_(True)
     return Prepared(Moving(m.module.get_parameter("weight") for m in scene.maps))
