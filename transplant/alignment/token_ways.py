@@ -40,6 +40,11 @@ class TokenWays:
         return reached
 
     @cached_property
+    def unreached(self) -> Tensor:
+        """The target's tokens that are the image of none [tokens]."""
+        return (~self.reached).nonzero()[:, 0]
+
+    @cached_property
     def classes(self) -> Tensor:
         """The image that stands for each of the target's tokens, or the remainder [vocab_target].
 

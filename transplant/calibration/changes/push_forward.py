@@ -55,15 +55,22 @@ def change_of(masses: Masses, weights: ChangeWeights) -> Tensor:
 def masses_of_all(donor: DonorLogits, logits: Tensor, ways: TokenWays) -> Masses:
     """Those of every token [rows, vocab_target]."""
     own, vocab = donor.own(), logits.shape[1]
-    before, after = own.softmax(-1), (own + donor.change).softmax(-1)
-    begins = ways.beginnings.clamp_min(0)
-    p0, p1 = (push_forward(p, ways.images, vocab)[:, ways.classes] for p in (before, after))
-    first0, first1 = (
-        torch.where(ways.reached, m, p[:, begins]) for m, p in ((p0, before), (p1, after))
-    )
+    others = ways.unreached
+    begins, classes = ways.beginnings[others].clamp_min(0), ways.classes[others]
+
+    def of_tokens(of_classes: Tensor, of_others: Tensor) -> Tensor:
+        """[rows, vocab + 1] with the columns of what is no image replaced: [rows, vocab]."""
+        return of_classes[:, :vocab].clone().index_copy_(1, others, of_others)
+
+    first, summed = [], []
+    for p in (own.softmax(-1), (own + donor.change).softmax(-1)):
+        pushed = push_forward(p, ways.images, vocab)
+        first.append(of_tokens(pushed, p.index_select(1, begins)))
+        summed.append(of_tokens(pushed, pushed.index_select(1, classes)))
     theirs = logits.new_zeros(len(logits), vocab + 1)
     theirs.index_add_(1, ways.classes, logits.softmax(-1))
-    return Masses((first0, first1), (p0, p1), theirs[:, ways.classes], ways.classes < vocab)
+    theirs = of_tokens(theirs, theirs.index_select(1, classes))
+    return Masses((first[0], first[1]), (summed[0], summed[1]), theirs, ways.classes < vocab)
 
 
 def masses_of_likely(
@@ -94,7 +101,7 @@ def masses_of_likely(
 
 def log_ratio(before: Tensor, after: Tensor, shrink: float = 0.0) -> Tensor:
     """log after - log before, shrunk by mass / (mass + shrink) of their mean."""
-    ratio = after.clamp_min(LEAST).log() - before.clamp_min(LEAST).log()
+    ratio = (after.clamp_min(LEAST) / before.clamp_min(LEAST)).log_()  # at most 1 / LEAST
     if shrink:
         mass = (before + after) / 2
         ratio = ratio * (mass / (mass + shrink))
