@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.basis.tiny_basis import ragged_windows
+from tests.tiny import tiny_backbone
 from transplant.basis.config import AdaptConfig
 from transplant.files.cells import Cells
 from transplant.tables.basis_compare import compare_table
@@ -36,6 +38,29 @@ def test_a_seed_that_fails_at_the_chosen_rate_is_kept_for_the_report(tmp_path, m
     assert [(one["seed"], "unavailable" in one) for one in found] == [
         (0, False), (1, True), (2, False),
     ]  # fmt: skip
+
+
+def test_what_was_computed_once_counts_as_memory_of_every_cell_that_uses_it(
+    tiny_tokenizer, monkeypatch
+):
+    held = {"peak": 100}
+    monkeypatch.setattr(cell_module, "reset_peak", lambda _device: held.update(peak=100))
+    monkeypatch.setattr(cell_module, "peak_bytes", lambda _device: held["peak"])
+    backbone = tiny_backbone("llama", tiny_tokenizer)
+    windows = ragged_windows(len(tiny_tokenizer), 6)
+    texts = Texts(windows, windows, windows, {"domain": windows})
+    once = Once(lambda: held["peak"])
+    config = AdaptConfig(steps=1, evaluate_every=1)
+
+    def run(prepare):
+        row = Row(lambda scene: prepare(scene) or METHODS["full"].prepare(scene))
+        found = cell_module.run_cell(Work(), backbone, "q_proj", "m", row, texts, 1, config, once)
+        return found["peak_bytes"]
+
+    def fits(scene):
+        scene.once("basis", lambda: held.update(peak=900))
+
+    assert [run(fits), run(fits), run(lambda _scene: None)] == [900, 900, 100]
 
 
 def cell(domain: float, other: float, calibration: float, rate: float = 1e-3) -> dict[str, object]:

@@ -54,7 +54,7 @@ def run_cell(
         texts: the same for all cells.
         rank: of the LoRA whose parameters are the budget.
         config: the recipe, with this cell's rate and seed.
-        once: what cells before it computed; its seconds count as this cell's too.
+        once: what cells before it computed; its seconds and memory count as this cell's too.
     """
     from transplant.basis.maps import select_maps
     from transplant.basis.train import train_inside
@@ -63,7 +63,7 @@ def run_cell(
     copied = copy_with_linears(backbone)
     maps = select_maps(copied, layers)
     scene = Scene(copied, maps, texts.train, texts.kept, rank, config.steps, config.seed, once)
-    once.saved = 0.0
+    once.begin()
     facts = {"method": method, "rate": config.learning_rate, "seed": config.seed}
     began = time.monotonic()
     try:
@@ -88,7 +88,7 @@ def run_cell(
         **facts, "trainable": prepared.moving.count, **prepared.facts,
         "calibration": course.best, "best_step": course.best_step,
         "prepare_seconds": ready - began + once.saved, "train_seconds": trained - ready,
-        "peak_bytes": peak_bytes(backbone.device),
+        "peak_bytes": max(peak_bytes(backbone.device) or 0, once.held) or None,
         "scores": {name: as_lists(likelihood) for name, likelihood in scored.items()},
     }  # fmt: skip
 

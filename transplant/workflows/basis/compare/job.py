@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from transplant.basis.config import FitConfig
@@ -41,6 +42,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
     from transplant.basis.maps import select_maps
     from transplant.workflows.basis.compare.cell import Texts, as_lists
     from transplant.workflows.basis.compare.method import Once
+    from transplant.workflows.basis.compare.peak import peak_bytes
     from transplant.workflows.basis.compare.table import METHODS
     from transplant.workflows.basis.scores import score_text
 
@@ -81,7 +83,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
         raw = cells.write("raw", {"scores": {n: as_lists(s) for n, s in scored.items()}})
     found: dict[str, list[dict[str, Any]]] = {}
     searched: dict[str, list[dict[str, Any]]] = {}
-    once = Once()
+    once = Once(partial(peak_bytes, backbone.device))
     for name, row in chosen.items():
         searched[name], found[name] = _cells_of(work, job, backbone, name, row, texts, cells, once)
     return {

@@ -20,22 +20,36 @@ Made = TypeVar("Made")
 
 
 class Once:
-    """What does not differ from cell to cell: the first one that asks for it computes it."""
+    """What does not differ from cell to cell: the first one that asks for it computes it.
 
-    def __init__(self) -> None:
-        self._made: dict[Hashable, tuple[object, float]] = {}
+    Seconds and memory that this took are every cell's own, as if each had computed it.
+
+    Args:
+        peak: the most bytes so far that the running cell has held; None where nobody counts.
+    """
+
+    def __init__(self, peak: Callable[[], int | None] = lambda: None) -> None:
+        self._peak = peak
+        self._made: dict[Hashable, tuple[object, float, int]] = {}
+        self.begin()
+
+    def begin(self) -> None:
+        """Begins a cell."""
         self.saved = 0.0
-        """Seconds that were not spent again since this was last set."""
+        """Seconds that the cell did not spend again."""
+        self.held = 0
+        """The most bytes that were held where they were spent."""
 
     def __call__(self, name: Hashable, make: Callable[[], Made]) -> Made:
         """What `make` gave the first time; a name is always asked for with the same `make`."""
         if name in self._made:
-            made, seconds = self._made[name]
+            made, seconds, held = self._made[name]
             self.saved += seconds
+            self.held = max(self.held, held)
             return cast("Made", made)
         began = time.monotonic()
         made = make()
-        self._made[name] = made, time.monotonic() - began
+        self._made[name] = made, time.monotonic() - began, self._peak() or 0
         return made
 
 
