@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 
 import datasets
 import pytest
 
 from tests.conftest import write_document
+from tests.tiny import tiny_backbone
 from transplant.errors import CorpusError
 from transplant.text.chats import template_of
 from transplant.text.documents import read_corpus
@@ -100,6 +102,27 @@ def test_another_template_gives_other_text_and_the_same_splits(tmp_path, tiny_to
     assert one.template is template
 
 
+@pytest.mark.parametrize("adds", [True, False])
+def test_a_chat_begins_with_one_beginning_of_text(tiny_tokenizer, adds):
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    tokenizer.add_special_tokens({"bos_token": "<begin>"})
+    tokenizer.chat_template = "{{ bos_token }}" + TEMPLATE
+    begin = tokenizer.bos_token_id
+    if adds:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single="<begin> $A", special_tokens=[("<begin>", begin)]
+        )
+    form = RowForm(template=template_of("tiny", tokenizer))
+    text = form.row_of(SHAPES["messages"], "row")[0]
+    prefix = tiny_backbone("llama", tokenizer).prefix
+    ids = [*prefix, *tokenizer(text, add_special_tokens=False).input_ids]
+    assert (prefix == [begin]) == adds
+    assert [number for number, token in enumerate(ids) if token == begin] == [0]
+    assert ids == tokenizer.apply_chat_template(TURNS, tokenize=True, return_dict=False)
+
+
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
 def test_every_table_has_a_named_column(tmp_path, suffix):
     rows = [{"id": n, "text": "no", "body": write_document(n)} for n in range(3)]
@@ -125,6 +148,9 @@ def test_every_table_has_a_named_column(tmp_path, suffix):
     [
         ("owner/set", (("owner/set",), "train")),
         ("owner/set:v1.0", (("owner/set", "v1.0"), "train")),
+        ("teknium/OpenHermes-2.5", (("teknium/OpenHermes-2.5",), "train")),
+        ("owner/set-0.5B:all", (("owner/set-0.5B", "all"), "train")),
+        ("dclm-baseline-1.0-en::test", (("dclm-baseline-1.0-en",), "test")),
         ("set:20231101.en:validation[:5%]", None),
         ("set:20231101.en:test", (("set", "20231101.en"), "test")),
         ("set::test", (("set",), "test")),
@@ -145,6 +171,14 @@ def test_a_data_set_has_a_configuration_and_a_split(monkeypatch, source, asked):
         return
     assert len(read_corpus(source).documents) == 1
     assert calls == [asked]
+
+
+@pytest.mark.parametrize("source", ["owner/rows.csv", "notes.txt", "games.7z", "data/x.h5"])
+def test_a_file_that_is_not_there_is_not_asked_for_as_a_data_set(monkeypatch, tmp_path, source):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_, **__: pytest.fail("asked for"))
+    with pytest.raises(CorpusError, match=f"no such corpus: {source}"):
+        read_corpus(source)
 
 
 def test_a_folder_of_a_data_set_has_splits(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from transplant.files.plain import expand
 from transplant.progress import Progress, Reporter, SilentReporter, unseen
 from transplant.text import builtin, limits
 from transplant.text.document import Corpus, Document
-from transplant.text.files import UNDERSTOOD, check_file, list_files, read_file
+from transplant.text.files import PACKED, UNDERSTOOD, check_file, list_files, read_file
 from transplant.text.hub import from_datasets
 from transplant.text.kept import KeptCorpus, distinct
 from transplant.text.row_form import TEXT_COLUMNS, ChatTemplate, Row, RowForm
@@ -24,6 +25,8 @@ BUILT_IN = ", ".join(f"`{name}`" for name in builtin.BUILTIN)
 SOURCES_HINT = f"a folder, a file ({UNDERSTOOD}), a `datasets` id, or one of {BUILT_IN}"
 LEAVE_OUT = "`skip_bad` leaves it out"
 ROWS_A_REPORT = 100
+VERSION = re.compile(r"\.\d[\w-]*")
+"""What stands behind the last dot of a data set's name, as of OpenHermes-2.5; files have others."""
 
 
 @dataclass
@@ -214,7 +217,9 @@ def _is_data_set(source: str) -> bool:
     name, colon, _ = source.partition(":")
     if colon and os.path.isdir(name):
         return True
-    return name.count("/") <= 1 and not Path(name).suffix and not name.startswith((".", "~", "/"))
+    suffix = Path(name).suffix.lower()
+    is_file = bool(suffix) and (suffix in PACKED or not VERSION.fullmatch(suffix))
+    return name.count("/") <= 1 and not is_file and not name.startswith((".", "~", "/"))
 
 
 def _from_folder(folder: Path, reading: _Source) -> Iterator[Row]:
