@@ -23,7 +23,6 @@ from tests.damage.scene import CHUNKS, STORED, TEXTS, Scene
 from tests.fuzz.mutations import mutated_bytes, mutated_header, mutated_json
 from tests.surgery.lora.folders import write_folder
 from tests.tiny_registry import put_backbones, put_corpus
-from transplant.workflows import corpus
 
 SECONDS = 10  # of one run
 PROJECT = Path(__file__).parents[2]
@@ -205,7 +204,6 @@ def at_most(seconds: int) -> Iterator[list[int]]:
 
 
 def _here(scene: Scene, words: tuple[str, ...]) -> tuple[int, str, str]:
-    corpus._SPLIT.clear()  # by file name: the last input would be read again in its place
     ran = scene(*words)
     said = ran.err if ran.raised is None else f"Traceback: {ran.raised}"
     return ran.code, "" if ran.json is None else json.dumps(ran.json), said

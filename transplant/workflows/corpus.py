@@ -136,7 +136,7 @@ def _refuse_donor(source: str) -> None:
 
 
 _SPLIT: dict[tuple[object, ...], tuple[Corpus, Splits]] = {}
-"""What this process has read last."""
+"""What this process has read last, by how it was asked for and the files as they stood."""
 MOST_SPLIT = 4
 
 
@@ -144,9 +144,11 @@ def _split(
     work: Work, source: str, max_chars: int | None, stream_chars: int | None
 ) -> tuple[Corpus, Splits]:
     from transplant.text.splits import split_documents
+    from transplant.text.state import state_of
 
     template = work.template.sha256 if work.template is not None else None
-    key = (source, max_chars, stream_chars, work.skip_bad, work.text_column, template)
+    asked = (source, max_chars, stream_chars, work.skip_bad, work.text_column, template)
+    key = (*asked, state_of(source))
     if key not in _SPLIT:
         corpus = _read(work, source, max_chars, stream_chars)
         found = corpus, split_documents(corpus.documents)
