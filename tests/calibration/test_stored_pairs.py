@@ -21,6 +21,7 @@ from transplant.calibration.paired_rows import LazyBatch, LazyBatches
 from transplant.calibration.stored_pairs import Side
 from transplant.errors import MemoryLimitError
 from transplant.modules.hosted import HostedModel
+from transplant.ranks import Ranks
 from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 from transplant.training.loop import new_correction
@@ -106,6 +107,20 @@ def test_rows_that_would_take_half_of_what_is_free_go_to_files(sides, text, tmp_
     monkeypatch.setattr(pairs_module, "available_bytes", lambda: 300_000)
     low = pair_for_move(*sides, text, {"a": 1}, CONFIG, tmp_path)
     assert isinstance(low.fitted.batches, LazyBatches)
+
+
+def test_where_one_process_has_no_room_all_keep_rows_in_files(sides, text, tmp_path, monkeypatch):
+    """They would wait for one another else: rows in memory are exchanged, files are not."""
+
+    class Beside(Ranks):
+        def largest(self, number):
+            assert number == 0  # here there is room
+            return 1
+
+    monkeypatch.setattr(pairs_module, "current", lambda: Beside(0, 2))
+    found = pair_for_move(*sides, text, {"a": 1}, CONFIG, tmp_path)
+    assert isinstance(found.fitted.batches, LazyBatches)
+    assert isinstance(found.held_out.batches, LazyBatches)
 
 
 def test_what_does_not_fit_is_refused_before_a_backbone_runs(sides, text, monkeypatch):

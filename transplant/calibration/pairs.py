@@ -111,7 +111,7 @@ def pair_text(
     """Runs the excerpts through both backbones and pairs their rows by character offset.
 
     Of the pairs every `stride`-th is kept. Of several processes each reads its share of what stays
-    in memory; all have all pairs.
+    in memory; all have all pairs, and where one has no room for them, all keep them in files.
 
     Args:
         donor: one backbone.
@@ -148,21 +148,23 @@ def pair_text(
     needed += sides[1].row_bytes * sum(len(chunk.target_rows) for chunk in chunks)
     free = available_bytes()
     room = in_memory if free is None else min(in_memory, free // 2)
-    if folder is not None and needed > room:
+    ranks = current()
+    if folder is not None and ranks.largest(int(needed > room)):
         return PairedText(store_pairs(folder, *sides, chunks, progress), chunks)
     check_memory(
         f"pairing {donor.name} with {target.name}", {"paired rows": needed},
         "fewer `taps` or `excerpts`",
     )  # fmt: skip
-    ranks, read = current(), 0
+    read, turns = 0, ranks.turns(len(chunks))
+    total = sum(len(chunks[number].donor) for number in turns)
     mine: dict[int, PairedRows] = {}
-    for number in ranks.turns(len(chunks)):
+    for number in turns:
         chunk = chunks[number]
         ours = sides[0].read(chunk.donor, chunk.donor_rows)
         mine[number] = chunk.paired(ours, sides[1].read(chunk.target, chunk.target_rows))
         read += len(chunk.donor)
         if progress is not None:
-            progress(read, len(excerpts), "excerpts")
+            progress(read, total, "excerpts")
     if ranks.count == 1:
         return PairedText(tuple(mine.values()), chunks)
     found = ranks.collect(len(chunks), {number: rows.tensors() for number, rows in mine.items()})
