@@ -79,9 +79,9 @@ def evaluate_pairs(
     if space:
         found = dataclasses.replace(found, pairs=tuple(map(_after_space, found.pairs)))
     work.check_there(model=model, baseline=baseline)
-    hosted = work.load(model)
+    hosted, *others = work.load_together(model, *([] if baseline is None else [baseline]))
     judged = judge_pairs(work, hosted, found.pairs)
-    other = None if baseline is None else judge_pairs(work, work.load(baseline), found.pairs)
+    other = judge_pairs(work, others[0], found.pairs) if others else None
     return {
         "model": model,
         **({} if baseline is None else {"baseline": baseline}),

@@ -53,7 +53,7 @@ def measure_perplexity(
         raise InputError("models", expected="names, each once", found=", ".join(models) or "none")
     work.check_there(*models)
     data = data or next(filter(None, map(work.domain_source, models)), PROSE)
-    loaded = _load(work, models)
+    loaded = dict(zip(models, work.load_together(*models), strict=True))
     documents, fingerprint = _read(work, data, config)
     scores: dict[str, TextScores] = {}
     for backbone in {id(model.backbone): model.backbone for model in loaded.values()}.values():
@@ -79,24 +79,6 @@ def measure_perplexity(
         ],
         "made": work.made(),
     }  # fmt: skip
-
-
-def _load(work: Work, models: Sequence[str]) -> dict[str, HostedModel]:
-    """Each by its name; those of one backbone share it."""
-    from transplant.loading.hosted import host
-
-    loaded: dict[str, HostedModel] = {}
-    backbones: dict[str, Backbone] = {}
-    for name in models:
-        named = work.named(name)
-        if named.backbone in backbones:
-            backbone = backbones[named.backbone]
-            loaded[name] = host(backbone, named.module, work.library, named.d_abi)
-        else:
-            loaded[name] = work.load(named)
-            if named.module is not None or loaded[name].is_raw:  # else a folder of its own
-                backbones[named.backbone] = loaded[name].backbone
-    return loaded
 
 
 def _read(work: Work, data: str, config: PerplexityConfig) -> tuple[Sequence[Document], str]:

@@ -62,9 +62,10 @@ def measure_uncertainty(
     data = data or work.domain_source(model)
     if data is None:
         raise InputError(f"{model} has no domain", hint="`data`, as python")
-    hosted = work.load(model)
-    other = None if baseline is None else _fitting(work, hosted, baseline)
-    members = members_of(work, hosted, config)
+    asked = [model, *([] if baseline is None else [baseline]), *config.ensemble]
+    hosted, *beside = work.load_together(*asked)
+    other = None if baseline is None else _fitting(hosted, beside.pop(0))
+    members = members_of(work, hosted, config, beside)
     splits = read_as_needed(work, data, evaluation=config.eval_tokens)
     windows = windows_of(hosted.backbone, splits.eval, config.window, config.eval_tokens)
     found, documents = _measure(work, hosted, members, windows)
@@ -86,8 +87,10 @@ def measure_uncertainty(
     return UqResult(report, metrics)
 
 
-def members_of(work: Work, model: HostedModel, config: UqConfig) -> Members:
-    """The members that a configuration asks for."""
+def members_of(
+    work: Work, model: HostedModel, config: UqConfig, others: Sequence[HostedModel] = ()
+) -> Members:
+    """The members that a configuration asks for; `others` are those of an ensemble."""
     from transplant.evaluation.members import (
         dropout_layers,
         dropout_members,
@@ -96,7 +99,7 @@ def members_of(work: Work, model: HostedModel, config: UqConfig) -> Members:
     )
 
     if config.ensemble:
-        return ensemble_members([model, *map(work.load, config.ensemble)])
+        return ensemble_members([model, *others])
     count = config.members or MEMBERS
     if config.method == "dropout" or (config.method == "auto" and dropout_layers(model)):
         config.check_dropout()
@@ -104,8 +107,7 @@ def members_of(work: Work, model: HostedModel, config: UqConfig) -> Members:
     return perturbed_members(model, count, scale=config.scale or SCALE, seed=work.seed)
 
 
-def _fitting(work: Work, model: HostedModel, baseline: str) -> HostedModel:
-    other = work.load(baseline)
+def _fitting(model: HostedModel, other: HostedModel) -> HostedModel:
     own = model.backbone
     if other.backbone.tokenizer_sha256 != own.tokenizer_sha256:
         raise InputError(

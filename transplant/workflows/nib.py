@@ -60,7 +60,7 @@ def nib_report(
 
     config = config or NIBConfig()
     work.check_there(anchor=anchor, candidate=candidate)
-    one, other = work.load(anchor), work.load(candidate)
+    one, other = work.load_together(anchor, candidate)
     if difference(one.backbone, other.backbone):
         raise InputError(
             "anchor and candidate are hosted on different backbones",

@@ -61,6 +61,21 @@ class Work(JobSetting):
         self.arithmetic[hosted.backbone.name] = str(hosted.backbone.dtype).removeprefix("torch.")
         return hosted
 
+    def load_together(self, *names: str | HostedName) -> list[HostedModel]:
+        """Models by name, in order; those of one backbone share its weights."""
+        from transplant.loading.hosted import host
+
+        loaded: list[HostedModel] = []
+        backbones: dict[str, Backbone] = {}
+        for named in map(self.named, names):
+            if (shared := backbones.get(named.backbone)) is not None:
+                loaded.append(host(shared, named.module, self.library, named.d_abi))
+                continue
+            loaded.append(self.load(named))
+            if named.module is not None or loaded[-1].is_raw:  # else a folder of its own
+                backbones[named.backbone] = loaded[-1].backbone
+        return loaded
+
     def check_there(self, *bare: str, **names: str | Sequence[str] | None) -> None:
         """Refuses names of models that nothing has, before any of them is loaded.
 

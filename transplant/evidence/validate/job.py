@@ -78,7 +78,7 @@ def run_validation(
     began = time.monotonic()
     tolerated = () if gates is None else read_gates(gates, plan.metrics)
     pairs = _pairs(work, plan)
-    model, baseline = work.load(plan.model), work.load(plan.baseline)
+    model, baseline = work.load_together(plan.model, plan.baseline)
     _check_vocabulary(model, baseline)
     numbers: dict[str, Number] = {}
     texts: dict[str, Any] = {}
