@@ -16,6 +16,7 @@ from transplant.backbones.reference import REFERENCES
 from transplant.errors import InputError
 from transplant.text.windows import pack_tokens
 from transplant.training import precision
+from transplant.training import pretrain as pretraining
 from transplant.training.checkpoint import CheckpointFile
 from transplant.training.config import PretrainConfig
 from transplant.training.optimizer import make_adamw
@@ -217,6 +218,35 @@ def test_a_whole_run_removes_what_a_killed_write_of_its_checkpoint_left(tmp_path
     (other := tmp_path / "other.partial").write_bytes(b"half")
     file.remove()
     assert list(tmp_path.iterdir()) == [other]
+
+
+@pytest.mark.parametrize("family", ["layercake", "gpt2", "llama"])
+def test_behind_a_large_vocabulary_a_step_is_the_same_and_holds_few_logits(
+    family, tiny_tokenizer, rows, monkeypatch
+):
+    monkeypatch.setattr(precision, "multiplies", lambda *_: False)  # products are not rounded
+    held, found = [], {}
+    for logits in (1 << 26, 0):
+        monkeypatch.setattr(pretraining, "LOGITS", logits)
+        monkeypatch.setattr(pretraining, "BLOCK", 5 * len(tiny_tokenizer))
+        model = tiny_model(family, tiny_tokenizer).train()
+        model.get_output_embeddings().register_forward_hook(
+            lambda _module, _given, made: held.append(made.numel() // made.shape[-1])
+        )
+        held.clear()
+        ids = torch.from_numpy(rows[:4].astype("int64"))
+        loss = pretraining._loss(model, ids)
+        loss.backward()
+        found[logits] = (
+            loss.detach(),
+            [p.grad for p in model.parameters() if p.grad is not None],
+            max(held),
+        )
+    (whole, slopes, most), (parts, others, few) = found.values()
+    assert (most, few) == (ids.numel(), 5)
+    torch.testing.assert_close(parts, whole)
+    for one, other in zip(slopes, others, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-3, atol=1e-6)
 
 
 def test_several_runs_count_on_to_the_end_of_the_last(tiny_tokenizer, rows):

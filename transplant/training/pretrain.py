@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint as computed_twice
 
 from transplant.losses import LossNote
 from transplant.progress import Progress, part_of
@@ -27,6 +28,8 @@ from transplant.training.precision import fast_products
 from transplant.training.schedule import warmup_cosine
 
 SAVE_EVERY = 100  # steps
+LOGITS = 1 << 26  # of a batch, which are had at once: 256 MB in single precision
+BLOCK = 1 << 24  # of a block of rows of a larger one
 
 
 def pretrain(
@@ -134,6 +137,8 @@ def _batches(rows: int, config: PretrainConfig) -> Iterator[np.ndarray]:
 def _loss(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
     """Mean next-token cross-entropy of a batch `ids` [batch, length], in nats."""
     config: Any = model.config
+    if not config.is_encoder_decoder and ids.numel() * getattr(config, "vocab_size", 0) > LOGITS:
+        return _loss_in_blocks(model, ids)
     with fast_products(ids.device):
         if config.is_encoder_decoder:
             half = ids.shape[1] // 2
@@ -145,3 +150,20 @@ def _loss(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
             targets = ids[:, 1:]
             logits = model(input_ids=ids).logits[:, :-1]
     return nn.functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())
+
+
+def _loss_in_blocks(model: Any, ids: torch.Tensor) -> torch.Tensor:
+    """The same of a decoder whose vocabulary is large: its logits are computed twice, none kept."""
+    head = model.get_output_embeddings()
+
+    def of_block(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(head(rows).float(), labels, reduction="sum")
+
+    with fast_products(ids.device):
+        hidden = model.get_decoder()(input_ids=ids).last_hidden_state[:, :-1].flatten(0, 1)
+        targets, size = ids[:, 1:].flatten(), max(1, BLOCK // model.config.vocab_size)
+        parts = [
+            cast("torch.Tensor", computed_twice(of_block, rows, labels, use_reentrant=False))
+            for rows, labels in zip(hidden.split(size), targets.split(size), strict=True)
+        ]
+    return torch.stack(parts).sum() / len(targets)
