@@ -17,7 +17,7 @@ from transplant.activations.reader import Activations
 from transplant.activations.writer import ActivationWriter
 from transplant.backbones.parts import PLACES, blocks_of, find_part
 from transplant.errors import InputError, NumericalError, StorageError
-from transplant.text.windows import cut_windows
+from transplant.text.windows import batches, cut_windows
 from transplant.training.config import TrainConfig
 from transplant.training.file_rows import FileRows
 from transplant.training.loop import train_module
@@ -167,6 +167,17 @@ def test_an_interrupted_capture_ends_with_the_same_bytes(scene, monkeypatch, at)
     with Activations.open(made.path, partial=True) as acts:
         assert acts.committed < acts.rows
     assert made.capture(resume=True).sha256() == whole
+
+
+def test_progress_counts_up_to_the_last_row(scene, monkeypatch):
+    """Batches are of like length, not in the order of the file: a place says nothing of time."""
+    monkeypatch.setattr(capturing, "batches", lambda windows: batches(windows, 48))
+    made, told = scene(), []
+    made.capture(progress=lambda *course: told.append(course))
+    steps, totals, _ = zip(*told, strict=True)
+    assert len(steps) > 3
+    assert list(steps) == sorted({*steps})
+    assert {steps[-1], *totals} == {len(made.tokens.ids)}
 
 
 def test_a_failure_of_the_writer_is_raised_where_the_batches_come_from(scene, monkeypatch):

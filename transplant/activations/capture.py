@@ -117,6 +117,7 @@ def capture(
             shards before it are complete.
         StorageError: the disk refused.
     """
+    done = writer.committed
     with _writing(writer, DTYPES[dtype]) as put:
         for shard in _shards(tokens, writer.committed):
             for batch in batches([windows[n] for n in shard]):
@@ -124,8 +125,9 @@ def capture(
                 read = read_taps(backbone, [windows[n] for n in numbers], taps, pool)
                 places = [(int(tokens.first_row[n]), int(tokens.first_row[n + 1])) for n in numbers]
                 put(read, places)
+                done += sum(last - first for first, last in places)
                 if progress is not None:
-                    progress(places[-1][1], tokens.rows, "rows")
+                    progress(done, tokens.rows, "rows")
             put.commit(int(tokens.first_row[shard[-1] + 1]))
 
 
