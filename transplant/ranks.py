@@ -57,6 +57,12 @@ class Ranks:
         """Whether this is the process that writes and reports."""
         return self.number == 0
 
+    @property
+    def on_machine(self) -> int:
+        """The number of this process among those of its machine; all are, if nobody says."""
+        with foreign("LOCAL_RANK", InputError, expected=f"a number, set by {ADVICE}"):
+            return int(os.environ.get("LOCAL_RANK", self.number))
+
     @contextmanager
     def together(self) -> Iterator[Ranks]:
         """What runs in the block is shared among the processes; all of them must enter it.

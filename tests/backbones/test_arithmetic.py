@@ -7,11 +7,12 @@ import torch
 
 from tests.tiny import tiny_model
 from transplant import Workspace
-from transplant.backbones import arithmetic
+from transplant.backbones import arithmetic, memory
 from transplant.backbones.arithmetic import cast, choose_dtype, stored_dtype
 from transplant.backbones.load import load_backbone
 from transplant.dtypes import NAMES, dtype_name
-from transplant.errors import InputError
+from transplant.errors import BackboneError, InputError
+from transplant.ranks import Ranks
 from transplant.text.windows import Window
 
 CPU = torch.device("cpu")
@@ -95,6 +96,36 @@ def test_bfloat16_asked_of_a_processor_without_it_is_a_named_error(saved, multip
     assert load_backbone(path).dtype == torch.float32
     (note,) = load_backbone(path, dtype="float16").notes  # slow, not wrong
     assert "float32 is faster" in note
+
+
+def test_memory_is_asked_for_the_type_that_auto_takes(saved, multiplying, monkeypatch):
+    path = saved("llama", torch.bfloat16)
+    numbers = sum(parameter.numel() for parameter in load_backbone(path).model.parameters())
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * numbers)
+    assert load_backbone(path).dtype == torch.bfloat16  # two bytes each
+    multiplying("avx2")
+    with pytest.raises(BackboneError, match=r"in float32 \(BF16 in.*does not fit") as caught:
+        load_backbone(path)
+    assert "`dtype" not in str(caught.value.hint)  # nothing narrower is to be had
+
+
+@pytest.mark.parametrize(
+    ("ranks", "local", "device", "own"),
+    [
+        (Ranks(), "1", "cuda", "cuda"), (Ranks(1, 4), "1", "cuda", "cuda:1"),
+        (Ranks(5, 8), "1", "cuda", "cuda:1"), (Ranks(3, 4), "3", "cuda", "cuda:1"),
+        (Ranks(1, 2), None, "cuda", "cuda:1"), (Ranks(1, 4), "1", "cuda:0", "cuda:0"),
+        (Ranks(1, 4), "1", "cpu", "cpu"),
+    ],
+)  # fmt: skip
+def test_each_process_of_a_job_has_a_gpu_of_its_own(monkeypatch, ranks, local, device, own):
+    monkeypatch.setattr(arithmetic, "current", lambda: ranks)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    if local is None:
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+    else:
+        monkeypatch.setenv("LOCAL_RANK", local)
+    assert str(arithmetic.own_of_rank(torch.device(device))) == own
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama", "t5", "layercake", "gpt_neox"])

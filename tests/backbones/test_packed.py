@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from tests.tiny import tiny_model
+from transplant.backbones import memory
 from transplant.backbones.arithmetic import cast
 from transplant.backbones.load import load_backbone
 from transplant.errors import BackboneError
@@ -66,6 +67,16 @@ def test_packed_weights_are_never_cast_and_a_note_says_so(packed, method, dtype)
     (note,) = backbone.notes
     assert "stored quantised (plain-test): its weights are never cast" in note
     assert (dtype in note) == (dtype != "auto")
+
+
+def test_memory_is_asked_for_packed_weights_as_they_are_stored(packed, method, monkeypatch):
+    path = packed(quant_method=method)
+    numbers = sum(parameter.numel() for parameter in load_backbone(path).model.parameters())
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * numbers)
+    load_backbone(path, dtype="float32")
+    monkeypatch.setattr(memory, "available_memory", lambda: numbers)
+    with pytest.raises(BackboneError, match="as it is stored.*does not fit"):
+        load_backbone(path, dtype="float32")
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from torch import nn
 
 from transplant.dtypes import AUTO
 from transplant.errors import InputError
+from transplant.ranks import current
 
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
@@ -121,6 +122,17 @@ def best_device() -> str:
     if torch.cuda.is_available():
         return "cuda"
     return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def own_of_rank(device: torch.device) -> torch.device:
+    """The GPU of this process, of several that share one job, in place of one without a number.
+
+    Where there are more processes on the machine than GPUs, these are dealt out in turns.
+    """
+    ranks = current()
+    if ranks.count == 1 or device.type != "cuda" or device.index is not None:
+        return device
+    return torch.device("cuda", ranks.on_machine % max(1, torch.cuda.device_count()))
 
 
 def _kept_wide(model: Any, dtype: torch.dtype) -> re.Pattern[str] | None:

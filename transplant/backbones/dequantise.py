@@ -8,13 +8,17 @@ from contextlib import redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.backbones.arithmetic import DTYPES, choose_dtype, name_of
 from transplant.backbones.memory import WIDTHS, check_memory
 from transplant.backbones.quiet import quiet
 from transplant.backbones.whole import load_whole
+from transplant.dtypes import AUTO
 from transplant.errors import BackboneError, InputError, foreign
 from transplant.files.gguf import GgufHeader, read_header
 
 if TYPE_CHECKING:
+    import torch
+
     from transplant.progress import Progress
 
 NO_DECODERS = {"general", "tokenizer", "t5", "t5encoder", "umt5"}
@@ -61,6 +65,24 @@ def check_gguf(file: Path, dtype: str) -> GgufHeader:
         f"{file.name} in {dtype}", "a smaller model, or a machine with more memory",
     )  # fmt: skip
     return header
+
+
+def check_loads(header: GgufHeader, dtype: str, device: torch.device) -> None:
+    """Refuses what is larger than memory once it is loaded, in the type that a device takes of it.
+
+    Args:
+        header: of the file.
+        dtype: what its weights will be stored in.
+        device: where the model runs.
+
+    Raises:
+        BackboneError: naming the sizes.
+    """
+    loaded = name_of(choose_dtype(AUTO, DTYPES[dtype], device))
+    check_memory(
+        header.numbers * WIDTHS[loaded], f"{header.file.name} in {loaded}",
+        "a smaller model, or a machine with more memory",
+    )  # fmt: skip
 
 
 def _check_transformers(file: Path) -> None:

@@ -17,6 +17,7 @@ from transplant.backbones.arithmetic import (
     has_rounded_buffers,
     multiplies,
     name_of,
+    own_of_rank,
     stored_dtype,
 )
 from transplant.backbones.configuration import hash_config
@@ -94,9 +95,9 @@ def load_backbone(
     at_hub = is_hub_id(source)
     offline = at_hub and is_out_of_reach()
     if folder.is_dir() and spread is None:
-        check_folder_fits(folder, str(name), wanted)
+        check_folder_fits(folder, str(name), wanted, place)
     elif at_hub and spread is None:
-        check_hub_fits(source, revision, str(name), wanted, offline=offline)
+        check_hub_fits(source, revision, str(name), wanted, place, offline=offline)
     files = Files(source, revision, trust_remote_code, place, spread, offline)
     model, tokenizer, unexpected = load_stored(files, checked=known is not None)
     checked = known or _checked(str(name), model, tokenizer)  # before the cast: as it is stored
@@ -183,11 +184,13 @@ def _checked(name: str, model: Any, tokenizer: Any) -> Checked:
 def check_device(device: str) -> torch.device:
     """A device by its name, found before anything is read: a sum must come back from it.
 
+    Of several processes at one job each has a GPU of its own, where no number is given.
+
     Raises:
         InputError: it is not to be had.
     """
     with foreign(f"`device={device!r}` is not to be had here", InputError, expected=DEVICES):
-        place = torch.device(best_device() if device == AUTO else device)
+        place = own_of_rank(torch.device(best_device() if device == AUTO else device))
         if place.type == "cpu" and place.index:
             raise ValueError(f"there is one cpu, and no cpu:{place.index}")
         torch.ones(2, device=place).sum().cpu()
