@@ -13,11 +13,12 @@ import platformdirs
 from transplant.errors import ArtifactError, InputError, StorageError
 from transplant.files.plain import check_inside, check_plain, check_root, expand
 from transplant.files.remembered import HASH, Memory
+from transplant.files.shards import weight_files
 from transplant.library import Fingerprints
 
 from . import catalog
 from .bases import Base
-from .entry import Entry, weight_files
+from .entry import Entry
 from .manifest import BackboneRecord
 from .names import backbone_key, is_folder, is_hub_id
 from .reads import MANIFEST, ManifestReads

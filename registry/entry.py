@@ -17,6 +17,7 @@ from transplant.errors import (
     TransplantError,
 )
 from transplant.files.plain import check_inside
+from transplant.files.shards import weight_files
 from transplant.files.whole_folder import sibling
 
 from .manifest import KINDS, Manifest
@@ -97,12 +98,6 @@ class Broken:
     """Whether it came with the package."""
     error: TransplantError
     """What reading it gave."""
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of a backbone's folder, as `from_pretrained` takes them."""
-    single = folder / "model.safetensors"
-    return [single] if single.is_file() else sorted(folder.glob("model-*-of-*.safetensors"))
 
 
 def place_of(manifest: Manifest) -> Path:

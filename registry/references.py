@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from transplant.errors import ExistsError, NotFoundError
 from transplant.files import safetensors
+from transplant.files.shards import weight_files
 from transplant.files.whole_file import whole_file
 from transplant.library import difference
 
 from . import claims, staging
-from .entry import MANIFEST, REFERENCE, Entry, place_of, weight_files
+from .entry import MANIFEST, REFERENCE, Entry, place_of
 from .manifest import BackboneRecord, Manifest
 from .seal import sealed
 from .writing import Writer

@@ -15,10 +15,11 @@ from transplant.files import safetensors
 from transplant.files import whole_folder as folders
 from transplant.files.plain import check_inside, real
 from transplant.files.remembered import HASH
+from transplant.files.shards import weight_files
 
 from . import catalog, claims, staging
 from .bases import Base
-from .entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry, weight_files
+from .entry import MANIFEST, Broken, Entry, is_place, place_of, read_entry
 from .filling import bytes_of, fill_folder, write_manifest
 from .manifest import Manifest
 from .names import check_name
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_PLAIN_FILES = {".json", ".safetensors", ".txt", ".model", ".jinja"}  # nothing that holds pickles
+# Beside the weights, of which others may be there, too; nothing that holds pickles.
+_PLAIN_FILES = {".json", ".txt", ".model", ".jinja"}
 
 
 class Writer(Reader):
@@ -113,8 +115,8 @@ class Writer(Reader):
             raise InputError(
                 f"{source}", expected="a backbone with a model.safetensors", found=manifest.kind
             )
-        files = [f for f in source.iterdir() if f.is_file() and f.suffix in _PLAIN_FILES]
-        files = [f for f in files if f.name != MANIFEST]
+        beside = (f for f in source.iterdir() if f.is_file() and f.suffix in _PLAIN_FILES)
+        files = [*weight_files(source), *(f for f in beside if f.name != MANIFEST)]
 
         def copy(folder: Path) -> Manifest:
             for file in files:

@@ -9,6 +9,7 @@ from typing import Any
 
 from transplant.errors import BackboneError, CorruptError, StorageError, foreign
 from transplant.files.header import read_header
+from transplant.files.shards import INDEX, SINGLE
 
 LAYER_COUNTS = (
     "num_hidden_layers", "num_layers", "n_layer", "n_layers", "num_decoder_layers",
@@ -18,7 +19,6 @@ EXPERT_COUNTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_nu
 MOST_LAYERS = 10_000  # of a hub id, whose files are not here yet; and no model has more
 LARGEST_SIZE = 2**31 - 1
 DEEPEST = 32  # levels of nesting in a configuration
-INDEX = "model.safetensors.index.json"
 AGAIN = "save it again with save_pretrained, or copy the folder again"
 
 Header = dict[str, tuple[str, tuple[int, ...]]]
@@ -41,7 +41,7 @@ def check_folder(folder: Path) -> Header:
                 f"backbone folder {folder} has no {what}{pickled}",
                 expected=f"{what} as save_pretrained writes it ({pattern})",
             )
-    single = folder / "model.safetensors"
+    single = folder / SINGLE
     held: Header = {}
     for file in [single] if single.is_file() else _shards(folder):
         held |= _read_header(file)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.dtypes import AUTO
 from transplant.errors import BackboneError, ExistsError, InputError, foreign
 from transplant.files.plain import expand, real
+from transplant.files.shards import weight_files
 from transplant.workflows.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ AS_STORED = (
     "that compute take"
 )
 HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+NOT_READ = ("*/*", "consolidated*")  # the same weights once more, in forms that others read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +75,7 @@ def _add_folder(
     from transplant.backbones.folder import check_folder
 
     _check_text(folder)
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    size = sum(file.stat().st_size for file in weight_files(folder))
     work.library.claim(
         ("backbone",), job.name, None, None, replace=job.replace, needed=size if job.copy else 0
     )
@@ -95,6 +97,7 @@ def _add_folder(
 
 def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
     from transplant.backbones.hub_ids import can_be_hub_id, is_out_of_reach
+    from transplant.backbones.load import check_device
     from transplant.backbones.memory import check_hub_fits
 
     if not job.replace:
@@ -108,7 +111,8 @@ def _add_hub(work: Work, job: AddJob) -> tuple[Entry, Backbone]:
         )
     revision, offline = work.revision_of(hub_id), is_out_of_reach()
     if work.device_map is None:
-        check_hub_fits(hub_id, revision, hub_id, AUTO, offline=offline)
+        place = check_device(work.device)
+        check_hub_fits(hub_id, revision, hub_id, AUTO, place, offline=offline)
     folder = get_from_hub(work, hub_id, revision, offline=offline)
     return _add_folder(work, job, folder, {"hub": hub_id, "revision": folder.name})
 
@@ -139,13 +143,14 @@ def get_from_hub(work: Work, hub_id: str, revision: str | None, *, offline: bool
             return Path(
                 snapshot_download(
                     hub_id, revision=revision, allow_patterns=[*HUB_FILES],
-                    local_files_only=offline, **snapshot_options(),
+                    ignore_patterns=[*NOT_READ], local_files_only=offline, **snapshot_options(),
                 )
             )  # fmt: skip
 
 
 def _add_gguf(work: Work, job: AddJob, file: Path) -> tuple[Entry, Backbone]:
-    from transplant.backbones.dequantise import check_gguf, dequantise, sha256_of
+    from transplant.backbones.dequantise import check_gguf, check_loads, dequantise, sha256_of
+    from transplant.backbones.load import check_device
     from transplant.backbones.memory import WIDTHS
 
     dtype = UNPACKED if work.dtype == AUTO else str(work.dtype)
@@ -153,6 +158,8 @@ def _add_gguf(work: Work, job: AddJob, file: Path) -> tuple[Entry, Backbone]:
     _check_text(file)
     work.library.check_free(("backbone",), job.name, None, None)
     header = check_gguf(file, dtype)
+    if work.device_map is None:
+        check_loads(header, dtype, check_device(work.device))
     work.library.claim(("backbone",), job.name, None, None, needed=header.numbers * WIDTHS[dtype])
     with work.reporter.progress(f"hashing {file.name}") as progress:
         sha256 = sha256_of(file, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from contextlib import contextmanager
 
@@ -83,6 +84,29 @@ def test_a_folder_in_shards_is_added_and_verified(work, folder, copy):
     file.write_bytes(data)
     with pytest.raises(CorruptError, match=file.name):
         work.library.verify(entry)
+
+
+@pytest.mark.parametrize("copy", [False, True])
+def test_the_weights_are_the_files_that_the_index_names(work, folder, copy):
+    whole = AutoModelForCausalLM.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    whole.save_pretrained(folder, max_shard_size="30KB")
+    index = folder / "model.safetensors.index.json"
+    stated = json.loads(index.read_bytes())
+    for shard in folder.glob("model-*.safetensors"):  # as some publish theirs
+        name = shard.name.replace("model-", "model.safetensors-")
+        shard.rename(folder / name)
+        places = stated["weight_map"]
+        places.update({key: name for key, held in places.items() if held == shard.name})
+    index.write_text(json.dumps(stated))
+    save_file(whole.state_dict(), folder / "consolidated.safetensors")
+    work.add(folder, "short", copy=copy)
+    assert torch.equal(logits(load(work, "short")), logits(whole))
+    entry = work.library.find("backbone", "short")
+    work.library.verify(entry)
+    assert entry.manifest.tensors.keys() == whole.state_dict().keys()
+    assert {file.name for file in entry.weight_files} == {*stated["weight_map"].values()}
+    assert not [*entry.path.glob("consolidated*")]
 
 
 def test_the_fingerprint_of_a_reference_is_computed_once(work, folder, monkeypatch):
@@ -170,6 +194,21 @@ def test_what_does_not_fit_into_memory_is_refused_before_it_is_read(
     work.add(source, "short")
 
 
+def test_a_gguf_counts_as_it_will_be_loaded(work, packed, monkeypatch):
+    """A processor without bfloat16 computes in float32, of twice the size."""
+    numbers, work = 30_000, transplant.Workspace(library=work.library)
+    monkeypatch.setattr(dequantise, "UNPACKED", 0)  # a large model needs less for one tensor
+    monkeypatch.setattr(memory, "available_memory", lambda: 3 * numbers)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)
+    with monkeypatch.context() as beside:
+        beside.setattr(dequantise, "dequantise", lambda *_: pytest.fail("work"))
+        with pytest.raises(BackboneError, match=r"tiny\.gguf in float32 does not fit"):
+            work.add(packed, "short")
+    able = {"avx512_bf16": True}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert work.add(packed, "short")["added"]["dtype"] == "bfloat16"
+
+
 def test_the_dtype_counts_for_memory(folder, monkeypatch):
     held = sum(t.numel() for t in load_file(folder / "model.safetensors").values())
     half = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float16)
@@ -239,6 +278,27 @@ def test_a_hub_id_is_added_by_its_snapshot(work, folder, monkeypatch):
     assert asked == [("org/model", "v2")]
     assert (added["hub"], added["revision"], added["path"]) == ("org/model", "mine", str(folder))
     load(work, "short")
+
+
+def test_what_a_hub_holds_of_the_same_weights_in_other_forms_is_left_there(
+    work, folder, monkeypatch
+):
+    from huggingface_hub.utils import filter_repo_objects
+
+    read = ["config.json", "model-00001-of-00002.safetensors", "model.safetensors.index.json",
+            "tokenizer.json", "chat_template.jinja", "merges.txt"]  # fmt: skip
+    others = ["consolidated.safetensors", "original/model.safetensors", "onnx/config.json",
+              "original/consolidated.00.pth", "pytorch_model.bin", "modeling.py"]  # fmt: skip
+    kept = []
+
+    def snapshot(_, **options):
+        patterns = {name: options[name] for name in ("allow_patterns", "ignore_patterns")}
+        kept.extend(filter_repo_objects([*read, *others], **patterns))
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
+    work.add("org/model", "short")
+    assert kept == read
 
 
 def test_a_hub_that_cannot_be_reached_is_one_error(work):
