@@ -126,7 +126,7 @@ class CompressParameters(Part):
 
 
 class CompressReport(Report):
-    """`basis adapt --ratio`."""
+    """`basis adapt --compress`."""
 
     basis: str
     backbone: str
