@@ -11,7 +11,6 @@ from commands.options import DOMAIN_DATA, Field, Fields, parse_names
 from commands.options.basis import COMPARED as RECIPE
 from commands.session import Session
 from transplant.workflows.basis.spec import CompareJob
-from transplant.workflows.out_folder import check_out, with_files
 
 COMPARED = Fields(
     "backbone domain out forget retain layers rank seeds eval_tokens",
@@ -21,10 +20,8 @@ COMPARED = Fields(
 
 def basis_compare(session: Session, *, job: Annotated[CompareJob, COMPARED]) -> None:
     """Compare BASIS with PEFT's adapters and full fine-tuning at one budget."""
-    from transplant.pictures.adapters import write_comparison
     from transplant.tables.basis_compare import compare_table
     from transplant.workflows.basis.compare.job import run_compare
 
-    check_out(job.out, page=False)
-    report = with_files(run_compare(session, job), job.out, write_comparison)
+    report = run_compare(session, job)
     session.out.result(report, compare_table(report))

@@ -122,7 +122,8 @@ class BasisWorkspace(Work):
             options: the other fields of `workflows.basis.compare.job.CompareJob`.
 
         Returns:
-            The report: for each method its held-out loss, forgetting, seconds and peak memory.
+            The report: for each method its held-out loss, forgetting, seconds and peak memory; the
+            files `compare.json` and `compare.png` in `out`.
 
         Raises:
             InputError: PEFT is not installed, or `out` holds another comparison.

@@ -13,6 +13,7 @@ from transplant.files.cells import Cells
 from transplant.workflows.basis.compare.summary import summary
 from transplant.workflows.basis.spec import CompareJob
 from transplant.workflows.corpus import read_as_needed, windows_of
+from transplant.workflows.out_folder import check_out, with_files
 
 if TYPE_CHECKING:
     from transplant.workflows.basis.compare.cell import Texts
@@ -24,28 +25,32 @@ MOST_FURTHER = 3  # rates beyond the three of a search
 
 
 def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
-    """Runs the cells that are missing and reports all of them.
+    """Runs the cells that are missing, reports all of them and draws them into `out`.
 
     Rates are chosen on the calibration split, at the first seed; every number of the report is of
     documents that no step and no choice has seen.
 
     Returns:
         The report: for each method its rate, held-out loss, forgetting, seconds and peak memory,
-        and the difference of BASIS to it with a paired interval over documents.
+        and the difference of BASIS to it with a paired interval over documents; the files.
 
     Raises:
         NotFoundError: a method that is not in the table.
         InputError: PEFT is not installed, or `out` holds another comparison.
         BackboneError: weights that are not in memory.
+        StorageError: `out` may not be written to, or its disk is full.
+        TransplantError: what draws is not installed.
     """
     from transplant.backbones.arithmetic import name_of
     from transplant.basis.maps import select_maps
+    from transplant.pictures.adapters import write_comparison
     from transplant.workflows.basis.compare.cell import Texts, as_lists
     from transplant.workflows.basis.compare.method import Once
     from transplant.workflows.basis.compare.peak import peak_bytes
     from transplant.workflows.basis.compare.table import METHODS
     from transplant.workflows.basis.scores import score_text
 
+    check_out(job.out, page=False)
     chosen = {name: METHODS[name] for name in check_methods(job, METHODS)}
     backbone, config = work.backbone(job.backbone), job.config
     backbone.require_weights("a comparison of adapters")
@@ -86,7 +91,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
     once = Once(partial(peak_bytes, backbone.device))
     for name, row in chosen.items():
         searched[name], found[name] = _cells_of(work, job, backbone, name, row, texts, cells, once)
-    return {
+    report = {
         "backbone": job.backbone, "domain": job.domain, "corpus": data, "other": job.forget,
         "retain": retain,
         "budget": job.rank * sum(m.out + m.into for m in maps), "like": f"lora:r={job.rank}",
@@ -94,6 +99,7 @@ def run_compare(work: Work, job: CompareJob) -> dict[str, Any]:
         "seeds": [job.config.seed + number for number in range(job.seeds)],
         **summary(raw, searched, found, {n: row.ablation for n, row in chosen.items()}),
     }  # fmt: skip
+    return with_files(report, job.out, write_comparison)
 
 
 def check_methods(job: CompareJob, known: Mapping[str, Row]) -> Sequence[str]:
