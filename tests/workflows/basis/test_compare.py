@@ -235,19 +235,36 @@ def test_a_search_goes_on_beyond_its_end_until_the_best_is_inside():
     assert rates_tried(endless)[-1] == 0.5 * 4**5  # three more, and no further
 
 
-def test_what_lacks_a_package_is_tried_again(tmp_path, backbone):
+LACKING = [
+    (ModuleNotFoundError("No module named 'attr'", name="attr"), "attr"),
+    (torch.OutOfMemoryError("CUDA out of memory"), "memory"),
+    (MemoryError("9 GiB"), "memory"),
+    (ValueError("no such start"), None),  # the control: it is so on every machine
+]
+
+
+@pytest.mark.parametrize("step", ["prepared", "trained"])
+@pytest.mark.parametrize(("error", "missing"), LACKING)
+def test_what_lacks_a_package_or_memory_is_tried_again(
+    tmp_path, backbone, monkeypatch, error, missing, step
+):
     job = CompareJob(backbone="x", domain="tales", out=tmp_path, seeds=1, config=CONFIG)
     texts = Texts([], [], [], {})
 
-    def lacking(_scene):
-        raise ModuleNotFoundError("No module named 'attr'", name="attr")
+    def lacking(*_args, **_options):
+        raise error
 
+    if step == "trained":
+        if not isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+            pytest.skip("an error of its own: no cell")
+        monkeypatch.setattr("transplant.basis.train.train_inside", lacking)
+    row = Row(lacking if step == "prepared" else METHODS["full"].prepare)
     cells = Cells(tmp_path / "cells", {"run": 1})
-    row = Row(lacking)
     searched, found = _cells_of(Work(), job, backbone, "corda-kpm", row, texts, cells, Once())
-    assert [one["missing"] for one in searched] == ["attr"] * 3
+    assert [one.get("missing") for one in searched] == [missing] * 3
+    assert all(one["unavailable"] for one in searched)
     assert not found
-    assert not [*tmp_path.rglob("*.json")]
+    assert len([*tmp_path.rglob("*.json")]) == (3 if missing is None else 0)
 
 
 def test_an_unknown_method_is_refused(tmp_path):

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import NumericalError, first_line
+from transplant.errors import MemoryLimitError, NumericalError, first_line
 from transplant.workflows.basis.compare.method import Once, Prepared, Scene
 from transplant.workflows.basis.compare.peak import peak_bytes, reset_peak
 from transplant.workflows.basis.scores import score_text
@@ -43,7 +43,7 @@ def run_cell(
     """Trains a method in a copy of the backbone and scores it.
 
     A method that cannot be prepared on this backbone, or whose training leaves the finite numbers,
-    is a cell that says so; one that lacks a package says which one is `missing`.
+    is a cell that says so; one that lacks a package, or memory, says which one is `missing`.
 
     Args:
         work: the setting.
@@ -56,6 +56,8 @@ def run_cell(
         config: the recipe, with this cell's rate and seed.
         once: what cells before it computed; its seconds and memory count as this cell's too.
     """
+    import torch
+
     from transplant.basis.maps import select_maps
     from transplant.basis.train import train_inside
 
@@ -68,10 +70,8 @@ def run_cell(
     began = time.monotonic()
     try:
         prepared: Prepared = row.prepare(scene)
-    except ImportError as error:  # of what is installed here, which may change
-        return {**facts, "unavailable": first_line(error), "missing": error.name}
     except Exception as error:  # of PEFT: whatever its own code raises
-        return {**facts, "unavailable": first_line(error)}
+        return {**facts, **unavailable(error)}
     ready = time.monotonic()
     title = f"{method}, rate {config.learning_rate:g}, seed {config.seed}"
     try:
@@ -82,8 +82,8 @@ def run_cell(
             )  # fmt: skip
             trained = time.monotonic()
             scored = score_text(work, copied, texts.judged)
-    except NumericalError as error:
-        return {**facts, "unavailable": first_line(error)}
+    except (NumericalError, torch.OutOfMemoryError, MemoryError) as error:
+        return {**facts, **unavailable(error)}
     return {
         **facts, "trainable": prepared.moving.count, **prepared.facts,
         "calibration": course.best, "best_step": course.best_step,
@@ -91,6 +91,18 @@ def run_cell(
         "peak_bytes": max(peak_bytes(backbone.device) or 0, once.held) or None,
         "scores": {name: as_lists(likelihood) for name, likelihood in scored.items()},
     }  # fmt: skip
+
+
+def unavailable(error: Exception) -> dict[str, Any]:
+    """Why a cell has no numbers, and what is `missing` where this machine may have it later."""
+    import torch
+
+    found: dict[str, Any] = {"unavailable": first_line(error)}
+    if isinstance(error, ImportError):
+        return found | {"missing": error.name}
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError, MemoryLimitError)):
+        return found | {"missing": "memory"}
+    return found
 
 
 def as_lists(likelihood: Likelihood) -> dict[str, list[float]]:

@@ -140,7 +140,7 @@ def _cells_of(
         stored = cells.read(key)
         if stored is None:
             made = run_cell(work, backbone, job.layers, name, row, texts, job.rank, config, once)
-            # What a package is missing for is tried again.
+            # What a package, or memory, is missing for is tried again.
             stored = made if "missing" in made else cells.write(key, made)
         return stored
 
