@@ -249,5 +249,6 @@ def test_a_lora_of_another_base_is_taken_where_it_is_meant(tuned_abi, tmp_path):
     assert_refused(abi(*words), "--other-base", base)
     ran = abi(*words, "--other-base")
     assert ran.code == 0, ran.err
-    assert ran.json["made"]["donor"]["base"]["agrees"] is False
+    assert ran.json["made"]["donor"]["recorded_base"]["agrees"] is False
+    assert ran.json["made"]["donor"]["base"] == "tiny-gpt2"
     assert abi("rm", "elsewhere@tiny-llama", "--yes").code == 0

@@ -85,7 +85,7 @@ def test_tuned_folders_are_teachers_as_well_with_heads_of_their_own_or_not(scene
     assert ppl["candidate"] < min(ppl["raw"], ppl["shuffled_pairs"], ppl["equal_norm"])
     donor = report["made"]["donor"]
     assert [one["kind"] for one in donor["tuned_copies"]] == ["lora", "model", "hosted"]
-    assert donor["tuned_copies"][0]["base"]["agrees"]
+    assert donor["tuned_copies"][0]["recorded_base"]["agrees"]
     parents = scene[0].find("folders@tiny-llama").manifest.parents
     assert {f"tuned_{number}" for number in range(3)} < parents.keys()
 

@@ -40,7 +40,7 @@ def test_a_lora_moves_across_tokenizers_and_its_controls_do_not(scene):
     move = scene.move(scene.lora)
     found = move.evidence(eval_tokens=2000)
     report = found.report
-    assert move.tuned.facts["base"]["by"] == "weights"
+    assert move.tuned.facts["recorded_base"]["by"] == "weights"
     assert report["kind"] == "lora"
     assert report["student"] == "linear"
     assert {"raw", "native", "candidate", "shuffled_pairs", "equal_norm"} == found.ppl.keys()
@@ -93,7 +93,7 @@ def test_another_base_is_refused_by_its_weights_unless_it_is_meant(scene):
     told = Told()
     move = scene.move(other, work=scene.workspace(reporter=told), other_base=True)
     assert move.donor.pair.one_head
-    assert not move.tuned.facts["base"]["agrees"]
+    assert not move.tuned.facts["recorded_base"]["agrees"]
     assert any("tiny-llama" in text for text in told.warnings)
 
 

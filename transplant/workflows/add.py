@@ -11,6 +11,7 @@ from transplant.dtypes import AUTO
 from transplant.errors import BackboneError, ExistsError, InputError, foreign
 from transplant.files.plain import expand, real
 from transplant.files.shards import weight_files
+from transplant.workflows.licences import license_in
 from transplant.workflows.scratch import scratch_folder
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ AS_STORED = (
     "weights stay as they are stored: `dtype` is what a .gguf is unpacked to here, and what verbs "
     "that compute take"
 )
-HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
+HUB_FILES = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja", "README.md")
 NOT_READ = ("*/*", "consolidated*")  # the same weights once more, in forms that others read
 
 
@@ -85,8 +86,9 @@ def _add_folder(
     if job.copy:
         made = work.made(added={**added, "by": "copy"})
         entry = work.library.store_backbone(
-            folder, backbone=backbone, taps=backbone.all_taps, made=made
-        )
+            folder, backbone=backbone, taps=backbone.all_taps, made=made,
+            license=license_in(folder),
+        )  # fmt: skip
     else:
         entry = work.library.store_reference(
             folder, backbone=backbone, taps=backbone.all_taps, replace=job.replace,

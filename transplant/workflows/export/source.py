@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING, Any
 
-from transplant.errors import BackboneError, InputError, foreign
+from transplant.errors import BackboneError, InputError, TransplantError, foreign
 from transplant.files.plain import expand
 from transplant.workflows.export.spec import LORA, TRANSFORMERS
 from transplant.workflows.hub_origin import HubOrigin, hub_origin
+from transplant.workflows.licences import license_in, license_on_hub
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
@@ -153,10 +155,11 @@ def _files_of(
 
 def _donors(work: Work, manifest: Manifest) -> dict[str, str]:
     """The licences of the backbones that it came from, by name, in the order of its record."""
-    weights = [
-        sha256 for role, sha256 in manifest.parents.items()
-        if re.fullmatch(rf"{DONOR}(_\d+)?", role)
-    ]  # fmt: skip
+    bases = _bases_of(manifest.made)
+    weights = {
+        int(role_of[2] or 0): sha256 for role, sha256 in manifest.parents.items()
+        if (role_of := re.fullmatch(rf"{DONOR}(_(\d+))?", role))
+    }  # fmt: skip
     if not weights:
         return {}
     held = {
@@ -164,27 +167,42 @@ def _donors(work: Work, manifest: Manifest) -> dict[str, str]:
         for entry in reversed([*work.library.entries("backbone")])
     }
     found: dict[str, str] = {}
-    for sha256 in weights:
-        name = held.get(sha256)
+    for number, sha256 in sorted(weights.items()):
+        name = held.get(sha256) or (bases[number] if number < len(bases) else None)
         if name is None:
             found[f"donor {sha256[:12]}"] = UNKNOWN
         else:
-            found[name] = _license_of(work, name, work.library.backbone_path(name))
+            found[name] = _license_of(work, name, _folder_of(work, name))
     return found
 
 
-def _license_of(work: Work, backbone: str, folder: Path | None) -> str:
-    """As its manifest says, else the card beside its weights."""
-    entry = (
-        work.library.get("backbone", backbone) if work.library.holds_backbone(backbone) else None
-    )
-    stated = getattr(entry.manifest, "license", None) if entry else None
-    card = None if folder is None else folder / "README.md"
-    if stated is None and card is not None and card.is_file():
-        from huggingface_hub import metadata_load
+def _bases_of(made: Mapping[str, Any]) -> list[str]:
+    """What the backbones were called that it came from, in the order of its record."""
+    donor = made.get("donor")
+    if not isinstance(donor, Mapping):
+        return []
+    bases = donor.get("bases", [donor.get("base")])
+    return bases if all(isinstance(base, str) for base in bases) else []
 
-        try:
-            stated = (metadata_load(card) or {}).get("license")
-        except Exception:  # a card of somebody else's, in whatever form
-            stated = None
-    return stated if isinstance(stated, str) else UNKNOWN
+
+def _folder_of(work: Work, backbone: str) -> Path | None:
+    with suppress(TransplantError):
+        held, folder = work.library.backbone_path(backbone), expand(backbone)
+        return held or (folder if folder.is_dir() else None)
+    return None
+
+
+def _license_of(work: Work, backbone: str, folder: Path | None) -> str:
+    """As its manifest says, else the card beside its weights, else its card on the hub."""
+    from transplant.backbones.hub_ids import is_hub_id
+
+    library = work.library
+    entry = library.get("backbone", backbone) if library.holds_backbone(backbone) else None
+    stated = getattr(entry.manifest, "license", None) if entry else None
+    stated = stated or license_in(folder)
+    hub = hub_origin(work, backbone)
+    if hub is None and entry is None and is_hub_id(backbone):
+        hub = HubOrigin(backbone, work.revision_of(backbone))
+    if stated is None and hub is not None:
+        stated = license_on_hub(hub.id, hub.revision)
+    return stated or UNKNOWN

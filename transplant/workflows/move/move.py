@@ -149,8 +149,9 @@ class Move(MoveInputs):
         )
 
     def _stored_facts(self) -> dict[str, Any]:
-        """The same for manifests, which keep the counts for the next move."""
-        return {**self.facts(), "token_counts": self.token_counts}
+        """The same for manifests, which name the donor and keep the counts for the next move."""
+        donor = {"base": self.source.backbone, "module": self.source.module}
+        return {**self.facts(), "donor": donor, "token_counts": self.token_counts}
 
     def parents(self) -> dict[str, str]:
         """What it was made from."""

@@ -163,7 +163,7 @@ def _lora(work: Work, folder: Path, name: str, base: Backbone, *, other_base: bo
     model = LoraModel(name, base, match_lora(read, base))
     return Tuned(
         "lora", model, read.weights_sha256, head=model.head,
-        facts={"base": check.to_dict(), "rank": read.settings.rank},
+        facts={"recorded_base": check.to_dict(), "rank": read.settings.rank},
     )  # fmt: skip
 
 

@@ -153,7 +153,8 @@ class WholeTaughtMove(WholeTunedMove):
     @property
     def _head_facts(self) -> dict[str, Any]:
         kinds = [{"kind": tuned.kind, **tuned.facts} for _, tuned in self._all]
-        return {"teachers": [*self.teachers], "tuned_copies": kinds}
+        bases = [base for base, _ in self._parts]
+        return {"teachers": [*self.teachers], "bases": bases, "tuned_copies": kinds}
 
     def parents(self) -> dict[str, str]:
         """What it was made from."""
