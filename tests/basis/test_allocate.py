@@ -65,6 +65,20 @@ def test_exact_is_brute_force_and_no_rule_does_better(seed):
             assert kept(choices, other) <= kept(choices, ranks) + 1e-9
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_ranks_do_not_depend_on_the_unit_of_scores(seed):
+    choices = drawn(seed)
+    least = sum(one.costs[0] for one in choices.values())
+    for budget in (max(least, 9), least + 30):
+        ranks = allocate_exact(choices, budget)
+        for unit in (2.0**-1000, 2.0**-60, 2.0**60, 2.0**900):
+            other = {
+                name: replace(one, values=tuple(unit * value for value in one.values))
+                for name, one in choices.items()
+            }
+            assert allocate_exact(other, budget) == ranks
+
+
 def test_greedy_and_uniform_can_do_worse():
     """The control of the property above: it is no tie by construction."""
     worse = dict.fromkeys((allocate_greedy, allocate_uniform), 0)

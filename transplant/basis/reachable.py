@@ -42,7 +42,7 @@ def bound_of(choices: Mapping[str, Choices], budget: int) -> Bound:
         budget: parameters.
     """
     costs, values = _as_arrays(choices)
-    least, most = 0.0, 1.0
+    least, most = 0.0, float(values.max()) or 1.0  # prices as small as the scores are
 
     def taken(price: float) -> tuple[NDArray[np.int64], int]:
         places = (values - price * costs).argmax(1)  # the first, which is the cheapest, of equals
