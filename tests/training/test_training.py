@@ -165,6 +165,21 @@ def test_kept_rows_are_the_live_ones(backbone, windows, tmp_path, kind):
         torch.testing.assert_close(one.taps[tap], other.taps[tap], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("free", "with_folder", "kind"),
+    [(None, True, CachedRows), (2, True, CachedRows), (1, True, DiskRows), (1, False, LiveRows)],
+)
+def test_rows_take_at_most_half_of_the_memory_that_is_free(
+    backbone, windows, tmp_path, monkeypatch, free, with_folder, kind
+):
+    rows = sum(len(window) - 1 for window in windows[0])
+    needed = rows * 2 * backbone.d_model * 4  # one tap and the last layer
+    free = None if free is None else free * needed
+    monkeypatch.setattr("transplant.training.row_sources.available_bytes", lambda: free)
+    folder = tmp_path if with_folder else None
+    assert type(row_source(backbone, windows[0], (0,), folder=folder)) is kind
+
+
 def test_a_full_disk_is_named(backbone, windows, tmp_path, monkeypatch):
     def refuse(*_):
         raise OSError(errno.ENOSPC, "no room")

@@ -18,6 +18,7 @@ from transplant.activations.staging import nameless
 from transplant.backbones.states import NO_LABEL, States, concat_states
 from transplant.backbones.view import Backbone
 from transplant.files.room import free_bytes
+from transplant.memory import available_bytes
 from transplant.progress import Progress, part_of, unseen
 from transplant.ranks import ALONE, Ranks
 from transplant.text.windows import Window, batches
@@ -149,17 +150,25 @@ def row_source(
         windows: the windows to read.
         taps: the layers that are read.
         folder: where rows may go that do not fit into memory; at most half of what is free there.
-        cache_bytes: the memory that they may take.
+        cache_bytes: the memory that they may take; at most half of what is free.
         progress: called after each batch of windows whose rows are kept.
     """
     rows = sum(_labelled_rows(backbone, window) for window in windows)
     width = backbone.d_model * len({*taps, backbone.n_layers})
     needed = rows * width * backbone.dtype.itemsize
-    if needed <= cache_bytes:
+    free = _free_on(backbone.device)
+    if needed <= (cache_bytes if free is None else min(cache_bytes, free // 2)):
         return CachedRows(backbone, windows, taps, progress)
     if folder is not None and 2 * needed <= free_bytes(folder / "rows"):
         return DiskRows(backbone, windows, taps, folder, progress)
     return LiveRows(backbone, windows, taps)
+
+
+def _free_on(device: torch.device) -> int | None:
+    """The free memory of where rows are kept, in bytes; None where nobody says."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return available_bytes() if device.type == "cpu" else None
 
 
 def row_sources(
