@@ -242,3 +242,21 @@ def test_chats_are_rendered_by_the_model_that_is_loaded_and_the_column_is_record
     reading = entry.manifest.made["reading"][str(path)]
     assert reading["columns"] == ["messages"]
     assert reading["template"]["of"] == str(copy)
+
+
+def test_what_was_read_from_a_named_column_is_read_from_it_again(abi, tmp_path):
+    rows = [{"text": write_document(n), "body": write_document(1000 + n)} for n in range(60)]
+    path, file = tmp_path / "rows.jsonl", str(tmp_path / "acts.h5")
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ("train", "--backbone", "tiny-gpt2", "--domain", "tales", "--data", str(path), *FEW)
+    trained = abi(*words, "--text-column", "body", "--json").json
+    held_out = ("perplexity", "tales@tiny-gpt2", "--json")
+    assert abi(*held_out).json["split"] == trained["split"]
+    for asked in (("--data", str(path)), ("--text-column", "text")):
+        assert abi(*held_out, *asked).json["split"] != trained["split"]  # the control
+    capture = ("capture", "--backbone", "tiny-gpt2", "--data", str(path), "--out", file)
+    assert abi(*capture, "--max-tokens", "300", "--text-column", "body").code == 0
+    ran = abi("capture", "--verify", file, "--json")
+    assert ran.json["identical"], ran.err
+    again = abi(*words, "--name", "again", "--json").json
+    assert again["split"] != trained["split"]  # nothing is kept for another run

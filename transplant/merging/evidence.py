@@ -13,7 +13,7 @@ from transplant.evidence.validate.on_text import check_text
 from transplant.evidence.validate.plan import ValidationPlan
 from transplant.merging.parents import Parent
 from transplant.merging.spec import MergeJob
-from transplant.workflows.corpus import read_as_needed, windows_of
+from transplant.workflows.corpus import read_alike, read_as_needed, windows_of
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def domains_of(work: Work, job: MergeJob, parents: Sequence[Parent]) -> dict[str
         return dict(job.domains)
     found: dict[str, str] = {}
     for entry in (entry for parent in parents for entry in parent.hosted):
-        name, source = _domain(entry)
+        name, source = _domain(work, entry)
         if source is None or name in {*found, *job.general} or source in job.general.values():
             continue
         try:
@@ -118,7 +118,7 @@ def _weigh(
     from transplant.loading.hosted import host
 
     manifest = entry.manifest
-    name, source = _domain(entry)
+    name, source = _domain(work, entry)
     row: dict[str, Any] = {
         "name": f"{manifest.name}@{parent.called}", "kind": manifest.kind, "domain": name,
     }  # fmt: skip
@@ -181,10 +181,12 @@ def _windows(work: Work, job: MergeJob, source: str, backbone: Backbone) -> list
     return windows_of(backbone, splits.eval, WINDOW, tokens)
 
 
-def _domain(entry: Entry) -> tuple[str, str | None]:
-    """What an artifact is about, and the text that it was made on."""
+def _domain(work: Work, entry: Entry) -> tuple[str, str | None]:
+    """What an artifact is about, and the text that it was made on, which is read as it was then."""
     manifest = entry.manifest
     source = manifest.made.get("corpus", manifest.domain)
+    if source is not None:
+        read_alike(work, manifest.made, str(source))
     return manifest.domain or str(source), None if source is None else str(source)
 
 

@@ -87,7 +87,7 @@ class RowForm:
             for asked, answered in ANSWERS:
                 if row.get(asked) is not None and row.get(answered) is not None:
                     turns = _question(row, asked, where) + _answer(row[answered], where)
-                    return self._of_turns(turns, f"{asked} and {answered}", where)
+                    return self._of_turns(turns, _both((asked, answered)), where)
         raise no_column(f"{where} has no text", self, f"the fields {shown(row)}")
 
     def _of_turns(self, turns: Turns, name: str, where: str) -> Row:
@@ -109,6 +109,16 @@ class RowForm:
         self.used[name] = None
         plain = "\n\n".join(f"{turn['role']}: {turn['content']}" for turn in turns)
         return text_of(text, where), where, text_of(plain, where)
+
+
+def is_usual(column: str) -> bool:
+    """Whether rows are read from a column, as `RowForm.used` has it, where none is named."""
+    return column in (*TEXT_COLUMNS, *CHATS, *map(_both, ANSWERS))
+
+
+def _both(columns: tuple[str, str]) -> str:
+    """What the columns of a question and its answer are called together."""
+    return " and ".join(columns)
 
 
 def no_column(what: str, form: RowForm, found: str) -> CorpusError:

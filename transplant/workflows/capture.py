@@ -13,7 +13,7 @@ from transplant.errors import InputError
 from transplant.ranks import ALONE, Ranks, current
 from transplant.training.config import NAMED_TAPS
 from transplant.workflows.capture_job import CaptureJob, is_layer, names_in
-from transplant.workflows.corpus import read_documents_of
+from transplant.workflows.corpus import read_alike, read_documents_of
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def verify_file(work: Work, path: Path) -> dict[str, Any]:
 
     with work.activations(path) as acts:
         work = dataclasses.replace(work, dtype=acts.header.made.get("dtype", "float32"))
+        read_alike(work, acts.header.made, acts.header.corpus)
         prepared = _prepare(work, _job_of(acts, path), ALONE)
         acts.check_made_by(prepared.backbone, prepared.backbone.name)
         if prepared.header.corpus_fingerprint != acts.header.corpus_fingerprint:

@@ -59,7 +59,7 @@ def read_as_needed(
     from transplant.text.limits import needed_chars, stream_chars
 
     budgets = {"train": train, "calibration": calibration, "evaluation": evaluation}
-    reach = max(stream_chars(**budgets), recorded_reach(made or {}, source) or 0)
+    reach = max(stream_chars(**budgets), read_alike(work, made or {}, source) or 0)
     most = None if chars is None else max(chars, needed_chars(**budgets))
     return read_splits(work, source, most, reach)
 
@@ -76,23 +76,32 @@ def read_documents_of(
     return corpus.documents
 
 
-def recorded_reach(made: Mapping[str, Any], source: str) -> int | None:
+def read_alike(work: Work, made: Mapping[str, Any], source: str) -> int | None:
     """How far a run read a stream, by what it recorded: another one that reads as far splits it so.
 
+    Where its rows were read from a column that was named, so they will be, unless another one is.
+
     Args:
+        work: the setting.
         made: of a manifest or a result.
         source: the corpus.
 
     Returns:
         The characters, or None where it is not recorded.
     """
-    reading = made.get("reading") or {}
-    return (reading.get(source) or {}).get("stream_chars")
+    from transplant.text.row_form import is_usual
+
+    reading = (made.get("reading") or {}).get(source) or {}
+    asked = (made.get("options") or {}).get("text_column")
+    columns = reading.get("columns") or ()
+    if len(columns) == 1 and (columns[0] == asked or not is_usual(columns[0])):
+        work.columns.setdefault(source, columns[0])
+    return reading.get("stream_chars")
 
 
 def read_as_far(work: Work, made: Mapping[str, Any], source: str) -> None:
     """Lets this run read a stream no less far than the one that `made` tells of."""
-    reach = recorded_reach(made, source)
+    reach = read_alike(work, made, source)
     if reach is not None:
         work.reading.setdefault(source, {"stream_chars": reach})
 
@@ -147,7 +156,8 @@ def _split(
     from transplant.text.state import state_of
 
     template = work.template.sha256 if work.template is not None else None
-    asked = (source, max_chars, stream_chars, work.skip_bad, work.text_column, template)
+    column = work.text_column or work.columns.get(source)
+    asked = (source, max_chars, stream_chars, work.skip_bad, column, template)
     key = (*asked, state_of(source))
     if key not in _SPLIT:
         corpus = _read(work, source, max_chars, stream_chars)
@@ -163,7 +173,8 @@ def _read(work: Work, source: str, max_chars: int | None, stream_chars: int | No
 
     return read_corpus(
         source, max_chars=max_chars, stream_chars=stream_chars, skip_bad=work.skip_bad,
-        text_column=work.text_column, template=work.template, reporter=work.reporter,
+        text_column=work.text_column or work.columns.get(source), template=work.template,
+        reporter=work.reporter,
     )  # fmt: skip
 
 

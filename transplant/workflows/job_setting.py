@@ -49,6 +49,8 @@ class JobSetting:
         text_column: the column of rows that is read as text; None for the usual ones.
         reading: what was not read of which corpus, where that is not all of it, from which columns
             its rows were read, and whose template made text of chats; filled on the way.
+        columns: the column that rows are read from, by corpus, where `text_column` does not say:
+            what the manifests of modules say of theirs; filled on the way.
         templates: of the models that were loaded, in order; filled on the way.
         arithmetic: the type in which each backbone computes that was loaded; filled on the way.
         losses: of each training run, by its title; filled on the way.
@@ -70,6 +72,7 @@ class JobSetting:
     noted: set[str] = field(default_factory=set)
     text_column: str | None = None
     reading: dict[str, dict[str, Any]] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
     templates: dict[str, ChatTemplate] = field(default_factory=dict)
     arithmetic: dict[str, str] = field(default_factory=dict)
     losses: dict[str, LossRecord] = field(default_factory=dict)

@@ -214,12 +214,18 @@ class Work(JobSetting):
         return inside or self.find(name, "module").manifest
 
     def domain_source(self, name: str | HostedName) -> str | None:
-        """The corpus that a hosted module was trained on; None for a raw backbone."""
+        """The corpus that a hosted module was trained on; None for a raw backbone.
+
+        Its rows will be read as they were then.
+        """
         from transplant.workflows.cores.modules_inside import find_core_module
+        from transplant.workflows.corpus import read_alike
 
         name = self.named(name)
         if name.module is None:
             return None
         manifest = find_core_module(self.library, name) or self.find(name).manifest
         source = manifest.made.get("corpus", manifest.domain)
+        if source is not None:
+            read_alike(self, manifest.made, str(source))
         return None if source is None else str(source)

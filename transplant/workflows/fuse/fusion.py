@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import InputError, NotFoundError
 from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig, check_combiner
 from transplant.workflows.artifacts import tensors_of
-from transplant.workflows.corpus import read_as_needed, windows_of
+from transplant.workflows.corpus import read_alike, read_as_needed, windows_of
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -149,7 +149,9 @@ class Fusing:
         manifest = self.entries[member][0].manifest
         if manifest.kind != "module" or not manifest.made.get("corpus"):
             raise InputError(f"{member} has no text of its own", expected="`data` for each domain")
-        return str(manifest.made["corpus"])
+        source = str(manifest.made["corpus"])
+        read_alike(self.work, manifest.made, source)
+        return source
 
     def windows(self, side: str, tokens: int) -> dict[str, list[Window]]:
         """Windows of one side of each text, `tokens` of each."""

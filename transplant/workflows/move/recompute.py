@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.dtypes import AUTO
 from transplant.errors import InputError
 from transplant.text.windows import first_windows
-from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
+from transplant.workflows.corpus import read_alike, read_splits, windows_of
 from transplant.workflows.move.native import TRAINED
 from transplant.workflows.work import Work
 
@@ -29,7 +29,7 @@ def recompute(work: Work, library: Library, move: dict[str, Any]) -> dict[str, A
 
     hosted, native, donor = load_systems(work, library, move)
     corpus = str(move["made"]["corpus"])
-    reach = recorded_reach(move["made"], corpus)
+    reach = read_alike(work, move["made"], corpus)
     splits = read_splits(work, corpus, stream_chars=reach)
     same = splits.fingerprint == move["split"]
     windows = windows_of(hosted.backbone, splits.eval, 512, 10**9)

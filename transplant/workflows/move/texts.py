@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError, NotFoundError
 from transplant.workflows.artifacts import HOSTED
-from transplant.workflows.corpus import DONOR, read_splits, recorded_reach
+from transplant.workflows.corpus import DONOR, read_alike, read_splits
 from transplant.workflows.move.general_part import check_general
 from transplant.workflows.move.writing import Writing, check_text, write_text
 from transplant.workflows.steps import Stepwise
@@ -187,7 +187,7 @@ class MoveTexts(Stepwise):
     @cached_property
     def domain_text(self) -> Splits:
         """The domain's text, split."""
-        reach = recorded_reach(self.manifest.made, self.domain_source)
+        reach = read_alike(self.work, self.manifest.made, self.domain_source)
         splits = read_splits(self.work, self.domain_source, stream_chars=reach)
         trained_on = self.manifest.made.get("split")
         if self.domain_data is None and trained_on != splits.fingerprint:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.errors import CorruptError, InputError, foreign
 from transplant.files.plain import expand
 from transplant.validation import check_held
-from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
+from transplant.workflows.corpus import read_alike, read_splits, windows_of
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def compare_pair(work: Work, core: str, plain: str, eval_tokens: int) -> dict[st
     of_core, of_plain = (_trained(work, name) for name in (core, plain))
     recipe = _common_recipe(of_core, of_plain)
     splits = read_splits(
-        work, recipe["data"], recipe["max_chars"], recorded_reach(of_core.made, recipe["data"])
+        work, recipe["data"], recipe["max_chars"], read_alike(work, of_core.made, recipe["data"])
     )
     if splits.fingerprint != of_core.made["split"]:
         work.reporter.warn(

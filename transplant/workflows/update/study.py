@@ -12,7 +12,7 @@ from transplant.calibration.config import RepairConfig
 from transplant.errors import InputError
 from transplant.training.config import ROUNDING_KINDS, UpdateConfig
 from transplant.validation import check_held
-from transplant.workflows.corpus import read_splits, recorded_reach, windows_of
+from transplant.workflows.corpus import read_alike, read_splits, windows_of
 from transplant.workflows.move.native import native_recipe_of
 from transplant.workflows.steps import Stepwise
 from transplant.workflows.work import Work
@@ -99,7 +99,7 @@ class Study(Stepwise):
             )  # fmt: skip
         assert hosted.correction is not None
         corpus = str(manifest.made.get("corpus", manifest.domain))
-        reach = recorded_reach(manifest.made, corpus)
+        reach = read_alike(self.work, manifest.made, corpus)
         splits = read_splits(self.work, corpus, stream_chars=reach)
         refuse_domain_text(text, splits, name, corpus)
         recipe = native_recipe_of(manifest)
