@@ -37,7 +37,8 @@ from transplant.surgery.inject.train import train_on_text, train_to_match
 from transplant.text.documents import read_documents
 from transplant.text.excerpts import cut_excerpts
 from transplant.text.splits import split_documents
-from transplant.text.windows import cut_windows, spread_windows
+from transplant.text.spread import spread_windows
+from transplant.text.windows import cut_windows
 
 PAIRS = "ref-llama:ref-gpt2,ref-gpt2:ref-llama"
 PARTS = {"ref-llama": "ffn.2", "ref-gpt2": "ffn.1"}  # of the donor

@@ -13,7 +13,8 @@ from transplant.errors import InputError
 from transplant.evaluation.likelihood import score_documents
 from transplant.modules.gate import Gated
 from transplant.text.splits import split_documents
-from transplant.text.windows import Window, spread_windows
+from transplant.text.spread import spread_windows
+from transplant.text.windows import Window
 from transplant.training.config import TrainConfig
 from transplant.training.loop import train_module
 

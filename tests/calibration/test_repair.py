@@ -22,7 +22,8 @@ from transplant.evaluation.likelihood import score_documents
 from transplant.modules.correction import Correction
 from transplant.modules.forms import FullModule
 from transplant.modules.interface import Interface
-from transplant.text.windows import Window, spread_windows
+from transplant.text.spread import spread_windows
+from transplant.text.windows import Window
 from transplant.training.loop import new_correction
 
 EXACT = RepairConfig(ridges=(1e-9,), output_ridge=1e-9, tokens=9000)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from transplant.calibration.objectives.config import LearnConfig
-from transplant.text.windows import spread_windows
+from transplant.text.spread import spread_windows
 from transplant.training.config import TrainConfig
 
 D_ABI = 16

@@ -11,7 +11,7 @@ from tests.tiny import tiny_backbone
 from transplant.backbones.fingerprint import hash_parameters, hash_tensors
 from transplant.calibration.config import RepairConfig
 from transplant.text.splits import split_documents
-from transplant.text.windows import spread_windows
+from transplant.text.spread import spread_windows
 from transplant.training.config import TrainConfig, UpdateConfig
 from transplant.training.loop import train_module
 from transplant.training.update import update_backbone

@@ -13,7 +13,7 @@ from transplant.text.document import Document
 from transplant.text.documents import read_corpus
 from transplant.text.several import names_of
 from transplant.text.splits import split_documents
-from transplant.text.windows import spread_windows
+from transplant.text.spread import spread_windows
 
 
 def write_folder(folder: Path, first: int, count: int) -> Path:

@@ -12,7 +12,7 @@ from tests.tiny import tiny_backbone
 from transplant.backbones.fingerprint import hash_parameters, hash_tensors
 from transplant.errors import InputError
 from transplant.modules.interface import Interface
-from transplant.text.windows import spread_windows
+from transplant.text.spread import spread_windows
 from transplant.training.config import UPDATE_KINDS, UpdateConfig
 from transplant.training.rounding import rounded_rows
 from transplant.training.update import KINDS, update_backbone

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import random
 from array import array
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
@@ -88,20 +86,44 @@ def cut_windows(
     Raises:
         CorpusError: no window is long enough.
     """
+    windows: list[Window] = []
+    total = 0
+    for cut in cut_each(documents, tokenizer, length, min_length):
+        windows += cut
+        total += sum(map(len, cut))
+        if max_tokens is not None and total >= max_tokens:
+            break
+    return some_windows(windows, documents, min(min_length, length))
+
+
+def cut_each(
+    documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, length: int,
+    min_length: int, is_wanted: Callable[[Document], bool] = lambda _: True,
+) -> Iterator[list[Window]]:  # fmt: skip
+    """The windows of each document that is wanted when its turn comes, in order."""
     if length < 2:
         raise InputError("`window`", expected="2 tokens or more", found=length)
     min_length = min(min_length, length)
-    windows: list[Window] = []
-    total = 0
-    for number, (ids, ends) in enumerate(tokenize(documents, tokenizer)):
-        for start in range(0, len(ids), length):
-            stop = min(start + length, len(ids))
-            if stop - start < min_length:
-                continue
-            windows.append(Window(ids[start:stop], ends[start:stop], number))
-            total += stop - start
-        if max_tokens is not None and total >= max_tokens:
-            break
+    for number, document in enumerate(documents):
+        if not is_wanted(document):
+            continue
+        ((ids, ends),) = tokenize([document], tokenizer)
+        stops = ((start, min(start + length, len(ids))) for start in range(0, len(ids), length))
+        yield [
+            Window(ids[start:stop], ends[start:stop], number)
+            for start, stop in stops
+            if stop - start >= min_length
+        ]
+
+
+def some_windows(
+    windows: list[Window], documents: Sequence[Document], min_length: int
+) -> list[Window]:
+    """The same windows.
+
+    Raises:
+        CorpusError: there are none.
+    """
     if not windows:
         raise CorpusError(
             f"no document is as long as a window of {min_length} tokens",
@@ -157,85 +179,10 @@ def batches(windows: Sequence[Sized], tokens: int = 4096) -> Iterator[list[int]]
         yield batch
 
 
-def spread_windows(
-    documents: Sequence[Document],
-    tokenizer: PreTrainedTokenizerBase,
-    length: int,
-    max_tokens: int,
-    *,
-    min_length: int = 16,
-    seed: int | None = None,
-) -> list[Window]:
-    """Like `cut_windows`, but takes the budget in turns from all documents.
-
-    The first windows of every document come before the second ones of any, so that a small budget
-    still sees every document; with a seed each document's windows come in an order that it draws,
-    and so do the documents. Of several sources each gives the same number of tokens, or all that it
-    has.
-    """
-    windows = cut_windows(documents, tokenizer, length, min_length=min_length)
-    if seed is not None:
-        random.Random(seed).shuffle(windows)
-    return choose_windows(windows, documents, max_tokens)
-
-
-def choose_windows(
-    windows: Sequence[Window], documents: Sequence[Document], max_tokens: int
-) -> list[Window]:
-    """The windows of a budget, as `spread_windows` chooses them.
-
-    Args:
-        windows: to choose from.
-        documents: that they were cut from.
-        max_tokens: no window begins once this many are chosen.
-    """
-    sizes, owners = [*map(len, windows)], [window.document for window in windows]
-    queues: dict[int, deque[int]] = {}
-    for index in take_in_turns(owners, sizes, sum(sizes)):
-        queues.setdefault(documents[owners[index]].part, deque()).append(index)
-    given = dict.fromkeys(sorted(queues), 0)
-    chosen: list[Window] = []
-    while queues and sum(given.values()) < max_tokens:
-        part = min(queues, key=given.__getitem__)
-        index = queues[part].popleft()
-        chosen.append(windows[index])
-        given[part] += sizes[index]
-        if not queues[part]:
-            del queues[part]
-    return chosen
-
-
 def first_windows(windows: Sequence[Window], tokens: int) -> list[Window]:
     """As many of the first windows as a budget of tokens takes: none begins once it is used up."""
     starts = accumulate((len(window) for window in windows), initial=0)
     return [window for window, start in zip(windows, starts, strict=False) if start < tokens]
-
-
-def take_in_turns(documents: Sequence[int], sizes: Sequence[int], max_tokens: int) -> list[int]:
-    """The first windows of all documents, then their second ones, until there are enough tokens.
-
-    Args:
-        documents: of each window.
-        sizes: the tokens of each window.
-        max_tokens: no window begins once this many are taken.
-
-    Returns:
-        Indices of windows, in the order in which they were taken.
-    """
-    seen: dict[int, int] = {}
-    turns = []
-    for document in documents:
-        turns.append(seen.setdefault(document, 0))
-        seen[document] += 1
-    taken: list[int] = []
-    total = 0
-    # Sorting is stable: documents keep their order within a turn.
-    for index in sorted(range(len(turns)), key=turns.__getitem__):
-        if total >= max_tokens:
-            break
-        taken.append(index)
-        total += sizes[index]
-    return taken
 
 
 def predicted_characters(windows: Sequence[Window]) -> int:

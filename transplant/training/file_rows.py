@@ -11,7 +11,7 @@ from transplant.activations.file_states import read_states
 from transplant.activations.reader import Activations
 from transplant.backbones.states import States, concat_states
 from transplant.backbones.view import Backbone
-from transplant.text.windows import take_in_turns
+from transplant.text.spread import take_in_turns
 
 
 class FileRows:

@@ -186,7 +186,7 @@ def windows_of(
 
     With a seed they are of any place of a document; without one its first ones come first.
     """
-    from transplant.text.windows import spread_windows
+    from transplant.text.spread import spread_windows
 
     length = min(length, backbone.context)
     return spread_windows(documents, backbone.tokenizer, length, tokens, seed=seed)

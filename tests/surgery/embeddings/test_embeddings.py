@@ -25,8 +25,8 @@ from transplant.surgery.embeddings.methods import MAKERS, Tables, new_table
 from transplant.surgery.embeddings.pursuit import pursue
 from transplant.surgery.embeddings.vocabulary import input_table, spelled_in, with_vocabulary
 from transplant.text.documents import Document
+from transplant.text.spread import spread_windows
 from transplant.text.tokenizers import train_tokenizer
-from transplant.text.windows import spread_windows
 
 pytestmark = pytest.mark.bits
 

@@ -12,7 +12,8 @@ from transplant.progress import Progress, unseen
 from transplant.surgery.embeddings.config import BEST, CALIBRATION_TOKENS, METHODS, EmbedConfig
 from transplant.surgery.embeddings.vocabulary import with_vocabulary
 from transplant.text.documents import Document
-from transplant.text.windows import predicted_characters, spread_windows
+from transplant.text.spread import spread_windows
+from transplant.text.windows import predicted_characters
 
 WINDOW = 512
 

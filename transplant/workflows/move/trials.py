@@ -128,7 +128,7 @@ class Trials:
 
     def draw(self, tokens: int, seed: int) -> list[Window]:
         """Windows of the domain's training split; a smaller budget is a part of a larger one."""
-        from transplant.text.windows import choose_windows
+        from transplant.text.spread import choose_windows
 
         windows = list(self._domain_windows)
         random.Random(seed).shuffle(windows)
