@@ -151,7 +151,14 @@ def test_a_lora_trained_on_the_target_can_be_the_ceiling(tuned_abi, tmp_path, ti
     assert "a module trained on the target" in tuned_table(module).to_markdown()
     for wrong, said in (("again@tiny-gpt2", "tiny-llama"), ("nothing", "nothing@tiny-llama")):
         assert_refused(abi(*short, "--native", wrong), said)
-    assert_refused(abi(*short, "--native", "again", "--ceiling"), "the LoRA again")
+    with_ceiling = abi(*short, "--native", "again", "--ceiling")
+    assert with_ceiling.code == 0, with_ceiling.err
+    found = with_ceiling.json["ceiling"]
+    assert found["change"]["ppl"] < 0.9 * report["ppl"]["raw"]
+    best, lost = found[found["of"]]["recovered"], found["vocabulary_loses"]
+    assert lost == pytest.approx(1 - best)
+    assert found["alignment_loses"] == pytest.approx(best - found["candidate"]["recovered"])
+    assert_refused(abi(*short, "--native", "none", "--ceiling"), "--native")
     library = Registry.open(abi.root)
     entry = library.find("adapter", "again", "tiny-llama")
     made = {**entry.manifest.made, "student": "lora"}

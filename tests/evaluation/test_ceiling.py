@@ -20,6 +20,9 @@ from transplant.modules.correction import Correction
 from transplant.modules.forms import MlpModule
 from transplant.modules.hosted import HostedModel
 from transplant.modules.interface import Interface
+from transplant.surgery.lora.hosted import LoraModel
+from transplant.surgery.lora.start import new_lora
+from transplant.surgery.lora.update import LoraUpdate, Pair
 from transplant.text.documents import Document
 from transplant.text.offsets import match_positions, rows_before, unmatched
 from transplant.text.tokenizers import train_tokenizer
@@ -82,6 +85,26 @@ def test_beside_its_twin_a_donor_predicts_as_at_home(donor, texts):
     assert found["full"].per_token == pytest.approx(found["module"].per_token, rel=1e-4)
     assert found["word"].per_token == pytest.approx(found["raw"].per_token, rel=1e-4)
     assert found["half"].per_token != pytest.approx(found["module"].per_token, rel=1e-4)
+
+
+def test_a_lora_is_scored_at_work_inside_the_target(donor, texts):
+    """On the same windows as all else, and nothing of it stays behind."""
+    backbone, draw = donor.backbone, torch.Generator().manual_seed(7)
+    start = new_lora(backbone, 2, 4.0).pairs
+    pairs = {
+        n: Pair(p.a.detach(), torch.randn(p.b.shape, generator=draw), None, 2.0)
+        for n, p in start.items()
+    }
+    lora = LoraModel("lora", backbone, LoraUpdate(pairs, {}))
+    systems = {"lora": lora, "raw": None, "hosted": donor.correction}
+    scores = beside(donor, backbone, texts, systems, {"module": Beside(gain=1.0)})
+    windows = cut_windows(texts, backbone.tokenizer, 128)
+    expected = score_documents(backbone, windows, systems)
+    found = {name: one.per_token for name, one in scores.likelihoods.items()}
+    for name, one in expected.items():
+        assert found[name] == pytest.approx(one.per_token, rel=1e-5)
+    assert abs(found["lora"] - found["raw"]) > 1e-2  # control: it does something
+    assert found["module"] == pytest.approx(found["hosted"], rel=1e-4)
 
 
 def test_where_no_token_of_the_donor_ends_the_other_system_speaks(donor, texts, tiny_texts):

@@ -29,7 +29,7 @@ ELSEWHERE = ("raw", "moved")
 
 
 def ceiling_of(
-    move: MoveInputs, native: Corrector, candidate: System, chosen: DonorMix, eval_tokens: int
+    move: MoveInputs, native: System, candidate: System, chosen: DonorMix, eval_tokens: int
 ) -> dict[str, Any]:
     """The ceiling of a move beside what it recovers, for its report, on the same text.
 
@@ -154,7 +154,7 @@ def score_move_beside(
     move: MoveInputs,
     documents: Sequence[Document],
     tokens: int,
-    systems: Mapping[str, Corrector | None],
+    systems: Mapping[str, System],
     ways: Mapping[str, Beside],
 ) -> BesideScores:
     """Scores systems, and donor and target side by side, on documents of the domain.
@@ -163,7 +163,7 @@ def score_move_beside(
         move: of a module or of a fine-tune.
         documents: of one split.
         tokens: of the target, at most.
-        systems: corrections of the target by name; None is the raw one.
+        systems: what is at work in the target, by name; None is the raw one.
         ways: what is added side by side, by name.
     """
     from transplant.text.windows import texts_of

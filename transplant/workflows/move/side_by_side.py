@@ -27,7 +27,7 @@ from transplant.calibration.likely_rows import likely_at, vocabularies
 from transplant.calibration.output_map import DonorMix, OutputMap, change_of_logits
 from transplant.calibration.wanted_inside import within_tokens
 from transplant.calibration.windows_together import texts_between, windows_together
-from transplant.evaluation.likelihood import Corrector, Likelihood, Tally, row_losses
+from transplant.evaluation.likelihood import Inside, Likelihood, System, Tally, row_losses
 from transplant.modules.hosted import HostedModel
 from transplant.modules.panel import Panel
 from transplant.modules.tuned import TunedDonor
@@ -69,7 +69,7 @@ def score_beside(
     texts: Sequence[Document],
     documents: Sequence[int],
     output_map: OutputMap,
-    systems: Mapping[str, Corrector | None],
+    systems: Mapping[str, System],
     ways: Mapping[str, Beside],
 ) -> BesideScores:
     """Scores systems, and sums of the donor's and the target's logits, on the same text.
@@ -80,13 +80,14 @@ def score_beside(
         texts: held-out text; what is longer than a backbone's context is cut.
         documents: the document that each text is of.
         output_map: the two heads, or of several donors all of them.
-        systems: corrections of the target by name; `None` is the raw backbone.
+        systems: what is at work in the target, by name; `None` is the raw backbone.
         ways: the weights of the sums, by name; `elsewhere` names one of `systems`. Where it is
             `raw`, and the output map has continuations, the donor's tokens go on inside them.
     """
     donors = [_Reader.of(one) for one in (donor.teachers if isinstance(donor, Panel) else [donor])]
-    taps = sorted({tap for one in systems.values() if one is not None for tap in one.taps})
-    for one in systems.values():
+    behind = [one for one in systems.values() if not (one is None or isinstance(one, Inside))]
+    taps = sorted({tap for one in behind for tap in one.taps})
+    for one in behind:
         if isinstance(one, nn.Module):
             one.to(target.device)
     likely = is_large(target) and not output_map.parts
@@ -98,7 +99,7 @@ def score_beside(
         theirs = target.read(right, taps).labelled()
         ours = [one.read(windows) for one, windows in zip(donors, left, strict=True)]
         at_ours, at_theirs = _paired(ours, theirs)
-        losses = {name: row_losses(target, theirs, one) for name, one in systems.items()}
+        losses = {name: _losses_of(target, right, theirs, one) for name, one in systems.items()}
         losses |= {name: losses[way.elsewhere].clone() for name, way in ways.items()}
         rows, paired = rows + len(theirs), paired + len(at_theirs)
         for b, *a in zip(*(at.split(size) for at in (at_theirs, *at_ours)), strict=True):
@@ -115,6 +116,25 @@ def score_beside(
         owners = torch.tensor([documents[window.document] for window in right])
         tally.add(owners[theirs.windows.cpu()], losses)
     return BesideScores(tally.likelihoods(), paired / max(1, rows))
+
+
+def _losses_of(
+    target: Backbone, windows: Sequence[Window], states: States, system: System
+) -> Tensor:
+    """What each labelled row costs a system; what works inside the target reads the windows anew.
+
+    Args:
+        target: the backbone.
+        windows: that were read.
+        states: of the raw target, or what a correction is added to.
+        system: what is at work in it.
+    """
+    if not isinstance(system, Inside):
+        return row_losses(target, states, system)
+    corrector = system.corrector
+    with system.inside():
+        own = target.read(windows, () if corrector is None else corrector.taps).labelled()
+    return row_losses(target, own, corrector)
 
 
 AT_ONCE = 512  # rows of a large vocabulary, of which the likely tokens are kept

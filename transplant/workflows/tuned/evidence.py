@@ -12,7 +12,7 @@ from transplant.workflows.corpus import windows_of
 from transplant.workflows.move.ceiling import ceiling_of
 from transplant.workflows.move.native import check_native
 from transplant.workflows.move.other_sources import evaluate_others, read_others
-from transplant.workflows.tuned.native import ceiling, check_adapter
+from transplant.workflows.tuned.native import ceiling
 
 if TYPE_CHECKING:
     from transplant.calibration.students.learned import Learned
@@ -39,7 +39,7 @@ def tuned_report(
         beside: whether donor and target are run side by side, too: the ceiling of the move.
 
     Raises:
-        InputError: side by side without a module of the target as the ceiling.
+        InputError: side by side without a ceiling.
     """
     from transplant.evaluation.evidence import RAW, weigh
     from transplant.evaluation.likelihood import score_documents
@@ -54,7 +54,7 @@ def tuned_report(
     check_held(eval_tokens)
     move.check()  # before the long work
     if beside:
-        _check_beside(move, native)
+        check_native(native, "the ceiling of both models side by side")
     others = read_others(move, also_eval, eval_tokens)
     best = ceiling(move, native)
     linear, learned = move.linear, move.learned
@@ -83,7 +83,7 @@ def tuned_report(
     sources = evaluate_others(move, others, judged, eval_tokens)
     if beside and best is not None:
         sources["ceiling"] = ceiling_of(
-            move, best.corrector, systems["candidate"], linear.donor_mix, eval_tokens
+            move, best.system, systems["candidate"], linear.donor_mix, eval_tokens
         )
     return {
         "donor": move.base,
@@ -118,17 +118,6 @@ def _how_it_was_made(move: TunedMove) -> dict[str, Any]:
         "made": move.facts(),
         "seconds": move.seconds,
     }
-
-
-def _check_beside(move: TunedMove, native: str | None) -> None:
-    """Refuses what donor and target cannot be run side by side with.
-
-    Raises:
-        InputError: a ceiling that is no module of the target.
-    """
-    purpose = "the ceiling of both models side by side"
-    check_native(native, purpose)
-    check_adapter(move, native, purpose)
 
 
 Systems = dict[str, "System"]

@@ -18,7 +18,7 @@ from transplant.workflows.move.native import (
 from transplant.workflows.train.module import TrainJob, run_train_job
 
 if TYPE_CHECKING:
-    from transplant.evaluation.likelihood import Corrector, System
+    from transplant.evaluation.likelihood import System
     from transplant.library import Manifest
     from transplant.workflows.tuned.move import TunedMove
 
@@ -33,36 +33,9 @@ class Native:
     kind: str
     """`module`, or `adapter`: a LoRA."""
 
-    @property
-    def corrector(self) -> Corrector:
-        """The system of a module; `check_adapter` refuses a LoRA where one is needed."""
-        from transplant.evaluation.likelihood import Inside
-
-        assert self.system is not None
-        assert not isinstance(self.system, Inside)
-        return self.system
-
     def as_dict(self) -> dict[str, str]:
         """For a report."""
         return {"name": self.name, "kind": self.kind}
-
-
-def check_adapter(move: TunedMove, name: str | None, purpose: str) -> None:
-    """Refuses, before the work, a LoRA where only a module can be the ceiling.
-
-    Args:
-        move: the move.
-        name: of the ceiling, as it was asked for.
-        purpose: what needs a module, for the message.
-
-    Raises:
-        InputError: it is an adapter.
-    """
-    if name not in (None, LEFT_OUT, TRAINED) and _adapter(move, str(name)) is not None:
-        raise InputError(
-            f"{purpose} is a share of what a module gains",
-            expected=f"`native={TRAINED!r}`, or the name of a module", found=f"the LoRA {name}",
-        )  # fmt: skip
 
 
 def ceiling(move: TunedMove, name: str | None) -> Native | None:
