@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 from transplant.errors import ExistsError, StorageError, TransplantError
 from transplant.files.plain import check_inside
 from transplant.files.room import check_room
+from transplant.files.writable import check_above
 
 from . import claims, staging
 from .entry import MANIFEST
@@ -21,9 +21,19 @@ from .references import References
 if TYPE_CHECKING:
     from transplant.library import BackboneIdentity
 
+OPEN = "`registry`, a folder that you may write to"
+
 
 class Claiming(References):
     """What refuses and takes names before an artifact is made."""
+
+    def check_name(self, name: str) -> None:
+        """Refuse what cannot be a name, whatever is stored.
+
+        Raises:
+            InputError: naming what it may hold.
+        """
+        check_name(name)
 
     def check_free(
         self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None
@@ -100,7 +110,7 @@ class Claiming(References):
         for place in places:
             if (self.reference / place / MANIFEST).exists():
                 raise ExistsError(f"{name} ships with abi", hint="another `name`")
-            _check_open(self.root / place)
+            check_above(self.root / place, hint=OPEN)
         check_room(self.root, needed, "`rm('NAME')`, or a `registry` on another disk")
         what = name if backbone is None else f"{name}@{backbone}"
         taken = claims.claim(self.root, places, what)
@@ -166,13 +176,3 @@ class Claiming(References):
                 trained = not entry.manifest.parents  # a moved one says nothing of a training
                 if trained and checkpoint.stat().st_mtime_ns <= stored:
                     checkpoint.unlink()
-
-
-def _check_open(place: Path) -> None:
-    """Refuse a folder that cannot be put in its place, as one of a registry that others share."""
-    above = next(folder for folder in place.absolute().parents if folder.exists())
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise StorageError(
-            f"cannot write to {above}: Permission denied",
-            hint="`registry`, a folder that you may write to",
-        )

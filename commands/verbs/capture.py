@@ -13,7 +13,6 @@ from commands.options import Field, Window, described_by
 from commands.session import Session
 from transplant.dtypes import AUTO
 from transplant.errors import InputError
-from transplant.files.writable import check_writable
 from transplant.validation import Bounds
 from transplant.workflows.capture_job import SHORT, CaptureJob, arithmetic_of, check_alone
 
@@ -66,7 +65,6 @@ def capture(
             "abi capture", expected="--backbone, --data and --out; or --inspect, or --verify FILE"
         )
     else:
-        check_writable(out)
         dtype, stored = arithmetic_of(dtype, stored)
         session = dataclasses.replace(session, dtype=dtype)
         job = CaptureJob(

@@ -170,6 +170,15 @@ def test_a_folder_inside_that_cannot_be_written_is_named_before_the_work(
     monkeypatch.setattr(os, "access", lambda path, mode: path != closed and able(path, mode))
     width = int(closed.name.removeprefix("d"))
     for replace in (False, True):
-        with pytest.raises(StorageError, match=f"cannot write to {closed}:"):
+        with pytest.raises(StorageError, match=f"found {closed} is not writable"):
             library.claim(("bank",), "other", closed.parent.name, width, replace=replace)
     library.claim(("bank",), "other", "elsewhere", width)  # control
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "a/b", "a b", "x" * 200])
+def test_the_form_of_a_name_is_looked_at_without_anything_stored(tmp_path: Path, name: str) -> None:
+    library = Registry(tmp_path / "new")
+    with pytest.raises(InputError, match="is no name"):
+        library.check_name(name)
+    library.check_name("a.b_c-1")  # control
+    assert not (tmp_path / "new").exists()

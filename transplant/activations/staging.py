@@ -16,6 +16,17 @@ from transplant.files.room import free_bytes
 from transplant.files.whole_file import locked_file
 
 
+def check_free(path: Path) -> None:
+    """Refuses the place of a new file where something is there.
+
+    Raises:
+        ExistsError: naming the two ways on.
+    """
+    if path.exists() or path.is_symlink():
+        hint = "`capture(..., resume=True)`, or another `out`"
+        raise ExistsError(f"{path} exists already", hint=hint)
+
+
 @contextmanager
 def staged(path: Path, needed: int) -> Iterator[tuple[Path, int]]:
     """A locked file under a hidden name; it becomes `path` where the block ends well.
@@ -31,9 +42,9 @@ def staged(path: Path, needed: int) -> Iterator[tuple[Path, int]]:
         ExistsError: something is at `path`.
         StorageError: no room, or the disk or the lock refused.
     """
-    _check_free(path)
+    check_free(path)
     with storage_errors(path, needed), locked_file(path) as (temporary, handle):
-        _check_free(path)  # another writer may just have come to its end
+        check_free(path)  # another writer may just have come to its end
         if free_bytes(path) < needed:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         yield temporary, handle
@@ -98,9 +109,3 @@ def lock(handle: int, path: Path) -> None:
     if not lock_handle(handle):
         what = f"another process writes {path}"
         raise StorageError(what, hint="wait for it, or another `out`")
-
-
-def _check_free(path: Path) -> None:
-    if path.exists() or path.is_symlink():
-        hint = "`capture(..., resume=True)`, or another `out`"
-        raise ExistsError(f"{path} exists already", hint=hint)

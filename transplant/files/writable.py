@@ -24,9 +24,24 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
     if path.exists() and path.is_dir() != folder:
         kind = ("a file", "a folder")
         raise InputError(f"cannot write {path}", expected=kind[folder], found=kind[not folder])
-    above = path.absolute().parents
-    existing = next((p for p in ((path, *above) if folder else above) if p.exists()), Path("/"))
-    if not existing.is_dir() and existing != path:
-        raise InputError(f"cannot write {path}", expected="a folder above it", found=str(existing))
-    if not os.access(existing, os.W_OK):
-        raise StorageError(f"cannot write {path}", found=f"{existing} is not writable")
+    check_above(path, inside=folder)
+
+
+def check_above(path: Path, *, inside: bool = False, hint: str | None = None) -> None:
+    """Refuses a place for which nothing may be made in the lowest folder above it that is there.
+
+    Args:
+        path: the file or the folder that will be written.
+        inside: whether it is a folder that files are put into, and may be there itself.
+        hint: what to try where the folder is closed.
+
+    Raises:
+        InputError: what is there above it is no folder.
+        StorageError: the folder may not be written to.
+    """
+    whole = path.absolute()
+    above = next(it for it in ([whole] if inside else []) + [*whole.parents] if it.exists())
+    if not above.is_dir():
+        raise InputError(f"cannot write {path}", expected="a folder above it", found=str(above))
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise StorageError(f"cannot write {path}", found=f"{above} is not writable", hint=hint)

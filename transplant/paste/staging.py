@@ -24,6 +24,7 @@ from transplant.files.whole_folder import (
     sibling,
     whole_folder,
 )
+from transplant.files.writable import check_above
 from transplant.paste.core import CONFIG
 
 PARTIAL = "partial"
@@ -35,7 +36,9 @@ def check_out(out: Path, inputs: tuple[Path, ...], *, replace: bool) -> None:
     Raises:
         ExistsError: something is there, and it may not be replaced.
         InputError: replacing it would remove an input, or something that is no checkpoint.
+        StorageError: it may not be written there.
     """
+    check_above(out)
     if out.parent.is_dir() and os.path.lexists(_lock_file(out)):
         with _storage_errors(out, 0), _settled(out):
             pass

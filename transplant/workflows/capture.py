@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from transplant.errors import InputError
+from transplant.files.writable import check_writable
 from transplant.ranks import ALONE, Ranks, current
 from transplant.training.config import NAMED_TAPS
 from transplant.workflows.capture_job import CaptureJob, is_layer, names_in
@@ -48,6 +49,8 @@ def run_capture(work: Work, job: CaptureJob, *, resume: bool) -> dict[str, Any]:
 
     Raises:
         ExistsError: there is one already, and `resume` is off.
+        InputError, StorageError: it may not be written there.
+        CorruptError: what is there is no capture that could be continued.
     """
     from transplant.activations.capture import capture
     from transplant.activations.joined import join
@@ -55,9 +58,10 @@ def run_capture(work: Work, job: CaptureJob, *, resume: bool) -> dict[str, Any]:
 
     began = time.monotonic()
     ranks = current()
-    prepared = _prepare(work, job, ranks)
     part = _parts_of(job.out, ranks)[ranks.number]
     goes_on = work.continues(part, resume)
+    _check_places(job.out, part, goes_on=goes_on)
+    prepared = _prepare(work, job, ranks)
     start = ActivationWriter.resume if goes_on else ActivationWriter.create
     with start(part, prepared.header, prepared.tokens) as writer:
         had = writer.committed
@@ -187,6 +191,24 @@ def _prepare(work: Work, job: CaptureJob, ranks: Ranks) -> _Prepared:
     return _Prepared(
         backbone, windows, token_table(backbone, used, windows, job.pool), taps, header
     )
+
+
+def _check_places(out: Path, part: Path, *, goes_on: bool) -> None:
+    """Refuses, before anything is loaded, a file that could not be begun or gone on with.
+
+    Args:
+        out: the whole file.
+        part: that of this process: `out` itself where there is one.
+        goes_on: whether `part` is continued.
+    """
+    from transplant.activations.reader import Activations
+    from transplant.activations.staging import check_free
+
+    check_writable(out)
+    for new in {out, part} - ({part} if goes_on else set()):
+        check_free(new)
+    if goes_on:
+        Activations.open(part, partial=True).close()
 
 
 def _parts_of(out: Path, ranks: Ranks) -> list[Path]:

@@ -53,12 +53,15 @@ def plan_job(work: Work, job: PasteJob) -> PastePlan:
 
     Raises:
         NotFoundError: a core is missing.
-        ExistsError: the name is taken.
+        ExistsError: the name or the folder is taken.
         InputError, CorruptError: as `plan_paste`; a stored source is not as it was written.
     """
     from transplant.paste.paste import plan_paste
+    from transplant.paste.staging import check_out
 
-    if job.out is None and job.name is not None:  # before cores are made for it
+    if job.out is not None:  # before cores are made for it
+        check_out(job.out.absolute(), (), replace=job.replace)
+    elif job.name is not None:
         work.library.check_free(("backbone",), job.name, None, None)
     _make_missing(work, job)
     donor = core_folder(work, job.source, "source")

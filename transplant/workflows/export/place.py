@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from transplant.errors import ExistsError, InputError, StorageError
+from transplant.errors import ExistsError, StorageError
 from transplant.files.lock import locked
 from transplant.files.room import check_room, storage_errors
 from transplant.files.whole_folder import (
@@ -17,6 +17,7 @@ from transplant.files.whole_folder import (
     sibling,
     whole_folder,
 )
+from transplant.files.writable import check_above
 
 FULL = "a folder on another disk"
 
@@ -35,12 +36,8 @@ def check_place(out: Path, needed: int = 0) -> None:
     """
     if os.path.lexists(out):
         raise ExistsError(f"{out} exists already", hint="another folder, or remove it")
-    above = next(path for path in out.absolute().parents if path.exists())
-    if not above.is_dir():
-        raise InputError(f"cannot write {out}", expected="a folder above it", found=str(above))
-    if not os.access(above, os.W_OK):
-        raise StorageError(f"cannot write {out}", found=f"{above} is not writable")
-    check_room(above, needed, FULL)
+    check_above(out)
+    check_room(out.absolute().parent, needed, FULL)
 
 
 @contextmanager
