@@ -158,6 +158,7 @@ def _library(abi):
     [
         (("nowhere@tiny-llama", "--domain", "tales", "--name", "u"), "nowhere@tiny-llama"),
         (("nowhere@tiny-llama", "--domain", "tales", "--name", "t"), "nowhere@tiny-llama"),
+        (("nowhere@tiny-llama", "--domain", "tales", "--name", "a/b"), "'a/b' is no name"),
         (("tiny-llama", "--domain", "tales", "--name", "u"), "NAME@<backbone>"),
         (("t@tiny-llama", "--domain", "tales", "--name", "u"), "the basis itself"),
         (("b@tiny-llama", "--domain", "tales", "--name", "t"), "t@tiny-llama"),

@@ -99,6 +99,10 @@ class Library(Protocol):
         """Compares every tensor of an entry of this library with its hash, without torch."""
         ...
 
+    def check_name(self, name: str) -> None:
+        """Refuses what cannot be the name of an artifact, whatever is stored."""
+        ...
+
     def check_free(
         self, kinds: Sequence[str], name: str, backbone: str | None, d_abi: int | None
     ) -> None:

@@ -45,7 +45,7 @@ def run_adapt(work: Work, job: AdaptJob, *, replace: bool = False) -> dict[str, 
     from transplant.surgery.lora.merge import check_mergeable
 
     name = job.name or job.domain
-    work.library.check_free((), name, work.named(job.basis).backbone, None)  # its form alone
+    work.library.check_name(name)
     hosted, record, _ = check_basis(work, job.basis)
     ranks = record.allocated(job.basis)
     claim(work, name, hosted.backbone, replace=replace)
