@@ -11,7 +11,7 @@ from transplant.options import Field, Fields
 Objective = Annotated[
     ObjectiveChoice,
     Fields(
-        "anchor tokens steps train schedule learning_rate chunks",
+        "anchor tokens window_choice steps train schedule learning_rate chunks",
         objective=Field(
             help="What the interface is calibrated by, and what that needs: "
             + "; ".join(f"{name} ({', '.join(spec.needs)})" for name, spec in SPECS.items())

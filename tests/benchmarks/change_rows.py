@@ -35,6 +35,10 @@ METHODS: dict[str, tuple[dict[str, Any], ObjectiveChoice]] = {
     "donor-kd, lacking, chunks": ({"changes": (LACKING,)}, IN_CHUNKS),
     "32k tokens, begins-with": ({"changes": (BEGINS_WITH,)}, READ),
     "32k tokens, lacking": ({"changes": (LACKING,)}, READ),
+    "32k tokens, lacking, any place": (
+        {"changes": (LACKING,)},
+        dataclasses.replace(READ, window_choice="any"),
+    ),
     "32k tokens, lacking, chunks, 300 steps": ({"changes": (LACKING,)}, READ_LONGER),
     "32k tokens, push-forward": ({"changes": (PUSH_FORWARD,)}, READ),
 }

@@ -8,6 +8,7 @@ import torch
 import transplant
 from registry.store import Registry
 from transplant.calibration.objectives.spec import DOMAIN, ORACLE, PAIRED, SPECS
+from transplant.workflows.move import objective
 
 MOVE = ("--module", "tales@tiny-gpt2", "--excerpts", "40", "--json", "--replace")
 QUICK = ("--steps", "4")
@@ -76,6 +77,31 @@ def test_two_modules_on_one_backbone_by_steps_and_in_closed_form(trained_abi):
     assert torch.isfinite(torch.tensor(judged.json["top5"]))
 
 
+def test_a_budget_is_of_beginnings_or_of_any_place(trained_abi, monkeypatch):
+    read, windows_of = {}, objective.windows_of
+
+    def told(*given, **named):
+        found = windows_of(*given, **named)
+        read[choice].append([window.ids for window in found])
+        return found
+
+    monkeypatch.setattr(objective, "windows_of", told)
+    for choice in ("first", "any"):
+        read[choice] = []
+        ran = trained_abi(
+            "calibrate", *MOVE, "--to", "tiny-llama", "--data", trained_abi.corpus, "--objective",
+            "lm", "--tokens", "600", "--steps", "1", "--window-choice", choice, "--name", "placed",
+        )  # fmt: skip
+        assert ran.code == 0, ran.out + ran.err
+        made = trained_abi("show", ran.json["name"], "--json").json["made"]["objective"]
+        assert made["window_choice"] == choice
+    # What is paired, what is learned from, and what learning stops by.
+    assert len(read["first"]) == len(read["any"]) == 3
+    for beginnings, places in zip(read["first"], read["any"], strict=True):
+        assert beginnings != places
+        assert abs(sum(map(len, beginnings)) - sum(map(len, places))) < 64
+
+
 def refused(abi, *words):
     ran = abi("calibrate", *MOVE, "--to", "tiny-llama", "--data", abi.corpus, *words)
     assert ran.code == 1
@@ -90,6 +116,9 @@ def test_what_an_objective_lacks_or_does_not_use_is_said_before_the_work(trained
     assert "--anchor" in refused(trained_abi, "--objective", "lm", "--anchor", oracle)["what"]
     assert "--tokens" in refused(trained_abi, "--objective", "donor-kd", "--tokens", "9")["what"]
     assert "--steps" in refused(trained_abi, "--objective", "closed-form", *QUICK)["what"]
+    for name, choice in (("donor-kd", "any"), ("lm", "last")):
+        found = refused(trained_abi, "--objective", name, "--window-choice", choice)
+        assert "--window-choice" in found["what"]
     assert "unknown --objective" in refused(trained_abi, "--objective", "magic")["what"]
     assert "--train" in refused(trained_abi, "--objective", "lm", "--train", "module")["what"]
     elsewhere = refused(trained_abi, "--objective", "kl", "--anchor", "tales@tiny-gpt2")

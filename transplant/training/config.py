@@ -120,7 +120,7 @@ class TrainConfig:
     @property
     def window_seed(self) -> int | None:
         """Draws the windows of a document; None for its first ones."""
-        return self.seed if self.window_choice == "any" else None
+        return window_seed(self.window_choice, self.seed)
 
 
 UPDATE_KINDS = ("finetune", "lora", "half", "int8", "merge")
@@ -178,3 +178,8 @@ class UpdateConfig:
                 "without a stability term nothing trains the interface",
                 expected="`train_interface` with `stability` above 0",
             )
+
+
+def window_seed(window_choice: str, seed: int) -> int | None:
+    """The seed that windows of a document are drawn with; None where its first ones are taken."""
+    return seed if window_choice == "any" else None

@@ -22,6 +22,9 @@ class ObjectiveChoice:
     """The oracle: a module at work on the target, as `python@ref-llama`."""
     tokens: Annotated[int | None, Bounds(1)] = None
     """Tokens of domain text that the objective may read."""
+    window_choice: str | None = None
+    """Windows of a document of that text that are taken before its others: its first ones, or any,
+    which the seed draws. Beginnings have a manner of their own, as headers and imports."""
     steps: Annotated[int | None, Bounds(1)] = None
     """Gradient steps at most."""
     train: str | None = None
@@ -55,7 +58,7 @@ class ObjectiveChoice:
             )
         idle: dict[str, object] = {"anchor": self.anchor} if ORACLE not in spec.needs else {}
         if not spec.reads_domain:
-            idle["tokens"] = self.tokens
+            idle |= {"tokens": self.tokens, "window_choice": self.window_choice}
         if spec.learn is None:
             idle |= {"steps": self.steps, "train": self.train, "schedule": self.schedule}
             idle["learning_rate"] = self.learning_rate
@@ -78,6 +81,8 @@ class ObjectiveChoice:
         """The objective's recipe with what was asked for."""
         if self.train not in (None, *TRAINED):  # what is calibrated keeps its module
             raise InputError("`train`", expected=f"one of {TRAINED}", found=self.train)
-        names = ("tokens", "steps", "train", "schedule", "learning_rate", "chunks")
+        names = (
+            "tokens", "window_choice", "steps", "train", "schedule", "learning_rate", "chunks",
+        )  # fmt: skip
         asked = {name: value for name in names if (value := getattr(self, name)) is not None}
         return dataclasses.replace(self.spec.learn or LearnConfig(), **asked, seed=seed)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from transplant.errors import InputError
-from transplant.training.config import check_matmul_type
+from transplant.training.config import WINDOW_CHOICES, check_matmul_type, window_seed
 from transplant.training.schedule import SCHEDULES
-from transplant.validation import above, at_least
+from transplant.validation import above, at_least, one_of
 
 TRAINED = ("p-out", "interface")
 EVERYTHING = "interface and module"
@@ -47,6 +47,8 @@ class LearnConfig:
     """Looks without improvement after which learning stops."""
     tokens: int = 32_000
     """Tokens of the domain's training split that are read, where the objective reads them."""
+    window_choice: str = "first"
+    """Windows of a document that are taken before its others, as of `TrainConfig`."""
     paired_tokens: int = 0
     """Of these, as many as are paired with the donor first, too: the closed form that learning
     starts from is fitted on them beside the pairing text."""
@@ -63,5 +65,11 @@ class LearnConfig:
         if self.train not in (*TRAINED, EVERYTHING):
             raise InputError("`train`", expected=f"one of {TRAINED}", found=self.train)
         check_matmul_type(self.head_type, "head_type")
+        one_of(self, "window_choice", WINDOW_CHOICES)
         if self.schedule not in SCHEDULES:
             raise InputError("`schedule`", expected=f"one of {[*SCHEDULES]}", found=self.schedule)
+
+    @property
+    def window_seed(self) -> int | None:
+        """Draws the windows of a document; None for its first ones."""
+        return window_seed(self.window_choice, self.seed)

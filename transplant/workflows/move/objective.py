@@ -39,14 +39,19 @@ def with_objective(move: M, choice: ObjectiveChoice) -> M:
     oracle = anchor_on(move, choice.anchor) if choice.anchor else None
     move = move.taking(paired=reads_pairs(move, choice))
     config = choice.learn_config(move.work.seed)
+    seed = config.window_seed
     if move.paired and choice.pairs_budget and not move.text_free:  # its text is paired already
         tokens = min(config.tokens, config.paired_tokens)
-        move = move.pair_also(windows_of(move.target, move.domain_text.train, WINDOW, tokens))
+        text = move.domain_text.train
+        move = move.pair_also(windows_of(move.target, text, WINDOW, tokens, seed=seed))
     start = move.calibrated.correction if move.paired else copy.deepcopy(move.donor_correction)
     train = None
     if choice.spec.reads_domain:
-        train = windows_of(move.target, move.learned_text.train, WINDOW, config.tokens)
-    material = material_for(move, choice.spec, train, config.calibration_tokens, oracle, start.taps)
+        text = move.learned_text.train
+        train = windows_of(move.target, text, WINDOW, config.tokens, seed=seed)
+    material = material_for(
+        move, choice.spec, train, config.calibration_tokens, oracle, start.taps, seed=seed
+    )
     with move.step("learn"):
         learnt = learn(move, choice.objective, start, material, config)
     gains = move.config.gains if choice.spec.gain else (1.0,)
@@ -87,6 +92,8 @@ def material_for(
     calibration_tokens: int,
     oracle: Correction | None,
     taps: Sequence[int],
+    *,
+    seed: int | None = None,
 ) -> Material:
     """What an objective needs, of a move: its pairs, its domain text as rows, its oracle.
 
@@ -97,6 +104,7 @@ def material_for(
         calibration_tokens: of the domain's calibration split, on which learning stops.
         oracle: what teaches.
         taps: the layers that the correction reads; the oracle's are read as well.
+        seed: draws the windows of the calibration split; None for the first ones.
     """
     from transplant.calibration.objectives.run import Material
     from transplant.training.row_sources import row_sources
@@ -110,7 +118,8 @@ def material_for(
     if train is None:
         return found
     read = sorted({*taps, *(oracle.taps if oracle is not None else ())})
-    held = windows_of(move.target, move.learned_text.calibration, WINDOW, calibration_tokens)
+    text = move.learned_text.calibration
+    held = windows_of(move.target, text, WINDOW, calibration_tokens, seed=seed)
     with move.step("read_domain_text") as progress:
         rows, calibration = row_sources(
             move.target, (train, held), read, folder=move.work.library.root, progress=progress
@@ -151,9 +160,9 @@ def facts_of(choice: ObjectiveChoice, config: LearnConfig, learnt: Learnt) -> di
     """How an objective was fitted, for manifests and JSON."""
     recipe = dataclasses.asdict(config)
     if choice.spec.learn is None:
-        recipe = {"tokens": config.tokens}
+        recipe = {"tokens": config.tokens, "window_choice": config.window_choice}
     elif not choice.spec.reads_domain:
-        recipe = {k: v for k, v in recipe.items() if "tokens" not in k}
+        recipe = {k: v for k, v in recipe.items() if "tokens" not in k and k != "window_choice"}
     return {
         "name": choice.objective,
         "needs": list(choice.spec.needs),
