@@ -72,7 +72,9 @@ def read_corpus(
     template: ChatTemplate | None = None,
     reporter: Reporter | None = None,
 ) -> Corpus:
-    """Reads a corpus and drops its near-duplicates.
+    """Reads a corpus and drops its near-duplicates, and texts that a longer one contains.
+
+    The built-in corpora keep the few that are contained: results were recorded on their splits.
 
     What was read of a built-in corpus is kept, as `transplant.text.cache` tells; the documents are
     the same with and without.
@@ -119,10 +121,14 @@ def read_corpus(
         for name in sorted(names, key=builtin.BUILTIN.__contains__)
     }
 
+    # Recorded results name the fingerprints of the built-in corpora as they were.
+    contained = not builtin.BUILTIN.keys() >= {*names}
+
     def keep(documents: list[Document]) -> list[Document]:
         with reporter.progress(f"comparing the documents of {source}") as progress:
             texts, digests = [d.identity for d in documents], [d.digest for d in documents]
-            return [documents[n] for n in distinct(texts, digests, reporter.note, progress)]
+            kept = distinct(texts, digests, reporter.note, progress, contained=contained)
+            return [documents[n] for n in kept]
 
     if len(names) > 1:
         return join_corpora({name: read[name] for name in names}, keep)

@@ -68,8 +68,9 @@ def _decode(facts: dict[str, Any], rows: list[Any]) -> tuple[list[tuple[str, str
 
 
 def distinct(
-    texts: Sequence[str], digests: Sequence[str], note: Note, progress: Progress = unseen
-) -> list[int]:
+    texts: Sequence[str], digests: Sequence[str], note: Note, progress: Progress = unseen, *,
+    contained: bool = True,
+) -> list[int]:  # fmt: skip
     """What `drop_near_duplicates` gives for texts, as it was found before.
 
     Args:
@@ -77,15 +78,18 @@ def distinct(
         digests: the sha256 of each.
         note: is told of a damaged entry.
         progress: of a comparison that is made now.
+        contained: as there.
     """
-    code = code_version("dedup.py", versions=(sys.version, metadata.version("datasketch")))
+    code = code_version(
+        "dedup.py", "containment.py", versions=(sys.version, metadata.version("datasketch"))
+    )
     if code is None or sum(map(len, texts)) < LEAST_KEPT:
-        return drop_near_duplicates(texts, progress=progress)
-    key = digest_of([code, *digests])
+        return drop_near_duplicates(texts, progress=progress, contained=contained)
+    key = digest_of([code, str(contained), *digests])
     entry = CacheEntry(f"twins-{key[:24]}", key, note)
     dropped = entry.recall(lambda _, rows: _numbers(rows, len(texts)))
     if dropped is None:
-        kept = drop_near_duplicates(texts, progress=progress)
+        kept = drop_near_duplicates(texts, progress=progress, contained=contained)
         dropped = sorted(set(range(len(texts))).difference(kept))
         entry.keep({"texts": len(texts)}, [dropped])
     gone = set(dropped)
