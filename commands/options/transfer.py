@@ -24,9 +24,12 @@ STUDENT = Field(
     + "; ".join(map(_told, STUDENTS))
     + f"; {AUTO}: the best of --students. Default: {AUTO}; of --module: {MODULE}."
 )
-RANK = Field(help=f"Of the student lora: its rank. Default: {LoraRecipe.rank}.")
-ALPHA = Field(help=f"The same: B A counts alpha / rank. Default: {LoraRecipe.alpha:g}.")
-STEPS = Field(help=f"The same: gradient steps at most. Default: {LoraRecipe.steps}.")
+RANK = Field(
+    help="Of the student lora: its rank; of copy: the rank that a full fine-tune is cut to. "
+    f"Default: {LoraRecipe.rank}."
+)
+ALPHA = Field(help=f"Of the student lora: B A counts alpha / rank. Default: {LoraRecipe.alpha:g}.")
+STEPS = Field(help=f"Of lora and basis: gradient steps at most. Default: {LoraRecipe.steps}.")
 Transferred = Annotated[
     TransferJob,
     Fields(

@@ -106,4 +106,7 @@ def test_a_full_fine_tune_goes_on_to_a_new_version_of_its_base(scene):
     assert ppl["candidate"] < min(ppl["raw"], ppl["untrained_lora"])
     other = scene.move(scene.root / "tuned-whole", student="copy")
     with pytest.raises(InputError, match="same maps"):
+        other.check()
+    assert "pairing" not in other.__dict__  # before anything is read
+    with pytest.raises(InputError, match="same maps"):
         other.learned  # noqa: B018

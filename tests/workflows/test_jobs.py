@@ -42,6 +42,8 @@ LEARNED = {"to": "b", "donor": "a", "tuned": "./lora", "domain": "python"}
         ({**LEARNED, "students": ("linear", "wise")}, "`students`.*found wise"),
         ({**LEARNED, "students": ("linear",), "lora_rank": 4}, "belongs to `student='lora'`"),
         ({**LEARNED, "students": ("lora",), "no_intercept": True}, "`student='linear'`"),
+        ({**LEARNED, "student": "copy", "lora_steps": 4}, "`lora_steps` belongs to"),
+        ({**LEARNED, "students": ("copy",), "lora_alpha": 4.0}, "`lora_alpha` belongs to"),
     ],
 )
 def test_what_does_not_belong_together_is_refused_by_the_name_of_a_parameter(asked, says):
@@ -60,6 +62,9 @@ def test_a_transfer_knows_what_is_moved_as_it_is_and_what_a_student_learns():
     assert TransferJob(**LEARNED).recipe == LoraRecipe()
     both = TransferJob(**LEARNED, students=("linear", "lora"), lora_rank=4, no_intercept=True)
     assert both.recipe == LoraRecipe(rank=4)
+    cut = {"lora_rank": 4, "lora_targets": ("q_proj",)}
+    for copied in ({"student": "copy"}, {"students": ("linear", "copy")}):
+        assert TransferJob(**LEARNED, **copied, **cut).recipe == asked
 
 
 def test_a_curve_is_refused_without_budgets_or_beside_other_sources(tmp_path):

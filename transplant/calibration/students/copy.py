@@ -45,19 +45,34 @@ def fit_copy(
     Raises:
         InputError: no LoRA of plain pairs and no full fine-tune, or a target without such maps.
     """
-    update = pairs_for(lesson.pairing.donor, lesson.pairing.target, lesson.lora)
-    if update is None:
+    donor, target = lesson.pairing.donor, lesson.pairing.target
+    check_copy(donor, target, lesson.lora)
+    update = pairs_for(donor, target, lesson.lora)
+    assert update is not None  # else it is refused
+    windows = judging_windows(lesson)
+    known = {0.0: text_loss(target, None, windows)}
+    gain, loss = lora_gain(target, update, windows, linear.config.gains, known)
+    (progress or unseen)(1, 1, "gain")
+    return Learned(COPY, still(update, gain), gain, loss)
+
+
+def check_copy(donor: HostedModel, target: Backbone, recipe: LoraRecipe) -> None:
+    """Refuses what has no pairs to copy.
+
+    Args:
+        donor: a LoRA, a full fine-tune, or what is neither.
+        target: the backbone that they go to.
+        recipe: rank and maps of a full fine-tune that is cut to pairs.
+
+    Raises:
+        InputError: no LoRA of plain pairs and no full fine-tune, or a target without such maps.
+    """
+    if not has_pairs(donor, target, recipe):
         raise InputError(
             f"`student={COPY!r}` takes a LoRA of pairs alone, or a full fine-tune, to a target "
             "with the same maps",
-            found=f"{lesson.pairing.donor.name} to {lesson.pairing.target.name}",
-            hint="`student='linear'`, or 'lora'",
+            found=f"{donor.name} to {target.name}", hint="`student='linear'`, or 'lora'",
         )  # fmt: skip
-    windows = judging_windows(lesson)
-    known = {0.0: text_loss(lesson.pairing.target, None, windows)}
-    gain, loss = lora_gain(lesson.pairing.target, update, windows, linear.config.gains, known)
-    (progress or unseen)(1, 1, "gain")
-    return Learned(COPY, still(update, gain), gain, loss)
 
 
 def pairs_for(donor: HostedModel, target: Backbone, recipe: LoraRecipe) -> LoraUpdate | None:

@@ -10,6 +10,7 @@ from transplant.calibration.students.recipe import LoraRecipe
 from transplant.calibration.students.spec import (
     AUTO,
     BASIS,
+    COPY,
     LINEAR,
     LORA,
     MODULE,
@@ -18,6 +19,8 @@ from transplant.calibration.students.spec import (
 from transplant.errors import InputError
 
 OF_LORA = ("lora_rank", "lora_alpha", "lora_targets", "lora_steps")
+TAKEN = {BASIS: ("lora_steps",), COPY: ("lora_rank", "lora_targets")}
+"""What other students take of these: `copy` to cut a full fine-tune to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +60,15 @@ class TransferJob:
     """The student linear adds no constant: of the last layer alone it can be exported as a LoRA
     that merges."""
     lora_rank: int | None = None
-    """Of the student lora: its rank; None for that of `LoraRecipe`, as of the next three."""
+    """Of the student lora: its rank, or of copy that of a full fine-tune that is cut to one; None
+    for that of `LoraRecipe`, as of the next three."""
     lora_alpha: float | None = None
-    """The same: B A counts alpha / rank."""
+    """Of the student lora: B A counts alpha / rank."""
     lora_targets: tuple[str, ...] | None = None
-    """The same: the linear maps that it changes, as q_proj,v_proj; None for all but the head."""
+    """Of lora and copy: the linear maps that are changed, as q_proj,v_proj; None for all but the
+    head."""
     lora_steps: int | None = None
-    """The same: gradient steps at most."""
+    """Of lora and basis: gradient steps at most."""
     data: str = "prose"
     """Text to pair on: prose, python, a file, a folder, a data set; donor for what the donor
     itself writes."""
@@ -147,8 +152,9 @@ class TransferJob:
         tried = candidates_of(self.student or AUTO, self.students)
         shown = ", ".join(tried)
         if LORA not in tried:
-            own = {"lora_steps": None} if self.student == BASIS else {}
-            self._refuse(f"`student={LORA!r}`", self._of_lora | own, shown)
+            taken = {name for student in tried for name in TAKEN.get(student, ())}
+            idle = {name: value for name, value in self._of_lora.items() if name not in taken}
+            self._refuse(f"`student={LORA!r}`", idle, shown)
         if LINEAR not in tried:
             idle = {"no_intercept": self.no_intercept or None}
             self._refuse(f"`student={LINEAR!r}`", idle, shown)

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.calibration.students.spec import BASIS, LORA, MODULE, candidates_of
+from transplant.calibration.students.spec import BASIS, COPY, LORA, MODULE, candidates_of
 from transplant.errors import InputError, NotFoundError
 from transplant.training.config import TrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
@@ -157,10 +157,13 @@ class TunedMove(MoveInputs):
             CorpusError: pairing text that cannot be split.
             MemoryLimitError: fits that memory does not hold.
         """
+        from transplant.calibration.students.copy import check_copy
         from transplant.calibration.students.table import check_named
 
         donor = self.donor  # loaded here
         check_named(self.students or (), donor, self.target, self.lora)
+        if self.student == COPY:
+            check_copy(donor, self.target, self.lora)
         self.general_part  # noqa: B018  a module that is not there, too
         self.check_text()
         self._check_writer()
