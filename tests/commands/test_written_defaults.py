@@ -30,6 +30,7 @@ WRITTEN = {
     ("transfer", "lora_alpha"): [LoraRecipe.alpha],
     ("transfer", "lora_steps"): [LoraRecipe.steps],
     ("calibrate", "chunks"): [LearnConfig.chunks],
+    ("transfer", "chunks"): [LearnConfig.chunks],
     ("inject", "mixture"): [InjectConfig.mixture],
     ("basis fit", "shrinkage"): [0, GRADIENT_SHRINKAGE],
     ("basis allocate", "step"): [STEP, 1],
