@@ -131,16 +131,19 @@ def test_training_moves_c_alone_and_lowers_the_loss(backbones, windows):
 PEFT = """
 import json, sys, torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
-folder, adapter, ids = sys.argv[1:]
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(folder), adapter).eval()
+import transformers
+folder, adapter, inputs = sys.argv[1:]
+several = transformers.AutoConfig.from_pretrained(folder).is_encoder_decoder
+base = transformers.AutoModelForSeq2SeqLM if several else transformers.AutoModelForCausalLM
+model = PeftModel.from_pretrained(base.from_pretrained(folder), adapter).eval()
 with torch.no_grad():
-    logits = model(input_ids=torch.tensor([json.loads(ids)])).logits[0]
+    inputs = {name: torch.tensor([ids]) for name, ids in json.loads(inputs).items()}
+    logits = model(**inputs).logits[0]
 print(json.dumps(logits.tolist()))
 """
 
 
-@pytest.mark.parametrize("family", ["gpt2", "llama"])
+@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen2", "t5"])
 def test_peft_loads_the_folder_in_a_fresh_process_with_equal_logits(
     tmp_path, tiny_tokenizer, windows, family
 ):
@@ -156,15 +159,19 @@ def test_peft_loads_the_folder_in_a_fresh_process_with_equal_logits(
     (tmp_path / "peft").mkdir()
     write_peft(tmp_path / "peft", update, backbone, base="none", revision=None)
     backbone.model.save_pretrained(tmp_path / "model")
-    ids = list(windows[0].ids)
+    inputs = {"input_ids": list(windows[0].ids)}
+    if backbone.model.config.is_encoder_decoder:
+        inputs["decoder_input_ids"] = list(windows[1].ids)
     ran = subprocess.run(
-        [sys.executable, "-c", PEFT, tmp_path / "model", tmp_path / "peft", json.dumps(ids)],
+        [sys.executable, "-c", PEFT, tmp_path / "model", tmp_path / "peft", json.dumps(inputs)],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     theirs = torch.tensor(json.loads(ran.stdout.splitlines()[-1]))
+    tensors = {name: torch.tensor([ids]) for name, ids in inputs.items()}
     with torch.no_grad():
-        ours = LoraModel("a@b", backbone, update)(input_ids=torch.tensor([ids])).logits[0]
-        raw = backbone.model(input_ids=torch.tensor([ids])).logits[0]
+        raw = backbone.model(**tensors).logits[0]
+        with LoraModel("a@b", backbone, update).inside():
+            ours = backbone.model(**tensors).logits[0]
     assert (ours - theirs).abs().max() < 1e-4
     assert (raw - theirs).abs().max() > 1e-2  # control
     again = match_lora(read_lora(tmp_path / "peft"), backbone)
