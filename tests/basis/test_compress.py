@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+
 import pytest
+import torch
 
 from transplant.basis.budget import energy_scores
 from transplant.basis.compress import (
@@ -11,6 +14,7 @@ from transplant.basis.compress import (
     compressed_ranks,
     most_useful_rank,
     parameters_of,
+    with_weights,
 )
 from transplant.basis.config import FitConfig
 from transplant.basis.fit import fit_basis
@@ -84,6 +88,27 @@ def test_a_basis_is_too_narrow_by_its_max_rank_alone(backbones, maps, windows):
         name: Spectrum(one.vectors[:, :3], one.energies) for name, one in narrow.spectra.items()
     }
     check_directions(maps, few, needed - 1, "b")
+
+
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_weights_of_a_cut_are_in_memory_one_by_one(backbones, family):
+    backbone = backbones(family)
+    maps, before = select_maps(backbone), []
+    own = {m.name: m.weight.detach().clone() for m in maps}
+
+    def made():
+        for m in maps:
+            assert all(one() is None for one in before)  # the one before is gone
+            weight = 2 * m.weight.detach().double()
+            before.append(weakref.ref(weight))
+            yield m.name, weight
+            del weight
+
+    small = with_weights("small", backbone, made())
+    assert len(before) == len(maps)
+    for m in select_maps(small):
+        assert torch.equal(m.weight, 2 * own[m.name])
+    assert all(torch.equal(m.weight, own[m.name]) for m in maps)  # the backbone is as it was
 
 
 def test_a_share_that_pays_for_no_ranks_is_refused_with_the_least_that_does(

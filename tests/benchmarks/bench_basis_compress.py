@@ -88,7 +88,7 @@ def measure(backbone_name: str, data: str, ratio: float, tokens: int, eval_token
     found: dict[str, dict[str, float]] = {}
 
     def judge(name: str, weights: dict[str, Tensor], kept: int, began: float) -> None:
-        loss = mean_loss(with_weights(name, backbone, weights), judged)
+        loss = mean_loss(with_weights(name, backbone, weights.items()), judged)
         found[name] = {
             "ppl": float(torch.tensor(loss).exp()), "kept": kept,
             "seconds": time.monotonic() - began,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -125,19 +125,20 @@ def truncated(weight: Tensor, spectrum: Spectrum, rank: int) -> Tensor:
 
 
 @torch.no_grad()
-def with_weights(name: str, backbone: Backbone, weights: Mapping[str, Tensor]) -> Backbone:
+def with_weights(name: str, backbone: Backbone, weights: Iterable[tuple[str, Tensor]]) -> Backbone:
     """A copy of a backbone in which some maps have other weights W [out, in].
 
     Args:
         name: of the copy.
         backbone: stays as it is.
-        weights: by the name of the module.
+        weights: with the name of the module, each taken in before the next one is asked for.
     """
     from transformers.pytorch_utils import Conv1D
 
     backbone.require_weights("a compressed copy")
     model = copy.deepcopy(backbone.model)
-    for module, weight in weights.items():
+    for module, weight in weights:
         owner = model.get_submodule(module)
         owner.weight.copy_(weight.T if isinstance(owner, Conv1D) else weight)
+        del weight
     return view_of(name, model, backbone.tokenizer)

@@ -76,9 +76,9 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
     whole = None if score == FISHER else WHOLE
     ranks = compressed_ranks(maps, values, job.ratio, job.step, whole)
     cut = {m.name: m for m in maps if ranks[m.name] < m.out}
-    weights = {
-        name: truncated(m.weight, basis.spectra[name], ranks[name]) for name, m in cut.items()
-    }
+    weights = (
+        (name, truncated(m.weight, basis.spectra[name], ranks[name])) for name, m in cut.items()
+    )
     small = with_weights(f"{backbone.name}, cut", backbone, weights)
     before, after = (score_text(work, one, texts)["text"] for one in (backbone, small))
     report = {
