@@ -14,7 +14,7 @@ from transplant.training.loop import new_correction
 
 pytestmark = pytest.mark.bits
 
-FAMILIES = ("gpt2", "llama", "mistral", "t5")
+FAMILIES = ("gpt2", "llama", "mistral", "gemma3_text", "t5")
 
 
 def draw_gate(d_abi=16, memory=0.9, bias=0.0):
