@@ -158,6 +158,15 @@ class Ranks:
             return [dict(mine[item]) for item in range(items)]
         return [self._sent(item % self.count, mine.get(item)) for item in range(items)]
 
+    def from_first(self, texts: Sequence[str]) -> list[str]:
+        """What the first process has of some texts, in every process; the others may have none."""
+        if self.count == 1:
+            return [*texts]
+        import torch
+
+        raw = torch.frombuffer(bytearray(json.dumps([*texts]).encode()), dtype=torch.uint8)
+        return json.loads(bytes(self._sent(0, {"texts": raw})["texts"].tolist()))
+
     def _sent(self, owner: int, tensors: Mapping[str, Tensor] | None) -> dict[str, Tensor]:
         """Named tensors of one process: their names, types and shapes as JSON, then their bytes."""
         import torch

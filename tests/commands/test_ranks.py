@@ -165,3 +165,39 @@ def test_a_basis_and_its_ranks_in_two_processes_are_the_same(in_two, abi, direct
     for name in (name for name in one if name.endswith((".energies", ".fisher"))):
         scale = float(one[name].abs().max())
         torch.testing.assert_close(one[name], two[name], rtol=0, atol=1e-3 * scale)
+
+
+def test_what_a_donor_writes_is_what_the_first_process_drew(tmp_path) -> None:
+    """Each would draw text of its own where machines round in their own ways."""
+    program = tmp_path / "write.py"
+    program.write_text(f"""
+import json
+from types import SimpleNamespace
+from transplant.calibration import donor_text
+from transplant.calibration.config import MoveConfig
+from transplant.progress import unseen
+from transplant.ranks import Ranks
+from transplant.text.document import Document
+from transplant.workflows.move.writing import write_panel
+
+ranks = Ranks.of_environment()
+donor_text.write_documents = lambda donor, own, count, **_: [
+    Document(f"\u00e4 {{number}} of process {{ranks.number}}", "here") for number in range(count)
+]
+with ranks.together():
+    found = write_panel([SimpleNamespace(name="it")], [None], MoveConfig(excerpts=60), unseen).text
+sides = (found.train, found.calibration, found.eval)
+texts = [document.text for side in sides for document in side]
+open(f"{tmp_path}/{{ranks.number}}.json", "w").write(json.dumps(texts))
+""")
+    command = [
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
+        str(program),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    one, two = (json.loads((tmp_path / f"{number}.json").read_text()) for number in range(2))
+    assert one == two
+    assert len(one) >= 60
+    assert all(text.endswith("of process 0") for text in one)

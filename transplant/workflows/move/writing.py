@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.calibration.config import MoveConfig
 from transplant.errors import InputError
 from transplant.progress import part_of
+from transplant.ranks import current
 from transplant.workflows.corpus import DONOR
 
 if TYPE_CHECKING:
@@ -87,6 +88,9 @@ def write_panel(
 ) -> Writing:  # fmt: skip
     """The same of several donors, each of which writes an equal part and is judged by itself.
 
+    Of several processes the first one has them write, and all read what it has: what is drawn may
+    differ from machine to machine.
+
     Args:
         donors: hosted modules, or bases and tuned copies of them.
         counts: the domain's token counts of each, or None.
@@ -95,8 +99,10 @@ def write_panel(
     """
     from transplant.calibration.donor_text import write_documents
     from transplant.calibration.gained_text import gained_most, gains_on
+    from transplant.text.document import Document
     from transplant.text.splits import CALIBRATION_SHARE, EVAL_SHARE, split_documents
 
+    ranks = current()
     train_share = 1 - CALIBRATION_SHARE - EVAL_SHARE
     wanted = max(LEAST_WRITTEN, math.ceil(config.excerpts / train_share))
     kept = math.ceil(wanted / len(donors))
@@ -104,11 +110,15 @@ def write_panel(
     best: list[Document] = []
     gains, known = 0.0, [0.0, 0.0]  # of the kept ones; of all, and how many
     for number, (donor, own) in enumerate(zip(donors, counts, strict=True)):
-        written = write_documents(
-            donor, own, count, chars=config.excerpt_chars, guidance=config.guidance,
-            seed=config.seed + number,
-            progress=part_of(progress, number * count, count, len(donors) * count),
-        )  # fmt: skip
+        written: list[Document] = []
+        if ranks.first:
+            written = write_documents(
+                donor, own, count, chars=config.excerpt_chars, guidance=config.guidance,
+                seed=config.seed + number,
+                progress=part_of(progress, number * count, count, len(donors) * count),
+            )  # fmt: skip
+        texts = ranks.from_first([document.text for document in written])
+        written = [Document(text, f"written by {donor.name}") for text in texts]
         if count > kept:
             found = gains_on(donor, written)
             written, mean = gained_most(written, found, kept)
