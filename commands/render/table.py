@@ -8,6 +8,7 @@ from operator import itemgetter
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.measure import Measurement
+from rich.segment import Segment
 from rich.table import Column
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -17,7 +18,8 @@ from transplant.tables.table import Sheet, Table
 from transplant.tables.words import Emphasis, Marked, Words, parts_of, plain
 
 WIDE = 100_000  # columns; no cell is wider
-READABLE = 24  # columns that text which may wrap takes at least, where it has as many
+READABLE = (24, 20, 16, 12)
+"""Columns that text which may wrap takes at least, where it has as many: the first that fit."""
 STYLES: dict[Emphasis, str] = {"strong": "bold", "faint": "dim", "bad": "red"}
 
 
@@ -78,19 +80,43 @@ class _WholeTable:
             grid.add_column(Text(column.header), justify=justify, no_wrap=not column.wraps)
         for row in table.rows:
             grid.add_row(*map(text_of, row))
-        wide = options.update(max_width=WIDE)
-        for column in grid.columns:
-            _keep_whole(column, console, wide)
-        needed = Measurement.get(console, wide, grid).minimum
-        yield from console.render(grid, options.update(max_width=max(needed, options.max_width)))
+        needed = _keep_whole(grid, console, options)
+        yield from _bare(console, grid, options.update(max_width=max(needed, options.max_width)))
         for note in table.notes:
             yield text_of(note, "dim italic")
 
 
-def _keep_whole(column: Column, console: Console, wide: ConsoleOptions) -> None:
+def _keep_whole(grid: RichTable, console: Console, options: ConsoleOptions) -> int:
+    """Sets the least width of each column; returns that of the table.
+
+    Where it fits by no narrower text, text is as wide as is best to read, and lines are longer.
+    """
+    wide, needed = options.update(max_width=WIDE), WIDE
+    for readable in (*READABLE, READABLE[0]):
+        for column in grid.columns:
+            _set_width(column, console, wide, readable)
+        needed = Measurement.get(console, wide, grid).minimum
+        if needed <= options.max_width:
+            break
+    return needed
+
+
+def _set_width(column: Column, console: Console, wide: ConsoleOptions, readable: int) -> None:
     cells = [cell for cell in (column.header, *column.cells) if cell]
     sizes = [Measurement.get(console, wide, cell) for cell in cells]
     widest = max((size.maximum for size in sizes), default=0)
     word = max((size.minimum for size in sizes), default=0)
-    column.min_width = widest if column.no_wrap else max(word, min(widest, READABLE))
+    column.min_width = widest if column.no_wrap else max(word, min(widest, readable))
     column.overflow = "fold"
+
+
+def _bare(console: Console, grid: RichTable, options: ConsoleOptions) -> Iterator[Segment]:
+    """The lines of a table without blanks at their ends: a narrower terminal would break them."""
+    for line in console.render_lines(grid, options, pad=False):
+        while line and not line[-1].text.strip():
+            line.pop()
+        if line:
+            last = line.pop()
+            line.append(Segment(last.text.rstrip(), last.style))
+        yield from line
+        yield Segment.line()

@@ -33,6 +33,21 @@ def test_a_table_cuts_no_name_and_no_hash_and_wraps_prose_between_words(width):
     assert all(word in text for word in NOTE.split())
 
 
+@pytest.mark.parametrize(("width", "fits"), [(40, False), (66, True), (80, True), (120, True)])
+def test_prose_is_narrower_before_a_line_is_longer_and_no_line_ends_in_blanks(width, fits):
+    """A terminal would break each line of a table that is a little wider than it is."""
+    shown = Table("t", "system", "perplexity", "95 %", prose(""))
+    shown.add("module-attributable", "1234.56", "-0.883 .. -0.512", NOTE)
+    shown.add("raw", "569.38", "", "")
+    console = Console(width=width)
+    with console.capture() as found:
+        console.print(drawn(shown), crop=False)
+    lines = found.get().splitlines()
+    assert (max(map(len, lines)) <= width) == fits
+    assert all(line == line.rstrip() for line in lines)
+    assert all(word in " ".join(lines).split() for word in NOTE.split())
+
+
 def test_a_caption_is_as_wide_as_the_terminal():
     narrow = Table("t", "a")
     narrow.add("1")
