@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +11,16 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID
 from rich.text import Text
 
 from transplant.progress import EVERY_S, Course, Lines
+
+
+def is_watched(console: Console) -> bool:
+    """Whether a terminal that can move its cursor is behind a console.
+
+    FORCE_COLOR, which is usual in CI, colours a pipe or a file and makes no terminal of it.
+    """
+    with suppress(OSError, ValueError):  # closed
+        return console.file.isatty() and not console.is_dumb_terminal
+    return False
 
 
 class Courses:
@@ -31,7 +41,7 @@ class Courses:
     def follow(self, title: str) -> Iterator[Course]:
         """Shows the course of one loop until the block ends."""
         course = Course(title)
-        shown = self._bar if self._console.is_terminal else self._lines.follow
+        shown = self._bar if is_watched(self._console) else self._lines.follow
         with shown(course):
             yield course
 
@@ -43,8 +53,9 @@ class Courses:
             self._bars = Progress(*columns, console=self._console, transient=True)
             self._bars.start()
         bars = self._bars
-        task = bars.add_task("", total=None)
+        task = bars.add_task("", total=None, visible=False)
         self._tasks[task] = course
+        bars.update(task, visible=True)
         course.show = lambda: bars.update(task, completed=course.step, total=course.total)
         try:
             yield

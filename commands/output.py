@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.text import Text
 
-from commands.courses import Course, Courses
+from commands.courses import Course, Courses, is_watched
 from commands.errors import typed_as
 from commands.render.table import drawn
 from transplant.errors import InputError, StorageError, TransplantError
@@ -83,7 +83,7 @@ class Output:
     @property
     def is_live(self) -> bool:
         """Whether somebody reads along: stdout is a terminal, and no JSON is asked for."""
-        return not self.as_json and not self.silent and self.stdout.is_terminal
+        return not self.as_json and not self.silent and is_watched(self.stdout)
 
     def piece(self, text: str, style: str = "") -> None:
         """Prints a piece of a result as it comes, before `result` prints the rest."""

@@ -38,8 +38,15 @@ def test_where_stderr_is_no_terminal_lines_come_even_if_nothing_is_reported():
     assert len(text.getvalue().splitlines()) == count  # nothing once it has ended
 
 
+class Terminal(io.StringIO):
+    """Text that a terminal shows."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_a_terminal_gets_bars_that_nest_and_go():
-    text = io.StringIO()
+    text = Terminal()
     followed = Courses(Console(file=text, force_terminal=True, width=120))
 
     def work() -> None:
@@ -59,6 +66,28 @@ def test_a_terminal_gets_bars_that_nest_and_go():
     assert followed._bars is None
     with followed.follow("again"):
         assert len(followed._tasks) == 1
+
+
+@pytest.mark.parametrize("setting", ["FORCE_COLOR", "TERM"])
+def test_a_coloured_file_and_a_terminal_without_a_cursor_get_lines(setting, monkeypatch):
+    """CI sets FORCE_COLOR: its logs are no terminals."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv(setting, {"FORCE_COLOR": "1", "TERM": "dumb"}[setting])
+    text = io.StringIO() if setting == "FORCE_COLOR" else Terminal()
+    console = Console(file=text, width=120, highlight=False)
+    assert console.is_terminal
+    with Courses(console, every=0.01).follow("outer") as course:
+        course(1, 4, "")
+        time.sleep(0.05)
+    assert "outer: 1/4" in text.getvalue()
+    assert "\x1b[2K" not in text.getvalue()
+    bars = Terminal()
+    monkeypatch.setenv("TERM", "xterm")
+    with Courses(Console(file=bars, width=120)).follow("outer"):  # control
+        time.sleep(0.02)
+    assert "\x1b[2K" in bars.getvalue()
+    first = bars.getvalue().partition("outer")[0]
+    assert "━" not in first  # a bar has its title from its first frame on
 
 
 def test_quiet_shows_nothing(capsys, monkeypatch):
