@@ -10,6 +10,7 @@ import torch
 
 from tests.calibration.tiny_training import windows_of
 from tests.tiny import tiny_model
+from tests.workflows.export.hosted_things import Shelf
 from tests.workflows.tuned_moves import Scene
 from transplant.calibration.students.recipe import LoraRecipe
 from transplant.errors import ExistsError, InputError
@@ -24,6 +25,34 @@ from transplant.workflows.tuned.controls import other_domains
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory, tiny_texts, tiny_corpus):
     return Scene(tmp_path_factory.mktemp("tuned"), tiny_texts, tiny_corpus)
+
+
+def test_students_of_every_kind_of_another_domain_stand_beside(scene):
+    """Not a module that was trained on the target itself: it is no student."""
+    shelf, target = Shelf.__new__(Shelf), scene.work.backbone("tiny-llama")
+    shelf.work, library = scene.work, scene.work.library
+    names = [shelf.adapter(target, "of-lora"), shelf.inside(target, "of-basis"),
+             shelf.module(target, "of-training"), "of-module@tiny-llama"]  # fmt: skip
+    module = scene.work.load("of-training@tiny-llama").correction
+    library.store_hosted(
+        "of-module", module.module.state_dict(), module.interface.state_dict(), backbone=target,
+        domain="tales", d_abi=module.interface.d_abi, taps=module.taps, results={}, parents={},
+        made={"student": "module-new"},
+    )  # fmt: skip
+    move = scene.move(scene.lora, name="beside")
+    assert other_domains(move) == {}
+    move.domain = "sagas"
+    found = other_domains(move)
+    assert found.keys() == {f"other_domain_of-{kind}" for kind in ("lora", "basis", "module")}
+    windows = windows_of(move.target, split_documents(scene.documents).eval)[:2]
+    scores = score_documents(move.target, windows, {"raw": None, **found})
+    raw = scores.pop("raw").per_token
+    assert all(abs(one.per_token - raw) > 1e-3 for one in scores.values())  # each is at work
+    for name in names:
+        for kind in ("adapter", "basis", "module", "interface"):
+            entry = library.get(kind, name.partition("@")[0], "tiny-llama", None)
+            if entry is not None:
+                library.remove(entry)
 
 
 class Told(SilentReporter):

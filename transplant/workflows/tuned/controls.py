@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from transplant.calibration.students.spec import STUDENTS
+
 if TYPE_CHECKING:
     from transplant.backbones.view import Backbone
     from transplant.evaluation.likelihood import Likelihood, System
@@ -88,15 +90,17 @@ def score_added(move: TunedMove, windows: Sequence[Window]) -> dict[str, Likelih
 
 
 def other_domains(move: TunedMove) -> dict[str, System]:
-    """Students on the target that learned from tuned donors of other domains."""
+    """Students on the target, of whatever kind, that learned from donors of other domains."""
     from transplant.loading.hosted import host
+    from transplant.surgery.lora.hosted import LoraModel
 
     library = move.work.library
     found: dict[str, System] = {}
-    for kind in ("linear", "adapter"):
+    for kind in dict.fromkeys(one.kind for one in STUDENTS.values()):
         for entry in library.choices(kind, move.to):
             manifest = entry.manifest
             if "student" in manifest.made and manifest.domain not in (None, move.domain):
-                model = host(move.target, manifest.name, library)
-                found[OTHER + manifest.name] = model.corrector if kind == "linear" else model
+                model = host(move.target, manifest.name, library, manifest.d_abi)
+                own = model if isinstance(model, LoraModel) else model.corrector
+                found[OTHER + manifest.name] = own
     return found
