@@ -13,7 +13,7 @@ from tests.tiny import tiny_model
 from tests.workflows.export.hosted_things import Shelf
 from tests.workflows.tuned_moves import Scene
 from transplant.calibration.students.recipe import LoraRecipe
-from transplant.errors import ExistsError, InputError
+from transplant.errors import ExistsError, InputError, NotFoundError
 from transplant.evaluation.likelihood import score_documents
 from transplant.progress import SilentReporter
 from transplant.surgery.lora.hosted import LoraModel
@@ -216,6 +216,18 @@ def test_a_lora_of_a_hub_is_fetched_by_its_files_alone(scene, monkeypatch):
     assert scene.move("maker/law").donor.pair.one_head
     assert asked[0][0] == "maker/law"
     assert not any(pattern.endswith((".bin", "*")) for pattern in asked[0][1])
+
+
+def test_a_lora_of_a_hub_that_is_a_pickle_alone_is_told_apart_from_none(scene, monkeypatch):
+    import huggingface_hub
+
+    fetched = scene.root / "without"
+    fetched.mkdir()
+    shutil.copy(scene.lora / "adapter_config.json", fetched)  # the pickle is not asked for
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(fetched))
+    with pytest.raises(NotFoundError, match="no weights") as error:
+        scene.move("maker/old-law").donor  # noqa: B018
+    assert "adapter_model.bin is not fetched" in str(error.value.hint)
 
 
 def test_what_is_hosted_on_the_base_is_a_tuned_copy_and_on_another_is_none(scene):

@@ -86,7 +86,11 @@ def _refuse_missing(path: Path) -> None:
             hint="where its maker is trusted: PeftModel.from_pretrained(model, "
             f"'{path}').save_pretrained(DIR, safe_serialization=True)",
         )  # fmt: skip
-    raise NotFoundError(f"{path} has no weights", expected=WEIGHTS)
+    raise NotFoundError(
+        f"{path} has no weights", expected=WEIGHTS,
+        hint=f"of a hub {PICKLED} is not fetched, as pickle is never loaded; where its maker is "
+        f"trusted, PEFT's save_pretrained writes {WEIGHTS} of it",
+    )  # fmt: skip
 
 
 def _own_names(tensors: Mapping[str, Tensor], file: Path) -> dict[str, Tensor]:
