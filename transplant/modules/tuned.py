@@ -1,7 +1,8 @@
 """A donor that is a base and a tuned copy of it: what moves is the change of the logits.
 
-Where both have one head U, the change is U (h_tuned - h_base), of the form that a module's
-correction has. Where the heads differ, the change is linear in both hidden states at once:
+Where both have one head U, but for rows of tokens that were added to one, the change is
+U (h_tuned - h_base), of the form that a module's correction has. Where the heads differ, the change
+is linear in both hidden states at once:
 
     [U_tuned, -U_base, b_tuned, b_base] . [h_tuned, h_base, 1, -1]
 
@@ -168,12 +169,13 @@ def head_of(backbone: Backbone) -> Head:
 
 
 def _same(ours: Head, theirs: Head) -> bool:
-    if ours[0] is theirs[0]:
-        matrices = True
-    else:
-        fits = ours[0].shape == theirs[0].shape and ours[0].dtype == theirs[0].dtype
-        matrices = fits and torch.equal(ours[0], theirs[0].to(ours[0].device))
-    biases = [_bias(head, len(ours[0])) for head in (ours, theirs)]
+    """Whether two heads are one at the tokens that both have: one may have rows that were added."""
+    rows = min(len(ours[0]), len(theirs[0]))
+    matrices = ours[0] is theirs[0]
+    if not matrices:
+        fits = ours[0].shape[1] == theirs[0].shape[1] and ours[0].dtype == theirs[0].dtype
+        matrices = fits and torch.equal(ours[0][:rows], theirs[0][:rows].to(ours[0].device))
+    biases = [_bias(head, rows) for head in (ours, theirs)]
     return matrices and torch.equal(biases[0].cpu(), biases[1].cpu())
 
 
