@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from registry.store import Registry
+from tests.tiny import tiny_backbone
 from transplant.backbones.load import load_backbone
+from transplant.workflows.train.reference import save_reference
+from transplant.workspace import Workspace
 
 SMALL = ("--tokens", "8000", "--max-chars", "400000", "--eval-tokens", "1000", "--json")
 
@@ -25,3 +31,18 @@ def test_an_unknown_reference_names_the_known_ones(trained_abi, tmp_path):
     ran = trained_abi("train-reference", "ref-bert", "--out", str(tmp_path), "--json")
     assert ran.code == 1
     assert "ref-t5" in ran.json["expected"]
+
+
+def test_what_cannot_be_stored_leaves_nothing_in_its_folder(tmp_path, tiny_tokenizer, monkeypatch):
+    def stop(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    library = Registry(tmp_path)
+    made = (Workspace(library=library), tiny_backbone("gpt2", tiny_tokenizer), library)
+    with monkeypatch.context() as patch:
+        patch.setattr(Registry, "store_backbone", stop)
+        with pytest.raises(KeyboardInterrupt):
+            save_reference(*made, {"split": "none"})
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    save_reference(*made, {"split": "none"})  # control
+    assert (tmp_path / "tiny-gpt2" / "manifest.json").is_file()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import dataclasses
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +10,7 @@ from transplant.backbones.written import write_model
 from transplant.errors import InputError
 from transplant.training.config import PretrainConfig
 from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.scratch import scratch_folder
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -112,13 +113,12 @@ def save_reference(
 
     from transplant.backbones.load import load_backbone
 
-    partial = library.root / f".{backbone.name}.partial"
-    write_model(backbone.model.to(torch.float16), backbone.tokenizer, partial)
-    stored = load_backbone(backbone.name, path=partial)
-    library.store_backbone(
-        partial, backbone=stored, taps=tuple(range(stored.n_layers + 1)),
-        made=work.made(corpus="prose", split=report["split"]),
-        results={k: v for k, v in report.items() if k not in ("name", "split")},
-        license="Apache-2.0",
-    )  # fmt: skip
-    shutil.rmtree(partial)
+    with scratch_folder(dataclasses.replace(work, library=library), backbone.name, "storing") as at:
+        write_model(backbone.model.to(torch.float16), backbone.tokenizer, at)
+        stored = load_backbone(backbone.name, path=at)
+        library.store_backbone(
+            at, backbone=stored, taps=tuple(range(stored.n_layers + 1)),
+            made=work.made(corpus="prose", split=report["split"]),
+            results={k: v for k, v in report.items() if k not in ("name", "split")},
+            license="Apache-2.0",
+        )  # fmt: skip
