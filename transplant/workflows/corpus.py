@@ -77,26 +77,8 @@ def read_documents_of(
 
 
 def read_alike(work: Work, made: Mapping[str, Any], source: str) -> int | None:
-    """How far a run read a stream, by what it recorded: another one that reads as far splits it so.
-
-    Where its rows were read from a column that was named, so they will be, unless another one is.
-
-    Args:
-        work: the setting.
-        made: of a manifest or a result.
-        source: the corpus.
-
-    Returns:
-        The characters, or None where it is not recorded.
-    """
-    from transplant.text.row_form import is_usual
-
-    reading = (made.get("reading") or {}).get(source) or {}
-    asked = (made.get("options") or {}).get("text_column")
-    columns = reading.get("columns") or ()
-    if len(columns) == 1 and (columns[0] == asked or not is_usual(columns[0])):
-        work.columns.setdefault(source, columns[0])
-    return reading.get("stream_chars")
+    """How far a run read a stream; its rows will be read as they were, see `JobSetting`."""
+    return work.read_alike(made, source)
 
 
 def read_as_far(work: Work, made: Mapping[str, Any], source: str) -> None:

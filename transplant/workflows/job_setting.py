@@ -105,6 +105,27 @@ class JobSetting:
             return self.revision
         return self.revision.get(backbone, self.revision.get(""))
 
+    def read_alike(self, made: Mapping[str, Any], source: str) -> int | None:
+        """How far a run read a stream, by what it recorded: one that reads as far splits it so.
+
+        Where its rows were read from a column that was named, so they will be, unless another is.
+
+        Args:
+            made: of a manifest or a result.
+            source: the corpus.
+
+        Returns:
+            The characters, or None where it is not recorded.
+        """
+        from transplant.text.row_form import is_usual
+
+        reading = (made.get("reading") or {}).get(source) or {}
+        asked = (made.get("options") or {}).get("text_column")
+        columns = reading.get("columns") or ()
+        if len(columns) == 1 and (columns[0] == asked or not is_usual(columns[0])):
+            self.columns.setdefault(source, columns[0])
+        return reading.get("stream_chars")
+
     def _note_once(self, *notes: str) -> None:
         for note in notes:
             if note not in self.noted:

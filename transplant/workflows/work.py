@@ -219,7 +219,6 @@ class Work(JobSetting):
         Its rows will be read as they were then.
         """
         from transplant.workflows.cores.modules_inside import find_core_module
-        from transplant.workflows.corpus import read_alike
 
         name = self.named(name)
         if name.module is None:
@@ -227,5 +226,5 @@ class Work(JobSetting):
         manifest = find_core_module(self.library, name) or self.find(name).manifest
         source = manifest.made.get("corpus", manifest.domain)
         if source is not None:
-            read_alike(self, manifest.made, str(source))
+            self.read_alike(manifest.made, str(source))
         return None if source is None else str(source)
