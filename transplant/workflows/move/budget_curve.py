@@ -110,11 +110,13 @@ def curve_report(trials: Trials, curve: CurveJob, folder: Path) -> dict[str, Any
 
 def cells_of(trials: Trials, choice: ObjectiveChoice, folder: Path) -> Cells:
     """Where budgets and seeds of this curve are kept; other curves have other folders."""
+    from transplant.backbones.arithmetic import name_of
     from transplant.backbones.fingerprint import hash_tensors
 
     move = trials.move
     run = {
         **move.parents(), "target": move.target.weights_sha256,
+        "dtypes": [name_of(model.dtype) for model in (move.donor.backbone, move.target)],
         "native": hash_tensors(trials.oracle.state_dict()),
         "config": dataclasses.asdict(move.config), "general": move.general,
         "pairing_split": move.pairing_split, "domain_split": move.domain_split,
