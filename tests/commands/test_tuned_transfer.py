@@ -57,6 +57,22 @@ def test_a_linear_student_is_stored_hosted_verified_and_gone_again(tuned_abi):
     assert abi.rows("--kind", "linear") == []
 
 
+def test_the_domain_is_that_of_the_name_and_the_ceiling_has_a_name_of_its_own(tuned_abi):
+    abi, words = tuned_abi
+    at = words.index("--domain")
+    short = (*words[:at], *words[at + 2 :], "--student", "linear", "--name")
+    ran = abi(*short, "statute")
+    assert ran.code == 0, ran.err
+    assert ran.json["name"] == "statute@tiny-llama"
+    assert ran.json["native_model"]["name"] == "statute-native@tiny-llama"
+    shown = abi("show", "statute@tiny-llama", "--json").json
+    assert shown["domain"] == "statute"
+    taken = abi(*short, "other", "--native", "other")
+    assert "would name both" in taken.json["what"]
+    for name in ("statute", "statute-native"):
+        assert abi("rm", f"{name}@tiny-llama", "--yes").code == 0
+
+
 def test_a_map_of_other_weights_or_layers_is_refused(tuned_abi):
     abi, words = tuned_abi
     ran = abi(*words, "--name", "bent", "--student", "linear", "--taps", "1,2")

@@ -60,6 +60,9 @@ def test_a_transfer_knows_what_is_moved_as_it_is_and_what_a_student_learns():
     asked = TransferJob(**LEARNED, lora_rank=4, lora_targets=("q_proj",)).recipe
     assert asked == LoraRecipe(rank=4, targets=("q_proj",))
     assert TransferJob(**LEARNED).recipe == LoraRecipe()
+    assert TransferJob(**LEARNED, name="mine").about == LEARNED["domain"]
+    assert TransferJob(to="b", donor="a", tuned="./lora", name="law").about == "law"
+    assert TransferJob(module="x@a", to="b", name="law").about is None
     both = TransferJob(**LEARNED, students=("linear", "lora"), lora_rank=4, no_intercept=True)
     assert both.recipe == LoraRecipe(rank=4)
     cut = {"lora_rank": 4, "lora_targets": ("q_proj",)}

@@ -67,6 +67,16 @@ def native_correction(move: Move, name: str | None) -> Correction:
     return _behind_interface(move, name)
 
 
+def name_of_native(domain: str, moved: str) -> str:
+    """The name that the native of a domain is looked for and trained under, beside what is moved.
+
+    Args:
+        domain: its name is the native's too, but where it is taken.
+        moved: the name of what is moved to the same backbone.
+    """
+    return f"{domain}-native" if domain == moved else domain
+
+
 def native_recipe(move: Move) -> TrainConfig:
     """The recipe of the donor's module, for the target.
 
@@ -91,7 +101,7 @@ def native_recipe_of(manifest: Manifest) -> TrainConfig:
 def _behind_interface(move: Move, name: str | None) -> Correction:
     from transplant.loading.hosted import host
 
-    native = name or move.manifest.domain or move.manifest.name
+    native = name or name_of_native(move.manifest.domain or move.manifest.name, move.moved_name)
     refuse_inside(move.target, native)
     registry = move.work.library
     if native == move.moved_name:

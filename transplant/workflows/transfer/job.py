@@ -46,7 +46,7 @@ class TransferJob:
     ./my-lora@ref-gpt2; a comma in the name of a folder is written \\,. Their changes are
     averaged in the target's vocabulary."""
     domain: str | None = None
-    """With `donor` or `teachers`: what was learned is about, as python."""
+    """With `donor` or `teachers`: what was learned is about, as python; None for `name`."""
     student: str | None = None
     """What learns from it, of `STUDENTS`; None for `auto`, of a module for the module itself."""
     students: tuple[str, ...] | None = None
@@ -113,6 +113,11 @@ class TransferJob:
         return self.module
 
     @property
+    def about(self) -> str | None:
+        """The domain of what was learned; of a module that is moved None."""
+        return None if self.moved is not None else self.domain or self.name
+
+    @property
     def recipe(self) -> LoraRecipe:
         """The recipe of the student lora, with what was asked for."""
         asked = {name.removeprefix("lora_"): value for name, value in self._of_lora.items()}
@@ -143,8 +148,8 @@ class TransferJob:
             raise InputError("`donor`", expected="`tuned` beside it, its tuned copy")
         if self.teachers is not None:
             self._refuse("`donor`", {"tuned": self.tuned}, "`teachers`")
-        if self.domain is None:
-            raise InputError(source, expected="`domain` beside it, as python")
+        if self.about is None:
+            raise InputError(source, expected="`domain` beside it, as python, or `name` for both")
         if self.student != BASIS:
             self._refuse(f"`student={BASIS!r}`", {"basis": self.basis}, self.student or AUTO)
         elif self.basis is None:

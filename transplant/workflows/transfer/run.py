@@ -91,9 +91,9 @@ def plan_transfer(work: Work, job: TransferJob, config: MoveConfig) -> WholeMove
             expected="`module`", found=f"`student={job.student or AUTO!r}`, which has none",
         )  # fmt: skip
     config = dataclasses.replace(config, intercept=not job.no_intercept)
-    assert job.domain is not None
+    assert job.about is not None
     learned: dict[str, Any] = {
-        "domain": job.domain, "student": job.student or AUTO, "students": job.students,
+        "domain": job.about, "student": job.student or AUTO, "students": job.students,
         "lora": job.recipe,
         "basis": job.basis, "text_free": job.text_free,
     }  # fmt: skip

@@ -13,6 +13,7 @@ from transplant.workflows.move.native import (
     EVAL_TOKENS,
     LEFT_OUT,
     TRAINED,
+    name_of_native,
     no_ceiling,
 )
 from transplant.workflows.train.module import TrainJob, run_train_job
@@ -56,7 +57,7 @@ def ceiling(move: TunedMove, name: str | None) -> Native | None:
     if name == LEFT_OUT:
         return None
     name = None if name == TRAINED else name
-    native = move.domain if name is None else _own_name(move, name)
+    native = name_of_native(move.domain, move.moved_name) if name is None else _own_name(move, name)
     refuse_inside(move.target, native)
     if native == move.moved_name:
         raise InputError(
