@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from transplant.errors import CorpusError, InputError, foreign
-from transplant.files.plain import expand
 from transplant.progress import Progress, Reporter, SilentReporter, unseen
 from transplant.text import builtin, limits
 from transplant.text.document import Corpus, Document
-from transplant.text.files import PACKED, UNDERSTOOD, check_file, list_files, read_file
+from transplant.text.files import check_file, list_files, read_file
 from transplant.text.hub import from_datasets
 from transplant.text.kept import KeptCorpus, distinct
+from transplant.text.place import SOURCES_HINT, check_is_data_set, path_of
 from transplant.text.row_form import TEXT_COLUMNS, ChatTemplate, Row, RowForm
 from transplant.text.several import join_corpora, names_of
 
 __all__ = ["TEXT_COLUMNS", "Corpus", "Document", "read_corpus", "read_documents"]
 
-BUILT_IN = ", ".join(f"`{name}`" for name in builtin.BUILTIN)
-SOURCES_HINT = f"a folder, a file ({UNDERSTOOD}), a `datasets` id, or one of {BUILT_IN}"
 LEAVE_OUT = "`skip_bad` leaves it out"
 ROWS_A_REPORT = 100
-VERSION = re.compile(r"\.\d[\w-]*")
-"""What stands behind the last dot of a data set's name, as of OpenHermes-2.5; files have others."""
 
 
 @dataclass
@@ -198,12 +193,7 @@ def _iterate(reading: _Source) -> Iterator[Row]:
         for name, text in builtin.BUILTIN[source](reading.progress):
             yield text, name
         return
-    try:
-        path = expand(source)
-    except InputError as error:
-        raise CorpusError(error.what, expected=error.expected, found=error.found) from error
-    if not source.strip():
-        raise CorpusError(f"no such corpus: {source!r}", hint=f"give {SOURCES_HINT}")
+    path = path_of(source)
     if path.is_dir():
         yield from _from_folder(path, reading)
     elif os.path.lexists(path):
@@ -211,21 +201,10 @@ def _iterate(reading: _Source) -> Iterator[Row]:
         reading.is_stream = reading.size > limits.WHOLE_BYTES
         with foreign(f"{path} cannot be read", CorpusError):
             yield from read_file(path, reading.form)
-    elif _is_data_set(source):
+    else:
+        check_is_data_set(source)
         reading.is_stream = True
         yield from from_datasets(source, reading.form, SOURCES_HINT)
-    else:
-        raise CorpusError(f"no such corpus: {source}", hint=f"give {SOURCES_HINT}")
-
-
-def _is_data_set(source: str) -> bool:
-    """Whether it may be the id of a data set; a folder is one where a configuration follows it."""
-    name, colon, _ = source.partition(":")
-    if colon and os.path.isdir(name):
-        return True
-    suffix = Path(name).suffix.lower()
-    is_file = bool(suffix) and (suffix in PACKED or not VERSION.fullmatch(suffix))
-    return name.count("/") <= 1 and not is_file and not name.startswith((".", "~", "/"))
 
 
 def _from_folder(folder: Path, reading: _Source) -> Iterator[Row]:

@@ -63,9 +63,10 @@ class Move(MoveInputs):
         )
 
     def check_names(self) -> None:
-        """Refuses a target or a general module that is not there, before anything is loaded."""
+        """Refuses a target, a general module or text that is nowhere, before anything is loaded."""
         self.manifest  # noqa: B018  what is no module fails here
         self.work.check_there(to=self.to, general=self.general)
+        self.check_sources()
 
     def pair_also(self, windows: Sequence[Window]) -> Self:
         """The same move, fitted on windows of the domain's training split as well.

@@ -140,6 +140,23 @@ class MoveTexts(Stepwise):
         reach = stream_chars(train=EXCERPT_TOKENS * config.excerpts)
         return read_splits(self.work, self.data, config.text_chars, reach)
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The corpora that were asked for; a recorded one is read where it is needed."""
+        given = (self.data, self.domain_data)
+        return tuple(source for source in given if source not in (None, DONOR))
+
+    def check_sources(self) -> None:
+        """Refuses text to pair on, or of the domain, that is nowhere; nothing is read yet.
+
+        Raises:
+            CorpusError: there is no such file, folder or data set.
+        """
+        from transplant.text.place import check_corpus
+
+        for source in self.sources:
+            check_corpus(source)
+
     def check_text(self) -> None:
         """Refuses pairing text that cannot be split; what the donor writes is made later.
 

@@ -30,8 +30,14 @@ class WholeTunedMove(TunedMove):
             NotFoundError: a model that is named is not there.
         """
         self._check_there()
+        self.check_sources()
         self._check_basis()
         claim_student(self, replace=replace)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The corpora that were asked for, that of the domain by its name where no other was."""
+        return *super().sources, self.domain_source
 
     def _check_there(self) -> None:
         self.work.check_there(
