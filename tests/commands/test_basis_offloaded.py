@@ -56,6 +56,8 @@ def test_what_needs_weights_in_memory_is_refused_before_the_work(
     given = [*words, "--data", corpus]
     if "--compress" not in words:
         given += ["--forget", corpus, *BRIEF]
+    if words[0] == "adapt" and "--compress" not in words:
+        given += ["--name", "trained-far"]
     if "--compress" in words or "compare" in words:
         given += ["--out", str(tmp_path / "out")]
     assert_refused(allocated("basis", *given, *FAR, "--json"), said, "--device-map")
@@ -66,7 +68,7 @@ def test_an_adapter_inside_directions_of_gradients_is_trained_from_the_disk(allo
     words = ("far-in@tiny-llama", "--domain", "tales", "--data", corpus, "--forget", "none")
     runs = [
         allocated("basis", "adapt", *words, *BRIEF, "--name", name, *where, "--json")
-        for name, where in (("near", ()), ("far", FAR))
+        for name, where in (("trained-near", ()), ("trained-far", FAR))
     ]
     for ran in runs:
         assert ran.code == 0, ran.err

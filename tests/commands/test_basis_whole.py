@@ -12,7 +12,7 @@ from tests.commands.basis_runs import fit_named
 from tests.commands.test_bad_input import assert_refused
 from transplant.errors import StorageError
 
-ADAPT = ("--name", "t", "--steps", "2", "--batch", "2", "--window", "64", "--tokens", "2k",
+ADAPT = ("--name", "in-w", "--steps", "2", "--batch", "2", "--window", "64", "--tokens", "2k",
          "--calibration-tokens", "300", "--eval-tokens", "300", "--evaluate-every", "2",
          "--learning-rate", "0.02", "--forget", "none")  # fmt: skip
 
@@ -84,7 +84,7 @@ def test_an_adapter_that_was_there_stands_where_its_successor_fails(
         full = StorageError("the disk is full")
         patch.setattr(vocabulary, "write_model", _half(vocabulary.write_model, full))
         assert_refused(abi(*again), "full")
-    named = ("basis", "t@tiny-llama/d0")
+    named = ("basis", "in-w@tiny-llama/d0")
     assert _stored(abi)[named] == first.json["sha256"]
     assert not out.exists()
     ran = abi(*again)  # control
