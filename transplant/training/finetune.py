@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from transplant.backbones.token_losses import LOGITS, rows_at_once
 from transplant.backbones.view import Backbone
@@ -17,6 +15,7 @@ from transplant.modules.interface import Interface
 from transplant.progress import Progress
 from transplant.text.windows import Window
 from transplant.training.config import UpdateConfig
+from transplant.training.learned_head import loss_of_blocks
 from transplant.training.loop import WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import fast_products
@@ -94,16 +93,7 @@ def _loss(backbone: Backbone, hidden: Tensor, labels: Tensor) -> Tensor:
     """Mean next-token loss with gradients of the head too; large logits are computed twice."""
     if len(hidden) * backbone.vocab_size <= LOGITS:
         return nn.functional.cross_entropy(backbone.head(hidden).float(), labels)
-
-    def of_block(rows: Tensor, label: Tensor) -> Tensor:
-        return nn.functional.cross_entropy(backbone.head(rows).float(), label, reduction="sum")
-
-    size = rows_at_once(backbone)
-    parts = [
-        cast("Tensor", checkpoint(of_block, rows, label, use_reentrant=False))
-        for rows, label in zip(hidden.split(size), labels.split(size), strict=True)
-    ]
-    return torch.stack(parts).sum() / len(hidden)
+    return loss_of_blocks(backbone.head, hidden, labels, rows_at_once(backbone))
 
 
 def _moving(backbone: Backbone, held: Held | None) -> Iterator[nn.Parameter]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
-from torch.utils.checkpoint import checkpoint as computed_twice
 
 from transplant.losses import LossNote
 from transplant.progress import Progress, part_of
@@ -23,6 +22,7 @@ from transplant.training.checkpoint import (
     unprefixed,
 )
 from transplant.training.config import PretrainConfig
+from transplant.training.learned_head import loss_of_blocks
 from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import fast_products
 from transplant.training.schedule import warmup_cosine
@@ -154,16 +154,7 @@ def _loss(model: nn.Module, ids: torch.Tensor) -> torch.Tensor:
 
 def _loss_in_blocks(model: Any, ids: torch.Tensor) -> torch.Tensor:
     """The same of a decoder whose vocabulary is large: its logits are computed twice, none kept."""
-    head = model.get_output_embeddings()
-
-    def of_block(rows: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        return nn.functional.cross_entropy(head(rows).float(), labels, reduction="sum")
-
     with fast_products(ids.device):
         hidden = model.get_decoder()(input_ids=ids).last_hidden_state[:, :-1].flatten(0, 1)
-        targets, size = ids[:, 1:].flatten(), max(1, BLOCK // model.config.vocab_size)
-        parts = [
-            cast("torch.Tensor", computed_twice(of_block, rows, labels, use_reentrant=False))
-            for rows, labels in zip(hidden.split(size), targets.split(size), strict=True)
-        ]
-    return torch.stack(parts).sum() / len(targets)
+        size = max(1, BLOCK // model.config.vocab_size)
+        return loss_of_blocks(model.get_output_embeddings(), hidden, ids[:, 1:].flatten(), size)
