@@ -4,29 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import huggingface_hub
 import pytest
 
-from tests.tiny import tiny_model
-from tests.workflows.export.hosted_things import Shelf
+from tests.workflows.export.hosted_things import COMMIT, shelf_of_a_hub
 from transplant.errors import InputError
 from transplant.surgery.lora.settings import LoraSettings
 from transplant.workflows.tuned.recorded_base import check_base
 
-COMMIT, OTHER = "c0ffee" * 6 + "c0ff", "decade" * 6 + "deca"
+OTHER = "decade" * 6 + "deca"
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory, tiny_tokenizer):
     """A library with `short`, added from a commit of `org/model`."""
-    shelf = Shelf(tmp_path_factory.mktemp("shelf"), tiny_tokenizer)
-    snapshot = shelf.root / "snapshots" / COMMIT
-    tiny_model("llama", tiny_tokenizer).save_pretrained(snapshot)
-    tiny_tokenizer.save_pretrained(snapshot)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot))
-        shelf.work.add("org/model", "short")
-    return shelf
+    return shelf_of_a_hub(tmp_path_factory.mktemp("shelf"), tiny_tokenizer)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import huggingface_hub
+import pytest
 import torch
 
 import transplant
@@ -17,6 +19,19 @@ from transplant.surgery.lora.start import adapted_maps, new_lora
 from transplant.surgery.lora.update import LoraUpdate, Pair
 
 IDS = torch.arange(24)[None]
+COMMIT = "c0ffee" * 6 + "c0ff"
+
+
+def shelf_of_a_hub(root, tokenizer):
+    """A shelf with `short`, of `COMMIT` of `org/model`: the cache of downloads is a folder here."""
+    shelf = Shelf(root, tokenizer)
+    snapshot = root / "snapshots" / COMMIT
+    tiny_model("llama", tokenizer).save_pretrained(snapshot)
+    tokenizer.save_pretrained(snapshot)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot))
+        shelf.work.add("org/model", "short")
+    return shelf
 
 
 class Shelf:

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import json
 
-import huggingface_hub
 import pytest
 import torch
 from huggingface_hub import ModelCard
 from transformers import AutoModelForCausalLM
 
 import transplant
-from tests.tiny import tiny_model
-from tests.workflows.export.hosted_things import IDS, Shelf
+from tests.workflows.export.hosted_things import COMMIT, IDS, shelf_of_a_hub
 from tests.workflows.export.hub_stand_in import put_stand_in
 from transplant.progress import SilentReporter
-
-COMMIT = "c0ffee" * 6 + "c0ff"
 
 
 class Told(SilentReporter):
@@ -32,14 +28,7 @@ class Told(SilentReporter):
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory, tiny_tokenizer):
     """A library with `short`, added from a hub whose cache of downloads is a folder here."""
-    shelf = Shelf(tmp_path_factory.mktemp("shelf"), tiny_tokenizer)
-    snapshot = shelf.root / "snapshots" / COMMIT
-    tiny_model("llama", tiny_tokenizer).save_pretrained(snapshot)
-    tiny_tokenizer.save_pretrained(snapshot)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(huggingface_hub, "snapshot_download", lambda *_, **__: str(snapshot))
-        shelf.work.add("org/model", "short")
-    return shelf
+    return shelf_of_a_hub(tmp_path_factory.mktemp("shelf"), tiny_tokenizer)
 
 
 @pytest.fixture(scope="module")
