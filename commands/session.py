@@ -15,6 +15,7 @@ from commands.errors import flags_of
 from commands.fence import EXIT_NOT_PASSED, check_working_directory, run_fenced
 from commands.next_step import next_step
 from commands.options.by_table import LOG_TO, MODEL_OPTIONS, PLOT, SHARED_OPTIONS, TEXT_OPTIONS
+from commands.options.counts import as_typed
 from commands.options.follow import followed
 from commands.options.groups import parameters_of
 from commands.options.models import parse_models
@@ -191,7 +192,7 @@ def as_command(name: str) -> Callable[..., None]:
         raise typer.Exit(run_fenced(run, out, debug=debug, flags=flags))
 
     command.__doc__ = (inspect.getdoc(verb) or "").partition("\n\nArgs:")[0]
-    parameters = [*own, *shared]
+    parameters = [*map(as_typed, own), *shared]
     command.__signature__ = inspect.Signature(parameters)  # pyright: ignore[reportAttributeAccessIssue]
     command.__annotations__ = {p.name: p.annotation for p in parameters}
     return command
