@@ -52,9 +52,10 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP) ## a whole move with its controls, on real models where they were added
 	$(BIN)/abi demo $(DEMO_ARGS)
 
-# One thread per process: two test processes with two threads each slow one another down.
+# One thread per process: two test processes with two threads each slow one another down. Bytecode is kept, also
+# where the environment says otherwise, as those of containers do: hundreds of processes start.
 test: $(STAMP) ## the tests
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 # Other instructions round otherwise: what compares bits must not rest on those of one processor.
 test-bits: $(STAMP) ## the tests that compare bits, as an older processor computes

@@ -8,12 +8,18 @@ import inspect
 import types
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import Field, GetCoreSchemaHandler, create_model
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, create_model
 
 from transplant.descriptions import descriptions_in
 from transplant.schemas.base import Part
 
 Told = TypeVar("Told")
+
+
+class _Described(Part):
+    """A part whose fields are described where they are made: pydantic looks for no source of it."""
+
+    model_config = ConfigDict(use_attribute_docstrings=False)
 
 
 class _Told:
@@ -38,7 +44,7 @@ def part_of(told: type) -> type[Part]:
         field.name: (_as_parts(hints[field.name]), Field(description=said.get(field.name)))
         for field in dataclasses.fields(told)
     }
-    made = create_model(told.__name__, __base__=Part, __module__=told.__module__, **fields)
+    made = create_model(told.__name__, __base__=_Described, __module__=told.__module__, **fields)
     made.__doc__ = (inspect.getdoc(told) or "").partition("\n\n")[0]
     return made
 
