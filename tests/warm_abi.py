@@ -2,12 +2,16 @@
 
 Loading torch and transformers takes a small command longer than its work. A test that chains many
 of them is about what they do; the start itself has tests of its own.
+
+`abi -m MODULE ...` runs a module of Python in its place, and where the environment says `PRETENDED`
+(`tests.pretended_device`) either has that device.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -63,6 +67,7 @@ def serve(address: str) -> None:
     import transplant.loading.hosted  # noqa: F401  and all that it loads
     import transplant.workflows.move.whole  # noqa: F401
     from commands.app import main
+    from tests.pretended_device import PRETENDED, pretend
 
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(address)
@@ -75,12 +80,21 @@ def serve(address: str) -> None:
                 listening.close()
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 take_over(client)
+                if PRETENDED in os.environ:
+                    pretend()
                 try:
-                    main()
+                    run_module() if sys.argv[1:2] == ["-m"] else main()
                 except SystemExit as stop:
                     client.sendall(bytes([stop.code or 0]))
                     raise
             client.close()
+
+
+def run_module() -> None:
+    """Runs the module that is named, with the words behind it as its own."""
+    del sys.argv[:2]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+    sys.exit(0)
 
 
 def take_over(client: socket.socket) -> None:

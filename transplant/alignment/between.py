@@ -103,8 +103,9 @@ def _nearness(pairs: Iterable[Rows], apply: Callable[[Tensor], Tensor]) -> tuple
     """Mean cosine, and mean squared error."""
     cosine, squares, rows, width = 0.0, 0.0, 0, 1
     for x, y in pairs:
-        found = apply(x.float())
-        cosine += float(torch.cosine_similarity(found, y.float(), dim=-1).sum())
-        squares += float((found - y.float()).pow(2).sum())
+        x, y = x.cpu().float(), y.cpu().float()  # where the map was fitted
+        found = apply(x)
+        cosine += float(torch.cosine_similarity(found, y, dim=-1).sum())
+        squares += float((found - y).pow(2).sum())
         rows, width = rows + len(x), y.shape[1]
     return cosine / rows, squares / rows / width

@@ -9,6 +9,7 @@ arXiv 2212.04089; here of logits, not of weights.)
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -109,7 +110,8 @@ def share_of_nats(
         None where the donor itself gains nothing, as far as the interval of its gain tells.
     """
     base = donor.pair.base if isinstance(donor, TunedDonor) else donor.backbone
-    systems: dict[str, System] = {"raw": None, "general": general.correction}
+    # A copy: scoring moves what it scores to where the backbone is.
+    systems: dict[str, System] = {"raw": None, "general": copy.deepcopy(general.correction)}
     if isinstance(donor, TunedDonor):
         tuned = donor.pair.tuned
         scored: dict[str, Likelihood] = score_documents(base, windows, systems)

@@ -55,7 +55,9 @@ def update_backbone(
     """
     if config.stability > 0 and not interfaces:
         raise InputError("a stability term needs an interface to hold", found="none")
-    kept = tuple(copy.deepcopy(interface).requires_grad_(False).eval() for interface in interfaces)
+    kept = tuple(
+        copy.deepcopy(one).to(backbone.device).requires_grad_(False).eval() for one in interfaces
+    )
     held = None
     if config.stability > 0:
         original, theirs = first or (backbone, interfaces)

@@ -34,7 +34,8 @@ class ReferenceZ:
         cache_bytes: int,
     ) -> None:
         self.original, self.windows, self.cache_bytes = original, windows, cache_bytes
-        self.interfaces = [copy.deepcopy(interface).eval() for interface in interfaces]
+        place = original.device
+        self.interfaces = [copy.deepcopy(one).to(place).eval() for one in interfaces]
         self.taps = sorted({tap for interface in interfaces for tap in interface.taps})
         self.kept_bytes = 0
         self._kept: dict[int, list[Tensor]] = {}

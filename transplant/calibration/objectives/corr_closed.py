@@ -70,9 +70,8 @@ def turned(anchor: Interface, own: Interface, rows: Sequence[Batch]) -> Interfac
     found = copy.deepcopy(anchor)
     change = fit_ridge(moments, STRENGTH)
     linear = found.proj_in
-    AffineMap(
-        linear.weight.T @ change.weight, linear.bias @ change.weight + change.bias
-    ).write_to(linear)  # fmt: skip
+    weight, bias = linear.weight.T.cpu(), linear.bias.cpu()  # where fits are
+    AffineMap(weight @ change.weight, bias @ change.weight + change.bias).write_to(linear)
     found.abi_norm.load_state_dict(own.abi_norm.state_dict())
     return found
 

@@ -72,7 +72,7 @@ def new_table(tables: Tables, config: EmbedConfig, progress: Progress = unseen) 
     made[ours] = tables.target[theirs]
     missing = tables.spelled.of_kind("decomposed", "prefix")
     if len(missing):
-        made[missing] = MAKERS[config.method](tables, missing, config, progress).to(made.dtype)
+        made[missing] = MAKERS[config.method](tables, missing, config, progress).to(made)
     return made
 
 
@@ -91,7 +91,7 @@ def _bridge(tables: Tables, tokens: Tensor, config: EmbedConfig, _: Progress) ->
     ours, theirs = tables.shared
     moments = CrossMoments(tables.source.shape[1], tables.target.shape[1])
     moments.update(tables.source[ours], tables.target[theirs])
-    return fit_ridge(moments, config.ridge)(tables.source[tokens].float())
+    return fit_ridge(moments, config.ridge)(tables.source[tokens].float().cpu())
 
 
 def _decompose(tables: Tables, tokens: Tensor, *_: object) -> Tensor:

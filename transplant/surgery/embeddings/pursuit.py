@@ -59,7 +59,7 @@ def pursue(vectors: Tensor, atoms: Tensor, k: int, progress: Progress = unseen) 
         parts.append(_pursue(part.double(), known, k))
         progress(min((number + 1) * CHUNK, len(vectors)), len(vectors), "rows combined")
     if not parts:
-        empty = torch.zeros(0, k)
+        empty = vectors.new_zeros(0, k)
         return Combination(empty.long(), empty)
     return Combination(torch.cat([p.indices for p in parts]), torch.cat([p.weights for p in parts]))
 
@@ -93,7 +93,7 @@ class Atoms:
 
 
 def _pursue(vectors: Tensor, atoms: Atoms, k: int) -> Combination:
-    picked = torch.zeros(len(vectors), 0, dtype=torch.long)
+    picked = vectors.new_zeros(len(vectors), 0, dtype=torch.long)
     chosen = vectors.new_zeros(len(vectors), 0, vectors.shape[1])  # [n, j, d]
     gram = vectors.new_zeros(len(vectors), k, k)
     weights = vectors.new_zeros(len(vectors), 0)

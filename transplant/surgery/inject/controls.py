@@ -23,6 +23,6 @@ def random_like(part: AnyModule, seed: int) -> AnyModule:
     for name, parameter in drawn.named_parameters():
         if "norm" in name or name.endswith("relative"):
             continue
-        noise = torch.randn(parameter.shape, generator=generator)
+        noise = torch.randn(parameter.shape, generator=generator).to(parameter)
         parameter.copy_(noise * parameter.std(correction=0))
     return drawn

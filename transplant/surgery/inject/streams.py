@@ -64,13 +64,16 @@ def read_streams(
             progress(min(start + batch, len(windows)), len(windows), "windows")
 
 
-def stream_of_file(acts: Activations, windows: Sequence[int], place: str) -> Stream:
+def stream_of_file(
+    acts: Activations, windows: Sequence[int], place: str, device: torch.device
+) -> Stream:
     """The same from a captured file that has the taps `block.2.mlp.in` and `block.2.mlp`.
 
     Args:
         acts: the open file; its rows are token positions.
         windows: their numbers in the file.
         place: the part.
+        device: where what reads it is.
     """
     ranges = [acts.rows_of_window(number) for number in windows]
     longest = max(map(len, ranges))
@@ -82,5 +85,6 @@ def stream_of_file(acts: Activations, windows: Sequence[int], place: str) -> Str
         for number, own in enumerate(rows):
             filled[name][number, : len(own)] = own
             mask[number, : len(own)] = 1
-    span = make_span(longest, mask.device, attention_mask=mask)
-    return Stream(filled[f"{place}.in"], filled[place], mask.bool(), span)
+    x, added = (filled[name].to(device) for name in (f"{place}.in", place))
+    mask = mask.to(device)
+    return Stream(x, added, mask.bool(), make_span(longest, device, attention_mask=mask))

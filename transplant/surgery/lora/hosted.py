@@ -73,10 +73,11 @@ class LoraModel(HostedModel):
         whole = update.whole.get(f"{name}.weight")
         weight = own.to(wide) if whole is None else whole.to(own.device, wide) * factor
         bias = update.whole.get(f"{name}.bias", bias)
+        bias = None if bias is None else bias.to(own.device)
         if (pair := update.pairs.get(name)) is not None:
             weight = weight + factor * pair.delta.to(weight.device)
             if pair.bias is not None:
-                bias = pair.scale * pair.bias + (0 if bias is None else bias)
+                bias = pair.scale * pair.bias.to(own.device) + (0 if bias is None else bias)
         narrow = weight.to(own.dtype)
         return (narrow if torch.equal(narrow.to(wide), weight) else weight), bias
 

@@ -160,7 +160,7 @@ class Injection:
 
         find_part(self.target, self.place)
         part, width = self.donor_part.part, block_width(self.target)
-        graft = Graft(part, width, self.config)
+        graft = Graft(part, width, self.config).to(self.target.device)
         if self.bridge is not None:
             held, bank = find_bridge(self.work, self.bridge, self.to), self.donor_part.bank
             graft.load_own(stored_bridge(self.work, held, self.record, bank, self.target))
@@ -258,4 +258,5 @@ def mean_gate(graft: Graft) -> float:
     import torch
 
     with torch.no_grad():
-        return float(graft.gate(torch.zeros(graft.bridges.inward.shape[1])).mean())
+        inward = graft.bridges.inward
+        return float(graft.gate(inward.new_zeros(inward.shape[1])).mean())

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from transplant.evaluation.likelihood import Likelihood
     from transplant.surgery.inject.config import BridgeTrainConfig
     from transplant.surgery.inject.hosted import InjectedModel
+    from transplant.surgery.inject.streams import Stream
 
 HELD_WINDOWS = 48  # of the calibration side, on which looks compare
 
@@ -90,18 +91,19 @@ def train_from_file(injection: Injection, path: Path, config: BridgeTrainConfig)
         _check(injection, acts, path)
         sides = windows_by_side(acts)
         graft = injection.graft
+
+        def read(numbers: list[int]) -> Stream:
+            return stream_of_file(acts, numbers, injection.place, injection.target.device)
+
         held, judged = (
-            [stream_of_file(acts, [n], injection.place) for n in sides[side][:HELD_WINDOWS]]
-            for side in ("calibration", "eval")
+            [read([n]) for n in sides[side][:HELD_WINDOWS]] for side in ("calibration", "eval")
         )
         before = judge_streams(graft, judged)
         title = f"training bridges into {injection.to}"
         with injection.target.frozen(), injection.work.reporter.progress(title) as progress:
             course = train_to_match(
                 graft,
-                lambda numbers: stream_of_file(
-                    acts, [sides["train"][n] for n in numbers], injection.place
-                ),
+                lambda numbers: read([sides["train"][n] for n in numbers]),
                 len(sides["train"]), held, config, progress=progress,
             )  # fmt: skip
         after = judge_streams(graft, judged)

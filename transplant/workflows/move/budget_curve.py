@@ -195,7 +195,7 @@ def train_native(trials: Trials, material: Material, moved: LearnConfig) -> None
             move.target, material.train, material.calibration, recipe, progress=progress
         )
     found, target = trained.correction, move.target
-    untrained = new_correction(target.d_model, recipe.d_abi, found.taps, seed)
+    untrained = new_correction(target.d_model, recipe.d_abi, found.taps, seed).to(target.device)
     if trained.course.best_loss > mean_loss(target, material.calibration, untrained):
         found = untrained.requires_grad_(False).eval()
     trials.keep(

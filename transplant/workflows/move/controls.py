@@ -7,6 +7,7 @@ the candidate does.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 from collections.abc import Mapping, Sequence
@@ -88,7 +89,8 @@ def copied_over(pairing: Pairing) -> dict[str, Correction]:
     `pasted`: a core's module behind the target core's own interface, as a paste leaves it.
     `direct_copy`: the donor's own interface on the target.
     """
-    correction, target = pairing.correction, pairing.target
+    # A copy: scoring moves what it scores to where the target is, and fits go on on the CPU.
+    correction, target = copy.deepcopy(pairing.correction), pairing.target
     interface = correction.interface
     if isinstance(correction, CoreCorrection):
         if not isinstance(target, CoreBackbone) or target.d_abi != interface.d_abi:
