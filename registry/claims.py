@@ -28,7 +28,9 @@ _held: dict[Path, FileLock] = {}
 
 
 def claim(root: Path, places: Sequence[Path], what: str) -> list[Path]:
-    """Takes places of a registry for this process; those that it has already stay taken.
+    """Takes places of a registry for this process, all of them or none.
+
+    Those that it has already stay taken, whatever becomes of the others.
 
     Args:
         root: of the registry; it is made where there is none.
@@ -43,35 +45,43 @@ def claim(root: Path, places: Sequence[Path], what: str) -> list[Path]:
         StorageError: the root cannot be written.
         CorruptError: the folder of claims is a link.
     """
-    taken = []
-    for place in places:
-        file = _file_of(root, place)
-        if file in _held:
-            continue
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            check_inside(root.absolute(), file.parent)
-            lock = FileLock(file, timeout=0)
-            lock.acquire()
-        except Timeout as error:
-            raise ExistsError(
-                f"{what} is being made by another run",
-                found=_holder(file),
-                hint="wait for it, or another name",
-            ) from error
-        except OSError as error:
-            raise StorageError(
-                f"cannot write to {root}: {error.strerror or error}",
-                hint="`registry`, a folder that you may write to",
-            ) from error
-        _held[file] = lock
-        taken.append(place)
-        who = {"process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
-        with contextlib.suppress(OSError):
-            _note_of(file).unlink(missing_ok=True)  # of a crash; never written through a link
-            with _note_of(file).open("x") as note:
-                json.dump(who, note)
+    taken: list[Path] = []
+    try:
+        for place in places:
+            file = _file_of(root, place)
+            if file not in _held:
+                _take(root, file, what)
+                taken.append(place)
+    except BaseException:  # all of them or none: a half would be in the way of other runs
+        for place in taken:
+            release(root, place)
+        raise
     return taken
+
+
+def _take(root: Path, file: Path, what: str) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        check_inside(root.absolute(), file.parent)
+        lock = FileLock(file, timeout=0)
+        lock.acquire()
+    except Timeout as error:
+        raise ExistsError(
+            f"{what} is being made by another run",
+            found=_holder(file),
+            hint="wait for it, or another name",
+        ) from error
+    except OSError as error:
+        raise StorageError(
+            f"cannot write to {root}: {error.strerror or error}",
+            hint="`registry`, a folder that you may write to",
+        ) from error
+    _held[file] = lock
+    who = {"process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    with contextlib.suppress(OSError):
+        _note_of(file).unlink(missing_ok=True)  # of a crash; never written through a link
+        with _note_of(file).open("x") as note:
+            json.dump(who, note)
 
 
 def release(root: Path, place: Path) -> None:

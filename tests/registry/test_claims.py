@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from registry import Manifest, Registry, claims
 from registry.store import REFERENCE
@@ -44,6 +45,43 @@ def test_a_second_run_of_one_name_is_told_who_has_it(tmp_path: Path) -> None:
     library.claim(("module",), "other", "b", 4)  # control: another name is free
     other.communicate("")
     library.claim(("module",), "tales", "b", 4)
+
+
+@pytest.mark.parametrize("fails", ["another run", "cannot write"])
+def test_a_claim_of_which_one_part_is_refused_takes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """The interface's name is had by another run, or the disk refuses it."""
+    library = Registry(tmp_path)
+    library.claim(("bank",), "tales", "b", 4)
+    own = _locks(tmp_path)
+    if fails == "another run":
+        lock = tmp_path / claims.FOLDER / "b+d4+interface+tales.lock"
+        other = FileLock(lock)
+        other.acquire()
+    else:
+        plain = FileLock.acquire
+
+        def refuse(self: FileLock) -> object:
+            if "interface" in self.lock_file:
+                raise OSError(28, "No space left on device")
+            return plain(self)
+
+        monkeypatch.setattr(FileLock, "acquire", refuse)
+    with pytest.raises((ExistsError, StorageError), match=fails):
+        library.claim(("bank", "module", "interface"), "tales", "b", 4)
+    if fails == "another run":
+        other.release()
+        lock.unlink()
+    assert _locks(tmp_path) == own == {"b+d4+bank+tales.lock"}  # what it had before stays
+    monkeypatch.undo()
+    library.claim(("bank", "module", "interface"), "tales", "b", 4)  # control: all of them
+    assert len(_locks(tmp_path)) == 3
+    library.release()
+
+
+def _locks(root: Path) -> set[str]:
+    return {file.name for file in (root / claims.FOLDER).glob("*.lock")}
 
 
 def test_a_killed_run_holds_nothing(tmp_path: Path) -> None:
