@@ -14,16 +14,29 @@ from transplant.values import named_paths, parse_count, parse_names, plain_value
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("50000", 50_000), ("200k", 200_000), ("2M", 2_000_000), ("1.5k", 1500), ("1_000", 1000)],
+    [
+        ("50000", 50_000),
+        ("200k", 200_000),
+        ("2M", 2_000_000),
+        ("1.5k", 1500),
+        ("1_000", 1000),
+        ("9007199254740993", 9_007_199_254_740_993),  # no float: it would end in 2
+    ],
 )
 def test_a_count_may_be_short(text: str, number: int) -> None:
     assert parse_count("tokens", text) == number
 
 
-@pytest.mark.parametrize("text", ["0", "-5", "k", "12z", ""])
+@pytest.mark.parametrize("text", ["0", "-5", "k", "_k", "12z", "", "inf", "9" * 400])
 def test_what_is_no_count_is_refused_by_the_name_of_the_parameter(text: str) -> None:
     with pytest.raises(InputError, match="`tokens`: expected a number as 50000"):
         parse_count("tokens", text)
+
+
+def test_none_is_a_count_where_that_may_be() -> None:
+    assert [parse_count("curve", text, least=0) for text in ("0", "0k", "4k")] == [0, 0, 4000]
+    with pytest.raises(InputError):
+        parse_count("curve", "-1", least=0)
 
 
 def test_paths_are_given_once_for_each_name() -> None:

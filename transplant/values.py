@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -13,22 +14,24 @@ from transplant.files.json_text import shown
 from transplant.options import Field
 
 _UNITS = {"": 1, "k": 1000, "m": 1_000_000}
+_TOO_MANY = 1 << 63
 
 
-def parse_count(name: str, text: str) -> int:
+def parse_count(name: str, text: str, *, least: int = 1) -> int:
     """A number as it is written: 200k is 200,000, 2M is 2,000,000.
 
     Args:
         name: of the parameter, for the message.
         text: what was given.
+        least: that it may be.
 
     Raises:
-        InputError: it is none above 0.
+        InputError: it is no number, below `least`, or more than 64 bits hold.
     """
-    found = re.fullmatch(r"([\d_,]+(?:\.\d+)?)([km]?)", text.strip().lower())
+    found = re.fullmatch(r"(\d[\d_,]*(?:\.\d+)?)([km]?)", text.strip().lower())
     if found:
-        number = round(float(re.sub("[_,]", "", found[1]) or 0) * _UNITS[found[2]])
-        if number > 0:
+        number = round(Decimal(re.sub("[_,]", "", found[1])) * _UNITS[found[2]])
+        if least <= number < _TOO_MANY:
             return number
     raise InputError(f"`{name}`", expected="a number as 50000, 200k or 2M", found=text)
 

@@ -6,8 +6,6 @@ import json
 
 import pytest
 
-from transplant.errors import InputError
-from transplant.evaluation.curve import parse_budgets
 from transplant.workflows.move.ablation import SIDE_BY_SIDE
 from transplant.workflows.move.trials import Trials
 from transplant.workflows.move.whole import WholeMove
@@ -211,11 +209,3 @@ def test_what_belongs_to_a_curve_is_refused_without_one(ready):
         ran = ready("transfer", *MOVE, *words)
         assert ran.code == 1
         assert "curve" in ran.json["what"]
-
-
-def test_budgets_are_read_as_written():
-    assert parse_budgets("32k, 0,4k,500") == (0, 500, 4_000, 32_000)
-    assert parse_budgets("1.5k") == (1_500,)
-    for wrong in ("", "many", "0", "-4k,2"):
-        with pytest.raises(InputError, match="curve"):
-            parse_budgets(wrong)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from transplant.errors import InputError
+from transplant.values import parse_count
 
 CURVES = {
     "moved": "the moved module, interface calibrated on the text while its donor teaches",
@@ -16,19 +17,16 @@ CURVES = {
 
 
 def parse_budgets(text: str) -> tuple[int, ...]:
-    """Turns text into budgets in tokens, ascending: 0,4k,32k is 0, 4,000 and 32,000.
+    """Turns text into budgets in tokens, ascending: 0,4k,1M is 0, 4,000 and 1,000,000.
 
     Raises:
         InputError: no list of budgets, or none above 0.
     """
     try:
-        budgets = {
-            int(float(part[:-1]) * 1000) if part.lower().endswith("k") else int(part)
-            for part in text.replace(" ", "").split(",")
-        }
-    except ValueError as error:
-        raise InputError("`curve`", expected="a list as 0,4k,32k", found=text) from error
-    if min(budgets) < 0 or max(budgets) == 0:
+        budgets = {parse_count("curve", part, least=0) for part in text.split(",")}
+    except InputError as error:
+        raise InputError("`curve`", expected="a list as 0,4k,1M", found=text) from error
+    if max(budgets) == 0:
         raise InputError("`curve`", expected="budgets from 0 up, one of them above", found=text)
     return tuple(sorted(budgets))
 
