@@ -22,8 +22,10 @@ class Interval:
     """A statistic of the sample (`mean`) and the bounds of its bootstrap interval."""
 
     low: float
+    """-inf where it has no lower bound, as a ratio's may; null in JSON."""
     mean: float
     high: float
+    """inf where it has no upper bound."""
 
     def as_list(self) -> list[float]:
         """The bounds, [low, high], for JSON."""
@@ -106,9 +108,11 @@ def ratio_interval(
 ) -> Interval:
     """Percentile bootstrap interval of sum(numerator) / sum(denominator), pairs resampled whole.
 
+    Without a bound, -inf or inf, on a side to which too many resamples run; see `ratio_of_draws`.
+
     Args:
         numerator: [n], one sum per document.
-        denominator: [n]; single ones may be negative, their sum must be far from zero.
+        denominator: [n]; single ones may be negative, as those of a gain are.
         level: nominal coverage, in (0, 1).
         resamples: how often n of the n pairs are drawn with replacement.
         seed: of the draws, or a generator to draw from.
@@ -121,13 +125,60 @@ def ratio_interval(
     generator = np.random.default_rng(seed)
     n = len(numerator)
     batch = max(1, _BATCH_VALUES // n)
-    statistics = np.empty(resamples)
+    over, under = np.empty(resamples), np.empty(resamples)
     for start in range(0, resamples, batch):
         stop = min(start + batch, resamples)
         drawn = generator.integers(n, size=(stop - start, n))  # [batch, n]
-        statistics[start:stop] = numerator[drawn].sum(1) / denominator[drawn].sum(1)
-    low, high = np.quantile(statistics, [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
-    return Interval(float(low), float(numerator.sum() / denominator.sum()), float(high))
+        over[start:stop], under[start:stop] = numerator[drawn].sum(1), denominator[drawn].sum(1)
+    return ratio_of_draws((numerator.sum(), denominator.sum()), over, under, level)
+
+
+def ratio_of_draws(
+    sample: tuple[float, float],
+    numerators: NDArray[np.float64],
+    denominators: NDArray[np.float64],
+    level: float = 0.95,
+) -> Interval:
+    """Percentile interval of a ratio whose resampled denominators may be 0 or of the other sign.
+
+    The quotient of such a resample says nothing: where numerator and denominator both change their
+    sign it lies amid the others. As in Fieller's interval (1954; of a bootstrap: von Luxburg &
+    Franz 2009, Statistica Sinica 19), a resample lies above or below the sample's ratio r by the
+    sign of numerator - r * denominator, which needs no quotient. One whose denominator has not the
+    sample's sign lies beyond every bound on its side. Where these are (1 - level) / 2 or more of
+    all on a side, the interval has no bound there. It is of ratios with a denominator of the
+    sample's sign; where all resamples have that, it is the percentile interval of the quotients.
+
+    Args:
+        sample: numerator and denominator of the sample itself.
+        numerators: [resamples].
+        denominators: [resamples], each of the same draw. A draw of 0 / 0 is left out.
+        level: nominal coverage, in (0, 1).
+
+    Returns:
+        `low` is -inf and `high` inf where there is no bound, `mean` NaN where the sample's
+        denominator is 0.
+    """
+    numerator, denominator = map(float, sample)
+    tails = (1.0 - level) / 2.0, (1.0 + level) / 2.0
+    if denominator == 0.0:
+        return Interval(-np.inf, np.nan, np.inf)
+    ratio, sign = numerator / denominator, np.sign(denominator)
+    turned = sign * denominators <= 0.0
+    if not turned.any():
+        low, high = np.quantile(numerators / denominators, tails)
+        return Interval(float(low), ratio, float(high))
+    side = sign * (numerators - ratio * denominators)  # above the sample's ratio: > 0
+    beyond = turned & (side != 0.0)  # on the very line of the sample the quotient is r
+    undefined = turned & ~beyond & (denominators == 0.0)
+    values = np.where(beyond, np.copysign(np.inf, side), ratio)
+    np.divide(numerators, denominators, out=values, where=~beyond & ~undefined)
+    known = values[~undefined]
+    if not known.size:
+        return Interval(-np.inf, ratio, np.inf)
+    low = np.quantile(known, tails[0], method="lower")  # nothing lies between a number and inf
+    high = np.quantile(known, tails[1], method="higher")
+    return Interval(float(low), ratio, float(high))
 
 
 def over_groups(

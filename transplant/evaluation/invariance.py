@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from transplant.errors import InputError
 from transplant.evaluation.evidence import no_ceiling
-from transplant.evaluation.intervals import Interval, ratio_interval, t_interval
+from transplant.evaluation.intervals import Interval, ratio_interval, ratio_of_draws, t_interval
 from transplant.evaluation.likelihood import Likelihood
 
 RAW_UPDATED, NATIVE_UPDATED, ZERO_SHOT = "raw_updated", "native_updated", "zero_shot"
@@ -41,7 +41,8 @@ class Efficacy:
     nats: Interval | None
     """The same in log perplexities."""
     published: Interval
-    """With the native of the old backbone, whatever that gains on the updated one."""
+    """With the native of the old backbone, whatever that gains on the updated one: without bounds
+    where that may be nothing, NaN where it is 0."""
     no_ceiling: str | None = None
     """Why `ppl` and `nats` are None: the native gains nothing on the updated backbone."""
 
@@ -140,7 +141,7 @@ def verdict(found: Interval | None, threshold: float = THRESHOLD) -> str:
 def _of_perplexities(
     raw: Likelihood, candidate: Likelihood, native: Likelihood, seed: int
 ) -> Interval:
-    """Percentile bootstrap over documents, which are drawn whole."""
+    """Percentile bootstrap over documents, which are drawn whole; see `ratio_of_draws`."""
     tokens = raw.tokens.numpy()
     sides = [side.nats.numpy() for side in (raw, candidate, native)]
     drawn = np.random.default_rng(seed).integers(len(tokens), size=(RESAMPLES, len(tokens)))
@@ -151,5 +152,5 @@ def _of_perplexities(
 
     worst, found, best = perplexities(np.arange(len(tokens)))
     again = perplexities(drawn)
-    low, high = np.quantile((again[0] - again[1]) / (again[0] - again[2]), [0.025, 0.975])
-    return Interval(float(low), float((worst - found) / (worst - best)), float(high))
+    sample = float(worst - found), float(worst - best)
+    return ratio_of_draws(sample, again[0] - again[1], again[0] - again[2])
