@@ -53,10 +53,11 @@ def test_modules_are_fused_hosted_and_gone_again(fusing):
     entry = library.find("fusion", "fused", "tiny-gpt2", 0)
     parents = entry.manifest.parents
     assert (
-        parents["module:tales"] == library.find("module", "tales", "tiny-gpt2", 16).manifest.sha256
+        parents["module:tales/d16"]
+        == library.find("module", "tales", "tiny-gpt2", 16).manifest.sha256
     )
     assert parents.keys() == {
-        f"{kind}:{name}" for kind in ("module", "interface") for name in ("tales", "numbers")
+        f"{kind}:{name}/d16" for kind in ("module", "interface") for name in ("tales", "numbers")
     }
     fused, again = (transplant.load("fused@tiny-gpt2", library=library) for _ in range(2))
     found = fused(input_ids=ids).logits
@@ -69,7 +70,7 @@ def test_modules_are_fused_hosted_and_gone_again(fusing):
     assert abi("show", "fused@tiny-gpt2", "--json").json["kind"] == "fusion"
     assert abi("fuse", *members, *BUDGET).json["what"].endswith("already in the registry")
     abi.train("tiny-gpt2", "--replace", "--seed", "1")
-    with pytest.raises(CorruptError, match="tales has changed since fused@tiny-gpt2"):
+    with pytest.raises(CorruptError, match="tales/d16 has changed since fused@tiny-gpt2"):
         transplant.load("fused@tiny-gpt2", library=library)
     assert abi("rm", "fused@tiny-gpt2", "--yes").code == 0
     assert not list(library.entries("fusion", "tiny-gpt2"))

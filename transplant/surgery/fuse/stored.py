@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PARTS = "injection"
 MODULES = ("module", "interface")
+AGAIN = "`fuse()` again"
 Host = Callable[[Backbone, str, "Library", int | None], HostedModel]
 
 
@@ -43,6 +45,57 @@ class FusionRecord(Record):
         return {**stored, "members": members}
 
 
+@dataclass(frozen=True)
+class _Part:
+    """An artifact of a member, as it was when the fusion was trained."""
+
+    kind: str
+    name: str
+    d_abi: int | None
+    sha256: str
+
+
+def called(name: str, d_abi: int | None) -> str:
+    """A member without its backbone: `python/d128`; what was injected has no width."""
+    return name if d_abi is None else f"{name}/d{d_abi}"
+
+
+def role_of(kind: str, name: str, d_abi: int | None) -> str:
+    """The role of an artifact of a member among a fusion's parents: `module:python/d128`."""
+    return f"{kind}:{called(name, d_abi)}"
+
+
+def _parts_of(record: FusionRecord, parents: Mapping[str, str], hosted: str) -> list[_Part]:
+    """The artifacts of every member with their hashes.
+
+    Roles had no widths once: such a one is the member's that alone has its name.
+
+    Raises:
+        CorruptError: one has no hash, or there are hashes of other artifacts.
+    """
+    members = dict.fromkeys(record.members)
+    names = Counter(name for name, _ in members)
+    found, used, lost = [], set[str](), []
+    for name, d_abi in members:
+        for kind in (PARTS,) if d_abi is None else MODULES:
+            roles = [role_of(kind, name, d_abi)]
+            roles += [role_of(kind, name, None)] if names[name] == 1 else []
+            role = next((role for role in roles if role in parents), None)
+            if role is None:
+                lost.append(roles[0])
+                continue
+            used.add(role)
+            found.append(_Part(kind, name, d_abi, parents[role]))
+    if unknown := sorted({*lost, *parents.keys() - used}):
+        raise CorruptError(
+            f"the members of {hosted} are not those it was trained with",
+            expected="a hash of each artifact of every member",
+            found=", ".join(unknown),
+            hint=AGAIN,
+        )
+    return found
+
+
 def rebuild_fusion(
     hosted: str, stored: StoredArtifact, backbone: Backbone, library: Library, host: Host
 ) -> Fused:
@@ -59,24 +112,15 @@ def rebuild_fusion(
         CorruptError: modules that are no longer those it was trained with.
     """
     record = FusionRecord.from_dict(stored.made.get("fusion"))
-    unknown = {name for name, _ in record.members}.symmetric_difference(
-        role.partition(":")[2] for role in stored.parents
-    )
-    if unknown:
-        raise CorruptError(
-            f"the members of {hosted} are not those it was trained with",
-            found=", ".join(sorted(unknown)),
-            hint="`fuse()` again",
-        )
-    for role, expected in stored.parents.items():
-        kind, _, member = role.partition(":")
-        found = library.fetch(kind, member, backbone.name, dict(record.members).get(member)).sha256
-        if found != expected:
+    for part in _parts_of(record, stored.parents, hosted):
+        found = library.fetch(part.kind, part.name, backbone.name, part.d_abi).sha256
+        if found != part.sha256:
             raise CorruptError(
-                f"the {kind} {member} has changed since {hosted} was trained",
-                expected=f"sha256 {expected[:12]}",
+                f"the {part.kind} {called(part.name, part.d_abi)} has changed since {hosted} was "
+                "trained",
+                expected=f"sha256 {part.sha256[:12]}",
                 found=found[:12],
-                hint="`fuse()` again",
+                hint=AGAIN,
             )
     members = [host(backbone, member, library, d_abi) for member, d_abi in record.members]
     fused = empty_fusion(hosted, members, record.combiner)

@@ -203,7 +203,7 @@ class Fusing:
 
     def store(self, name: str, report: dict[str, Any], *, replace: bool) -> str:
         """Writes the kept fusion and returns its path."""
-        from transplant.surgery.fuse.stored import FusionRecord
+        from transplant.surgery.fuse.stored import FusionRecord, role_of
 
         model = self.tried[self.kept].model
         entries = self.entries.values()
@@ -217,7 +217,7 @@ class Fusing:
             recipe=dataclasses.asdict(self.config),
         )  # fmt: skip
         parents = {
-            f"{e.manifest.kind}:{e.manifest.name}": e.manifest.sha256
+            role_of(e.manifest.kind, e.manifest.name, e.manifest.d_abi): e.manifest.sha256
             for own in entries
             for e in own
         }
