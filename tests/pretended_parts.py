@@ -22,9 +22,11 @@ from transplant.alignment.between import fit_between
 from transplant.backbones.view import Backbone
 from transplant.calibration.general import General, share_of_nats
 from transplant.calibration.objectives.batches import Batch
+from transplant.calibration.objectives.config import LearnConfig
 from transplant.calibration.objectives.corr_closed import solve_for
 from transplant.modules.correction import Correction
 from transplant.modules.hosted import HostedModel
+from transplant.progress import SilentReporter
 from transplant.surgery.embeddings.config import EmbedConfig
 from transplant.surgery.embeddings.vocabulary import input_table, spelled_in, with_vocabulary
 from transplant.surgery.inject.config import InjectConfig
@@ -36,10 +38,12 @@ from transplant.surgery.lora.update import LoraUpdate, Pair
 from transplant.text.documents import Document
 from transplant.text.tokenizers import train_tokenizer
 from transplant.text.windows import cut_windows
-from transplant.training.config import UpdateConfig
+from transplant.training.config import TrainConfig, UpdateConfig
 from transplant.training.loop import new_correction
+from transplant.training.row_sources import row_source
 from transplant.training.update import update_backbone
 from transplant.workflows.inject.injection import mean_gate
+from transplant.workflows.move import budget_curve
 from transplant.workflows.move.controls import copied_over
 
 TEXTS = tuple(write_document(seed) for seed in range(12))
@@ -108,12 +112,12 @@ def head_of_lora(place: str) -> Any:
 
 
 def solved(place: str) -> Any:
-    """An interface solved for an anchor's correction."""
+    """What an interface gives that was solved for an anchor's correction."""
     backbone = backbone_on(place)
     start, anchor = (correction(backbone, seed).to(place) for seed in (1, 2))
     states = backbone.read(windows(backbone), (1, 2)).labelled()
     rows = [Batch(backbone, states, anchor(states.taps, states.windows))]
-    return solve_for(start, rows, rows, anchor).interface.proj_out.weight.tolist()
+    return solve_for(start, rows, rows, anchor)(states.taps, states.windows).mean(0).tolist()
 
 
 def gate(place: str) -> Any:
@@ -131,6 +135,21 @@ def updated(place: str) -> Any:
     return found.backbone.unembedding.sum(1).tolist()
 
 
+def native_of_curve(place: str) -> Any:
+    """What a curve compares with: trained from scratch, or left as it began."""
+    backbone, kept = backbone_on(place), []
+    rows = row_source(backbone, windows(backbone), (1, 2))
+    work = SimpleNamespace(reporter=SilentReporter())
+    trials: Any = SimpleNamespace(
+        move=SimpleNamespace(target=backbone, work=work),
+        keep=lambda _name, found, **_: kept.append(found),
+    )
+    material: Any = SimpleNamespace(train=rows, calibration=rows)
+    budget_curve.native_recipe = lambda _: TrainConfig(taps=(1, 2), d_abi=16, steps=2, window=64)
+    budget_curve.train_native(trials, material, LearnConfig(steps=2, tokens=64))
+    return kept[0].interface.proj_in.weight.tolist()
+
+
 def left_alone(place: str) -> Any:
     """Corrections that fits on the processor still need: scoring others must not move them."""
     backbone = backbone_on(place)
@@ -145,7 +164,8 @@ def left_alone(place: str) -> Any:
 
 
 PARTS: tuple[Callable[[str], Any], ...] = (
-    vocabulary, redrawn, between, head_of_lora, solved, gate, updated, left_alone,
+    vocabulary, redrawn, between, head_of_lora, solved, gate, updated,
+    native_of_curve, left_alone,
 )  # fmt: skip
 
 

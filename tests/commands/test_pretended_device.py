@@ -13,13 +13,15 @@ from typing import Any
 import pytest
 
 from tests.pretended_device import NAME, PRETENDED
+from tests.tiny_registry import put_backbones
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="forks")
 
-OWN = ("seconds", "made", "path", "out", "bytes", "tokens_per_second")
-"""Keys whose values are those of a run, not of its arithmetic."""
-ROUNDING = 2e-3
+OWN = ("seconds", "made", "path", "file", "sha256", "module_sha256")
+"""Keys whose values are those of a run, or of its last bits."""
+ROUNDING = 1e-4
 """Of each number: what a GPU reads at once is read in parts on a processor, and fits follow."""
+SHORT = ("--steps", "6", "--window", "64", "--batch", "2", "--tokens", "2000", "--d-abi", "16")
 
 
 def run(warm_path: Path, *words: str, device: str, root: Path | None = None) -> Any:
@@ -65,3 +67,47 @@ def test_parts_that_meet_what_was_fitted_or_drawn_on_the_processor_compute_the_s
     assert [*apart(here, there)] == []
     assert [*apart(here, {**there, "gate": there["gate"] + 0.01})] != []
     assert there["left_alone"][0] == ["cpu"]
+
+
+def flows(corpus: str, folder: Path) -> dict[str, tuple[str, ...]]:
+    """Words of `abi`, each of which needs what those before it have made."""
+    text, brief = ("--data", corpus), ("--eval-tokens", "400")
+    move = ("--module", "tales@tiny-gpt2", "--to", "tiny-llama", *text, "--excerpts", "20")
+    acts = str(folder / "acts.h5")
+    return {
+        "train": ("train", "--backbone", "tiny-gpt2", "--domain", "tales", *text, *SHORT, *brief),
+        "transfer": ("transfer", *move, "--domain-data", corpus, "--native", "none", *brief),
+        "calibrate": (
+            "calibrate", *move, "--objective", "lm+donor-kd", "--steps", "3", "--tokens", "800",
+            "--name", "again",
+        ),
+        "capture": (
+            "capture", "--backbone", "tiny-gpt2", *text, "--window", "64", "--taps",
+            "block.1.mlp.in,block.1.mlp", "--out", acts,
+        ),
+        "extract": ("extract", "--backbone", "tiny-llama", "--name", "parts"),
+        "bridge-train": (
+            "bridge-train", "--from", "parts:ffn.0", "--to", "tiny-gpt2", "--layer", "1",
+            "--activations", acts, "--steps", "3", "--batch", "2", "--excerpts", "10", "--mixture",
+            "2", "--gate", "input", "--lm-steps", "2", "--lm-tokens", "600", *brief,
+        ),
+        "basis": (
+            "basis", "fit", "--backbone", "tiny-llama", *text, "--tokens", "1k", "--window", "64",
+            "--max-rank", "8", "--name", "own",
+        ),
+    }  # fmt: skip
+
+
+def test_verbs_report_the_same_on_either_device(warm_path, tmp_path, tiny_texts, corpus):
+    reports: dict[str, dict[str, Any]] = {}
+    for device in ("cpu", NAME):
+        root, folder = tmp_path / device / "registry", tmp_path / device
+        put_backbones(root, tiny_texts)
+        reports[device] = {
+            name: run(warm_path, *words, "--device", device, "--json", device=device, root=root)
+            for name, words in flows(corpus, folder).items()
+        }
+    different = [*apart(reports["cpu"], reports[NAME])]
+    assert not different, "\n".join(different)
+    moved = reports[NAME]["transfer"]["module_sha256"]
+    assert moved["donor"] == moved["target"]
