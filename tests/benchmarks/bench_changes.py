@@ -29,6 +29,8 @@ from transplant.calibration.changes.spec import CHANGES
 from transplant.calibration.config import CONTINUED, FIRST, LEFT_OUT, PRODUCT, MoveConfig
 from transplant.evaluation.evidence import Ceiling
 from transplant.evaluation.likelihood import score_documents
+from transplant.files.json_text import to_json
+from transplant.tables.shares import bounds_text, share_text
 from transplant.workflows.corpus import DONOR, windows_of
 from transplant.workflows.move.ceiling import score_move_beside
 from transplant.workflows.move.native import native_correction
@@ -71,20 +73,21 @@ def main() -> int:
         missing = [name for name in methods if name not in done]
         if options.beside:
             rows += beside(donor, target, options.eval_tokens)
-            options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+            options.out.write_text(to_json({"rows": rows}, 1) + "\n")
         elif options.written:
             for name in missing:
                 rows.append(written(donor, target, name, options))
-                options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+                options.out.write_text(to_json({"rows": rows}, 1) + "\n")
         else:
             for name in missing:
                 rows.append(measured(donor, target, name, options))
-                options.out.write_text(json.dumps({"rows": rows}, indent=1) + "\n")
+                options.out.write_text(to_json({"rows": rows}, 1) + "\n")
     for row in rows:
-        share, (low, high) = row["recovered"], row["interval"]
+        share = row["recovered"]
         print(f"{row['pair']:22} {row['text']:8} {row['method']:36} {row['change']:13}"
               f" {row['donor_word']:g} {row['gain']:<6g} {row['loss']:.4f}  "
-              f"{share:.3f} ({low:.3f} to {high:.3f})  {row['seconds']:.0f} s")  # fmt: skip
+              f"{share_text(share)} ({bounds_text(row['interval'])})"
+              f"  {row['seconds']:.0f} s")  # fmt: skip
     return 0
 
 

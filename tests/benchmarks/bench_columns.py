@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from transplant.alignment.basis import TapBases
 from transplant.calibration import columns
 from transplant.calibration.config import MoveConfig
 from transplant.calibration.move import align
+from transplant.files.json_text import to_json
 from transplant.workflows.move.move import Move
 from transplant.workflows.move.trials import Trials
 from transplant.workspace import Workspace
@@ -84,9 +84,9 @@ def main() -> int:
     for pair in given.pairs.split(","):
         module, _, to = pair.rpartition(":")
         rows.append(compare(module, to, given.share, given.native, given.eval_tokens))
-        print(json.dumps(rows[-1], indent=2), flush=True)
+        print(to_json(rows[-1], 2), flush=True)
     if given.out is not None:
-        given.out.write_text(json.dumps(rows, indent=2) + "\n")
+        given.out.write_text(to_json(rows, 2) + "\n")
     worse = [row for row in rows if row["cost"] is None or row["cost"] > MARGIN]
     blind = [row for row in rows if row["r2_random_bases"] > row["budget"]["r2"] - 0.02]
     return int(bool(worse or blind))

@@ -10,6 +10,7 @@ import torch
 from transplant.evaluation.evidence import difference
 from transplant.evaluation.intervals import Interval, ratio_interval
 from transplant.evaluation.likelihood import Likelihood
+from transplant.tables.shares import bound_text
 
 LEAST = 0.05  # nats per token that the ceiling must gain
 RAW, CEILING, BUDGETED = "raw", "retrained", "retrained, the budget"
@@ -92,4 +93,5 @@ def lines(cells: Cells, names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def _text(value: Interval, form: str) -> str:
-    return f"{value.mean:{form}} ({value.low:{form}} to {value.high:{form}})"
+    low, high = (bound_text(bound, form) for bound in value.as_list())
+    return f"{value.mean:{form}} ({low} to {high})"

@@ -22,7 +22,16 @@ from transplant.evaluation.config import PowerConfig
 from transplant.files.results import SCHEMA_VERSION
 from transplant.paste.body import BodyVerdict
 from transplant.paste.verify import Check
-from transplant.schemas import alignment, cores, evidence, moves, shares, surgery, updates
+from transplant.schemas import (
+    alignment,
+    cores,
+    evidence,
+    merges,
+    moves,
+    shares,
+    surgery,
+    updates,
+)  # fmt: skip
 from transplant.schemas.table import ERROR, REPORTS, check_report, schema_of
 from transplant.surgery.fuse.evidence import Gain
 from transplant.surgery.inject.fit import Reproduction
@@ -156,3 +165,12 @@ def test_what_is_said_of_each_report_and_part_is_in_its_schema():
                 assert own.__doc__, own
     told = schema_of("nib")["schema"]["$defs"]
     assert told["Power"]["properties"]["sd"]["description"].startswith("Standard deviation")
+
+
+def test_a_share_may_lack_a_bound_and_a_mean_may_not():
+    share = {"recovered": 0.5, "interval": [0.25, None]}
+    assert shares.CeilingShare.model_validate_json(json.dumps(share)).interval == (0.25, None)
+    kept = {"value": 0.5, "interval": [None, None]}
+    assert merges.Kept.model_validate_json(json.dumps(kept)).interval == (None, None)
+    with pytest.raises(ValueError, match="interval"):
+        shares.Mean.model_validate_json(json.dumps({"mean": 0.5, "interval": [0.25, None]}))

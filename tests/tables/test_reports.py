@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 import torch
@@ -10,14 +11,19 @@ import torch
 from registry.store import REFERENCE
 from transplant.evaluation.gated import kept_share
 from transplant.evaluation.likelihood import Likelihood
+from transplant.evidence.report.wording import within
 from transplant.files.former_keys import with_present_keys
+from transplant.pictures import bars as pictured
+from transplant.pictures.bars import draw_bars
+from transplant.pictures.document.blocks import Bar, Bars
+from transplant.studio.evidence import bounds_of, evidence_of
 from transplant.tables.ablation import ablation_table, shapes_table
 from transplant.tables.artifacts import artifact_sheet, evidence_table
 from transplant.tables.calibration import calibrated_table
 from transplant.tables.curve import crossing_text
 from transplant.tables.invariance import succession_sheet
 from transplant.tables.recomputed import number_texts
-from transplant.tables.shares import kept_text
+from transplant.tables.shares import bounds_in, bounds_text, kept_text
 from transplant.tables.transfer import transfer_table
 
 WHY = "no ceiling: the native gains nothing"
@@ -87,6 +93,45 @@ def test_evidence_of_an_earlier_version_has_its_intervals():
         table = evidence_table("m@b", {**shares, key: bounds})
         assert "0.250 .. 0.750" in shown(table)
     assert "0.250" not in shown(evidence_table("m@b", shares))  # control
+
+
+@pytest.mark.parametrize("none", [None, math.inf])
+def test_an_interval_without_a_bound_says_so_wherever_it_is_shown(none):
+    """As a result has it in memory and as its JSON has it, null."""
+    assert bounds_text([0.25, none]) == "0.250 .. unbounded"
+    assert bounds_text([None if none is None else -none, none]) == "unbounded .. unbounded"
+    assert bounds_text([0.25, 0.75]) == "0.250 .. 0.750"  # control
+    assert within(0.5, [0.25, none]) == "0.500 (95 %: 0.250 .. unbounded)"
+    assert within(0.5, None) == "0.500 (no interval is on record)"
+    results = {
+        "recovered": {"candidate": 0.5},
+        "interval": {"recovered": {"candidate": [None, 0.75]}},
+    }
+    assert "unbounded .. 0.750" in shown(evidence_table("m@b", results))
+    (system,) = evidence_of(results)
+    assert system.interval == (-math.inf, 0.75)
+    assert system.bounds == "unbounded .. 0.750"
+    assert bounds_of([system]) == (-3.0, 1.0)
+    ends = bounds_in([0.25, none]) or ()
+    bars = Bars([Bar("moved", 0.5, *ends)], "recovered")
+    assert bars.reach == (0.0, 0.5)
+    assert bars.bounds(bars.bars[0]) == "0.250 .. unbounded"
+    assert bars.place(ends[1]) == 100
+    for value in (None, [0.5], [0.5, "x"], [True, 1.0], "ab"):
+        assert bounds_in(value) is None
+
+
+def test_a_whisker_without_an_end_is_an_arrow_at_the_value():
+    pytest.importorskip("matplotlib")
+    drawn = draw_bars(
+        [pictured.Bar("a", 0.5, [0.25, math.inf]), pictured.Bar("b", 0.5, [None, 0.75])],
+        title="t", axis="a",
+    )  # fmt: skip
+    lines = drawn.axes[0].lines
+    assert [line.get_marker() for line in lines if line.get_marker() != "None"] == [">", "<"]
+    assert all(math.isfinite(x) for line in lines for x in line.get_xdata())
+    sure = draw_bars([pictured.Bar("a", 0.5, [0.25, 0.75])], title="t", axis="a")  # control
+    assert all(line.get_marker() == "None" for line in sure.axes[0].lines)
 
 
 def test_what_cannot_be_evidence_is_left_out():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,8 +32,8 @@ class Bar:
     label: str
     value: float | None
     """None where there is none, as without a ceiling."""
-    interval: Sequence[float] | None = None
-    """Its ends, in the units of the value."""
+    interval: Sequence[float | None] | None = None
+    """Its ends, in the units of the value; infinite, or None as in JSON, where it has none."""
     colour: str = OTHER
 
 
@@ -75,10 +76,14 @@ def _draw_bar(axes: Any, place: int, bar: Bar, form: str) -> None:
             fontsize=WORDS, color="#666",
         )  # fmt: skip
         return
-    low, high = bar.interval or (bar.value, bar.value)
+    ends = bar.interval or (bar.value, bar.value)
+    low, high = (bar.value if end is None or not math.isfinite(end) else end for end in ends)
     axes.barh(place, bar.value, height=0.66, color=bar.colour)
     if bar.interval is not None:
         axes.plot([low, high], [place, place], color="#333", linewidth=1.1)
+    for end, mark in zip(ends, "<>", strict=True):  # an arrow where the interval has no end
+        if end is None or not math.isfinite(end):
+            axes.plot([bar.value], [place], marker=mark, color="#333", markersize=4)
     right = bar.value >= 0
     axes.annotate(
         format(bar.value, form).replace("-0.000", "+0.000"),

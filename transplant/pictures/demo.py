@@ -8,7 +8,7 @@ from typing import Any
 from transplant.files.results import json_bytes, write_files
 from transplant.pictures.document.blocks import Bar, Bars
 from transplant.pictures.page import fill, require_plotting
-from transplant.tables.shares import share_in, share_text
+from transplant.tables.shares import bounds_in, share_in, share_text
 from transplant.tables.systems import NOTES, OTHER_DOMAIN, role_of
 
 
@@ -56,7 +56,8 @@ def bars_of(move: dict[str, Any]) -> Bars | None:
         return None
     bars = [
         Bar(
-            system.replace("_", " "), share, *move["interval"]["recovered"][system],
+            system.replace("_", " "), share,
+            *(bounds_in(move["interval"]["recovered"][system]) or ()),
             note=NOTES.get(system, OTHER_DOMAIN), role=role_of(system),
         )
         for system, share in move["recovered"].items()

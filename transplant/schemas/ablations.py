@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from transplant.schemas.base import Finite, Interval, Made, Part, Report, Sha256
+from transplant.schemas.base import Bounds, Finite, Made, Part, Report, Sha256
 from transplant.schemas.shares import NIB, DonorMix, NoNIB, Sources
 from transplant.schemas.told import Whole
 from transplant.workflows.move.ablation import Sizes
@@ -32,7 +32,7 @@ class Scored(Part):
     name: str
     ppl: Finite
     recovered: float | None
-    interval: Interval | None
+    interval: Bounds | None
     no_ceiling: str | None = None
 
 
@@ -60,7 +60,7 @@ class Point(Part):
 
     tokens: int
     recovered: float | None
-    interval: Interval | None
+    interval: Bounds | None
     by_seed: list[float | None]
 
 
@@ -111,7 +111,7 @@ class AblationMean(Part):
     seeds: list[int]
     needs: list[str]
     recovered: float | None
-    interval: Interval | None
+    interval: Bounds | None
     ppl: Finite
     seconds: float
     nib: MeanNIB | None = None
@@ -138,7 +138,7 @@ class ShapeRow(Part):
     donor_ppl: dict[str, Finite]
     ppl: dict[str, Finite]
     recovered: dict[str, float | None]
-    interval: Interval | None
+    interval: Bounds | None
     donor_attributable: float | None
     module_attributable: float | None
     nib: NIB | NoNIB

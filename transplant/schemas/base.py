@@ -68,3 +68,6 @@ Object = dict[str, Any]
 """A part whose keys are not promised."""
 Finite = float | None
 """A number; null where it was too large for one, as the perplexity of noise may be."""
+Bounds = tuple[Finite, Finite]
+"""Low and high of 95 % of a share; null on a side where it has no bound, as near the edge of a
+ceiling: too many resamples of the native's gain are nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from transplant.schemas.base import Finite, Interval, Made, Part, Report, Sha256
+from transplant.schemas.base import Bounds, Finite, Interval, Made, Part, Report, Sha256
 
 
 class Parent(Part):
@@ -51,6 +51,13 @@ class MergedText(Part):
     perplexity: Value
 
 
+class Kept(Part):
+    """The merged backbone's share of what a module gains on its parent."""
+
+    value: float
+    interval: Bounds
+
+
 class MergedHosted(Part):
     """What is hosted on a parent, there and on the merged backbone."""
 
@@ -62,7 +69,7 @@ class MergedHosted(Part):
     ppl: dict[str, Finite] | None = None
     parent_gain: Value | None = None
     merged_gain: Value | None = None
-    kept: Value | None
+    kept: Kept | None
     why: str | None = None
 
 

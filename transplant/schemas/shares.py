@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from transplant.schemas.base import Finite, Interval, Part
+from transplant.schemas.base import Bounds, Finite, Interval, Part
 
 
 class Nats(Part):
@@ -131,9 +131,9 @@ class NIBSources(Part):
 class SharesInterval(Part):
     """Intervals of shares; null where there is no share."""
 
-    recovered: dict[str, Interval | None]
-    donor_attributable: Interval | None
-    module_attributable: Interval | None
+    recovered: dict[str, Bounds | None]
+    donor_attributable: Bounds | None
+    module_attributable: Bounds | None
 
 
 class DonorMix(Part):
@@ -150,14 +150,14 @@ class CeilingShare(Part):
     """What was recovered, and its interval."""
 
     recovered: float | None
-    interval: Interval | None
+    interval: Bounds | None
 
 
 class CeilingRow(DonorMix):
     """Donor and target side by side."""
 
     recovered: float | None
-    interval: Interval | None
+    interval: Bounds | None
     ppl: Finite
 
 
@@ -184,7 +184,7 @@ class General(Part):
     variance: float
     slope: float
     nats: float | None
-    interval: Interval | None
+    interval: Bounds | None
 
 
 class PairingText(Part):

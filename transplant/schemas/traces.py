@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from transplant.analysis.spectra import Spectrum
-from transplant.schemas.base import Interval, Made, Part, Report, Sha256
+from transplant.schemas.base import Bounds, Interval, Made, Part, Report, Sha256
 from transplant.schemas.told import Whole
 
 
@@ -73,7 +73,7 @@ class Share(Part):
     """A share of the whole effect."""
 
     share: float
-    interval: Interval
+    interval: Bounds
 
 
 class Patched(Target):

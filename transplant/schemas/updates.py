@@ -7,7 +7,7 @@ from pydantic import Field
 from transplant.calibration.config import GateConfig, RepairConfig
 from transplant.calibration.gate_fit import TriedMemory
 from transplant.calibration.repair_output import TriedOutput
-from transplant.schemas.base import Finite, Interval, Made, Part, Report, Sha256
+from transplant.schemas.base import Bounds, Finite, Made, Part, Report, Sha256
 from transplant.schemas.told import Whole
 from transplant.training.config import TrainConfig, UpdateConfig
 
@@ -15,9 +15,9 @@ from transplant.training.config import TrainConfig, UpdateConfig
 class EfficacyInterval(Part):
     """Intervals of an efficacy; null without a ceiling."""
 
-    efficacy: Interval | None
-    efficacy_nats: Interval | None
-    efficacy_published: Interval
+    efficacy: Bounds | None
+    efficacy_nats: Bounds | None
+    efficacy_published: Bounds
 
 
 class Efficacy(Part):
@@ -26,7 +26,7 @@ class Efficacy(Part):
     efficacy: float | None
     """In perplexities."""
     efficacy_nats: float | None
-    efficacy_published: float
+    efficacy_published: Finite
     """With the native of the old backbone as the ceiling."""
     interval: EfficacyInterval
     no_ceiling: str | None = None

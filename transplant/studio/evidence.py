@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.files.former_keys import with_present_keys
+from transplant.tables.shares import bounds_in, bounds_text
 
 if TYPE_CHECKING:
     from transplant.library import Manifest
@@ -29,8 +30,14 @@ class System:
     ppl: float | None
     recovered: float | None
     interval: tuple[float, float] | None
+    """-inf or inf where it has no bound."""
     colour: str = "other"
     """The class of its bar: what it lacks."""
+
+    @property
+    def bounds(self) -> str:
+        """Its interval as text."""
+        return bounds_text(self.interval)
 
 
 def headline_of(manifest: Manifest) -> str:
@@ -90,7 +97,4 @@ def _interval(found: Mapping[str, Any], name: str) -> tuple[float, float] | None
     held: Any = found.get("interval")
     bounds = held.get("recovered") if isinstance(held, Mapping) else None
     pair = bounds.get(name) if isinstance(bounds, Mapping) else None
-    if not isinstance(pair, list) or len(pair) != 2:
-        return None
-    low, high = (number_in({"x": value}, "x") for value in pair)
-    return None if low is None or high is None else (low, high)
+    return bounds_in(pair)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from transplant.files.former_keys import with_present_keys
-from transplant.tables.shares import bounds_text, share_text
+from transplant.tables.shares import bounds_in, bounds_text, share_text
 from transplant.tables.systems import NOTES, OTHER_DOMAIN
 from transplant.tables.table import Sheet, Table, left, prose
 from transplant.tables.words import faint
@@ -98,13 +98,15 @@ def evidence_table(name: str, results: Mapping[str, Any]) -> Table | None:
         value = ppl.get(system)
         shown.add(
             system, "" if value is None else f"{value:.2f}", share,
-            _bounds(of_systems.get(system)), faint(note),
+            bounds_text(bounds_in(of_systems.get(system))), faint(note),
         )  # fmt: skip
     for what in ("donor", "module"):
         key = f"{what}_attributable"
         if key in results:
             share = share_text(_numbers({"it": results[key]}).get("it"))
-            shown.add(f"{what}-attributable", "", share, _bounds(bounds.get(key)), "")
+            shown.add(
+                f"{what}-attributable", "", share, bounds_text(bounds_in(bounds.get(key))), ""
+            )
     nib = _part(results.get("nib"))
     if "pass" in nib:
         verdict = str(nib.get("verdict") or nib.get("why") or "")
@@ -119,9 +121,3 @@ def _part(value: object) -> Mapping[str, Any]:
 
 def _numbers(value: object) -> dict[str, float | None]:
     return {k: v for k, v in _part(value).items() if v is None or isinstance(v, int | float)}
-
-
-def _bounds(value: object) -> str:
-    numbers = cast("list[object]", value) if isinstance(value, list) else []
-    kept = [number for number in numbers if isinstance(number, int | float)]
-    return bounds_text(kept) if len(kept) == 2 else ""

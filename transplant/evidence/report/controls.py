@@ -7,7 +7,7 @@ from typing import Any
 
 from transplant.evaluation.evidence import RAW
 from transplant.evidence.report.runs import Run
-from transplant.evidence.report.wording import at, bounds, is_number, number, plain, within
+from transplant.evidence.report.wording import at, is_number, number, plain, within
 from transplant.pictures.document.blocks import (
     Bar,
     Bars,
@@ -17,6 +17,7 @@ from transplant.pictures.document.blocks import (
     Section,
     TableBlock,
 )
+from transplant.tables.shares import bounds_in
 from transplant.tables.systems import NOTES, OTHER_DOMAIN, ROLES, role_of
 from transplant.tables.table import Table
 
@@ -82,7 +83,7 @@ def controls_section(runs: Sequence[Run]) -> Section:
 def _bars_of(run: Run, shares: Mapping[str, Any]) -> list[Block]:
     bars = [
         Bar(
-            plain(name), float(value), *(bounds(bounds_of(run.data, name)) or (None, None)),
+            plain(name), float(value), *(bounds_in(bounds_of(run.data, name)) or (None, None)),
             note=NOTES.get(name, OTHER_DOMAIN), role=role_of(name),
         )
         for name, value in sorted(shares.items(), key=lambda item: ROLES.index(role_of(item[0])))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from transplant.evidence.report.runs import Run
-from transplant.evidence.report.wording import at, bounds, is_number, number, within
+from transplant.evidence.report.wording import at, is_number, number, within
 from transplant.pictures.document.blocks import (
     Bar,
     Bars,
@@ -20,6 +20,7 @@ from transplant.pictures.document.blocks import (
 from transplant.pictures.heat_map import grids_of, title_of
 from transplant.tables.catalog import catalog_sheet
 from transplant.tables.route import RISKS
+from transplant.tables.shares import bounds_in
 from transplant.tables.table import Table
 from transplant.tables.trace import notes_of
 from transplant.tables.uncertainty import AUROC, NAMES
@@ -37,7 +38,7 @@ def trace_section(runs: Sequence[Run], model: str) -> Section:
         data = dict(run.data)
         bars = [
             Bar(
-                row["target"], row["effect"], *(bounds(row.get("interval")) or (None, None)),
+                row["target"], row["effect"], *(bounds_in(row.get("interval")) or (None, None)),
                 note="" if row.get("measured", True) else "an estimate by gradients",
             )
             for row in data["targets"][:TOP]
@@ -58,7 +59,8 @@ def pairs_section(runs: Sequence[Run], model: str) -> Section:
         fields = {"all pairs": data, **data["fields"]}
         bars = [
             Bar(
-                name, row["accuracy"], *(bounds(at(row, "interval", "accuracy")) or (None, None)),
+                name, row["accuracy"],
+                *(bounds_in(at(row, "interval", "accuracy")) or (None, None)),
                 note=_against(data.get("baseline"), row), role="moved" if row is data else "other",
             )
             for name, row in fields.items()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
+
+from transplant.tables.shares import bounds_in, bounds_text
 
 NOT_MEASURED = "not measured"
 
@@ -34,21 +36,14 @@ def number(value: object, form: str = ".3f") -> str:
     return format(value, form) if is_number(value) else NOT_MEASURED
 
 
-def bounds(value: Any) -> tuple[float, float] | None:
-    """The interval of a result, `[low, high]`; None where there is none on record."""
-    if isinstance(value, Sequence) and len(value) == 2 and all(map(is_number, value)):
-        return float(value[0]), float(value[1])
-    return None
-
-
 def within(value: object, interval: Any, form: str = ".3f") -> str:
     """A number and its 95 % interval, or that no interval is on record."""
     if not is_number(value):
         return NOT_MEASURED
-    found = bounds(interval)
+    found = bounds_in(interval)
     if found is None:
         return f"{number(value, form)} (no interval is on record)"
-    return f"{number(value, form)} (95 %: {found[0]:{form}} .. {found[1]:{form}})"
+    return f"{number(value, form)} (95 %: {bounds_text(found, form)})"
 
 
 def at(data: Any, *path: str) -> Any:

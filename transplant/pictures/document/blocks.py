@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from transplant.pictures.document.lineage import Lineage
 from transplant.pictures.heat_map import Grid
+from transplant.tables.shares import bounds_text
 from transplant.tables.table import Table
 
 
@@ -54,7 +56,8 @@ class Bar:
     label: str
     value: float
     low: float | None = None
-    """Lower bound of its 95 % interval; None where there is none on record."""
+    """Lower bound of its 95 % interval, -inf where it is unbounded; None where there is no interval
+    on record."""
     high: float | None = None
     """Upper bound."""
     note: str = ""
@@ -81,17 +84,18 @@ class Bars(Block):
 
     @property
     def reach(self) -> tuple[float, float]:
-        """The ends of the axis: all values, all bounds and zero lie between them."""
+        """The ends of the axis: all values, all finite bounds and zero lie between them."""
         values = [0.0]
         for bar in self.bars:
             values += [v for v in (bar.value, bar.low, bar.high) if v is not None]
+        values = [value for value in values if math.isfinite(value)]
         low, high = min(values), max(values)
         return (low, high) if high > low else (0.0, 1.0)
 
     def place(self, value: float) -> float:
-        """Where a value lies on the axis, in percent of its length."""
+        """Where a value lies on the axis, in percent of its length; an infinite one at its end."""
         low, high = self.reach
-        return 100 * (value - low) / (high - low)
+        return 100 * (min(high, max(low, value)) - low) / (high - low)
 
     def number(self, bar: Bar) -> str:
         """A value as text."""
@@ -101,7 +105,7 @@ class Bars(Block):
         """Its interval as text; nothing where there is none."""
         if bar.low is None or bar.high is None:
             return ""
-        return f"{bar.low:{self.form}} .. {bar.high:{self.form}}"
+        return bounds_text((bar.low, bar.high), self.form)
 
 
 @dataclass(frozen=True)
