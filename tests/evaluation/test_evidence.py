@@ -59,6 +59,20 @@ def test_raw_counts_as_a_donor_free_control():
     assert evidence.donor_attributable.mean == pytest.approx(0.6)
 
 
+def test_the_base_of_a_fine_tune_alone_is_free_of_what_was_learned_and_of_a_module():
+    alone = {**SYSTEMS, "donor_alone": likelihood(29.0, 33.0, 25.0)}
+    of_module = weigh(alone)  # a module's donor: its backbone is no donor-free control
+    assert (of_module.best_donor_free, of_module.best_module_free) == (
+        "shuffled_pairs", "donor_alone",
+    )  # fmt: skip
+    tuned = weigh(alone, donor_free=("raw", "shuffled_pairs", "donor_alone"))
+    assert tuned.best_donor_free == tuned.best_module_free == "donor_alone"
+    assert tuned.donor_attributable == tuned.module_attributable
+    assert tuned.donor_attributable.mean == pytest.approx(0.6 - 0.55)
+    none = weigh(alone, donor_free=("raw", "donor_alone"), module_free=())
+    assert none.best_module_free is None
+
+
 def test_an_interval_holds_its_mean_and_widens_with_disagreement():
     even = weigh(SYSTEMS).recovered["candidate"]
     odd = weigh({**SYSTEMS, "candidate": likelihood(20.0, 44.0, 20.0)}).recovered["candidate"]

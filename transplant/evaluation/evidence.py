@@ -14,7 +14,7 @@ RAW, NATIVE, CANDIDATE = "raw", "native", "candidate"
 DONOR_FREE = (RAW, "random_module", "shuffled_pairs")
 MODULE_FREE = ("linear_surrogate", "random_refitted")
 NO_NATIVE = "no ceiling: no native was asked for"
-DONOR_ALONE = "donor_alone"  # module-free too, where the raw log ratio of the donor was added
+DONOR_ALONE = "donor_alone"  # the raw log ratio, where it was added: no module, nothing learned
 
 
 @dataclass(frozen=True)
@@ -136,8 +136,11 @@ def weigh(
     Args:
         likelihoods: `raw`, `native`, `candidate` and the controls, on the same documents.
         seed: of the bootstrap over documents.
-        donor_free: the controls that hold nothing of the donor's.
-        module_free: those without the module's own weights; none where no module was moved.
+        donor_free: the controls that hold nothing of what moves: of a module, nothing of the
+            donor's; of a fine-tune, none of what was learned. Its base alone, `donor_alone`, is
+            one.
+        module_free: those without the module's own weights; none where no module was moved. Where
+            there are any, `donor_alone` is weighed with them: it has no module either.
         ceiling: whether a native is among them; no share is a number without one.
 
     Raises:

@@ -16,7 +16,7 @@ OWN = {
     "direct_copy": "what was tuned, as it is",
     "equal_norm": "donor-free: the donor's change under a random rotation",
     "shuffled_pairs": "donor-free: pairs that do not belong together",
-    "donor_alone": "log ratio of the base, without what it learned",
+    "donor_alone": "donor-free: log ratio of the base, without what it learned",
     "shuffled_lora": "donor-free: the same LoRA, from pairs that do not belong together",
     "shuffled_module": "donor-free: the same module, from pairs that do not belong together",
     "untaught_module": "before it is taught: a random module, its output solved for",

@@ -122,7 +122,7 @@ def test_the_donor_teaches_with_the_weights_that_it_is_given(twin):
 
 
 @pytest.mark.parametrize("taught", ["lm+donor-kd", "lm+donor-changes"])
-def test_a_donor_beside_a_little_text_keeps_it_from_being_learnt_by_heart(taught, twin, text):
+def test_a_donor_beside_a_little_text_keeps_it_from_being_overfitted(taught, twin, text):
     donor, material, reading = twin
     target = material.target
     little, calibration = (
