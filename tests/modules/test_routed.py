@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from tests.tiny import WIDTH, tiny_backbone
 from transplant.backbones.twin import twin_of
 from transplant.errors import InputError
+from transplant.modules.follower import Follower
 from transplant.modules.hosted import HostedModel
 from transplant.modules.routed import RoutedModel, next_token_entropy
 from transplant.training.loop import new_correction
@@ -100,6 +102,58 @@ def test_padding_on_the_left_changes_no_text(family, tiny_tokenizer):
     mask = torch.tensor([[0, 0, 1, 1, 1, 1], [1] * 6])
     both = router.generate(input_ids=padded, attention_mask=mask, **options)[:, 6:]
     assert torch.equal(both[:1], alone)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_generation_without_a_cache_writes_the_same_text(family, tiny_tokenizer):
+    router = routed_pair(family, tiny_tokenizer, 0.0)
+    router.tau = middle(router)
+    ids = torch.tensor(PROMPT)
+    options = {"attention_mask": torch.ones_like(ids), "do_sample": False, "eos_token_id": None}
+    cached = router.generate(ids, max_new_tokens=12, **options)
+    assert torch.equal(router.generate(ids, max_new_tokens=12, use_cache=False, **options), cached)
+    assert torch.equal(cached, greedy(router, ids, 12))
+    own = router.model.generate(ids, max_new_tokens=12, use_cache=False, **options)
+    assert not torch.equal(own, cached)  # the baseline has its say in it
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_one_pass_keeps_no_cache_and_takes_none(family, tiny_tokenizer):
+    router = routed_pair(family, tiny_tokenizer, 0.0)
+    router.tau = middle(router)
+    ids = torch.tensor(PROMPT)
+    assert router(ids).past_key_values is None
+    full = router.model(ids[:, :3], use_cache=True).past_key_values
+    for options in ({"past_key_values": full}, {"use_cache": True}):
+        with pytest.raises(InputError, match="no cache between passes"):
+            router(ids[:, 3:4], **options)
+    assert full.get_seq_length() == 3  # nothing was appended to the caller's
+    assert torch.equal(router(ids, use_cache=False).logits, router(ids).logits)
+    step = router.model(ids[:, 3:4], past_key_values=full).logits  # control: one model takes it
+    torch.testing.assert_close(step, router.model(ids[:, :4]).logits[:, 3:], rtol=1e-4, atol=1e-4)
+
+
+def test_tokens_that_are_guessed_and_filled_caches_are_refused(tiny_tokenizer):
+    router = routed_pair("gpt2", tiny_tokenizer, 1.0)
+    ids = torch.tensor(PROMPT[:1])
+    config = GenerationConfig(prompt_lookup_num_tokens=2)
+    cache = router.model(ids, use_cache=True).past_key_values
+    for args, options, said in (
+        ((ids,), {"prompt_lookup_num_tokens": 2}, "prompt_lookup_num_tokens"),
+        ((ids,), {"generation_config": config}, "prompt_lookup_num_tokens"),
+        ((ids, config), {}, "prompt_lookup_num_tokens"),
+        ((ids, GenerationConfig(num_beams=2)), {}, "2 beams"),
+        ((ids,), {"assistant_model": router.baseline}, "assistant_model"),
+        ((ids,), {"past_key_values": cache}, "past_key_values"),
+    ):
+        with pytest.raises(InputError, match=f"token by token.*{said}"):
+            router.generate(*args, max_new_tokens=2, **options)
+    with pytest.raises(InputError, match="inputs_embeds"):
+        router.generate(inputs_embeds=torch.zeros(1, 2, WIDTH), max_new_tokens=2)
+    with pytest.raises(InputError, match=r"mask \[batch, seq\].*found \[1, 1, 6, 6\]"):
+        Follower(router.baseline).read(ids, {"attention_mask": torch.ones(1, 1, 6, 6)})
+    router.generate(ids, max_new_tokens=2, do_sample=False)  # control
 
 
 def test_no_hook_is_left_and_the_twin_shares_its_tensors(tiny_tokenizer):

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from transformers import GenerationMixin
 
 from transplant.backbones.encoder_decoder import PrefixBackbone
 from transplant.errors import InputError
 from transplant.exported.hosting_abi_hosted import HostingModel, not_none
 from transplant.modules.entropy import entropy_of
+from transplant.modules.follower import Follower
 from transplant.modules.hosted import HostedModel
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+
+GUESSING = ("assistant_model", "prompt_lookup_num_tokens", "assistant_early_exit", "use_mtp")
+"""Options of `generate` by which tokens are guessed, and taken back where they are wrong."""
 
 
 class RoutedModel(HostingModel):
@@ -79,18 +85,21 @@ class RoutedModel(HostingModel):
             input_ids: [batch, seq].
             attention_mask: [batch, seq], 0 where there is padding.
             labels: [batch, seq], -100 where there is none; the loss is that of the routed logits.
-            options: whatever else the backbones take.
+            options: whatever else the backbones take, but for a cache: two models need two, and an
+                output has room for one.
 
         Raises:
-            InputError: labels for an encoder-decoder, whose logits are those of half a window.
+            InputError: labels for an encoder-decoder, whose logits are those of half a window, or a
+                key-value cache.
         """
+        _refuse_cache(options)
         if labels is not None and isinstance(self.model.backbone, PrefixBackbone):
             raise InputError(
                 f"{self.name} has no loss", expected="a decoder-only model, or no `labels`",
                 found=self.model.backbone.family,
             )  # fmt: skip
         self.kept = self.seen = 0
-        options |= not_none(attention_mask=attention_mask)
+        options |= {"use_cache": False, **not_none(attention_mask=attention_mask)}
         output = self.model(input_ids, **options)
         routed = self._unsure(output.logits, options.get("attention_mask"))
         if routed.any():
@@ -106,19 +115,35 @@ class RoutedModel(HostingModel):
         """`generate` of the model's own backbone, each step's logits routed.
 
         Raises:
-            InputError: beams, whose caches are reordered, or an encoder-decoder.
+            InputError: beams, whose caches are reordered; tokens that are guessed and taken back;
+                a cache of another call; embeddings in place of tokens; or an encoder-decoder.
         """
         self.model.generation_config = self.generation_config
-        config: Any = options.get("generation_config") or self.generation_config
-        beams = options.get("num_beams", config.num_beams) or 1
-        if beams > 1 or isinstance(self.model.backbone, PrefixBackbone):
-            raise InputError(
-                "a route generates text by text", expected="a decoder-only model, 1 beam",
-                found=f"{beams} beams" if beams > 1 else self.model.backbone.family,
-            )  # fmt: skip
+        self._refuse(_asked_of(args, options, self.generation_config))
         self.kept = self.seen = 0
-        with self._routing(_Follower(self.baseline)):
+        with self._routing(Follower(self.baseline)):
             return self.model.generate(*args, **options)
+
+    def _refuse(self, asked: Mapping[str, Any]) -> None:
+        """Refuses generations in which the baseline could not keep up."""
+        beams = asked.get("num_beams") or 1
+        guessed = [name for name in GUESSING if asked.get(name)]
+        found = None
+        if isinstance(self.model.backbone, PrefixBackbone):
+            found = self.model.backbone.family
+        elif beams > 1:
+            found = f"{beams} beams"
+        elif guessed:
+            found = guessed[0]
+        else:
+            begun = ("past_key_values", "inputs_embeds")
+            found = next((name for name in begun if asked.get(name) is not None), None)
+        if found:
+            raise InputError(
+                "a route generates token by token, from the beginning of the text",
+                expected="a decoder-only model, 1 beam, no assistant, `input_ids` without a cache",
+                found=found,
+            )  # fmt: skip
 
     def save_pretrained(self, *_: Any, **__: Any) -> None:
         """Refuses: it is two models and a threshold.
@@ -136,7 +161,7 @@ class RoutedModel(HostingModel):
         self.save_pretrained()
 
     @contextmanager
-    def _routing(self, follower: _Follower) -> Iterator[None]:
+    def _routing(self, follower: Follower) -> Iterator[None]:
         """Has a hook on the model's backbone that replaces the logits of unsure positions."""
 
         def route(_module: nn.Module, args: Any, kwargs: Any, output: Any) -> Any:
@@ -170,46 +195,29 @@ def next_token_entropy(logits: Tensor) -> Tensor:
     return torch.stack([entropy_of(text.double().log_softmax(-1)) for text in logits])
 
 
-def _chosen(routed: Tensor, own: Tensor, other: Tensor) -> Tensor:
-    return torch.where(routed[..., None], other.to(own), own)
+def _refuse_cache(options: Mapping[str, Any]) -> None:
+    for name in ("past_key_values", "use_cache"):
+        if options.get(name) not in (None, False):
+            raise InputError(
+                "a route keeps no cache between passes", expected="the whole text in each pass",
+                found=f"`{name}`", hint="`generate()` keeps one for each of the two models",
+            )  # fmt: skip
 
 
-class _Follower:
-    """The baseline in a generation: it keeps up with the text, late.
+def _asked_of(args: Sequence[Any], options: Mapping[str, Any], own: Any) -> dict[str, Any]:
+    """What a generation is asked for: by its options, else by its configuration.
 
     Args:
-        baseline: what is asked where the model is unsure.
+        args: of `generate`.
+        options: of `generate`.
+        own: the model's configuration of a generation.
     """
+    bound = inspect.signature(vars(GenerationMixin)["generate"]).bind_partial(
+        None, *args, **options
+    )
+    given = {**bound.arguments, **bound.arguments.get("kwargs", {})}
+    return {**vars(given.get("generation_config") or own), **given}
 
-    def __init__(self, baseline: HostedModel) -> None:
-        self.baseline = baseline
-        self._cache: Any = None
-        self._missed: list[Tensor] = []  # token ids [batch, new]
-        self._positions: list[Tensor] = []
-        self._mask: Tensor | None = None
-        model: Any = baseline.backbone.model
-        self._takes = inspect.signature(model.forward).parameters
 
-    def read(self, ids: Tensor, asked: dict[str, Any]) -> None:
-        """Notes the tokens of a step, their positions and what is padding so far."""
-        device = self.baseline.backbone.device
-        self._missed.append(ids.to(device))
-        if isinstance(positions := asked.get("position_ids"), Tensor):
-            self._positions.append(positions.expand(len(ids), -1).to(device))
-        mask = asked.get("attention_mask")
-        self._mask = mask.to(device) if isinstance(mask, Tensor) and mask.ndim == 2 else None
-
-    def logits(self, count: int) -> Tensor:
-        """The logits [batch, count, vocab] of the last positions; reads what was missed."""
-        options: dict[str, Any] = {"past_key_values": self._cache, "use_cache": True}
-        if self._mask is not None:
-            options["attention_mask"] = self._mask
-        if len(self._positions) == len(self._missed) and "position_ids" in self._takes:
-            options["position_ids"] = torch.cat(self._positions, dim=1)
-        if "logits_to_keep" in self._takes:
-            options["logits_to_keep"] = count
-        output = self.baseline(torch.cat(self._missed, dim=1), **options)
-        self._cache = output.past_key_values
-        self._missed.clear()
-        self._positions.clear()
-        return output.logits[:, -count:]
+def _chosen(routed: Tensor, own: Tensor, other: Tensor) -> Tensor:
+    return torch.where(routed[..., None], other.to(own), own)
