@@ -48,6 +48,7 @@ def test_damage_is_seen(abi):
     [
         (("extract", "--backbone", "tiny-gpt2", "--name", "x", "--layers", "7"), "--layers"),
         (("extract", "--backbone", "tiny-gpt2", "--name", "x", "--layers", "a"), "--layers"),
+        (("extract", "--backbone", "tiny-gpt2", "--name", "x", "--layers", "1-0"), "--layers"),
         (("extract", "--backbone", "tiny-gpt2", "--name", "x", "--components", ","), "nothing"),
         (("inspect", "nowhere"), "no bank nowhere"),
         (("inject", "--from", "x/ffn.1", "--to", "nowhere", "--layer", "0"), "--from"),

@@ -149,12 +149,18 @@ def test_tensors_are_copies(tiny_tokenizer):
 
 @pytest.mark.parametrize(
     ("components", "layers", "said"),
-    [((), None, "nothing was extracted"), (("ffn",), [], "nothing was extracted"),
+    [((), None, "nothing was extracted"), (("ffn",), [], "`layers`"),
+     (("embeddings", "heads", "lm_head"), [], "`layers`.*at least one block"),
      (("nose",), None, "`components`"), (("ffn",), [9], "`layers`")],
 )  # fmt: skip
 def test_nothing_and_the_unknown_are_refused(components, layers, said, tiny_tokenizer):
     with pytest.raises(InputError, match=said):
         extract(tiny_backbone("llama", tiny_tokenizer), components, layers)
+
+
+def test_tables_alone_need_no_block(tiny_tokenizer):
+    bank = extract(tiny_backbone("llama", tiny_tokenizer), ("embeddings", "lm_head"), [])
+    assert [*bank.pieces] == ["embeddings", "lm_head"]
 
 
 def test_what_is_not_there_is_named(tiny_tokenizer):

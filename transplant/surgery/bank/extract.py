@@ -28,7 +28,8 @@ def extract(
         layers: the blocks whose heads and ffn are taken; None for all.
 
     Raises:
-        InputError: an unknown component, layer or family, or nothing at all to extract.
+        InputError: an unknown component, layer or family, parts of blocks but no block, or nothing
+            at all to extract.
     """
     wanted = [*dict.fromkeys(components)]
     unknown = [name for name in wanted if name not in COMPONENTS]
@@ -39,6 +40,10 @@ def extract(
     backbone.require_weights("extraction")
     blocks = blocks_of(backbone)
     chosen = range(len(blocks)) if layers is None else sorted(set(layers))
+    if layers is not None and not chosen and {"heads", "ffn"} & {*wanted}:
+        raise InputError(
+            "`layers`", expected="at least one block to take heads or ffn from", found=[]
+        )
     if any(layer not in range(len(blocks)) for layer in chosen):
         raise InputError("`layers`", expected=f"0 to {len(blocks) - 1}", found=[*chosen])
     if backbone.family not in VIEWS:

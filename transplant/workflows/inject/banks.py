@@ -116,7 +116,7 @@ def parse_layers(text: str) -> tuple[int, ...] | None:
         text: `all`, or a list as `0,2-4`.
 
     Raises:
-        InputError: it is neither.
+        InputError: it is neither, or a range descends.
     """
     if text == "all":
         return None
@@ -124,9 +124,14 @@ def parse_layers(text: str) -> tuple[int, ...] | None:
     try:
         for part in text.split(","):
             first, dash, last = part.partition("-")
-            layers.extend(range(int(first), int(last if dash else first) + 1))
+            numbers = range(int(first), int(last if dash else first) + 1)
+            if not numbers:
+                raise ValueError(f"{part} descends")
+            layers.extend(numbers)
     except ValueError as error:
-        raise InputError("`layers`", expected="all, or a list as 0,2-4", found=text) from error
+        raise InputError(
+            "`layers`", expected="all, or a list as 0,2-4, ranges ascending", found=text
+        ) from error
     return tuple(layers)
 
 
