@@ -39,19 +39,27 @@ class Batch:
     def derangement(self, generator: torch.Generator) -> Tensor:
         """Another window for each, drawn at random: int64 [batch].
 
+        It is of another document, but where one document has more than half of the windows: then
+        for as many as there are windows of others.
+
         Raises:
             InputError: there is one window alone.
         """
         count = len(self.windows)
         if count < 2:
             raise InputError(
-                "`intervention='resample'` has no other document to take values from",
-                expected="2 documents or more in a batch", found=count,
+                "`intervention='resample'` has no other window to take values from",
+                expected="2 windows or more in a batch", found=count,
             )  # fmt: skip
-        # A cycle through all of them in random order leaves none in its place.
-        order = torch.randperm(count, generator=generator)
+        drawn = torch.randperm(count, generator=generator).tolist()
+        groups: dict[int, list[int]] = {}
+        for index in drawn:
+            groups.setdefault(self.windows[index].document, []).append(index)
+        order = torch.tensor([index for group in groups.values() for index in group])
+        # A step as long as the longest group leads out of every group, and none to itself.
+        step = max(map(len, groups.values()))
         partner = torch.empty(count, dtype=torch.long)
-        partner[order] = order.roll(1)
+        partner[order] = order.roll(step if step < count else 1)
         return partner
 
     def rows_of(self, partner: Tensor) -> tuple[Tensor, Tensor]:

@@ -30,7 +30,8 @@ class TraceConfig:
 
     intervention: str = "mean"
     """In the value's place: zero; mean, of the text that is traced; noise, normal, added to the
-    value; resample, the value that another document has at the same position."""
+    value; resample, the value that another document, or window of a text of few documents, has at
+    the same position."""
     metric: str = "nll"
     """Nats per token: `nll`, of the next token; `kl`, from the intact model's predictions to the
     changed one's. `logit-diff`: logit of the next token less that of the intact model's likeliest
