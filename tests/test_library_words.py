@@ -89,3 +89,60 @@ def test_an_error_about_a_parameter_quotes_its_name():
         noticed = [*bare_names(f"raise InputError({bare!r})", {"method", "max_chars"})]
         assert len(noticed) == (bare != "taps must differ")
     assert not [*bare_names("raise InputError('`method`')", {"method"})]
+
+
+def pointed_at(source: str) -> Iterator[str]:
+    """Each name that a docstring tells its reader to see."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            yield from re.findall(r"\bsee\s+`([\w.]+)`", str(node.value.value))
+
+
+def names_in(package: Path) -> dict[str, set[str]]:
+    """By module, package and class below a folder, what is defined in it; "" has them all."""
+    found: dict[str, set[str]] = {"": set()}
+    for path in package.rglob("*.py"):
+        module = path.parent.name if path.stem == "__init__" else path.stem
+        found.setdefault(path.parent.name, set()).add(module)
+        for owner in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(owner, ast.Module | ast.ClassDef):
+                own = found.setdefault(getattr(owner, "name", module), set())
+                for node in owner.body:
+                    if isinstance(node, ast.ClassDef | ast.FunctionDef):
+                        own.add(node.name)
+                    elif isinstance(node, ast.Assign | ast.AnnAssign):
+                        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+                        own |= {target.id for target in targets if isinstance(target, ast.Name)}
+    found[""] = {*found}.union(*found.values())
+    return found
+
+
+def is_there(name: str, known: dict[str, set[str]]) -> bool:
+    """Whether the last part of a name is defined in what the part before it names."""
+    *before, last = name.removeprefix("transplant.").split(".")
+    if before[:1] in (["torch"], ["transformers"]):
+        return True
+    return last in known.get(before[-1] if before else "", ())
+
+
+@pytest.mark.parametrize("package", ["transplant", "registry"])
+def test_what_a_docstring_says_to_see_is_there(package: str) -> None:
+    known = names_in(ROOT / "transplant")
+    for owner, names in names_in(ROOT / package).items():
+        known[owner] = known.get(owner, set()) | names
+    found = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for name in pointed_at(path.read_text("utf-8"))
+        if not is_there(name, known)
+    ]
+    assert not found
+
+
+def test_a_name_that_is_not_there_is_noticed() -> None:
+    source = '"""Maps, see `output_map.map_outputs`, and see\n`wanted.map_outputs`; not `this`."""'
+    assert [*pointed_at(source)] == ["output_map.map_outputs", "wanted.map_outputs"]
+    known = names_in(ROOT / "transplant")
+    assert [is_there(name, known) for name in pointed_at(source)] == [True, False]
+    assert is_there("map_outputs", known)
+    assert not is_there("map_no_outputs", known)

@@ -64,7 +64,7 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
     def paste(
         self, source: str, to: str, modules: Sequence[str] | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Copies modules from core to core as bytes; see `workflows.paste.paste_into_library`."""
+        """Copies modules from core to core as bytes; see `workflows.paste.run_paste`."""
         from transplant.workflows.paste import PasteJob, run_paste
 
         check_several(modules=modules)

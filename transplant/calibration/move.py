@@ -241,7 +241,7 @@ def want(
 
     Args:
         pairing: the paired rows.
-        output_map: the way between the two heads, see `wanted.map_outputs`.
+        output_map: the way between the two heads, see `output_map.map_outputs`.
         config: how many tokens a position looks at, and the weight of log p_donor - log p_target.
         like: of the same pairs; see `map_corrections`.
     """

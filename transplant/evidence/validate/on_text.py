@@ -48,10 +48,10 @@ class _Both:
 
     model: TokenUncertainty
     baseline: TokenUncertainty
-    js: Floats  # [prompts], nats, mean over the positions of each
-    prompts: NDArray[np.int64]  # [prompts], positions of each
+    js: Floats  # [windows], nats, mean over the positions of each
+    positions: NDArray[np.int64]  # [windows], how many of each
     documents: NDArray[np.int64]  # [tokens]
-    owners: NDArray[np.int64]  # [prompts], the document of each
+    owners: NDArray[np.int64]  # [windows], the document of each
 
 
 def check_text(
@@ -120,7 +120,7 @@ def _read(
 
 def _numbers(both: _Both) -> dict[str, Number]:
     gain = _difference(both)
-    js = over_groups(both.js * both.prompts, both.owners, both.prompts, resamples=RESAMPLES)
+    js = over_groups(both.js * both.positions, both.owners, both.positions, resamples=RESAMPLES)
     psi = stability_index(_array(both.baseline.entropy), _array(both.model.entropy))
     return {
         "perplexity": _perplexity(both.model, both.documents),
