@@ -25,7 +25,7 @@ from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.match import match_lora
 from transplant.surgery.lora.merge import merged
 from transplant.surgery.lora.settings import LoraSettings
-from transplant.surgery.lora.update import LoraUpdate
+from transplant.surgery.lora.update import LoraUpdate, Pair
 
 IDS = torch.arange(12)[None]
 
@@ -66,6 +66,30 @@ def test_it_is_the_same_from_its_tensors_and_scales(tmp_path, backbone):
         LoraUpdate.from_tensors(lost, update.scales())
     with pytest.raises(CorruptError, match="without a scale"):
         LoraUpdate.from_tensors(update.as_tensors(), {})
+
+
+@pytest.mark.parametrize("stored", [torch.float32, torch.float8_e4m3fn])
+def test_the_head_is_in_one_place_with_the_backbones_whole_or_added(
+    stored, tiny_tokenizer, monkeypatch
+):
+    """Meta tensors stand for those of an accelerator: no sum takes one of either place."""
+    base = tiny_backbone("llama", tiny_tokenizer)
+    vocab, width = base.unembedding.shape
+    a, b, bias = torch.ones(2, width), torch.ones(vocab, 2), torch.ones(vocab)
+    pair = Pair(a.to(stored), b.to(stored), bias.to(stored), 0.5)
+    whole = {"lm_head.weight": torch.ones(vocab, width), "lm_head.bias": 3 * bias}
+    added, replaced = LoraUpdate({"lm_head": pair}, {}), LoraUpdate({}, whole)
+    both = LoraUpdate({"lm_head": pair}, whole)
+    for update, expected in ((added, 0.5), (replaced, 3.0), (both, 3.5)):
+        head = LoraModel("it", base, update).head
+        assert head is not None
+        assert torch.equal(head[1], torch.full((vocab,), expected))
+    base.model.to("meta")
+    monkeypatch.setattr(torch, "equal", lambda *_: False)  # numbers that meta tensors lack
+    for update in (added, replaced, both):
+        head = LoraModel("it", base, update).head
+        assert head is not None
+        assert [part.device.type for part in head] == ["meta", "meta"]
 
 
 def test_the_hooks_are_gone_after_a_failure(tmp_path, backbone):

@@ -77,7 +77,8 @@ class LoraModel(HostedModel):
         if (pair := update.pairs.get(name)) is not None:
             weight = weight + factor * pair.delta.to(weight.device)
             if pair.bias is not None:
-                bias = pair.scale * pair.bias.to(own.device) + (0 if bias is None else bias)
+                added = pair.scale * pair.bias.to(own.device, wide)
+                bias = added if bias is None else bias + added
         narrow = weight.to(own.dtype)
         return (narrow if torch.equal(narrow.to(wide), weight) else weight), bias
 
