@@ -9,6 +9,7 @@ from transplant.errors import InputError
 from transplant.evaluation.perplexity import TextScores
 from transplant.evaluation.perplexity_config import PerplexityConfig
 from transplant.workflows.corpus import read_as_needed, read_documents_of, windows_of
+from transplant.workflows.each_once import check_each_once
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -49,8 +50,10 @@ def measure_perplexity(
         NotFoundError: one of the models is not there.
     """
     config = config or PerplexityConfig()
-    if not models or len({*models}) < len(models):
-        raise InputError("models", expected="names, each once", found=", ".join(models) or "none")
+    expected = "names, each once"
+    if not models:
+        raise InputError("models", expected=expected, found="none")
+    check_each_once(work, models, "models", expected=expected)
     work.check_there(*models)
     data = data or next(filter(None, map(work.domain_source, models)), PROSE)
     loaded = dict(zip(models, work.load_together(*models), strict=True))

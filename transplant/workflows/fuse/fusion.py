@@ -13,6 +13,7 @@ from transplant.errors import InputError, NotFoundError
 from transplant.surgery.fuse.config import COMBINER_NAMES, FuseConfig, check_combiner
 from transplant.workflows.artifacts import tensors_of
 from transplant.workflows.corpus import read_alike, read_as_needed, windows_of
+from transplant.workflows.each_once import check_each_once
 from transplant.workflows.work import Work
 
 if TYPE_CHECKING:
@@ -59,11 +60,10 @@ class Fusing:
     began: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        if len(set(self.members)) < max(2, len(self.members)):
-            raise InputError(
-                "a fusion is of several modules", expected="two or more, each once",
-                found=" ".join(self.members),
-            )  # fmt: skip
+        what, expected = "a fusion is of several modules", "two or more, each once"
+        if len(self.members) < 2:
+            raise InputError(what, expected=expected, found=" ".join(self.members))
+        check_each_once(self.work, self.members, what, expected=expected)
         if self.combiner is not None:
             check_combiner(self.combiner)
 
@@ -71,6 +71,11 @@ class Fusing:
     def names(self) -> list[HostedName]:
         """The members' names, in parts."""
         return [self.work.named(name) for name in self.members]
+
+    @cached_property
+    def called(self) -> tuple[str, ...]:
+        """The members' names, whole: a bare one has its backbone."""
+        return tuple(map(str, self.names))
 
     @cached_property
     def to(self) -> str:
@@ -136,7 +141,7 @@ class Fusing:
     @cached_property
     def texts(self) -> dict[str, Splits]:
         """The texts by name, split."""
-        names = self.data or tuple(self._own_text(name) for name in self.members)
+        names = self.data or tuple(self._own_text(name) for name in self.called)
         return {
             name: read_as_needed(
                 self.work, name, 8_000_000, train=self.config.train_tokens,

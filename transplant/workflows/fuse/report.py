@@ -68,7 +68,7 @@ def fusion_report(fusion: Fusing, name: str, eval_tokens: int, *, controls: bool
     return {
         "name": f"{name}@{fusion.to}",
         "layer": kept.layer,
-        "members": [*fusion.members],
+        "members": [*fusion.called],
         "combiner": fusion.kept,
         "tried": {
             combiner: {"calibration_nats": found.course.best, "best_step": found.course.best_step}
@@ -78,7 +78,7 @@ def fusion_report(fusion: Fusing, name: str, eval_tokens: int, *, controls: bool
         "weights": {n: _weights(fusion, model, windows) for n, model in weighed.items()},
         **verdict(scores, [model.name for model in fusion.hosted], fusion.kept),
         "trained_parameters": sum(p.numel() for p in kept.combiner.parameters()),
-        "frozen_sha256": dict(zip(["backbone", *fusion.members], after.values(), strict=True)),
+        "frozen_sha256": dict(zip(["backbone", *fusion.called], after.values(), strict=True)),
         "frozen_unchanged": before == after,
         "tokens": {text: float(found[RAW].tokens.sum()) for text, found in scores.items()},
         "split": {text: splits.fingerprint for text, splits in fusion.texts.items()},
@@ -125,6 +125,6 @@ def _weights(
         weights = mean_weights(model, few)
         found[text] = {
             member: {"mean": mean, "size": size}
-            for member, mean, size in zip(fusion.members, weights.mean, weights.size, strict=True)
+            for member, mean, size in zip(fusion.called, weights.mean, weights.size, strict=True)
         }
     return found

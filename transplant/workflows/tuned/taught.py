@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from transplant.calibration.changes.spec import AUTO
 from transplant.calibration.config import FIRST, LEFT_OUT, MoveConfig
 from transplant.errors import InputError, given_for
+from transplant.workflows.each_once import check_places, place_of
 from transplant.workflows.move.writing import Writing, write_panel
 from transplant.workflows.tuned.donor import Tuned, load_donor, parts_of_teacher
 from transplant.workflows.tuned.move import counts_in
@@ -37,12 +38,14 @@ class WholeTaughtMove(WholeTunedMove):
     def __post_init__(self) -> None:
         """Refuses what cannot go together, before anything is loaded."""
         super().__post_init__()
-        if len({*self.teachers}) < max(2, len(self.teachers)):
-            raise InputError(
-                "`teachers`", expected="two or more, all different, as NAME@BACKBONE",
-                found=", ".join(self.teachers) or "none",
-            )  # fmt: skip
-        self._parts  # noqa: B018  refuses names that say no base
+        expected = "two or more, all different, as NAME@BACKBONE"
+        if len(self.teachers) < 2:
+            found = ", ".join(self.teachers) or "none"
+            raise InputError("`teachers`", expected=expected, found=found)
+        work, parts = self.work, self._parts
+        with given_for("teachers"):
+            places = [place_of(work, base) + place_of(work, tuned) for base, tuned in parts]
+        check_places(self.teachers, places, "`teachers`", expected=expected)
         if self.general is not None:
             raise InputError("`general`", expected="one donor", found=", ".join(self.teachers))
 

@@ -7,9 +7,9 @@ import statistics
 from typing import TYPE_CHECKING, Any
 
 from transplant.calibration.config import GateConfig
-from transplant.errors import InputError
 from transplant.evaluation.invariance import APPLIED
 from transplant.workflows.corpus import read_splits, windows_of
+from transplant.workflows.each_once import check_each_once
 from transplant.workflows.update.gates import at_the_gate, gates_of
 from transplant.workflows.update.study import Studied, Study, UpdateText, open_hosted, update_ppl
 
@@ -43,8 +43,7 @@ def succession_report(
     from transplant.text.limits import stream_chars
     from transplant.training.update import Updated
 
-    if len({name.split("@")[0] for name in modules}) < len(modules):
-        raise InputError("`modules` names one module twice", found=modules)
+    check_each_once(study.work, modules, "`modules`", expected="each once")
     original = open_hosted(study.work, modules[0])[0].backbone
     texts = _texts_of_rounds(study, original, corpora, rounds)
     studied = [study.open_module(name, original, texts[0]) for name in modules]
