@@ -7,7 +7,6 @@ splits: as much of the gain on the domain as general text allows.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
 from transplant.calibration.config import GateConfig
 from transplant.errors import InputError
+from transplant.evaluation.from_nats import change_of_perplexity
 from transplant.modules.correction import Correction
 from transplant.modules.gate import Gate
 from transplant.text.windows import Window
@@ -125,12 +125,12 @@ def _choose_threshold(
     Shut for good is always allowed: nothing is kept and nothing is worse.
     """
     domain, general = held
-    everywhere = math.expm1(float(general.change.mean()))
+    everywhere = change_of_perplexity(float(general.change.mean()))
     best = (float(torch.cat([*scores]).max()), (0.0, 0.0, everywhere))
     for threshold in torch.cat([*scores]).quantile(torch.linspace(0, 1, 201).to(scores[0])):
         opened = [side > threshold for side in scores]
         kept = float(domain.change[opened[0]].sum() / domain.change.sum())
-        worse = math.expm1(float(general.change[opened[1]].sum() / len(general.change)))
+        worse = change_of_perplexity(float(general.change[opened[1]].sum() / len(general.change)))
         if worse <= most_worse and kept > best[1][0]:
             best = float(threshold), (kept, worse, everywhere)
     return best

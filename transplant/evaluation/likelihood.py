@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from transplant.backbones.states import States
 from transplant.backbones.token_losses import token_losses
 from transplant.backbones.view import Backbone
+from transplant.evaluation.from_nats import perplexity_of
 from transplant.progress import Progress
 from transplant.ranks import Ranks, current
 from transplant.text.windows import Window, batches
@@ -67,7 +67,7 @@ class Likelihood:
     @property
     def perplexity(self) -> float:
         """exp of the mean nats per token."""
-        return math.exp(self.per_token)
+        return perplexity_of(self.per_token)
 
 
 @torch.no_grad()

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transplant.errors import ShapeError
+from transplant.evaluation.from_nats import perplexity_of
 from transplant.evaluation.intervals import Interval, paired_bootstrap, ratio_interval
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ class TextScores:
             "tokens": int(self.tokens.sum()),
             "bytes": int(self.bytes.sum()),
             "documents": len(self.documents),
-            "ppl": _bounds(per_token, math.exp),
+            "ppl": _bounds(per_token, perplexity_of),
             "nats_per_token": _bounds(per_token),
             "bits_per_byte": _bounds(per_byte, _bits),
             "nats_per_document": _bounds(per_document),
@@ -92,7 +93,7 @@ class TextScores:
         return [
             {
                 "source": documents[number].source, "tokens": int(tokens), "bytes": int(size),
-                "nats": float(nats), "ppl": math.exp(nats / tokens),
+                "nats": float(nats), "ppl": perplexity_of(nats / tokens),
             }
             for number, nats, tokens, size in zip(
                 self.documents, self.nats, self.tokens, self.bytes, strict=True

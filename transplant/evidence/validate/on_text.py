@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from transplant.errors import CorpusError
 from transplant.evaluation.config import NIBConfig
 from transplant.evaluation.drift import stability_index
+from transplant.evaluation.from_nats import perplexity_of
 from transplant.evaluation.intervals import Interval, over_groups
 from transplant.evaluation.reliability import reliability
 from transplant.evidence.validate.gate_file import Number
@@ -139,7 +139,7 @@ def _difference(both: _Both) -> Interval:
 
 def _perplexity(found: TokenUncertainty, documents: NDArray[np.int64]) -> Number:
     nats = over_groups(_array(found.nats), documents, resamples=RESAMPLES)
-    return Number(math.exp(nats.mean), math.exp(nats.low), math.exp(nats.high))
+    return Number(perplexity_of(nats.mean), perplexity_of(nats.low), perplexity_of(nats.high))
 
 
 def _ece(found: TokenUncertainty, documents: NDArray[np.int64]) -> Number:

@@ -5,7 +5,6 @@ Better than the best single on mixed text, and within 2 % of the better single o
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import torch
 
 from transplant.backbones.view import Backbone
 from transplant.evaluation.evidence import difference, in_nats
+from transplant.evaluation.from_nats import change_of_perplexity, perplexity_of
 from transplant.evaluation.intervals import ratio_interval
 from transplant.evaluation.likelihood import Likelihood, score_documents
 from transplant.modules.hosted import HostedModel
@@ -67,7 +67,7 @@ def gain_over_best(scores: Mapping[str, Likelihood], singles: Sequence[str], fus
         fused: the fusion.
     """
     best = min(singles, key=lambda name: scores[name].per_token)
-    change = math.expm1(scores[fused].per_token - scores[best].per_token)
+    change = change_of_perplexity(scores[fused].per_token - scores[best].per_token)
     return Gain(best, in_nats(difference(scores[best], scores[fused])), change)
 
 
@@ -99,4 +99,5 @@ def perplexities(scores: Scores) -> dict[str, dict[str, dict[str, object]]]:
 
 def _perplexity(found: Likelihood) -> dict[str, object]:
     nats = ratio_interval(found.nats.numpy(), found.tokens.numpy(), resamples=2_000)
-    return {"ppl": math.exp(nats.mean), "interval": [math.exp(nats.low), math.exp(nats.high)]}
+    bounds = [perplexity_of(bound) for bound in nats.as_list()]
+    return {"ppl": perplexity_of(nats.mean), "interval": bounds}
