@@ -120,9 +120,9 @@ def test_training_moves_c_alone_and_lowers_the_loss(backbones, windows):
     before = mean_loss(backbone, windows)
     with backbone.frozen(), adapter.attached(maps):
         course = train_inside(backbone, adapter, windows, windows, config)
-        assert mean_loss(backbone, windows) == pytest.approx(course.best)
+        assert mean_loss(backbone, windows) == pytest.approx(course.best_loss)
     assert course.history[0][1] == pytest.approx(before)
-    assert course.best < before - 0.05
+    assert course.best_loss < before - 0.05
     for name, (u, r) in frozen.items():
         assert torch.equal(u, adapter.subspaces[name].u)
         assert torch.equal(r, adapter.subspaces[name].r)

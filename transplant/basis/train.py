@@ -12,7 +12,8 @@ from transplant.backbones.view import Backbone
 from transplant.basis.config import AdaptConfig
 from transplant.progress import Progress
 from transplant.text.windows import Window, batches
-from transplant.training.descent import Course, Plan, descend
+from transplant.training.course import Course
+from transplant.training.descent import Plan, descend
 from transplant.training.loop import WindowOrder
 from transplant.training.losses import next_token_loss
 

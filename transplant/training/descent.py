@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -11,21 +11,9 @@ from torch import Tensor, nn
 
 from transplant.losses import LossNote
 from transplant.progress import Progress
+from transplant.training.course import Course
 from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.schedule import warmup_cosine
-
-
-@dataclass
-class Course:
-    """How a run went: (step, loss on the calibration side) of each look, and the best of them."""
-
-    history: list[tuple[int, float]] = field(default_factory=list)
-    best_step: int = 0
-
-    @property
-    def best(self) -> float:
-        """The smallest loss that was seen."""
-        return min(loss for _, loss in self.history)
 
 
 @dataclass(frozen=True)
@@ -68,7 +56,7 @@ def descend(plan: Plan, config: Pace, progress: Progress | None = None) -> Cours
     modules = [module for module, _ in plan.rates]
     optimizers = [make_adamw(m.parameters(), rate, 0.0, (0.9, 0.98)) for m, rate in plan.rates]
     parameters = [parameter for module in modules for parameter in module.parameters()]
-    course = Course([(0, plan.held())])
+    course = Course.starting_at(plan.held())
     best = _snapshot(modules)
     for step in range(plan.steps):
         factor = warmup_cosine(step, plan.steps, warmup=config.warmup)
@@ -77,14 +65,13 @@ def descend(plan: Plan, config: Pace, progress: Progress | None = None) -> Cours
         for optimizer, (_, rate) in zip(optimizers, plan.rates, strict=True):
             set_rate(optimizer, rate * factor)
         take_step(optimizers, parameters, config.clip, step, moved=partial(plan.learned, step))
-        seen = None
+        course.step, seen = step + 1, None
         if (step + 1) % config.evaluate_every == 0 or step + 1 == plan.steps:
             seen = plan.held()
-            if seen < course.best:
-                best, course.best_step = _snapshot(modules), step + 1
-            course.history.append((step + 1, seen))
+            if course.look(seen):
+                best = _snapshot(modules)
         if progress is not None:
-            progress(step + 1, plan.steps, LossNote(loss.item(), course.best, held=seen))
+            progress(step + 1, plan.steps, LossNote(loss.item(), course.best_loss, held=seen))
     for module, tensors in zip(modules, best, strict=True):
         module.load_state_dict(tensors)
     return course

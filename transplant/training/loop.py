@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,31 +27,13 @@ from transplant.training.checkpoint import (
     unprefixed,
 )
 from transplant.training.config import TrainConfig
+from transplant.training.course import Course
 from transplant.training.losses import cross_entropy
 from transplant.training.optimizer import make_adamw, set_rate, sum_gradients, take_step
 from transplant.training.precision import matmul_type
 from transplant.training.row_sources import RowSource, states_of
 from transplant.training.schedule import warmup_cosine
 from transplant.training.share import Text, shares_of
-
-
-@dataclass
-class Course:
-    """How far a run is: all of it but the tensors."""
-
-    step: int = 0
-    best_loss: float = math.inf
-    best_step: int = 0
-    looks_without_gain: int = 0
-    history: list[list[float]] = field(default_factory=list)
-    """Step and held-out loss of each look."""
-    losses: list[float] = field(default_factory=list)
-    """Of the batch of each step."""
-
-    def told(self) -> list[tuple[int, float, float | None]]:
-        """Step, loss and held-out loss of the steps so far, as `LossNote` takes them."""
-        held = {int(step): loss for step, loss in self.history}
-        return [(step, loss, held.get(step)) for step, loss in enumerate(self.losses, 1)]
 
 
 @dataclass(frozen=True)
@@ -109,7 +90,7 @@ def train_module(
         run.restore(checkpoint.load())
     order = WindowOrder(len(train), config.batch, config.seed)
     before = run.course.told()
-    while run.course.step < config.steps and run.course.looks_without_gain < config.patience:
+    while run.course.goes_on(config.steps, config.patience):
         loss, held_loss = run.step(source.rows(order.batch(run.course.step))), None
         step = run.course.step
         if step % config.evaluate_every == 0 or step == config.steps:
@@ -211,13 +192,8 @@ class _Run:
 
     def look(self, loss: float) -> float:
         """Takes in the held-out loss of a look, and returns it."""
-        course = self.course
-        course.history.append([course.step, loss])
-        if loss < course.best_loss:
-            course.best_loss, course.best_step, course.looks_without_gain = loss, course.step, 0
+        if self.course.look(loss):
             self.best = self._snapshot()
-        else:
-            course.looks_without_gain += 1
         return loss
 
     def checkpoint(self) -> Checkpoint:

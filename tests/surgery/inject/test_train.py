@@ -54,7 +54,7 @@ def test_trained_bridges_halve_the_error_of_the_mean(scene, part, site, mixture,
         )  # fmt: skip
     after = judge_streams(graft, held_streams)
     assert after.mse < 0.5 * after.baseline < before.mse
-    assert after.mse / after.baseline == pytest.approx(course.best, rel=1e-3)
+    assert after.mse / after.baseline == pytest.approx(course.best_loss, rel=1e-3)
     assert hash_tensors(piece.state_dict()) == frozen
     assert graft.gate.value.item() == 0.0
     shares = mean_shares(graft, held_streams)
@@ -77,7 +77,7 @@ def test_text_trains_gate_and_bridges_and_nothing_else(scene, gate, tiny_tokeniz
         train_on_text(model, train, held, config, bridges=False)
         assert hash_tensors(graft.bridges.state_dict()) == bridges
         course = train_on_text(model, train, held, config)
-    assert course.best < course.history[0][1]  # an untrained target is easy to better
+    assert course.best_loss < course.history[0][1]  # an untrained target is easy to better
     assert max(p.abs().max().item() for p in graft.gate.parameters()) > 1e-3
     assert hash_tensors(graft.bridges.state_dict()) != bridges
     assert hash_tensors(piece.state_dict()) == frozen

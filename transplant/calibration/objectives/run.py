@@ -26,7 +26,7 @@ from transplant.calibration.output_map import DonorMix, OutputMap
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
 from transplant.progress import Progress
-from transplant.training.loop import Course
+from transplant.training.course import Course
 from transplant.training.row_sources import RowSource
 
 SOLVERS = {"corr-closed": corr_closed, "corr-solve": corr_solve}  # from an anchor, without a rate

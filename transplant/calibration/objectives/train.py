@@ -17,7 +17,8 @@ from transplant.losses import LossNote
 from transplant.modules.correction import Correction
 from transplant.progress import Progress
 from transplant.ranks import current
-from transplant.training.loop import Course, WindowOrder
+from transplant.training.course import Course
+from transplant.training.loop import WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import matmul_type
 from transplant.training.schedule import SCHEDULES
@@ -63,10 +64,9 @@ def learn(
     precision = matmul_type(config.head_type, next(correction.parameters()).device)
     orders = [WindowOrder(len(one.batches), config.batch, config.seed) for one in subjects]
     judged = subjects[0].loss
-    course = Course(best_loss=mean_of(judged, correction, held, 1.0))
-    course.history.append([0, course.best_loss])
+    course = Course.starting_at(mean_of(judged, correction, held, 1.0))
     best = _snapshot(correction)
-    while course.step < config.steps and course.looks_without_gain < config.patience:
+    while course.goes_on(config.steps, config.patience):
         rate = SCHEDULES[config.schedule](course.step, config.steps)
         set_rate(optimizer, config.learning_rate * rate)
         value = config.pull * _distance(moving, first) / ranks.count
@@ -80,7 +80,7 @@ def learn(
         course.step += 1
         due = course.step % config.evaluate_every == 0 or course.step == config.steps
         seen = mean_of(judged, correction, held, 1.0) if due else None
-        if seen is not None and _look(course, seen):
+        if seen is not None and course.look(seen):
             best = _snapshot(correction)
         if progress is not None:
             note = LossNote(loss, course.best_loss, held=seen, nats=False)
@@ -105,16 +105,6 @@ def _moving(correction: Correction, train: str) -> list[nn.Parameter]:
     parts = {"p-out": correction.interface.proj_out, EVERYTHING: correction}
     part = parts.get(train, correction.interface)
     return [*part.requires_grad_(True).parameters()]
-
-
-def _look(course: Course, loss: float) -> bool:
-    """Notes a look at what is held out; whether it is the best so far."""
-    course.history.append([course.step, loss])
-    if loss < course.best_loss:
-        course.best_loss, course.best_step, course.looks_without_gain = loss, course.step, 0
-        return True
-    course.looks_without_gain += 1
-    return False
 
 
 def _distance(moving: list[nn.Parameter], first: list[Tensor]) -> Tensor:

@@ -17,7 +17,8 @@ from transplant.surgery.lora.hosted import LoraModel
 from transplant.surgery.lora.start import new_lora
 from transplant.surgery.lora.update import LoraUpdate, Pair
 from transplant.text.windows import Window
-from transplant.training.loop import Course, WindowOrder
+from transplant.training.course import Course
+from transplant.training.loop import WindowOrder
 from transplant.training.optimizer import make_adamw, set_rate, take_step
 from transplant.training.precision import matmul_type
 from transplant.training.schedule import warmup_cosine
@@ -114,7 +115,7 @@ class LoraRun:
         self.optimizer = make_adamw(self.moving, rate, 0.0, (0.9, 0.98))
         self.order = WindowOrder(len(taught), 1, seed)
         self.precision = matmul_type(recipe.head_type, self.target.device)
-        self.course = Course(best_loss=raw, history=[[0, raw]])
+        self.course = Course.starting_at(raw)
         self.best = learner.update()
 
     def advance(self, until: int, progress: Callable[[int, str], None]) -> None:
@@ -129,7 +130,7 @@ class LoraRun:
         """
         course, recipe = self.course, self.recipe
         until = min(until, recipe.steps)
-        while course.step < until and course.looks_without_gain < recipe.patience:
+        while course.goes_on(until, recipe.patience):
             set_rate(self.optimizer, self.rate * warmup_cosine(course.step, recipe.steps))
             loss = self._loss(self.order.batch(course.step)[0])
             loss.backward()
@@ -147,14 +148,10 @@ class LoraRun:
         return some.loss(states.h_last)
 
     def _look(self) -> None:
-        course, update = self.course, self.learner.update()
+        update = self.learner.update()
         loss = text_loss(self.target, LoraModel("lora", self.target, update), self.calibration)
-        course.history.append([course.step, loss])
-        if loss < course.best_loss:
-            course.best_loss, course.best_step, course.looks_without_gain = loss, course.step, 0
+        if self.course.look(loss):
             self.best = update
-        else:
-            course.looks_without_gain += 1
 
 
 def text_loss(target: Backbone, model: LoraModel | None, windows: Sequence[Window]) -> float:

@@ -10,7 +10,8 @@ from transplant.surgery.fuse.config import FuseConfig
 from transplant.surgery.fuse.hosted import Fused, FusedModules
 from transplant.surgery.next_token import text_plan
 from transplant.text.windows import Window
-from transplant.training.descent import Course, descend
+from transplant.training.course import Course
+from transplant.training.descent import descend
 from transplant.training.loop import WindowOrder
 
 

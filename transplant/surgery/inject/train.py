@@ -17,7 +17,8 @@ from transplant.surgery.inject.hosted import InjectedModel
 from transplant.surgery.inject.streams import Stream
 from transplant.surgery.next_token import text_plan
 from transplant.text.windows import Window
-from transplant.training.descent import Course, Plan, descend
+from transplant.training.course import Course
+from transplant.training.descent import Plan, descend
 from transplant.training.loop import WindowOrder
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transplant.surgery.fuse.hosted import Fused
     from transplant.text.splits import Splits
     from transplant.text.windows import Window
-    from transplant.training.descent import Course
+    from transplant.training.course import Course
 
 KINDS = (("module", "interface"), ("injection",))  # what a member is stored as
 
@@ -204,7 +204,7 @@ class Fusing:
     @property
     def kept(self) -> str:
         """The combiner with the smallest loss on calibration text."""
-        return min(self.tried, key=lambda name: self.tried[name].course.best)
+        return min(self.tried, key=lambda name: self.tried[name].course.best_loss)
 
     def store(self, name: str, report: dict[str, Any], *, replace: bool) -> str:
         """Writes the kept fusion and returns its path."""

@@ -71,7 +71,10 @@ def fusion_report(fusion: Fusing, name: str, eval_tokens: int, *, controls: bool
         "members": [*fusion.called],
         "combiner": fusion.kept,
         "tried": {
-            combiner: {"calibration_nats": found.course.best, "best_step": found.course.best_step}
+            combiner: {
+                "calibration_nats": found.course.best_loss,
+                "best_step": found.course.best_step,
+            }
             for combiner, found in fusion.tried.items()
         },
         "ppl": perplexities(scores),

@@ -86,7 +86,7 @@ def run_cell(
         return {**facts, **unavailable(error)}
     return {
         **facts, "trainable": prepared.moving.count, **prepared.facts,
-        "calibration": course.best, "best_step": course.best_step,
+        "calibration": course.best_loss, "best_step": course.best_step,
         "prepare_seconds": ready - began + once.saved, "train_seconds": trained - ready,
         "peak_bytes": max(peak_bytes(backbone.device) or 0, once.held) or None,
         "scores": {name: as_lists(likelihood) for name, likelihood in scored.items()},
