@@ -47,6 +47,12 @@ class _Module(registration._DummyBackendModule):
     def get_amp_supported_dtype(self) -> list[torch.dtype]:
         return [torch.float16, torch.bfloat16]
 
+    def get_rng_state(self, *_: Any) -> torch.Tensor:
+        return torch.get_rng_state()  # its draws are those of the processor
+
+    def set_rng_state(self, state: torch.Tensor, *_: Any) -> None:
+        torch.set_rng_state(state)
+
 
 class There(torch.Tensor):
     """A tensor of the pretended device, and the one of the processor that has its numbers."""
