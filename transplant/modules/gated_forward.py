@@ -29,7 +29,7 @@ class EvidenceLayer(DynamicLayer):
 
 
 def gated_correction(
-    gated: Gated, taps: Mapping[int, Tensor], asked: Mapping[str, Any], cache: Any
+    gated: Gated, taps: Mapping[int, Tensor], asked: Mapping[str, Any], cache: Any, gates: int = 0
 ) -> Tensor:
     """The correction [batch, seq, d_model] of one pass.
 
@@ -38,10 +38,11 @@ def gated_correction(
         taps: hidden states [batch, seq, d_model] of the new positions.
         asked: what the pass was called with.
         cache: what the pass filled, or None.
+        gates: how many other gates keep their evidence in that cache before this one.
     """
     scores = gated.scores(taps)
     scores = scores * _real(asked.get("attention_mask"), scores.shape[1])
-    layer = None if cache is None else _layer(cache)
+    layer = None if cache is None else _layer(cache, gates)
     evidence = gated.gate.evidence(scores, None if layer is None else layer.last())
     if layer is not None:
         kept = evidence[:, None, :, None]
@@ -66,17 +67,21 @@ def _real(mask: Any, new: int) -> Tensor | float:
     return mask[:, -new:].to(torch.float32)
 
 
-def _layer(cache: Any) -> EvidenceLayer:
-    """The layer of a cache that is the gate's; added where it is not there yet."""
+def _layer(cache: Any, gates: int) -> EvidenceLayer:
+    """The layer of a cache that is the gate's; added where it is not there yet.
+
+    Args:
+        cache: what the pass filled.
+        gates: how many layers of other gates come before it.
+    """
     own = cache.self_attention_cache if isinstance(cache, EncoderDecoderCache) else cache
     if not isinstance(own, Cache):
         raise InputError(
             "a module behind a gate needs a cache of layers", found=type(own).__name__,
             hint="use_cache=False",
         )  # fmt: skip
-    for layer in own.layers:
-        if isinstance(layer, EvidenceLayer):
-            return layer
-    added = EvidenceLayer()
-    own.layers.append(added)
-    return added
+    kept = [layer for layer in own.layers if isinstance(layer, EvidenceLayer)]
+    if len(kept) <= gates:
+        kept.append(EvidenceLayer())
+        own.layers.append(kept[-1])
+    return kept[gates]

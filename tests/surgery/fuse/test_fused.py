@@ -9,12 +9,17 @@ from tests.surgery.fuse.scenes import COMBINER_NAMES, KINDS, busy, members_of, s
 from tests.tiny import LAYERS, tiny_backbone
 from transplant.backbones.fingerprint import hash_parameters
 from transplant.errors import InputError
+from transplant.evaluation.likelihood import score_documents
+from transplant.modules.gate import Gate, Gated
 from transplant.modules.hosted import HostedModel
+from transplant.surgery.fuse.controls import random_slot
+from transplant.surgery.fuse.evidence import score_hosted
 from transplant.surgery.fuse.hosted import fuse_members
 from transplant.surgery.fuse.mean import MeanCombiner
 from transplant.surgery.fuse.stored import empty_fusion
 from transplant.surgery.fuse.table import make_combiner
-from transplant.text.windows import cut_windows
+from transplant.surgery.inject.hosted import InjectedModel
+from transplant.text.windows import Window, cut_windows
 
 pytestmark = pytest.mark.bits
 
@@ -118,6 +123,70 @@ def test_a_gradient_reaches_the_combiner_alone(kind, combiner, tiny_tokenizer, t
     assert all(p.grad.abs().max() > 0 for p in fused.combiner.parameters())
 
 
+def gated(members, ids):
+    """The members, each behind a gate that is open at about half of the positions."""
+    found = []
+    for number, member in enumerate(members):
+        correction, gate = member.correction, Gate(16, 0.9)
+        torch.nn.init.normal_(gate.weight, generator=torch.Generator().manual_seed(number + 2))
+        states = member.backbone.run([Window(ids[0].tolist(), [0] * ids.shape[1], 0)],
+                                     correction.taps)  # fmt: skip
+        gate.bias.sub_(Gated(correction, gate).scores(states.taps).mean())
+        evidence = gate.evidence(Gated(correction, gate).scores(states.taps)[None])
+        assert 0.1 < (evidence > 0).float().mean() < 0.9
+        found.append(HostedModel(member.name, member.backbone, correction, gate))
+    return found
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_the_gate_of_each_member_is_at_work_with_and_without_a_cache(
+    family, tiny_tokenizer, tiny_corpus
+):
+    backbone, plain = scene(family, "modules", tiny_tokenizer)
+    ids = ids_of(backbone, tiny_corpus)
+    members = gated(plain, ids)
+    for one, other in zip(members, plain, strict=True):
+        alone = fuse_members("one", [one], MeanCombiner(1, backbone.d_model))(ids).logits
+        torch.testing.assert_close(alone, one(ids).logits, rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(alone, other(ids).logits, atol=1e-2)  # control: the gate is shut
+    fused = empty_fusion("fused@b", members, "gate")
+    busy(fused.combiner)
+    whole = fused(ids).logits
+    assert not torch.allclose(
+        whole, fuse_members("x", plain, fused.combiner)(ids).logits, atol=1e-2
+    )
+    steps, cache = [], None
+    for step in (ids[:, :6], *ids[:, 6:].split(1, dim=1)):
+        output = fused(step, past_key_values=cache, use_cache=True)
+        steps.append(output.logits)
+        cache = output.past_key_values
+    torch.testing.assert_close(torch.cat(steps, dim=1), whole, rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_members_are_scored_behind_their_gates(tiny_tokenizer, tiny_corpus):
+    backbone, plain = scene("gpt2", "modules", tiny_tokenizer)
+    ids = ids_of(backbone, tiny_corpus)
+    (one, _), (other, _) = gated(plain, ids), plain
+    windows = {"text": cut_windows(tiny_corpus[:2], backbone.tokenizer, 24)[:4]}
+    found = score_hosted(backbone, windows, {"gated": one, "open": other})["text"]
+    fused = fuse_members("one", [one], MeanCombiner(1, backbone.d_model))
+    inside = score_documents(backbone, windows["text"], {"x": fused})["x"]
+    torch.testing.assert_close(found["gated"].nats, inside.nats, rtol=1e-4, atol=1e-3)
+    assert abs(found["gated"].per_token - found["open"].per_token) > 1e-3
+
+
+@torch.no_grad()
+def test_a_drawn_module_stands_behind_the_gate_that_its_maps_were_fitted_with(
+    tiny_tokenizer, tiny_corpus
+):
+    backbone, plain = scene("gpt2", "modules", tiny_tokenizer)
+    members = gated(plain, ids_of(backbone, tiny_corpus))
+    assert random_slot(members, 1, 0)[1].gate is members[1].gate
+    assert random_slot(members, 1, 0, maps=True)[1].gate is None
+
+
 def test_what_does_not_fit_on_one_layer_is_refused(tiny_tokenizer):
     backbone, modules = scene("gpt2", "modules", tiny_tokenizer)
     parts = members_of(backbone, "parts", tiny_tokenizer)
@@ -134,6 +203,12 @@ def test_what_does_not_fit_on_one_layer_is_refused(tiny_tokenizer):
         fuse_members("x", [parts[0], elsewhere[0]], combiner)
     with pytest.raises(InputError, match="a fusion"):
         fuse_members("x", [fuse_members("y", parts, combiner), parts[0]], combiner)
+    two = InjectedModel("two", backbone, [part.injections[0] for part in parts])
+    raw = HostedModel("raw", backbone)
+    for members in ([two, raw], [raw, two], [two, parts[0]], [two]):
+        with pytest.raises(InputError, match=r"one of each member.*two \(2 injected parts\)"):
+            fuse_members("x", members, make_combiner("gate", 2, backbone.d_model))
+    assert fuse_members("x", parts, combiner).injections == two.injections  # control
     with pytest.raises(InputError, match="`combiner`"):
         make_combiner("wood", 2, 8)
 

@@ -10,6 +10,7 @@ import torch
 from tests.surgery.fuse.scenes import busy, module
 from tests.tiny import tiny_backbone
 from transplant.errors import CorruptError
+from transplant.modules.gate import Gate, Gated
 from transplant.surgery.fuse.stored import (
     MODULES,
     FusionRecord,
@@ -59,11 +60,24 @@ def rebuild(tiny_tokenizer):
         def host(_backbone, name, _library, d_abi):
             return hosted[members.index((name, d_abi))]
 
+        for one in hosted:
+            one.gate = Gate(16)
         fused = rebuild_fusion("fused@tiny", stored, backbone, shelf, host)
         for name, tensor in fused.combiner.state_dict().items():
             assert torch.equal(tensor, trained.combiner.state_dict()[name])
+        return [isinstance(one, Gated) for one in fused.corrections]
 
     return run
+
+
+def test_gates_are_those_with_which_the_combiner_was_trained(rebuild):
+    parents, shelf = by_role(NAMES), Shelf(NAMES)
+    assert rebuild(NAMES, parents, shelf) == [False, False]  # both have got one since
+    shelf.hashes["gate", *NAMES[1]] = "a gate"
+    assert rebuild(NAMES, {**parents, role_of("gate", *NAMES[1]): "a gate"}, shelf) == [False, True]
+    shelf.hashes["gate", *NAMES[1]] = "another"
+    with pytest.raises(CorruptError, match="the gate chess/d64 has changed since fused"):
+        rebuild(NAMES, {**parents, role_of("gate", *NAMES[1]): "a gate"}, shelf)
 
 
 @pytest.mark.parametrize("kind", MODULES)

@@ -45,7 +45,8 @@ def _drawn(member: HostedModel, seed: int, maps: bool) -> HostedModel:
     drawn = random_module(correction.module, seed).to(backbone.device)
     interface = correction.interface
     around = random_like(interface, seed + MAPS_SEED_OFFSET) if maps else interface
-    return HostedModel(name, backbone, Correction(around, drawn))
+    gate = None if maps else member.gate  # it was fitted to the z of the trained maps
+    return HostedModel(name, backbone, Correction(around, drawn), gate)
 
 
 def _drawn_part(injection: Injection, seed: int, maps: bool) -> Injection:

@@ -31,12 +31,14 @@ def score_hosted(
 ) -> Scores:
     """Held-out likelihood of hosted models of one backbone, wherever their change happens.
 
+    A gate is at work in each that has one.
+
     Args:
         backbone: the one they all are hosted on.
         texts: held-out windows by name.
         systems: by name; `None` is the raw backbone.
     """
-    outside = {n: m if m is None or m.correction is None else m.correction
+    outside = {n: m if m is None or m.correction is None else m.corrector
                for n, m in systems.items()}  # fmt: skip
     scores = {text: score_documents(backbone, windows, outside) for text, windows in texts.items()}
     return {**scores, MIX: {name: _joined([t[name] for t in scores.values()]) for name in systems}}

@@ -18,6 +18,8 @@ from transplant.backbones.parts import block_width, find_site, intercepted
 from transplant.backbones.view import Backbone
 from transplant.errors import InputError
 from transplant.modules.correction import Correction
+from transplant.modules.gate import Gated
+from transplant.modules.gated_forward import gated_correction
 from transplant.modules.hosted import HostedModel, ask_for_hidden_states
 from transplant.surgery.fuse.combiner import Combiner, fused_change
 from transplant.surgery.inject.hosted import InjectedModel, Injection
@@ -29,16 +31,21 @@ class FusedModules(HostedModel):
     Args:
         name: `<fusion>@<backbone>`.
         backbone: the frozen language model.
-        corrections: what each module adds to the last hidden state.
+        corrections: what each module adds to the last hidden state, where its gate is open.
         combiner: weighs them.
     """
 
     def __init__(
-        self, name: str, backbone: Backbone, corrections: Sequence[Correction], combiner: Combiner
+        self,
+        name: str,
+        backbone: Backbone,
+        corrections: Sequence[Correction | Gated],
+        combiner: Combiner,
     ) -> None:
         super().__init__(name, backbone)
-        for correction in corrections:
-            HostedModel(name, backbone, correction)  # refuses what does not fit
+        for one in corrections:
+            correction, gate = (one.correction, one.gate) if isinstance(one, Gated) else (one, None)
+            HostedModel(name, backbone, correction, gate)  # refuses what does not fit
             if correction.module.reads_windows:
                 raise InputError(
                     "a module that reads whole windows keeps no cache outside its core",
@@ -78,14 +85,19 @@ class FusedModules(HostedModel):
         with self.inside():
             yield
 
-    def _fuse(self, _reader: nn.Module, _args: Any, _kwargs: Any, output: Any) -> Any:
+    def _fuse(self, _reader: nn.Module, _args: Any, kwargs: Any, output: Any) -> Any:
         self._corrected = True
         h_last = output.last_hidden_state
-        deltas = [
-            correction(self._taps_of(output, correction.taps))
-            for correction in self.corrections
-            if isinstance(correction, Correction)
-        ]
+        deltas: list[Tensor] = []
+        for number, one in enumerate(self.corrections):
+            assert isinstance(one, Correction | Gated)
+            taps = self._taps_of(output, one.taps)
+            if isinstance(one, Gated):
+                gates = sum(isinstance(before, Gated) for before in self.corrections[:number])
+                delta = gated_correction(one, taps, kwargs, output.past_key_values, gates)
+            else:
+                delta = one(taps)
+            deltas.append(delta)
         change = fused_change(self.combiner, h_last, torch.stack(deltas, dim=-2))
         output.last_hidden_state = h_last + change
         return output
@@ -162,16 +174,12 @@ def fuse_members(name: str, members: Sequence[HostedModel], combiner: Combiner) 
         combiner: weighs what they would add.
 
     Raises:
-        InputError: a raw backbone among them, another backbone's module, or other layers.
+        InputError: a raw backbone among them, a member of several injected parts, another
+            backbone's module, or other layers.
     """
     backbone = members[0].backbone
-    corrections = [m.correction for m in members if m.correction is not None]
-    injections = [
-        injection
-        for m in members
-        if isinstance(m, InjectedModel) and not isinstance(m, FusedParts)
-        for injection in m.injections
-    ]
+    corrections = [one for m in members if (one := _behind(m)) is not None]
+    injections = [one for m in members if (one := _inside(m)) is not None]
     for member in members:
         if difference(member.backbone, backbone):
             raise InputError(
@@ -184,14 +192,31 @@ def fuse_members(name: str, members: Sequence[HostedModel], combiner: Combiner) 
         return FusedParts(name, backbone, injections, combiner)
     raise InputError(
         "modules are fused on one layer",
-        expected="domain modules alone, which change what the head reads, or injected parts alone",
+        expected="domain modules alone, which change what the head reads, or injected parts alone, "
+        "one of each member",
         found=", ".join(f"{member.name} ({_what(member)})" for member in members),
     )
+
+
+def _behind(member: HostedModel) -> Correction | Gated | None:
+    """What a domain module adds to the last hidden state; None of any other member."""
+    found = member.corrector
+    return found if isinstance(found, Correction | Gated) else None
+
+
+def _inside(member: HostedModel) -> Injection | None:
+    """The one injected part of a member; None of any other member."""
+    if not isinstance(member, InjectedModel) or isinstance(member, FusedParts):
+        return None
+    return member.injections[0] if len(member.injections) == 1 else None
 
 
 def _what(member: HostedModel) -> str:
     if isinstance(member, FusedModules | FusedParts):
         return "a fusion"
     if isinstance(member, InjectedModel):
-        return "an injected part"
-    return "a raw backbone" if member.is_raw else "a domain module"
+        count = len(member.injections)
+        return "an injected part" if count == 1 else f"{count} injected parts"
+    if member.is_raw:
+        return "a raw backbone"
+    return "another change" if _behind(member) is None else "a domain module"

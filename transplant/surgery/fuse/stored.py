@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PARTS = "injection"
 MODULES = ("module", "interface")
+GATE = "gate"  # only of members that had one
 AGAIN = "`fuse()` again"
 Host = Callable[[Backbone, str, "Library", int | None], HostedModel]
 
@@ -77,12 +78,12 @@ def _parts_of(record: FusionRecord, parents: Mapping[str, str], hosted: str) -> 
     names = Counter(name for name, _ in members)
     found, used, lost = [], set[str](), []
     for name, d_abi in members:
-        for kind in (PARTS,) if d_abi is None else MODULES:
+        for kind in (PARTS,) if d_abi is None else (*MODULES, GATE):
             roles = [role_of(kind, name, d_abi)]
             roles += [role_of(kind, name, None)] if names[name] == 1 else []
             role = next((role for role in roles if role in parents), None)
             if role is None:
-                lost.append(roles[0])
+                lost += roles[:1] if kind != GATE else []
                 continue
             used.add(role)
             found.append(_Part(kind, name, d_abi, parents[role]))
@@ -112,7 +113,8 @@ def rebuild_fusion(
         CorruptError: modules that are no longer those it was trained with.
     """
     record = FusionRecord.from_dict(stored.made.get("fusion"))
-    for part in _parts_of(record, stored.parents, hosted):
+    parts = _parts_of(record, stored.parents, hosted)
+    for part in parts:
         found = library.fetch(part.kind, part.name, backbone.name, part.d_abi).sha256
         if found != part.sha256:
             raise CorruptError(
@@ -123,6 +125,9 @@ def rebuild_fusion(
                 hint=AGAIN,
             )
     members = [host(backbone, member, library, d_abi) for member, d_abi in record.members]
+    for member, (name, d_abi) in zip(members, record.members, strict=True):
+        if not any((p.kind, p.name, p.d_abi) == (GATE, name, d_abi) for p in parts):
+            member.gate = None  # it has got one since the combiner was trained
     fused = empty_fusion(hosted, members, record.combiner)
     fused.combiner.load_own(stored.tensors)
     fused.requires_grad_(False)

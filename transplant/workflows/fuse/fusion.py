@@ -1,4 +1,4 @@
-"""One fusion on the command line: its modules, its texts, and the combiners that are trained."""
+"""One fusion: its modules, its texts, and the combiners that are trained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class TrainedFusion:
 
 @dataclass
 class Fusing:
-    """Several modules on one backbone: what the verb needs of them is computed once.
+    """Several modules on one backbone, and what is computed of them once.
 
     Args:
         work: library, device, seed and reporter.
@@ -95,15 +95,18 @@ class Fusing:
 
     @cached_property
     def entries(self) -> dict[str, list[Entry]]:
-        """What each member is stored as: a module and its interface, or an injection."""
+        """What each member is stored as: a module, its interface and its gate; or an injection."""
         return {str(name): self._entries_of(name) for name in self.names}
 
     def _entries_of(self, name: HostedName) -> list[Entry]:
         for kinds in KINDS:
             try:
-                return [self.work.find(name, kind) for kind in kinds]
+                found = [self.work.find(name, kind) for kind in kinds]
             except NotFoundError:
                 continue
+            own = found[0].manifest
+            gate = self.work.library.get("gate", own.name, name.backbone, own.d_abi)
+            return found if gate is None else [*found, gate]
         self.work.find(name, "module")  # says what is close
         raise NotFoundError(f"no module or injection {name}", hint="`list()`")
 
