@@ -6,6 +6,7 @@ for granted, so that none of them has to ask. What a kind cannot be read without
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -58,6 +59,9 @@ RESULTS: dict[str, dict[str, Any]] = {
 }
 """By kind, the same of what was measured."""
 
+NUMBERS = (int, float)
+"""Types of facts that have to be numbers, and not null."""
+
 NEEDED = {
     "bank": "pieces", "injection": "injection", "fusion": "fusion", "adapter": "scales",
     "basis": "basis",
@@ -82,3 +86,23 @@ def check_facts(kind: str, made: Mapping[str, Any], results: Mapping[str, Any], 
         known = CoreModule.__dataclass_fields__
         module = decode(CoreModule, {k: v for k, v in record.items() if k in known}, inside)
         check_facts("module", module.made, module.results, inside)
+
+
+def finite_results(kind: str, results: Mapping[str, Any]) -> dict[str, Any]:
+    """What was measured, with null for what is no finite number: JSON has none.
+
+    The perplexity of a broken control may be infinite. A number that readers depend on stays as it
+    is, to be refused.
+    """
+    needed = {name for name, hint in RESULTS.get(kind, {}).items() if hint in NUMBERS}
+    return {name: found if name in needed else _finite(found) for name, found in results.items()}
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]  # pyright: ignore[reportUnknownVariableType]
+    return value

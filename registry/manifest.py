@@ -15,7 +15,7 @@ from transplant.files import strict_json
 from transplant.files.decode import LATER, decode
 from transplant.files.safetensors import TensorRecord
 
-from .facts import check_facts
+from .facts import check_facts, finite_results
 from .names import HostedName, check_name
 from .seal import check_seal, without_seal
 
@@ -161,6 +161,8 @@ class Manifest:
     def to_json(self) -> str:
         """Stable text: sorted keys, two spaces, a newline at the end.
 
+        A result that is no finite number is null; see `finite_results`.
+
         Raises:
             InputError: a value that JSON cannot hold, NaN included.
         """
@@ -168,6 +170,7 @@ class Manifest:
             fields = dataclasses.asdict(self)
             if self.backbone.config_sha256 is None:  # an older manifest is written as it was read
                 del fields["backbone"]["config_sha256"]
+            fields["results"] = finite_results(self.kind, fields["results"])
             text = json.dumps(fields, sort_keys=True, indent=2, allow_nan=False) + "\n"
             strict_json.parse(text)  # what is written here can be read here
             return text

@@ -57,4 +57,5 @@ def _recovered(results: Mapping[str, Any]) -> float | None:
 def _gained(results: Mapping[str, Any]) -> float | None:
     ppl = results.get("ppl") or {}
     with foreign(f"the recorded perplexities {ppl}", CorruptError, expected="numbers above 0"):
-        return math.log(ppl["raw"] / ppl["native"]) if {"raw", "native"} <= {*ppl} else None
+        raw, native = (ppl.get(name) for name in ("raw", "native"))  # null: too large for a number
+        return None if raw is None or native is None else math.log(raw / native)

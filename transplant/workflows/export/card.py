@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from transplant.tables.shares import UNBOUNDED
 from transplant.tables.table import Table
 from transplant.workflows.export.source import UNKNOWN, without_folders
 
@@ -141,7 +142,7 @@ def _number(value: Any) -> str:
     if isinstance(value, Mapping):  # a number with its interval
         return ", ".join(f"{key} {_number(inner)}" for key, inner in value.items())
     if isinstance(value, list | tuple):
-        return " to ".join(map(_number, value))
+        return " to ".join(UNBOUNDED if end is None else _number(end) for end in value)
     return str(value)
 
 
