@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,6 +137,17 @@ class Claiming(References):
             for kinds, name, host, d_abi in self.claimed:
                 if host == backbone.name:
                     self._refuse_taken(kinds, name, host, d_abi or 0, replaceable=True)
+
+    @contextmanager
+    def attempt(self) -> Iterator[None]:
+        """A block whose names are given back where it fails; those taken before it stay."""
+        before = [*self.claimed]
+        try:
+            with claims.attempt():
+                yield
+        except BaseException:
+            self.claimed[:] = before
+            raise
 
     def release(self) -> None:
         """Give back every name that was taken and not written."""

@@ -13,7 +13,8 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -25,6 +26,7 @@ FOLDER = ".claims"
 _LONGEST = 200  # bytes of a file's name; a longer one is cut and ends in a hash
 
 _held: dict[Path, FileLock] = {}
+_here: ContextVar[list[Path] | None] = ContextVar("claims of the innermost attempt", default=None)
 
 
 def claim(root: Path, places: Sequence[Path], what: str) -> list[Path]:
@@ -59,6 +61,23 @@ def claim(root: Path, places: Sequence[Path], what: str) -> list[Path]:
     return taken
 
 
+@contextlib.contextmanager
+def attempt() -> Iterator[None]:
+    """A block that gives back what was taken inside it where it fails; what it had before stays."""
+    own: list[Path] = []
+    outer, token = _here.get(), _here.set(own)
+    try:
+        yield
+    except BaseException:
+        for file in own:
+            _release(file)
+        raise
+    finally:
+        _here.reset(token)
+    if outer is not None:
+        outer.extend(own)
+
+
 def _take(root: Path, file: Path, what: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +96,8 @@ def _take(root: Path, file: Path, what: str) -> None:
             hint="`registry`, a folder that you may write to",
         ) from error
     _held[file] = lock
+    if (here := _here.get()) is not None:
+        here.append(file)
     who = {"process": os.getpid(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     with contextlib.suppress(OSError):
         _note_of(file).unlink(missing_ok=True)  # of a crash; never written through a link

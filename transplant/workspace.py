@@ -59,7 +59,8 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
 
         config = config or TrainConfig(seed=self.seed)
         job = TrainJob(backbone, domain, data, name, config, eval_tokens, also_eval=also_eval or {})
-        return run_train_job(self, job, resume=resume, replace=replace)
+        with self.library.attempt():
+            return run_train_job(self, job, resume=resume, replace=replace)
 
     def paste(
         self, source: str, to: str, modules: Sequence[str] | None = None, **options: Any
@@ -68,9 +69,9 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
         from transplant.workflows.paste import PasteJob, run_paste
 
         check_several(modules=modules)
-        return run_paste(
-            self, PasteJob(source, to, None if modules is None else tuple(modules), **options)
-        )
+        job = PasteJob(source, to, None if modules is None else tuple(modules), **options)
+        with self.library.attempt():
+            return run_paste(self, job)
 
     def add(
         self, source: str | Path, name: str, *, copy: bool = False, replace: bool = False
@@ -93,7 +94,8 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
         """
         from transplant.workflows.add import AddJob, run_add
 
-        return run_add(self, AddJob(source=source, name=name, copy=copy, replace=replace))
+        with self.library.attempt():
+            return run_add(self, AddJob(source=source, name=name, copy=copy, replace=replace))
 
     def merge(
         self,
@@ -123,7 +125,8 @@ class Workspace(MoveWorkspace, BasisWorkspace, EvidenceWorkspace, RecipeWorkspac
             recipe=Path(recipe), name=name, remote=tuple(remote), domains=domains or {},
             general={"prose": "prose"} if general is None else general, suite=suite,
         )  # fmt: skip
-        return run_merge(self, job)
+        with self.library.attempt():
+            return run_merge(self, job)
 
     def export(
         self,

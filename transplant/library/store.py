@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -117,6 +118,10 @@ class Library(Protocol):
         *, replace: bool = False, needed: int = 0,
     ) -> None:  # fmt: skip
         """Takes a name before the work: it is free, nobody else makes one, and there is room."""
+        ...
+
+    def attempt(self) -> AbstractContextManager[None]:
+        """A block whose names are given back where it fails, for a process that goes on."""
         ...
 
     def store(

@@ -52,7 +52,8 @@ class BasisWorkspace(Work):
             backbone=backbone, data=data, name=name, config=config or FitConfig(),
             retain=retain, layer_at_a_time=layer_at_a_time,
         )  # fmt: skip
-        return run_fit(self, job, replace=replace)
+        with self.library.attempt():
+            return run_fit(self, job, replace=replace)
 
     def allocate_basis(
         self,
@@ -84,7 +85,8 @@ class BasisWorkspace(Work):
             name=name, config=config, data=data, layer_at_a_time=layer_at_a_time,
             out=None if out is None else Path(out),
         )  # fmt: skip
-        return run_allocate(self, job)
+        with self.library.attempt():
+            return run_allocate(self, job)
 
     def adapt_basis(
         self, basis: str, domain: str, *, replace: bool = False, **options: Any
@@ -108,7 +110,9 @@ class BasisWorkspace(Work):
 
         if options.get("peft") is not None:
             options["peft"] = Path(options["peft"])
-        return run_adapt(self, AdaptJob(basis=basis, domain=domain, **options), replace=replace)
+        job = AdaptJob(basis=basis, domain=domain, **options)
+        with self.library.attempt():
+            return run_adapt(self, job, replace=replace)
 
     def compare_basis(
         self, backbone: str, domain: str, out: str | Path, **options: Any

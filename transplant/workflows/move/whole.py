@@ -66,12 +66,13 @@ class WholeMove(Move):
         Returns:
             The report.
         """
-        self.claim("module", "interface", replace=replace)
-        move = self.start()
-        found = move.evidence(
-            native=native, eval_tokens=eval_tokens, also_eval=also_eval, ceiling=ceiling
-        )
-        move.store(replace=replace)
+        with self.work.library.attempt():
+            self.claim("module", "interface", replace=replace)
+            move = self.start()
+            found = move.evidence(
+                native=native, eval_tokens=eval_tokens, also_eval=also_eval, ceiling=ceiling
+            )
+            move.store(replace=replace)
         return found.report
 
     def store(self, results: Mapping[str, Any] | None = None, *, replace: bool = False) -> Manifest:

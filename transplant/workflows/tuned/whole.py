@@ -78,11 +78,12 @@ class WholeTunedMove(TunedMove):
         Returns:
             The report, and as what the student is stored.
         """
-        self.claim(replace=replace)
-        found = self.evidence(
-            native=native, eval_tokens=eval_tokens, also_eval=also_eval, ceiling=ceiling
-        )
-        stored = self.store(replace=replace)
+        with self.work.library.attempt():
+            self.claim(replace=replace)
+            found = self.evidence(
+                native=native, eval_tokens=eval_tokens, also_eval=also_eval, ceiling=ceiling
+            )
+            stored = self.store(replace=replace)
         return {**found.report, "stored": {"kind": stored.kind, "sha256": stored.sha256}}
 
     def store(self, *, replace: bool = False) -> Manifest:
