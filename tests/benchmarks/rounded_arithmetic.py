@@ -37,7 +37,8 @@ class RoundedProducts(TorchDispatchMode):
         given: Mapping[str, Any] = kwargs or {}
         if func not in PRODUCTS or not any(_is_rounded(arg) for arg in args):
             return func(*args, **given)
-        return _rounded(func(*map(_widened, args), **given))
+        wide = {name: _widened(value) for name, value in given.items()}  # a mask is a keyword
+        return _rounded(func(*map(_widened, args), **wide))
 
 
 def _is_rounded(value: Any) -> bool:
