@@ -37,7 +37,7 @@ class System:
     @property
     def bounds(self) -> str:
         """Its interval as text."""
-        return bounds_text(self.interval)
+        return bounds_text(self.interval, between=" to ")
 
 
 def headline_of(manifest: Manifest) -> str:

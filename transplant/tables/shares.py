@@ -25,14 +25,17 @@ def share_in(shares: dict[str, float | None], system: str) -> str:
     return share_text(shares[system]) if system in shares else ""
 
 
-def bounds_text(bounds: Sequence[float | None] | None, form: str = ".3f") -> str:
+def bounds_text(
+    bounds: Sequence[float | None] | None, form: str = ".3f", between: str = " .. "
+) -> str:
     """The interval of a share; nothing where there is no share.
 
     Args:
         bounds: low and high; infinite, or None as in JSON, where there is no bound.
         form: how a number is written.
+        between: what stands between the bounds.
     """
-    return "" if bounds is None else " .. ".join(bound_text(bound, form) for bound in bounds)
+    return "" if bounds is None else between.join(bound_text(bound, form) for bound in bounds)
 
 
 def bounds_in(value: Any) -> tuple[float, float] | None:

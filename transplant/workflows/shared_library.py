@@ -19,6 +19,8 @@ def shared(library: Library, ranks: Ranks) -> Library:
 class _SharedLibrary:
     """Reads as its library does; names are taken and artifacts written by the first process alone.
 
+    It writes an artifact when all have come so far, and all go on when it has written.
+
     Args:
         library: of this process; all of them have the same root.
         ranks: which process this is.
@@ -43,12 +45,14 @@ class _SharedLibrary:
 
     def store(self, kind: str, name: str, *args: Any, **options: Any) -> Entry:
         """Writes an artifact; see `Library.store`."""
+        self._ranks.wait()  # what it replaces may still be read
         if self._ranks.first:
             self._library.store(kind, name, *args, **options)
         return self._written(kind, name, options)
 
     def store_hosted(self, name: str, *args: Any, **options: Any) -> Entry:
         """Writes a module and its interface; see `Library.store_hosted`."""
+        self._ranks.wait()
         if self._ranks.first:
             self._library.store_hosted(name, *args, **options)
         return self._written("module", name, options)
