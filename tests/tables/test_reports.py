@@ -110,7 +110,7 @@ def test_an_interval_without_a_bound_says_so_wherever_it_is_shown(none):
     assert "unbounded .. 0.750" in shown(evidence_table("m@b", results))
     (system,) = evidence_of(results)
     assert system.interval == (-math.inf, 0.75)
-    assert system.bounds == "unbounded .. 0.750"
+    assert system.bounds == "unbounded to 0.750"
     assert bounds_of([system]) == (-3.0, 1.0)
     ends = bounds_in([0.25, none]) or ()
     bars = Bars([Bar("moved", 0.5, *ends)], "recovered")
