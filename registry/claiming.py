@@ -113,14 +113,10 @@ class Claiming(References):
             check_above(self.root / place, hint=OPEN)
         check_room(self.root, needed, "`rm('NAME')`, or a `registry` on another disk")
         what = name if backbone is None else f"{name}@{backbone}"
-        taken = claims.claim(self.root, places, what)
-        try:  # once more: another run may have ended in between
-            if taken and not replace:
+        with claims.attempt():
+            taken = claims.claim(self.root, places, what)
+            if taken and not replace:  # once more: another run may have ended in between
                 self._refuse_taken(kinds, name, backbone, d_abi or 0, replaceable=True)
-        except BaseException:
-            for place in taken:
-                claims.release(self.root, place)
-            raise
         if taken and not replace and backbone is not None:
             self.claimed.append((tuple(kinds), name, backbone, d_abi))
 

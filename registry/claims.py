@@ -48,16 +48,12 @@ def claim(root: Path, places: Sequence[Path], what: str) -> list[Path]:
         CorruptError: the folder of claims is a link.
     """
     taken: list[Path] = []
-    try:
+    with attempt():  # all of them or none: a half would be in the way of other runs
         for place in places:
             file = _file_of(root, place)
             if file not in _held:
                 _take(root, file, what)
                 taken.append(place)
-    except BaseException:  # all of them or none: a half would be in the way of other runs
-        for place in taken:
-            release(root, place)
-        raise
     return taken
 
 
