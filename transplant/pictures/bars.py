@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from transplant.pictures.figures import TITLE, WIDTH, WORDS, lines_of, new_figure
-from transplant.tables.shares import NO_CEILING
+from transplant.tables.shares import NO_CEILING, bounds_in
 from transplant.tables.systems import ROLES
 
 if TYPE_CHECKING:
@@ -76,13 +76,13 @@ def _draw_bar(axes: Any, place: int, bar: Bar, form: str) -> None:
             fontsize=WORDS, color="#666",
         )  # fmt: skip
         return
-    ends = bar.interval or (bar.value, bar.value)
-    low, high = (bar.value if end is None or not math.isfinite(end) else end for end in ends)
+    ends = bounds_in(bar.interval) or (bar.value, bar.value)
+    low, high = (end if math.isfinite(end) else bar.value for end in ends)
     axes.barh(place, bar.value, height=0.66, color=bar.colour)
     if bar.interval is not None:
         axes.plot([low, high], [place, place], color="#333", linewidth=1.1)
     for end, mark in zip(ends, "<>", strict=True):  # an arrow where the interval has no end
-        if end is None or not math.isfinite(end):
+        if not math.isfinite(end):
             axes.plot([bar.value], [place], marker=mark, color="#333", markersize=4)
     right = bar.value >= 0
     axes.annotate(
