@@ -10,7 +10,9 @@ import torch
 import transplant
 from registry.store import Registry
 from tests.commands.test_bad_input import assert_refused
+from transplant import memory
 from transplant.tables.basis import compress_table
+from transplant.workflows.basis import compress
 
 FIT = ("--tokens", "3k", "--window", "64")
 
@@ -60,4 +62,15 @@ def test_a_cut_by_too_few_directions_is_refused_before_the_work(whole, tmp_path)
     ran = abi("basis", "adapt", "few@tiny-llama", *words)
     assert_refused(ran, "--max-rank 19")  # 19 (48 + 32) < 48 * 32
     assert "abi basis fit" in ran.json["hint"]
+    assert not (tmp_path / "cut").exists()
+
+
+def test_a_cut_that_memory_does_not_hold_is_refused_before_the_work(whole, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(compress, "read_as_needed", lambda *_, **__: read.append("text"))
+    monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
+    words = ("--compress", "0.6", "--out", str(tmp_path / "cut"), "--json")
+    ran = whole("basis", "adapt", "to-cut@tiny-llama", *words)
+    assert_refused(ran, "a cut of tiny-llama does not fit into memory", "a copy of its weights")
+    assert not read
     assert not (tmp_path / "cut").exists()

@@ -10,7 +10,9 @@ import pytest
 from registry.store import Registry
 from tests.commands.basis_runs import fit_named
 from tests.commands.test_bad_input import assert_refused
+from transplant import memory
 from transplant.errors import StorageError
+from transplant.workflows.basis import adapt
 
 ADAPT = ("--name", "in-w", "--steps", "2", "--batch", "2", "--window", "64", "--tokens", "2k",
          "--calibration-tokens", "300", "--eval-tokens", "300", "--evaluate-every", "2",
@@ -48,7 +50,6 @@ def test_an_adapter_its_folder_and_its_merged_backbone_are_all_there_or_none_is(
     allocated, corpus, tmp_path, monkeypatch, at, failure
 ):
     import transplant.surgery.lora.peft_folder as peft_folder
-    import transplant.workflows.basis.adapt as adapt
     import transplant.workflows.vocabulary as vocabulary
 
     abi, before = allocated, _stored(allocated)
@@ -93,6 +94,19 @@ def test_an_adapter_that_was_there_stands_where_its_successor_fails(
     merged = Registry.open(abi.root).find("backbone", "whole").manifest
     assert merged.parents["basis"] == ran.json["sha256"]
     assert (out / "adapter_model.safetensors").is_file()
+
+
+def test_a_merge_that_memory_does_not_hold_is_refused_before_the_training(
+    allocated, corpus, monkeypatch
+):
+    read = []
+    monkeypatch.setattr(adapt, "read_as_needed", lambda *_, **__: read.append("text"))
+    monkeypatch.setattr(memory, "available_bytes", lambda: 50_000)
+    words = ("basis", "adapt", "w@tiny-llama", "--domain", "tales", "--data", corpus, *ADAPT,
+             "--replace", "--merge", "large", "--json")  # fmt: skip
+    ran = allocated(*words)
+    assert_refused(ran, "a merge into tiny-llama does not fit into memory", "--merge")
+    assert not read
 
 
 def test_ranks_that_cannot_be_drawn_are_not_stored(allocated, tmp_path, monkeypatch):

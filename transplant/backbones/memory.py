@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from transplant.backbones.arithmetic import choose_dtype, name_of
 from transplant.backbones.folder import Header, check_folder
@@ -54,6 +55,12 @@ def bytes_in_memory(held: Mapping[str, tuple[str, tuple[int, ...]]], dtype: str)
             width = WIDTHS[dtype]
         total += math.prod(shape) * width
     return total
+
+
+def copy_bytes(model: nn.Module) -> int:
+    """The bytes of main memory that a copy of a model takes; what is tied is there once."""
+    held = (*model.parameters(), *model.buffers())
+    return sum(t.numel() * t.element_size() for t in held if t.device.type == "cpu")
 
 
 def check_folder_fits(folder: Path, name: str, dtype: str, device: torch.device = CPU) -> None:

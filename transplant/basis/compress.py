@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from transplant.backbones.load import view_of
+from transplant.backbones.memory import copy_bytes
 from transplant.backbones.view import Backbone
 from transplant.basis.allocate import allocate_exact
 from transplant.basis.choices import Choices
 from transplant.basis.maps import LinearMap
 from transplant.basis.spectrum import Spectrum
 from transplant.errors import InputError
+from transplant.memory import check_memory
 
 SHARES = 10_000  # of the parameters: one is told to so many parts
 
@@ -116,6 +118,20 @@ def compressed_ranks(
 def parameters_of(maps: Sequence[LinearMap], ranks: Mapping[str, int]) -> int:
     """What maps of these ranks take, as two factors where they are cut."""
     return sum(min(ranks[m.name] * (m.out + m.into), m.out * m.into) for m in maps)
+
+
+def check_cut_memory(backbone: Backbone, maps: Sequence[LinearMap]) -> None:
+    """Refuses a cut that memory does not hold: a copy of the weights, and the product of one map.
+
+    Raises:
+        MemoryLimitError: names both.
+    """
+    # Of W, of U_r U_r' W, and of U_r with U_r' W, which take no more than W where a cut pays.
+    needed = {
+        "a copy of its weights": copy_bytes(backbone.model),
+        "the cut of its largest map": 3 * 8 * max(m.out * m.into for m in maps),
+    }
+    check_memory(f"a cut of {backbone.name}", needed, "a smaller model, or a machine with more")
 
 
 def truncated(weight: Tensor, spectrum: Spectrum, rank: int) -> Tensor:

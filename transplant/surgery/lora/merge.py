@@ -8,9 +8,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from transplant.backbones.memory import copy_bytes
 from transplant.backbones.view import Backbone
 from transplant.backbones.views import view_of
 from transplant.errors import InputError
+from transplant.memory import check_memory
 from transplant.surgery.lora.update import LoraUpdate
 
 
@@ -28,6 +30,7 @@ def merged(name: str, backbone: Backbone, update: LoraUpdate) -> Backbone:
     Raises:
         InputError: a weight that other modules share, or a bias where the backbone has none.
         BackboneError: weights that are not in memory.
+        MemoryLimitError: as `check_mergeable`.
     """
     check_mergeable(backbone, [*update.whole, *(f"{module}.weight" for module in update.pairs)])
     model = copy.deepcopy(backbone.model)
@@ -62,8 +65,11 @@ def check_mergeable(backbone: Backbone, changed: Iterable[str]) -> None:
     Raises:
         InputError: a weight that another module uses as well: attached, only one use changes.
         BackboneError: weights that are not in memory.
+        MemoryLimitError: the copy that is changed does not fit into memory.
     """
     backbone.require_weights("a merge")
+    needed = {"a copy of its weights": copy_bytes(backbone.model)}
+    check_memory(f"a merge into {backbone.name}", needed, "without `merge` it is attached")
     names: dict[int, list[str]] = {}
     for name, parameter in backbone.model.named_parameters(remove_duplicate=False):
         names.setdefault(id(parameter), []).append(name)

@@ -42,8 +42,10 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
         InputError: a share that does not pay for the smallest ranks, or a basis whose `max_rank`
             left out directions that a cut may keep.
         BackboneError: weights that are not in memory.
+        MemoryLimitError: the copy that is cut does not fit into memory.
     """
     from transplant.basis.compress import (
+        check_cut_memory,
         check_directions,
         compressed_ranks,
         parameters_of,
@@ -67,6 +69,7 @@ def run_compress(work: Work, job: CompressJob) -> dict[str, Any]:
     backbone, basis = stored.backbone, basis_of(stored)
     backbone.require_weights("a compressed copy")
     maps = select_maps(backbone, str(stored.record.fit["layers"]))
+    check_cut_memory(backbone, maps)
     check_directions(maps, basis.spectra, int(stored.record.fit["max_rank"]), job.basis)
     data, window = job.data or stored.corpus, int(stored.record.fit["window"])
     splits = read_as_needed(work, data, evaluation=job.eval_tokens)
