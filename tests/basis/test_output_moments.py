@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.basis.tiny_basis import rows_one_by_one
-from transplant.basis.config import FitConfig
-from transplant.basis.fit import fit_basis, moments_of
+from transplant.basis.config import GRADIENTS, FitConfig
+from transplant.basis.fit import fit_basis, moments_of, solve
+from transplant.basis.gradients import fit_gradients, gradients_bytes
 from transplant.basis.maps import LinearMap, select_maps
 from transplant.basis.output_moments import OutputMoments, at_inputs, statistics_bytes
 from transplant.basis.shared import groups_by_input, start_of
@@ -139,9 +140,31 @@ def test_outputs_are_summed_where_weights_are_not_in_memory(near_and_far, window
         assert (one.mean() - whole).abs().max() <= 1e-5 * whole.abs().max()
 
 
-def test_what_is_promised_of_memory_holds_all_sums(backbones, windows):
-    backbone = backbones("llama")
+@pytest.mark.parametrize("on_disk", [False, True])
+@pytest.mark.parametrize("max_rank", [4, 256])
+def test_what_is_promised_of_memory_holds_all_sums_and_what_is_found(
+    near_and_far, windows, on_disk, max_rank
+):
+    backbone = near_and_far[on_disk]
     maps = select_maps(backbone)
-    found = moments_of(backbone, maps, windows)
-    sums = {id(one.seen): one.seen.yy.numel() * 8 for one in found.values()}
-    assert sum(sums.values()) < statistics_bytes(maps)
+    moments = moments_of(backbone, maps, windows)
+    taken = {id(one.seen): one.seen.yy.numel() * 8 for one in moments.values()}
+    for spectrum in solve(moments, FitConfig(max_rank=max_rank)).spectra.values():
+        taken[id(spectrum)] = spectrum.vectors.numel() * 8
+    largest = max(m.out * m.into for m in maps)
+    solution = 48 * min(m.out for m in maps) ** 2  # at least
+    assert sum(taken.values()) + 16 * largest + solution <= statistics_bytes(maps, max_rank)
+
+
+@pytest.mark.parametrize("max_rank", [4, 256])
+def test_what_is_promised_of_memory_holds_gradients_and_their_directions(
+    backbones, windows, max_rank
+):
+    backbone = backbones("llama")
+    maps, _, groups = groups_of(backbone, windows)
+    config = FitConfig(directions=GRADIENTS, max_rank=max_rank)
+    found = fit_gradients(backbone, maps, windows, windows, config)
+    taken = sum(8 * one.vectors.numel() for one in found.spectra.values())
+    taken += sum(4 * m.out * m.into for m in maps)  # G
+    taken += sum(8 * group[0].into ** 2 for group in groups)  # S
+    assert taken <= gradients_bytes(maps, max_rank)

@@ -166,7 +166,7 @@ def plan(measured: dict[str, float]) -> dict[str, float]:
         "weights_of_a_layer_gib": 2 * _weights(*shape) / gib,
         "embeddings_and_head_gib": 2 * 2 * PLAN["vocabulary"] * width / gib,
         "moments_of_a_layer_gib": 8 * SUMS * width**2 / gib,
-        "moments_and_solving_gib": statistics_bytes(_maps(*shape)) / gib,
+        "moments_and_solving_gib": statistics_bytes(_maps(*shape), 0, held=True) / gib,
         "one_boundary_gib": 2 * tokens * width / gib,
         "fisher_boundaries_gib": (2 * (PLAN["layers"] + 1) + 8)
         * PLAN["fisher_tokens"]

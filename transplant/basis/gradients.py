@@ -91,10 +91,16 @@ def solve_readings(
     return Basis(spectra, dict.fromkeys(spectra, moments.rows), GRADIENTS)
 
 
-def gradients_bytes(maps: Sequence[LinearMap]) -> int:
-    """What the gradients and moments of these maps take in memory at most, with one solution."""
+def gradients_bytes(maps: Sequence[LinearMap], max_rank: int) -> int:
+    """What gradients, moments and directions of these maps take at most, with one map's solution.
+
+    Args:
+        maps: whose sums are in memory at one time.
+        max_rank: directions of each that are kept, in double precision.
+    """
+    found = 8 * sum(m.into * min(m.out, m.into, max_rank) for m in maps)
     sums = sum(4 * m.out * m.into + 8 * m.into**2 for m in maps)
-    return sums + max(16 * m.out * m.into + 48 * m.into**2 for m in maps)
+    return sums + found + max(16 * m.out * m.into + 48 * m.into**2 for m in maps)
 
 
 class InputMoments:

@@ -149,14 +149,20 @@ def at_inputs(group: Sequence[LinearMap]) -> bool:
     return group[0].into ** 2 < sum(m.out**2 for m in group)
 
 
-def statistics_bytes(maps: Sequence[LinearMap]) -> int:
-    """What the moments of these maps take in memory at most, with what one map's solution takes.
+def statistics_bytes(maps: Sequence[LinearMap], max_rank: int, *, held: bool = False) -> int:
+    """What the moments and directions of these maps take at most, with one map's solution.
 
     At most: maps that read the same input have one moment together.
+
+    Args:
+        maps: whose moments are in memory at one time.
+        max_rank: directions of each that are kept, in double precision.
+        held: as in `OutputMoments`.
     """
-    moments = sum(min(m.out, m.into) ** 2 for m in maps) * 8
-    narrow = max(min(m.out, m.into) for m in maps)
-    return moments + 8 * max(2 * m.out * m.into for m in maps) + 48 * narrow**2
+    summed = [m.out if m.weight.is_meta and not held else min(m.out, m.into) for m in maps]
+    moments = 8 * sum(width**2 for width in summed)
+    found = 8 * sum(m.out * min(m.out, m.into, max_rank) for m in maps)
+    return moments + found + 8 * max(2 * m.out * m.into for m in maps) + 48 * max(summed) ** 2
 
 
 def check_outputs(of: LinearMap, output: Tensor, mask: Tensor) -> None:

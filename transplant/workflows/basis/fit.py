@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from transplant.basis.config import GRADIENTS, OUTPUTS
@@ -61,9 +62,10 @@ def run_fit(work: Work, job: FitJob, *, replace: bool = False) -> dict[str, Any]
     if job.layer_at_a_time:
         check_inside_layers(maps)
     by_gradients = config.directions == GRADIENTS
-    takes = gradients_bytes if by_gradients else statistics_bytes
+    takes = gradients_bytes if by_gradients else partial(statistics_bytes, held=job.layer_at_a_time)
+    together = _together(maps, job.layer_at_a_time)
     fewer = "fewer `layers`" if job.layer_at_a_time else "`layer_at_a_time`, or fewer `layers`"
-    needed = {"the moments of these maps": max(map(takes, _together(maps, job.layer_at_a_time)))}
+    needed = {"the moments of these maps": max(takes(some, config.max_rank) for some in together)}
     check_memory(f"a basis of {backbone.name}", needed, fewer)
     splits = read_as_needed(work, job.data, train=config.tokens)
     windows = windows_of(backbone, splits.train, config.window, config.tokens)
