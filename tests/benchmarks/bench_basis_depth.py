@@ -108,7 +108,7 @@ def write_model(folder: Path, depth: int, width: int, inner: int, heads: int) ->
         max_position_embeddings=1024,
     )  # fmt: skip
     torch.manual_seed(0)
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    LlamaForCausalLM(config).bfloat16().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
 
 
