@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from transplant.options import Field
 
 _UNITS = {"": 1, "k": 1000, "m": 1_000_000}
 _TOO_MANY = 1 << 63
+_MARKED = re.compile(r".*[km]|\d{1,3}(,\d{3})+", re.IGNORECASE)
 
 
 def parse_count(name: str, text: str, *, least: int = 1) -> int:
@@ -36,15 +38,15 @@ def parse_count(name: str, text: str, *, least: int = 1) -> int:
     raise InputError(f"`{name}`", expected="a number as 50000, 200k or 2M", found=text)
 
 
-def count_of(name: str, said: str, *, of: str = "") -> Field:
-    """An option that is given as a count.
+def without_unit(given: Any) -> Any:
+    """The number of a text with a unit, or with commas between thousands; anything else as it is.
 
-    Args:
-        name: of the parameter.
-        said: what is said of it.
-        of: the field; none where it has the option's name.
+    What it leaves as it is, is for others to refuse.
     """
-    return Field(of=of, parse=partial(parse_count, name), help=said)
+    if isinstance(given, str) and _MARKED.fullmatch(given):
+        with suppress(InputError):
+            return parse_count("", given)
+    return given
 
 
 def parse_named(name: str, given: list[str] | None) -> dict[str, str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import inspect
 from typing import Annotated, Any, cast, get_args, get_origin
 
-from transplant.errors import InputError
-from transplant.values import parse_count
+from transplant.values import without_unit
 
 
 class WithUnit(int):
@@ -17,7 +16,7 @@ class WithUnit(int):
         """The schema by which Typer reads it, with the bounds of the option behind it."""
         from pydantic_core import core_schema
 
-        return core_schema.no_info_before_validator_function(_without_unit, handler(int))
+        return core_schema.no_info_before_validator_function(without_unit, handler(int))
 
 
 WithUnit.__name__ = "int"  # as `--help` shows it
@@ -31,13 +30,3 @@ def as_typed(parameter: inspect.Parameter) -> inspect.Parameter:
         return parameter
     typed = WithUnit if kind is int else WithUnit | None
     return parameter.replace(annotation=cast(Any, Annotated)[(typed, *marks)])
-
-
-def _without_unit(given: Any) -> Any:
-    """The number of a text that ends in a unit; anything else as it is, for what follows."""
-    if not isinstance(given, str) or given[-1:].lower() not in ("k", "m"):
-        return given
-    try:
-        return parse_count("", given)
-    except InputError:
-        return given

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.options import Field, Fields
-from commands.options.basis import BUDGET, tokens_of
 from commands.session import Session
 from transplant.workflows.basis.spec import AllocateJob
 
 ALLOCATED = Fields(
     "data layer_at_a_time out", basis=Field(of="name", argument=True),
-    config=Fields("budget_like score r_min r_max step", budget=BUDGET, tokens=tokens_of()),
+    config=Fields("budget budget_like score r_min r_max step tokens"),
 )  # fmt: skip
 
 

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from commands.options import Fields, Replace
-from commands.options.basis import tokens_of
 from commands.session import Session
 from transplant.workflows.basis.spec import FitJob
 
 FITTED = Fields(
     "backbone data name retain layer_at_a_time",
-    config=Fields("layers directions window max_rank floor shrinkage", tokens=tokens_of()),
+    config=Fields("layers directions tokens window max_rank floor shrinkage"),
 )
 
 

@@ -176,7 +176,7 @@ def test_an_adapter_that_cannot_be_is_refused(adapted, words, said):
     ("more", "said"),
     [
         (("--layers", "nowhere"), "self_attn.q_proj"),
-        (("--tokens", "none"), "200k"),
+        (("--tokens", "none"), "--tokens"),
         (("--tokens", "9", "--window", "16", "--max-rank", "48"), "too few tokens"),
         (("--floor", "2"), "floor"),
     ],

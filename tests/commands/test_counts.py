@@ -31,7 +31,14 @@ def read_of(monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, dict]:
 
 @pytest.mark.parametrize(
     ("typed", "number"),
-    [("100k", 100_000), ("1.5K", 1500), ("2M", 2_000_000), ("50000", 50_000), ("1_000", 1000)],
+    [
+        ("100k", 100_000),
+        ("1.5K", 1500),
+        ("2M", 2_000_000),
+        ("50000", 50_000),
+        ("1_000", 1000),
+        ("16,000", 16_000),
+    ],
 )
 def test_a_count_may_have_a_unit(monkeypatch, typed, number):
     code, values = read_of(monkeypatch, "--tokens", typed)
@@ -39,7 +46,7 @@ def test_a_count_may_have_a_unit(monkeypatch, typed, number):
     assert (values["tokens"], type(values["tokens"])) == (number, int)
 
 
-@pytest.mark.parametrize("typed", ["k", "1kk", "many", "-1k", "0k", "1.5"])
+@pytest.mark.parametrize("typed", ["k", "1kk", "many", "-1k", "0k", "1.5", "1,5", "1,5000"])
 def test_what_is_no_count_is_refused(monkeypatch, typed):
     code, values = read_of(monkeypatch, "--tokens", typed)
     assert (code, values) == (2, {})
@@ -58,6 +65,13 @@ def test_every_whole_number_of_every_verb_takes_a_unit(name):
         kind = typing_of(parameter)
         assert (typed.annotation == parameter.annotation) == (kind not in (int, int | None))
         assert (typed.default, typed.name) == (parameter.default, parameter.name)
+
+
+@pytest.mark.parametrize("name", ["fit", "allocate", "adapt", "compare"])
+def test_counts_of_a_basis_are_whole_numbers_as_those_of_other_verbs(name):
+    kinds = {one.name: typing_of(one) for one in parameters_of(find_verb(f"basis {name}"))}
+    assert kinds["tokens"] is int
+    assert kinds.get("budget", int | None) == int | None
 
 
 def typing_of(parameter: inspect.Parameter) -> object:

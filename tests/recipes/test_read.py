@@ -46,9 +46,17 @@ def test_a_recipe_is_read_with_the_types_of_the_verbs_options(tmp_path):
         "backbone": "a", "domain": "b", "learning_rate": 0.001, "steps": 10, "data": "2024-01-01",
     }  # fmt: skip
     assert (nib.name, nib.may_fail, donor.may_fail) == ("nib", True, False)
-    assert (basis.verb, basis.name, basis.options["tokens"]) == ("basis fit", "basis-fit", "50000")
+    assert (basis.verb, basis.name, basis.options["tokens"]) == ("basis fit", "basis-fit", 50_000)
     assert validate.options["general"] == ["prose=./prose"]
     assert validate.options["pairs"] == ["p=q"]
+
+
+@pytest.mark.parametrize("verb", ["basis fit", "train"])
+def test_a_whole_number_of_a_recipe_may_have_a_unit(tmp_path, verb):
+    more = {"basis fit": "data: prose, name: x", "train": "domain: b"}[verb]
+    options = f"{{backbone: a, {more}, tokens: 200k}}"
+    (found,) = read(tmp_path, f"steps:\n  - {verb}: {options}\n").steps
+    assert (found.options["tokens"], type(found.options["tokens"])) == (200_000, int)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +81,8 @@ def test_a_recipe_is_read_with_the_types_of_the_verbs_options(tmp_path):
          "such as 'domain'"),
         (step(backbone="a", domain="b", steps="many"), "recipe.yaml:5: 'steps' of train: expected "
          "an integer, found 'many'"),
+        (step(backbone="a", domain="b", steps="0k"), "expected an integer, found '0k'"),
+        (step(backbone="a", domain="b", eval_tokens="0.01k"), "expected an integer, at least 64"),
         (step(backbone="a", domain="b", eval_tokens="3"), "expected an integer, at least 64"),
         (step(backbone="a", domain="b", replace="1"), "expected true or false, found 1"),
         (step(backbone="yes", domain="b"), "'backbone' of train: expected text, found True"),

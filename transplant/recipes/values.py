@@ -6,10 +6,11 @@ import difflib
 import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from transplant.errors import InputError
 from transplant.recipes.verbs import REQUIRED, Option
+from transplant.values import without_unit
 
 Where = Callable[[str], str]
 """The file and the line of a key as it is written."""
@@ -82,12 +83,13 @@ def checked_options(
 
 
 def strict(hint: Any, bounds: Mapping[str, float]) -> Any:
-    """An annotation under which text is no number and a truth value neither text nor number."""
+    """An annotation under which text is no number, but for 200k, and a truth value neither."""
     from pydantic import BeforeValidator, Field, Strict
 
     if hint in (int, float):
         limits: dict[str, Any] = {**bounds, **({"allow_inf_nan": False} if hint is float else {})}
-        return Annotated[hint, Strict(), Field(**limits)]
+        units = (BeforeValidator(without_unit),) if hint is int else ()
+        return cast(Any, Annotated)[(hint, *units, Strict(), Field(**limits))]
     if hint is bool:
         return Annotated[hint, Strict()]
     if hint is str:
