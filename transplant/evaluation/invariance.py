@@ -119,12 +119,12 @@ def over_seeds(found: Sequence[Efficacy]) -> Efficacy:
 
     def mean(shares: Sequence[Interval | None]) -> Interval | None:
         means = [share.mean for share in shares if share is not None]
-        return t_interval(means) if len(means) == len(shares) else None
+        return _over_means(means) if len(means) == len(shares) else None
 
     return Efficacy(
         ppl=mean([one.ppl for one in found]),
         nats=mean([one.nats for one in found]),
-        published=t_interval([one.published.mean for one in found]),
+        published=_over_means([one.published.mean for one in found]),
         no_ceiling=next((one.no_ceiling for one in found if one.no_ceiling is not None), None),
     )
 
@@ -133,15 +133,26 @@ def verdict(found: Interval | None, threshold: float = THRESHOLD) -> str:
     """`pass` where the interval clears the threshold, `pass (point)` where only the mean does."""
     if found is None:
         return NO_CEILING
-    if found.mean < threshold:
+    if not found.mean >= threshold:  # NaN reaches none
         return FAIL
     return PASS if found.low >= threshold else PASS_POINT
+
+
+def _over_means(means: Sequence[float]) -> Interval:
+    """Student's interval; none where a mean is no number, as of a control without a perplexity."""
+    if np.isfinite(means).all():
+        return t_interval(means)
+    with np.errstate(invalid="ignore"):
+        return Interval(-np.inf, float(np.mean(means)), np.inf)
 
 
 def _of_perplexities(
     raw: Likelihood, candidate: Likelihood, native: Likelihood, seed: int
 ) -> Interval:
-    """Percentile bootstrap over documents, which are drawn whole; see `ratio_of_draws`."""
+    """Percentile bootstrap over documents, which are drawn whole; see `ratio_of_draws`.
+
+    A perplexity that no float holds is infinite: a share with it has no bounds.
+    """
     tokens = raw.tokens.numpy()
     sides = [side.nats.numpy() for side in (raw, candidate, native)]
     drawn = np.random.default_rng(seed).integers(len(tokens), size=(RESAMPLES, len(tokens)))
@@ -150,7 +161,12 @@ def _of_perplexities(
         counts = tokens[rows].sum(-1)
         return [np.exp(nats[rows].sum(-1) / counts) for nats in sides]
 
-    worst, found, best = perplexities(np.arange(len(tokens)))
-    again = perplexities(drawn)
-    sample = float(worst - found), float(worst - best)
-    return ratio_of_draws(sample, again[0] - again[1], again[0] - again[2])
+    with np.errstate(over="ignore", invalid="ignore"):
+        worst, found, best = perplexities(np.arange(len(tokens)))
+        again = perplexities(drawn)
+        sample = float(worst - found), float(worst - best)
+        draws = again[0] - again[1], again[0] - again[2]
+        share = np.divide(*sample) if sample[1] else np.nan
+    if np.isfinite([*sample, *np.ravel(draws)]).all():
+        return ratio_of_draws(sample, *draws)
+    return Interval(-np.inf, float(share), np.inf)
