@@ -9,6 +9,8 @@ import pytest
 
 from transplant.evidence.validate import plan as plans
 from transplant.files.result_kinds import kind_of
+from transplant.text.documents import Document
+from transplant.text.splits import split_of
 
 SMALL = plans.Suite(eval_tokens=1_200, pairs=12, nib_seeds=(7777,))
 
@@ -126,3 +128,20 @@ def test_a_table_names_the_gates(trained_abi, general, tmp_path):
     assert ran.code == 0, ran.err
     assert "at most 99" in ran.out
     assert "pass" in ran.out
+
+
+def test_one_held_out_document_has_no_interval_and_passes_no_gate_by_it(trained_abi, tmp_path):
+    sides: dict[str, list[str]] = {"train": [], "calibration": [], "eval": []}
+    for number in range(60):
+        text = " ".join(f"{(number * b + 7) % 97} + {b};" for b in range(1, 90))
+        sides[split_of(Document(text, str(number)))].append(text)
+    kept = [*sides["train"], *sides["calibration"], sides["eval"][0]]
+    general, gates = tmp_path / "one.jsonl", tmp_path / "gates.yaml"
+    general.write_text("\n".join(json.dumps({"text": text}) for text in kept))
+    gates.write_text("drift.js.sums: {min: 0, by: interval}\n")
+    ran = trained_abi(*words(str(general)), "--gates", str(gates), "--json")
+    assert ran.json["texts"]["sums"]["documents"] == 1
+    for name in ("perplexity", "gain", "ece", "drift.js", "forgetting"):
+        assert ran.json["metrics"][f"{name}.sums"]["value"] is not None
+        assert ran.json["metrics"][f"{name}.sums"]["interval"] is None
+    assert (ran.code, ran.json["failed"]) == (3, ["drift.js.sums"])

@@ -135,21 +135,22 @@ def _weigh(
             score_documents(side, windows, {RAW: None, HOSTED: system}, progress=progress)
             for side, system in ((own, _system(hosted)), (merged, _system(elsewhere)))
         )
-    gains = _gain(there), _gain(here)
+    documents = len(there[RAW].tokens)
+    gains = [_plain(_gain(side), documents) for side in (there, here)]
     why = no_ceiling(there[RAW], there[HOSTED])
     kept = None if why else ratio_interval(_won(here), _won(there), resamples=2_000)
     return {
         **row,
         "tokens": int(there[RAW].tokens.sum()),
-        "documents": len(there[RAW].tokens),
+        "documents": documents,
         "ppl": {
             f"{side}_{system}": scores[system].perplexity
             for side, scores in (("parent", there), ("merged", here))
             for system in (RAW, HOSTED)
         },
-        "parent_gain": _plain(gains[0]),
-        "merged_gain": _plain(gains[1]),
-        "kept": None if kept is None else _plain(kept),
+        "parent_gain": gains[0],
+        "merged_gain": gains[1],
+        "kept": None if kept is None else _plain(kept, documents),
         **({} if why is None else {"why": why}),
     }
 
@@ -200,5 +201,6 @@ def _gain(scores: Mapping[str, Likelihood]) -> Interval:
     return paired_bootstrap(*sides, resamples=2_000)
 
 
-def _plain(value: Interval) -> dict[str, object]:
-    return {"value": value.mean, "interval": value.as_list()}
+def _plain(value: Interval, documents: int) -> dict[str, object]:
+    """For JSON; of a single document there is no interval."""
+    return {"value": value.mean, "interval": value.as_list() if documents > 1 else None}

@@ -35,10 +35,16 @@ def hosted_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         gains = [_bounds(row[key]) if key in row else "" for key in ("parent_gain", "merged_gain")]
         kept = row["kept"]
-        share = row.get("why", "") if kept is None else f"{100 * kept['value']:.0f} %"
+        share = row.get("why", "") if kept is None else _share(kept)
         shown.add(row["name"], row["domain"], *gains, share)
     return shown
 
 
 def _bounds(number: dict[str, Any], digits: int = 3) -> str:
-    return f"{number['value']:.{digits}f} ({bounds_text(number['interval'], f'.{digits}f')})"
+    """A number and its interval, where it has one: of a single document there is none."""
+    value, bounds = f"{number['value']:.{digits}f}", number["interval"]
+    return value if bounds is None else f"{value} ({bounds_text(bounds, f'.{digits}f')})"
+
+
+def _share(kept: dict[str, Any]) -> str:
+    return f"{kept['value']:.0%} ({bounds_text(kept['interval'], '.0%')})"

@@ -3,7 +3,8 @@
     forgetting.prose: {max: 0.02}            # nats per token
     accuracy.python-scope: {min: 0.5, by: interval}
 
-`by: interval` asks the whole 95 % interval to be within the bound; without it the value counts.
+`by: interval` asks the whole 95 % interval to be within the bound, which none is that was not
+measured, as of a single document; without it the value counts.
 Every fault is named by its line.
 """
 

@@ -59,6 +59,9 @@ def check_text(
 ) -> TextCheck:
     """Compares two models on the held-out split of a text.
 
+    Of a single document no number but those of the NIB's chunks has an interval: it does not tell
+    what others would give.
+
     Args:
         work: reporter and reading.
         plan: texts and budgets.
@@ -73,15 +76,18 @@ def check_text(
     with work.reporter.progress(f"comparing on {name}") as progress:
         both = _read(model, baseline, windows, progress)
     numbers = _numbers(both)
-    numbers |= _nib(work, plan, name, model, baseline, splits.eval)
     if name in plan.general:
         lost = _difference(both)
         numbers["forgetting"] = Number(-lost.mean, -lost.high, -lost.low)
+    documents = len(np.unique(both.documents))
+    if documents < 2:
+        numbers = {kind: Number(number.value) for kind, number in numbers.items()}
+    numbers |= _nib(work, plan, name, model, baseline, splits.eval)
     facts = {
         "source": source,
         "split": splits.fingerprint,
         "tokens": len(both.documents),
-        "documents": len(np.unique(both.documents)),
+        "documents": documents,
         "baseline_perplexity": _perplexity(both.baseline, both.documents).value,
         "baseline_ece": _ece(both.baseline, both.documents).value,
     }
