@@ -112,7 +112,6 @@ class Bench:
             "--excerpt-chars", str(EXCERPT_CHARS), "--stride", str(STRIDE),
             "--native", name, "--change", cell.change, "--inside", cell.inside,
             "--eval-tokens", str(cell.eval_tokens), "--seed", str(cell.seed),
-            "--name", f"{name}-{cell.pair}", "--replace",
         ]  # fmt: skip
         text = self._text(cell.domain)
         if cell.pair == BUDGET:
@@ -120,6 +119,7 @@ class Bench:
             words += ["--out", str(self.out.parent / "real")]
             words += ["--steps", str(cell.curve_steps)] if cell.curve_steps else []
         else:
+            words += ["--name", f"{name}-{cell.pair}", "--replace"]
             words += ["--pair-data", text if cell.pair == "domain" else cell.pair]
             words += self._second(cell.domain)
             words += ["--text-free"] if cell.pair == "donor" else []

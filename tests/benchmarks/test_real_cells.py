@@ -9,10 +9,12 @@ from dataclasses import asdict, replace
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from commands.app import app
 from tests.benchmarks import bench_real
 from tests.benchmarks.own_process import Ran
-from tests.benchmarks.real_cells import Training, cell_of, cells, training_of, trainings
+from tests.benchmarks.real_cells import PAIRS, Training, cell_of, cells, training_of, trainings
 from tests.benchmarks.real_tables import tables, with_spread
 
 ASKED = argparse.Namespace(
@@ -88,6 +90,12 @@ def report_of(name, d_abi, share=0.5):
     }  # fmt: skip
 
 
+class Recorded(bench_real.Bench):
+    """A bench that tells what it ran."""
+
+    ran: list[tuple[str, ...]]
+
+
 @pytest.fixture
 def bench(tmp_path, monkeypatch):
     """A bench whose verbs make at once what they name; `ran` has their words."""
@@ -96,8 +104,9 @@ def bench(tmp_path, monkeypatch):
     def stand_in(registry, *words, **_):
         ran.append(words)
         given = dict(zip(words, words[1:], strict=False))
-        name, report = given["--name"], report_of("moved", 128, 0.4 + int(given["--seed"]) / 10)
+        report = report_of("moved", 128, 0.4 + int(given["--seed"]) / 10)
         if words[0] == "train":
+            name = given["--name"]
             report = report_of(f"{name}@{given['--backbone']}", int(given["--d-abi"]))
             place = registry / given["--backbone"] / f"d{given['--d-abi']}" / "module" / name
             place.mkdir(parents=True, exist_ok=True)
@@ -107,7 +116,7 @@ def bench(tmp_path, monkeypatch):
         )
 
     monkeypatch.setattr(bench_real, "run_alone", stand_in)
-    made = bench_real.Bench(tmp_path / "real", tmp_path / "real.json")
+    made = Recorded(tmp_path / "real", tmp_path / "real.json")
     made.ran = ran
     return made
 
@@ -127,6 +136,21 @@ def test_other_steps_are_run_beside_those_that_there_are(bench):
     assert len(bench.ran) == 6
     modules = [words[words.index("--module") + 1] for words in bench.ran if words[0] == "transfer"]
     assert len({*modules}) == 2  # neither training has taken the other's place
+
+
+def test_a_move_of_every_kind_asks_for_nothing_that_its_verb_refuses(bench, tmp_path):
+    """Run against nothing at all, it is the module that is missing, and no option is in the way."""
+    for cell in asked(pairs=PAIRS):
+        bench.run(cell)
+    moves = [words for words in bench.ran if words[0] == "transfer"]
+    assert len(moves) == len(PAIRS)
+    for words in moves:
+        ran = CliRunner().invoke(
+            app, [*words, "--json"], env={"ABI_REGISTRY": str(tmp_path / "empty")}
+        )
+        error = json.loads(ran.stdout)
+        assert (ran.exit_code, error["error"]) == (1, "NotFoundError"), error
+        assert error["what"].startswith("no module pascal-s0"), error
 
 
 def test_tables_have_bits_per_byte_and_means_over_seeds(bench):
