@@ -34,6 +34,10 @@ def compare_table(report: dict[str, Any]) -> Table:
             f"{row['train_seconds']:.1f}",
             size_text(row["peak_bytes"]) if row["peak_bytes"] else "",
         )  # fmt: skip
+    shares = ((row["method"], f"{row['trainable'] / report['budget']:.0%}")
+              for row in report["rows"] if "trainable" in row)  # fmt: skip
+    if others := [f"{method} {share}" for method, share in shares if share != "100%"]:
+        shown.note(f"trained in share of the budget: {', '.join(others)}; all others 100%")
     if "verdict" in report:
         shown.note(f"against {report['best_peer']}, the best peer: {report['verdict']}")
     shown.note(

@@ -116,3 +116,15 @@ def test_methods_are_compared_on_the_seeds_that_both_have():
     (wanted,) = [row for row in expected["rows"] if row["method"] == "lora"]
     assert row["basis_minus_it"] == wanted["basis_minus_it"]
     assert row["basis_minus_it"]["mean"] < 0
+
+
+def test_the_table_names_each_method_that_does_not_train_the_budget():
+    trained = {"basis": 998, "lora": 1000, "eva": 854, "adalora": 1501}
+    found = {name: [{**cell(2.0, 2.0, 2.0), "trainable": many}] for name, many in trained.items()}
+    report = summary(cell(3.0, 2.0, 3.0), found, found, dict.fromkeys(found, False))
+    shown = {"backbone": "b", "domain": "d", "budget": 1000, "like": "lora:r=8", **report}
+    (told,) = [note for note in compare_table(shown).notes if "budget" in note]
+    assert told.endswith("eva 85%, adalora 150%; all others 100%")
+    report["rows"] = [row for row in report["rows"] if row["method"] in ("basis", "lora")]
+    notes = compare_table({**shown, **report}).notes  # the control
+    assert not [note for note in notes if "budget" in note]
