@@ -2,10 +2,12 @@
 
     python tests/benchmarks/bench_basis_compress.py --backbone ref-gpt2 --data python --ratio 0.8
 
-Baselines, each at one share of every map's parameters, as they were published:
+Baselines, each at one share of every map's parameters:
   svd       the truncated SVD of W
-  asvd      of W diag(a), a = (mean |x|)^0.5 by input (Yuan et al. 2023, arXiv 2312.05821)
-  svd-llm   of W S, S S' = E[x x'] (Wang et al. 2024, arXiv 2403.07378)
+  asvd      of W diag(a), a = (mean |x|)^0.5 by input (Yuan et al. 2023, arXiv 2312.05821), without
+            its search of a rank for each map by sensitivity (STRS)
+  svd-llm   of W S, S S' = E[x x'] (Wang et al. 2024, arXiv 2403.07378): its whitening, SVD-LLM (W),
+            without the update of weights behind it
 and BASIS with ranks by energy and by Fisher information under the same budget over all maps.
 """
 

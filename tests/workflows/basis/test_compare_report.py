@@ -9,6 +9,7 @@ from tests.tiny import tiny_backbone
 from transplant.basis.config import AdaptConfig
 from transplant.files.cells import Cells
 from transplant.tables.basis_compare import compare_table
+from transplant.tables.words import plain
 from transplant.workflows.basis.compare import cell as cell_module
 from transplant.workflows.basis.compare.cell import Texts
 from transplant.workflows.basis.compare.job import CompareJob, _cells_of
@@ -109,7 +110,7 @@ def test_methods_are_compared_on_the_seeds_that_both_have():
     shown = {"backbone": "b", "domain": "d", "budget": 1, "like": "lora:r=8", **report}
     table = compare_table(shown)
     assert [row[-1] for row in table.rows] == ["", "1.2 GB", ""]  # raw, and one that nobody counted
-    (told,) = [note for note in table.notes if "seed" in note]
+    (told,) = [note for note in map(plain, table.notes) if "seed" in note]
     assert told.startswith("basis, seed 1: the gradient is not finite")
     same = {"basis": ours, "lora": [theirs[0], theirs[2]]}
     expected = summary(cell(3.0, 2.0, 3.0), same, same, dict.fromkeys(found, False))
@@ -118,13 +119,17 @@ def test_methods_are_compared_on_the_seeds_that_both_have():
     assert row["basis_minus_it"]["mean"] < 0
 
 
+def budget_notes(shown):
+    """The lines below the table that tell of the budget."""
+    return [note for note in map(plain, compare_table(shown).notes) if "budget" in note]
+
+
 def test_the_table_names_each_method_that_does_not_train_the_budget():
     trained = {"basis": 998, "lora": 1000, "eva": 854, "adalora": 1501}
     found = {name: [{**cell(2.0, 2.0, 2.0), "trainable": many}] for name, many in trained.items()}
     report = summary(cell(3.0, 2.0, 3.0), found, found, dict.fromkeys(found, False))
     shown = {"backbone": "b", "domain": "d", "budget": 1000, "like": "lora:r=8", **report}
-    (told,) = [note for note in compare_table(shown).notes if "budget" in note]
+    (told,) = budget_notes(shown)
     assert told.endswith("eva 85%, adalora 150%; all others 100%")
     report["rows"] = [row for row in report["rows"] if row["method"] in ("basis", "lora")]
-    notes = compare_table({**shown, **report}).notes  # the control
-    assert not [note for note in notes if "budget" in note]
+    assert not budget_notes({**shown, **report})  # the control
