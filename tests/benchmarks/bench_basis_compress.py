@@ -133,7 +133,7 @@ def measure(backbone_name: str, data: str, ratio: float, tokens: int, eval_token
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--backbone", default="ref-gpt2")
     parser.add_argument("--data", default="python")
     parser.add_argument("--ratio", type=float, default=0.8)
