@@ -19,6 +19,9 @@ def test_what_a_merge_keeps_of_a_gain_stands_beside_its_interval():
         "kept": {"value": 0.5, "interval": [0.25, None]},
     }  # fmt: skip
     assert "0.200 (0.100 .. 0.300) 0.100 50% (25% .. unbounded)" in shown(hosted_table([row]))
+    row["kept"] = {"value": 0.5, "interval": None}
+    assert "0.100 50%" in shown(hosted_table([row]))
+    assert "()" not in shown(hosted_table([row]))
 
 
 def test_the_perplexity_of_one_document_has_no_interval():

@@ -17,7 +17,7 @@ def merge_sheet(report: dict[str, Any]) -> Sheet:
         "", "perplexity", "the merged one's gain,\nnats per token", "NIB of the merged\none",
     )  # fmt: skip
     for name, text in report["texts"].items():
-        shown.add((strong(name), ", merged"), _bounds(text["perplexity"], 2))
+        shown.add((strong(name), ", merged"), _bounds(text["perplexity"], ".2f"))
         for parent, found in text["parents"].items():
             shown.add(
                 f"{name}, {parent}", f"{found['parent_perplexity']:.2f}", _bounds(found["gain"]),
@@ -35,16 +35,12 @@ def hosted_table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         gains = [_bounds(row[key]) if key in row else "" for key in ("parent_gain", "merged_gain")]
         kept = row["kept"]
-        share = row.get("why", "") if kept is None else _share(kept)
+        share = row.get("why", "") if kept is None else _bounds(kept, ".0%")
         shown.add(row["name"], row["domain"], *gains, share)
     return shown
 
 
-def _bounds(number: dict[str, Any], digits: int = 3) -> str:
+def _bounds(number: dict[str, Any], form: str = ".3f") -> str:
     """A number and its interval, where it has one: of a single document there is none."""
-    value, bounds = f"{number['value']:.{digits}f}", number["interval"]
-    return value if bounds is None else f"{value} ({bounds_text(bounds, f'.{digits}f')})"
-
-
-def _share(kept: dict[str, Any]) -> str:
-    return f"{kept['value']:.0%} ({bounds_text(kept['interval'], '.0%')})"
+    value, bounds = format(number["value"], form), number["interval"]
+    return value if bounds is None else f"{value} ({bounds_text(bounds, form)})"
