@@ -19,7 +19,8 @@ class McNemar:
     """The exact test of McNemar (1947): do two models err on the same pairs equally often?
 
     Under the hypothesis that they do, the pairs that only one of them gets right are that one's by
-    the toss of a coin.
+    the toss of a coin. Pairs of one couple are no tosses of their own: the coin turns a couple
+    whole (Fisher's randomisation test; of couples of one pair it is McNemar's).
     """
 
     only_model: int
@@ -27,7 +28,7 @@ class McNemar:
     only_baseline: int
     """Pairs that the baseline alone gets right."""
     p: float
-    """Two-sided, of the binomial distribution; 1 where they never differ."""
+    """Two-sided, over couples; 1 where the two never differ."""
 
 
 def accuracy(right: Flags, couples: Sequence[str], *, seed: int = 0) -> Interval:
@@ -47,18 +48,37 @@ def gain(right: Flags, baseline: Flags, couples: Sequence[str], *, seed: int = 0
     return over_groups(right.astype(np.float64) - baseline, couples, seed=seed)
 
 
-def mcnemar(right: Flags, baseline: Flags) -> McNemar:
+def mcnemar(right: Flags, baseline: Flags, couples: Sequence[str]) -> McNemar:
     """Compares two models on the same pairs [pairs].
+
+    Args:
+        right: by the model.
+        baseline: by the other one.
+        couples: of each pair; the coin turns those of one couple together.
 
     Raises:
         ShapeError: they were not scored on the same pairs.
     """
-    from scipy import stats
-
     _check_same(right, baseline)
     model, other = int((right & ~baseline).sum()), int((baseline & ~right).sum())
-    p = stats.binomtest(model, model + other).pvalue if model + other else 1.0
-    return McNemar(model, other, float(p))
+    _, of = np.unique(np.asarray(couples), return_inverse=True)
+    by_couple = np.zeros(len(right), dtype=np.int64)
+    np.add.at(by_couple, of, right.astype(np.int64) - baseline)
+    return McNemar(model, other, _turned(by_couple))
+
+
+def _turned(differences: NDArray[np.int64]) -> float:
+    """How often a sum is as far from 0 when each of its terms has the sign that a coin gives it."""
+    from scipy import stats
+
+    likely = np.ones(1)  # of each sum, from the least to the largest
+    for size in range(1, int(np.abs(differences).max(initial=0)) + 1):
+        count = int((np.abs(differences) == size).sum())
+        tosses = np.zeros(2 * size * count + 1)
+        tosses[:: 2 * size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
+        likely = np.convolve(likely, tosses)
+    sums = np.arange(len(likely)) - len(likely) // 2
+    return min(1.0, float(likely[np.abs(sums) >= abs(int(differences.sum()))].sum()))
 
 
 def _check_same(right: Flags, baseline: Flags) -> None:

@@ -124,7 +124,7 @@ def pairs_report(
             theirs = baseline.right[where]
             found["difference"] = gain(right, theirs, groups, seed=seed)
             facts["baseline_accuracy"] = float(theirs.mean())
-            facts["mcnemar"] = dataclasses.asdict(mcnemar(right, theirs))
+            facts["mcnemar"] = dataclasses.asdict(mcnemar(right, theirs, groups))
         return facts | _with_intervals(found)
 
     def by(names: Sequence[str]) -> dict[str, Any]:
