@@ -22,6 +22,7 @@ def compare_table(report: dict[str, Any]) -> Table:
     )  # fmt: skip
     raw = report["raw"]
     shown.add("raw", "", "0", f"{raw['domain']:.4f}", "0")
+    others: list[str] = []
     for row in report["rows"]:
         if "unavailable" in row:
             shown.add(row["method"], "not run")
@@ -34,9 +35,9 @@ def compare_table(report: dict[str, Any]) -> Table:
             f"{row['train_seconds']:.1f}",
             size_text(row["peak_bytes"]) if row["peak_bytes"] else "",
         )  # fmt: skip
-    shares = ((row["method"], f"{row['trainable'] / report['budget']:.0%}")
-              for row in report["rows"] if "trainable" in row)  # fmt: skip
-    if others := [f"{method} {share}" for method, share in shares if share != "100%"]:
+        share = f"{row['trainable'] / report['budget']:.0%}"
+        others += [f"{row['method']} {share}"] if share != "100%" else []
+    if others:
         shown.note(f"trained in share of the budget: {', '.join(others)}; all others 100%")
     if "verdict" in report:
         shown.note(f"against {report['best_peer']}, the best peer: {report['verdict']}")
