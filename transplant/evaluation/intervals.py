@@ -32,6 +32,11 @@ class Interval:
         return [self.low, self.high]
 
 
+def unbounded(mean: float) -> Interval:
+    """A number of which its sample says neither how small nor how large it may be."""
+    return Interval(-np.inf, mean, np.inf)
+
+
 def bootstrap_interval(
     values: ArrayLike,
     *,
@@ -156,14 +161,16 @@ def ratio_of_draws(
         level: nominal coverage, in (0, 1).
 
     Returns:
-        `low` is -inf and `high` inf where there is no bound, `mean` NaN where the sample's
-        denominator is 0.
+        `low` is -inf and `high` inf where there is no bound, as where a number is not finite;
+        `mean` NaN where the sample's denominator is 0.
     """
     numerator, denominator = map(float, sample)
     tails = (1.0 - level) / 2.0, (1.0 + level) / 2.0
     if denominator == 0.0:
-        return Interval(-np.inf, np.nan, np.inf)
+        return unbounded(np.nan)
     ratio, sign = numerator / denominator, np.sign(denominator)
+    if not all(np.isfinite(one).all() for one in (sample, numerators, denominators)):
+        return unbounded(ratio)
     turned = sign * denominators <= 0.0
     if not turned.any():
         low, high = np.quantile(numerators / denominators, tails)
@@ -175,7 +182,7 @@ def ratio_of_draws(
     np.divide(numerators, denominators, out=values, where=~beyond & ~undefined)
     known = values[~undefined]
     if not known.size:
-        return Interval(-np.inf, ratio, np.inf)
+        return unbounded(ratio)
     low = np.quantile(known, tails[0], method="lower")  # nothing lies between a number and inf
     high = np.quantile(known, tails[1], method="higher")
     return Interval(float(low), ratio, float(high))
@@ -200,9 +207,19 @@ def over_groups(
     """
     sample = _vector("values", values)
     shares = np.ones_like(sample) if weights is None else _vector("weights", weights)
-    _, place = np.unique(np.asarray(groups), return_inverse=True)
-    sums, totals = (np.bincount(place, weights=column) for column in (sample, shares))
+    sums, totals = group_sums(groups, sample, shares)
     return ratio_interval(sums, totals, resamples=resamples, seed=seed)
+
+
+def group_sums(groups: ArrayLike, *columns: ArrayLike) -> list[NDArray[np.float64]]:
+    """The sum over each group of each column.
+
+    Args:
+        groups: [n], the group of each value.
+        columns: [n] each.
+    """
+    _, place = np.unique(np.asarray(groups), return_inverse=True)
+    return [np.bincount(place, weights=column).astype(np.float64, copy=False) for column in columns]
 
 
 def t_interval(values: ArrayLike, *, level: float = 0.95) -> Interval:

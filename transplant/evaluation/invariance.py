@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 
 from transplant.errors import InputError
 from transplant.evaluation.evidence import no_ceiling
-from transplant.evaluation.intervals import Interval, ratio_interval, ratio_of_draws, t_interval
+from transplant.evaluation.intervals import (
+    Interval,
+    ratio_interval,
+    ratio_of_draws,
+    t_interval,
+    unbounded,
+)
 from transplant.evaluation.likelihood import Likelihood
 
 RAW_UPDATED, NATIVE_UPDATED, ZERO_SHOT = "raw_updated", "native_updated", "zero_shot"
@@ -143,7 +149,7 @@ def _over_means(means: Sequence[float]) -> Interval:
     if np.isfinite(means).all():
         return t_interval(means)
     with np.errstate(invalid="ignore"):
-        return Interval(-np.inf, float(np.mean(means)), np.inf)
+        return unbounded(float(np.mean(means)))
 
 
 def _of_perplexities(
@@ -166,7 +172,4 @@ def _of_perplexities(
         again = perplexities(drawn)
         sample = float(worst - found), float(worst - best)
         draws = again[0] - again[1], again[0] - again[2]
-        share = np.divide(*sample) if sample[1] else np.nan
-    if np.isfinite([*sample, *np.ravel(draws)]).all():
-        return ratio_of_draws(sample, *draws)
-    return Interval(-np.inf, float(share), np.inf)
+    return ratio_of_draws(sample, *draws)

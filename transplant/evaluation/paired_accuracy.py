@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transplant.errors import ShapeError
-from transplant.evaluation.intervals import Interval, over_groups
+from transplant.evaluation.intervals import Interval, group_sums, over_groups
 
 Flags = NDArray[np.bool_]
 
@@ -61,10 +61,8 @@ def mcnemar(right: Flags, baseline: Flags, couples: Sequence[str]) -> McNemar:
     """
     _check_same(right, baseline)
     model, other = int((right & ~baseline).sum()), int((baseline & ~right).sum())
-    _, of = np.unique(np.asarray(couples), return_inverse=True)
-    by_couple = np.zeros(len(right), dtype=np.int64)
-    np.add.at(by_couple, of, right.astype(np.int64) - baseline)
-    return McNemar(model, other, _turned(by_couple))
+    (by_couple,) = group_sums(couples, right.astype(np.float64) - baseline)
+    return McNemar(model, other, _turned(by_couple.astype(np.int64)))
 
 
 def _turned(differences: NDArray[np.int64]) -> float:
@@ -72,8 +70,7 @@ def _turned(differences: NDArray[np.int64]) -> float:
     from scipy import stats
 
     likely = np.ones(1)  # of each sum, from the least to the largest
-    for size in range(1, int(np.abs(differences).max(initial=0)) + 1):
-        count = int((np.abs(differences) == size).sum())
+    for size, count in enumerate(np.bincount(np.abs(differences))[1:], start=1):
         tosses = np.zeros(2 * size * count + 1)
         tosses[:: 2 * size] = stats.binom.pmf(np.arange(count + 1), count, 0.5)
         likely = np.convolve(likely, tosses)

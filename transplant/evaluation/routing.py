@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from transplant.errors import ShapeError
-from transplant.evaluation.intervals import Interval, ratio_interval
+from transplant.evaluation.intervals import Interval, group_sums, ratio_interval
 
 RESAMPLES = 1000
 MOST_TAUS = 400  # thresholds that are tried
@@ -139,9 +139,9 @@ def candidates(tokens: Tokens, most: int = MOST_TAUS) -> Sequence[float]:
 
 def _lost(tokens: Tokens, tau: float) -> tuple[Floats, Floats]:
     """What each document loses where it gets worse, in nats, and its tokens; [documents] each."""
-    _, place = np.unique(tokens.documents, return_inverse=True)
-    lost = np.bincount(place, weights=routed_nats(tokens, tau) - tokens.baseline_nats)
-    return np.maximum(lost, 0.0), np.bincount(place).astype(np.float64)
+    more = routed_nats(tokens, tau) - tokens.baseline_nats
+    lost, counts = group_sums(tokens.documents, more, np.ones_like(more))
+    return np.maximum(lost, 0.0), counts
 
 
 def _groups(uncertainty: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
